@@ -1,0 +1,31 @@
+// The table of every operation. Its shape is the SDK's: operations.vm.start.
+import * as event from './event.ts';
+import * as host from './host.ts';
+import * as image from './image.ts';
+import type { Operation } from './operation.ts';
+import * as task from './task.ts';
+import * as vm from './vm.ts';
+
+export const operations = {
+  host: { show: host.show, status: host.status, shutdown: host.shutdown },
+  vm: {
+    create: vm.create, run: vm.run, list: vm.list, show: vm.show, set: vm.set, rename: vm.rename, remove: vm.remove,
+    start: vm.start, stop: vm.stop, restart: vm.restart, reset: vm.reset, pause: vm.pause, resume: vm.resume, suspend: vm.suspend,
+    wait: vm.wait, exec: vm.exec, console: vm.console, view: vm.view, logs: vm.logs, copyIn: vm.copyIn, copyOut: vm.copyOut,
+  },
+  image: {
+    list: image.list, catalog: image.catalog, show: image.show, pull: image.pull, build: image.build,
+    import: image.importFile, export: image.exportFile, remove: image.remove,
+  },
+  task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
+  event: { list: event.list, follow: event.follow },
+} as const;
+
+type Nouns = typeof operations;
+type Each<N> = N[keyof N];
+/** The union of all operations. */
+export type AnyOperation = { [N in keyof Nouns]: Each<Nouns[N]> }[keyof Nouns];
+export type OperationId = AnyOperation['id'];
+export type OperationById<Id extends OperationId> = Extract<AnyOperation, { id: Id }>;
+
+export const operationList: readonly Operation[] = Object.values(operations).flatMap((noun) => Object.values(noun));

@@ -1,0 +1,35 @@
+// What travels on the WebSockets of `vm.exec` and `vm.console`.
+//
+// Client: the first text frame is the operation's input as JSON (path parameters left out).
+// After that both sides send
+//   binary frames   one byte of channel, then bytes: 0 stdin, 1 stdout, 2 stderr. A frame with the channel byte alone
+//                   is the end of that stream. `console` uses 0 (to the guest) and 1 (from the guest).
+//   text frames     one control message as JSON, below.
+// The server sends `exit` or `error` last and closes with 1000.
+import { z } from 'zod';
+import { errorCodes, type ErrorCode } from './errors.ts';
+
+export const channel = { stdin: 0, stdout: 1, stderr: 2 } as const;
+
+/** Signals that can be sent into a guest. */
+export const Signal = z.enum(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGCONT', 'SIGSTOP', 'SIGTSTP', 'SIGWINCH']);
+export type Signal = z.infer<typeof Signal>;
+
+export const ClientControl = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('resize'), rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000) }),
+  z.object({ type: z.literal('signal'), signal: Signal }),
+]);
+export type ClientControl = z.infer<typeof ClientControl>;
+
+export const ErrorBodySchema = z.object({
+  code: z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()).optional(),
+});
+
+export const ServerControl = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('started'), pid: z.int().nullable() }),
+  z.object({ type: z.literal('exit'), exitCode: z.int().nullable(), signal: z.string().nullable() }),
+  z.object({ type: z.literal('error'), error: ErrorBodySchema }),
+]);
+export type ServerControl = z.infer<typeof ServerControl>;

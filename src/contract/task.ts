@@ -1,0 +1,76 @@
+// Tasks: every change that is under way or was made.
+import { z } from 'zod';
+import { Ref, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { ErrorBodySchema } from './stream.ts';
+
+/** running -> done | failed | cancelled. A failed or cancelled task has been undone unless `undoError` says otherwise. */
+export const TaskState = z.enum(['running', 'done', 'failed', 'cancelled']);
+
+export const TaskStep = z.object({
+  name: z.string(),
+  state: z.enum(['waiting', 'running', 'done', 'failed', 'undone']),
+  startedAt: Time.nullable(),
+  endedAt: Time.nullable(),
+});
+
+export const Progress = z.object({
+  /** What it is doing, for a person. */
+  message: z.string(),
+  done: z.number().nullable(),
+  total: z.number().nullable(),
+  unit: z.enum(['bytes', 'steps']).nullable(),
+});
+export type Progress = z.infer<typeof Progress>;
+
+export const Task = z.object({
+  id: z.string(),
+  operation: z.string(),
+  /** What it acts on: a machine's or image's name, for a person. */
+  target: z.string().nullable(),
+  state: TaskState,
+  steps: z.array(TaskStep),
+  progress: Progress.nullable(),
+  /** The last lines it logged. */
+  log: z.array(z.string()),
+  output: z.unknown(),
+  error: ErrorBodySchema.nullable(),
+  /** Why undoing failed, if it did. */
+  undoError: z.string().nullable(),
+  /** True when the daemon ended in the middle and took it up again on return. */
+  recovered: z.boolean(),
+  createdAt: Time,
+  endedAt: Time.nullable(),
+});
+export type Task = z.infer<typeof Task>;
+
+const One = z.object({ task: Ref.describe('Task id') });
+
+export const list = defineOperation({
+  id: 'task.list', method: 'GET', path: '/v1/tasks', role: 'viewer',
+  summary: 'List tasks, newest first',
+  input: z.object({ state: TaskState.optional(), limit: z.coerce.number().int().min(1).max(1000).default(50) }),
+  output: z.array(Task), errors: ['invalid'],
+  cli: { command: 'task ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'task.show', method: 'GET', path: '/v1/tasks/{task}', role: 'viewer',
+  summary: 'Show one task',
+  input: One, output: Task, errors: ['invalid', 'not_found', 'ambiguous'],
+  cli: { command: 'task show', args: ['task'] },
+});
+
+export const cancel = defineOperation({
+  id: 'task.cancel', method: 'POST', path: '/v1/tasks/{task}/cancel', role: 'operator',
+  summary: 'Cancel a running task; what it did is undone',
+  input: One, output: Task, errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  cli: { command: 'task cancel', args: ['task'] },
+});
+
+/** One event per change, the first at once, the last when it has ended. */
+export const follow = defineOperation({
+  id: 'task.follow', method: 'GET', path: '/v1/tasks/{task}/events', role: 'viewer', transport: 'events',
+  summary: 'Follow one task until it ends',
+  input: One, output: Task, errors: ['invalid', 'not_found', 'ambiguous'],
+});

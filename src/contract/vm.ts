@@ -1,0 +1,318 @@
+// Virtual machines: what one is, what can be asked of it, and which verb its state allows.
+import { z } from 'zod';
+import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+
+/**
+ *            start                    suspend
+ *  stopped ─────────► running ◄─────────────────► suspended
+ *     ▲                │   ▲          start
+ *     │ stop, exit     │   │ resume
+ *     ├────────────────┤   │
+ *     │                ▼   │
+ *     └───────────── paused          broken: cannot go on as it is; stateReason says why
+ */
+export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken']);
+export type VmState = z.infer<typeof VmState>;
+
+/** Why a machine is in a state nobody asked for. */
+export const StateReason = z.object({
+  code: z.enum(['guest_shutdown', 'guest_panic', 'qemu_exited', 'host_disk_full', 'disk_error', 'host_restarted', 'start_failed', 'files_missing', 'removed_on_stop']),
+  message: z.string(),
+  at: Time,
+});
+export type StateReason = z.infer<typeof StateReason>;
+
+export const Accel = z.enum(['auto', 'kvm', 'tcg']);
+export const Firmware = z.enum(['bios', 'uefi']);
+export const RestartPolicy = z.enum(['no', 'on-failure', 'always']);
+export const BootDevice = z.enum(['disk', 'cdrom', 'network']);
+
+export const Disk = z.object({
+  id: z.string(),
+  kind: z.enum(['root', 'data', 'cdrom', 'seed']),
+  sizeBytes: Bytes,
+  /** Bytes the machine's own file takes on the host; null for read-only media. */
+  usedBytes: Bytes.nullable(),
+});
+
+export const Nic = z.object({ id: z.string(), network: z.string(), mac: z.string() });
+
+export const GuestAgent = z.object({
+  connected: z.boolean(),
+  version: z.string().nullable(),
+  /** Which one answers. */
+  kind: z.enum(['vivarium', 'qemu-guest-agent']).nullable(),
+});
+
+export const Vm = z.object({
+  id: z.string(),
+  name: Name,
+  state: VmState,
+  stateReason: StateReason.nullable(),
+  /** The operation under way, if any: `{ task, operation: 'vm.start' }`. */
+  activity: z.object({ task: z.string(), operation: z.string() }).nullable(),
+  image: z.string().nullable(),
+  imageDigest: z.string().nullable(),
+  arch: Arch,
+  cpus: z.int(),
+  memoryBytes: Bytes,
+  firmware: Firmware,
+  accel: Accel,
+  /** What it runs with now. */
+  accelInUse: z.enum(['kvm', 'tcg']).nullable(),
+  disks: z.array(Disk),
+  nics: z.array(Nic),
+  boot: z.array(BootDevice),
+  restart: RestartPolicy,
+  autostart: z.boolean(),
+  removeOnStop: z.boolean(),
+  /** Settings that take effect at the next start. */
+  pending: z.array(z.string()),
+  pid: z.int().nullable(),
+  agent: GuestAgent,
+  createdAt: Time,
+  startedAt: Time.nullable(),
+});
+export type Vm = z.infer<typeof Vm>;
+
+const cpus = z.int().min(1, 'a machine has at least 1 CPU').max(256);
+const memoryBytes = z.int().min(32 * MiB, 'a machine has at least 32 MiB of memory').max(16384 * GiB);
+const diskBytes = z.int().min(MiB, 'a disk has at least 1 MiB').max(65536 * GiB);
+const sshKey = Text.max(16384).regex(/^[^\r\n]+$/, 'an SSH key is one line');
+const User = z.string().max(32).regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
+
+/** What `create` and `run` take. */
+export const VmOptions = z.object({
+  image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
+  name: Name.optional().describe('Name; made up when left out'),
+  cpus: cpus.default(1).describe('Virtual CPUs'),
+  memoryBytes: memoryBytes.optional().describe('Memory; the image says how much when left out'),
+  diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own when left out'),
+  networks: z.array(z.enum(['user', 'none'])).max(1).default(['user']).describe('user: NAT by QEMU; none: no network'),
+  accel: Accel.default('auto').describe('How guest instructions are executed'),
+  firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
+  restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
+  autostart: z.boolean().default(false).describe('Start it with the host'),
+  removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
+  hostname: Name.optional().describe('Host name inside; the machine’s name when left out'),
+  users: z.array(User).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
+  sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
+  userData: Text.max(1 * MiB).optional().describe('cloud-init user data, passed on byte for byte'),
+  cdroms: z.array(ImageRef).max(4).default([]).describe('ISO images in its CD drives'),
+  boot: z.array(BootDevice).max(3).optional().describe('Boot order'),
+});
+export type VmOptions = z.infer<typeof VmOptions>;
+
+const vm = Ref.describe('Name or id');
+const One = z.object({ vm });
+
+export const create = defineOperation({
+  id: 'vm.create', method: 'POST', path: '/v1/vms', role: 'operator', task: true,
+  summary: 'Make a machine without starting it',
+  input: VmOptions, output: Vm,
+  errors: ['invalid', 'not_found', 'name_taken', 'no_space', 'missing_program', 'corrupt'],
+  cli: { command: 'create', args: ['image', 'name?'], custom: true },
+});
+
+export const run = defineOperation({
+  id: 'vm.run', method: 'POST', path: '/v1/run', role: 'operator', task: true,
+  summary: 'Make a machine and start it',
+  input: VmOptions, output: Vm,
+  errors: ['invalid', 'not_found', 'name_taken', 'no_space', 'no_memory', 'missing_program', 'no_accelerator', 'qemu_failed', 'corrupt', 'download_failed', 'checksum'],
+  cli: { command: 'run', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
+});
+
+export const list = defineOperation({
+  id: 'vm.list', method: 'GET', path: '/v1/vms', role: 'viewer',
+  summary: 'List machines',
+  input: z.object({ state: VmState.optional().describe('Only machines in this state') }), output: z.array(Vm),
+  errors: ['invalid'],
+  cli: { command: 'ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'vm.show', method: 'GET', path: '/v1/vms/{vm}', role: 'viewer',
+  summary: 'Show one machine',
+  input: One, output: Vm, errors: ['invalid', 'not_found', 'ambiguous'],
+  cli: { command: 'show', args: ['vm'] },
+});
+
+export const set = defineOperation({
+  id: 'vm.set', method: 'PATCH', path: '/v1/vms/{vm}', role: 'operator', task: true,
+  summary: 'Change settings and say what applies now and what at the next start',
+  input: z.object({
+    vm,
+    cpus: cpus.optional(),
+    memoryBytes: memoryBytes.optional(),
+    diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
+    accel: Accel.optional(),
+    restart: RestartPolicy.optional(),
+    autostart: z.boolean().optional(),
+    removeOnStop: z.boolean().optional(),
+    boot: z.array(BootDevice).max(3).optional(),
+    cdroms: z.array(ImageRef).max(4).optional(),
+  }),
+  output: z.object({ vm: Vm, applied: z.array(z.string()), atNextStart: z.array(z.string()) }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'no_space', 'wrong_state', 'qemu_failed'],
+  cli: { command: 'set', args: ['vm'], custom: true },
+});
+
+export const rename = defineOperation({
+  id: 'vm.rename', method: 'POST', path: '/v1/vms/{vm}/rename', role: 'operator', task: true,
+  summary: 'Give a machine another name',
+  input: z.object({ vm, name: Name.describe('New name') }), output: Vm,
+  errors: ['invalid', 'not_found', 'ambiguous', 'name_taken'],
+  cli: { command: 'rename', args: ['vm', 'name'] },
+});
+
+export const remove = defineOperation({
+  id: 'vm.remove', method: 'DELETE', path: '/v1/vms/{vm}', role: 'operator', task: true,
+  summary: 'Remove a machine and its disks',
+  input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once') }),
+  output: z.object({ id: z.string(), name: Name }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} and its disks?' },
+});
+
+export const start = defineOperation({
+  id: 'vm.start', method: 'POST', path: '/v1/vms/{vm}/start', role: 'operator', task: true,
+  summary: 'Start a machine, or wake a suspended one',
+  input: One, output: Vm,
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_memory', 'no_space', 'missing_program', 'no_accelerator', 'qemu_failed'],
+  cli: { command: 'start', args: ['vm...'] },
+});
+
+export const stop = defineOperation({
+  id: 'vm.stop', method: 'POST', path: '/v1/vms/{vm}/stop', role: 'operator', task: true,
+  summary: 'Stop a machine: politely, and firmly after a deadline',
+  input: z.object({
+    vm,
+    force: z.boolean().default(false).describe('Do not ask the guest'),
+    timeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe('How long the guest may take'),
+  }),
+  output: Vm,
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  cli: { command: 'stop', args: ['vm...'], short: { force: 'f' } },
+});
+
+export const restart = defineOperation({
+  id: 'vm.restart', method: 'POST', path: '/v1/vms/{vm}/restart', role: 'operator', task: true,
+  summary: 'Stop a machine and start it again',
+  input: stop.input, output: Vm,
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_memory', 'missing_program', 'no_accelerator', 'qemu_failed'],
+  cli: { command: 'restart', args: ['vm...'], short: { force: 'f' } },
+});
+
+const verb = <const V extends string>(name: V, summary: string) =>
+  defineOperation({
+    id: `vm.${name}` as const, method: 'POST', path: `/v1/vms/{vm}/${name}`, role: 'operator', task: true,
+    summary, input: One, output: Vm,
+    errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'qemu_failed', 'no_space'],
+    cli: { command: name, args: ['vm...'] },
+  });
+
+export const reset = verb('reset', 'Reset a machine as its reset button would');
+export const pause = verb('pause', 'Stop a machine’s CPUs; its memory stays');
+export const resume = verb('resume', 'Let a paused machine go on');
+export const suspend = verb('suspend', 'Save a machine’s memory to disk and end its process; start wakes it');
+
+export const wait = defineOperation({
+  id: 'vm.wait', method: 'POST', path: '/v1/vms/{vm}/wait', role: 'viewer',
+  summary: 'Wait until a machine has reached a condition',
+  input: z.object({
+    vm,
+    for: z.enum(['running', 'agent', 'stopped']).default('agent').describe('agent: its guest agent answers'),
+    timeoutMs: z.int().min(0).max(3_600_000).default(180_000),
+  }),
+  output: Vm,
+  errors: ['invalid', 'not_found', 'ambiguous', 'timeout', 'wrong_state'],
+  cli: { command: 'wait', args: ['vm'] },
+});
+
+/** `exec` and `shell`. Frames after the first are in contract/stream.ts. */
+export const exec = defineOperation({
+  id: 'vm.exec', method: 'GET', path: '/v1/vms/{vm}/exec', role: 'operator', transport: 'socket',
+  summary: 'Run a command inside a machine',
+  input: z.object({
+    vm,
+    command: z.array(Text).max(4096).default([]).describe('Program and arguments; empty: the user’s login shell'),
+    env: z.record(z.string().regex(/^[^=\0]+$/), Text).default({}),
+    cwd: Text.optional(),
+    user: User.optional().describe('Run as this user of the guest; root when left out'),
+    terminal: z.object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') }).optional(),
+    stdin: z.boolean().default(true).describe('False: its standard input is empty'),
+    timeoutMs: z.int().min(1).optional().describe('It is killed when it runs longer'),
+    waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
+  }),
+  output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed', 'timeout'],
+  cli: { command: 'exec', args: ['vm'], custom: true },
+});
+
+export const console = defineOperation({
+  id: 'vm.console', method: 'GET', path: '/v1/vms/{vm}/console', role: 'operator', transport: 'socket',
+  summary: 'Attach to a machine’s serial line',
+  input: z.object({ vm, scrollbackBytes: z.int().min(0).max(1 * MiB).default(64 * 1024).describe('Earlier output shown first') }),
+  output: z.object({ reason: z.string() }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  cli: { command: 'console', args: ['vm'], custom: true },
+});
+
+export const view = defineOperation({
+  id: 'vm.view', method: 'GET', path: '/v1/vms/{vm}/view', role: 'operator',
+  summary: 'Say where a machine’s screen can be seen',
+  input: One, output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  cli: { command: 'view', args: ['vm'], custom: true },
+});
+
+export const logs = defineOperation({
+  id: 'vm.logs', method: 'GET', path: '/v1/vms/{vm}/logs', role: 'viewer', transport: 'download',
+  summary: 'Read what a machine wrote to its serial line, across restarts',
+  input: z.object({ vm, follow: z.boolean().default(false).describe('Go on as it is written'), tailBytes: z.int().min(0).optional().describe('Only the last part'), source: z.enum(['serial', 'qemu']).default('serial') }),
+  output: z.unknown(),
+  errors: ['invalid', 'not_found', 'ambiguous'],
+  cli: { command: 'logs', args: ['vm'], short: { follow: 'f' }, custom: true },
+});
+
+export const copyIn = defineOperation({
+  id: 'vm.copyIn', method: 'PUT', path: '/v1/vms/{vm}/files', role: 'operator', transport: 'upload',
+  summary: 'Unpack a tar stream inside a machine',
+  input: z.object({ vm, path: Text.min(1).max(4096).describe('Directory inside, made if absent'), waitMs: z.int().min(0).max(3_600_000).default(120_000) }),
+  output: z.object({ files: z.int(), bytes: Bytes }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed'],
+});
+
+export const copyOut = defineOperation({
+  id: 'vm.copyOut', method: 'GET', path: '/v1/vms/{vm}/files', role: 'operator', transport: 'download',
+  summary: 'Read a file or tree from inside a machine as a tar stream',
+  input: z.object({ vm, path: Text.min(1).max(4096).describe('File or directory inside'), waitMs: z.int().min(0).max(3_600_000).default(120_000) }),
+  output: z.unknown(),
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed'],
+});
+
+export type Verb = 'start' | 'stop' | 'restart' | 'reset' | 'pause' | 'resume' | 'suspend' | 'remove' | 'set' | 'rename' | 'exec' | 'console' | 'view';
+
+/** accept: do it. ignore: it is so already. Anything else is the reason it is denied. */
+type Ruling = 'accept' | 'ignore' | (string & {});
+
+const notRunning = 'it is not running; start it first';
+const broken = 'it is broken; its reason says why';
+
+/** Which verb each state allows. The console greys out with it, machine/decide.ts enforces it. `remove --force` and `stop --force` are decided there. */
+export const verdicts: Record<Verb, Record<VmState, Ruling>> = {
+  start: { stopped: 'accept', running: 'ignore', paused: 'it is paused; resume it instead', suspended: 'accept', broken: 'accept' },
+  stop: { stopped: 'ignore', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
+  restart: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'it is suspended; start it instead', broken: 'accept' },
+  reset: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: notRunning, broken },
+  pause: { stopped: notRunning, running: 'accept', paused: 'ignore', suspended: notRunning, broken },
+  resume: { stopped: notRunning, running: 'ignore', paused: 'accept', suspended: 'it is suspended; start it instead', broken },
+  suspend: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: 'ignore', broken },
+  remove: { stopped: 'accept', running: 'it is running; stop it first or use --force', paused: 'it is paused; stop it first or use --force', suspended: 'accept', broken: 'accept' },
+  set: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
+  rename: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
+  exec: { stopped: notRunning, running: 'accept', paused: 'it is paused; resume it first', suspended: 'it is suspended; start it first', broken },
+  console: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: notRunning, broken },
+  view: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: notRunning, broken },
+};
