@@ -1,0 +1,94 @@
+// Every name on disk. State survives a reboot; run files (sockets, pids) need not.
+// A Unix socket's path has at most 107 bytes, so run files get a short folder of their own when `home` is deep.
+import { createHash } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Paths {
+  /** State: root of everything durable. */
+  readonly home: string;
+  /** Sockets, pids and locks of this daemon. */
+  readonly run: string;
+  /** The daemon's API. */
+  readonly apiSocket: string;
+  readonly daemonLock: string;
+  readonly daemonLog: string;
+  readonly store: string;
+  /** images/<digest>/ */
+  readonly images: string;
+  /** Further image folders, read only, shared on purpose (VIV_IMAGES, separated by colons). */
+  readonly sharedImages: readonly string[];
+  /** Unfinished downloads and builds; emptied of what no task owns. */
+  readonly staging: string;
+  /** vms/<id>/: a machine's disks, seed, serial log. */
+  readonly vms: string;
+  readonly cache: string;
+  vm(id: string): VmPaths;
+}
+
+export interface VmPaths {
+  readonly state: string;
+  readonly run: string;
+  readonly rootDisk: string;
+  readonly firmwareVars: string;
+  readonly seed: string;
+  readonly suspendState: string;
+  readonly serialLog: string;
+  readonly qemuLog: string;
+  readonly qmp: string;
+  readonly serial: string;
+  readonly agent: string;
+  readonly qga: string;
+  readonly vnc: string;
+  /** pid and start time of its QEMU, written by us. */
+  readonly process: string;
+}
+
+const longestSocket = '/vms/0123456789ab/serial.sock'.length;
+
+/** Paths from the environment: VIV_HOME, or root's own places, or the XDG folders. Pure. */
+export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid: number): Paths {
+  const asked = env['VIV_HOME'];
+  const userHome = env['HOME'] ?? homedir();
+  const home = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(env['XDG_STATE_HOME'] ?? join(userHome, '.local/state'), 'vivarium'));
+  const run = asked !== undefined ? shortRun(join(asked, 'run'), asked, uid) : uid === 0 ? '/run/vivarium' : shortRun(join(env['XDG_RUNTIME_DIR'] ?? join(home, 'run'), 'vivarium'), home, uid);
+  return {
+    home,
+    run,
+    apiSocket: join(run, 'api.sock'),
+    daemonLock: join(home, 'daemon.lock'),
+    daemonLog: join(home, 'daemon.log'),
+    store: join(home, 'state.db'),
+    images: join(home, 'images'),
+    sharedImages: (env['VIV_IMAGES'] ?? '').split(':').filter((folder) => folder !== ''),
+    staging: join(home, 'staging'),
+    vms: join(home, 'vms'),
+    cache: join(home, 'cache'),
+    vm: (id) => vmPaths(join(home, 'vms', id), join(run, 'vms', id)),
+  };
+}
+
+/** `wanted`, or a folder under /tmp derived from `home` where sockets in `wanted` would have too long a path. */
+function shortRun(wanted: string, home: string, uid: number): string {
+  if (Buffer.byteLength(wanted) + longestSocket <= 107) return wanted;
+  return `/tmp/viv-${uid}-${createHash('sha256').update(home).digest('hex').slice(0, 12)}`;
+}
+
+function vmPaths(state: string, run: string): VmPaths {
+  return {
+    state,
+    run,
+    rootDisk: join(state, 'root.qcow2'),
+    firmwareVars: join(state, 'firmware-vars.qcow2'),
+    seed: join(state, 'seed.iso'),
+    suspendState: join(state, 'suspend.state'),
+    serialLog: join(state, 'serial.log'),
+    qemuLog: join(state, 'qemu.log'),
+    qmp: join(run, 'qmp.sock'),
+    serial: join(run, 'serial.sock'),
+    agent: join(run, 'agent.sock'),
+    qga: join(run, 'qga.sock'),
+    vnc: join(run, 'vnc.sock'),
+    process: join(run, 'process.json'),
+  };
+}

@@ -1,0 +1,40 @@
+// What an image is on disk: images/<digest>/ with image.json and its files. Content-addressed, written once, shared by all
+// machines (a machine's disk is a qcow2 overlay of it). image.json is the truth; there is no second record in the store.
+import { z } from 'zod';
+import { Arch, Bytes, Time } from '../contract/field.ts';
+import { ImageKind } from '../contract/image.ts';
+
+export const ImageFile = z.object({ name: z.string(), sha256: z.string(), sizeBytes: Bytes });
+
+export const ImageManifest = z.object({
+  digest: z.string(),
+  names: z.array(z.string()),
+  kind: ImageKind,
+  arch: Arch,
+  virtualBytes: Bytes,
+  source: z.string(),
+  createdAt: Time,
+  files: z.array(ImageFile),
+  /** File names within the folder, where the image has one. The disk is always qcow2 without a backing file. */
+  disk: z.string().nullable(),
+  iso: z.string().nullable(),
+  kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
+  defaults: z.object({
+    memoryBytes: Bytes,
+    firmware: z.enum(['bios', 'uefi']),
+    /** True where cloud-init reads a NoCloud seed. */
+    cloudInit: z.boolean(),
+  }),
+});
+export type ImageManifest = z.infer<typeof ImageManifest>;
+
+/** A manifest with the absolute paths of its files. */
+export interface StoredImage extends ImageManifest {
+  readonly folder: string;
+  readonly diskFile: string | null;
+  readonly isoFile: string | null;
+  readonly kernelFiles: { readonly file: string; readonly initrd: string; readonly commandLine: string } | null;
+  readonly sizeBytes: number;
+  /** In a folder of VIV_IMAGES: used, never changed or removed. */
+  readonly shared: boolean;
+}

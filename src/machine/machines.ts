@@ -1,0 +1,2 @@
+// placeholder, replaced below
+export interface Machines { readonly x: 1 }

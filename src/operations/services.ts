@@ -1,0 +1,52 @@
+// What the operations work with; daemon.ts makes it once.
+import type { Logger } from 'pino';
+import type { Event } from '../contract/event.ts';
+import type { Host } from '../contract/host.ts';
+import type { Task } from '../contract/task.ts';
+import type { Paths } from '../host/paths.ts';
+import type { Images } from '../image/images.ts';
+import type { Machines } from '../machine/machines.ts';
+import type { Store } from '../store/store.ts';
+
+export interface EventLog {
+  /** Records what happened; durable, never throws (a full disk is logged). */
+  record(event: { type: string; subject?: string; name?: string; message: string }): void;
+  list(options: { after?: number; limit: number }): Promise<Event[]>;
+  follow(after: number | undefined, signal: AbortSignal): AsyncIterable<Event>;
+}
+
+export interface Tasks {
+  list(options: { state?: Task['state']; limit: number }): Promise<Task[]>;
+  /** By id or unique prefix; throws not_found, ambiguous. */
+  find(ref: string): Promise<Task>;
+  cancel(ref: string): Promise<Task>;
+  follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
+  runningCount(): number;
+  /** The running task that holds the queue, for `activity`. */
+  activity(queue: string): { task: string; operation: string } | null;
+  /** Cancels every running or waiting task of the queue and waits until they have been undone. */
+  cancelQueue(queue: string, exceptTask: string): Promise<void>;
+}
+
+export interface HostFacts {
+  show(options: { prove: boolean }): Promise<Host>;
+  /** Which accelerator a machine gets; throws no_accelerator where kvm was asked for and does not work. */
+  accelerator(wanted: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
+  /** Why changes are refused now (disk nearly full); null when they are not. */
+  readOnly(): string | null;
+}
+
+export interface Services {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly paths: Paths;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly events: EventLog;
+  readonly tasks: Tasks;
+  readonly host: HostFacts;
+  readonly images: Images;
+  readonly machines: Machines;
+  /** Ends the daemon in an orderly way, after the answer has been sent. */
+  shutdown(): void;
+}

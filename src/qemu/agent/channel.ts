@@ -1,0 +1,55 @@
+// What the host asks of a guest's agent. client.ts speaks our agent's frames (docs/agent-protocol.md); fallback.ts does what
+// qemu-guest-agent can (exec without streaming) behind the same interface.
+import type { Readable, Writable } from 'node:stream';
+
+export interface ExecRequest {
+  /** Program and arguments; empty: the user's login shell. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly user?: string;
+  /** With a terminal, everything the command prints comes on stdout. */
+  readonly terminal?: { readonly rows: number; readonly columns: number; readonly type: string };
+}
+
+export type ExecEnd = { readonly exitCode: number | null; readonly signal: string | null };
+
+/** A command inside the guest. Ends, with an error, when the port closes. */
+export interface ExecChannel {
+  /** Its process id in the guest, once it has started. */
+  readonly started: Promise<number | null>;
+  /** Ending it closes the command's standard input. Honours back-pressure. */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** When the command has ended and all it wrote has been delivered. Rejects with VivError (guest_failed, no_agent). */
+  readonly ended: Promise<ExecEnd>;
+  resize(rows: number, columns: number): void;
+  signal(name: string): void;
+  /** Kills the command's process group and ends the channel. */
+  close(): void;
+}
+
+export interface GuestFacts {
+  readonly version: string;
+  readonly kind: 'vivarium' | 'qemu-guest-agent';
+  readonly arch: string;
+}
+
+/** One connection to a guest's agent; it ends when the port closes. */
+export interface AgentConnection {
+  readonly facts: GuestFacts;
+  /** Resolves when the connection has ended. */
+  readonly closed: Promise<void>;
+  exec(request: ExecRequest): ExecChannel;
+  /** Unpacks a tar stream into directory `path` of the guest. */
+  copyIn(path: string, tar: Readable, signal: AbortSignal): Promise<{ files: number; bytes: number }>;
+  /** A file or tree as a tar stream, names relative to the parent of `path`. */
+  copyOut(path: string, signal: AbortSignal): Readable;
+  /** Sets host name and clock; used after start, fork and wake. Left-out fields stay as they are. */
+  configure(settings: { hostname?: string; timeMs?: number }): Promise<void>;
+  /** Asks the guest to power off or reboot; resolves when it has accepted. */
+  power(what: 'poweroff' | 'reboot'): Promise<void>;
+  ping(timeoutMs: number): Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,49 @@
+// What QEMU is started with: everything argv is made of, and nothing else. args/ turns it into arguments (pure).
+import { z } from 'zod';
+import { Arch } from '../contract/field.ts';
+
+export const DiskConfig = z.object({
+  /** Stable for the machine's life: root, data0, cd0, seed. Becomes the block node's and the device's id. */
+  id: z.string().regex(/^[a-z][a-z0-9-]*$/),
+  file: z.string(),
+  format: z.enum(['qcow2', 'raw']),
+  media: z.enum(['disk', 'cdrom']),
+  readOnly: z.boolean(),
+  /** Position in the boot order, from 0; null: not booted from. */
+  bootIndex: z.number().int().nullable(),
+});
+export type DiskConfig = z.infer<typeof DiskConfig>;
+
+export const NicConfig = z.object({
+  id: z.string().regex(/^[a-z][a-z0-9-]*$/),
+  mac: z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+  /** user: QEMU's own NAT. Later: tap with an inherited file descriptor. */
+  backend: z.object({ type: z.literal('user'), hostname: z.string() }),
+  bootIndex: z.number().int().nullable(),
+});
+
+export const QemuConfig = z.object({
+  /** Shown by ps, and how a process is told to be this machine's. */
+  id: z.string(),
+  name: z.string(),
+  /** RFC 4122, becomes the SMBIOS and VM UUID. */
+  uuid: z.string(),
+  arch: Arch,
+  accel: z.enum(['kvm', 'tcg']),
+  cpus: z.number().int(),
+  memoryBytes: z.number().int(),
+  firmware: z.discriminatedUnion('type', [
+    z.object({ type: z.literal('bios') }),
+    /** code: read-only image of the host; vars: the machine's own qcow2. */
+    z.object({ type: z.literal('uefi'), code: z.string(), vars: z.string() }),
+  ]),
+  /** Direct boot (tiny). */
+  kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
+  disks: z.array(DiskConfig),
+  nics: z.array(NicConfig),
+  sockets: z.object({ qmp: z.string(), serial: z.string(), agent: z.string(), qga: z.string(), vnc: z.string() }),
+  serialLog: z.string(),
+  /** Start with CPUs stopped; waiting for a state to come in over QMP (`migrate-incoming`). */
+  incoming: z.boolean(),
+});
+export type QemuConfig = z.infer<typeof QemuConfig>;
