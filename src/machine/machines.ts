@@ -1,2 +1,153 @@
-// placeholder, replaced below
-export interface Machines { readonly x: 1 }
+// All machines of this host, by id and name, as the store has them.
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { VivError } from '../contract/errors.ts';
+import type { Paths } from '../host/paths.ts';
+import type { Store } from '../store/store.ts';
+import { MachineRecord, nameKey, vmKey } from './record.ts';
+import { Machine, type News } from './runner.ts';
+
+/** What machines need of the host; daemon.ts hands it down. */
+export interface MachineHost {
+  readonly paths: Paths;
+  readonly store: Store;
+  readonly log: Logger;
+  /** Boot id of the host's kernel. */
+  readonly bootId: string;
+  /** True when the daemon is root, so that each machine's QEMU gets a user of its own. */
+  readonly ownUsers: boolean;
+  readonly tell: (news: News) => void;
+  /** Throws no_accelerator. */
+  readonly accelerator: (wanted: 'auto' | 'kvm' | 'tcg') => Promise<'kvm' | 'tcg'>;
+}
+
+export class Machines {
+  readonly host: MachineHost;
+  readonly #byId = new Map<string, Machine>();
+  readonly #byName = new Map<string, Machine>();
+
+  constructor(host: MachineHost) {
+    this.host = host;
+  }
+
+  /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
+  static async open(host: MachineHost): Promise<Machines> {
+    const machines = new Machines(host);
+    for (const { key, value, revision } of await host.store.list('vm/')) {
+      const parsed = MachineRecord.safeParse(value);
+      if (parsed.success) machines.#add(parsed.data, revision);
+      else host.log.error({ key, problem: parsed.error.message }, 'a machine’s record cannot be read; it is left alone');
+    }
+    return machines;
+  }
+
+  /** Machines that have been made completely, by name. */
+  list(): Machine[] {
+    return this.all()
+      .filter((machine) => machine.record.complete)
+      .sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  /** Those still being made as well. */
+  all(): Machine[] {
+    return [...this.#byId.values()];
+  }
+
+  byId(id: string): Machine | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The machine with this id. @throws not_found when it has been removed meanwhile */
+  get(id: string): Machine {
+    const machine = this.#byId.get(id);
+    if (!machine) throw new VivError('not_found', 'the machine has been removed meanwhile');
+    return machine;
+  }
+
+  /** By name, id or unique prefix of an id. @throws not_found, ambiguous */
+  find(ref: string): Machine {
+    const exact = this.#byName.get(ref) ?? this.#byId.get(ref);
+    if (exact?.record.complete) return exact;
+    const matching = ref.length >= 3 ? this.list().filter((machine) => machine.id.startsWith(ref)) : [];
+    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} machines: ${matching.map((machine) => machine.name).slice(0, 5).join(', ')}; give more of the id`);
+    const [only] = matching;
+    if (!only) throw new VivError('not_found', `there is no machine named ${ref}; viv ls lists them`);
+    return only;
+  }
+
+  nameTaken(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  uids(): Set<number> {
+    return new Set(this.all().flatMap((machine) => (machine.record.uid === null ? [] : [machine.record.uid])));
+  }
+
+  /** Names of the machines that use an image. */
+  usersOf(digest: string): string[] {
+    return this.all()
+      .filter(({ record }) => record.image.digest === digest || record.disks.some((disk) => disk.digest === digest))
+      .map((machine) => machine.name);
+  }
+
+  /** Enters a new machine under its name. Repeatable. @throws name_taken */
+  async insert(record: MachineRecord): Promise<Machine> {
+    const present = this.#byId.get(record.id);
+    if (present) return present;
+    try {
+      const { revision } = await this.host.store.commit({
+        guards: [{ key: nameKey(record.name), revision: 0 }, { key: vmKey(record.id), revision: 0 }],
+        puts: [{ key: vmKey(record.id), value: record }, { key: nameKey(record.name), value: record.id }],
+      });
+      return this.#add(record, revision);
+    } catch (error) {
+      if ((error as Error).name === 'StoreConflict') throw nameTaken(record.name, error);
+      throw error;
+    }
+  }
+
+  /** Gives it another name. Repeatable. @throws name_taken */
+  async rename(machine: Machine, name: string): Promise<void> {
+    const old = machine.name;
+    if (old === name) return;
+    try {
+      await machine.update(() => ({ name }), { guards: [{ key: nameKey(name), revision: 0 }], puts: [{ key: nameKey(name), value: machine.id }], deletes: [nameKey(old)] });
+    } catch (error) {
+      if ((error as Error).name === 'StoreConflict') throw nameTaken(name, error);
+      throw error;
+    }
+    this.#byName.delete(old);
+    this.#byName.set(name, machine);
+  }
+
+  /** Forgets a machine. Repeatable. */
+  async drop(id: string): Promise<void> {
+    const machine = this.#byId.get(id);
+    if (!machine) return;
+    await this.host.store.commit({ deletes: [vmKey(id), nameKey(machine.name)] });
+    this.#byId.delete(id);
+    if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
+    machine.changed();
+  }
+
+  /** How a machine's process is told to be its: unique for this home. */
+  marker(id: string): string {
+    return `${this.markerPrefix}${id}`;
+  }
+
+  get markerPrefix(): string {
+    return `viv-${createHash('sha256').update(this.host.paths.home).digest('hex').slice(0, 8)}-`;
+  }
+
+  #add(record: MachineRecord, revision: number): Machine {
+    const { paths, store, tell } = this.host;
+    const machine = new Machine({ record, revision, paths: paths.vm(record.id), store, tell });
+    this.#byId.set(record.id, machine);
+    this.#byName.set(record.name, machine);
+    return machine;
+  }
+}
+
+export function nameTaken(name: string, cause?: unknown): VivError {
+  return new VivError('name_taken', `the name ${name} is taken; choose another one or remove that machine first`, { cause });
+}

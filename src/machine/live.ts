@@ -1,0 +1,112 @@
+// What a running machine has besides its record: its QEMU process, the QMP connection and the guest's agent.
+// Everything here can be made anew from the process alone, which is what adoption does.
+import { VivError } from '../contract/errors.ts';
+import type { AgentConnection } from '../qemu/agent/channel.ts';
+import { connectAgent } from '../qemu/agent/client.ts';
+import { connectGuestAgentFallback } from '../qemu/agent/fallback.ts';
+import type { QemuProcess } from '../qemu/process.ts';
+import type { QmpConnection } from '../qemu/qmp.ts';
+import type { VmPaths } from '../host/paths.ts';
+
+export interface LiveOptions {
+  readonly name: () => string;
+  readonly paths: VmPaths;
+  readonly process: QemuProcess;
+  readonly qmp: QmpConnection;
+  /** Called each time the guest's agent has answered or gone. */
+  readonly onAgent: (agent: AgentConnection | null) => void;
+}
+
+export class Live {
+  readonly process: QemuProcess;
+  readonly qmp: QmpConnection;
+  #agent: AgentConnection | null = null;
+  readonly #options: LiveOptions;
+  readonly #ended = new AbortController();
+  readonly #waiters = new Set<(agent: AgentConnection) => void>();
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+    this.process = options.process;
+    this.qmp = options.qmp;
+    void this.#watchAgent();
+    void this.process.exited.finally(() => this.end());
+  }
+
+  get agent(): AgentConnection | null {
+    return this.#agent;
+  }
+
+  /** Lets go of the connections; the process goes on. */
+  end(): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
+    this.#agent?.close();
+    this.qmp.close();
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /**
+   * The guest's agent, as soon as it answers. qemu-guest-agent is asked where ours has not answered for a while.
+   * @throws VivError no_agent after `timeoutMs`, or when the machine ends
+   */
+  async waitForAgent(timeoutMs: number, signal: AbortSignal): Promise<AgentConnection> {
+    if (this.#agent) return this.#agent;
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const stop = AbortSignal.any([deadline, signal, this.#ended.signal]);
+    const { promise, resolve, reject } = Promise.withResolvers<AgentConnection>();
+    const name = this.#options.name();
+    const onStop = () => {
+      if (signal.aborted) reject(new VivError('cancelled', `waiting for the agent of ${name} was given up`));
+      else if (this.#ended.signal.aborted) reject(new VivError('no_agent', `${name} ended before its guest agent answered; see: viv logs ${name}`));
+      else reject(new VivError('no_agent', `the guest agent of ${name} did not answer within ${Math.round(timeoutMs / 1000)} s; is it installed and has the guest finished booting? See: viv logs ${name}`));
+    };
+    stop.addEventListener('abort', onStop, { once: true });
+    if (stop.aborted) onStop();
+    this.#waiters.add(resolve);
+    const fallback = setTimeout(() => void this.#tryFallback(stop), Math.min(5000, timeoutMs / 2));
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(fallback);
+      this.#waiters.delete(resolve);
+      stop.removeEventListener('abort', onStop);
+    }
+  }
+
+  async #watchAgent(): Promise<void> {
+    while (!this.#ended.signal.aborted) {
+      try {
+        const agent = await connectAgent(this.#options.paths.agent, { signal: this.#ended.signal });
+        this.#set(agent);
+        await agent.closed;
+        if (this.#agent === agent) this.#set(null);
+      } catch {
+        // The port was closed or something else than our agent spoke: look again, not at once.
+        await new Promise<void>((resolve) => setTimeout(resolve, 250).unref());
+      }
+    }
+  }
+
+  async #tryFallback(stop: AbortSignal): Promise<void> {
+    try {
+      const agent = await connectGuestAgentFallback(this.#options.paths.qga, { timeoutMs: 3_600_000, signal: stop });
+      if (this.#agent) agent.close();
+      else {
+        this.#set(agent);
+        void agent.closed.then(() => this.#agent === agent && this.#set(null));
+      }
+    } catch {
+      // No qemu-guest-agent either; whoever waits is told by the deadline.
+    }
+  }
+
+  #set(agent: AgentConnection | null): void {
+    this.#agent = agent;
+    this.#options.onAgent(agent);
+    if (agent) for (const resolve of this.#waiters) resolve(agent);
+  }
+}

@@ -1,0 +1,69 @@
+// What the store keeps of a machine: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
+import { z } from 'zod';
+import { Arch, Bytes, Name, Time } from '../contract/field.ts';
+import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm.ts';
+
+export const DiskRecord = z.object({
+  id: z.string(),
+  kind: z.enum(['root', 'data', 'cdrom', 'seed']),
+  /** Absolute for media shared with others (an ISO image), else null: the machine's own file named by its id. */
+  file: z.string(),
+  format: z.enum(['qcow2', 'raw']),
+  sizeBytes: Bytes,
+  /** The image file it is an overlay of. */
+  backing: z.string().nullable(),
+  /** Digest of the image it is, for CDs; so that the image counts as used. */
+  digest: z.string().nullable(),
+});
+export type DiskRecord = z.infer<typeof DiskRecord>;
+
+/** What a user can set. */
+export const Settings = z.object({
+  cpus: z.int(),
+  memoryBytes: Bytes,
+  accel: Accel,
+  firmware: Firmware,
+  boot: z.array(BootDevice),
+  restart: RestartPolicy,
+  autostart: z.boolean(),
+  removeOnStop: z.boolean(),
+  /** Null: the machine's name. */
+  hostname: Name.nullable(),
+});
+export type Settings = z.infer<typeof Settings>;
+
+export const SeedSettings = z.object({ users: z.array(z.string()), sshKeys: z.array(z.string()), userData: z.string().nullable() });
+
+export const MachineRecord = z.object({
+  id: z.string(),
+  name: Name,
+  uuid: z.string(),
+  /** Unprivileged user its QEMU runs as; null when the daemon is not root. */
+  uid: z.int().nullable(),
+  arch: Arch,
+  /** False until everything it needs has been made: not listed, not startable. */
+  complete: z.boolean(),
+  state: VmState,
+  stateReason: StateReason.nullable(),
+  /** What its user asked for last; decides whether it is started again. */
+  wanted: z.enum(['running', 'stopped']),
+  settings: Settings,
+  /** Settings it was started with; what differs takes effect at the next start. */
+  started: Settings.extend({ accelInUse: z.enum(['kvm', 'tcg']), cdroms: z.array(z.string()) }).nullable(),
+  image: z.object({ name: z.string(), digest: z.string() }),
+  kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
+  /** Null: the image has no cloud-init. */
+  seed: SeedSettings.nullable(),
+  disks: z.array(DiskRecord),
+  nics: z.array(z.object({ id: z.string(), network: z.string(), mac: z.string() })),
+  createdAt: Time,
+  startedAt: Time.nullable(),
+  /** Boot of the host it was started in; another one means that the host restarted. */
+  bootId: z.string().nullable(),
+  /** Starts by the restart policy in a row, for the back-off. */
+  restarts: z.int(),
+});
+export type MachineRecord = z.infer<typeof MachineRecord>;
+
+export const vmKey = (id: string) => `vm/${id}`;
+export const nameKey = (name: string) => `vm-name/${name}`;

@@ -1,0 +1,139 @@
+// From what was asked for and the image to a machine's record, and from the record to what QEMU is started with. Pure.
+import { createHash } from 'node:crypto';
+import { VivError } from '../contract/errors.ts';
+import { MiB } from '../contract/field.ts';
+import type { BootDevice, VmOptions } from '../contract/vm.ts';
+import type { VmPaths } from '../host/paths.ts';
+import type { QemuConfig } from '../qemu/config.ts';
+import type { DiskRecord, MachineRecord } from './record.ts';
+
+/** What a machine needs to know of an image (a StoredImage has all of it). */
+export interface ImageFacts {
+  readonly digest: string;
+  readonly names: readonly string[];
+  readonly kind: 'disk' | 'iso' | 'kernel';
+  readonly arch: MachineRecord['arch'];
+  readonly virtualBytes: number;
+  readonly diskFile: string | null;
+  readonly isoFile: string | null;
+  readonly kernelFiles: { readonly file: string; readonly initrd: string; readonly commandLine: string } | null;
+  readonly defaults: { readonly memoryBytes: number; readonly firmware: 'bios' | 'uefi'; readonly cloudInit: boolean };
+}
+
+export interface Identity {
+  readonly id: string;
+  readonly name: string;
+  readonly uuid: string;
+  readonly uid: number | null;
+  readonly createdAt: number;
+}
+
+/** The record of a new machine. Throws `invalid` where options and image do not fit. */
+export function newRecord(options: VmOptions, imageName: string, image: ImageFacts, cdroms: readonly { name: string; image: ImageFacts }[], identity: Identity, paths: VmPaths): MachineRecord {
+  const disks: DiskRecord[] = [];
+  if (image.diskFile !== null) {
+    const sizeBytes = options.diskBytes ?? image.virtualBytes;
+    if (sizeBytes < image.virtualBytes) {
+      throw new VivError('invalid', `a disk of ${mib(sizeBytes)} is too small for ${imageName}, which needs ${mib(image.virtualBytes)}; give --disk at least that`);
+    }
+    disks.push({ id: 'root', kind: 'root', file: paths.rootDisk, format: 'qcow2', sizeBytes, backing: image.diskFile, digest: null });
+  } else if (options.diskBytes !== undefined) {
+    disks.push({ id: 'root', kind: 'root', file: paths.rootDisk, format: 'qcow2', sizeBytes: options.diskBytes, backing: null, digest: null });
+  }
+  if (image.isoFile !== null) disks.push(cdrom(0, image));
+  for (const cd of cdroms) {
+    if (cd.image.isoFile === null) throw new VivError('invalid', `${cd.name} is not an ISO image, so it cannot be put into a CD drive`);
+    disks.push(cdrom(disks.filter((disk) => disk.kind === 'cdrom').length, cd.image));
+  }
+  if (image.defaults.cloudInit) {
+    disks.push({ id: 'seed', kind: 'seed', file: paths.seed, format: 'raw', sizeBytes: 0, backing: null, digest: null });
+  } else if (options.userData !== undefined || options.users.length > 0) {
+    throw new VivError('invalid', `${imageName} has no cloud-init, so user data and users cannot be passed to it`);
+  }
+  const firmware = options.firmware ?? image.defaults.firmware;
+  if (firmware === 'uefi' && image.kernelFiles !== null) throw new VivError('invalid', `${imageName} is booted by its kernel directly, so it has no firmware to choose`);
+  return {
+    ...identity,
+    arch: image.arch,
+    complete: false,
+    state: 'stopped',
+    stateReason: null,
+    wanted: 'stopped',
+    settings: {
+      cpus: options.cpus,
+      memoryBytes: options.memoryBytes ?? image.defaults.memoryBytes,
+      accel: options.accel,
+      firmware,
+      boot: options.boot ?? ['disk', 'cdrom'],
+      restart: options.restart,
+      autostart: options.autostart,
+      removeOnStop: options.removeOnStop,
+      hostname: options.hostname ?? null,
+    },
+    started: null,
+    image: { name: imageName, digest: image.digest },
+    kernel: image.kernelFiles,
+    seed: image.defaults.cloudInit ? { users: options.users, sshKeys: options.sshKeys, userData: options.userData ?? null } : null,
+    disks,
+    nics: options.networks.filter((network) => network !== 'none').map((network, index) => ({ id: `net${index}`, network, mac: macOf(identity.id, index) })),
+    startedAt: null,
+    bootId: null,
+    restarts: 0,
+  };
+}
+
+function cdrom(index: number, image: ImageFacts): DiskRecord {
+  return { id: `cd${index}`, kind: 'cdrom', file: image.isoFile ?? '', format: 'raw', sizeBytes: image.virtualBytes, backing: null, digest: image.digest };
+}
+
+const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
+
+/** A stable MAC address in QEMU's own prefix 52:54:00, derived from the machine's id. */
+export function macOf(id: string, index: number): string {
+  const hash = createHash('sha256').update(`${id}/${index}`).digest();
+  return ['52', '54', '00', ...[0, 1, 2].map((at) => (hash[at] ?? 0).toString(16).padStart(2, '0'))].join(':');
+}
+
+export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
+
+/** What QEMU is started with. `marker` is how its process is told to be this machine's. */
+export function qemuConfig(record: MachineRecord, paths: VmPaths, host: { marker: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean }): QemuConfig {
+  const order = bootOrder(record.settings.boot);
+  let cds = 0;
+  return {
+    id: host.marker,
+    name: record.name,
+    uuid: record.uuid,
+    arch: record.arch,
+    accel: host.accel,
+    cpus: record.settings.cpus,
+    memoryBytes: record.settings.memoryBytes,
+    firmware: record.settings.firmware === 'uefi' && host.firmwareCode !== null ? { type: 'uefi', code: host.firmwareCode, vars: paths.firmwareVars } : { type: 'bios' },
+    kernel: record.kernel && { ...record.kernel, commandLine: `${record.kernel.commandLine} vivarium.hostname=${hostnameOf(record)}` },
+    disks: record.disks.map((disk) => ({
+      id: disk.id,
+      file: disk.file,
+      format: disk.format,
+      media: disk.kind === 'cdrom' || disk.kind === 'seed' ? 'cdrom' : 'disk',
+      readOnly: disk.kind === 'cdrom' || disk.kind === 'seed',
+      bootIndex: record.kernel !== null || disk.kind === 'seed' ? null : disk.kind === 'cdrom' ? order('cdrom', cds++) : disk.kind === 'root' ? order('disk', 0) : null,
+    })),
+    nics: record.nics.map((nic, index) => ({
+      id: nic.id,
+      mac: nic.mac,
+      backend: { type: 'user', hostname: hostnameOf(record) },
+      bootIndex: record.kernel === null ? order('network', index) : null,
+    })),
+    sockets: { qmp: paths.qmp, serial: paths.serial, agent: paths.agent, qga: paths.qga, vnc: paths.vnc },
+    serialLog: paths.serialLog,
+    incoming: host.incoming,
+  };
+}
+
+/** Device class -> boot index: 10 apart, so that several of one class keep their order. Null: not booted from. */
+function bootOrder(boot: readonly (typeof BootDevice)['_output'][]): (device: 'disk' | 'cdrom' | 'network', nth: number) => number | null {
+  return (device, nth) => {
+    const at = boot.indexOf(device);
+    return at < 0 ? null : at * 10 + nth;
+  };
+}
