@@ -1,0 +1,88 @@
+// On the daemon's return: every machine whose process goes on is taken up again, every one whose process has ended is shown
+// with its reason, and processes and folders that belong to no machine are removed.
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { queryStatus } from '../qemu/command.ts';
+import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
+import { connectQmp } from '../qemu/qmp.ts';
+import type { Machines } from './machines.ts';
+import type { Machine } from './runner.ts';
+import { attach, endProcess } from './start.ts';
+
+const deadlineMs = 10_000;
+
+export interface Adopted {
+  adopted: string[];
+  ended: string[];
+}
+
+/** Takes up all machines, several at once. Never throws for one of them: it is shown as broken instead. */
+export async function adoptAll(machines: Machines, signal: AbortSignal): Promise<Adopted> {
+  const result: Adopted = { adopted: [], ended: [] };
+  await Promise.all(
+    machines.all().map(async (machine) => {
+      try {
+        const outcome = await adopt(machine, machines, signal);
+        if (outcome !== null) result[outcome].push(machine.name);
+      } catch (error) {
+        machines.host.log.error({ machine: machine.name, error }, 'a machine could not be adopted');
+        await machine.setState('broken', { code: 'qemu_exited', message: `its QEMU process does not answer: ${(error as Error).message}` });
+      }
+    }),
+  );
+  return result;
+}
+
+async function adopt(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
+  const { record } = machine;
+  const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
+  if (!thoughtAlive) return null; // a start that was under way is finished by its task
+  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  if (process) {
+    await takeUp(machine, process, signal);
+    return 'adopted';
+  }
+  if (record.state === 'broken') return null;
+  await recordEnd(machine, machines);
+  return 'ended';
+}
+
+async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSignal): Promise<void> {
+  const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
+  const live = attach(machine, process, qmp);
+  const { status } = await queryStatus(live.qmp);
+  const { record } = machine;
+  if (status === 'io-error' && record.stateReason?.code !== 'host_disk_full') {
+    await machine.setState('paused', { code: 'host_disk_full', message: 'the host’s disk was full; it goes on by itself when there is room again' });
+  } else if (status === 'running' && record.state !== 'running') await machine.setState('running', null);
+  else if (status === 'paused' && record.state !== 'paused') await machine.setState('paused', record.stateReason);
+}
+
+/** It ended while no daemon was there to see how. */
+async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
+  const restarted = machine.record.bootId !== machines.host.bootId;
+  const words = restarted ? '' : await lastWords(machine.paths.qemuLog, 0);
+  const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
+  await machine.setState('stopped', { code: restarted ? 'host_restarted' : 'qemu_exited', message });
+  if (!restarted) machine.tell({ type: 'ended', machine, failed: true, message });
+}
+
+/** Removes processes and folders of this home that no machine owns. Called after unfinished tasks have been taken up. */
+export async function sweep(machines: Machines): Promise<{ processes: number; folders: number }> {
+  const known = new Set(machines.all().map((machine) => machine.id));
+  const swept = { processes: 0, folders: 0 };
+  for (const { marker, process } of await findProcesses(machines.markerPrefix)) {
+    if (known.has(marker.slice(machines.markerPrefix.length))) continue;
+    await endProcess(process);
+    swept.processes += 1;
+  }
+  const { vms, run } = machines.host.paths;
+  for (const folder of [vms, join(run, 'vms')]) {
+    for (const id of await readdir(folder).catch(() => [])) {
+      if (known.has(id)) continue;
+      await rm(join(folder, id), { recursive: true, force: true });
+      swept.folders += 1;
+    }
+  }
+  return swept;
+}

@@ -1,0 +1,136 @@
+// Starting a machine's QEMU, cold or from a saved state. Every step finds out what is already there, because the daemon may
+// have died in the middle: a process of ours is taken up again instead of being started twice.
+import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { VivError } from '../contract/errors.ts';
+import { MiB } from '../contract/field.ts';
+import { availableMemory } from '../host/memory.ts';
+import { qemuArguments } from '../qemu/args/build.ts';
+import { findQemu } from '../qemu/binary.ts';
+import { cont, loadState, queryStatus } from '../qemu/command.ts';
+import { findFirmware } from '../qemu/firmware-files.ts';
+import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
+import { connectQmp, type QmpConnection } from '../qemu/qmp.ts';
+import { checkFiles, makeRunFiles } from './files.ts';
+import { Live } from './live.ts';
+import type { Machines } from './machines.ts';
+import { listen } from './news.ts';
+import type { Machine } from './runner.ts';
+import { rotate } from './serial-log.ts';
+import { qemuConfig } from './spec.ts';
+
+const qmpDeadlineMs = 20_000;
+/** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
+const overheadBytes = 96 * MiB;
+
+/** Looks at everything that would make a start fail, before anything changes. */
+export async function checkStart(machine: Machine, machines: Machines): Promise<{ accel: 'kvm' | 'tcg' }> {
+  const { settings, arch } = machine.record;
+  const accel = await machines.host.accelerator(settings.accel);
+  await findQemu(arch);
+  await checkFiles(machine.record);
+  const free = await availableMemory();
+  const needed = settings.memoryBytes + overheadBytes;
+  if (needed > free) {
+    throw new VivError('no_memory', `${machine.name} needs ${Math.ceil(needed / MiB)} MiB of memory and the host has ${Math.floor(free / MiB)} MiB available; stop another machine or give it less with: viv set ${machine.name} memory=...`, {
+      details: { neededBytes: needed, availableBytes: free },
+    });
+  }
+  if (settings.cpus > Math.max(availableParallelism() * 16, 64)) throw new VivError('invalid', `${machine.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
+  return { accel };
+}
+
+/** Starts QEMU, or takes up the one that is there, until QMP answers and the guest runs. Repeatable. */
+export async function startProcess(machine: Machine, machines: Machines, accel: 'kvm' | 'tcg', signal: AbortSignal): Promise<void> {
+  if (machine.live) return;
+  const wake = machine.record.state === 'suspended';
+  const before = await findProcess(machines.marker(machine.id), machine.paths.process);
+  if (before) {
+    // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
+    if (!(wake && (await isLoading(machine, before, signal)))) return takeUp(machine, machines, before, accel, signal);
+    await endProcess(before);
+  }
+  const process = await spawn(machine, machines, accel, wake, signal);
+  try {
+    await takeUp(machine, machines, process, accel, signal);
+  } catch (error) {
+    letGo(machine);
+    await endProcess(process);
+    throw await explain(error, machine, process);
+  }
+}
+
+async function spawn(machine: Machine, machines: Machines, accel: 'kvm' | 'tcg', incoming: boolean, signal: AbortSignal): Promise<QemuProcess> {
+  const { record, paths } = machine;
+  await makeRunFiles(record, machines.host);
+  await rotate(paths.serialLog);
+  await rotate(paths.qemuLog, MiB);
+  const firmware = record.settings.firmware === 'uefi' ? await findFirmware(record.arch) : null;
+  const binary = await findQemu(record.arch);
+  const config = qemuConfig(record, paths, { marker: machines.marker(machine.id), accel, firmwareCode: firmware?.code ?? null, incoming });
+  return startQemu({
+    binary: binary.path,
+    args: qemuArguments(config),
+    marker: config.id,
+    identity: record.uid === null ? null : { uid: record.uid, gid: record.uid },
+    processFile: paths.process,
+    logFile: paths.qemuLog,
+    kvm: accel === 'kvm',
+    signal,
+  });
+}
+
+async function isLoading(machine: Machine, process: QemuProcess, signal: AbortSignal): Promise<boolean> {
+  const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
+  try {
+    return (await queryStatus(qmp)).status === 'inmigrate';
+  } finally {
+    qmp.close();
+  }
+}
+
+async function takeUp(machine: Machine, machines: Machines, process: QemuProcess, accel: 'kvm' | 'tcg', signal: AbortSignal): Promise<void> {
+  const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
+  attach(machine, process, qmp);
+  const { status } = await queryStatus(qmp);
+  if (status === 'inmigrate') await loadState(qmp, machine.paths.suspendState, { signal });
+  if (status !== 'running') await cont(qmp);
+  const { record } = machine;
+  await machine.update(() => ({
+    state: 'running',
+    stateReason: null,
+    wanted: 'running',
+    startedAt: Date.now(),
+    bootId: machines.host.bootId,
+    started: { ...record.settings, accelInUse: accel, cdroms: record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file) },
+  }));
+  // Only now: until the machine is known to run, the saved state is all there is of it.
+  await rm(machine.paths.suspendState, { force: true });
+}
+
+/** Makes a process's live part: connections and listeners. */
+export function attach(machine: Machine, process: QemuProcess, qmp: QmpConnection): Live {
+  const live = new Live({ name: () => machine.name, paths: machine.paths, process, qmp, onAgent: () => machine.changed() });
+  machine.live = live;
+  listen(machine, live);
+  return live;
+}
+
+/** Lets go of a live part whose process is of no use. */
+export function letGo(machine: Machine): void {
+  machine.live?.end();
+  machine.live = null;
+}
+
+export async function endProcess(process: QemuProcess): Promise<void> {
+  await process.kill();
+}
+
+/** QEMU's own words belong into the error. */
+async function explain(error: unknown, machine: Machine, process: QemuProcess): Promise<unknown> {
+  if (error instanceof VivError && error.code !== 'qemu_failed') return error;
+  if (!(error instanceof Error) || error.name === 'AbortError') return error;
+  const words = await lastWords(machine.paths.qemuLog, process.logOffset);
+  const said = words === '' ? error.message : words;
+  return new VivError('qemu_failed', `QEMU could not start ${machine.name}: ${said}`, { cause: error });
+}

@@ -1,0 +1,67 @@
+// Ending a machine: the guest is asked, and after the deadline its process is ended. Also pause, resume and reset.
+import { rm } from 'node:fs/promises';
+import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../qemu/command.ts';
+import { findProcess } from '../qemu/process.ts';
+import type { Machines } from './machines.ts';
+import type { Machine } from './runner.ts';
+import { endProcess, letGo } from './start.ts';
+
+/** Records that it is meant to be stopped, so that no restart policy brings it back. Repeatable. */
+export async function wantStopped(machine: Machine): Promise<void> {
+  machine.ending = true;
+  if (machine.record.wanted !== 'stopped') await machine.update(() => ({ wanted: 'stopped' }));
+}
+
+/** Asks the guest to power off and waits for it. False: it did not within the deadline. */
+export async function askGuest(machine: Machine, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  const { live } = machine;
+  if (!live) return true;
+  machine.ending = true;
+  if (machine.record.state === 'paused') await cont(live.qmp);
+  const asked = [live.agent?.power('poweroff'), systemPowerdown(live.qmp)];
+  void Promise.allSettled(asked);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), timeoutMs);
+  const giveUp = () => resolve(false);
+  signal.addEventListener('abort', giveUp, { once: true });
+  void live.process.exited.then(() => resolve(true));
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/** Ends the process if there is one, drops a saved state, and records `stopped`. Repeatable. */
+export async function endNow(machine: Machine, machines: Machines): Promise<void> {
+  machine.ending = true;
+  try {
+    const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
+    if (process) await endProcess(process);
+    letGo(machine);
+    await rm(machine.paths.suspendState, { force: true });
+    await rm(machine.paths.run, { recursive: true, force: true });
+    if (machine.record.state !== 'stopped' || machine.record.started !== null) {
+      await machine.update(() => ({ state: 'stopped', stateReason: null, started: null, wanted: 'stopped', restarts: 0 }));
+    }
+  } finally {
+    machine.ending = false;
+  }
+}
+
+export async function pause(machine: Machine): Promise<void> {
+  await stopCpus(machine.alive().qmp);
+  await machine.setState('paused', null);
+}
+
+export async function resume(machine: Machine): Promise<void> {
+  await cont(machine.alive().qmp);
+  await machine.setState('running', null);
+}
+
+export async function reset(machine: Machine): Promise<void> {
+  const { qmp } = machine.alive();
+  await systemReset(qmp);
+  if (machine.record.state === 'paused') await resume(machine);
+}

@@ -1,0 +1,41 @@
+// Suspend to disk: the guest's memory and devices go into one file of the machine's, and its process ends.
+import { rm } from 'node:fs/promises';
+import type { Progress } from '../contract/task.ts';
+import { cont, queryStatus, saveState, stop as stopCpus } from '../qemu/command.ts';
+import { makeOwnFile } from './files.ts';
+import type { Machine } from './runner.ts';
+import { endProcess, letGo } from './start.ts';
+
+/** Saves the state with the CPUs stopped. Repeatable: a state that QEMU has already written completely is left. */
+export async function save(machine: Machine, signal: AbortSignal, progress: (progress: Progress) => void): Promise<void> {
+  if (machine.record.state === 'suspended') return;
+  const { qmp } = machine.alive();
+  const { status } = await queryStatus(qmp);
+  if (status === 'postmigrate') return;
+  await stopCpus(qmp);
+  await makeOwnFile(machine.paths.suspendState, machine.record);
+  await saveState(qmp, machine.paths.suspendState, {
+    signal,
+    onProgress: (done, total) => progress({ message: `saving the memory of ${machine.name}`, done, total, unit: 'bytes' }),
+  });
+}
+
+/** Lets the guest go on as if nothing had been. Repeatable. */
+export async function unsave(machine: Machine): Promise<void> {
+  if (machine.live) await cont(machine.live.qmp);
+  if (machine.live && machine.record.state !== 'running') await machine.setState('running', null);
+  await rm(machine.paths.suspendState, { force: true });
+}
+
+/** Ends the process and records `suspended`. Repeatable. */
+export async function endSuspended(machine: Machine): Promise<void> {
+  if (machine.record.state !== 'suspended') await machine.setState('suspended', null);
+  machine.ending = true;
+  try {
+    if (machine.live) await endProcess(machine.live.process);
+    letGo(machine);
+    await rm(machine.paths.run, { recursive: true, force: true });
+  } finally {
+    machine.ending = false;
+  }
+}

@@ -1,0 +1,25 @@
+// `vm.console`: the serial line, for any number of watchers at once.
+import { channel } from '../../contract/stream.ts';
+import { decide } from '../../machine/decide.ts';
+import { followLog } from '../../machine/serial-log.ts';
+import type { HandlerOf } from '../handler.ts';
+
+export const handler: HandlerOf<'vm.console'> = async ({ vm, scrollbackBytes }, { services }, socket) => {
+  const machine = services.machines.find(vm);
+  decide('console', machine.record);
+  const live = machine.alive();
+  const line = machine.serial.attach();
+  const gone = AbortSignal.any([socket.closed, live.ended]);
+  try {
+    socket.onData((from, bytes) => {
+      if (from !== channel.stdin || bytes.length === 0) return;
+      socket.pause();
+      void line.write(bytes).catch((error: unknown) => services.log.warn({ error, machine: machine.name }, 'the serial line took no input')).finally(() => socket.resume());
+    });
+    socket.control({ type: 'started', pid: null });
+    for await (const bytes of followLog(machine.paths.serialLog, { tailBytes: scrollbackBytes, signal: gone })) await socket.send(channel.stdout, bytes);
+    return { reason: live.ended.aborted ? 'the machine ended' : 'detached' };
+  } finally {
+    line.release();
+  }
+};

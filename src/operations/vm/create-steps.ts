@@ -1,0 +1,61 @@
+// The steps that make a machine; `create` and `run` are made of them.
+import { randomUUID } from 'node:crypto';
+import { VivError } from '../../contract/errors.ts';
+import type { VmOptions } from '../../contract/vm.ts';
+import { newId } from '../../host/id.ts';
+import { machineIdentity } from '../../host/identity.ts';
+import { makeFiles, removeFiles } from '../../machine/files.ts';
+import { nameTaken } from '../../machine/machines.ts';
+import type { MachineRecord } from '../../machine/record.ts';
+import { checkSeed } from '../../machine/seed.ts';
+import { newRecord } from '../../machine/spec.ts';
+import type { Step } from '../handler.ts';
+import type { Services } from '../services.ts';
+import { newName } from './new-name.ts';
+import type { OnMachine } from './one.ts';
+
+export interface Creating extends OnMachine {
+  record: MachineRecord;
+}
+
+/** Decides everything about the new machine; nothing is made yet. @throws what does not fit */
+export async function prepareCreate(options: VmOptions, services: Services): Promise<Creating> {
+  const { images, machines } = services;
+  const image = await images.find(options.image);
+  const cdroms = await Promise.all(options.cdroms.map(async (name) => ({ name, image: await images.find(name) })));
+  const name = options.name ?? newName((taken) => machines.nameTaken(taken));
+  if (machines.nameTaken(name)) throw nameTaken(name);
+  if (options.userData !== undefined) checkSeed(options.userData);
+  if (image.kind === 'iso' && options.diskBytes === undefined) {
+    throw new VivError('invalid', `${options.image} is an installation CD, so the machine needs a disk to install to; give one with --disk 20GiB`);
+  }
+  const id = newId();
+  const uid = machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null;
+  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
+  const record = newRecord(options, options.image, image, cdroms, identity, machines.host.paths.vm(id));
+  return { id, name, record };
+}
+
+export const createSteps: readonly Step<Creating>[] = [
+  {
+    name: 'reserve its name',
+    run: async ({ record }, { services }) => {
+      await services.machines.insert(record);
+    },
+    undo: ({ id }, { services }) => services.machines.drop(id),
+  },
+  {
+    name: 'make its disks',
+    run: ({ record }, { services, signal }) => makeFiles(record, services.machines.host, signal),
+    undo: ({ record }, { services }) => removeFiles(record, services.machines.host),
+  },
+  {
+    name: 'enter it',
+    run: async ({ id }, { services }) => {
+      const machine = services.machines.get(id);
+      if (machine.record.complete) return;
+      await machine.update(() => ({ complete: true }));
+      services.events.record({ type: 'vm.created', subject: id, name: machine.name, message: `${machine.name} was made from ${machine.record.image.name}` });
+    },
+  },
+];

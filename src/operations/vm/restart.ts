@@ -1,0 +1,21 @@
+// `vm.restart`: stops a machine and starts it again, with settings that waited for it.
+import { decide } from '../../machine/decide.ts';
+import { checkStart } from '../../machine/start.ts';
+import type { HandlerOf } from '../handler.ts';
+import { onMachine, outputView } from './one.ts';
+import { startSteps } from './start-steps.ts';
+import { stopSteps } from './stop-steps.ts';
+
+export const handler: HandlerOf<'vm.restart'> = {
+  ...onMachine,
+  prepare: async ({ vm, force, timeoutMs }, { services }) => {
+    const machine = services.machines.find(vm);
+    decide('restart', machine.record);
+    // What would make the start fail is found before anything is stopped.
+    if (!machine.live) await checkStart(machine, services.machines);
+    return { id: machine.id, name: machine.name, force, timeoutMs };
+  },
+  admit: async ({ id }, { machines }) => decide('restart', machines.get(id).record),
+  steps: [...stopSteps, ...startSteps],
+  output: outputView,
+};

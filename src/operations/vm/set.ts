@@ -1,0 +1,74 @@
+// `vm.set`: changes settings and says what applies now and what at the next start.
+import { VivError } from '../../contract/errors.ts';
+import type { DiskRecord, Settings } from '../../machine/record.ts';
+import { pending, type Machine } from '../../machine/runner.ts';
+import { blockResize } from '../../qemu/command.ts';
+import { resizeDisk } from '../../storage/qcow2.ts';
+import type { HandlerOf } from '../handler.ts';
+import { onMachine, viewOf } from './one.ts';
+
+interface Setting {
+  id: string;
+  name: string;
+  settings: Partial<Settings>;
+  diskBytes: number | null;
+  cdroms: DiskRecord[] | null;
+  changed: string[];
+}
+
+export const handler: HandlerOf<'vm.set'> = {
+  ...onMachine,
+  prepare: async ({ vm, diskBytes, cdroms, ...rest }, { services }): Promise<Setting> => {
+    const machine = services.machines.find(vm);
+    const settings = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>;
+    const changed = [...Object.keys(settings), ...(diskBytes === undefined ? [] : ['diskBytes']), ...(cdroms === undefined ? [] : ['cdroms'])];
+    if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${machine.name} memory=1GiB`);
+    if (diskBytes !== undefined) checkGrowth(machine, diskBytes);
+    return { id: machine.id, name: machine.name, settings, diskBytes: diskBytes ?? null, cdroms: cdroms === undefined ? null : await cdromsFrom(cdroms, services.images), changed };
+  },
+  steps: [
+    {
+      name: 'grow its disk',
+      run: async ({ id, diskBytes }, { services }) => {
+        if (diskBytes === null) return;
+        const machine = services.machines.get(id);
+        const root = machine.record.disks.find((disk) => disk.id === 'root');
+        if (!root || root.sizeBytes >= diskBytes) return;
+        if (machine.live) await blockResize(machine.live.qmp, root.id, diskBytes);
+        else await resizeDisk(root.file, diskBytes);
+        await machine.update(({ disks }) => ({ disks: disks.map((disk) => (disk.id === 'root' ? { ...disk, sizeBytes: diskBytes } : disk)) }));
+      },
+    },
+    {
+      name: 'record the settings',
+      pointOfNoReturn: true,
+      run: ({ id, settings, cdroms }, { services }) =>
+        services.machines.get(id).update((record) => ({
+          settings: { ...record.settings, ...settings },
+          disks: cdroms === null ? record.disks : [...record.disks.filter((disk) => disk.kind !== 'cdrom'), ...cdroms],
+        })),
+    },
+  ],
+  output: async ({ id, changed }: Setting, services) => {
+    const machine = services.machines.get(id);
+    const waiting = machine.live || machine.record.state === 'suspended' ? pending(machine.record) : [];
+    return { vm: viewOf(machine, services), applied: changed.filter((name) => !waiting.includes(name)), atNextStart: changed.filter((name) => waiting.includes(name)) };
+  },
+};
+
+function checkGrowth(machine: Machine, diskBytes: number): void {
+  const root = machine.record.disks.find((disk) => disk.id === 'root');
+  if (!root) throw new VivError('invalid', `${machine.name} has no disk of its own to resize`);
+  if (diskBytes < root.sizeBytes) throw new VivError('invalid', `the disk of ${machine.name} has ${root.sizeBytes} bytes; it can only grow, because shrinking would cut off what the guest has written`);
+  if (machine.record.state === 'suspended') throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the old size; start it first`);
+}
+
+async function cdromsFrom(names: readonly string[], images: { find(ref: string): Promise<{ digest: string; isoFile: string | null; virtualBytes: number }> }): Promise<DiskRecord[]> {
+  return Promise.all(
+    names.map(async (name, index) => {
+      const { digest, isoFile, virtualBytes } = await images.find(name);
+      if (isoFile === null) throw new VivError('invalid', `${name} is not an ISO image, so it cannot be put into a CD drive`);
+      return { id: `cd${index}`, kind: 'cdrom', file: isoFile, format: 'raw', sizeBytes: virtualBytes, backing: null, digest } as const;
+    }),
+  );
+}

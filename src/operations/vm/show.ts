@@ -1,0 +1,19 @@
+// `vm.show`.
+import { stat } from 'node:fs/promises';
+import type { HandlerOf } from '../handler.ts';
+import { viewOf } from './one.ts';
+
+export const handler: HandlerOf<'vm.show'> = async ({ vm }, { services }) => {
+  const machine = services.machines.find(vm);
+  const view = viewOf(machine, services);
+  const disks = await Promise.all(
+    machine.record.disks.map(async (disk, index) => {
+      const shown = view.disks[index];
+      const own = disk.kind === 'root' || disk.kind === 'data';
+      // st_blocks counts 512-byte units, whatever the file system's block size (stat(2)).
+      const usedBytes = own ? await stat(disk.file).then(({ blocks }) => blocks * 512, () => null) : null;
+      return shown === undefined ? [] : [{ ...shown, usedBytes }];
+    }),
+  );
+  return { ...view, disks: disks.flat() };
+};

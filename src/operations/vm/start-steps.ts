@@ -1,0 +1,33 @@
+// The steps that start a machine; `start`, `run` and `restart` are made of them.
+import { VivError } from '../../contract/errors.ts';
+import { decide } from '../../machine/decide.ts';
+import { checkStart, startProcess } from '../../machine/start.ts';
+import { endNow } from '../../machine/stop.ts';
+import type { Step, TaskContext } from '../handler.ts';
+import type { OnMachine } from './one.ts';
+
+export const startSteps: readonly Step<OnMachine>[] = [
+  {
+    name: 'start QEMU',
+    run: async ({ id }, { services, signal }) => {
+      const machine = services.machines.get(id);
+      if (machine.live) return;
+      const { accel } = await checkStart(machine, services.machines);
+      await startProcess(machine, services.machines, accel, signal);
+      services.events.record({ type: 'vm.started', subject: id, name: machine.name, message: `${machine.name} was started with ${accel}` });
+    },
+    undo: async ({ id }, { services }) => {
+      const machine = services.machines.byId(id);
+      if (!machine) return;
+      // A suspended machine keeps its saved state; startProcess has ended what it had begun.
+      if (machine.record.state !== 'suspended') await endNow(machine, services.machines);
+    },
+  },
+];
+
+/** For handlers: whether a start is allowed now. */
+export function admitStart(state: OnMachine, services: TaskContext['services']): Promise<'accept' | 'ignore'> {
+  const machine = services.machines.get(state.id);
+  if (machine.live && machine.record.state === 'broken') throw new VivError('wrong_state', `cannot start ${machine.name}: its process is still there; use stop --force first`);
+  return Promise.resolve(decide('start', machine.record));
+}

@@ -1,0 +1,39 @@
+// The steps that stop a machine; `stop`, `restart` and `remove --force` are made of them.
+import { askGuest, endNow, wantStopped } from '../../machine/stop.ts';
+import type { Step } from '../handler.ts';
+import type { OnMachine } from './one.ts';
+
+export interface Stopping extends OnMachine {
+  force: boolean;
+  timeoutMs: number;
+}
+
+export const stopSteps: readonly Step<Stopping>[] = [
+  {
+    name: 'ask the guest',
+    run: async ({ id, force, timeoutMs }, { services, signal, progress, log }) => {
+      const machine = services.machines.get(id);
+      await wantStopped(machine);
+      if (force || machine.record.state === 'suspended' || machine.record.state === 'broken') return;
+      progress({ message: `waiting for ${machine.name} to shut down` });
+      if (!(await askGuest(machine, timeoutMs, signal)) && !signal.aborted) log(`the guest did not shut down within ${Math.round(timeoutMs / 1000)} s; its process is ended`);
+      signal.throwIfAborted();
+    },
+    undo: async ({ id }, { services }) => {
+      const machine = services.machines.byId(id);
+      if (!machine) return;
+      machine.ending = false;
+      if (machine.live) await machine.update(() => ({ wanted: 'running' }));
+    },
+  },
+  {
+    name: 'end QEMU',
+    pointOfNoReturn: true,
+    run: async ({ id }, { services }) => {
+      const machine = services.machines.get(id);
+      const was = machine.record.state;
+      await endNow(machine, services.machines);
+      if (was !== 'stopped') services.events.record({ type: 'vm.stopped', subject: id, name: machine.name, message: `${machine.name} was stopped` });
+    },
+  },
+];
