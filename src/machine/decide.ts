@@ -5,7 +5,7 @@ import { type Verb, type VmState, verdicts } from '../contract/vm.ts';
 /** 'accept': do it; 'ignore': it is so already. Throws wrong_state with the reason otherwise. */
 export function decide(verb: Verb, machine: { name: string; state: VmState }, options: { force?: boolean } = {}): 'accept' | 'ignore' {
   const ruling = verdicts[verb][machine.state];
-  if (ruling === 'accept' || ruling === 'ignore') return ruling;
+  if (typeof ruling === 'string') return ruling;
   if (verb === 'remove' && options.force) return 'accept';
-  throw new VivError('wrong_state', `cannot ${verb} ${machine.name}: ${ruling}`, { details: { state: machine.state } });
+  throw new VivError('wrong_state', `cannot ${verb} ${machine.name}: ${ruling.deny}`, { details: { state: machine.state } });
 }

@@ -1,9 +1,8 @@
 // `vm.set`: changes settings and says what applies now and what at the next start.
 import { VivError } from '../../contract/errors.ts';
+import { growRootDisk } from '../../machine/grow.ts';
 import type { DiskRecord, Settings } from '../../machine/record.ts';
 import { pending, type Machine } from '../../machine/runner.ts';
-import { blockResize } from '../../qemu/command.ts';
-import { resizeDisk } from '../../storage/qcow2.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onMachine, viewOf } from './one.ts';
 
@@ -31,12 +30,7 @@ export const handler: HandlerOf<'vm.set'> = {
       name: 'grow its disk',
       run: async ({ id, diskBytes }, { services }) => {
         if (diskBytes === null) return;
-        const machine = services.machines.get(id);
-        const root = machine.record.disks.find((disk) => disk.id === 'root');
-        if (!root || root.sizeBytes >= diskBytes) return;
-        if (machine.live) await blockResize(machine.live.qmp, root.id, diskBytes);
-        else await resizeDisk(root.file, diskBytes);
-        await machine.update(({ disks }) => ({ disks: disks.map((disk) => (disk.id === 'root' ? { ...disk, sizeBytes: diskBytes } : disk)) }));
+        await growRootDisk(services.machines.get(id), diskBytes);
       },
     },
     {

@@ -1,0 +1,81 @@
+// The table of every operation's handler. An operation of the contract without one does not compile.
+import { handler as eventFollow } from './event/follow.ts';
+import { handler as eventList } from './event/list.ts';
+import type { Handlers } from './handler.ts';
+import { handler as hostShow } from './host/show.ts';
+import { handler as hostShutdown } from './host/shutdown.ts';
+import { handler as hostStatus } from './host/status.ts';
+import { handler as imageBuild } from './image/build.ts';
+import { handler as imageCatalog } from './image/catalog.ts';
+import { handler as imageExport } from './image/export.ts';
+import { handler as imageImport } from './image/import.ts';
+import { handler as imageList } from './image/list.ts';
+import { handler as imagePull } from './image/pull.ts';
+import { handler as imageRemove } from './image/remove.ts';
+import { handler as imageShow } from './image/show.ts';
+import { handler as taskCancel } from './task/cancel.ts';
+import { handler as taskFollow } from './task/follow.ts';
+import { handler as taskList } from './task/list.ts';
+import { handler as taskShow } from './task/show.ts';
+import { handler as vmConsole } from './vm/console.ts';
+import { handler as vmCopyIn } from './vm/copy-in.ts';
+import { handler as vmCopyOut } from './vm/copy-out.ts';
+import { handler as vmCreate } from './vm/create.ts';
+import { handler as vmExec } from './vm/exec.ts';
+import { handler as vmList } from './vm/list.ts';
+import { handler as vmLogs } from './vm/logs.ts';
+import { handler as vmPause } from './vm/pause.ts';
+import { handler as vmRemove } from './vm/remove.ts';
+import { handler as vmRename } from './vm/rename.ts';
+import { handler as vmReset } from './vm/reset.ts';
+import { handler as vmRestart } from './vm/restart.ts';
+import { handler as vmResume } from './vm/resume.ts';
+import { handler as vmRun } from './vm/run.ts';
+import { handler as vmSet } from './vm/set.ts';
+import { handler as vmShow } from './vm/show.ts';
+import { handler as vmStart } from './vm/start.ts';
+import { handler as vmStop } from './vm/stop.ts';
+import { handler as vmSuspend } from './vm/suspend.ts';
+import { handler as vmView } from './vm/view.ts';
+import { handler as vmWait } from './vm/wait.ts';
+
+export const handlers: Handlers = {
+  'event.follow': eventFollow,
+  'event.list': eventList,
+  'host.show': hostShow,
+  'host.shutdown': hostShutdown,
+  'host.status': hostStatus,
+  'image.build': imageBuild,
+  'image.catalog': imageCatalog,
+  'image.export': imageExport,
+  'image.import': imageImport,
+  'image.list': imageList,
+  'image.pull': imagePull,
+  'image.remove': imageRemove,
+  'image.show': imageShow,
+  'task.cancel': taskCancel,
+  'task.follow': taskFollow,
+  'task.list': taskList,
+  'task.show': taskShow,
+  'vm.console': vmConsole,
+  'vm.copyIn': vmCopyIn,
+  'vm.copyOut': vmCopyOut,
+  'vm.create': vmCreate,
+  'vm.exec': vmExec,
+  'vm.list': vmList,
+  'vm.logs': vmLogs,
+  'vm.pause': vmPause,
+  'vm.remove': vmRemove,
+  'vm.rename': vmRename,
+  'vm.reset': vmReset,
+  'vm.restart': vmRestart,
+  'vm.resume': vmResume,
+  'vm.run': vmRun,
+  'vm.set': vmSet,
+  'vm.show': vmShow,
+  'vm.start': vmStart,
+  'vm.stop': vmStop,
+  'vm.suspend': vmSuspend,
+  'vm.view': vmView,
+  'vm.wait': vmWait,
+};
