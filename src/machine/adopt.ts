@@ -64,7 +64,8 @@ async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
   const words = restarted ? '' : await lastWords(machine.paths.qemuLog, 0);
   const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
   await machine.setState('stopped', { code: restarted ? 'host_restarted' : 'qemu_exited', message });
-  if (!restarted) machine.tell({ type: 'ended', machine, failed: true, message });
+  // Machines that were running when the host went down are started by startWithHost, not one by one.
+  if (!restarted || machine.record.settings.removeOnStop) machine.tell({ type: 'ended', machine, failed: true, message });
 }
 
 /** Removes processes and folders of this home that no machine owns. Called after unfinished tasks have been taken up. */

@@ -59,6 +59,6 @@ export function ending(heard: { shutdown: { guest: boolean; reason: string } | n
   const { shutdown, panicked, words, exit } = heard;
   if (panicked) return { failed: true, code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
   if (shutdown?.guest) return { failed: false, code: 'guest_shutdown', message: 'the guest shut down' } as const;
-  const how = exit?.signal ? `was killed by ${exit.signal}` : exit?.code ? `ended with exit code ${exit.code}` : 'ended';
+  const how = shutdown?.reason === 'host-signal' ? 'was ended by a signal from outside' : exit?.signal ? `was killed by ${exit.signal}` : exit?.code ? `ended with exit code ${exit.code}` : 'ended';
   return { failed: true, code: 'qemu_exited', message: `its QEMU process ${how}${words === '' ? '' : `: ${words}`}` } as const;
 }

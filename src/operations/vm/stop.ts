@@ -1,8 +1,26 @@
 // `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the machine is cancelled.
+import type { Vm } from '../../contract/vm.ts';
 import { decide } from '../../machine/decide.ts';
-import type { HandlerOf } from '../handler.ts';
-import { onMachine, outputView } from './one.ts';
-import { stopSteps } from './stop-steps.ts';
+import type { HandlerOf, Step } from '../handler.ts';
+import { onMachine, viewOf } from './one.ts';
+import { removeSteps } from './remove-steps.ts';
+import { type Stopping, stopSteps } from './stop-steps.ts';
+
+interface StoppingForGood extends Stopping {
+  /** What was shown of it last, for a machine that is removed when it stops. */
+  last?: Vm;
+}
+
+const forGood = (step: Step<StoppingForGood>): Step<StoppingForGood> => ({
+  ...step,
+  run: async (state, context) => {
+    const machine = context.services.machines.byId(state.id);
+    if (!machine?.record.settings.removeOnStop) return;
+    const last = state.last ?? viewOf(machine, context.services);
+    await step.run(state, context);
+    return { last };
+  },
+});
 
 export const handler: HandlerOf<'vm.stop'> = {
   ...onMachine,
@@ -12,6 +30,6 @@ export const handler: HandlerOf<'vm.stop'> = {
     return { id, name, force, timeoutMs };
   },
   admit: async ({ id }, { machines }) => decide('stop', machines.get(id).record),
-  steps: stopSteps,
-  output: outputView,
+  steps: [...stopSteps, ...removeSteps.map(forGood)],
+  output: async (state: StoppingForGood, services) => state.last ?? viewOf(services.machines.get(state.id), services),
 };

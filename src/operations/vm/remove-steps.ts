@@ -1,0 +1,29 @@
+// The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
+import { removeFiles } from '../../machine/files.ts';
+import { endNow } from '../../machine/stop.ts';
+import type { Step } from '../handler.ts';
+import type { OnMachine } from './one.ts';
+
+export const removeSteps: readonly Step<OnMachine>[] = [
+  {
+    name: 'end QEMU for good',
+    pointOfNoReturn: true,
+    run: async ({ id }, { services }) => {
+      const machine = services.machines.byId(id);
+      if (!machine) return;
+      // From here it is no machine any more: not listed, and its name stays reserved until its files are gone.
+      if (machine.record.complete) await machine.update(() => ({ complete: false, wanted: 'stopped' }));
+      await endNow(machine, services.machines);
+    },
+  },
+  {
+    name: 'remove its files',
+    run: async ({ id, name }, { services }) => {
+      const machine = services.machines.byId(id);
+      if (!machine) return;
+      await removeFiles(machine.record, services.machines.host);
+      await services.machines.drop(id);
+      services.events.record({ type: 'vm.removed', subject: id, name, message: `${name} was removed` });
+    },
+  },
+];
