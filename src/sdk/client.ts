@@ -1,0 +1,74 @@
+// The client: every operation of the contract as a method, and on top of them machines as objects.
+import type { z } from 'zod';
+import type { AnyOperation } from '../contract/index.ts';
+import type { Event } from '../contract/event.ts';
+import type { Image } from '../contract/image.ts';
+import type { VmOptions, VmState } from '../contract/vm.ts';
+import { type Connection, connection } from './http.ts';
+import { Machine } from './machine.ts';
+import { callsFor, methodFor } from './raw.ts';
+import type { Calls, CallOptions, Method } from './types.ts';
+
+export type MachineOptions = Omit<z.input<typeof VmOptions>, 'image'>;
+
+/** `client.vm('web')` is a machine, `client.vm.start({ vm: 'web' })` the raw call. */
+export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Machine>);
+
+export class Client {
+  readonly socket: string;
+  readonly host: Calls['host'];
+  readonly vm: VmCalls;
+  readonly image: Calls['image'];
+  readonly task: Calls['task'];
+  readonly event: Calls['event'];
+  readonly #connection: Connection;
+
+  constructor(socket: string) {
+    this.socket = socket;
+    this.#connection = connection(socket);
+    const calls = callsFor(this.#connection);
+    this.host = calls.host;
+    this.image = calls.image;
+    this.task = calls.task;
+    this.event = calls.event;
+    const find = async (ref: string, options: CallOptions = {}) => new Machine(this, await calls.vm.show({ vm: ref }, options));
+    this.vm = Object.assign(find, calls.vm);
+  }
+
+  /** Calls an operation of the contract: `client.call(operations.vm.start, { vm: 'web' })`. */
+  call<Op extends AnyOperation>(operation: Op, ...args: Parameters<Method<Op>>): ReturnType<Method<Op>> {
+    return methodFor(this.#connection, operation)(...(args as unknown as never[])) as ReturnType<Method<Op>>;
+  }
+
+  /** Makes a machine from an image and starts it. */
+  async run(image: string, options: MachineOptions = {}, call: CallOptions = {}): Promise<Machine> {
+    return new Machine(this, await this.vm.run({ ...options, image }, call));
+  }
+
+  /** Makes a machine without starting it. */
+  async create(image: string, options: MachineOptions = {}, call: CallOptions = {}): Promise<Machine> {
+    return new Machine(this, await this.vm.create({ ...options, image }, call));
+  }
+
+  async vms(filter: { state?: VmState } = {}, call: CallOptions = {}): Promise<Machine[]> {
+    return (await this.vm.list(filter, call)).map((info) => new Machine(this, info));
+  }
+
+  async images(call: CallOptions = {}): Promise<Image[]> {
+    return this.image.list({}, call);
+  }
+
+  /** What happens, as it happens; after a break (the daemon restarted) it goes on where it was. */
+  events(options: { after?: number; signal?: AbortSignal } = {}): AsyncIterable<Event> {
+    const { signal, ...input } = options;
+    return this.event.follow(input, signal ? { signal } : {});
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}

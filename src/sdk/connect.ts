@@ -1,0 +1,48 @@
+// connect(): finds the daemon of this user (or of VIV_HOME) and starts one where none answers.
+import { createConnection } from 'node:net';
+import { VivError } from '../contract/errors.ts';
+import { pathsFrom } from '../host/paths.ts';
+import { Client } from './client.ts';
+import { translate } from './http.ts';
+
+export interface ConnectOptions {
+  /** The daemon's Unix socket; told from `home` when left out. No daemon is started for it. */
+  socket?: string;
+  /** State folder of the host (VIV_HOME). */
+  home?: string;
+  /** False: do not start a daemon where none answers. */
+  start?: boolean;
+  signal?: AbortSignal;
+  /** Told when a daemon is being started. */
+  onStart?: () => void;
+}
+
+/** Throws VivError `unavailable` where no daemon answers and none could be started. */
+export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const env = options.home === undefined ? process.env : { ...process.env, VIV_HOME: options.home };
+  const paths = pathsFrom(env, process.getuid?.() ?? 0);
+  const socket = options.socket ?? paths.apiSocket;
+  try {
+    await knock(socket, options.signal);
+  } catch (error) {
+    const mayStart = options.start !== false && options.socket === undefined;
+    if (!mayStart || !(error instanceof VivError) || error.code !== 'unavailable') throw error;
+    options.onStart?.();
+    const { startDaemon } = await import('./start-daemon.ts');
+    await startDaemon({ env, paths, ...(options.signal ? { signal: options.signal } : {}) });
+  }
+  return new Client(socket);
+}
+
+/** Resolves when somebody accepts connections on the socket. */
+export function knock(socket: string, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const stream = createConnection({ path: socket, ...(signal ? { signal } : {}) });
+    stream.once('connect', () => {
+      stream.destroy();
+      resolve();
+    });
+    stream.once('error', (error) => reject(translate(error, socket, signal)));
+  });
+}

@@ -1,0 +1,109 @@
+// HTTP over the daemon's Unix socket: one keep-alive agent, errors as VivError. The only file that sends requests.
+import http from 'node:http';
+import { finished, pipeline, Readable } from 'node:stream';
+import { type ErrorBody, errorCodes, VivError } from '../contract/errors.ts';
+import type { Body } from './types.ts';
+
+export interface Request {
+  readonly method: string;
+  readonly path: string;
+  readonly json?: unknown;
+  readonly body?: Body;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Connection {
+  readonly socket: string;
+  /** Resolves with the answer's head; throws VivError when the answer is an error. The caller reads the stream. */
+  open(request: Request): Promise<http.IncomingMessage>;
+  json(request: Request): Promise<unknown>;
+  close(): void;
+}
+
+export function connection(socket: string): Connection {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
+  const open = async (request: Request): Promise<http.IncomingMessage> => {
+    let answer: http.IncomingMessage;
+    try {
+      answer = await send(agent, socket, request);
+    } catch (error) {
+      // A kept connection that the daemon closed in the same moment: safe to ask again where nothing is changed.
+      const stale = (error as NodeJS.ErrnoException).code === 'ECONNRESET' && request.method === 'GET' && (error as { reused?: boolean }).reused;
+      if (!stale) throw translate(error, socket, request.signal);
+      answer = await send(agent, socket, request).catch((again) => Promise.reject(translate(again, socket, request.signal)));
+    }
+    if ((answer.statusCode ?? 500) < 400) return answer;
+    throw errorFrom(await text(answer, socket, request.signal), answer.statusCode ?? 500);
+  };
+  return {
+    socket,
+    open,
+    async json(request) {
+      const answer = await text(await open(request), socket, request.signal);
+      return answer === '' ? undefined : JSON.parse(answer);
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+function send(agent: http.Agent, socketPath: string, request: Request): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.signal?.throwIfAborted();
+    const json = request.json === undefined ? undefined : Buffer.from(JSON.stringify(request.json));
+    const headers: http.OutgoingHttpHeaders = { ...request.headers };
+    if (json) {
+      headers['content-type'] = 'application/json';
+      headers['content-length'] = json.length;
+    } else if (request.body !== undefined) headers['content-type'] = 'application/octet-stream';
+    const { method, path } = request;
+    const outgoing = http.request({ agent, socketPath, method, path, headers, ...(request.signal ? { signal: request.signal } : {}) });
+    let answered = false;
+    outgoing.once('response', (answer) => {
+      answered = true;
+      resolve(answer);
+    });
+    outgoing.on('error', (error) => reject(Object.assign(error, { reused: outgoing.reusedSocket })));
+    if (request.body === undefined) outgoing.end(json);
+    else {
+      const body = request.body instanceof Uint8Array ? Readable.from([request.body]) : Readable.from(request.body);
+      // The server may answer (with an error) before it has read everything: then the answer counts, not the broken pipe.
+      pipeline(body, outgoing, (error) => {
+        if (error && !answered) reject(error);
+      });
+    }
+  });
+}
+
+/** Reads an answer to its end. A connection that breaks in the middle is an error, never a short answer. */
+async function text(answer: http.IncomingMessage, socket: string, signal?: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  return new Promise((resolve, reject) => {
+    answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+    finished(answer, (error) => (error ? reject(translate(error, socket, signal)) : resolve(Buffer.concat(chunks).toString('utf8'))));
+  });
+}
+
+function errorFrom(body: string, status: number): VivError {
+  try {
+    const parsed = JSON.parse(body) as ErrorBody;
+    if (parsed.code in errorCodes && typeof parsed.message === 'string') return VivError.fromBody(parsed);
+  } catch {
+    // not ours: told below
+  }
+  return new VivError('internal', `The daemon answered with status ${status} and no explanation`, { details: { body: body.slice(0, 1000) } });
+}
+
+/** What a failed connection means to the caller. An abort is thrown as the signal's own reason. */
+export function translate(error: unknown, socket: string, signal?: AbortSignal): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof VivError) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT' || code === 'ECONNREFUSED')
+    return new VivError('unavailable', `No daemon answers on ${socket}; start it with: viv up`, { cause: error });
+  if (code === 'EACCES' || code === 'EPERM')
+    return new VivError('forbidden', `You may not use the daemon on ${socket}; ask its owner, or run one of your own with VIV_HOME`, { cause: error });
+  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE')
+    return new VivError('unavailable', `The connection to the daemon on ${socket} broke before it had answered; see: viv status`, { cause: error });
+  return error;
+}

@@ -1,0 +1,71 @@
+// Starts the daemon of this user in the background and waits until it answers.
+import { spawn } from 'node:child_process';
+import { existsSync, type FSWatcher, mkdirSync, openSync, closeSync, readFileSync, watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { VivError } from '../contract/errors.ts';
+import type { Paths } from '../host/paths.ts';
+import { knock } from './connect.ts';
+
+const deadlineMs = 15_000;
+
+/** Where the daemon's program is: beside us in the package, bundled or as source in a checkout. */
+export function daemonEntry(): string {
+  const own = process.env['VIV_DAEMON_ENTRY'];
+  if (own !== undefined && own !== '') return own;
+  // dist/sdk/start-daemon.js and dist/bin/viv.js -> dist/daemon.js; src/sdk/start-daemon.ts -> src/daemon.ts; .build/viv.js -> .build/daemon.js
+  for (const candidate of ['../daemon.js', '../daemon.ts', './daemon.js']) {
+    const path = fileURLToPath(new URL(candidate, import.meta.url));
+    if (existsSync(path)) return path;
+  }
+  throw new VivError('unavailable', 'The daemon’s program is not beside the SDK; this installation of Vivarium is incomplete, install it again');
+}
+
+/** Resolves when the daemon accepts connections. Throws `unavailable` with its last words when it ends before that. */
+export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Paths; signal?: AbortSignal }): Promise<void> {
+  const { paths } = options;
+  options.signal?.throwIfAborted();
+  mkdirSync(paths.home, { recursive: true, mode: 0o700 });
+  mkdirSync(paths.run, { recursive: true, mode: 0o700 });
+  const entry = daemonEntry();
+  const log = openSync(paths.daemonLog, 'a', 0o600);
+  const logStart = readFileSync(paths.daemonLog).length;
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], { detached: true, stdio: ['ignore', log, log], env: options.env, cwd: '/' });
+  closeSync(log);
+  child.unref();
+
+  let watcher: FSWatcher | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let again: NodeJS.Timeout | undefined;
+  let abort: (() => void) | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const lastWords = () => readFileSync(paths.daemonLog).subarray(logStart).toString('utf8').trim().split('\n').slice(-5).join('\n');
+      const fail = (what: string) => reject(new VivError('unavailable', `${what}${lastWords() ? `. Its last words:\n${lastWords()}` : ''}\nThe whole log is in ${paths.daemonLog}`));
+      const look = () => knock(paths.apiSocket, options.signal).then(resolve, () => {});
+      child.once('error', (error) => fail(`The daemon could not be started: ${error.message}`));
+      // Another caller may have started one in the same moment: then ours gives way, and theirs will answer.
+      child.once('exit', (code, signal) =>
+        knock(paths.apiSocket, options.signal).then(resolve, () => {
+          if (code === 0) again = setInterval(look, 100);
+          else fail(`The daemon ended at once (${signal ?? `exit code ${code}`})`);
+        }),
+      );
+      watcher = watch(dirname(paths.apiSocket), (_event, name) => {
+        if (name === basename(paths.apiSocket)) void look();
+      });
+      watcher.on('error', reject);
+      timer = setTimeout(() => fail(`The daemon (pid ${child.pid}) did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`), deadlineMs);
+      abort = () => reject(options.signal?.reason);
+      options.signal?.addEventListener('abort', abort, { once: true });
+      void look();
+    });
+  } finally {
+    watcher?.close();
+    clearTimeout(timer);
+    clearInterval(again);
+    if (abort) options.signal?.removeEventListener('abort', abort);
+    child.removeAllListeners();
+    child.on('error', () => {});
+  }
+}
