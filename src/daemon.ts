@@ -1,0 +1,130 @@
+// The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createServer } from './api/server.ts';
+import { VivError } from './contract/errors.ts';
+import { lockDaemon } from './host/lock.ts';
+import { openLog } from './host/log.ts';
+import { pathsFrom } from './host/paths.ts';
+import { openImages } from './image/images.ts';
+import { adoptAll, sweep } from './machine/adopt.ts';
+import { Keeper } from './machine/keeper.ts';
+import { Machines } from './machine/machines.ts';
+import type { Machine, News } from './machine/runner.ts';
+import { createEventLog } from './operations/event-log.ts';
+import { faultsFrom } from './operations/fault.ts';
+import { createHostFacts } from './operations/host-facts.ts';
+import { handlers } from './operations/index.ts';
+import { createTasks } from './operations/run.ts';
+import type { Services } from './operations/services.ts';
+import { proveKvm } from './qemu/accelerator.ts';
+import { findQemu } from './qemu/binary.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import { version } from './version.ts';
+
+const kvmProofDeadlineMs = 5000;
+
+export interface Daemon {
+  /** Resolves when it has ended in an orderly way. */
+  readonly ended: Promise<void>;
+  stop(): void;
+}
+
+/** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
+export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
+  const uid = process.getuid?.() ?? 0;
+  const paths = pathsFrom(env, uid);
+  for (const folder of [paths.home, paths.images, paths.vms, paths.staging, paths.cache, paths.run]) await makeFolder(folder, uid);
+  const lock = await lockDaemon(paths.daemonLock);
+  const log = openLog(paths.daemonLog, env);
+  const stopping = new AbortController();
+  const store = await openSqliteStore(paths.store);
+  const events = createEventLog(store, log);
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+
+  const host = createHostFacts({
+    paths,
+    env,
+    proveKvm: (again) => proveKvm({ cacheFile: join(paths.cache, 'kvm-proof.json'), timeoutMs: kvmProofDeadlineMs, again }),
+    findQemu,
+    committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
+  });
+  const hear = (news: News) => {
+    if (news.type === 'changed') return;
+    const { id, name } = news.machine;
+    events.record({ type: news.type === 'ended' ? 'vm.ended' : `vm.${news.what}`, subject: id, name, message: news.message });
+    keeper.hear(news);
+  };
+  const machines = await Machines.open({ paths, store, log, bootId, ownUsers: uid === 0, tell: hear, accelerator: (wanted) => host.accelerator(wanted) });
+  const images = openImages({ paths, log, usedBy: (digest) => machines.usersOf(digest) });
+  const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
+  const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
+  const act = async (operation: 'vm.start' | 'vm.remove', machine: Machine) => {
+    const { done } = await tasks.start(operation, operation === 'vm.start' ? { vm: machine.id } : { vm: machine.id, force: true }, internal());
+    await done;
+  };
+  const keeper = new Keeper(machines, {
+    start: (machine) => act('vm.start', machine),
+    remove: (machine) => act('vm.remove', machine),
+    diskFull: () => host.readOnly() !== null,
+  });
+  const ended = Promise.withResolvers<void>();
+  const services: Services = { version, startedAt: Date.now(), paths, store, log, events, tasks, host, images, machines, shutdown: () => void stop() };
+
+  const adopted = await adoptAll(machines, stopping.signal);
+  const recovered = await tasks.recover();
+  const server = createServer({ handlers, services, tasks });
+  await server.listen(paths.apiSocket);
+  await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
+  events.record({ type: 'daemon.started', message: `the daemon started: ${adopted.adopted.length} machines adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again` });
+  log.info({ version, home: paths.home, ...adopted, recovered }, 'the daemon serves');
+  void afterStart().catch((error: unknown) => log.error({ error }, 'tidying up after the start failed'));
+
+  async function afterStart(): Promise<void> {
+    await tasks.recoveryDone();
+    const swept = await sweep(machines);
+    if (swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
+    const last = await store.get('host/boot');
+    if (last?.value === bootId) return;
+    await store.commit({ puts: [{ key: 'host/boot', value: bootId }] });
+    await keeper.startWithHost();
+  }
+
+  let stopped = false;
+  async function stop(): Promise<void> {
+    if (stopped) return;
+    stopped = true;
+    keeper.stop();
+    await server.close();
+    await tasks.drain(10_000);
+    stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+    for (const machine of machines.all()) machine.live?.end();
+    events.record({ type: 'daemon.stopped', message: 'the daemon stopped; machines go on' });
+    await events.flush();
+    await store.close();
+    await rm(join(paths.run, 'daemon.pid'), { force: true });
+    await lock.release();
+    log.info('the daemon has stopped');
+    ended.resolve();
+  }
+  return { ended: ended.promise, stop: () => void stop() };
+}
+
+/** As root, QEMU's own users have to pass through (not to list); an ordinary user's folders are nobody else's business. */
+async function makeFolder(folder: string, uid: number): Promise<void> {
+  const mode = uid === 0 ? 0o711 : 0o700;
+  await mkdir(folder, { recursive: true, mode });
+  await chmod(folder, mode);
+}
+
+if (import.meta.main) {
+  try {
+    const daemon = await startDaemon(process.env);
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => daemon.stop());
+    await daemon.ended;
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`viv daemon: ${error instanceof VivError ? error.message : (error as Error).stack}\n`);
+    process.exit(1);
+  }
+}
