@@ -1,0 +1,48 @@
+// Making an ext4 file system from a folder, without root: mke2fs fills it, debugfs makes everything root's own where the
+// folder's files belong to an ordinary user (mke2fs of Debian 12 copies owners and knows no tar).
+import { lstat, readdir, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { VivError } from '../../contract/errors.ts';
+import { ProgramMissing, runOk } from '../../host/run.ts';
+
+export interface Ext4 {
+  readonly folder: string;
+  readonly file: string;
+  readonly bytes: number;
+  readonly label: string;
+  readonly signal: AbortSignal;
+}
+
+/** Writes a raw image of exactly `bytes`. It can later grow online up to the thousandfold. */
+export async function makeExt4({ folder, file, bytes, label, signal }: Ext4): Promise<void> {
+  const options = { timeoutMs: 300_000, signal, env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin', LC_ALL: 'C' } };
+  await run('mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '4096', '-m', '0', '-L', label, '-E', 'root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0', '-d', folder, file, `${Math.floor(bytes / 1024)}k`], options);
+  const foreign = await ownedByOthers(folder);
+  if (foreign.length === 0) return;
+  const script = `${file}.owners`;
+  await writeFile(script, `${foreign.flatMap((path) => [`sif "${path}" uid 0`, `sif "${path}" gid 0`]).join('\n')}\n`);
+  await run('debugfs', ['-w', '-f', script, file], options);
+}
+
+/** Paths inside whose owner is not root. debugfs cannot be given a name with a quote or a line break. */
+async function ownedByOthers(folder: string): Promise<string[]> {
+  const paths: string[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const { uid, gid } = await lstat(path);
+    if (uid === 0 && gid === 0) continue;
+    const inside = `/${relative(folder, path)}`;
+    if (/["\n]/.test(inside)) throw new VivError('unsupported', `the file name ${JSON.stringify(inside)} cannot be given to root without being root; build this image as root`);
+    paths.push(inside);
+  }
+  return paths;
+}
+
+async function run(program: string, args: string[], options: Parameters<typeof runOk>[2]): Promise<void> {
+  try {
+    await runOk(program, args, options);
+  } catch (cause) {
+    if (cause instanceof ProgramMissing) throw new VivError('missing_program', `${program} is not installed; install it with: apt-get install e2fsprogs`, { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,169 @@
+// The recipe of `tiny`: a Debian kernel, busybox and our agent. Boots a kernel directly; an initramfs of a few modules mounts
+// the root disk, which keeps what a user writes. Needs no root: packages are unpacked, not installed.
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Arch } from '../../contract/field.ts';
+import { MiB } from '../../contract/field.ts';
+import { VivError } from '../../contract/errors.ts';
+
+import { runOk } from '../../host/run.ts';
+import { debianArch, openApt } from './apt.ts';
+import { agentFile } from './agent-file.ts';
+import { applets } from './applet.ts';
+import { cpio, type CpioEntry } from './cpio.ts';
+import { makeExt4 } from './ext4.ts';
+import { findMirror } from './mirror.ts';
+import { findModules, loadOrder, type Module } from './module.ts';
+import { bootModules, initramfsInit, lateModules, spareModules, tinyFiles } from './tiny-files.ts';
+import type { BuildContext, BuiltImage } from './types.ts';
+
+const suite = 'bookworm';
+const diskBytes = 256 * MiB;
+
+/** What differs between architectures. Only those here can be built. */
+const targets: Partial<Record<Arch, { kernelPackage: string; console: string }>> = {
+  x86_64: { kernelPackage: 'linux-image-cloud-amd64', console: 'ttyS0' },
+};
+
+/** The folders of a work in progress. */
+interface Work {
+  readonly packages: string;
+  readonly unpacked: string;
+  readonly root: string;
+}
+
+export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
+  const target = targets[context.arch];
+  if (!target) throw new VivError('unsupported', `tiny cannot be built for ${context.arch} yet; it can for ${Object.keys(targets).join(', ')}`);
+  const agent = await agentFile(context.arch);
+  const mirror = await findMirror(context.mirror);
+  const folder = await mkdtemp(join(context.staging, '.tiny-'));
+  const work: Work = { packages: join(folder, 'packages'), unpacked: join(folder, 'unpacked'), root: join(folder, 'root') };
+  try {
+    context.progress({ message: 'reading the package lists', done: 0, total: 4, unit: 'steps' });
+    const apt = await openApt(mirror, suite, debianArch[context.arch], join(folder, 'apt'), context);
+    context.progress({ message: 'fetching the kernel and busybox', done: 1, total: 4, unit: 'steps' });
+    const kernelPackage = (await apt.depends(target.kernelPackage)).find((name) => name.startsWith('linux-image-'));
+    if (kernelPackage === undefined) throw new VivError('download_failed', `${target.kernelPackage} of ${mirror.main} ${suite} names no kernel`);
+    const debs = await apt.download([kernelPackage, 'busybox-static', ...resizePackages], work.packages);
+    context.progress({ message: 'packing', done: 2, total: 4, unit: 'steps' });
+    for (const deb of debs) await unpack(deb, work.unpacked, context.signal);
+    const kernel = await findKernel(work.unpacked);
+    const modules = await collectModules(work.unpacked);
+    await fillRoot(work, kernel.version, modules.all, agent);
+    await cp(kernel.file, join(context.staging, 'vmlinuz'));
+    await writeFile(join(context.staging, 'initrd'), await initramfs(work.unpacked, kernel.version, modules.boot));
+    context.progress({ message: 'making the disk', done: 3, total: 4, unit: 'steps' });
+    await makeDisk(work.root, join(folder, 'root.raw'), join(context.staging, 'root.qcow2'), context.signal);
+    return {
+      kind: 'kernel',
+      arch: context.arch,
+      virtualBytes: diskBytes,
+      source: `built from ${kernelPackage} and busybox-static of ${mirror.main} ${suite}`,
+      disk: 'root.qcow2',
+      iso: null,
+      kernel: { file: 'vmlinuz', initrd: 'initrd', commandLine: commandLine(target.console) },
+      defaults: { memoryBytes: 256 * MiB, firmware: 'bios', cloudInit: false },
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** resize2fs and what it is linked with, for growing the root file system online. */
+const resizePackages = ['e2fsprogs', 'libext2fs2', 'libcom-err2', 'libblkid1', 'libuuid1', 'libc6'];
+const resizeFiles = /(^|\/)(resize2fs|ld-linux[^/]*|lib(c|e2p|ext2fs|com_err|blkid|uuid|pthread)\.so[^/]*)$/;
+
+/** Tuned by measuring boots under emulation; see docs. `quiet`: printing to a serial line costs an exit per byte. */
+function commandLine(console: string): string {
+  return [
+    `console=tty0 console=${console}`,
+    'quiet loglevel=3',
+    'tsc=reliable no_timer_check', //  no calibration against timers that emulation makes jittery
+    '8250.nr_uarts=1 i8042.noaux', //  no probing for what is not there
+    'apparmor=0 audit=0', //           nothing in here loads a policy
+    'cryptomgr.notests',
+    'rcupdate.rcu_expedited=1',
+    'random.trust_cpu=on',
+    'net.ifnames=0',
+    'panic=-1',
+  ].join(' ');
+}
+
+async function unpack(deb: string, into: string, signal: AbortSignal): Promise<void> {
+  await mkdir(into, { recursive: true });
+  await runOk('dpkg-deb', ['-x', deb, into], { timeoutMs: 120_000, signal });
+}
+
+async function findKernel(unpacked: string): Promise<{ file: string; version: string }> {
+  const name = (await readdir(join(unpacked, 'boot'))).find((entry) => entry.startsWith('vmlinu'));
+  if (name === undefined) throw new VivError('corrupt', 'the kernel package has no /boot/vmlinuz');
+  return { file: join(unpacked, 'boot', name), version: name.slice(name.indexOf('-') + 1) };
+}
+
+async function collectModules(unpacked: string): Promise<{ boot: Module[]; all: Module[] }> {
+  const files = await findModules(join(unpacked, 'lib/modules'));
+  const boot = await loadOrder(bootModules, files);
+  return { boot, all: await loadOrder([...bootModules, ...lateModules, ...spareModules], files) };
+}
+
+/** modules.dep as modprobe reads it: each file, then what it needs, nearest first. */
+async function modulesDep(modules: readonly Module[]): Promise<string> {
+  const files = new Map(modules.map((module) => [module.name, module.file]));
+  const lines = modules.map(async (module) => {
+    const needed = (await loadOrder([module.name], files)).slice(0, -1).reverse();
+    return `${inModules(module)}:${needed.map((one) => ` ${inModules(one)}`).join('')}`;
+  });
+  return `${(await Promise.all(lines)).join('\n')}\n`;
+}
+
+const inModules = (module: Module) => `${module.name}.ko`;
+
+async function fillRoot(work: Work, version: string, modules: readonly Module[], agent: string): Promise<void> {
+  const { root, unpacked } = work;
+  for (const path of ['dev', 'proc', 'sys', 'run', 'tmp', 'mnt', 'home/user', 'root', 'var/log', 'var/tmp', 'var/lib', 'usr/bin', 'usr/lib', 'usr/share', 'usr/local/sbin', 'usr/local/bin', 'etc'])
+    await mkdir(join(root, path), { recursive: true });
+  for (const [name, to] of [['bin', 'usr/bin'], ['sbin', 'usr/bin'], ['lib', 'usr/lib'], ['lib64', 'usr/lib'], ['usr/sbin', 'bin'], ['usr/share/udhcpc', '../../etc/udhcpc'], ['var/run', '/run']] as const)
+    await symlink(to, join(root, name));
+  for (const path of ['tmp', 'var/tmp']) await chmod(join(root, path), 0o1777);
+  await chmod(join(root, 'root'), 0o700);
+  const busybox = join(unpacked, 'bin/busybox');
+  await cp(busybox, join(root, 'usr/bin/busybox'));
+  for (const name of applets(await readFile(busybox))) await symlink('busybox', join(root, 'usr/bin', name));
+  for (const entry of await readdir(unpacked, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!resizeFiles.test(path) || entry.isDirectory()) continue;
+    await cp(path, join(root, entry.name === 'resize2fs' ? 'usr/bin' : 'usr/lib', entry.name), { verbatimSymlinks: true });
+  }
+  const moduleFolder = join(root, 'usr/lib/modules', version);
+  await mkdir(moduleFolder, { recursive: true });
+  for (const module of modules) await cp(module.file, join(moduleFolder, inModules(module)));
+  await writeFile(join(moduleFolder, 'modules.dep'), await modulesDep(modules));
+  await cp(agent, join(root, 'usr/local/sbin/vivarium-agent'));
+  await chmod(join(root, 'usr/local/sbin/vivarium-agent'), 0o755);
+  for (const file of tinyFiles(version, diskBytes / 512)) {
+    await mkdir(dirname(join(root, file.path)), { recursive: true });
+    await writeFile(join(root, file.path), file.content);
+    await chmod(join(root, file.path), file.mode);
+  }
+}
+
+async function initramfs(unpacked: string, version: string, modules: readonly Module[]): Promise<Buffer> {
+  const folder = (path: string): CpioEntry => ({ path, type: 'folder', mode: 0o755 });
+  const link = (name: string): CpioEntry => ({ path: `bin/${name}`, type: 'link', to: 'busybox' });
+  const entries: CpioEntry[] = [
+    ...['bin', 'dev', 'proc', 'root', 'lib', 'lib/modules', `lib/modules/${version}`].map(folder),
+    { path: 'dev/console', type: 'character device', mode: 0o600, major: 5, minor: 1 },
+    { path: 'bin/busybox', type: 'file', mode: 0o755, content: await readFile(join(unpacked, 'bin/busybox')) },
+    ...['sh', 'mount', 'modprobe', 'switch_root', 'usleep'].map(link),
+    { path: 'init', type: 'file', mode: 0o755, content: Buffer.from(initramfsInit) },
+    { path: `lib/modules/${version}/modules.dep`, type: 'file', mode: 0o644, content: Buffer.from(await modulesDep(modules)) },
+  ];
+  for (const module of modules) entries.push({ path: `lib/modules/${version}/${inModules(module)}`, type: 'file', mode: 0o644, content: await readFile(module.file) });
+  return cpio(entries);
+}
+
+async function makeDisk(root: string, raw: string, qcow2: string, signal: AbortSignal): Promise<void> {
+  await makeExt4({ folder: root, file: raw, bytes: diskBytes, label: 'vivarium', signal });
+  await runOk('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, qcow2], { timeoutMs: 120_000, signal });
+}
