@@ -39,7 +39,10 @@ export interface Store {
   list(prefix: string, options?: { after?: string; limit?: number; reverse?: boolean }): Promise<Entry[]>;
   /** All or nothing, durable when it returns. Throws StoreConflict when a guard does not hold. */
   commit(transaction: Transaction): Promise<{ revision: number }>;
-  /** Changes after `fromRevision` (now, when left out), in order, none missed; ends with the signal. */
+  /**
+   * Changes after `fromRevision` (after this call, when left out), in order, none missed; ends with the signal or the store.
+   * Throws StoreCompacted when they reach further back than the store remembers: list again and watch from there.
+   */
   watch(prefix: string, options: { fromRevision?: number; signal: AbortSignal }): AsyncIterable<Change>;
   /** The revision of the last commit. */
   revision(): Promise<number>;
@@ -59,6 +62,14 @@ export class StoreConflict extends Error {
 
 export class StoreLeaseLost extends Error {
   override readonly name = 'StoreLeaseLost';
+}
+
+/** The changes asked for are no longer remembered (a store remembers the latest few thousand since it was opened). */
+export class StoreCompacted extends Error {
+  override readonly name = 'StoreCompacted';
+  constructor(revision: number) {
+    super(`changes after revision ${revision} are no longer remembered; list again and watch from there`);
+  }
 }
 
 /** The store's disk is full; nothing was written. */
