@@ -2,7 +2,9 @@
 import { rm } from 'node:fs/promises';
 import type { Progress } from '../contract/task.ts';
 import { cont, queryStatus, saveState, stop as stopCpus } from '../qemu/command.ts';
+import { findProcess } from '../qemu/process.ts';
 import { makeOwnFile } from './files.ts';
+import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
 import { endProcess, letGo } from './start.ts';
 
@@ -28,11 +30,12 @@ export async function unsave(machine: Machine): Promise<void> {
 }
 
 /** Ends the process and records `suspended`. Repeatable. */
-export async function endSuspended(machine: Machine): Promise<void> {
+export async function endSuspended(machine: Machine, machines: Machines): Promise<void> {
+  const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
   if (machine.record.state !== 'suspended') await machine.setState('suspended', null);
   machine.ending = true;
   try {
-    if (machine.live) await endProcess(machine.live.process);
+    if (process) await endProcess(process);
     letGo(machine);
     await rm(machine.paths.run, { recursive: true, force: true });
   } finally {

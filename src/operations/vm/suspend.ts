@@ -29,7 +29,7 @@ export const handler: HandlerOf<'vm.suspend'> = {
       pointOfNoReturn: true,
       run: async ({ id }, { services }) => {
         const machine = services.machines.get(id);
-        await endSuspended(machine);
+        await endSuspended(machine, services.machines);
         services.events.record({ type: 'vm.suspended', subject: id, name: machine.name, message: `${machine.name} was suspended to disk` });
       },
     },

@@ -1,0 +1,139 @@
+// A host of its own for a test: the real daemon in a folder of its own, over fake-qemu or real QEMU. Disposing of it ends
+// every process it has started and removes the folder, and fails where something of it is left.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Paths, pathsFrom } from '../../src/host/paths.ts';
+import { type Client, connect } from '../../src/sdk/index.ts';
+import { startDaemon } from '../../src/sdk/start-daemon.ts';
+
+const fakeQemu = fileURLToPath(new URL('../fake-qemu/fake-qemu.mjs', import.meta.url));
+
+export interface TestHost extends AsyncDisposable {
+  readonly home: string;
+  readonly paths: Paths;
+  readonly env: NodeJS.ProcessEnv;
+  readonly client: Client;
+  /** Pid of the daemon that runs now. */
+  readonly pid: number;
+  /** Starts a daemon (again), with further variables. */
+  start(env?: NodeJS.ProcessEnv): Promise<void>;
+  /** kill -9 of the daemon; resolves when it has gone. */
+  kill(): Promise<void>;
+  /** `viv down`. */
+  down(): Promise<void>;
+  /** Pids of this host's QEMU processes by machine id, as the system sees them. */
+  qemus(): Promise<Map<string, number[]>>;
+}
+
+export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.ProcessEnv; parent?: string }): Promise<TestHost> {
+  const home = await realpath(await mkdtemp(join(options.parent ?? tmpdir(), 'viv-test-')));
+  const env: NodeJS.ProcessEnv = { ...process.env, VIV_HOME: home, VIV_RESERVE_BYTES: '1048576', ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: fakeQemu } : {}), ...options.env };
+  const uid = process.getuid?.() ?? 0;
+  const paths = pathsFrom(env, uid);
+  if (options.qemu === 'fake') await publishFakeImages(paths);
+  const marker = `viv-${createHash('sha256').update(home).digest('hex').slice(0, 8)}-`;
+  let client: Client | undefined;
+  let pid = 0;
+
+  const host: TestHost = {
+    home,
+    paths,
+    env,
+    get client() {
+      if (!client) throw new Error('no daemon has been started');
+      return client;
+    },
+    get pid() {
+      return pid;
+    },
+    async start(more = {}) {
+      await startDaemon({ env: { ...env, ...more }, paths });
+      client?.close();
+      client = await connect({ socket: paths.apiSocket, start: false });
+      pid = (await client.host.status()).pid;
+    },
+    async kill() {
+      process.kill(pid, 'SIGKILL');
+      await gone(pid);
+    },
+    async down() {
+      await client?.host.shutdown();
+      await gone(pid);
+    },
+    qemus: async () => {
+      const found = new Map<string, number[]>();
+      for (const entry of await readdir('/proc')) {
+        if (!/^\d+$/.test(entry)) continue;
+        const line = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+        const id = new RegExp(`${marker}([a-z0-9]+)`).exec(line)?.[1];
+        if (id !== undefined && !line.includes('setpriv\0')) found.set(id, [...(found.get(id) ?? []), Number(entry)]);
+      }
+      return found;
+    },
+    async [Symbol.asyncDispose]() {
+      client?.close();
+      if (pid !== 0 && alive(pid)) await host.kill();
+      for (const pids of (await host.qemus()).values()) {
+        for (const qemu of pids) {
+          if (alive(qemu)) process.kill(qemu, 'SIGKILL');
+          await gone(qemu);
+        }
+      }
+      await rm(home, { recursive: true, force: true });
+      await rm(paths.run, { recursive: true, force: true });
+    },
+  };
+  return host;
+}
+
+export function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A zombie answers to signals too.
+    return !/^State:\s+Z/m.test(execFileSync('cat', [`/proc/${pid}/status`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  } catch {
+    return false;
+  }
+}
+
+async function gone(pid: number): Promise<void> {
+  for (let tries = 0; alive(pid); tries++) {
+    if (tries > 1000) throw new Error(`process ${pid} does not end`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Images that fake-qemu never reads: a kernel image `tiny` and a disk image `disk`, small and quickly made. */
+async function publishFakeImages(paths: Paths): Promise<void> {
+  const disk = join(paths.home, 'disk.qcow2');
+  await mkdir(paths.home, { recursive: true });
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M']);
+  const content = await readFile(disk);
+  await rm(disk);
+  for (const [name, cloudInit] of [['tiny', false], ['disk', true]] as const) {
+    const digest = createHash('sha256').update(name).digest('hex');
+    const folder = join(paths.images, digest);
+    await mkdir(folder, { recursive: true });
+    const files = { 'vmlinuz': 'kernel', 'initrd': 'initrd', 'disk.qcow2': content } as const;
+    for (const [file, bytes] of Object.entries(files)) await writeFile(join(folder, file), bytes, { mode: 0o644 });
+    const manifest = {
+      digest,
+      names: [name],
+      kind: name === 'tiny' ? 'kernel' : 'disk',
+      arch: 'x86_64',
+      virtualBytes: 16 * 1024 * 1024,
+      source: 'built',
+      createdAt: 1,
+      files: Object.entries(files).map(([file, bytes]) => ({ name: file, sha256: createHash('sha256').update(bytes).digest('hex'), sizeBytes: bytes.length })),
+      disk: 'disk.qcow2',
+      iso: null,
+      kernel: name === 'tiny' ? { file: 'vmlinuz', initrd: 'initrd', commandLine: 'console=ttyS0' } : null,
+      defaults: { memoryBytes: 64 * 1024 * 1024, firmware: 'bios', cloudInit },
+    };
+    await writeFile(join(folder, 'image.json'), JSON.stringify(manifest), { mode: 0o644 });
+  }
+}
