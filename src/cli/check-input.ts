@@ -1,0 +1,22 @@
+// Input checked against the contract before anything is sent, so that the sentence can use the user's own words:
+// `--memory` instead of `memoryBytes`, NAME instead of `vm`.
+import { VivError } from '../contract/errors.ts';
+import type { Operation } from '../contract/operation.ts';
+import { argumentsOf, flagsOf } from './flag.ts';
+import { quote } from './text.ts';
+
+/** Throws `invalid` for the first field that the contract refuses. */
+export function checkInput(operation: Operation, input: Readonly<Record<string, unknown>>): void {
+  const result = operation.input.safeParse(input);
+  if (result.success) return;
+  const issue = result.error.issues[0];
+  const field = String(issue?.path[0] ?? '');
+  const argument = argumentsOf(operation).find((candidate) => candidate.field === field);
+  const flag = flagsOf(operation).find((candidate) => candidate.field === field);
+  const as = argument ? argument.label : flag ? `--${flag.name}` : field;
+  let value: unknown = input;
+  for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  const shown = typeof value === 'string' ? ` ${quote(value)}` : '';
+  const message = issue?.code === 'invalid_union' ? 'it is neither a name nor an address that this takes' : (issue?.message ?? 'it cannot be used');
+  throw new VivError('invalid', `${as}${shown}: ${message}`);
+}

@@ -1,0 +1,24 @@
+// `viv create IMAGE [NAME]`: a machine that is made but not started; the same options as `viv run`.
+import { operations } from '../../contract/index.ts';
+import { clean } from '../text.ts';
+import { checkInput } from '../check-input.ts';
+import type { Command } from '../command.ts';
+import { asJson } from '../context.ts';
+import { shapeOf } from '../generic.ts';
+import { machineFlags, machineInput, pullMissing } from '../new-machine.ts';
+import { perform } from '../perform.ts';
+
+export const command: Command = {
+  ...shapeOf(operations.vm.create),
+  flags: machineFlags(operations.vm.create),
+  examples: ['viv create debian:12 web --cpus 2 --memory 1GiB --disk 10GiB'],
+  async run(invocation, context) {
+    const input = await machineInput(invocation, context);
+    checkInput(operations.vm.create, input);
+    const client = await context.client();
+    await pullMissing(client, context, input.image);
+    const vm = await perform(context, `create ${input.name ?? input.image}`, (options) => client.vm.create(input, options));
+    await context.print(invocation.flags['json'] === true ? asJson(vm) : clean(vm.name));
+    return 0;
+  },
+};

@@ -1,0 +1,26 @@
+// `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { daemonEntry } from '../../sdk/start-daemon.ts';
+import type { Command } from '../command.ts';
+
+export const command: Command = {
+  words: 'daemon',
+  group: 'Host',
+  summary: 'Run the daemon in the foreground',
+  args: [],
+  flags: [],
+  async run(_invocation, context) {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', daemonEntry()], { stdio: 'inherit' });
+    // A terminal sends Ctrl-C to the daemon as well; passing it on once more does no harm.
+    const forget = context.interrupts.handle((signal) => child.kill(signal));
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        child.once('error', reject);
+        child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 1)));
+      });
+    } finally {
+      forget();
+    }
+  },
+};

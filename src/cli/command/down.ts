@@ -1,0 +1,34 @@
+// `viv down`: the daemon ends, machines go on. Returns when its process has gone.
+import { operations } from '../../contract/index.ts';
+import { VivError } from '../../contract/errors.ts';
+import type { Command } from '../command.ts';
+import { asJson } from '../context.ts';
+import { shapeOf } from '../generic.ts';
+import { isAlive, noDaemon } from '../daemon-state.ts';
+
+const deadlineMs = 30_000;
+
+export const command: Command = {
+  ...shapeOf(operations.host.shutdown),
+  async run({ flags }, context) {
+    const json = flags['json'] === true;
+    const client = await context.runningClient().catch((error) => {
+      if (noDaemon(error)) return null;
+      throw error;
+    });
+    if (client === null) {
+      await context.print(json ? asJson({ running: false }) : 'no daemon is running');
+      return 0;
+    }
+    const answer = await client.host.shutdown({}, { signal: context.interrupts.signal });
+    client.close();
+    const end = performance.now() + deadlineMs;
+    while (isAlive(answer.pid)) {
+      context.interrupts.signal.throwIfAborted();
+      if (performance.now() > end) throw new VivError('timeout', `the daemon (pid ${answer.pid}) has not ended within ${deadlineMs / 1000} s; its log says why (viv status --json tells where its state is)`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    await context.print(json ? asJson(answer) : `daemon stopped (pid ${answer.pid}); machines go on`);
+    return 0;
+  },
+};

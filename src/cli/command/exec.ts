@@ -1,0 +1,23 @@
+// `viv exec NAME -- CMD ARG...`
+import { operations } from '../../contract/index.ts';
+import { type Attached, attach, needTerminal } from '../attach.ts';
+import { checkInput } from '../check-input.ts';
+import { type Command, one } from '../command.ts';
+import { shapeOf } from '../generic.ts';
+
+const shape = shapeOf(operations.vm.exec, ['command', 'terminal']);
+
+export const command: Command = {
+  ...shape,
+  flags: [...shape.flags.filter((flag) => flag.field !== 'json'), { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Give it a terminal, for programs that draw on the screen' }],
+  rest: { label: 'COMMAND ARG...', required: true, help: 'What to run; viv ends with its exit code, or 128 and the number of the signal that ended it.' },
+  notes: ['Standard input is passed on; in a loop that reads its own input say --no-stdin. Ctrl-C and SIGTERM go to the command.'],
+  examples: ['viv exec web -- systemctl status', 'tar c site | viv exec web --cwd /srv -- tar x', 'viv exec -t web -- top'],
+  async run(invocation, context) {
+    const { tty, ...flags } = invocation.flags;
+    const input = { vm: one(invocation, 'vm'), command: [...(invocation.rest ?? [])], ...flags };
+    checkInput(operations.vm.exec, input);
+    if (tty === true) needTerminal(context);
+    return attach(await context.client(), context, { ...(input as Omit<Attached, 'tty'>), tty: tty === true });
+  },
+};

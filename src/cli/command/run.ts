@@ -1,0 +1,87 @@
+// `viv run IMAGE [NAME] [-- CMD ARG...]`: a machine made and started; with a command, its answer and exit code.
+import { operations } from '../../contract/index.ts';
+import type { Vm } from '../../contract/vm.ts';
+import type { Client } from '../../sdk/client.ts';
+import { attach, needTerminal } from '../attach.ts';
+import { checkInput } from '../check-input.ts';
+import type { Command } from '../command.ts';
+import { asJson, type Context } from '../context.ts';
+import { VivError } from '../../contract/errors.ts';
+import { shapeOf } from '../generic.ts';
+import { machineFlags, machineInput, pullMissing } from '../new-machine.ts';
+import { perform } from '../perform.ts';
+import { describeProblem, isAbort } from '../problem.ts';
+import { clean } from '../text.ts';
+
+export const command: Command = {
+  ...shapeOf(operations.vm.run),
+  flags: [
+    ...machineFlags(operations.vm.run).map((flag) => (flag.field === 'removeOnStop' ? { ...flag, help: 'Remove it when it stops, or when the command has ended' } : flag)),
+    { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its agent answers' },
+    { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Give the command a terminal' },
+  ],
+  rest: { label: 'COMMAND ARG...', required: false, help: 'Run in it as soon as its agent answers; viv ends with its exit code.' },
+  notes: ['An image of the catalog that is not here yet is fetched or built first.'],
+  examples: ['viv run tiny', 'viv run tiny --rm -- uname -a', 'viv run debian:12 web --cpus 2 --memory 1GiB --disk 10GiB --user me'],
+  async run(invocation, context) {
+    const { rest } = invocation;
+    const { tty, ...flags } = invocation.flags;
+    const json = flags['json'] === true;
+    if (rest !== null && rest.length === 0) throw new VivError('invalid', 'nothing stands after --; leave it out, or write the command to run');
+    if (rest !== null && json) throw new VivError('invalid', '--json has no place beside a command, whose output comes on stdout; leave one out');
+    if (tty === true && rest === null) throw new VivError('invalid', '--tty is for a command after --; for a terminal of its own use viv shell');
+    if (tty === true) needTerminal(context);
+    const input = await machineInput({ ...invocation, flags }, context);
+    checkInput(operations.vm.run, input);
+    const client = await context.client();
+    const { agent } = await pullMissing(client, context, input.image);
+    const vm = await perform(context, `run ${input.name ?? input.image}`, (options) => client.vm.run(input, options));
+    if (rest !== null) return await runCommand(client, context, vm, rest, tty === true, input.removeOnStop === true);
+    const waits = agent && flags['noWait'] !== true;
+    let shown = vm;
+    let problem: unknown;
+    if (waits) {
+      try {
+        shown = await waitForAgent(client, context, vm);
+      } catch (error) {
+        problem = error;
+      }
+    }
+    await context.print(json ? asJson(shown) : clean(vm.name));
+    if (problem !== undefined) {
+      if (isAbort(problem)) context.screen.say(`${clean(vm.name)} goes on starting`);
+      throw problem;
+    }
+    if (context.stderr.isTTY === true && !json) {
+      context.screen.say(waits ? `it answers: viv shell ${clean(vm.name)}, viv exec ${clean(vm.name)} -- CMD` : `it starts: viv console ${clean(vm.name)}, viv view ${clean(vm.name)}`);
+    }
+    return 0;
+  },
+};
+
+async function waitForAgent(client: Client, context: Context, vm: Vm): Promise<Vm> {
+  const key = `wait ${vm.id}`;
+  const began = performance.now();
+  const tick = () => context.screen.show(key, `${vm.name}: starting, waiting for its agent (${Math.floor((performance.now() - began) / 1000)}s)`);
+  tick();
+  const timer = setInterval(tick, 1000);
+  try {
+    return await client.vm.wait({ vm: vm.id, for: 'agent' }, { signal: context.interrupts.signal });
+  } finally {
+    clearInterval(timer);
+    context.screen.settle(key);
+  }
+}
+
+async function runCommand(client: Client, context: Context, vm: Vm, command: readonly string[], tty: boolean, remove: boolean): Promise<number> {
+  try {
+    return await attach(client, context, { vm: vm.id, command, tty, stdin: true });
+  } finally {
+    if (remove) {
+      // It may have gone by itself when the command stopped the machine.
+      await client.vm.remove({ vm: vm.id, force: true }).catch((error) => {
+        if (!(error instanceof VivError && error.code === 'not_found')) context.screen.say(describeProblem(error, context.env));
+      });
+    }
+  }
+}

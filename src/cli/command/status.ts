@@ -1,0 +1,44 @@
+// `viv status`: the daemon's health. Never starts one; exit code 1 where none is running or changes are refused.
+import { operations } from '../../contract/index.ts';
+import type { Command } from '../command.ts';
+import { asJson } from '../context.ts';
+import { noDaemon } from '../daemon-state.ts';
+import { shapeOf } from '../generic.ts';
+import { formatBytes, formatDuration } from '../quantity.ts';
+import { renderSheet } from '../table.ts';
+
+export const command: Command = {
+  ...shapeOf(operations.host.status),
+  notes: ['Exit code 1 where no daemon is running; this command does not start one.'],
+  async run({ flags }, context) {
+    const json = flags['json'] === true;
+    const status = await context
+      .runningClient()
+      .then((client) => client.host.status({}, { signal: context.interrupts.signal }))
+      .catch((error) => {
+        if (noDaemon(error)) return null;
+        throw error;
+      });
+    if (status === null) {
+      await context.print(json ? asJson({ running: false }) : 'no daemon is running; start it with: viv up');
+      return 1;
+    }
+    if (json) {
+      await context.print(asJson(status));
+      return 0;
+    }
+    const { machines } = status;
+    await context.print(
+      renderSheet([
+        ['daemon', `${status.version}, pid ${status.pid}, up ${formatDuration(Date.now() - status.startedAt)}, ${formatBytes(status.memoryBytes)}`],
+        ['health', status.readOnly === null ? 'well' : `changes are refused: ${status.readOnly}`],
+        ['machines', `${machines.total}, ${machines.running} running${machines.broken > 0 ? `, ${machines.broken} broken` : ''}`],
+        ['tasks', `${status.tasks.running} running`],
+        ['user', status.user],
+        ['state in', status.home],
+        ['socket', status.socket],
+      ]).join('\n'),
+    );
+    return 0;
+  },
+};

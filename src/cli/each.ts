@@ -1,0 +1,28 @@
+// One call for each NAME: a few at a time, every failure told, the worst exit code for the whole.
+import type { Context } from './context.ts';
+import { describeProblem, exitCodeOf } from './problem.ts';
+
+const atATime = 8;
+
+/** Results in the order of the names; undefined where it failed (and was told). */
+export async function forEachName<T>(context: Context, names: readonly string[], act: (name: string) => Promise<T>): Promise<{ results: (T | undefined)[]; code: number }> {
+  const results: (T | undefined)[] = new Array(names.length).fill(undefined);
+  let code = 0;
+  let next = 0;
+  const worker = async () => {
+    while (next < names.length) {
+      const index = next;
+      next += 1;
+      try {
+        context.interrupts.signal.throwIfAborted();
+        results[index] = await act(names[index] as string);
+      } catch (error) {
+        code = Math.max(code, exitCodeOf(error));
+        const text = describeProblem(error, context.env);
+        if (text !== '') context.screen.say(text);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atATime, names.length) }, worker));
+  return { results, code };
+}

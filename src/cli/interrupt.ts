@@ -1,0 +1,46 @@
+// Ctrl-C: whoever is at work says what it means (cancel the task, tell the guest); with nobody at work it ends `viv`.
+// The newest handler alone is asked. Handlers are removed by the function that adding them returned.
+
+type Handler = (signal: NodeJS.Signals) => void;
+
+export interface Interrupts {
+  /** Aborts when the user ends `viv` and nobody had another use for it. */
+  readonly signal: AbortSignal;
+  handle(handler: Handler): () => void;
+  /** Ends the waiting of everyone. */
+  abort(): void;
+}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export function interrupts(leave: (code: number) => void, codes: Readonly<Record<string, number>>): Interrupts & { stop(): void } {
+  const controller = new AbortController();
+  const handlers: Handler[] = [];
+  let asked = 0;
+  const listener = (signal: NodeJS.Signals) => {
+    const handler = handlers.at(-1);
+    if (handler) {
+      handler(signal);
+      return;
+    }
+    asked += 1;
+    controller.abort();
+    // Who waits on the signal gets the chance to tidy up; a second Ctrl-C does not wait for that.
+    if (asked > 1) leave(128 + (codes[signal] ?? 2));
+  };
+  for (const signal of signals) process.on(signal, listener);
+  return {
+    signal: controller.signal,
+    handle(handler) {
+      handlers.push(handler);
+      return () => {
+        const at = handlers.lastIndexOf(handler);
+        if (at >= 0) handlers.splice(at, 1);
+      };
+    },
+    abort: () => controller.abort(),
+    stop() {
+      for (const signal of signals) process.off(signal, listener);
+    },
+  };
+}

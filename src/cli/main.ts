@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+// The entry of `viv`: takes the line apart, runs one command, ends with its exit code. Everything else is loaded when it is needed.
+import { readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { constants } from 'node:os';
+import type { Client } from '../sdk/client.ts';
+import type { Context } from './context.ts';
+import { interrupts as listen } from './interrupt.ts';
+import { describeProblem, exitCodeOf } from './problem.ts';
+import { type Screen, screenOn } from './screen.ts';
+
+enableCompileCache();
+
+/** Ends the process; what was written has left by then. */
+async function leave(code: number, screen: Screen): Promise<never> {
+  screen.end();
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.writableLength > 0) await new Promise<void>((resolve) => stream.write('', () => resolve()));
+  }
+  process.exit(code);
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (head, less) is no failure.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  }
+  const screen = screenOn(process.stderr);
+  const interrupts = listen((code) => process.exit(code), constants.signals);
+  const fail = (error: unknown) => {
+    const text = describeProblem(error, process.env);
+    if (text !== '') screen.say(text);
+    return leave(exitCodeOf(error), screen);
+  };
+  process.on('uncaughtException', (error) => void fail(error));
+  try {
+    await leave(await dispatch(argv, contextOf(screen, interrupts)), screen);
+  } catch (error) {
+    await fail(error);
+  }
+}
+
+async function dispatch(argv: readonly string[], context: Context): Promise<number> {
+  const [first] = argv;
+  if (first === '--version' || first === '-V') {
+    await context.print(version());
+    return 0;
+  }
+  const { findWords, loadCommand } = await import('./commands.ts');
+  const width = Math.min(120, context.width ?? 100);
+  const wanted = first === 'help' ? [...argv.slice(1), '--help'] : argv;
+  const found = findWords(wanted);
+  if (found === null) return noCommand(wanted, context);
+  const command = await loadCommand(found.words);
+  if (command === null) throw new Error(`the command ${found.words} could not be loaded`);
+  const { HelpWanted, parse } = await import('./parse.ts');
+  const invocation = parse(command, found.rest, width);
+  if (invocation instanceof HelpWanted) {
+    await context.print(invocation.text.trimEnd());
+    return 0;
+  }
+  return (await command.run(invocation, context)) ?? 0;
+}
+
+/** Help, or what was probably meant. */
+async function noCommand(argv: readonly string[], context: Context): Promise<number> {
+  const [first, second] = argv;
+  const { mainHelp, nounHelp } = await import('./help.ts');
+  if (first === undefined || first === '--help' || first === '-h') {
+    await context.print((await mainHelp()).trimEnd());
+    return first === undefined ? 2 : 0;
+  }
+  if (first === '__complete') {
+    const { complete } = await import('./complete.ts');
+    const candidates = await complete(argv.slice(1), context);
+    if (candidates.length > 0) await context.print(candidates.join('\n'));
+    return 0;
+  }
+  const noun = await nounHelp(first);
+  if (noun !== null && (second === undefined || second === '--help' || second === '-h')) {
+    await context.print(noun.trimEnd());
+    return second === undefined ? 2 : 0;
+  }
+  const { allWords } = await import('./commands.ts');
+  const { nearest } = await import('./nearest.ts');
+  const { quote } = await import('./text.ts');
+  const { VivError } = await import('../contract/errors.ts');
+  const typed = noun === null ? first : `${first} ${second}`;
+  if (noun === null && first.startsWith('-')) throw new VivError('invalid', `unknown option ${quote(first)}; see: viv --help`);
+  const close = nearest(typed, [...allWords(), ...allWords().map((words) => words.split(' ')[0] ?? ''), 'help']);
+  throw new VivError('invalid', `there is no command ${quote(typed)}; ${close ? `did you mean viv ${close}?` : `see: viv ${noun === null ? '' : `${first} `}--help`}`);
+}
+
+function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
+  const { stdin, stdout, stderr, env } = process;
+  let client: Promise<Client> | undefined;
+  const open = async (start: boolean): Promise<Client> => {
+    const { connect } = await import('../sdk/connect.ts');
+    try {
+      return await connect({ start, signal: interrupts.signal, onStart: () => screen.show('daemon', 'starting the daemon') });
+    } finally {
+      screen.settle('daemon');
+    }
+  };
+  return {
+    env, stdin, stdout, stderr, screen, interrupts,
+    width: stdout.isTTY ? stdout.columns || 80 : undefined,
+    interactive: stdin.isTTY === true && stderr.isTTY === true,
+    client: () => (client ??= open(true)),
+    runningClient: () => open(false),
+    print: (text) => new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),
+  };
+}
+
+/** From package.json: above src/cli, dist/bin and wherever else a bundle of this file may lie in the package. */
+function version(): string {
+  for (const place of ['../../package.json', '../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as { version: string }).version;
+    } catch {
+      // not here: the next place
+    }
+  }
+  throw new Error('package.json is not where this installation should have it');
+}
+
+await main(process.argv.slice(2));

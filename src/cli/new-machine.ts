@@ -1,0 +1,86 @@
+// What `run` and `create` share: the options, the caller's SSH keys, cloud-init user data, and a missing image fetched first.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VivError } from '../contract/errors.ts';
+import type { CallInputOf, Operation } from '../contract/operation.ts';
+import type { run } from '../contract/vm.ts';
+import type { Client } from '../sdk/client.ts';
+import { type Invocation, jsonFlag, one } from './command.ts';
+import type { Context } from './context.ts';
+import { type Flag, flagsOf } from './flag.ts';
+import { perform } from './perform.ts';
+import { quote } from './text.ts';
+
+export type MachineInput = CallInputOf<typeof run>;
+
+/** Those of the contract; keys and user data are read from files here. */
+export function machineFlags(operation: Operation): Flag[] {
+  return [
+    ...flagsOf(operation, ['sshKeys', 'userData']),
+    { name: 'ssh-key', field: 'sshKeyFiles', kind: 'text', value: 'FILE', repeat: true, help: 'Public key that is let in; your own ~/.ssh/*.pub when left out' },
+    { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Let no SSH key in' },
+    { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'cloud-init user data, passed on byte for byte' },
+    jsonFlag,
+  ];
+}
+
+/** The input of `vm.create` and `vm.run`; throws `invalid` where a file cannot be used. */
+export async function machineInput(invocation: Invocation, context: Context): Promise<MachineInput> {
+  const { sshKeyFiles, noSshKeys, userDataFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
+  const name = one(invocation, 'name');
+  const files = sshKeyFiles as string[] | undefined;
+  if (noSshKeys === true && files) throw new VivError('invalid', '--ssh-key and --no-ssh-keys contradict each other; leave one out');
+  const sshKeys = noSshKeys === true ? [] : files ? (await Promise.all(files.map(keysIn))).flat() : await ownKeys(context.env['HOME']);
+  const userData = typeof userDataFile === 'string' ? await textOf(userDataFile, '--user-data') : undefined;
+  return {
+    ...(options as Partial<MachineInput>),
+    image: one(invocation, 'image'),
+    ...(name === '' ? {} : { name }),
+    ...(sshKeys.length > 0 ? { sshKeys: [...new Set(sshKeys)] } : {}),
+    ...(userData === undefined ? {} : { userData }),
+  };
+}
+
+const keyLine = /^(ssh-|ecdsa-|sk-)\S+ \S+/;
+const linesOf = (text: string) => text.split(/\r?\n/).map((line) => line.trim()).filter((line) => keyLine.test(line));
+
+async function keysIn(file: string): Promise<string[]> {
+  const keys = linesOf(await textOf(file, '--ssh-key'));
+  if (keys.length === 0) throw new VivError('invalid', `--ssh-key: ${quote(file)} has no public key in it; give the file that ends in .pub`);
+  return keys;
+}
+
+/** The caller's public keys; none where there is no such folder. A file that cannot be read is left out. */
+async function ownKeys(home: string | undefined): Promise<string[]> {
+  if (!home) return [];
+  const folder = join(home, '.ssh');
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const texts = await Promise.all(names.filter((name) => name.endsWith('.pub')).sort().map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
+  return texts.flatMap(linesOf).slice(0, 64);
+}
+
+/** A file's text as it is; throws `invalid` where it cannot be read or is no UTF-8. */
+export async function textOf(file: string, as: string): Promise<string> {
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new VivError('invalid', `${as}: cannot read ${quote(file)}: ${error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : error.message}`, { cause: error });
+  });
+  try {
+    // ignoreBOM: the mark stays, so that the text's bytes are the file's.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw new VivError('invalid', `${as}: ${quote(file)} is not text in UTF-8`, { cause: error });
+  }
+}
+
+/** Fetches or builds an image of the catalog that is not here. Tells whether its guests will have our agent. */
+export async function pullMissing(client: Client, context: Context, image: string): Promise<{ agent: boolean }> {
+  const { signal } = context.interrupts;
+  const entry = (await client.image.catalog({}, { signal })).find((candidate) => candidate.name === image);
+  if (entry && !entry.present) {
+    context.screen.say(entry.via === 'build' ? `building ${image}, because it is not here yet` : `fetching ${image}, because it is not here yet`);
+    await perform(context, image, (options) => client.image.pull({ image }, options));
+  }
+  if (entry) return { agent: true };
+  const here = await client.image.show({ image }, { signal });
+  return { agent: here.source === 'built' && here.kind !== 'iso' };
+}

@@ -1,0 +1,49 @@
+// Waiting for work that the daemon does: progress on stderr, and Ctrl-C asks the daemon to cancel it (a second one leaves).
+import type { CallOptions } from '../sdk/types.ts';
+import type { Context } from './context.ts';
+import { describeProblem } from './problem.ts';
+import { describeTask } from './screen.ts';
+import { VivError } from '../contract/errors.ts';
+
+let count = 0;
+
+/** Calls an operation that is a task; `what` is how the progress line begins. */
+export async function perform<T>(context: Context, what: string, call: (options: CallOptions) => Promise<T>): Promise<T> {
+  count += 1;
+  const key = `${count} ${what}`;
+  const leaving = new AbortController();
+  let task: string | undefined;
+  let asked = false;
+  const cancel = () => {
+    if (task === undefined) return;
+    context.client().then((client) => client.task.cancel({ task: task as string })).catch((error) => {
+      // It may have ended in the same moment: then its own answer tells.
+      if (!(error instanceof VivError && error.code === 'wrong_state')) context.screen.say(describeProblem(error, context.env));
+    });
+  };
+  const forget = context.interrupts.handle(() => {
+    if (asked) {
+      context.screen.say(task === undefined ? 'viv: left' : `viv: left; task ${task} goes on (viv task show ${task})`);
+      leaving.abort();
+      context.interrupts.abort();
+      return;
+    }
+    asked = true;
+    context.screen.say('viv: cancelling; Ctrl-C again leaves without waiting');
+    cancel();
+  });
+  try {
+    return await call({
+      signal: AbortSignal.any([leaving.signal, context.interrupts.signal]),
+      onTask: (seen) => {
+        const first = task === undefined;
+        task = seen.id;
+        if (first && asked) cancel();
+        context.screen.show(key, describeTask(seen, what));
+      },
+    });
+  } finally {
+    forget();
+    context.screen.settle(key);
+  }
+}

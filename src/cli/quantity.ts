@@ -1,0 +1,57 @@
+// Sizes and durations as people write and read them. Sizes are binary: 512MiB, 2GiB, 2G (= 2GiB), plain bytes.
+// Durations: 500ms, 30s, 5m, 2h, 1d; a bare number is seconds, as sleep and timeout of every shell have it.
+import { VivError } from '../contract/errors.ts';
+import { quote } from './text.ts';
+
+const sizeUnits: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 };
+const timeUnits: Readonly<Record<string, number>> = { ms: 1, '': 1000, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Bytes; throws `invalid` where the text is no size, or none that a number holds exactly. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
+  const bytes = match === null ? Number.NaN : Math.round(Number(match[1]) * (sizeUnits[(match[2] ?? '').toLowerCase()] ?? Number.NaN));
+  if (!Number.isSafeInteger(bytes)) throw new VivError('invalid', `${quote(text)} is not a size; write it like 512MiB, 2GiB or 10G`);
+  return bytes;
+}
+
+/** Milliseconds; throws `invalid` where the text is no duration. */
+export function parseDuration(text: string): number {
+  const parts = [...text.trim().matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d|)/gy)];
+  const whole = parts.map((part) => part[0]).join('') === text.trim() && parts.length > 0;
+  const bareInside = parts.length > 1 && parts.some((part) => part[2] === '');
+  const ms = Math.round(parts.reduce((sum, part) => sum + Number(part[1]) * (timeUnits[part[2] ?? ''] ?? Number.NaN), 0));
+  if (!whole || bareInside || !Number.isSafeInteger(ms)) {
+    throw new VivError('invalid', `${quote(text)} is not a duration; write it like 30s, 5m or 500ms`);
+  }
+  return ms;
+}
+
+/** `512 MiB`, `1.5 GiB`: at most one decimal, for reading. */
+export function formatBytes(bytes: number): string {
+  const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1023.95 && unit < names.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || Number.isInteger(value) || value >= 100 ? 0 : 1;
+  return `${value.toFixed(digits).replace(/\.0$/, '')} ${names[unit]}`;
+}
+
+/** `45s`, `12m`, `3h 5m`, `2d 4h`: the two largest units. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  const seconds = Math.floor(ms / 1000);
+  const units: [number, string][] = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'm'], [seconds % 60, 's']];
+  const first = units.findIndex(([count]) => count > 0);
+  return units.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`).join(' ');
+}
+
+/** A time as the local clock shows it: `2026-11-21 04:51:21`. */
+export function formatTime(at: number): string {
+  const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return '-';
+  const two = (value: number) => String(value).padStart(2, '0');
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}

@@ -1,0 +1,29 @@
+// What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
+import type { CatalogEntry, Image } from '../../contract/image.ts';
+import type { Task } from '../../contract/task.ts';
+import type { Vm } from '../../contract/vm.ts';
+import { clean } from '../text.ts';
+import { catalogTable, imageSheet } from './image.ts';
+import { machineSheet } from './machine.ts';
+import { taskSheet } from './task.ts';
+
+type Render = (output: never, width: number | undefined) => string[];
+
+const renders: Readonly<Record<string, Render>> = {
+  'vm.show': (vm: Vm) => machineSheet(vm),
+  'image.show': (image: Image) => imageSheet(image),
+  'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),
+  'task.show': (task: Task) => taskSheet(task),
+  'task.cancel': (task: Task) => [task.id],
+};
+
+export function renderOutput(operation: string, output: unknown, options: { width: number | undefined }): string {
+  const render = renders[operation];
+  return render ? render(output as never, options.width).join('\n') : clean(nameOf(output));
+}
+
+/** `web`, `debian:12`: what the next command on a line would take. */
+function nameOf(output: unknown): string {
+  const thing = output as { name?: unknown; names?: unknown[]; digest?: unknown; path?: unknown; id?: unknown } | null;
+  return String(thing?.name ?? thing?.names?.[0] ?? thing?.digest ?? thing?.path ?? thing?.id ?? '');
+}
