@@ -29,7 +29,7 @@ export const ErrorBodySchema = z.object({
 
 export const ServerControl = z.discriminatedUnion('type', [
   z.object({ type: z.literal('started'), pid: z.int().nullable() }),
-  z.object({ type: z.literal('exit'), exitCode: z.int().nullable(), signal: z.string().nullable() }),
+  z.object({ type: z.literal('exit'), exitCode: z.int().nullable(), signal: z.string().nullable(), /** Of a console. */ reason: z.string().optional() }),
   z.object({ type: z.literal('error'), error: ErrorBodySchema }),
 ]);
 export type ServerControl = z.infer<typeof ServerControl>;

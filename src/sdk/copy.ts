@@ -2,10 +2,10 @@
 // stay below the destination, nothing is written through a symbolic link, and only files, folders and links are made.
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, link, lstat, mkdir, readdir, readlink, rm, stat, symlink, utimes } from 'node:fs/promises';
-import { basename, dirname, join, posix } from 'node:path';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { extract, type Headers, type Pack, pack } from 'tar-stream';
+import { extract, type Pack, pack } from 'tar-stream';
 import { VivError } from '../contract/errors.ts';
 import type { Client } from './client.ts';
 import type { Machine } from './machine.ts';
@@ -29,7 +29,7 @@ export async function copyTo(client: Client, machine: Machine, localPath: string
     throw new VivError('not_found', `Cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, { cause: error });
   });
   const into = guestPath.endsWith('/') || target === '/' || (await isGuestFolder(machine, target, options));
-  const base = basename(await realName(localPath));
+  const base = basename(resolve(localPath)) // also for `.`;
   const [folder, name] = into ? [target, base] : [posix.dirname(target), posix.basename(target)];
   const totalBytes = options.onProgress ? (found.isDirectory() ? await treeBytes(localPath) : found.size) : 0;
 
@@ -57,12 +57,6 @@ function guestTarget(guestPath: string): string {
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
-/** The name a folder given as `.` or `..` has. */
-async function realName(path: string): Promise<string> {
-  const { resolve } = await import('node:path');
-  return resolve(path);
-}
-
 async function isGuestFolder(machine: Machine, path: string, options: CopyOptions): Promise<boolean> {
   try {
     return (await machine.exec(['test', '-d', path], withSignal(options))).exitCode === 0;
@@ -83,7 +77,7 @@ async function treeBytes(path: string): Promise<number> {
 /** The top is followed when it is a link; links inside a tree are copied as links. Sockets, pipes and devices are left out. */
 async function packTree(tar: Pack, path: string, name: string, count: (bytes: number) => void, top: boolean): Promise<void> {
   const found = top ? await stat(path) : await lstat(path);
-  const header: Headers = { name, mode: found.mode & 0o777, mtime: found.mtime, uid: 0, gid: 0 };
+  const header = { name, mode: found.mode & 0o777, mtime: found.mtime, uid: 0, gid: 0 };
   if (found.isDirectory()) {
     await entry(tar, { ...header, type: 'directory' });
     for (const child of (await readdir(path)).sort()) await packTree(tar, join(path, child), `${name}/${child}`, count, false);
@@ -91,22 +85,33 @@ async function packTree(tar: Pack, path: string, name: string, count: (bytes: nu
     await entry(tar, { ...header, type: 'symlink', linkname: await readlink(path) });
   } else if (found.isFile()) {
     const sink = tar.entry({ ...header, type: 'file', size: found.size });
-    if (found.size === 0) return void sink.end();
     // Exactly as many bytes as the header says, also when the file grows meanwhile.
-    for await (const chunk of createReadStream(path, { end: found.size - 1 }) as AsyncIterable<Buffer>) {
+    const content = found.size === 0 ? [] : createReadStream(path, { end: found.size - 1 });
+    for await (const chunk of content as AsyncIterable<Buffer>) {
       count(chunk.length);
-      if (!sink.write(chunk)) await new Promise<void>((resolve, reject) => sink.once('drain', resolve).once('close', () => reject(stopped())));
+      if (!sink.write(chunk)) await told(sink, 'drain');
     }
-    await new Promise<void>((resolve, reject) => {
-      sink.once('finish', resolve).once('error', reject).once('close', () => reject(stopped()));
-      sink.end();
-    });
+    const finished = told(sink, 'finish');
+    sink.end(undefined);
+    await finished;
   }
 }
 
-const stopped = () => new VivError('cancelled', 'The copy was stopped');
+/** Waits for an event of the entry being written; throws when the copy was stopped meanwhile. */
+function told(sink: NodeJS.EventEmitter, event: 'drain' | 'finish'): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (error?: Error) => {
+      sink.off(event, happened).off('error', done).off('close', stopped);
+      if (error) reject(error);
+      else resolve();
+    };
+    const happened = () => done();
+    const stopped = () => done(new VivError('cancelled', 'The copy was stopped'));
+    sink.on(event, happened).on('error', done).on('close', stopped);
+  });
+}
 
-function entry(tar: Pack, header: Headers): Promise<void> {
+function entry(tar: Pack, header: Parameters<Pack['entry']>[0]): Promise<void> {
   return new Promise((resolve, reject) => tar.entry(header, (error) => (error ? reject(error) : resolve())));
 }
 
