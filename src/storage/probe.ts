@@ -1,0 +1,122 @@
+// What a file is, told from its own first bytes. QEMU is never left to guess: a guest that writes a qcow2 header into
+// its raw disk could otherwise make the host read any file as a "backing file".
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { VivError } from '../contract/errors.ts';
+
+export type DiskFormat = 'qcow2' | 'raw' | 'iso';
+export type Compression = 'gzip' | 'xz' | 'zstd' | 'bzip2';
+
+export type Probe =
+  | { readonly kind: 'qcow2'; readonly virtualBytes: number }
+  | { readonly kind: 'iso'; readonly sizeBytes: number }
+  | { readonly kind: 'raw'; readonly sizeBytes: number; /** It has a partition table or boot signature. */ readonly bootable: boolean }
+  | { readonly kind: 'compressed'; readonly with: Compression }
+  | { readonly kind: 'foreign'; readonly format: string; /** qemu-img's name of the format. */ readonly qemuName: string }
+  | { readonly kind: 'unknown'; readonly sizeBytes: number };
+
+/** Biggest image we believe in: 64 TiB. */
+const largestDisk = 64 * 1024 ** 4;
+
+/**
+ * Looks at a regular file (never a device, a pipe or a folder) and says what it is. A qcow2 is checked to stand alone.
+ * Throws not_found, invalid (not a regular file) and corrupt (a qcow2 that refers to other files or is cut off).
+ */
+export async function probeFile(file: string): Promise<Probe> {
+  // O_NONBLOCK: opening a pipe must not wait for its writer.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') throw new VivError('not_found', `There is no file ${file} on this host.`, { cause });
+    throw new VivError('invalid', `${file} cannot be read: ${cause.code}.`, { cause });
+  });
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new VivError('invalid', `${file} is not a regular file; give the path of a disk image or ISO file.`);
+    return await probeHandle(handle, stat.size, file);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function probeHandle(handle: FileHandle, size: number, file: string): Promise<Probe> {
+  const head = await readAt(handle, 0, 4096);
+  const starts = (bytes: string) => head.subarray(0, bytes.length).equals(Buffer.from(bytes, 'latin1'));
+  if (starts('QFI\xfb')) return probeQcow2(head, size, file);
+  if (starts('\x1f\x8b')) return { kind: 'compressed', with: 'gzip' };
+  if (starts('\xfd7zXZ\0')) return { kind: 'compressed', with: 'xz' };
+  if (starts('\x28\xb5\x2f\xfd')) return { kind: 'compressed', with: 'zstd' };
+  if (starts('BZh')) return { kind: 'compressed', with: 'bzip2' };
+  if (starts('KDMV') || starts('# Disk DescriptorFile') || starts('COWD')) return { kind: 'foreign', format: 'VMDK (VMware)', qemuName: 'vmdk' };
+  if (starts('vhdxfile')) return { kind: 'foreign', format: 'VHDX (Hyper-V)', qemuName: 'vhdx' };
+  if (starts('conectix')) return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
+  if (head.length >= 68 && head.readUInt32LE(64) === 0xbeda107f) return { kind: 'foreign', format: 'VDI (VirtualBox)', qemuName: 'vdi' };
+  // A hybrid ISO has a boot sector as well: the ISO's own mark is looked at first.
+  if ((await readAt(handle, 32769, 5)).equals(Buffer.from('CD001'))) return { kind: 'iso', sizeBytes: size };
+  if (size > 512 && (await readAt(handle, size - 512, 8)).equals(Buffer.from('conectix'))) return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
+  const mbr = head.length >= 512 && head.readUInt16LE(510) === 0xaa55;
+  const gpt = head.length >= 520 && head.subarray(512, 520).equals(Buffer.from('EFI PART'));
+  if (size > 0 && size % 512 === 0) return { kind: 'raw', sizeBytes: size, bootable: mbr || gpt };
+  return { kind: 'unknown', sizeBytes: size };
+}
+
+/** Field offsets: QEMU, docs/interop/qcow2.rst. */
+function probeQcow2(head: Buffer, size: number, file: string): Probe {
+  const bad = (why: string) => new VivError('corrupt', `${file} is not a usable qcow2 image: ${why}.`);
+  if (head.length < 104) throw bad('its header is cut off');
+  const version = head.readUInt32BE(4);
+  if (version !== 2 && version !== 3) throw bad(`its version is ${version}, and 2 and 3 are known`);
+  if (head.readBigUInt64BE(8) !== 0n || head.readUInt32BE(16) !== 0) {
+    throw bad('it needs a backing file, and an image must stand alone; write one that does with `qemu-img convert -O qcow2`');
+  }
+  const clusterBits = head.readUInt32BE(20);
+  if (clusterBits < 9 || clusterBits > 21) throw bad('its cluster size is out of bounds');
+  const virtualBytes = Number(head.readBigUInt64BE(24));
+  if (virtualBytes === 0) throw bad('its disk has no bytes');
+  if (virtualBytes > largestDisk) throw bad(`its disk would have ${virtualBytes} bytes, and at most ${largestDisk} are supported`);
+  if (head.readUInt32BE(32) !== 0) throw bad('it is encrypted, which is not supported; decrypt it with `qemu-img convert` first');
+  if (version === 3) {
+    const incompatible = head.readBigUInt64BE(72);
+    if (incompatible & 4n) throw bad('it keeps its data in another file, and an image must stand alone; write one that does with `qemu-img convert -O qcow2`');
+    if (incompatible & 2n) throw bad('it is marked corrupt; mend it with `qemu-img check -r all`');
+    // Bits: 0 dirty, 3 compression type, 4 extended L2.
+    if (incompatible & ~0b11001n) throw bad('it uses features that are not known here');
+  }
+  const tables = [head.readBigUInt64BE(40), head.readBigUInt64BE(48)];
+  if (tables.some((offset) => offset >= BigInt(size))) throw bad(`it is cut off: it has ${size} bytes and its tables lie beyond`);
+  return { kind: 'qcow2', virtualBytes };
+}
+
+async function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+/**
+ * The format of a file that is to become an image, or an error that says what to do with it.
+ * `asked` is what the user says it is: 'raw' is believed for anything that is not recognisably something else.
+ */
+export function usableFormat(probe: Probe, file: string, asked?: DiskFormat): DiskFormat {
+  switch (probe.kind) {
+    case 'compressed': {
+      const program = { gzip: 'gunzip', xz: 'unxz', zstd: 'unzstd', bzip2: 'bunzip2' }[probe.with];
+      throw new VivError('corrupt', `${file} is compressed with ${probe.with}; unpack it with \`${program}\` and give the result.`);
+    }
+    case 'foreign':
+      throw new VivError('corrupt', `${file} is a ${probe.format} disk; turn it into qcow2 with \`qemu-img convert -f ${probe.qemuName} -O qcow2 FROM TO\` and give the result.`);
+    case 'unknown':
+      throw new VivError('corrupt', `${file} is neither qcow2, nor an ISO, nor a raw disk (${probe.sizeBytes} bytes, which is not a whole number of 512-byte sectors).`);
+    case 'raw':
+      if (asked === 'qcow2' || asked === 'iso') throw new VivError('corrupt', `${file} is not ${asked === 'iso' ? 'an ISO' : 'a qcow2'} file: it does not begin like one.`);
+      if (!probe.bootable && asked !== 'raw') {
+        throw new VivError('corrupt', `${file} has no partition table or boot sector, so it is not clear that it is a disk; say \`--format raw\` if it is.`);
+      }
+      return 'raw';
+    case 'iso':
+    case 'qcow2':
+      // An ISO may be used as a disk (hybrid images); a qcow2 taken for raw would show its header to the guest.
+      if (asked !== undefined && asked !== probe.kind && !(asked === 'raw' && probe.kind === 'iso' && probe.sizeBytes % 512 === 0)) {
+        throw new VivError('corrupt', `${file} is ${probe.kind === 'iso' ? 'an ISO' : 'a qcow2'} file, not ${asked}.`);
+      }
+      return asked ?? probe.kind;
+  }
+}
