@@ -18,16 +18,27 @@ export const Event = z.object({
 export type Event = z.infer<typeof Event>;
 
 export const list = defineOperation({
-  id: 'event.list', method: 'GET', path: '/v1/events', role: 'viewer',
+  id: 'event.list',
+  method: 'GET',
+  path: '/v1/events',
+  role: 'viewer',
   summary: 'List what happened lately',
   input: z.object({ after: z.coerce.number().int().min(0).optional(), limit: z.coerce.number().int().min(1).max(1000).default(100) }),
-  output: z.array(Event), errors: ['invalid'],
+  output: z.array(Event),
+  errors: ['invalid'],
   cli: { command: 'events', custom: true },
 });
 
 export const follow = defineOperation({
-  id: 'event.follow', method: 'GET', path: '/v1/events/follow', role: 'viewer', transport: 'events',
+  id: 'event.follow',
+  method: 'GET',
+  path: '/v1/events/follow',
+  role: 'viewer',
+  transport: 'events',
   summary: 'Follow what happens',
-  input: z.object({ after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones when left out') }),
-  output: Event, errors: ['invalid'],
+  input: z.object({
+    after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones when left out'),
+  }),
+  output: Event,
+  errors: ['invalid'],
 });

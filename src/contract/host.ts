@@ -58,23 +58,37 @@ export const Status = z.object({
 export type Status = z.infer<typeof Status>;
 
 export const show = defineOperation({
-  id: 'host.show', method: 'GET', path: '/v1/host', role: 'viewer',
+  id: 'host.show',
+  method: 'GET',
+  path: '/v1/host',
+  role: 'viewer',
   summary: 'Say what this host is: accelerator proof, QEMU, CPUs, memory, storage, networks',
   input: z.object({ prove: z.stringbool().or(z.boolean()).default(false).describe('Prove the accelerators again') }),
-  output: Host, errors: [],
+  output: Host,
+  errors: [],
   cli: { command: 'host', custom: true },
 });
 
 export const status = defineOperation({
-  id: 'host.status', method: 'GET', path: '/v1/status', role: 'viewer',
+  id: 'host.status',
+  method: 'GET',
+  path: '/v1/status',
+  role: 'viewer',
   summary: 'Say whether the daemon is well',
-  input: z.object({}), output: Status, errors: [],
+  input: z.object({}),
+  output: Status,
+  errors: [],
   cli: { command: 'status', custom: true },
 });
 
 export const shutdown = defineOperation({
-  id: 'host.shutdown', method: 'POST', path: '/v1/shutdown', role: 'admin',
+  id: 'host.shutdown',
+  method: 'POST',
+  path: '/v1/shutdown',
+  role: 'admin',
   summary: 'Stop the daemon; machines go on',
-  input: z.object({}), output: z.object({ pid: z.int() }), errors: [],
+  input: z.object({}),
+  output: z.object({ pid: z.int() }),
+  errors: [],
   cli: { command: 'down', custom: true },
 });

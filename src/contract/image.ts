@@ -38,35 +38,62 @@ export type CatalogEntry = z.infer<typeof CatalogEntry>;
 const image = ImageRef.describe('Image name or digest');
 
 export const list = defineOperation({
-  id: 'image.list', method: 'GET', path: '/v1/images', role: 'viewer',
+  id: 'image.list',
+  method: 'GET',
+  path: '/v1/images',
+  role: 'viewer',
   summary: 'List the images on this host',
-  input: z.object({}), output: z.array(Image), errors: [],
+  input: z.object({}),
+  output: z.array(Image),
+  errors: [],
   cli: { command: 'image ls', custom: true },
 });
 
 export const catalog = defineOperation({
-  id: 'image.catalog', method: 'GET', path: '/v1/catalog', role: 'viewer',
+  id: 'image.catalog',
+  method: 'GET',
+  path: '/v1/catalog',
+  role: 'viewer',
   summary: 'List the images that can be pulled or built by name',
-  input: z.object({}), output: z.array(CatalogEntry), errors: [],
+  input: z.object({}),
+  output: z.array(CatalogEntry),
+  errors: [],
   cli: { command: 'image catalog' },
 });
 
 export const show = defineOperation({
-  id: 'image.show', method: 'GET', path: '/v1/images/{image}', role: 'viewer',
+  id: 'image.show',
+  method: 'GET',
+  path: '/v1/images/{image}',
+  role: 'viewer',
   summary: 'Show one image',
-  input: z.object({ image }), output: Image, errors: ['invalid', 'not_found', 'ambiguous'],
+  input: z.object({ image }),
+  output: Image,
+  errors: ['invalid', 'not_found', 'ambiguous'],
   cli: { command: 'image show', args: ['image'] },
 });
 
 export const pull = defineOperation({
-  id: 'image.pull', method: 'POST', path: '/v1/images/pull', role: 'operator', task: true,
+  id: 'image.pull',
+  method: 'POST',
+  path: '/v1/images/pull',
+  role: 'operator',
+  task: true,
   summary: 'Fetch or build an image of the catalog, or fetch one from a URL',
   input: z.object({
     image: z.union([ImageRef, z.url({ protocol: /^https?$/ }).max(4096)]).describe('Name in the catalog, or a URL'),
     name: ImageRef.optional().describe('Name for it here'),
     arch: Arch.default('x86_64'),
-    checksum: z.string().regex(/^(sha256|sha512):[0-9a-f]+$/, 'a checksum is written sha256:HEX or sha512:HEX').optional().describe('What a URL’s content must hash to'),
-    mirror: z.url({ protocol: /^https?$/ }).max(4096).optional().describe('Debian mirror to build from; the host’s own when left out'),
+    checksum: z
+      .string()
+      .regex(/^(sha256|sha512):[0-9a-f]+$/, 'a checksum is written sha256:HEX or sha512:HEX')
+      .optional()
+      .describe('What a URL’s content must hash to'),
+    mirror: z
+      .url({ protocol: /^https?$/ })
+      .max(4096)
+      .optional()
+      .describe('Debian mirror to build from; the host’s own when left out'),
     refresh: z.boolean().default(false).describe('Do it again even if it is here'),
   }),
   output: Image,
@@ -79,14 +106,29 @@ export const Recipe = z.strictObject({
   name: ImageRef,
   base: ImageRef.describe('Image it starts from, such as debian:12'),
   packages: z.array(z.string().regex(/^[a-z0-9][a-z0-9.+-]*$/, 'a package name is made of a-z, 0-9, +, - and .')).default([]),
-  files: z.array(z.strictObject({ path: Text.regex(/^\//, 'a path inside is absolute'), content: Text, mode: z.string().regex(/^0?[0-7]{3,4}$/).default('0644') })).default([]),
+  files: z
+    .array(
+      z.strictObject({
+        path: Text.regex(/^\//, 'a path inside is absolute'),
+        content: Text,
+        mode: z
+          .string()
+          .regex(/^0?[0-7]{3,4}$/)
+          .default('0644'),
+      }),
+    )
+    .default([]),
   commands: z.array(Text).default([]).describe('Shell commands run inside, in order'),
   diskBytes: Bytes.optional(),
 });
 export type Recipe = z.infer<typeof Recipe>;
 
 export const build = defineOperation({
-  id: 'image.build', method: 'POST', path: '/v1/images/build', role: 'operator', task: true,
+  id: 'image.build',
+  method: 'POST',
+  path: '/v1/images/build',
+  role: 'operator',
+  task: true,
   summary: 'Build an image from a recipe: base, packages, files, commands',
   input: z.object({ recipe: Recipe, timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000) }),
   output: Image,
@@ -95,7 +137,11 @@ export const build = defineOperation({
 });
 
 export const importFile = defineOperation({
-  id: 'image.import', method: 'POST', path: '/v1/images/import', role: 'admin', task: true,
+  id: 'image.import',
+  method: 'POST',
+  path: '/v1/images/import',
+  role: 'admin',
+  task: true,
   summary: 'Make an image from a local qcow2, raw or ISO file',
   input: z.object({
     path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host'),
@@ -110,18 +156,31 @@ export const importFile = defineOperation({
 });
 
 export const exportFile = defineOperation({
-  id: 'image.export', method: 'POST', path: '/v1/images/{image}/export', role: 'admin', task: true,
+  id: 'image.export',
+  method: 'POST',
+  path: '/v1/images/{image}/export',
+  role: 'admin',
+  task: true,
   summary: 'Write an image to a local file',
-  input: z.object({ image, path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host, which must not exist'), format: z.enum(['qcow2', 'raw']).default('qcow2') }),
+  input: z.object({
+    image,
+    path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host, which must not exist'),
+    format: z.enum(['qcow2', 'raw']).default('qcow2'),
+  }),
   output: z.object({ path: z.string(), sizeBytes: Bytes }),
   errors: ['invalid', 'not_found', 'ambiguous', 'no_space', 'in_use', 'unsupported'],
   cli: { command: 'image export', args: ['image', 'path'], custom: true },
 });
 
 export const remove = defineOperation({
-  id: 'image.remove', method: 'DELETE', path: '/v1/images/{image}', role: 'operator', task: true,
+  id: 'image.remove',
+  method: 'DELETE',
+  path: '/v1/images/{image}',
+  role: 'operator',
+  task: true,
   summary: 'Remove an image that no machine uses',
-  input: z.object({ image }), output: z.object({ digest: z.string(), names: z.array(z.string()), freedBytes: Bytes }),
+  input: z.object({ image }),
+  output: z.object({ digest: z.string(), names: z.array(z.string()), freedBytes: Bytes }),
   errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
   cli: { command: 'image rm', args: ['image...'], confirm: 'Remove image {image}?' },
 });

@@ -1,7 +1,7 @@
 // OpenAPI 3.1 from the table of operations. Deterministic: the committed openapi.json is diffed by the checks.
 import { z } from 'zod';
-import { Event } from './event.ts';
 import { errorCodes } from './errors.ts';
+import { Event } from './event.ts';
 import { Host, Status } from './host.ts';
 import { CatalogEntry, Image, Recipe } from './image.ts';
 import { operationList } from './index.ts';
@@ -41,12 +41,18 @@ export function openapi(version: string): Json {
     info: {
       title: 'Vivarium',
       version,
-      description: 'The API of a Vivarium host, served on its Unix socket. Sizes are in bytes, times in milliseconds since 1970, durations in milliseconds.',
+      description:
+        'The API of a Vivarium host, served on its Unix socket. Sizes are in bytes, times in milliseconds since 1970, durations in milliseconds.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     paths,
     components: {
-      schemas: Object.fromEntries(Object.entries(named).map(([name, schema]) => [name, schemaOf(schema, name === 'VmOptions' || name === 'Recipe' ? 'input' : 'output')])),
+      schemas: Object.fromEntries(
+        Object.entries(named).map(([name, schema]) => [
+          name,
+          schemaOf(schema, name === 'VmOptions' || name === 'Recipe' ? 'input' : 'output'),
+        ]),
+      ),
     },
   };
 }
@@ -55,15 +61,31 @@ function describe(operation: Operation): Json {
   const shape = operation.input.shape as Record<string, z.ZodType>;
   const inPath = new Set([...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string));
   const rest = Object.keys(shape).filter((field) => !inPath.has(field));
-  const byQuery = operation.transport !== 'socket' && (operation.method === 'GET' || operation.method === 'DELETE' || operation.transport === 'upload');
+  const byQuery =
+    operation.transport !== 'socket' && (operation.method === 'GET' || operation.method === 'DELETE' || operation.transport === 'upload');
   const whole = schemaOf(operation.input, 'input') as { properties?: Record<string, Json>; required?: string[] };
   const parameter = (field: string, where: 'path' | 'query'): Json => {
     const { description, ...schema } = whole.properties?.[field] ?? {};
-    return { name: field, in: where, required: where === 'path' || (whole.required?.includes(field) ?? false), ...(description ? { description } : {}), schema };
+    return {
+      name: field,
+      in: where,
+      required: where === 'path' || (whole.required?.includes(field) ?? false),
+      ...(description ? { description } : {}),
+      schema,
+    };
   };
-  const parameters = [...[...inPath].map((field) => parameter(field, 'path')), ...(byQuery ? rest.map((field) => parameter(field, 'query')) : [])];
+  const parameters = [
+    ...[...inPath].map((field) => parameter(field, 'path')),
+    ...(byQuery ? rest.map((field) => parameter(field, 'query')) : []),
+  ];
   if (operation.task)
-    parameters.push({ name: 'Prefer', in: 'header', required: false, description: 'respond-async: do not wait, answer with the task', schema: { type: 'string' } });
+    parameters.push({
+      name: 'Prefer',
+      in: 'header',
+      required: false,
+      description: 'respond-async: do not wait, answer with the task',
+      schema: { type: 'string' },
+    });
   return {
     operationId: operation.id,
     tags: [operation.id.split('.')[0]],
@@ -80,7 +102,8 @@ function describe(operation: Operation): Json {
 
 function note(operation: Operation): Json {
   const words: Partial<Record<Operation['transport'], string>> = {
-    socket: 'A WebSocket. The first text frame is `x-first-frame` as JSON; then binary frames (one byte of channel: 0 stdin, 1 stdout, 2 stderr; then bytes, none for its end) and control messages as JSON text.',
+    socket:
+      'A WebSocket. The first text frame is `x-first-frame` as JSON; then binary frames (one byte of channel: 0 stdin, 1 stdout, 2 stderr; then bytes, none for its end) and control messages as JSON text.',
     events: 'Server-sent events; `data` is one document. `event: end` when nothing more will come, `event: error` with an Error.',
     download: 'A stream of bytes; a failure midway breaks the connection.',
     upload: 'The body is a stream of bytes.',
@@ -99,7 +122,10 @@ function requestBody(operation: Operation, inPath: ReadonlySet<string>, rest: re
     return { requestBody: { required: true, content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } } };
   if (byQuery || operation.transport === 'socket' || rest.length === 0) return {};
   const schema = body(operation, inPath);
-  const required = inPath.size === 0 ? rest.some((field) => !(operation.input.shape as Record<string, z.ZodType>)[field]?.safeParse(undefined).success) : ((schema['required'] as string[] | undefined)?.length ?? 0) > 0;
+  const required =
+    inPath.size === 0
+      ? rest.some((field) => !(operation.input.shape as Record<string, z.ZodType>)[field]?.safeParse(undefined).success)
+      : ((schema['required'] as string[] | undefined)?.length ?? 0) > 0;
   return { requestBody: { required, content: { 'application/json': { schema } } } };
 }
 
@@ -117,8 +143,15 @@ function responses(operation: Operation): Json {
     const { status } = errorCodes[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  const failures = [...byStatus].map(([status, codes]) => [String(status), { description: codes.join(', '), content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } }]);
-  const accepted = { description: 'Under way: the task', headers: { Location: { schema: { type: 'string' } } }, content: { 'application/json': { schema: { $ref: '#/components/schemas/Task' } } } };
+  const failures = [...byStatus].map(([status, codes]) => [
+    String(status),
+    { description: codes.join(', '), content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } },
+  ]);
+  const accepted = {
+    description: 'Under way: the task',
+    headers: { Location: { schema: { type: 'string' } } },
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/Task' } } },
+  };
   return {
     [operation.transport === 'socket' ? '101' : '200']: content[operation.transport],
     ...(operation.task ? { '202': accepted } : {}),

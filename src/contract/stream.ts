@@ -7,12 +7,24 @@
 //   text frames     one control message as JSON, below.
 // The server sends `exit` or `error` last and closes with 1000.
 import { z } from 'zod';
-import { errorCodes, type ErrorCode } from './errors.ts';
+import { type ErrorCode, errorCodes } from './errors.ts';
 
 export const channel = { stdin: 0, stdout: 1, stderr: 2 } as const;
 
 /** Signals that can be sent into a guest. */
-export const Signal = z.enum(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGCONT', 'SIGSTOP', 'SIGTSTP', 'SIGWINCH']);
+export const Signal = z.enum([
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGKILL',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGTERM',
+  'SIGCONT',
+  'SIGSTOP',
+  'SIGTSTP',
+  'SIGWINCH',
+]);
 export type Signal = z.infer<typeof Signal>;
 
 export const ClientControl = z.discriminatedUnion('type', [
@@ -29,7 +41,12 @@ export const ErrorBodySchema = z.object({
 
 export const ServerControl = z.discriminatedUnion('type', [
   z.object({ type: z.literal('started'), pid: z.int().nullable() }),
-  z.object({ type: z.literal('exit'), exitCode: z.int().nullable(), signal: z.string().nullable(), /** Of a console. */ reason: z.string().optional() }),
+  z.object({
+    type: z.literal('exit'),
+    exitCode: z.int().nullable(),
+    signal: z.string().nullable(),
+    /** Of a console. */ reason: z.string().optional(),
+  }),
   z.object({ type: z.literal('error'), error: ErrorBodySchema }),
 ]);
 export type ServerControl = z.infer<typeof ServerControl>;

@@ -47,30 +47,50 @@ export type Task = z.infer<typeof Task>;
 const One = z.object({ task: Ref.describe('Task id') });
 
 export const list = defineOperation({
-  id: 'task.list', method: 'GET', path: '/v1/tasks', role: 'viewer',
+  id: 'task.list',
+  method: 'GET',
+  path: '/v1/tasks',
+  role: 'viewer',
   summary: 'List tasks, newest first',
   input: z.object({ state: TaskState.optional(), limit: z.coerce.number().int().min(1).max(1000).default(50) }),
-  output: z.array(Task), errors: ['invalid'],
+  output: z.array(Task),
+  errors: ['invalid'],
   cli: { command: 'task ls', custom: true },
 });
 
 export const show = defineOperation({
-  id: 'task.show', method: 'GET', path: '/v1/tasks/{task}', role: 'viewer',
+  id: 'task.show',
+  method: 'GET',
+  path: '/v1/tasks/{task}',
+  role: 'viewer',
   summary: 'Show one task',
-  input: One, output: Task, errors: ['invalid', 'not_found', 'ambiguous'],
+  input: One,
+  output: Task,
+  errors: ['invalid', 'not_found', 'ambiguous'],
   cli: { command: 'task show', args: ['task'] },
 });
 
 export const cancel = defineOperation({
-  id: 'task.cancel', method: 'POST', path: '/v1/tasks/{task}/cancel', role: 'operator',
+  id: 'task.cancel',
+  method: 'POST',
+  path: '/v1/tasks/{task}/cancel',
+  role: 'operator',
   summary: 'Cancel a running task; what it did is undone',
-  input: One, output: Task, errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  input: One,
+  output: Task,
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
   cli: { command: 'task cancel', args: ['task'] },
 });
 
 /** One event per change, the first at once, the last when it has ended. */
 export const follow = defineOperation({
-  id: 'task.follow', method: 'GET', path: '/v1/tasks/{task}/events', role: 'viewer', transport: 'events',
+  id: 'task.follow',
+  method: 'GET',
+  path: '/v1/tasks/{task}/events',
+  role: 'viewer',
+  transport: 'events',
   summary: 'Follow one task until it ends',
-  input: One, output: Task, errors: ['invalid', 'not_found', 'ambiguous'],
+  input: One,
+  output: Task,
+  errors: ['invalid', 'not_found', 'ambiguous'],
 });

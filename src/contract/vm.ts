@@ -17,7 +17,17 @@ export type VmState = z.infer<typeof VmState>;
 
 /** Why a machine is in a state nobody asked for. */
 export const StateReason = z.object({
-  code: z.enum(['guest_shutdown', 'guest_panic', 'qemu_exited', 'host_disk_full', 'disk_error', 'host_restarted', 'start_failed', 'files_missing', 'removed_on_stop']),
+  code: z.enum([
+    'guest_shutdown',
+    'guest_panic',
+    'qemu_exited',
+    'host_disk_full',
+    'disk_error',
+    'host_restarted',
+    'start_failed',
+    'files_missing',
+    'removed_on_stop',
+  ]),
   message: z.string(),
   at: Time,
 });
@@ -77,10 +87,19 @@ export const Vm = z.object({
 export type Vm = z.infer<typeof Vm>;
 
 const cpus = z.int().min(1, 'a machine has at least 1 CPU').max(256);
-const memoryBytes = z.int().min(32 * MiB, 'a machine has at least 32 MiB of memory').max(16384 * GiB);
-const diskBytes = z.int().min(MiB, 'a disk has at least 1 MiB').max(65536 * GiB);
+const memoryBytes = z
+  .int()
+  .min(32 * MiB, 'a machine has at least 32 MiB of memory')
+  .max(16384 * GiB);
+const diskBytes = z
+  .int()
+  .min(MiB, 'a disk has at least 1 MiB')
+  .max(65536 * GiB);
 const sshKey = Text.max(16384).regex(/^[^\r\n]+$/, 'an SSH key is one line');
-const User = z.string().max(32).regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
+const User = z
+  .string()
+  .max(32)
+  .regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
 
 /** What `create` and `run` take. */
 export const VmOptions = z.object({
@@ -89,7 +108,11 @@ export const VmOptions = z.object({
   cpus: cpus.default(1).describe('Virtual CPUs'),
   memoryBytes: memoryBytes.optional().describe('Memory; the image says how much when left out'),
   diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own when left out'),
-  networks: z.array(z.enum(['user', 'none'])).max(1).default(['user']).describe('user: NAT by QEMU; none: no network'),
+  networks: z
+    .array(z.enum(['user', 'none']))
+    .max(1)
+    .default(['user'])
+    .describe('user: NAT by QEMU; none: no network'),
   accel: Accel.default('auto').describe('How guest instructions are executed'),
   firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
   restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
@@ -98,7 +121,9 @@ export const VmOptions = z.object({
   hostname: Name.optional().describe('Host name inside; the machine’s name when left out'),
   users: z.array(User).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
   sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
-  userData: Text.max(1 * MiB).optional().describe('cloud-init user data, passed on byte for byte'),
+  userData: Text.max(1 * MiB)
+    .optional()
+    .describe('cloud-init user data, passed on byte for byte'),
   cdroms: z.array(ImageRef).max(4).default([]).describe('ISO images in its CD drives'),
   boot: z.array(BootDevice).max(3).optional().describe('Boot order'),
 });
@@ -108,38 +133,73 @@ const vm = Ref.describe('Name or id');
 const One = z.object({ vm });
 
 export const create = defineOperation({
-  id: 'vm.create', method: 'POST', path: '/v1/vms', role: 'operator', task: true,
+  id: 'vm.create',
+  method: 'POST',
+  path: '/v1/vms',
+  role: 'operator',
+  task: true,
   summary: 'Make a machine without starting it',
-  input: VmOptions, output: Vm,
+  input: VmOptions,
+  output: Vm,
   errors: ['invalid', 'not_found', 'name_taken', 'no_space', 'missing_program', 'corrupt'],
   cli: { command: 'create', args: ['image', 'name?'], custom: true },
 });
 
 export const run = defineOperation({
-  id: 'vm.run', method: 'POST', path: '/v1/run', role: 'operator', task: true,
+  id: 'vm.run',
+  method: 'POST',
+  path: '/v1/run',
+  role: 'operator',
+  task: true,
   summary: 'Make a machine and start it',
-  input: VmOptions, output: Vm,
-  errors: ['invalid', 'not_found', 'name_taken', 'no_space', 'no_memory', 'missing_program', 'no_accelerator', 'qemu_failed', 'corrupt', 'download_failed', 'checksum'],
+  input: VmOptions,
+  output: Vm,
+  errors: [
+    'invalid',
+    'not_found',
+    'name_taken',
+    'no_space',
+    'no_memory',
+    'missing_program',
+    'no_accelerator',
+    'qemu_failed',
+    'corrupt',
+    'download_failed',
+    'checksum',
+  ],
   cli: { command: 'run', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
 });
 
 export const list = defineOperation({
-  id: 'vm.list', method: 'GET', path: '/v1/vms', role: 'viewer',
+  id: 'vm.list',
+  method: 'GET',
+  path: '/v1/vms',
+  role: 'viewer',
   summary: 'List machines',
-  input: z.object({ state: VmState.optional().describe('Only machines in this state') }), output: z.array(Vm),
+  input: z.object({ state: VmState.optional().describe('Only machines in this state') }),
+  output: z.array(Vm),
   errors: ['invalid'],
   cli: { command: 'ls', custom: true },
 });
 
 export const show = defineOperation({
-  id: 'vm.show', method: 'GET', path: '/v1/vms/{vm}', role: 'viewer',
+  id: 'vm.show',
+  method: 'GET',
+  path: '/v1/vms/{vm}',
+  role: 'viewer',
   summary: 'Show one machine',
-  input: One, output: Vm, errors: ['invalid', 'not_found', 'ambiguous'],
+  input: One,
+  output: Vm,
+  errors: ['invalid', 'not_found', 'ambiguous'],
   cli: { command: 'show', args: ['vm'] },
 });
 
 export const set = defineOperation({
-  id: 'vm.set', method: 'PATCH', path: '/v1/vms/{vm}', role: 'operator', task: true,
+  id: 'vm.set',
+  method: 'PATCH',
+  path: '/v1/vms/{vm}',
+  role: 'operator',
+  task: true,
   summary: 'Change settings and say what applies now and what at the next start',
   input: z.object({
     vm,
@@ -159,15 +219,24 @@ export const set = defineOperation({
 });
 
 export const rename = defineOperation({
-  id: 'vm.rename', method: 'POST', path: '/v1/vms/{vm}/rename', role: 'operator', task: true,
+  id: 'vm.rename',
+  method: 'POST',
+  path: '/v1/vms/{vm}/rename',
+  role: 'operator',
+  task: true,
   summary: 'Give a machine another name',
-  input: z.object({ vm, name: Name.describe('New name') }), output: Vm,
+  input: z.object({ vm, name: Name.describe('New name') }),
+  output: Vm,
   errors: ['invalid', 'not_found', 'ambiguous', 'name_taken'],
   cli: { command: 'rename', args: ['vm', 'name'] },
 });
 
 export const remove = defineOperation({
-  id: 'vm.remove', method: 'DELETE', path: '/v1/vms/{vm}', role: 'operator', task: true,
+  id: 'vm.remove',
+  method: 'DELETE',
+  path: '/v1/vms/{vm}',
+  role: 'operator',
+  task: true,
   summary: 'Remove a machine and its disks',
   input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once') }),
   output: z.object({ id: z.string(), name: Name }),
@@ -176,15 +245,24 @@ export const remove = defineOperation({
 });
 
 export const start = defineOperation({
-  id: 'vm.start', method: 'POST', path: '/v1/vms/{vm}/start', role: 'operator', task: true,
+  id: 'vm.start',
+  method: 'POST',
+  path: '/v1/vms/{vm}/start',
+  role: 'operator',
+  task: true,
   summary: 'Start a machine, or wake a suspended one',
-  input: One, output: Vm,
+  input: One,
+  output: Vm,
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_memory', 'no_space', 'missing_program', 'no_accelerator', 'qemu_failed'],
   cli: { command: 'start', args: ['vm...'] },
 });
 
 export const stop = defineOperation({
-  id: 'vm.stop', method: 'POST', path: '/v1/vms/{vm}/stop', role: 'operator', task: true,
+  id: 'vm.stop',
+  method: 'POST',
+  path: '/v1/vms/{vm}/stop',
+  role: 'operator',
+  task: true,
   summary: 'Stop a machine: politely, and firmly after a deadline',
   input: z.object({
     vm,
@@ -197,17 +275,28 @@ export const stop = defineOperation({
 });
 
 export const restart = defineOperation({
-  id: 'vm.restart', method: 'POST', path: '/v1/vms/{vm}/restart', role: 'operator', task: true,
+  id: 'vm.restart',
+  method: 'POST',
+  path: '/v1/vms/{vm}/restart',
+  role: 'operator',
+  task: true,
   summary: 'Stop a machine and start it again',
-  input: stop.input, output: Vm,
+  input: stop.input,
+  output: Vm,
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_memory', 'missing_program', 'no_accelerator', 'qemu_failed'],
   cli: { command: 'restart', args: ['vm...'], short: { force: 'f' } },
 });
 
 const verb = <const V extends string>(name: V, summary: string) =>
   defineOperation({
-    id: `vm.${name}` as const, method: 'POST', path: `/v1/vms/{vm}/${name}`, role: 'operator', task: true,
-    summary, input: One, output: Vm,
+    id: `vm.${name}` as const,
+    method: 'POST',
+    path: `/v1/vms/{vm}/${name}`,
+    role: 'operator',
+    task: true,
+    summary,
+    input: One,
+    output: Vm,
     errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'qemu_failed', 'no_space'],
     cli: { command: name, args: ['vm...'] },
   });
@@ -218,7 +307,10 @@ export const resume = verb('resume', 'Let a paused machine go on');
 export const suspend = verb('suspend', 'Save a machine’s memory to disk and end its process; start wakes it');
 
 export const wait = defineOperation({
-  id: 'vm.wait', method: 'POST', path: '/v1/vms/{vm}/wait', role: 'viewer',
+  id: 'vm.wait',
+  method: 'POST',
+  path: '/v1/vms/{vm}/wait',
+  role: 'viewer',
   summary: 'Wait until a machine has reached a condition',
   input: z.object({
     vm,
@@ -232,7 +324,11 @@ export const wait = defineOperation({
 
 /** `exec` and `shell`. Frames after the first are in contract/stream.ts. */
 export const exec = defineOperation({
-  id: 'vm.exec', method: 'GET', path: '/v1/vms/{vm}/exec', role: 'operator', transport: 'socket',
+  id: 'vm.exec',
+  method: 'GET',
+  path: '/v1/vms/{vm}/exec',
+  role: 'operator',
+  transport: 'socket',
   summary: 'Run a command inside a machine',
   input: z.object({
     vm,
@@ -240,7 +336,9 @@ export const exec = defineOperation({
     env: z.record(z.string().regex(/^[^=\0]+$/), Text).default({}),
     cwd: Text.optional(),
     user: User.optional().describe('Run as this user of the guest; root when left out'),
-    terminal: z.object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') }).optional(),
+    terminal: z
+      .object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') })
+      .optional(),
     stdin: z.boolean().default(true).describe('False: its standard input is empty'),
     timeoutMs: z.int().min(1).optional().describe('It is killed when it runs longer'),
     waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
@@ -251,48 +349,102 @@ export const exec = defineOperation({
 });
 
 export const console = defineOperation({
-  id: 'vm.console', method: 'GET', path: '/v1/vms/{vm}/console', role: 'operator', transport: 'socket',
+  id: 'vm.console',
+  method: 'GET',
+  path: '/v1/vms/{vm}/console',
+  role: 'operator',
+  transport: 'socket',
   summary: 'Attach to a machine’s serial line',
-  input: z.object({ vm, scrollbackBytes: z.int().min(0).max(1 * MiB).default(64 * 1024).describe('Earlier output shown first') }),
+  input: z.object({
+    vm,
+    scrollbackBytes: z
+      .int()
+      .min(0)
+      .max(1 * MiB)
+      .default(64 * 1024)
+      .describe('Earlier output shown first'),
+  }),
   output: z.object({ reason: z.string() }),
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
   cli: { command: 'console', args: ['vm'], custom: true },
 });
 
 export const view = defineOperation({
-  id: 'vm.view', method: 'GET', path: '/v1/vms/{vm}/view', role: 'operator',
+  id: 'vm.view',
+  method: 'GET',
+  path: '/v1/vms/{vm}/view',
+  role: 'operator',
   summary: 'Say where a machine’s screen can be seen',
-  input: One, output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
+  input: One,
+  output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
   cli: { command: 'view', args: ['vm'], custom: true },
 });
 
 export const logs = defineOperation({
-  id: 'vm.logs', method: 'GET', path: '/v1/vms/{vm}/logs', role: 'viewer', transport: 'download',
+  id: 'vm.logs',
+  method: 'GET',
+  path: '/v1/vms/{vm}/logs',
+  role: 'viewer',
+  transport: 'download',
   summary: 'Read what a machine wrote to its serial line, across restarts',
-  input: z.object({ vm, follow: z.boolean().default(false).describe('Go on as it is written'), tailBytes: z.int().min(0).optional().describe('Only the last part'), source: z.enum(['serial', 'qemu']).default('serial') }),
+  input: z.object({
+    vm,
+    follow: z.boolean().default(false).describe('Go on as it is written'),
+    tailBytes: z.int().min(0).optional().describe('Only the last part'),
+    source: z.enum(['serial', 'qemu']).default('serial'),
+  }),
   output: z.unknown(),
   errors: ['invalid', 'not_found', 'ambiguous'],
   cli: { command: 'logs', args: ['vm'], short: { follow: 'f' }, custom: true },
 });
 
 export const copyIn = defineOperation({
-  id: 'vm.copyIn', method: 'PUT', path: '/v1/vms/{vm}/files', role: 'operator', transport: 'upload',
+  id: 'vm.copyIn',
+  method: 'PUT',
+  path: '/v1/vms/{vm}/files',
+  role: 'operator',
+  transport: 'upload',
   summary: 'Unpack a tar stream inside a machine',
-  input: z.object({ vm, path: Text.min(1).max(4096).describe('Directory inside, made if absent'), waitMs: z.int().min(0).max(3_600_000).default(120_000) }),
+  input: z.object({
+    vm,
+    path: Text.min(1).max(4096).describe('Directory inside, made if absent'),
+    waitMs: z.int().min(0).max(3_600_000).default(120_000),
+  }),
   output: z.object({ files: z.int(), bytes: Bytes }),
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed'],
 });
 
 export const copyOut = defineOperation({
-  id: 'vm.copyOut', method: 'GET', path: '/v1/vms/{vm}/files', role: 'operator', transport: 'download',
+  id: 'vm.copyOut',
+  method: 'GET',
+  path: '/v1/vms/{vm}/files',
+  role: 'operator',
+  transport: 'download',
   summary: 'Read a file or tree from inside a machine as a tar stream',
-  input: z.object({ vm, path: Text.min(1).max(4096).describe('File or directory inside'), waitMs: z.int().min(0).max(3_600_000).default(120_000) }),
+  input: z.object({
+    vm,
+    path: Text.min(1).max(4096).describe('File or directory inside'),
+    waitMs: z.int().min(0).max(3_600_000).default(120_000),
+  }),
   output: z.unknown(),
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed'],
 });
 
-export type Verb = 'start' | 'stop' | 'restart' | 'reset' | 'pause' | 'resume' | 'suspend' | 'remove' | 'set' | 'rename' | 'exec' | 'console' | 'view';
+export type Verb =
+  | 'start'
+  | 'stop'
+  | 'restart'
+  | 'reset'
+  | 'pause'
+  | 'resume'
+  | 'suspend'
+  | 'remove'
+  | 'set'
+  | 'rename'
+  | 'exec'
+  | 'console'
+  | 'view';
 
 /** accept: do it. ignore: it is so already. deny: the reason why not. */
 type Ruling = 'accept' | 'ignore' | { readonly deny: string };
@@ -302,17 +454,41 @@ const broken = { deny: 'it is broken; its reason says why' };
 
 /** Which verb each state allows. The console greys out with it, machine/decide.ts enforces it. `remove --force` and `stop --force` are decided there. */
 export const verdicts: Record<Verb, Record<VmState, Ruling>> = {
-  start: { stopped: 'accept', running: 'ignore', paused: { deny: 'it is paused; resume it instead' }, suspended: 'accept', broken: 'accept' },
+  start: {
+    stopped: 'accept',
+    running: 'ignore',
+    paused: { deny: 'it is paused; resume it instead' },
+    suspended: 'accept',
+    broken: 'accept',
+  },
   stop: { stopped: 'ignore', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
-  restart: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: { deny: 'it is suspended; start it instead' }, broken: 'accept' },
+  restart: {
+    stopped: 'accept',
+    running: 'accept',
+    paused: 'accept',
+    suspended: { deny: 'it is suspended; start it instead' },
+    broken: 'accept',
+  },
   reset: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: notRunning, broken },
   pause: { stopped: notRunning, running: 'accept', paused: 'ignore', suspended: notRunning, broken },
   resume: { stopped: notRunning, running: 'ignore', paused: 'accept', suspended: { deny: 'it is suspended; start it instead' }, broken },
   suspend: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: 'ignore', broken },
-  remove: { stopped: 'accept', running: { deny: 'it is running; stop it first or use --force' }, paused: { deny: 'it is paused; stop it first or use --force' }, suspended: 'accept', broken: 'accept' },
+  remove: {
+    stopped: 'accept',
+    running: { deny: 'it is running; stop it first or use --force' },
+    paused: { deny: 'it is paused; stop it first or use --force' },
+    suspended: 'accept',
+    broken: 'accept',
+  },
   set: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
   rename: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
-  exec: { stopped: notRunning, running: 'accept', paused: { deny: 'it is paused; resume it first' }, suspended: { deny: 'it is suspended; start it first' }, broken },
+  exec: {
+    stopped: notRunning,
+    running: 'accept',
+    paused: { deny: 'it is paused; resume it first' },
+    suspended: { deny: 'it is suspended; start it first' },
+    broken,
+  },
   console: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: notRunning, broken },
   view: { stopped: notRunning, running: 'accept', paused: 'accept', suspended: notRunning, broken },
 };
