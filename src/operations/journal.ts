@@ -1,0 +1,57 @@
+// A task as it is kept in the store: what followers see plus what is needed to go on with it after a crash.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ErrorBody } from '../contract/errors.ts';
+import type { Task } from '../contract/task.ts';
+import { type Store, StoreFull } from '../store/store.ts';
+
+/**
+ *   waiting --turn--> running --last step--> ended
+ *                        |  failure, cancel       ^
+ *                        +------> undoing --------+
+ */
+export interface TaskRecord {
+  readonly task: Task;
+  /** Grows with every task: the order of arrival. */
+  readonly order: number;
+  readonly caller: string;
+  readonly queue: string | null;
+  phase: 'waiting' | 'running' | 'undoing' | 'ended';
+  /** While it is not ended; both may hold what is large or private, so they go at its end. */
+  input?: unknown;
+  state?: object;
+  /** Index of the step under way, or of the next one to begin. */
+  next: number;
+  /** While undoing: index of the step whose undo is under way, and how the task will end. */
+  undoing?: number;
+  ending?: { readonly state: 'failed' | 'cancelled'; readonly error: ErrorBody };
+}
+
+export const taskPrefix = 'task/';
+const retryMs = 500;
+
+/** Durable when it returns. */
+export async function writeRecord(store: Store, record: TaskRecord): Promise<void> {
+  await store.commit({ puts: [{ key: taskPrefix + record.task.id, value: record }] });
+}
+
+/**
+ * Like writeRecord, and waits while the store's disk is full: an undo must not act, nor a task be called ended, unless that is
+ * durable. Ends with the signal's reason (the daemon stops; the journal then still says where the task stands).
+ */
+export async function writeWhenRoom(store: Store, record: TaskRecord, signal: AbortSignal, full: () => void): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await writeRecord(store, record);
+    } catch (error) {
+      if (!(error instanceof StoreFull)) throw error;
+      full();
+      await delay(retryMs, undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
+/** A copy that its reader may keep. */
+export function snapshot(task: Task): Task {
+  return { ...task, steps: task.steps.map((step) => ({ ...step })), log: [...task.log], progress: task.progress && { ...task.progress } };
+}
