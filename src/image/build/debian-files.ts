@@ -1,0 +1,83 @@
+// What is written inside `debian:N`: boot loader, cloud-init, serial console, the agent's unit. Texts only.
+
+export const rootLabel = 'vivarium-root';
+
+/** Found by label, so that the disk may hang on any controller. No `quiet`: the serial log is what one reads when a boot fails. */
+const kernelOptions = 'console=tty0 console=ttyS0,115200';
+
+/** The first configuration; update-grub writes its own on the first kernel upgrade. */
+const grubConfig = `set timeout=0
+set default=0
+serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+search --no-floppy --label ${rootLabel} --set=root
+menuentry "Debian" {
+  linux /vmlinuz root=LABEL=${rootLabel} ro ${kernelOptions}
+  initrd /initrd.img
+}
+`;
+
+const grubDefaults = `GRUB_DEFAULT=0
+GRUB_TIMEOUT=0
+GRUB_DISTRIBUTOR=Debian
+GRUB_CMDLINE_LINUX_DEFAULT=""
+GRUB_CMDLINE_LINUX="${kernelOptions}"
+GRUB_TERMINAL="console serial"
+GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
+GRUB_DISABLE_OS_PROBER=true
+`;
+
+/** Started when cloud-init has set up the network and users, so that a first command finds them. */
+export const agentUnit = `[Unit]
+Description=Vivarium guest agent
+After=local-fs.target cloud-init.service cloud-init-network.service
+ConditionVirtualization=vm
+
+[Service]
+ExecStart=/usr/local/sbin/vivarium-agent
+Restart=always
+RestartSec=1
+OOMScoreAdjust=-900
+
+[Install]
+WantedBy=multi-user.target
+`;
+
+const cloudConfig = `# Only a seed from the host is looked for; without one cloud-init still makes host keys.
+datasource_list: [NoCloud, None]
+manage_etc_hosts: true
+apt_preserve_sources_list: true
+preserve_hostname: false
+`;
+
+export interface DebianFile {
+  readonly path: string;
+  readonly content: string;
+}
+
+export const debianFiles: readonly DebianFile[] = [
+  { path: '/boot/grub/first.cfg', content: `search --no-floppy --label ${rootLabel} --set=root\nset prefix=($root)/boot/grub\n` },
+  { path: '/boot/grub/grub.cfg', content: grubConfig },
+  { path: '/etc/default/grub', content: grubDefaults },
+  { path: '/etc/fstab', content: `LABEL=${rootLabel} / ext4 defaults,noatime,errors=remount-ro 0 1\n` },
+  { path: '/etc/cloud/cloud.cfg.d/90-vivarium.cfg', content: cloudConfig },
+  { path: '/etc/systemd/system/vivarium-agent.service', content: agentUnit },
+  { path: '/etc/hostname', content: 'debian\n' },
+  { path: '/etc/hosts', content: '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' },
+  { path: '/etc/default/locale', content: 'LANG=C.UTF-8\n' },
+  // Empty: systemd makes one at first boot, each machine its own.
+  { path: '/etc/machine-id', content: '' },
+  // The drivers a root disk can hang on; an initrd with all of them takes seconds longer to load under emulation.
+  { path: '/etc/initramfs-tools/conf.d/vivarium', content: 'MODULES=list\nCOMPRESS=lz4\n' },
+  { path: '/etc/initramfs-tools/modules', content: 'virtio_pci\nvirtio_blk\nvirtio_scsi\nsd_mod\nahci\nnvme\next4\n' },
+];
+
+/** Units that cost boot time and have nothing to do in a machine that may live for minutes. Timers of apt stay off the first minutes only. */
+export const maskedUnits = ['e2scrub_reap.service', 'systemd-pstore.service', 'systemd-networkd-wait-online.service'];
+
+export const includedPackages: readonly string[] = [
+  'systemd', 'systemd-sysv', 'systemd-resolved', 'libpam-systemd', 'udev', 'dbus', 'init', 'kmod', 'initramfs-tools', 'lz4',
+  'cloud-init', 'cloud-guest-utils', 'e2fsprogs', 'fdisk', 'openssh-server', 'qemu-guest-agent', 'sudo', 'ca-certificates',
+  'netplan.io', 'iproute2', 'iputils-ping', 'procps', 'less', 'nano', 'bash-completion', 'grub2-common', 'grub-pc-bin',
+];
