@@ -13,8 +13,8 @@ const deadlineMs = 15_000;
 export function daemonEntry(): string {
   const own = process.env['VIV_DAEMON_ENTRY'];
   if (own !== undefined && own !== '') return own;
-  // dist/sdk/start-daemon.js and dist/bin/viv.js -> dist/daemon.js; src/sdk/start-daemon.ts -> src/daemon.ts; .build/viv.js -> .build/daemon.js
-  for (const candidate of ['../daemon.js', '../daemon.ts', './daemon.js']) {
+  // dist/sdk/ and dist/bin/ -> dist/daemon.js; src/sdk/ -> src/daemon.ts; .build/viv/ -> src/daemon.ts
+  for (const candidate of ['../daemon.js', '../daemon.ts', '../../src/daemon.ts']) {
     const path = fileURLToPath(new URL(candidate, import.meta.url));
     if (existsSync(path)) return path;
   }
@@ -40,7 +40,11 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
   let abort: (() => void) | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
-      const lastWords = () => readFileSync(paths.daemonLog).subarray(logStart).toString('utf8').trim().split('\n').slice(-5).join('\n');
+      const lastWords = () => {
+        const lines = readFileSync(paths.daemonLog).subarray(logStart).toString('utf8').trim().split('\n');
+        const plain = lines.filter((line) => !line.startsWith('{')); // the rest are log records
+        return (plain.length > 0 ? plain : lines).slice(-5).join('\n');
+      };
       const fail = (what: string) => reject(new VivError('unavailable', `${what}${lastWords() ? `. Its last words:\n${lastWords()}` : ''}\nThe whole log is in ${paths.daemonLog}`));
       const look = () => knock(paths.apiSocket, options.signal).then(resolve, () => {});
       child.once('error', (error) => fail(`The daemon could not be started: ${error.message}`));
