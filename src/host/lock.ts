@@ -1,0 +1,41 @@
+// One daemon per home: an exclusive lock on a file, which the kernel lets go of however the daemon ends.
+import { type FileHandle, open } from 'node:fs/promises';
+import koffi from 'koffi';
+import { VivError } from '../contract/errors.ts';
+
+/** flock(2): LOCK_EX | LOCK_NB. */
+const exclusiveNow = 2 | 4;
+const libc = koffi.load(null);
+const flock = libc.func('int flock(int fd, int operation)') as (fd: number, operation: number) => number;
+
+export interface Lock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock and writes our pid into the file. Node opens files close-on-exec, so no QEMU inherits it; a kill -9 frees it.
+ * @throws unavailable when another process holds it, with its pid
+ */
+export async function lockDaemon(file: string): Promise<Lock> {
+  // Never removed: a lock file that is unlinked while another waits on it gives two owners.
+  const handle = await open(file, 'a+', 0o600);
+  try {
+    if (flock(handle.fd, exclusiveNow) !== 0) throw await heldBy(handle, file);
+    await handle.truncate(0);
+    await handle.writeFile(`${process.pid}\n`);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return { release: () => handle.close() };
+}
+
+async function heldBy(handle: FileHandle, file: string): Promise<VivError> {
+  const code = koffi.errno();
+  if (code !== koffi.os.errno['EAGAIN'])
+    return new VivError('unavailable', `${file} could not be locked (errno ${code}); VIV_HOME must be on a file system with locks`);
+  const buffer = Buffer.alloc(32);
+  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+  const pid = buffer.toString('utf8', 0, bytesRead).trim();
+  return new VivError('unavailable', `a daemon is running in this home already${pid ? ` (pid ${pid})` : ''}; stop it with: viv down`);
+}

@@ -1,0 +1,29 @@
+// `host.status`.
+import { userInfo } from 'node:os';
+import type { HandlerOf } from '../handler.ts';
+
+export const handler: HandlerOf<'host.status'> = async (_input, { services }) => {
+  const machines = services.machines.list();
+  const count = (state: string) => machines.filter((machine) => machine.record.state === state).length;
+  return {
+    version: services.version,
+    pid: process.pid,
+    startedAt: services.startedAt,
+    home: services.paths.home,
+    socket: services.paths.apiSocket,
+    user: userName(),
+    machines: { total: machines.length, running: count('running'), broken: count('broken') },
+    tasks: { running: services.tasks.runningCount() },
+    memoryBytes: process.memoryUsage.rss(),
+    readOnly: services.host.readOnly(),
+  };
+};
+
+/** A uid without an account has no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
+  }
+}
