@@ -73,7 +73,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     history.add(run.record);
     active.delete(task.id);
     if (task.state === 'failed') {
-      const message = `${task.operation} failed: ${task.error?.message ?? ''}${task.undoError === null ? '' : ` (${task.undoError})`}`;
+      const message = `${task.error?.message ?? task.operation}${task.undoError === null ? '' : ` (${task.undoError})`}`;
       events.record({ type: 'task.failed', subject: task.id, ...(task.target === null ? {} : { name: task.target }), message });
     }
     run.settle();

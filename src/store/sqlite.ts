@@ -20,7 +20,7 @@ const longestTimer = 2 ** 31 - 1;
  * Opens the file, making it when it is absent (its folder must exist).
  * Throws VivError: `corrupt` for a damaged file, `busy` when another process has it open, `no_space` when it cannot be made.
  */
-export async function openSqliteStore(file: string): Promise<Store> {
+export async function openSqliteStore(file: string, options: { /** Pages of 4 KiB it may grow to; then it is full. */ mostPages?: number } = {}): Promise<Store> {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { timeout: 2000 });
@@ -28,6 +28,7 @@ export async function openSqliteStore(file: string): Promise<Store> {
     const { quick_check: verdict } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
     if (verdict !== 'ok') throw damaged(file, verdict);
     migrate(db);
+    if (options.mostPages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(options.mostPages)}`);
     return new SqliteStore(db);
   } catch (error) {
     db?.close();
