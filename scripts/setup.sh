@@ -1,8 +1,21 @@
 # What quickstart and ./check share: the programs Vivarium uses, from the distribution, and Node 24.
-# Sourced, not run. Defines setup_node, setup_packages, setup_npm; prints what it does on stderr.
+# Sourced, not run. Defines packages, setup_node, setup_packages, setup_npm; prints what it does on stderr.
 
 NODE_VERSION=24.21.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Everything that is taken from the distribution, for running and for the tests.
+packages=(
+  qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu    # runs machines; disks; firmware
+  genisoimage                                          # cloud-init seeds
+  mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
+  e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
+  musl-tools gcc libc6-dev                             # the guest agent
+  util-linux procps
+)
+
+terminal=0
+[ ! -t 0 ] || terminal=1
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -10,8 +23,16 @@ die() { say "error: $*"; exit 1; }
 # Runs a command as root: directly, or through sudo that must not ask when there is no terminal.
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; return; fi
-  command -v sudo >/dev/null || die "'$*' needs root, and sudo is not installed. Run this once as root."
-  if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
+  command -v sudo >/dev/null || die "this needs root and sudo is not installed. As root, run: $*"
+  if [ $terminal = 1 ]; then sudo "$@"; return; fi
+  sudo -n true 2>/dev/null || die "this needs root and there is no terminal to ask for a password. As root, run: $*"
+  sudo -n "$@"
+}
+
+# apt-get without questions (debconf's, needrestart's), which waits while another holds its lock.
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 \
+    apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null >/dev/null
 }
 
 # Puts a Node >= 24 first in PATH: the system's own, or one fetched from npm into .node/ of this checkout.
@@ -39,42 +60,43 @@ setup_node() {
 # On Debian 12, QEMU 9+ comes from backports. Its source line is derived from the host's own.
 setup_backports() {
   local uri
-  apt-cache policy | grep -q 'bookworm-backports' && return
-  uri=$(apt-cache policy | awk '/bookworm\/main/ && /http|file|mirror/ { print $2; exit }')
-  [ -n "$uri" ] || die "no source for bookworm found in apt's configuration, so bookworm-backports cannot be added"
+  if apt-cache policy | grep -q 'n=bookworm-backports'; then return; fi
+  uri=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' | awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
+  [ -n "$uri" ] || die "no source for bookworm was found in apt's configuration, so bookworm-backports cannot be added"
   say "Adding bookworm-backports (QEMU 9+) ..."
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri bookworm-backports main" |
     as_root tee /etc/apt/sources.list.d/vivarium-backports.list >/dev/null
-  as_root apt-get update -qq
+  apt update || die "apt-get update failed after bookworm-backports was added (/etc/apt/sources.list.d/vivarium-backports.list)"
 }
 
-# setup_packages NAME...: installs those that are absent.
+# The upstream version in a Debian version: 1:10.0.2+ds-2 -> 10.0.2
+enough_qemu() { local version=${1#*:}; [ -n "$version" ] && [ "$version" != "(none)" ] && dpkg --compare-versions "$version" ge 9; }
+
+# setup_packages NAME...: installs those that are absent, and QEMU where it is older than 9.
 setup_packages() {
   command -v apt-get >/dev/null || die "this system has no apt-get. Install with its own package manager: $*"
-  local missing=() name target=()
+  local plain=() qemu=() name codename installed candidate
+  installed=$(dpkg-query -W -f='${Version}' qemu-system-x86 2>/dev/null || true)
   for name in "$@"; do
-    [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || case "$name" in qemu-*) qemu+=("$name") ;; *) plain+=("$name") ;; esac
   done
-  . /etc/os-release
-  if [ "${VERSION_CODENAME:-}" = bookworm ]; then
-    local qemu
-    qemu=$(dpkg-query -W -f='${Version}' qemu-system-x86 2>/dev/null || true)
-    if [ -z "$qemu" ] || dpkg --compare-versions "${qemu#*:}" lt 9; then
-      missing+=(qemu-system-x86 qemu-utils)
+  enough_qemu "$installed" || qemu=(qemu-system-x86 qemu-utils)
+  [ $((${#plain[@]} + ${#qemu[@]})) -gt 0 ] || return 0
+  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  say "Installing: ${plain[*]} ${qemu[*]} ..."
+  apt update || die "apt-get update failed. Run it as root to see why: apt-get update"
+  local target=()
+  if [ ${#qemu[@]} -gt 0 ]; then
+    if [ "$codename" = bookworm ]; then
+      setup_backports
       target=(-t bookworm-backports)
+    else
+      candidate=$(apt-cache policy qemu-system-x86 | awk '/Candidate:/ { print $2 }')
+      enough_qemu "$candidate" || die "this system offers QEMU ${candidate:-not at all} and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
     fi
+    apt install --no-install-recommends ${target[@]+"${target[@]}"} "${qemu[@]}" || die "QEMU could not be installed. As root, run: apt-get install --no-install-recommends ${target[*]} ${qemu[*]}"
   fi
-  [ ${#missing[@]} -gt 0 ] || return 0
-  say "Installing: ${missing[*]}"
-  as_root apt-get update -qq
-  [ ${#target[@]} -eq 0 ] || setup_backports
-  # Only QEMU is taken from backports; everything else from the release itself.
-  local plain=() fromBackports=()
-  for name in "${missing[@]}"; do
-    case "$name" in qemu-*) fromBackports+=("$name") ;; *) plain+=("$name") ;; esac
-  done
-  [ ${#fromBackports[@]} -eq 0 ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${target[@]}" "${fromBackports[@]}" >/dev/null
-  [ ${#plain[@]} -eq 0 ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${plain[@]}" >/dev/null
+  [ ${#plain[@]} -eq 0 ] || apt install --no-install-recommends "${plain[@]}" || die "packages could not be installed. As root, run: apt-get install --no-install-recommends ${plain[*]}"
 }
 
 # npm ci, once per lock file.

@@ -1,0 +1,74 @@
+// Who may import whom, as the design says. Every import statement of src/ is read; everyone may import contract and its own room.
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const src = fileURLToPath(new URL('../src', import.meta.url));
+
+const may: Record<string, readonly string[]> = {
+  contract: [],
+  cli: ['sdk'],
+  sdk: [],
+  api: ['operations', 'store'],
+  operations: ['machine', 'image', 'storage', 'network', 'resource', 'store'],
+  machine: ['qemu', 'storage', 'network', 'resource', 'store', 'host'],
+  image: ['storage', 'store', 'host'],
+  qemu: ['host'],
+  storage: ['host'],
+  network: ['host'],
+  resource: ['host'],
+  store: ['host'],
+  host: [],
+};
+
+/** What stands outside the table, each with its reason. Grows only by decision. */
+const allowed: readonly (readonly [from: RegExp, to: RegExp, why: string])[] = [
+  [/^(sdk|cli|api|operations)\//, /^host\/paths\.ts$/, 'where a daemon’s socket and folders are is one file for everybody'],
+  [/^operations\/(?!host\/)/, /^host\/(id|identity)\.ts$/, 'new ids and users are values, not doors to the system'],
+  [/^operations\/host-facts\.ts$/, /^host\//, 'its whole task is to say what the host is'],
+  [/./, /^version\.ts$/, 'a constant'],
+];
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+async function imports(): Promise<{ modules: number; found: Import[] }> {
+  const files = (await readdir(src, { recursive: true })).filter((name) => name.endsWith('.ts'));
+  const found: Import[] = [];
+  for (const from of files) {
+    const text = await readFile(join(src, from), 'utf8');
+    for (const match of text.matchAll(/^(?:import|export)\b[^'";]*?from\s*'([^']+)'|^import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm)) {
+      const to = match[1] ?? match[2] ?? match[3] ?? '';
+      found.push({ from, to: to.startsWith('.') ? relative(src, join(src, dirname(from), to)) : to });
+    }
+  }
+  return { modules: files.length, found };
+}
+
+const room = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '');
+
+test('every room imports only what the design lets it', async () => {
+  const { modules, found } = await imports();
+  assert.ok(modules > 20, `only ${modules} modules were seen`);
+  assert.ok(found.length > modules, `only ${found.length} imports were seen`);
+  const wrong = found.filter(({ from, to }) => {
+    if (room(from) === '' || !to.endsWith('.ts')) return false; // daemon.ts wires everything; packages are not rooms
+    if (room(to) === room(from) || room(to) === 'contract') return false;
+    if (allowed.some(([source, target]) => source.test(from) && target.test(to))) return false;
+    return !may[room(from)]?.includes(room(to));
+  });
+  assert.deepEqual(
+    wrong.map(({ from, to }) => `${from} imports ${to}`),
+    [],
+  );
+});
+
+test('the contract runs in a browser', async () => {
+  const { found } = await imports();
+  const outside = found.filter(({ from, to }) => room(from) === 'contract' && room(to) !== 'contract' && to !== 'zod');
+  assert.deepEqual(outside, []);
+});
