@@ -80,7 +80,8 @@ export function serverSocket(ws: WebSocket): ServerSocket {
 
   const write = (bytes: Buffer | string): Promise<void> =>
     new Promise((resolve) => {
-      if (ws.readyState !== ws.OPEN) return resolve();
+      // A sender in a loop must not keep the 'close' of a broken connection from being noticed.
+      if (ws.readyState !== ws.OPEN) return void setImmediate(resolve);
       ws.send(bytes, () => resolve()); // a failure is told by `closed`
     });
   return {
@@ -93,7 +94,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
         frame[0] = channel;
         part.copy(frame, 1);
         const sent = write(frame);
-        if (ws.bufferedAmount > roomBytes) await sent;
+        if (ws.bufferedAmount > roomBytes || ws.readyState !== ws.OPEN) await sent;
       }
     },
     control(message) {

@@ -144,6 +144,7 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
     const { header } = item;
     const path = place(header.name, folder, name);
     await safeParents(folder, path);
+    await mkdir(dirname(path), { recursive: true });
     const mode = (header.mode ?? 0o644) & 0o777;
     if (header.type === 'directory') {
       const present = await lstat(path).catch(() => undefined);
@@ -153,7 +154,6 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
       item.resume();
     } else if (header.type === 'file' || header.type === 'contiguous-file') {
       await clear(path);
-      await mkdir(dirname(path), { recursive: true });
       const count = new Transform({
         transform(chunk: Buffer, _encoding, done) {
           copied.bytes += chunk.length;

@@ -10,8 +10,8 @@ import type { Session } from './types.ts';
 const frameBytes = 64 * 1024;
 
 export async function openSession(socket: string, path: string, input: unknown, signal?: AbortSignal): Promise<Session> {
-  signal?.throwIfAborted();
   const { default: WebSocketClient } = await import('ws');
+  signal?.throwIfAborted();
   const ws = new WebSocketClient(`ws+unix:${socket}:${path}`, { perMessageDeflate: false, maxPayload: 1024 * 1024 });
   const abort = () => ws.terminate();
   signal?.addEventListener('abort', abort, { once: true });
