@@ -46,7 +46,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     paths,
     env,
     proveKvm: (again) => proveKvm({ cacheFile: join(paths.cache, 'kvm-proof.json'), timeoutMs: kvmProofDeadlineMs, again }),
-    findQemu,
+    findQemu: async (arch) => { const { path, version: found } = await findQemu(arch); return { path, version: found.join('.') }; },
     committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
   });
   const hear = (news: News) => {

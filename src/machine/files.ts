@@ -2,7 +2,7 @@
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { createDisk, createOverlay } from '../storage/qcow2.ts';
+import { createDisk, createOverlay } from '../storage/disk.ts';
 import type { MachineHost } from './machines.ts';
 import type { MachineRecord } from './record.ts';
 import { writeSeed } from './seed.ts';

@@ -1,6 +1,6 @@
 // Growing a machine's root disk, whether it runs or not.
 import { blockResize } from '../qemu/command.ts';
-import { resizeDisk } from '../storage/qcow2.ts';
+import { resizeDisk } from '../storage/disk.ts';
 import type { Machine } from './runner.ts';
 
 /** Repeatable; a disk that is large enough already is left alone. The guest sees the new size at once. */

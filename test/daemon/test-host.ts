@@ -54,14 +54,14 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
       await startDaemon({ env: { ...env, ...more }, paths });
       client?.close();
       client = await connect({ socket: paths.apiSocket, start: false });
-      pid = (await client.host.status()).pid;
+      pid = (await client.host.status({})).pid;
     },
     async kill() {
       process.kill(pid, 'SIGKILL');
       await gone(pid);
     },
     async down() {
-      await client?.host.shutdown();
+      await client?.host.shutdown({});
       await gone(pid);
     },
     qemus: async () => {

@@ -11,7 +11,7 @@ export const handler: HandlerOf<'vm.suspend'> = {
   prepare: async ({ vm }, { services }) => {
     const machine = services.machines.find(vm);
     const { memoryBytes } = machine.record.started ?? machine.record.settings;
-    const free = await freeSpace(services.paths.home);
+    const { freeBytes: free } = await freeSpace(services.paths.home);
     if (decide('suspend', machine.record) === 'accept' && free < memoryBytes) {
       throw new VivError('no_space', `cannot suspend ${machine.name}: its memory of ${memoryBytes >> 20} MiB may not fit into the ${Math.floor(free / 2 ** 20)} MiB free in ${services.paths.home}; make room and try again`);
     }

@@ -1,0 +1,23 @@
+// From QemuConfig to QEMU's arguments. Pure; golden files in test/golden hold what comes out.
+import type { QemuConfig } from '../config.ts';
+import { diskArguments } from './disk.ts';
+import { firmwareArguments } from './firmware.ts';
+import { json } from './json.ts';
+import { machineArguments } from './machine.ts';
+import { nicArguments } from './nic.ts';
+import { displayArguments, portArguments } from './port.ts';
+import { securityArguments } from './security.ts';
+
+export function qemuArguments(config: QemuConfig): string[] {
+  return [
+    ...machineArguments(config),
+    ...securityArguments(),
+    ...firmwareArguments(config.firmware),
+    ...diskArguments(config.disks),
+    ...nicArguments(config.nics),
+    ...portArguments(config),
+    ...displayArguments(config),
+    ...json('-device', { driver: 'virtio-rng-pci', id: 'rng' }),
+    ...(config.arch === 'x86_64' || config.arch === 'i386' ? [...json('-device', { driver: 'pvpanic', id: 'panic' }), ...json('-device', { driver: 'vmgenid', id: 'generation', guid: 'auto' })] : []),
+  ];
+}

@@ -1,0 +1,25 @@
+// The board, its CPUs and memory.
+import type { QemuConfig } from '../config.ts';
+import { escape, json } from './json.ts';
+
+/** The board of each architecture; q35 is the PC with PCI Express. */
+const boards: Record<QemuConfig['arch'], string> = { x86_64: 'q35', i386: 'q35', aarch64: 'virt', riscv64: 'virt', ppc64le: 'pseries', s390x: 's390-ccw-virtio' };
+
+export function machineArguments(config: QemuConfig): string[] {
+  const pc = config.arch === 'x86_64' || config.arch === 'i386';
+  return [
+    ...['-name', `guest=${escape(config.name)},process=${escape(config.id)},debug-threads=on`],
+    ...['-uuid', config.uuid],
+    // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.
+    ...['-machine', `${boards[config.arch]}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
+    ...['-accel', config.accel === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
+    ...['-cpu', config.accel === 'kvm' ? 'host' : 'max'],
+    ...['-smp', String(config.cpus)],
+    ...['-m', `${Math.ceil(config.memoryBytes / 2 ** 20)}M`],
+    // A shared mapping, so that the memory can be reached from outside the process and forked.
+    ...json('-object', { 'qom-type': 'memory-backend-memfd', id: 'ram', size: Math.ceil(config.memoryBytes / 2 ** 20) * 2 ** 20, share: true }),
+    ...['-rtc', 'base=utc,driftfix=slew'],
+    ...(config.kernel ? ['-kernel', config.kernel.file, '-initrd', config.kernel.initrd, '-append', config.kernel.commandLine] : []),
+    ...(config.incoming ? ['-incoming', 'defer'] : []),
+  ];
+}

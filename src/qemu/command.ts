@@ -1,0 +1,69 @@
+// The QMP commands that are used, typed: what goes in, and what comes back parsed.
+import { z } from 'zod';
+import { VivError } from '../contract/errors.ts';
+import type { QmpConnection } from './qmp.ts';
+
+const Status = z.object({ status: z.string(), running: z.boolean() });
+
+/** `status` is QEMU's RunState: running, paused, prelaunch, inmigrate, postmigrate, io-error, guest-panicked, shutdown ... */
+export const queryStatus = async (qmp: QmpConnection) => Status.parse(await qmp.execute('query-status'));
+export const cont = (qmp: QmpConnection) => qmp.execute('cont');
+export const stop = (qmp: QmpConnection) => qmp.execute('stop');
+/** Presses the power button. */
+export const systemPowerdown = (qmp: QmpConnection) => qmp.execute('system_powerdown');
+export const systemReset = (qmp: QmpConnection) => qmp.execute('system_reset');
+
+/** Grows a disk under the guest; `disk` is its id in QemuConfig. */
+export const blockResize = (qmp: QmpConnection, disk: string, sizeBytes: number) => qmp.execute('block_resize', { 'node-name': disk, size: sizeBytes });
+
+const Migration = z.object({
+  status: z.string().optional(),
+  'error-desc': z.string().optional(),
+  ram: z.object({ transferred: z.number(), total: z.number() }).optional(),
+});
+
+/** Saving and loading are given as much time as a slow disk needs for a large guest. */
+const stateDeadlineMs = 3_600_000;
+
+export interface StateOptions {
+  signal: AbortSignal;
+  onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** Writes memory and devices into `file`, which QEMU's user must be able to write. CPUs must be stopped; they stay so. */
+export async function saveState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
+  await prepareState(qmp);
+  await qmp.execute('migrate', { channels: channelTo(file) });
+  await untilMigrated(qmp, `saving the machine's memory to ${file}`, options);
+}
+
+/** Loads what saveState has written into a QEMU started with `incoming`. CPUs stay stopped. */
+export async function loadState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
+  await prepareState(qmp);
+  await qmp.execute('migrate-incoming', { channels: channelTo(file) });
+  await untilMigrated(qmp, `loading the machine's memory from ${file}`, options);
+}
+
+const channelTo = (file: string) => [{ 'channel-type': 'main', addr: { transport: 'file', filename: file, offset: 0 } }];
+
+/** mapped-ram gives each page a fixed place, so the file is no larger than the memory and zero pages are holes (QEMU 9.0). */
+async function prepareState(qmp: QmpConnection): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'mapped-ram', state: true }, { capability: 'multifd', state: true }] });
+  await qmp.execute('migrate-set-parameters', { 'multifd-channels': 2, 'max-bandwidth': 0 });
+}
+
+async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProgress }: StateOptions): Promise<void> {
+  const deadline = Date.now() + stateDeadlineMs;
+  for (;;) {
+    const now = Migration.parse(await qmp.execute('query-migrate'));
+    if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
+    if (now.status === 'completed') return;
+    if (now.status === 'failed' || now.status === 'cancelled') throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
+    if (signal.aborted || Date.now() > deadline) {
+      await qmp.execute('migrate_cancel').catch(() => {});
+      signal.throwIfAborted();
+      throw new VivError('timeout', `${doing} took longer than ${stateDeadlineMs / 60_000} minutes`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,173 @@
+// QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
+// (the machine's id in its arguments) together with its start time, so that a reused pid is never taken for it.
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { VivError } from '../contract/errors.ts';
+
+export interface StartOptions {
+  readonly binary: string;
+  readonly args: readonly string[];
+  /** In the arguments, and unique for the machine. */
+  readonly marker: string;
+  /** Unprivileged user it runs as; null: the daemon's own. */
+  readonly identity: { readonly uid: number; readonly gid: number } | null;
+  readonly processFile: string;
+  /** Its own words are appended here. */
+  readonly logFile: string;
+  /** It needs /dev/kvm. */
+  readonly kvm: boolean;
+  readonly signal: AbortSignal;
+}
+
+export type Exit = { readonly code: number | null; readonly signal: string | null } | null;
+
+export interface QemuProcess {
+  readonly pid: number;
+  /** Clock ticks after boot at which it was started (proc(5), stat field 22). */
+  readonly startTicks: number;
+  /** How it ended; null where it is not our child and nobody knows. */
+  readonly exited: Promise<Exit>;
+  /** Where its words begin in the log. */
+  readonly logOffset: number;
+  /** SIGKILL; resolves when it has gone. @throws timeout */
+  kill(): Promise<void>;
+}
+
+const ProcessFile = z.object({ pid: z.int().positive(), startTicks: z.int(), marker: z.string(), logOffset: z.int() });
+
+const killDeadlineMs = 10_000;
+const lookEveryMs = 200;
+
+/** Starts it and records it in `processFile`. It may end at once: race what you wait for with `exited`. */
+export async function startQemu(options: StartOptions): Promise<QemuProcess> {
+  options.signal.throwIfAborted();
+  const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
+  const [program, args] = asUser(options);
+  const log = openSync(options.logFile, 'a', 0o600);
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/', env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...testVariables() } });
+  closeSync(log);
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.once('spawn', () => resolve(child.pid as number));
+  child.once('error', (error) => reject(new VivError('missing_program', `${program} cannot be started: ${error.message}`, { cause: error })));
+  const pid = await promise;
+  child.unref();
+  const startTicks = (await startOf(pid)) ?? 0;
+  await writeFile(`${options.processFile}.new`, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
+  await rename(`${options.processFile}.new`, options.processFile);
+  return handle({ pid, startTicks, logOffset }, exited);
+}
+
+/** setpriv (util-linux) drops to the user and executes QEMU in the same process, so the pid stays. */
+function asUser({ binary, args, identity, kvm }: StartOptions): [string, readonly string[]] {
+  if (identity === null) return [binary, args];
+  const groups = kvm ? ['--groups', 'kvm'] : ['--clear-groups'];
+  return ['setpriv', [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, ...groups, '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all', '--', binary, ...args]];
+}
+
+/** Tests steer fake-qemu through the environment. */
+function testVariables(): Record<string, string> {
+  return Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[0].startsWith('FAKE_QEMU_') && entry[1] !== undefined));
+}
+
+/** The machine's process if it is alive: from its process file, else by looking through all processes. */
+export async function findProcess(marker: string, processFile: string): Promise<QemuProcess | null> {
+  const recorded = await readFile(processFile, 'utf8').then(
+    (text) => ProcessFile.safeParse(JSON.parse(text)).data ?? null,
+    () => null,
+  ).catch(() => null);
+  if (recorded && recorded.marker === marker && (await startOf(recorded.pid)) === recorded.startTicks && (await markerOf(recorded.pid, marker)) !== null) return handle(recorded);
+  for (const { marker: found, process } of await findProcesses(marker)) if (found === marker) return process;
+  return null;
+}
+
+/** Every process whose arguments have a marker that begins with `prefix`. */
+export async function findProcesses(prefix: string): Promise<{ marker: string; process: QemuProcess }[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const marker = await markerOf(pid, prefix);
+      const startTicks = marker === null ? null : await startOf(pid);
+      return marker === null || startTicks === null ? [] : [{ marker, process: handle({ pid, startTicks, logOffset: 0 }) }];
+    }),
+  );
+  return found.flat();
+}
+
+/** The argument after `-name` is `guest=...,process=MARKER`. */
+async function markerOf(pid: number, prefix: string): Promise<string | null> {
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const name = /\0-name\0([^\0]*)/.exec(line)?.[1];
+  const marker = name === undefined ? undefined : /(?:^|,)process=([^,]*)/.exec(name)?.[1];
+  return marker?.startsWith(prefix) ? marker : null;
+}
+
+/** Start time, or null when there is no such process or all its threads have ended (before that it still holds its files). */
+async function startOf(pid: number): Promise<number | null> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
+  if (text === null) return null;
+  // The second field, in parentheses, may hold anything; the third is the state.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (fields[0] === 'X' || (fields[0] === 'Z' && (await readdir(`/proc/${pid}/task`).catch(() => [])).length <= 1)) return null;
+  return Number(fields[19]);
+}
+
+function handle(known: { pid: number; startTicks: number; logOffset: number }, child?: Promise<Exit>): QemuProcess {
+  const { pid, startTicks, logOffset } = known;
+  const exited = child ?? watchExit(pid, startTicks);
+  return {
+    pid,
+    startTicks,
+    logOffset,
+    exited,
+    async kill() {
+      if ((await startOf(pid)) === startTicks) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // it has ended in this moment
+        }
+      }
+      const deadline = Date.now() + killDeadlineMs;
+      while ((await startOf(pid)) === startTicks) {
+        if (Date.now() > deadline) throw new VivError('timeout', `process ${pid} does not end although it was killed`);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    },
+  };
+}
+
+/** A process that is not our child is looked at from time to time; its QMP connection's end is noticed sooner by others. */
+function watchExit(pid: number, startTicks: number): Promise<Exit> {
+  return new Promise((resolve) => {
+    const timer = setInterval(async () => {
+      if ((await startOf(pid)) === startTicks) return;
+      clearInterval(timer);
+      resolve(null);
+    }, lookEveryMs);
+    timer.unref();
+  });
+}
+
+/** QEMU's own last lines since `offset`, made into one: bounded, without its program name and control characters. */
+export async function lastWords(logFile: string, offset: number): Promise<string> {
+  const file = await open(logFile, 'r').catch(() => null);
+  if (!file) return '';
+  try {
+    const { size } = await file.stat();
+    const from = Math.max(offset <= size ? offset : 0, size - 4096);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
+    const lines = buffer.subarray(0, bytesRead).toString('utf8').split('\n');
+    return lines
+      .map((line) => line.replace(/^\S*qemu-system-\w+: /, '').replace(/[\p{Cc}]/gu, ' ').trim())
+      .filter((line) => line !== '')
+      .slice(-5)
+      .join('; ');
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,104 @@
+// A fault at every journalled step of every operation on machines: the step fails, or the daemon dies, just before and just
+// after it. Whatever happens, what is left is whole. And every step, executed twice, comes to the same end.
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { VivError } from '../../src/contract/errors.ts';
+import { handlers } from '../../src/operations/index.ts';
+import type { Client } from '../../src/sdk/index.ts';
+import { type TestHost, testHost } from './test-host.ts';
+
+interface Scenario {
+  /** Brings the machine `one` into the state that the operation starts from. */
+  prepare(client: Client): Promise<unknown>;
+  act(client: Client): Promise<unknown>;
+  /** States that `one` may be in afterwards; null: it may also not exist. */
+  after: (string | null)[];
+}
+
+const run = (client: Client) => client.run('tiny', { name: 'one', memoryBytes: 64 * 2 ** 20 });
+const create = (client: Client) => client.create('disk', { name: 'one', memoryBytes: 64 * 2 ** 20 });
+const nothing = async () => {};
+
+const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
+  'vm.create': { prepare: nothing, act: create, after: ['stopped', null] },
+  'vm.run': { prepare: nothing, act: run, after: ['running', null] },
+  'vm.start': { prepare: create, act: (client) => client.vm.start({ vm: 'one' }), after: ['running', 'stopped'] },
+  'vm.stop': { prepare: run, act: (client) => client.vm.stop({ vm: 'one' }), after: ['running', 'stopped'] },
+  'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
+  'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
+  'vm.pause': { prepare: run, act: (client) => client.vm.pause({ vm: 'one' }), after: ['running', 'paused'] },
+  'vm.resume': { prepare: async (client) => (await run(client)).pause(), act: (client) => client.vm.resume({ vm: 'one' }), after: ['running', 'paused'] },
+  'vm.suspend': { prepare: run, act: (client) => client.vm.suspend({ vm: 'one' }), after: ['running', 'suspended'] },
+  'vm.remove': { prepare: create, act: (client) => client.vm.remove({ vm: 'one' }), after: ['stopped', null] },
+  'vm.rename': { prepare: create, act: (client) => client.vm.rename({ vm: 'one', name: 'other' }), after: ['stopped', null] },
+  'vm.set': { prepare: create, act: (client) => client.vm.set({ vm: 'one', cpus: 2, diskBytes: 32 * 2 ** 20 }), after: ['stopped'] },
+};
+
+describe('a fault at every step', { concurrency: 2 }, () => {
+  for (const [operation, scenario] of Object.entries(scenarios)) {
+    test(operation, { timeout: 240_000 }, async () => {
+      await using host = await testHost({ qemu: 'fake' });
+      const { steps } = handlers[operation as 'vm.create'];
+      assert.ok(steps.length > 0);
+      for (const step of steps) {
+        for (const moment of ['before', 'after']) {
+          for (const how of ['throw', 'kill']) await inject(host, scenario, `${operation}:${step.name}:${moment}:run:${how}`);
+        }
+      }
+    });
+  }
+
+  test('the daemon dies while a failed run is being undone', { timeout: 120_000 }, async () => {
+    await using host = await testHost({ qemu: 'fake' });
+    for (const step of handlers['vm.run'].steps) {
+      if (!step.undo) continue;
+      for (const moment of ['before', 'after']) {
+        await inject(host, scenarios['vm.run'] as Scenario, `vm.run:start QEMU:after:run:throw,vm.run:${step.name}:${moment}:undo:kill`);
+      }
+    }
+  });
+
+  test('every step of every operation may be executed twice', { timeout: 120_000 }, async () => {
+    await using host = await testHost({ qemu: 'fake' });
+    await host.start({ VIV_TEST_TWICE: '1' });
+    for (const [operation, scenario] of Object.entries(scenarios)) {
+      await scenario.prepare(host.client);
+      await scenario.act(host.client);
+      await whole(host, scenario, `${operation} with each step twice`);
+    }
+  });
+});
+
+async function inject(host: TestHost, scenario: Scenario, fault: string): Promise<void> {
+  await host.start();
+  await scenario.prepare(host.client);
+  await host.down();
+  await host.start({ VIV_TEST_FAULT: fault });
+  const failed = await scenario.act(host.client).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  assert.ok(failed instanceof VivError, `${fault} made the operation fail: ${failed}`);
+  if (fault.endsWith('kill')) await host.start();
+  await whole(host, scenario, fault);
+  await host.down();
+}
+
+/** No task is under way, what is there is of one piece, and the name can be used; leaves the host empty. */
+async function whole(host: TestHost, scenario: Scenario, when: string): Promise<void> {
+  const { client, paths } = host;
+  for (const task of await client.task.list({ state: 'running' })) for await (const { state } of client.task.follow({ task: task.id })) if (state !== 'running') break;
+  for (const task of await client.task.list({ limit: 20 })) assert.equal(task.undoError, null, `${when}: undone without error`);
+  const machines = await client.vm.list();
+  const one = machines.find((vm) => vm.name === 'one' || vm.name === 'other');
+  assert.ok(scenario.after.includes(one?.state ?? null), `${when}: it is ${one?.state}${one?.stateReason ? ` (${one.stateReason.message})` : ''}`);
+  const active = machines.filter((vm) => vm.state === 'running' || vm.state === 'paused');
+  assert.deepEqual([...(await host.qemus()).keys()], active.map((vm) => vm.id), `${when}: processes are those of active machines`);
+  assert.deepEqual(await readdir(paths.vms), machines.map((vm) => vm.id), `${when}: folders are those of machines`);
+  if (one) await client.vm.remove({ vm: one.id, force: true });
+  assert.deepEqual(await readdir(paths.vms), [], `${when}: removed, it leaves no folder`);
+  assert.deepEqual(await readdir(join(paths.run, 'vms')).catch(() => []), [], `${when}: removed, it leaves no sockets`);
+  await client.vm.remove({ vm: (await client.create('tiny', { name: 'one' })).id });
+}
