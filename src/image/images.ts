@@ -1,5 +1,17 @@
 // The images of this host: what is here, by which names, and how one gets here or leaves.
-import type { StoredImage } from './image.ts';
+// A folder images/<digest>/ is complete or absent: it is filled in staging, flushed and renamed into place.
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { VivError } from '../contract/errors.ts';
+import type { Arch } from '../contract/field.ts';
+import type { CatalogEntry, Image } from '../contract/image.ts';
+import type { Paths } from '../host/paths.ts';
+import { type CatalogItem, catalogItem, standardCatalog } from './catalog.ts';
+import { hashFile } from './hash.ts';
+import { ImageManifest, type StoredImage } from './image.ts';
+import { type PublishDescription, publishFolder, writeManifest } from './publish.ts';
 
 /** Told by daemon.ts: which machines use an image (their names). */
 export type UsedBy = (digest: string) => string[];
@@ -8,4 +20,263 @@ export interface Images {
   list(): Promise<StoredImage[]>;
   /** By name, digest or unique digest prefix; throws not_found (with what the catalog offers), ambiguous. */
   find(ref: string): Promise<StoredImage>;
+  /** Like find, and null where there is none. */
+  present(ref: string): Promise<StoredImage | null>;
+  readonly catalog: readonly CatalogItem[];
+  /** The catalog as it is shown. */
+  offers(): Promise<CatalogEntry[]>;
+  /** As it is shown: with the machines that use it. */
+  describe(image: StoredImage): Image;
+  /** Makes an image of the files in `staging`, which is gone afterwards. Twice the same content: the one that is there is returned. */
+  publish(staging: string, description: PublishDescription): Promise<StoredImage>;
+  /** Gives `digest` the name; who had it loses it. */
+  name(digest: string, name: string): Promise<StoredImage>;
+  /** Throws in_use (naming the machines) and forbidden (an image of a shared folder). */
+  requireUnused(digest: string): Promise<void>;
+  /** Throws in_use (naming the machines) and forbidden (an image of a shared folder). Twice is fine. */
+  remove(digest: string): Promise<{ freedBytes: number }>;
+  /** Reads all of its files again; throws corrupt, naming the first that has changed. */
+  verify(digest: string, options?: { signal?: AbortSignal }): Promise<void>;
+}
+
+export interface ImagesOptions {
+  paths: Paths;
+  usedBy: UsedBy;
+  log: Logger;
+  /** For tests. */
+  catalog?: readonly CatalogItem[];
+}
+
+/** Opens the image store; makes its folder, readable for the users that machines run as. */
+export function openImages({ paths, usedBy, log, catalog = standardCatalog }: ImagesOptions): Images {
+  mkdirSync(paths.images, { recursive: true, mode: 0o755 });
+  removeRemains(paths.images);
+  const turn = oneAtATime();
+
+  const own = async () => readFolder(paths.images, false, log);
+  const list = async () => {
+    const images = new Map<string, StoredImage>();
+    for (const folder of [...paths.sharedImages].reverse())
+      for (const image of await readFolder(folder, true, log)) images.set(image.digest, image);
+    for (const image of await own()) images.set(image.digest, image);
+    return withoutShadowedNames([...images.values()]).sort(
+      (a, b) => (a.names[0] ?? '~').localeCompare(b.names[0] ?? '~') || a.digest.localeCompare(b.digest),
+    );
+  };
+
+  const present = async (ref: string) => {
+    const images = await list();
+    const byName =
+      images.find((image) => image.names.includes(ref)) ??
+      images.find((image) => !ref.includes(':') && image.names.includes(`${ref}:latest`));
+    if (byName) return byName;
+    if (!ref.includes(':')) {
+      // `debian` is enough while only one tag of it is here.
+      const tagged = images.filter((image) => image.names.some((name) => name.startsWith(`${ref}:`)));
+      const names = tagged.flatMap((image) => image.names).filter((name) => name.startsWith(`${ref}:`));
+      if (tagged.length === 1 && tagged[0]) return tagged[0];
+      if (tagged.length > 1)
+        throw new VivError('ambiguous', `${ref} could be ${names.sort().join(' or ')}; say which.`, { details: { names } });
+    }
+    if (!/^[0-9a-f]{4,64}$/.test(ref)) return null;
+    const byDigest = images.filter((image) => image.digest.startsWith(ref));
+    if (byDigest.length > 1)
+      throw new VivError('ambiguous', `${byDigest.length} images have a digest that begins with ${ref}; give more of it.`);
+    return byDigest[0] ?? null;
+  };
+
+  const ownByDigest = async (digest: string) => {
+    const image = (await list()).find((candidate) => candidate.digest === digest);
+    if (!image) throw new VivError('not_found', `There is no image with the digest ${digest.slice(0, 12)} on this host any more.`);
+    return image;
+  };
+
+  const giveName = async (digest: string, name: string) => {
+    const image = await ownByDigest(digest);
+    if (image.shared) {
+      if (image.names.includes(name)) return image;
+      throw new VivError(
+        'forbidden',
+        `The image ${digest.slice(0, 12)} is in the shared folder ${image.folder} and cannot be named here; import it to have your own.`,
+      );
+    }
+    // The new name first: after a crash in between both have it, and the newer wins until this is done again.
+    if (!image.names.includes(name))
+      await writeManifest(image.folder, { ...manifestOf(image), names: [...image.names, name].sort(), createdAt: Date.now() });
+    for (const other of await own()) {
+      if (other.digest === digest || !other.names.includes(name)) continue;
+      await writeManifest(other.folder, { ...manifestOf(other), names: other.names.filter((candidate) => candidate !== name) });
+    }
+    return ownByDigest(digest);
+  };
+
+  const refuseUsed = (image: StoredImage) => {
+    const called = image.names[0] ?? image.digest.slice(0, 12);
+    if (image.shared) throw new VivError('forbidden', `${called} is in the shared folder ${image.folder} and cannot be removed from here.`);
+    const machines = usedBy(image.digest);
+    if (machines.length === 0) return;
+    const which = machines.length === 1 ? 'that machine' : 'those machines';
+    throw new VivError('in_use', `The image ${called} is used by ${machines.join(', ')}; remove ${which} first.`, {
+      details: { usedBy: machines },
+    });
+  };
+
+  return {
+    catalog,
+    list,
+    present,
+    async find(ref) {
+      const image = await present(ref);
+      if (image) return image;
+      throw await unknownImage(ref, await list(), catalog);
+    },
+    async offers() {
+      const images = await list();
+      return catalog.map((item) => ({
+        name: item.name,
+        summary: item.summary,
+        arch: Object.keys(item.arch) as Arch[],
+        via: item.via,
+        present: images.some((image) => image.names.includes(item.name)),
+      }));
+    },
+    describe: (image) => ({
+      digest: image.digest,
+      names: image.names,
+      kind: image.kind,
+      arch: image.arch,
+      virtualBytes: image.virtualBytes,
+      sizeBytes: image.sizeBytes,
+      source: image.source,
+      createdAt: image.createdAt,
+      usedBy: usedBy(image.digest),
+    }),
+    publish: (staging, description) =>
+      turn(async () => {
+        const digest = await publishFolder(staging, description, paths.images);
+        const image = description.name === undefined ? await ownByDigest(digest) : await giveName(digest, description.name);
+        await rm(staging, { recursive: true, force: true }); // still there when the same content was here already
+        return image;
+      }),
+    name: (digest, name) => turn(() => giveName(digest, name)),
+    requireUnused: async (digest) => refuseUsed(await ownByDigest(digest)),
+    remove: (digest) =>
+      turn(async () => {
+        const image = (await list()).find((candidate) => candidate.digest === digest);
+        if (!image) return { freedBytes: 0 };
+        refuseUsed(image);
+        const going = join(paths.images, `.removing-${digest}`);
+        await rm(going, { recursive: true, force: true });
+        await rename(image.folder, going); // gone at once for everyone who lists
+        await rm(going, { recursive: true, force: true });
+        return { freedBytes: image.sizeBytes };
+      }),
+    async verify(digest, options = {}) {
+      const image = await ownByDigest(digest);
+      for (const file of image.files) {
+        const found = await hashFile(join(image.folder, file.name), options.signal ? { signal: options.signal } : {}).catch((cause) => {
+          if (options.signal?.aborted) throw cause;
+          throw new VivError(
+            'corrupt',
+            `The image ${image.names[0] ?? digest.slice(0, 12)} has lost its file ${file.name}; remove it and pull it again.`,
+            { cause },
+          );
+        });
+        if (found.sha256 === file.sha256) continue;
+        throw new VivError(
+          'corrupt',
+          `The image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${file.name} has changed since it was stored; remove it and pull it again.`,
+        );
+      }
+    },
+  };
+}
+
+async function readFolder(folder: string, shared: boolean, log: Logger): Promise<StoredImage[]> {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') log.warn({ folder, err: error }, 'an image folder cannot be read');
+    return [];
+  });
+  const images = await Promise.all(
+    entries
+      .filter((entry) => /^[0-9a-f]{64}$/.test(entry))
+      .map((digest) =>
+        readImage(join(folder, digest), digest, shared).catch((error) => {
+          log.warn({ image: digest, folder, err: error }, 'an image cannot be read and is left out');
+          return null;
+        }),
+      ),
+  );
+  return images.filter((image) => image !== null);
+}
+
+async function readImage(folder: string, digest: string, shared: boolean): Promise<StoredImage> {
+  const manifest = ImageManifest.parse(JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')));
+  if (manifest.digest !== digest) throw new Error(`image.json says it is ${manifest.digest}`);
+  const inside = (name: string) => {
+    if (!manifest.files.some((file) => file.name === name) || name.includes('/'))
+      throw new Error(`image.json names ${name}, which is none of its files`);
+    return join(folder, name);
+  };
+  return {
+    ...manifest,
+    folder,
+    diskFile: manifest.disk === null ? null : inside(manifest.disk),
+    isoFile: manifest.iso === null ? null : inside(manifest.iso),
+    kernelFiles: manifest.kernel && { ...manifest.kernel, file: inside(manifest.kernel.file), initrd: inside(manifest.kernel.initrd) },
+    sizeBytes: manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    shared,
+  };
+}
+
+function manifestOf(image: StoredImage): ImageManifest {
+  const { folder: _folder, diskFile: _disk, isoFile: _iso, kernelFiles: _kernel, sizeBytes: _size, shared: _shared, ...manifest } = image;
+  return manifest;
+}
+
+/** A name belongs to one image: ours before a shared one, then the newer. */
+function withoutShadowedNames(images: StoredImage[]): StoredImage[] {
+  const owner = new Map<string, StoredImage>();
+  for (const image of images) {
+    for (const name of image.names) {
+      const other = owner.get(name);
+      if (!other || Number(other.shared) > Number(image.shared) || (other.shared === image.shared && other.createdAt < image.createdAt))
+        owner.set(name, image);
+    }
+  }
+  return images.map((image) => ({ ...image, names: image.names.filter((name) => owner.get(name) === image) }));
+}
+
+async function unknownImage(ref: string, images: StoredImage[], catalog: readonly CatalogItem[]): Promise<VivError> {
+  const here = images.flatMap((image) => image.names).sort();
+  const offered = catalogItem(catalog, ref);
+  const list =
+    here.length === 0 ? 'There are none yet.' : `Here are: ${here.slice(0, 20).join(', ')}${here.length > 20 ? ' and more' : ''}.`;
+  if (offered)
+    return new VivError('not_found', `The image ${ref} is not on this host; \`viv image pull ${offered.name}\` gets it. ${list}`, {
+      details: { catalog: offered.name, images: here },
+    });
+  const similar = catalog.map((item) => item.name).filter((name) => name.split(':')[0] === ref.split(':')[0]);
+  const known = similar.length > 0 ? similar : catalog.map((item) => item.name);
+  return new VivError(
+    'not_found',
+    `There is no image ${ref} on this host. ${list} The catalog has: ${known.join(', ')}; \`viv image pull NAME\` gets one.`,
+    { details: { images: here } },
+  );
+}
+
+/** What a crash in the middle of a removal left. */
+function removeRemains(folder: string): void {
+  for (const entry of readdirSync(folder)) {
+    if (entry.startsWith('.removing-')) rmSync(join(folder, entry), { recursive: true, force: true });
+  }
+}
+
+function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const next = last.then(work, work);
+    last = next.catch(() => {});
+    return next;
+  };
 }

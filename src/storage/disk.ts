@@ -33,19 +33,27 @@ export async function createOverlay(file: string, options: { backing: string; si
   if (options.sizeBytes !== undefined) {
     const { virtualBytes } = await diskInfo(options.backing, 'qcow2');
     if (options.sizeBytes < virtualBytes) {
-      throw new VivError('invalid', `A disk of ${options.sizeBytes} bytes is smaller than its image, which has ${virtualBytes}; ask for at least that.`, {
-        details: { leastBytes: virtualBytes },
-      });
+      throw new VivError(
+        'invalid',
+        `A disk of ${options.sizeBytes} bytes is smaller than its image, which has ${virtualBytes}; ask for at least that.`,
+        {
+          details: { leastBytes: virtualBytes },
+        },
+      );
     }
   }
   const size = options.sizeBytes === undefined ? [] : [String(roundUp(options.sizeBytes))];
-  await replace(file, (part) => qemuImg(['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', options.backing, '--', part, ...size], `create the disk ${file}`));
+  await replace(file, (part) =>
+    qemuImg(['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', options.backing, '--', part, ...size], `create the disk ${file}`),
+  );
 }
 
 /** An empty qcow2 disk. Replaces what is at `file`. */
 export async function createDisk(file: string, sizeBytes: number): Promise<void> {
   absolute(file);
-  await replace(file, (part) => qemuImg(['create', '-q', '-f', 'qcow2', '--', part, String(roundUp(sizeBytes))], `create the disk ${file}`));
+  await replace(file, (part) =>
+    qemuImg(['create', '-q', '-f', 'qcow2', '--', part, String(roundUp(sizeBytes))], `create the disk ${file}`),
+  );
 }
 
 /** Works while a guest uses the disk: nothing but its header is read. */
@@ -56,7 +64,11 @@ export async function diskInfo(file: string, format: 'qcow2' | 'raw'): Promise<D
   // -U: a running guest holds the lock; the header it changes (a resize) is re-read on the next call.
   const output = await qemuImg(['info', '-U', '-f', 'qcow2', '--output=json', '--', file], `look at the disk ${file}`);
   const info = InfoOutput.parse(JSON.parse(output));
-  return { virtualBytes: info['virtual-size'], usedBytes: blocks * 512, backing: info['full-backing-filename'] ?? info['backing-filename'] ?? null };
+  return {
+    virtualBytes: info['virtual-size'],
+    usedBytes: blocks * 512,
+    backing: info['full-backing-filename'] ?? info['backing-filename'] ?? null,
+  };
 }
 
 /** Grows a qcow2 disk that no guest uses; does nothing when it has that size. Throws invalid when it is larger already. */
@@ -65,7 +77,10 @@ export async function resizeDisk(file: string, sizeBytes: number): Promise<void>
   const { virtualBytes } = await diskInfo(file, 'qcow2');
   if (virtualBytes === wanted) return;
   if (virtualBytes > wanted) {
-    throw new VivError('invalid', `The disk ${file} has ${virtualBytes} bytes and cannot shrink to ${sizeBytes}: what lies at its end would be lost.`);
+    throw new VivError(
+      'invalid',
+      `The disk ${file} has ${virtualBytes} bytes and cannot shrink to ${sizeBytes}: what lies at its end would be lost.`,
+    );
   }
   await qemuImg(['resize', '-q', '-f', 'qcow2', '--', file, String(wanted)], `grow the disk ${file} to ${wanted} bytes`);
 }
@@ -123,7 +138,8 @@ async function replace(file: string, write: (part: string) => Promise<unknown>):
     await rename(part, file);
   } catch (error) {
     await rm(part, { force: true }).catch(() => {});
-    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw new VivError('no_space', `Could not write ${file}: the disk is full.`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
+      throw new VivError('no_space', `Could not write ${file}: the disk is full.`, { cause: error });
     throw error;
   }
 }

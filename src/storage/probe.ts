@@ -10,9 +10,9 @@ export type Compression = 'gzip' | 'xz' | 'zstd' | 'bzip2';
 export type Probe =
   | { readonly kind: 'qcow2'; readonly virtualBytes: number }
   | { readonly kind: 'iso'; readonly sizeBytes: number }
-  | { readonly kind: 'raw'; readonly sizeBytes: number; /** It has a partition table or boot signature. */ readonly bootable: boolean }
+  | { readonly kind: 'raw'; readonly sizeBytes: number /** It has a partition table or boot signature. */; readonly bootable: boolean }
   | { readonly kind: 'compressed'; readonly with: Compression }
-  | { readonly kind: 'foreign'; readonly format: string; /** qemu-img's name of the format. */ readonly qemuName: string }
+  | { readonly kind: 'foreign'; readonly format: string /** qemu-img's name of the format. */; readonly qemuName: string }
   | { readonly kind: 'unknown'; readonly sizeBytes: number };
 
 /** Biggest image we believe in: 64 TiB. */
@@ -25,7 +25,8 @@ const largestDisk = 64 * 1024 ** 4;
 export async function probeFile(file: string): Promise<Probe> {
   // O_NONBLOCK: opening a pipe must not wait for its writer.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') throw new VivError('not_found', `There is no file ${file} on this host.`, { cause });
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
+      throw new VivError('not_found', `There is no file ${file} on this host.`, { cause });
     throw new VivError('invalid', `${file} cannot be read: ${cause.code}.`, { cause });
   });
   try {
@@ -45,13 +46,15 @@ async function probeHandle(handle: FileHandle, size: number, file: string): Prom
   if (starts('\xfd7zXZ\0')) return { kind: 'compressed', with: 'xz' };
   if (starts('\x28\xb5\x2f\xfd')) return { kind: 'compressed', with: 'zstd' };
   if (starts('BZh')) return { kind: 'compressed', with: 'bzip2' };
-  if (starts('KDMV') || starts('# Disk DescriptorFile') || starts('COWD')) return { kind: 'foreign', format: 'VMDK (VMware)', qemuName: 'vmdk' };
+  if (starts('KDMV') || starts('# Disk DescriptorFile') || starts('COWD'))
+    return { kind: 'foreign', format: 'VMDK (VMware)', qemuName: 'vmdk' };
   if (starts('vhdxfile')) return { kind: 'foreign', format: 'VHDX (Hyper-V)', qemuName: 'vhdx' };
   if (starts('conectix')) return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
   if (head.length >= 68 && head.readUInt32LE(64) === 0xbeda107f) return { kind: 'foreign', format: 'VDI (VirtualBox)', qemuName: 'vdi' };
   // A hybrid ISO has a boot sector as well: the ISO's own mark is looked at first.
   if ((await readAt(handle, 32769, 5)).equals(Buffer.from('CD001'))) return { kind: 'iso', sizeBytes: size };
-  if (size > 512 && (await readAt(handle, size - 512, 8)).equals(Buffer.from('conectix'))) return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
+  if (size > 512 && (await readAt(handle, size - 512, 8)).equals(Buffer.from('conectix')))
+    return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
   const mbr = head.length >= 512 && head.readUInt16LE(510) === 0xaa55;
   const gpt = head.length >= 520 && head.subarray(512, 520).equals(Buffer.from('EFI PART'));
   if (size > 0 && size % 512 === 0) return { kind: 'raw', sizeBytes: size, bootable: mbr || gpt };
@@ -75,7 +78,8 @@ function probeQcow2(head: Buffer, size: number, file: string): Probe {
   if (head.readUInt32BE(32) !== 0) throw bad('it is encrypted, which is not supported; decrypt it with `qemu-img convert` first');
   if (version === 3) {
     const incompatible = head.readBigUInt64BE(72);
-    if (incompatible & 4n) throw bad('it keeps its data in another file, and an image must stand alone; write one that does with `qemu-img convert -O qcow2`');
+    if (incompatible & 4n)
+      throw bad('it keeps its data in another file, and an image must stand alone; write one that does with `qemu-img convert -O qcow2`');
     if (incompatible & 2n) throw bad('it is marked corrupt; mend it with `qemu-img check -r all`');
     // Bits: 0 dirty, 3 compression type, 4 extended L2.
     if (incompatible & ~0b11001n) throw bad('it uses features that are not known here');
@@ -102,13 +106,23 @@ export function usableFormat(probe: Probe, file: string, asked?: DiskFormat): Di
       throw new VivError('corrupt', `${file} is compressed with ${probe.with}; unpack it with \`${program}\` and give the result.`);
     }
     case 'foreign':
-      throw new VivError('corrupt', `${file} is a ${probe.format} disk; turn it into qcow2 with \`qemu-img convert -f ${probe.qemuName} -O qcow2 FROM TO\` and give the result.`);
+      throw new VivError(
+        'corrupt',
+        `${file} is a ${probe.format} disk; turn it into qcow2 with \`qemu-img convert -f ${probe.qemuName} -O qcow2 FROM TO\` and give the result.`,
+      );
     case 'unknown':
-      throw new VivError('corrupt', `${file} is neither qcow2, nor an ISO, nor a raw disk (${probe.sizeBytes} bytes, which is not a whole number of 512-byte sectors).`);
+      throw new VivError(
+        'corrupt',
+        `${file} is neither qcow2, nor an ISO, nor a raw disk (${probe.sizeBytes} bytes, which is not a whole number of 512-byte sectors).`,
+      );
     case 'raw':
-      if (asked === 'qcow2' || asked === 'iso') throw new VivError('corrupt', `${file} is not ${asked === 'iso' ? 'an ISO' : 'a qcow2'} file: it does not begin like one.`);
+      if (asked === 'qcow2' || asked === 'iso')
+        throw new VivError('corrupt', `${file} is not ${asked === 'iso' ? 'an ISO' : 'a qcow2'} file: it does not begin like one.`);
       if (!probe.bootable && asked !== 'raw') {
-        throw new VivError('corrupt', `${file} has no partition table or boot sector, so it is not clear that it is a disk; say \`--format raw\` if it is.`);
+        throw new VivError(
+          'corrupt',
+          `${file} has no partition table or boot sector, so it is not clear that it is a disk; say \`--format raw\` if it is.`,
+        );
       }
       return 'raw';
     case 'iso':

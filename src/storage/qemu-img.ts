@@ -11,7 +11,11 @@ export const long = 6 * 3600_000;
 /** Runs `qemu-img ...`; `doing` names the work for the message ("grow /x/disk.qcow2 to ..."). Returns standard output. */
 export async function qemuImg(args: readonly string[], doing: string, options: Partial<RunOptions> = {}): Promise<string> {
   try {
-    return await runOk('qemu-img', args, { timeoutMs: quick, ...options, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' } });
+    return await runOk('qemu-img', args, {
+      timeoutMs: quick,
+      ...options,
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' },
+    });
   } catch (cause) {
     throw options.signal?.aborted ? cause : translate(cause, doing);
   }
@@ -19,7 +23,11 @@ export async function qemuImg(args: readonly string[], doing: string, options: P
 
 export function translate(cause: unknown, doing: string): unknown {
   if (cause instanceof ProgramMissing) {
-    return new VivError('missing_program', `Could not ${doing}: qemu-img is not installed; install it with \`apt-get install qemu-utils\`.`, { cause });
+    return new VivError(
+      'missing_program',
+      `Could not ${doing}: qemu-img is not installed; install it with \`apt-get install qemu-utils\`.`,
+      { cause },
+    );
   }
   if (cause instanceof ProgramTimeout) return new VivError('timeout', `Could not ${doing} in time: ${cause.message}.`, { cause });
   if (!(cause instanceof ProgramFailed)) return cause;

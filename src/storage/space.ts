@@ -25,9 +25,13 @@ export async function freeSpace(path: string): Promise<Space> {
 export async function requireSpace(path: string, bytes: number, what: string): Promise<void> {
   const { freeBytes } = await freeSpace(path);
   if (freeBytes >= bytes) return;
-  throw new VivError('no_space', `There is no room for ${what}: it needs ${mib(bytes)} and ${mib(freeBytes)} are free at ${path}. Free some space and try again.`, {
-    details: { neededBytes: bytes, freeBytes },
-  });
+  throw new VivError(
+    'no_space',
+    `There is no room for ${what}: it needs ${mib(bytes)} and ${mib(freeBytes)} are free at ${path}. Free some space and try again.`,
+    {
+      details: { neededBytes: bytes, freeBytes },
+    },
+  );
 }
 
 function mib(bytes: number): string {

@@ -1,0 +1,282 @@
+// Fetches one file by HTTP into a `.part` file that survives the daemon: what is there is hashed again and the rest asked
+// for with Range and If-Range. The content is hashed while it arrives; nothing is given the final name before the sum fits.
+//
+//   ask ── 200 ──> start anew ──┐
+//    │ └── 206 ──> append ──────┼─> all there ─> sum fits ─> rename
+//    │                          └─> cut off or silent: wait a little, ask for the rest (bounded) ─> download_failed
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { VivError } from '../contract/errors.ts';
+import { requireSpace } from '../storage/space.ts';
+import type { Sum } from './sum.ts';
+
+export interface DownloadOptions {
+  signal: AbortSignal;
+  /** What it must hash to; null: taken as it comes. */
+  sum: Sum | null;
+  onProgress?: (done: number, total: number | null) => void;
+  log?: (line: string) => void;
+  /** No byte for so long: asked again. */
+  stallMs?: number;
+  /** How often it is asked again without a byte gained in between. */
+  retries?: number;
+  /** First pause before asking again; doubles, up to 15 s. */
+  pauseMs?: number;
+  /** Told upon for "no room" messages. */
+  what?: string;
+}
+
+const mostRedirects = 10;
+
+/** What one attempt could not do, and may be tried again. */
+class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** Leaves the file at `file`. Throws download_failed, checksum, no_space, or the signal's reason (the part is kept for later). */
+export async function download(url: string, file: string, options: DownloadOptions): Promise<{ sizeBytes: number; sha256: string }> {
+  const { signal, sum, log = () => {}, retries = 6, pauseMs = 500 } = options;
+  const part = `${file}.part`;
+  let failures = 0;
+  for (;;) {
+    const before = await sizeOf(part);
+    try {
+      const got = await attempt(url, part, options);
+      if (sum !== null && got.sum !== sum.hex) {
+        await discard(part);
+        throw new VivError(
+          'checksum',
+          `What ${url} sent is not what was promised: its ${sum.algorithm} is ${got.sum} and should be ${sum.hex}. It was thrown away; try again later or give another source.`,
+        );
+      }
+      await rename(part, file);
+      await rm(`${part}.json`, { force: true });
+      return { sizeBytes: got.sizeBytes, sha256: got.sha256 };
+    } catch (error) {
+      signal.throwIfAborted();
+      if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
+        throw new VivError('no_space', `The disk was full before ${url} was fetched; free some space and try again.`, { cause: error });
+      if (!(error instanceof Interrupted)) throw error;
+      failures = (await sizeOf(part)) > before ? 1 : failures + 1;
+      if (failures > retries) {
+        throw new VivError(
+          'download_failed',
+          `Could not fetch ${url}: ${error.message}, and ${retries} more tries brought nothing. Check the network and try again.`,
+          { cause: error },
+        );
+      }
+      log(`${error.message}; asking again`);
+      await delay(Math.min(pauseMs * 2 ** (failures - 1), 15_000), undefined, { signal });
+    }
+  }
+}
+
+/** Fetches something small (sums, signatures) as a whole. Throws download_failed. */
+export async function fetchSmall(
+  url: string,
+  options: { signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },
+): Promise<Buffer> {
+  const { signal, mostBytes = 4 * 1024 ** 2, retries = 3, pauseMs = 500 } = options;
+  for (let failures = 1; ; failures += 1) {
+    const watch = watchdog(signal, options.stallMs ?? 30_000);
+    try {
+      const response = await follow(url, {}, watch.signal);
+      if (response.status !== 200) throw refused(url, response);
+      const chunks: Buffer[] = [];
+      let size = 0;
+      for await (const chunk of response.body ?? []) {
+        watch.alive();
+        size += chunk.length;
+        if (size > mostBytes)
+          throw new VivError('download_failed', `${url} sends more than the ${mostBytes} bytes that a file of its kind may have.`);
+        chunks.push(Buffer.from(chunk));
+      }
+      return Buffer.concat(chunks);
+    } catch (error) {
+      signal.throwIfAborted();
+      const reason = interruption(error, watch, url);
+      if (!(reason instanceof Interrupted)) throw reason;
+      if (failures > retries)
+        throw new VivError('download_failed', `Could not fetch ${url}: ${reason.message}. Check the network and try again.`, {
+          cause: error,
+        });
+      await delay(pauseMs * 2 ** (failures - 1), undefined, { signal });
+    } finally {
+      watch.end();
+    }
+  }
+}
+
+interface Got {
+  sizeBytes: number;
+  sum: string;
+  sha256: string;
+}
+
+async function attempt(url: string, part: string, options: DownloadOptions): Promise<Got> {
+  const { signal, sum, stallMs = 30_000 } = options;
+  const hashes = newHashes(sum);
+  let have = await sizeOf(part);
+  const mark = await readMark(part);
+  if (have > 0 && mark?.url === url && mark.validator !== null) await rehash(part, hashes, signal);
+  else have = 0;
+  const watch = watchdog(signal, stallMs);
+  let handle: FileHandle | undefined;
+  try {
+    // If-Range: when the file has changed since, the server sends all of the new one instead of the rest.
+    const headers: Record<string, string> = { 'accept-encoding': 'identity' };
+    if (have > 0 && mark?.validator) Object.assign(headers, { range: `bytes=${have}-`, 'if-range': mark.validator });
+    const response = await follow(url, headers, watch.signal);
+    if (response.status === 416 && have > 0) {
+      await response.body?.cancel();
+      await discard(part); // it is shorter than what we have
+      throw new Interrupted(`${url} no longer has what was fetched of it`);
+    }
+    if (response.status !== 200 && response.status !== 206) throw refused(url, response);
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
+    if (response.status === 206 && (have === 0 || Number(range?.[1]) !== have)) {
+      await response.body?.cancel();
+      await discard(part);
+      throw new Interrupted(`${url} sent another part than was asked for`);
+    }
+    const fresh = response.status === 200;
+    if (fresh && have > 0) {
+      hashes.reset();
+      have = 0;
+    }
+    const total = expectedSize(response, range);
+    await requireSpace(dirname(part), total === null ? 0 : total - have, options.what ?? url);
+    handle = await open(part, fresh ? 'w' : 'a', 0o600);
+    const etag = response.headers.get('etag');
+    const validator = etag && !etag.startsWith('W/') ? etag : response.headers.get('last-modified');
+    if (fresh) await writeFile(`${part}.json`, JSON.stringify({ url, validator }), { mode: 0o600 });
+    options.onProgress?.(have, total);
+    for await (const bytes of response.body ?? []) {
+      watch.alive();
+      if (total !== null && have + bytes.length > total) {
+        await handle.close();
+        handle = undefined;
+        await discard(part);
+        throw new VivError(
+          'download_failed',
+          `${url} sent more than the ${total} bytes it had announced; it was thrown away. Try again later or give another source.`,
+        );
+      }
+      await handle.writeFile(bytes);
+      watch.alive();
+      hashes.update(bytes);
+      have += bytes.length;
+      options.onProgress?.(have, total);
+    }
+    if (total !== null && have < total) throw new Interrupted(`${url} ended after ${have} of ${total} bytes`);
+    await handle.sync();
+    return { sizeBytes: have, ...hashes.digest() };
+  } catch (error) {
+    throw interruption(error, watch, url);
+  } finally {
+    watch.end();
+    await handle?.close();
+  }
+}
+
+/** Follows redirects itself: only http and https, never from https down to http, a bounded number. */
+async function follow(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  let at = url;
+  for (let hops = 0; hops <= mostRedirects; hops += 1) {
+    if (!/^https?:$/.test(new URL(at).protocol))
+      throw new VivError('download_failed', `${url} leads to ${at}, and only http and https are followed.`);
+    const response = await fetch(at, { headers, signal, redirect: 'manual' });
+    const to = response.headers.get('location');
+    if (![301, 302, 303, 307, 308].includes(response.status) || to === null) return response;
+    await response.body?.cancel();
+    const next = new URL(to, at).href;
+    if (at.startsWith('https:') && next.startsWith('http:'))
+      throw new VivError('download_failed', `${url} leads from https to ${next}, which is not followed.`);
+    at = next;
+  }
+  throw new VivError('download_failed', `${url} redirects more than ${mostRedirects} times; give the address of the file itself.`);
+}
+
+/** Null when the server does not say. Throws when what it says makes no sense. */
+function expectedSize(response: Response, range: RegExpExecArray | null): number | null {
+  if (response.status === 206 && range?.[3] !== undefined && range[3] !== '*') return Number(range[3]);
+  const length = response.headers.get('content-length');
+  if (length === null || response.headers.has('content-encoding')) return null;
+  return Number(length) + (response.status === 206 ? Number(range?.[1] ?? 0) : 0);
+}
+
+function refused(url: string, response: Response): Error {
+  void response.body?.cancel();
+  // The server's own trouble may pass; what it says about the address will not.
+  if (response.status >= 500 || response.status === 408 || response.status === 429)
+    return new Interrupted(`${url} answered ${response.status} ${response.statusText}`);
+  return new VivError(
+    'download_failed',
+    `Could not fetch ${url}: the server answered ${response.status} ${response.statusText}. Check the address.`,
+  );
+}
+
+function interruption(error: unknown, watch: { stalled(): boolean; stallMs: number }, url: string): Error {
+  if (watch.stalled()) return new Interrupted(`${url} sent nothing for ${watch.stallMs} ms`);
+  if (error instanceof VivError || error instanceof Interrupted) return error;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT' || syscall === 'open' || syscall === 'write') return error as Error;
+  // fetch says "fetch failed" or "terminated"; the reason is its cause.
+  const reason = (error as { cause?: { message?: string } }).cause?.message ?? (error as Error).message;
+  return new Interrupted(`the connection to ${url} failed (${reason})`);
+}
+
+function watchdog(signal: AbortSignal, stallMs: number) {
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), stallMs);
+  return {
+    signal: AbortSignal.any([signal, silence.signal]),
+    alive: () => void timer.refresh(),
+    stalled: () => silence.signal.aborted,
+    end: () => clearTimeout(timer),
+    stallMs,
+  };
+}
+
+function newHashes(sum: Sum | null) {
+  let sha256: Hash = createHash('sha256');
+  let other: Hash | null = sum?.algorithm === 'sha512' ? createHash('sha512') : null;
+  return {
+    reset() {
+      sha256 = createHash('sha256');
+      other = other && createHash('sha512');
+    },
+    update(bytes: Uint8Array) {
+      sha256.update(bytes);
+      other?.update(bytes);
+    },
+    digest() {
+      const hex = sha256.digest('hex');
+      return { sha256: hex, sum: other ? other.digest('hex') : hex };
+    },
+  };
+}
+
+async function rehash(part: string, hashes: ReturnType<typeof newHashes>, signal: AbortSignal): Promise<void> {
+  for await (const bytes of createReadStream(part, { highWaterMark: 1024 * 1024, signal }) as AsyncIterable<Buffer>) hashes.update(bytes);
+}
+
+async function readMark(part: string): Promise<{ url: string; validator: string | null } | null> {
+  try {
+    return JSON.parse(await readFile(`${part}.json`, 'utf8')) as { url: string; validator: string | null };
+  } catch {
+    return null; // absent, or cut off by a crash: begin anew
+  }
+}
+
+async function sizeOf(file: string): Promise<number> {
+  return (await stat(file).catch(() => null))?.size ?? 0;
+}
+
+async function discard(part: string): Promise<void> {
+  await rm(part, { force: true });
+  await rm(`${part}.json`, { force: true });
+}

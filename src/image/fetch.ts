@@ -1,0 +1,79 @@
+// Gets a vendor's image: sums, signature, content. Leaves one unpacked file in the staging folder.
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { VivError } from '../contract/errors.ts';
+import type { Progress } from '../contract/task.ts';
+import type { Signature } from './catalog.ts';
+import { download, fetchSmall } from './download.ts';
+import { checkSignature } from './signature.ts';
+import { type Sum, sumOf } from './sum.ts';
+import { unpack } from './unpack.ts';
+
+export interface FetchOptions {
+  readonly signal: AbortSignal;
+  progress(progress: Partial<Progress> & { message: string }): void;
+  log(line: string): void;
+  readonly stallMs?: number;
+  readonly retries?: number;
+  readonly pauseMs?: number;
+}
+
+/** Where the sum of a download comes from: the vendor's file of sums, the user, or nowhere. */
+export type SumSource =
+  | { readonly from: 'vendor'; readonly url: string; readonly algorithm: Sum['algorithm']; readonly signature: Signature | null }
+  | { readonly from: 'user'; readonly sum: Sum }
+  | { readonly from: 'none' };
+
+/** Reads the sum that `url` must have; null when there is nothing to compare with (said in the log). */
+export async function expectedSum(url: string, source: SumSource, options: FetchOptions): Promise<Sum | null> {
+  if (source.from === 'user') return source.sum;
+  if (source.from === 'none') {
+    options.log('No checksum was given, so the content was taken as it came; give one with --checksum sha256:HEX.');
+    return null;
+  }
+  options.progress({ message: 'reading the checksums' });
+  const small = { ...options };
+  const text = await fetchSmall(source.url, small);
+  if (source.signature === null) {
+    options.log('The vendor signs its sums with no key that this host could have; the sum itself is checked.');
+    return sumOf(text.toString('utf8'), fileName(url), source.algorithm, source.url);
+  }
+  const detached = source.signature.url === 'inline' ? null : await fetchSmall(source.signature.url, small);
+  const signed = await checkSignature(text, detached, source.signature, options);
+  options.log(signed.note);
+  return sumOf(signed.text, fileName(url), source.algorithm, source.url);
+}
+
+/** Fetches and unpacks to `folder`/content; taken up where it was left when done again. Returns that file's path. */
+export async function fetchContent(url: string, sum: Sum | null, folder: string, options: FetchOptions): Promise<string> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const fetched = join(folder, 'fetched');
+  const content = join(folder, 'content');
+  if (await isThere(content)) return content;
+  if (!(await isThere(fetched))) {
+    await download(url, fetched, {
+      ...options,
+      sum,
+      what: fileName(url),
+      onProgress: (done, total) => options.progress({ message: `fetching ${fileName(url)}`, done, total, unit: 'bytes' }),
+    });
+  }
+  options.progress({ message: 'unpacking', done: null, total: null, unit: 'bytes' });
+  const unpacked = await unpack(fetched, content, {
+    signal: options.signal,
+    onProgress: (done) => options.progress({ message: 'unpacking', done, total: null, unit: 'bytes' }),
+  });
+  if (!unpacked) return fetched;
+  await rm(fetched, { force: true });
+  return content;
+}
+
+export function fileName(url: string): string {
+  const { pathname, protocol } = new URL(url);
+  if (!/^https?:$/.test(protocol)) throw new VivError('invalid', `${url} is no http or https address.`);
+  return decodeURIComponent(basename(pathname)) || 'image';
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => null)) !== null;
+}

@@ -1,0 +1,89 @@
+// Turns a folder of finished files into an image: sums, manifest, flush, one rename. The digest is the sha256 of what the
+// image is (its files and how they are used), not of its name, its source or the time: the same content is the same image.
+import { createHash, randomUUID } from 'node:crypto';
+import { chmod, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VivError } from '../contract/errors.ts';
+import { probeFile } from '../storage/probe.ts';
+import type { BuiltImage } from './build/types.ts';
+import { hashFile } from './hash.ts';
+import type { ImageManifest } from './image.ts';
+
+/** What the files in the staging folder are. */
+export interface PublishDescription extends Omit<BuiltImage, 'iso'> {
+  readonly iso: string | null;
+  /** The name it gets; none when left out. */
+  readonly name?: string;
+}
+
+/** Moves the files to `images`/<digest>/ and returns the digest; `staging` is left alone when that image is there already. Throws corrupt, no_space. */
+export async function publishFolder(staging: string, description: PublishDescription, images: string): Promise<string> {
+  const { name, ...what } = description;
+  const wanted = [what.disk, what.iso, what.kernel?.file, what.kernel?.initrd].filter((file) => typeof file === 'string');
+  const files: ImageManifest['files'] = [];
+  for (const file of [...new Set(wanted)].sort()) {
+    const path = join(staging, file);
+    if (file.includes('/') || !(await lstat(path).catch(() => null))?.isFile())
+      throw new VivError('corrupt', `The image lacks its file ${file}.`);
+    const { sha256, sizeBytes } = await hashFile(path);
+    files.push({ name: file, sha256, sizeBytes });
+  }
+  if (what.disk !== null && (await probeFile(join(staging, what.disk))).kind !== 'qcow2')
+    throw new VivError('corrupt', `The image's disk ${what.disk} is not a qcow2 file.`);
+  const { source, ...content } = what;
+  const digest = createHash('sha256')
+    .update(canonical({ ...content, files }))
+    .digest('hex');
+  const folder = join(images, digest);
+  if (await lstat(join(folder, 'image.json')).catch(() => null)) return digest;
+  const used = new Set(files.map((file) => file.name));
+  for (const entry of await readdir(staging)) if (!used.has(entry)) await rm(join(staging, entry), { recursive: true, force: true });
+  for (const file of files) await settle(join(staging, file.name), 0o644);
+  await writeManifest(staging, {
+    digest,
+    names: name === undefined ? [] : [name],
+    source,
+    createdAt: Date.now(),
+    ...content,
+    files,
+  } satisfies ImageManifest);
+  await settle(staging, 0o755);
+  await mkdir(images, { recursive: true, mode: 0o755 });
+  await rm(folder, { recursive: true, force: true }); // a folder without a manifest is no image
+  await rename(staging, folder);
+  await settle(images);
+  return digest;
+}
+
+/** Replaces image.json in one step. */
+export async function writeManifest(folder: string, manifest: ImageManifest): Promise<void> {
+  const part = join(folder, `.image.json.${randomUUID().slice(0, 8)}`);
+  try {
+    await writeFile(part, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o644, flush: true });
+    await rename(part, join(folder, 'image.json'));
+    await settle(folder);
+  } catch (error) {
+    await rm(part, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+/** Flushes a file or folder to the disk; with `mode`, opens it to the users that machines run as. */
+async function settle(path: string, mode?: number): Promise<void> {
+  if (mode !== undefined) await chmod(path, mode);
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** JSON with its keys in order, so that the same content gives the same text. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    part !== null && typeof part === 'object' && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}

@@ -1,0 +1,63 @@
+// image.import: a local qcow2, raw or ISO file becomes an image. The file is copied, never moved or referred to.
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Arch } from '../../contract/field.ts';
+import { GiB } from '../../contract/field.ts';
+import { stagingKey } from '../../image/staging.ts';
+import { makeUsable } from '../../image/unpack.ts';
+import { type DiskFormat, probeFile, usableFormat } from '../../storage/probe.ts';
+import { requireSpace } from '../../storage/space.ts';
+import type { HandlerOf, Step } from '../handler.ts';
+import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
+
+interface State extends PublishState {
+  path: string;
+  format: DiskFormat;
+  arch: Arch;
+  firmware: 'bios' | 'uefi';
+}
+
+const copy: Step<State> = {
+  name: 'copy the file',
+  async run({ staging, path, format, arch, firmware }, { signal, progress }) {
+    const folder = join(staging, 'made');
+    await rm(staging, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const made = await makeUsable(path, folder, {
+      signal,
+      asked: format,
+      move: false,
+      onProgress: (percent) => progress({ message: `copying ${path}`, done: percent, total: 100, unit: 'steps' }),
+    });
+    const iso = made.format === 'iso';
+    return {
+      made: {
+        folder,
+        description: {
+          kind: iso ? 'iso' : 'disk',
+          arch,
+          virtualBytes: made.virtualBytes,
+          source: 'imported',
+          disk: iso ? null : made.name,
+          iso: iso ? made.name : null,
+          kernel: null,
+          defaults: { memoryBytes: 1 * GiB, firmware, cloudInit: !iso },
+        },
+      },
+    };
+  },
+  undo: emptyStaging,
+};
+
+export const handler: HandlerOf<'image.import'> = {
+  async prepare({ path, name, format: asked, arch, firmware }, { services: { paths } }): Promise<State> {
+    const format = usableFormat(await probeFile(path), path, asked);
+    const { blocks } = await stat(path);
+    await requireSpace(paths.staging, blocks * 512, `a copy of ${path}`);
+    return { path, name, format, arch, firmware, staging: join(paths.staging, stagingKey('import', path, name)) };
+  },
+  target: (state: State) => state.name,
+  queue: (state: State) => `staging/${state.staging}`,
+  steps: [copy, publishStep],
+  output: storedImage,
+};

@@ -1,0 +1,148 @@
+// image.pull: fetches or builds an image of the catalog, or fetches one from a URL.
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VivError } from '../../contract/errors.ts';
+import type { Arch } from '../../contract/field.ts';
+import { GiB } from '../../contract/field.ts';
+import { buildCatalogImage } from '../../image/build/index.ts';
+import { catalogItem } from '../../image/catalog.ts';
+import { expectedSum, fetchContent, fileName, type SumSource } from '../../image/fetch.ts';
+import type { ImageManifest } from '../../image/image.ts';
+import { stagingKey } from '../../image/staging.ts';
+import { parseSum, type Sum } from '../../image/sum.ts';
+import { makeUsable } from '../../image/unpack.ts';
+import type { HandlerOf, Step } from '../handler.ts';
+import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
+
+type Origin =
+  | { readonly via: 'here' }
+  | { readonly via: 'build'; readonly item: string; readonly mirror: string | null }
+  | { readonly via: 'download'; readonly url: string; readonly sum: SumSource; readonly defaults: ImageManifest['defaults'] };
+
+interface State extends PublishState {
+  arch: Arch;
+  origin: Origin;
+  refresh: boolean;
+  sum?: Sum | null;
+}
+
+/** Build it, or fetch, verify and unpack it. */
+const obtain: Step<State> = {
+  name: 'fetch or build',
+  async run({ origin, name, arch, staging }, { services, signal, progress, log }) {
+    const folder = join(staging, 'made');
+    await mkdir(staging, { recursive: true, mode: 0o700 });
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { mode: 0o700 });
+    if (origin.via === 'build') {
+      const mirror = origin.mirror === null ? {} : { mirror: origin.mirror };
+      const built = await buildCatalogImage(origin.item, {
+        arch,
+        staging: folder,
+        paths: services.paths,
+        signal,
+        progress,
+        log,
+        ...mirror,
+      });
+      return { made: { folder, description: built } };
+    }
+    if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
+    const sum = await expectedSum(origin.url, origin.sum, { signal, progress, log });
+    const content = await fetchContent(origin.url, sum, staging, { signal, progress, log });
+    const made = await makeUsable(content, folder, {
+      signal,
+      move: false, // done again after a crash, the content must still be there
+      onProgress: (percent) => progress({ message: 'making a disk of it', done: percent, total: 100, unit: 'steps' }),
+    });
+    const iso = made.format === 'iso';
+    const files = { disk: iso ? null : made.name, iso: iso ? made.name : null, kernel: null };
+    return {
+      made: {
+        folder,
+        description: {
+          kind: iso ? 'iso' : 'disk',
+          arch,
+          virtualBytes: made.virtualBytes,
+          source: origin.url,
+          ...files,
+          defaults: origin.defaults,
+        },
+      },
+    };
+  },
+  undo: emptyStaging,
+};
+
+export const handler: HandlerOf<'image.pull'> = {
+  async prepare(input, { services: { images, paths } }): Promise<State> {
+    const { arch, mirror } = input;
+    const origin: Origin & { name: string } = /^https?:\/\//.test(input.image) ? fromUrl(input) : fromCatalog(input, images.catalog);
+    const name = input.name ?? origin.name;
+    const here = input.refresh ? null : await images.present(name);
+    const staging = join(paths.staging, stagingKey('pull', input.image, name, arch, mirror ?? '', input.checksum ?? ''));
+    if (here?.names.includes(name) && here.arch === arch)
+      return { name, arch, staging, refresh: false, origin: { via: 'here' }, digest: here.digest };
+    return { name, arch, staging, refresh: input.refresh, origin };
+  },
+  target: (state: State) => state.name,
+  queue: (state: State) => `image/${state.name}`,
+  /** Two that ask for the same image at the same time: the second finds it here. */
+  async admit({ origin, refresh, name, arch }: State, { images }) {
+    if (origin.via === 'here') return 'ignore';
+    const here = refresh ? null : await images.present(name);
+    return here?.names.includes(name) && here.arch === arch ? 'ignore' : 'accept';
+  },
+  steps: [obtain, publishStep],
+  output: storedImage,
+};
+
+interface Input {
+  image: string;
+  name?: string | undefined;
+  arch: Arch;
+  checksum?: string | undefined;
+  mirror?: string | undefined;
+}
+
+function fromUrl({ image: url, name, checksum, mirror }: Input): Origin & { name: string } {
+  if (mirror !== undefined) throw new VivError('invalid', 'A mirror is for images that are built here; a URL says itself where it leads.');
+  const sum: SumSource = checksum === undefined ? { from: 'none' } : { from: 'user', sum: parseSum(checksum) };
+  const guessed = fileName(url)
+    .toLowerCase()
+    .replace(/\.(xz|gz|zst)$/, '')
+    .replace(/\.(qcow2|img|raw|iso)$/, '')
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+/, '');
+  const called = name ?? guessed.slice(0, 100);
+  if (called === '')
+    throw new VivError('invalid', `${url} has no file name to name the image after; give one: \`viv image pull URL NAME\`.`);
+  return { via: 'download', url, sum, name: called, defaults: { memoryBytes: 1 * GiB, firmware: 'bios', cloudInit: true } };
+}
+
+function fromCatalog({ image, arch, checksum, mirror }: Input, catalog: Parameters<typeof catalogItem>[0]): Origin & { name: string } {
+  const item = catalogItem(catalog, image);
+  if (!item) {
+    throw new VivError(
+      'not_found',
+      `The catalog has no image ${image}. It has: ${catalog.map(({ name }) => name).join(', ')}. A URL can be given as well.`,
+    );
+  }
+  if (checksum !== undefined)
+    throw new VivError('invalid', `A checksum is for a URL; ${item.name} is in the catalog, which knows where its sum is.`);
+  const archs = Object.keys(item.arch);
+  if (!archs.includes(arch))
+    throw new VivError('unsupported', `${item.name} is not in the catalog for ${arch}; it is there for ${archs.join(', ')}.`);
+  if (item.via === 'build') return { via: 'build', item: item.name, mirror: mirror ?? null, name: item.name };
+  const source = item.arch[arch];
+  if (!source) throw new VivError('unsupported', `${item.name} is not in the catalog for ${arch}.`);
+  if (mirror !== undefined)
+    throw new VivError('invalid', `A mirror is for images that are built here; ${item.name} comes from its vendor.`);
+  return {
+    via: 'download',
+    url: source.url,
+    sum: { from: 'vendor', ...source.sum, signature: source.signature },
+    defaults: item.defaults,
+    name: item.name,
+  };
+}
