@@ -44,7 +44,7 @@ export function createEventLog(store: Store, log: Logger, keep = 10_000): Durabl
   }
 
   async function flush(): Promise<void> {
-    while (writing) await writing;
+    while (writing !== undefined) await writing;
     if (pending.length === 0) return;
     writing = write();
     await writing;

@@ -145,7 +145,10 @@ export function createTasks(options: TaskOptions): TaskEngine {
   async function giveUp(record: TaskRecord): Promise<void> {
     const { task } = record;
     task.state = 'failed';
-    task.error = { code: 'unsupported', message: `${task.operation} was begun by another version of Vivarium and cannot be gone on with; see what it left and start it again` };
+    task.error = {
+      code: 'unsupported',
+      message: `${task.operation} was begun by another version of Vivarium and cannot be gone on with; see what it left and start it again`,
+    };
     task.undoError = 'it was not undone, because this version does not know its steps';
     task.endedAt = now();
     record.phase = 'ended';
@@ -153,7 +156,12 @@ export function createTasks(options: TaskOptions): TaskEngine {
     delete record.state;
     await writeRecord(store, record);
     history.add(record);
-    events.record({ type: 'task.failed', subject: task.id, ...(task.target === null ? {} : { name: task.target }), message: task.error.message });
+    events.record({
+      type: 'task.failed',
+      subject: task.id,
+      ...(task.target === null ? {} : { name: task.target }),
+      message: task.error.message,
+    });
   }
 
   function taskHandler(operation: string): AnyTaskHandler | undefined {
@@ -166,7 +174,11 @@ export function createTasks(options: TaskOptions): TaskEngine {
   }
 
   async function list({ state, limit }: { state?: Task['state']; limit: number }): Promise<Task[]> {
-    const running = [...active.values()].map(({ run }) => ({ id: run.record.task.id, order: run.record.order, state: run.record.task.state }));
+    const running = [...active.values()].map(({ run }) => ({
+      id: run.record.task.id,
+      order: run.record.order,
+      state: run.record.task.state,
+    }));
     const fitting = [...running, ...history.all()].filter((one) => state === undefined || one.state === state);
     const newest = fitting.sort((a, b) => b.order - a.order).slice(0, limit);
     const tasks = await Promise.all(newest.map(({ id }) => show(id)));
@@ -182,7 +194,8 @@ export function createTasks(options: TaskOptions): TaskEngine {
     if (active.has(ref) || history.has(ref)) return ref;
     const ids = [...active.keys(), ...[...history.all()].map(({ id }) => id)].filter((id) => id.startsWith(ref));
     if (ids.length === 0) throw new VivError('not_found', `There is no task ${ref}; viv task ls lists them`);
-    if (ids.length > 1) throw new VivError('ambiguous', `${ref} fits ${ids.length} tasks (${ids.slice(0, 4).join(', ')}); give more of the id`);
+    if (ids.length > 1)
+      throw new VivError('ambiguous', `${ref} fits ${ids.length} tasks (${ids.slice(0, 4).join(', ')}); give more of the id`);
     return ids[0] as string;
   }
 

@@ -14,7 +14,10 @@ export class DaemonStopping extends Error {
 export function errorBodyOf(error: unknown, operation: string, task: string, log: Logger): ErrorBody {
   if (error instanceof VivError) return error.toBody();
   if (error instanceof StoreFull) {
-    return { code: 'no_space', message: `${operation} could not be recorded because the host's disk is full; free some space and try again` };
+    return {
+      code: 'no_space',
+      message: `${operation} could not be recorded because the host's disk is full; free some space and try again`,
+    };
   }
   if (error instanceof StoreConflict) {
     return { code: 'busy', message: `${operation} found that something it works on was changed meanwhile (${error.key}); try again` };

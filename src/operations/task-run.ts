@@ -87,7 +87,10 @@ export class TaskRun {
     if (phase === 'undoing' || phase === 'ended') return;
     const final = this.#pointOfNoReturn();
     if (final) {
-      throw new VivError('wrong_state', `task ${task.id} (${task.operation}) can no longer be cancelled: it has reached "${final}", which cannot be undone; wait for its end`);
+      throw new VivError(
+        'wrong_state',
+        `task ${task.id} (${task.operation}) can no longer be cancelled: it has reached "${final}", which cannot be undone; wait for its end`,
+      );
     }
     this.#interrupt.abort(new VivError('cancelled', `${task.operation} was cancelled`));
   }
@@ -110,7 +113,10 @@ export class TaskRun {
       const { task } = this.record;
       const cancelled = this.#interrupt.signal.aborted;
       const cause: unknown = cancelled ? this.#interrupt.signal.reason : error;
-      this.record.ending = { state: cancelled ? 'cancelled' : 'failed', error: errorBodyOf(cause, task.operation, task.id, this.#tools.log) };
+      this.record.ending = {
+        state: cancelled ? 'cancelled' : 'failed',
+        error: errorBodyOf(cause, task.operation, task.id, this.#tools.log),
+      };
       for (const step of task.steps) if (step.state === 'running') this.#mark(step, 'failed');
     }
   }
@@ -193,7 +199,9 @@ export class TaskRun {
 
   /** The last reached step before `index` that has an undo; -1 when there is none. */
   #toUndo(index: number): number {
-    return this.record.task.steps.findLastIndex((step, at) => at < index && step.state !== 'waiting' && this.#handler.steps[at]?.undo !== undefined);
+    return this.record.task.steps.findLastIndex(
+      (step, at) => at < index && step.state !== 'waiting' && this.#handler.steps[at]?.undo !== undefined,
+    );
   }
 
   #pointOfNoReturn(): string | undefined {
@@ -266,12 +274,21 @@ export class TaskRun {
   async #leave(error: unknown): Promise<void> {
     const { task } = this.record;
     if (this.#stop.signal.aborted) {
-      await writeRecord(this.#tools.store, this.record).catch((failure: unknown) => this.#tools.log.warn({ err: failure, task: task.id }, 'a task could not be journalled'));
+      await writeRecord(this.#tools.store, this.record).catch((failure: unknown) =>
+        this.#tools.log.warn({ err: failure, task: task.id }, 'a task could not be journalled'),
+      );
     } else {
-      this.#tools.log.error({ err: error, task: task.id, operation: task.operation }, 'a task could not be journalled; it is taken up again at the next start');
+      this.#tools.log.error(
+        { err: error, task: task.id, operation: task.operation },
+        'a task could not be journalled; it is taken up again at the next start',
+      );
     }
     this.#settle.reject(
-      new VivError('unavailable', `${task.operation} was interrupted because the daemon is stopping; it goes on as task ${task.id} when the daemon is back`, { cause: error }),
+      new VivError(
+        'unavailable',
+        `${task.operation} was interrupted because the daemon is stopping; it goes on as task ${task.id} when the daemon is back`,
+        { cause: error },
+      ),
     );
   }
 
@@ -306,7 +323,8 @@ export class TaskRun {
         if (last) return;
         await changed.promise;
         if (signal.aborted) return;
-        if (this.#stop.signal.aborted && !this.ended) throw new VivError('unavailable', `the daemon is stopping; task ${this.record.task.id} goes on when it is back`);
+        if (this.#stop.signal.aborted && !this.ended)
+          throw new VivError('unavailable', `the daemon is stopping; task ${this.record.task.id} goes on when it is back`);
       }
     } finally {
       this.#listeners.delete(hear);

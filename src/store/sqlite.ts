@@ -20,7 +20,10 @@ const longestTimer = 2 ** 31 - 1;
  * Opens the file, making it when it is absent (its folder must exist).
  * Throws VivError: `corrupt` for a damaged file, `busy` when another process has it open, `no_space` when it cannot be made.
  */
-export async function openSqliteStore(file: string, options: { /** Pages of 4 KiB it may grow to; then it is full. */ mostPages?: number } = {}): Promise<Store> {
+export async function openSqliteStore(
+  file: string,
+  options: { /** Pages of 4 KiB it may grow to; then it is full. */ mostPages?: number } = {},
+): Promise<Store> {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { timeout: 2000 });
@@ -214,7 +217,8 @@ class SqliteStore implements Store {
   }
 
   #open(): void {
-    if (this.#closed) throw new VivError('unavailable', 'the store has been closed because the daemon is going down; try again when it is back');
+    if (this.#closed)
+      throw new VivError('unavailable', 'the store has been closed because the daemon is going down; try again when it is back');
   }
 }
 
@@ -256,24 +260,35 @@ function isFull(error: unknown): boolean {
 }
 
 function damaged(file: string, why: string, cause?: unknown): VivError {
-  return new VivError('corrupt', `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no machines (their disks stay where they are)`, { cause });
+  return new VivError(
+    'corrupt',
+    `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no machines (their disks stay where they are)`,
+    { cause },
+  );
 }
 
 function openingFailed(file: string, error: unknown): unknown {
   if (error instanceof VivError) return error;
   const why = error instanceof Error ? error.message : String(error);
-  if (error instanceof NewerSchema) return new VivError('unsupported', `${file} was written by a newer Vivarium: ${why}; install that version or a later one`, { cause: error });
+  if (error instanceof NewerSchema)
+    return new VivError('unsupported', `${file} was written by a newer Vivarium: ${why}; install that version or a later one`, {
+      cause: error,
+    });
   switch (codeOf(error)) {
     case 5: // SQLITE_BUSY
     case 6: // SQLITE_LOCKED
-      return new VivError('busy', `${file} is in use by another process; stop the other daemon or give this one another VIV_HOME`, { cause: error });
+      return new VivError('busy', `${file} is in use by another process; stop the other daemon or give this one another VIV_HOME`, {
+        cause: error,
+      });
     case 11: // SQLITE_CORRUPT
     case 26: // SQLITE_NOTADB
       return damaged(file, why, error);
     case 13: // SQLITE_FULL
       return new VivError('no_space', `the disk is full and ${file} cannot be made; free some space and start again`, { cause: error });
     case 14: // SQLITE_CANTOPEN
-      return new VivError('unavailable', `${file} cannot be opened (${why}); see that its folder exists and may be written`, { cause: error });
+      return new VivError('unavailable', `${file} cannot be opened (${why}); see that its folder exists and may be written`, {
+        cause: error,
+      });
     default:
       return error;
   }

@@ -16,7 +16,12 @@ async function killAndRecover(fault: string, fails: string) {
   const folder = await mkdtemp(join(tmpdir(), 'viv-crash-'));
   try {
     const signal = await new Promise((resolve) => {
-      execFile(process.execPath, [join(import.meta.dirname, 'toy-daemon.ts'), folder, fails], { timeout: 20_000, env: { VIV_TEST_FAULT: fault } }, (error) => resolve(error?.signal));
+      execFile(
+        process.execPath,
+        [join(import.meta.dirname, 'toy-daemon.ts'), folder, fails],
+        { timeout: 20_000, env: { VIV_TEST_FAULT: fault } },
+        (error) => resolve(error?.signal),
+      );
     });
     assert.equal(signal, 'SIGKILL');
     const store = await openSqliteStore(join(folder, 'state.db'));

@@ -13,10 +13,22 @@ export interface Instant {
 
 /** Before and after each step's run, and each undo of a step that has one (something must fail for an undo to happen). */
 // biome-ignore lint/suspicious/noExplicitAny: whatever its state is
-export function everyStep(operation: string, handler: Pick<TaskHandler<any, any, any>, 'steps'>, acts: readonly FaultAct[] = ['run', 'undo']): Instant[] {
+export function everyStep(
+  operation: string,
+  handler: Pick<TaskHandler<any, any, any>, 'steps'>,
+  acts: readonly FaultAct[] = ['run', 'undo'],
+): Instant[] {
   return handler.steps.flatMap((step) =>
     acts
       .filter((act) => act === 'run' || step.undo !== undefined)
-      .flatMap((act) => (['before', 'after'] as const).map((moment) => ({ operation, step: step.name, moment, act, fault: `${operation}:${step.name}:${moment}:${act}:` }))),
+      .flatMap((act) =>
+        (['before', 'after'] as const).map((moment) => ({
+          operation,
+          step: step.name,
+          moment,
+          act,
+          fault: `${operation}:${step.name}:${moment}:${act}:`,
+        })),
+      ),
   );
 }

@@ -52,7 +52,10 @@ export function conformance(name: string, open: (folder: string) => Promise<Stor
       for (;;) {
         const entry = await store.get('n');
         try {
-          await store.commit({ guards: [{ key: 'n', revision: entry?.revision ?? 0 }], puts: [{ key: 'n', value: (entry?.value as number) + 1 }] });
+          await store.commit({
+            guards: [{ key: 'n', revision: entry?.revision ?? 0 }],
+            puts: [{ key: 'n', value: (entry?.value as number) + 1 }],
+          });
           return;
         } catch (error) {
           assert.ok(error instanceof StoreConflict);
@@ -66,7 +69,12 @@ export function conformance(name: string, open: (folder: string) => Promise<Stor
 
   check('any sequence of guarded transactions ends as it would in a map', async (store) => {
     const key = fc.constantFrom('k/a', 'k/b', 'k/c');
-    const transaction = fc.record({ guard: fc.option(fc.record({ key, right: fc.boolean() })), put: key, value: fc.jsonValue(), remove: fc.option(key) });
+    const transaction = fc.record({
+      guard: fc.option(fc.record({ key, right: fc.boolean() })),
+      put: key,
+      value: fc.jsonValue(),
+      remove: fc.option(key),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(transaction, { maxLength: 20 }), async (transactions) => {
         await store.commit({ deletes: ['k/a', 'k/b', 'k/c'] });
@@ -96,7 +104,13 @@ export function conformance(name: string, open: (folder: string) => Promise<Stor
     const watching = collect(store.watch('w/', { signal: end.signal }), 2001);
     await Promise.all(
       Array.from({ length: 4 }, async (_, writer) => {
-        for (let index = 0; index < 500; index++) await store.commit({ puts: [{ key: `w/${writer}`, value: index }, { key: `x/${writer}`, value: index }] });
+        for (let index = 0; index < 500; index++)
+          await store.commit({
+            puts: [
+              { key: `w/${writer}`, value: index },
+              { key: `x/${writer}`, value: index },
+            ],
+          });
       }),
     );
     await store.commit({ deletes: ['w/0'] });
@@ -105,7 +119,10 @@ export function conformance(name: string, open: (folder: string) => Promise<Stor
     assert.deepEqual(changes.at(-1), { type: 'delete', key: 'w/0', revision: await store.revision() });
     for (let writer = 0; writer < 4; writer++) {
       const values = changes.flatMap((change) => (change.type === 'put' && change.key === `w/${writer}` ? [change.value] : []));
-      assert.deepEqual(values, Array.from({ length: 500 }, (_, index) => index));
+      assert.deepEqual(
+        values,
+        Array.from({ length: 500 }, (_, index) => index),
+      );
     }
     assert.ok(changes.every((change, index) => index === 0 || change.revision >= (changes[index - 1] as Change).revision));
   });
@@ -134,7 +151,14 @@ export function conformance(name: string, open: (folder: string) => Promise<Stor
 
   check('a lease that ended while the store was closed has ended, a longer one has not', async (store, reopen) => {
     const [short, long] = [await store.lease(1), await store.lease(60_000)];
-    await store.commit({ puts: [{ key: 'short', value: 1, lease: short.id }, { key: 'long', value: 1, lease: long.id }] }).catch(() => {});
+    await store
+      .commit({
+        puts: [
+          { key: 'short', value: 1, lease: short.id },
+          { key: 'long', value: 1, lease: long.id },
+        ],
+      })
+      .catch(() => {});
     await store.commit({ puts: [{ key: 'long', value: 1, lease: long.id }] });
     const again = await reopen();
     assert.equal(await again.get('short'), undefined);

@@ -59,7 +59,15 @@ inFolder('a full store refuses what does not fit, changes nothing, and goes on b
   const store = await openSqliteStore(file, { mostPages: 40 });
   await store.commit({ puts: [{ key: 'a', value: 1 }] });
   const { revision } = (await store.get('a')) ?? assert.fail();
-  await assert.rejects(store.commit({ puts: [{ key: 'a', value: 2 }, { key: 'b', value: 'x'.repeat(1_000_000) }] }), StoreFull);
+  await assert.rejects(
+    store.commit({
+      puts: [
+        { key: 'a', value: 2 },
+        { key: 'b', value: 'x'.repeat(1_000_000) },
+      ],
+    }),
+    StoreFull,
+  );
   assert.deepEqual(await store.list(''), [{ key: 'a', value: 1, revision }]);
   assert.deepEqual(await store.commit({ puts: [{ key: 'a', value: 3 }] }), { revision: revision + 1 });
   await store.close();
