@@ -21,17 +21,32 @@ export interface Apt {
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /** Debian's name for an architecture. */
-export const debianArch = { x86_64: 'amd64', i386: 'i386', aarch64: 'arm64', riscv64: 'riscv64', ppc64le: 'ppc64el', s390x: 's390x' } as const;
+export const debianArch = {
+  x86_64: 'amd64',
+  i386: 'i386',
+  aarch64: 'arm64',
+  riscv64: 'riscv64',
+  ppc64le: 'ppc64el',
+  s390x: 's390x',
+} as const;
 
 /** Lines for a sources.list: the suite, its updates and its security updates. Pure. */
 export function sourceLines(mirror: Mirror, suite: string, options = ''): string[] {
   const deb = (uri: string, name: string) => `deb ${options ? `[${options}] ` : ''}${uri} ${name} main`;
-  return [deb(mirror.main, suite), deb(mirror.main, `${suite}-updates`), ...(mirror.security ? [deb(mirror.security, `${suite}-security`)] : [])];
+  return [
+    deb(mirror.main, suite),
+    deb(mirror.main, `${suite}-updates`),
+    ...(mirror.security ? [deb(mirror.security, `${suite}-security`)] : []),
+  ];
 }
 
 export async function requireKeyring(): Promise<string> {
   await access(keyring).catch((cause) => {
-    throw new VivError('missing_program', `the keys that Debian packages are verified with are not installed (${keyring}); install them with: apt-get install debian-archive-keyring`, { cause });
+    throw new VivError(
+      'missing_program',
+      `the keys that Debian packages are verified with are not installed (${keyring}); install them with: apt-get install debian-archive-keyring`,
+      { cause },
+    );
   });
   return keyring;
 }
@@ -39,7 +54,9 @@ export async function requireKeyring(): Promise<string> {
 /** Settings of the host's apt that fetching needs (proxies, retries), without its hooks and index targets. */
 export async function hostFetchSettings(signal: AbortSignal): Promise<string[]> {
   const dump = await runApt('apt-config', ['dump', '--no-empty', '--format', '%F "%v";%n', 'Acquire'], { signal, log: () => {} });
-  return dump.split('\n').filter((line) => /^Acquire::(http|https|ftp|Retries|Check-Valid-Until|Check-Date|ForceIPv4|ForceIPv6|Queue-Mode)\b/.test(line));
+  return dump
+    .split('\n')
+    .filter((line) => /^Acquire::(http|https|ftp|Retries|Check-Valid-Until|Check-Date|ForceIPv4|ForceIPv6|Queue-Mode)\b/.test(line));
 }
 
 /** Opens a suite of a mirror: reads its indexes into `folder`, which it owns. */
@@ -72,17 +89,33 @@ export async function openApt(mirror: Mirror, suite: string, arch: string, folde
     ].join('\n'),
   );
   const env = { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', APT_CONFIG: config, ...proxies(process.env) };
-  await runApt('apt-get', ['update', '--error-on=any', '-q'], { ...context, env, failed: (words) => `the package lists of ${mirror.main} ${suite} could not be fetched: ${words}; check the mirror and the network` });
+  await runApt('apt-get', ['update', '--error-on=any', '-q'], {
+    ...context,
+    env,
+    failed: (words) => `the package lists of ${mirror.main} ${suite} could not be fetched: ${words}; check the mirror and the network`,
+  });
 
   return {
     async depends(name) {
-      const text = await runApt('apt-cache', ['show', '--no-all-versions', name], { ...context, env, failed: (words) => `${mirror.main} ${suite} has no package ${name}: ${words}` });
+      const text = await runApt('apt-cache', ['show', '--no-all-versions', name], {
+        ...context,
+        env,
+        failed: (words) => `${mirror.main} ${suite} has no package ${name}: ${words}`,
+      });
       const line = /^Depends:\s*(.*)$/m.exec(text)?.[1] ?? '';
-      return line.split(',').map((part) => part.trim().split(/[\s|(:]/)[0] ?? '').filter((part) => part !== '');
+      return line
+        .split(',')
+        .map((part) => part.trim().split(/[\s|(:]/)[0] ?? '')
+        .filter((part) => part !== '');
     },
     async download(names, into) {
       await mkdir(into, { recursive: true });
-      await runApt('apt-get', ['download', '-q', ...names], { ...context, env, cwd: into, failed: (words) => `the packages ${names.join(', ')} could not be fetched from ${mirror.main}: ${words}` });
+      await runApt('apt-get', ['download', '-q', ...names], {
+        ...context,
+        env,
+        cwd: into,
+        failed: (words) => `the packages ${names.join(', ')} could not be fetched from ${mirror.main}: ${words}`,
+      });
       const files = await readdir(into);
       return names.map((name) => {
         const file = files.find((candidate) => candidate.startsWith(`${name}_`));
@@ -117,10 +150,18 @@ async function runApt(program: string, args: string[], run: AptRun): Promise<str
     });
   } catch (cause) {
     if (cause instanceof ProgramMissing)
-      throw new VivError('missing_program', `${program} is not installed: images are built from Debian packages on Debian and Ubuntu hosts; pull an official image instead (viv image catalog)`, { cause });
+      throw new VivError(
+        'missing_program',
+        `${program} is not installed: images are built from Debian packages on Debian and Ubuntu hosts; pull an official image instead (viv image catalog)`,
+        { cause },
+      );
     if (cause instanceof ProgramFailed && run.failed) {
       const errors = cause.result.stderr.split('\n').filter((line) => line.startsWith('E:') || line.startsWith('Err:'));
-      throw new VivError('download_failed', run.failed(errors.slice(0, 3).join(' ').slice(0, 600) || `exit code ${cause.result.exitCode}`), { cause });
+      throw new VivError(
+        'download_failed',
+        run.failed(errors.slice(0, 3).join(' ').slice(0, 600) || `exit code ${cause.result.exitCode}`),
+        { cause },
+      );
     }
     throw cause;
   }

@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB, MiB } from '../../contract/field.ts';
+import { agentFile, guestFile } from '../../host/guest-asset.ts';
 import { ProgramFailed, ProgramMissing, runOk } from '../../host/run.ts';
-import { agentFile } from './agent-file.ts';
+
 import { debianArch, hostFetchSettings, proxies, requireKeyring, sourceLines } from './apt.ts';
 import { debianFiles, includedPackages, maskedUnits, rootLabel } from './debian-files.ts';
 import { makeExt4FromTar } from './ext4-tar.ts';
@@ -22,7 +23,8 @@ const diskBytes = 4 * GiB;
 export function buildDebian(suite: 'bookworm' | 'trixie'): BuildImage {
   return async (context) => {
     const kernel = kernels[context.arch];
-    if (!kernel) throw new VivError('unsupported', `Debian cannot be built for ${context.arch} yet; it can for ${Object.keys(kernels).join(', ')}`);
+    if (!kernel)
+      throw new VivError('unsupported', `Debian cannot be built for ${context.arch} yet; it can for ${Object.keys(kernels).join(', ')}`);
     const agent = await agentFile(context.arch);
     const mirror = await findMirror(context.mirror);
     const folder = await mkdtemp(join(context.staging, '.debian-'));
@@ -35,7 +37,11 @@ export function buildDebian(suite: 'bookworm' | 'trixie'): BuildImage {
       const raw = join(folder, 'disk.raw');
       await makeDisk(folder, tar, raw, context.signal);
       context.progress({ message: 'packing', done: 2, total: 3, unit: 'steps' });
-      await runOk('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', '-c', '-o', 'compression_type=zstd', raw, join(context.staging, 'disk.qcow2')], { timeoutMs: 600_000, signal: context.signal });
+      await runOk(
+        'qemu-img',
+        ['convert', '-f', 'raw', '-O', 'qcow2', '-c', '-o', 'compression_type=zstd', raw, join(context.staging, 'disk.qcow2')],
+        { timeoutMs: 600_000, signal: context.signal },
+      );
       return built(context, `built from Debian ${suite} of ${mirror.main}`);
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -63,6 +69,8 @@ async function layOut(folder: string, agent: string): Promise<string> {
   }
   await mkdir(join(tree, 'usr/local/sbin'), { recursive: true });
   await copyFile(agent, join(tree, 'usr/local/sbin/vivarium-agent'));
+  await mkdir(join(tree, 'etc/systemd/system'), { recursive: true });
+  await copyFile(await guestFile('vivarium-agent.service'), join(tree, 'etc/systemd/system/vivarium-agent.service'));
   return tree;
 }
 
@@ -95,11 +103,18 @@ async function debootstrap({ suite, mirror, kernel, tree, tar, context }: Deboot
     tar,
     ...sourceLines(mirror, suite),
   ];
-  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', HOME: process.env['HOME'] ?? '/', TMPDIR: '/var/tmp', ...proxies(process.env) };
+  const env = {
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    LC_ALL: 'C.UTF-8',
+    HOME: process.env['HOME'] ?? '/',
+    TMPDIR: '/var/tmp',
+    ...proxies(process.env),
+  };
   try {
     await runOk('mmdebstrap', args, { timeoutMs: 3_600_000, signal: context.signal, env, onLine: (line) => context.log(line) });
   } catch (cause) {
-    if (cause instanceof ProgramMissing) throw new VivError('missing_program', 'mmdebstrap is not installed; install it with: apt-get install mmdebstrap', { cause });
+    if (cause instanceof ProgramMissing)
+      throw new VivError('missing_program', 'mmdebstrap is not installed; install it with: apt-get install mmdebstrap', { cause });
     if (cause instanceof ProgramFailed) throw explain(cause, suite, mirror);
     throw cause;
   }
@@ -123,10 +138,21 @@ const finishing = [
 ];
 
 function explain(failure: ProgramFailed, suite: string, mirror: Mirror): VivError {
-  const words = failure.result.stderr.split('\n').filter((line) => /^(E:|Err:|W: Failed)/.test(line)).slice(0, 3).join(' ').slice(0, 600);
+  const words = failure.result.stderr
+    .split('\n')
+    .filter((line) => /^(E:|Err:|W: Failed)/.test(line))
+    .slice(0, 3)
+    .join(' ')
+    .slice(0, 600);
   if (/newuidmap|unshare|subuid|user namespace/i.test(failure.result.stderr) && process.getuid?.() !== 0)
-    return new VivError('unsupported', `Debian ${suite} cannot be built as an ordinary user here: ${words}; install uidmap (apt-get install uidmap), or build it as root`, { cause: failure });
-  return new VivError('download_failed', `Debian ${suite} could not be built from ${mirror.main}: ${words || 'see the task’s log'}`, { cause: failure });
+    return new VivError(
+      'unsupported',
+      `Debian ${suite} cannot be built as an ordinary user here: ${words}; install uidmap (apt-get install uidmap), or build it as root`,
+      { cause: failure },
+    );
+  return new VivError('download_failed', `Debian ${suite} could not be built from ${mirror.main}: ${words || 'see the task’s log'}`, {
+    cause: failure,
+  });
 }
 
 const align = MiB / sector;
@@ -135,11 +161,26 @@ const align = MiB / sector;
 async function makeDisk(folder: string, tar: string, raw: string, signal: AbortSignal): Promise<void> {
   const diskSectors = diskBytes / sector;
   const bios: Partition = { number: 14, type: partitionTypes.biosBoot, name: 'bios', firstSector: align, lastSector: 4 * align - 1 };
-  const root: Partition = { number: 1, type: partitionTypes.linux, name: 'root', firstSector: 4 * align, lastSector: diskSectors - align - 1 };
+  const root: Partition = {
+    number: 1,
+    type: partitionTypes.linux,
+    name: 'root',
+    firstSector: 4 * align,
+    lastSector: diskSectors - align - 1,
+  };
   const rootFile = join(folder, 'root.ext4');
-  const { bootCode, core } = await makeExt4FromTar({ tar, folder, file: rootFile, bytes: (root.lastSector - root.firstSector + 1) * sector, label: rootLabel, signal, pick: { bootCode: 'boot/grub/i386-pc/boot.img', core: 'boot/grub/i386-pc/core.img' } });
+  const { bootCode, core } = await makeExt4FromTar({
+    tar,
+    folder,
+    file: rootFile,
+    bytes: (root.lastSector - root.firstSector + 1) * sector,
+    label: rootLabel,
+    signal,
+    pick: { bootCode: 'boot/grub/i386-pc/boot.img', core: 'boot/grub/i386-pc/core.img' },
+  });
   const { start, end } = gpt(diskSectors, [root, bios], withStart(bootCode, bootCodeStart, bios.firstSector));
-  if (core.length > (bios.lastSector - bios.firstSector + 1) * sector) throw new Error(`GRUB's core of ${core.length} bytes is larger than its partition`);
+  if (core.length > (bios.lastSector - bios.firstSector + 1) * sector)
+    throw new Error(`GRUB's core of ${core.length} bytes is larger than its partition`);
   const disk = await open(raw, 'w');
   try {
     await disk.truncate(diskBytes);
@@ -156,7 +197,7 @@ async function makeDisk(folder: string, tar: string, raw: string, signal: AbortS
 const bootCodeStart = 0x5c;
 const coreStart = 0x1f4;
 
-function withStart(image: Buffer, at: number, start: number): Buffer {
+function withStart(image: Buffer, at: number, start: number): Buffer<ArrayBuffer> {
   const bytes = Buffer.from(image);
   bytes.writeBigUInt64LE(BigInt(start), at);
   return bytes;

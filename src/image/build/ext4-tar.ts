@@ -31,7 +31,10 @@ export async function makeExt4FromTar<Picked extends string>(request: Ext4FromTa
   const owners = isRoot ? undefined : await ownersIn(tar, signal);
   await makeExt4({ folder: root, file, bytes, label, signal, ...(owners ? { owners } : {}) });
   const names = Object.keys(request.pick) as Picked[];
-  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(root, request.pick[name]))]))) as Record<Picked, Buffer>;
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(root, request.pick[name]))]))) as Record<
+    Picked,
+    Buffer
+  >;
 }
 
 /** Path inside -> owner, of what is not root's. */

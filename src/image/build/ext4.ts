@@ -23,7 +23,28 @@ export interface Owner {
 /** Writes a raw image of exactly `bytes`. It can later grow online up to the thousandfold. */
 export async function makeExt4({ folder, file, bytes, label, signal, owners }: Ext4): Promise<void> {
   const options = { timeoutMs: 300_000, signal, env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin', LC_ALL: 'C' } };
-  await run('mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '4096', '-m', '0', '-L', label, '-E', 'root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0', '-d', folder, file, `${Math.floor(bytes / 1024)}k`], options);
+  await run(
+    'mke2fs',
+    [
+      '-q',
+      '-F',
+      '-t',
+      'ext4',
+      '-b',
+      '4096',
+      '-m',
+      '0',
+      '-L',
+      label,
+      '-E',
+      'root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0',
+      '-d',
+      folder,
+      file,
+      `${Math.floor(bytes / 1024)}k`,
+    ],
+    options,
+  );
   const isRoot = process.getuid?.() === 0;
   if (isRoot && !owners) return;
   const script = `${file}.owners`;
@@ -40,7 +61,11 @@ async function pathsInside(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries.map((entry) => {
     const inside = `/${relative(folder, join(entry.parentPath, entry.name))}`;
-    if (/["\n]/.test(inside)) throw new VivError('unsupported', `the owner of ${JSON.stringify(inside)} cannot be set without being root; build this image as root`);
+    if (/["\n]/.test(inside))
+      throw new VivError(
+        'unsupported',
+        `the owner of ${JSON.stringify(inside)} cannot be set without being root; build this image as root`,
+      );
     return inside;
   });
 }
@@ -49,7 +74,8 @@ async function run(program: string, args: string[], options: Parameters<typeof r
   try {
     await runOk(program, args, options);
   } catch (cause) {
-    if (cause instanceof ProgramMissing) throw new VivError('missing_program', `${program} is not installed; install it with: apt-get install e2fsprogs`, { cause });
+    if (cause instanceof ProgramMissing)
+      throw new VivError('missing_program', `${program} is not installed; install it with: apt-get install e2fsprogs`, { cause });
     throw cause;
   }
 }

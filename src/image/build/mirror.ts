@@ -58,7 +58,8 @@ export function parseDeb822(text: string): Source[] {
 /** The Debian mirror among the host's sources: that of a main suite, and that of a security suite. */
 export function mirrorAmong(sources: readonly Source[]): Mirror | null {
   const usable = sources.filter((source) => /^https?:\/\//.test(source.uri) && source.components.includes('main'));
-  const isMain = (suite: string) => /^(bullseye|bookworm|trixie|forky|sid|oldoldstable|oldstable|stable|testing|unstable)(-updates)?$/.test(suite);
+  const isMain = (suite: string) =>
+    /^(bullseye|bookworm|trixie|forky|sid|oldoldstable|oldstable|stable|testing|unstable)(-updates)?$/.test(suite);
   const isSecurity = (suite: string) => /^[a-z]+(-security|\/updates)$/.test(suite);
   const main = usable.find((source) => source.suites.some(isMain))?.uri;
   if (main === undefined) return null;
@@ -68,7 +69,8 @@ export function mirrorAmong(sources: readonly Source[]): Mirror | null {
 
 /** The mirror a user named. */
 export function mirrorNamed(url: string): Mirror {
-  if (!/^https?:\/\/[^\s[\]]+$/.test(url)) throw new VivError('invalid', `"${url}" is not a Debian mirror: give an address such as http://mirror.example/debian`);
+  if (!/^https?:\/\/[^\s[\]]+$/.test(url))
+    throw new VivError('invalid', `"${url}" is not a Debian mirror: give an address such as http://mirror.example/debian`);
   const main = trimSlash(url);
   return { main, ...guessSecurity(main) };
 }
@@ -79,7 +81,11 @@ function guessSecurity(main: string): Pick<Mirror, 'security' | 'securityGuessed
 }
 
 /** @param named what the caller asked for; VIV_MIRROR and then the host's apt sources when left out. Throws unsupported. */
-export async function findMirror(named: string | undefined, env: Readonly<Record<string, string | undefined>> = process.env, apt = '/etc/apt'): Promise<Mirror> {
+export async function findMirror(
+  named: string | undefined,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  apt = '/etc/apt',
+): Promise<Mirror> {
   const asked = named ?? env['VIV_MIRROR'];
   if (asked !== undefined && asked !== '') return mirrorNamed(asked);
   const mirror = mirrorAmong(await readSources(apt));

@@ -5,7 +5,25 @@ export const bootModules = ['virtio_pci', 'virtio_blk', 'virtio_console'];
 /** Loaded once the agent is up. */
 export const lateModules = ['virtio_net', 'virtio_rng', 'button', 'evdev', 'virtio_balloon'];
 /** There for whoever asks with modprobe. */
-export const spareModules = ['sr_mod', 'isofs', 'vfat', 'nls_iso8859-1', 'nls_cp437', 'nls_ascii', 'loop', 'overlay', 'virtio_scsi', 'sd_mod', 'vmw_vsock_virtio_transport', '9pnet_virtio', '9p', 'virtiofs', 'tun', 'veth', 'bridge'];
+export const spareModules = [
+  'sr_mod',
+  'isofs',
+  'vfat',
+  'nls_iso8859-1',
+  'nls_cp437',
+  'nls_ascii',
+  'loop',
+  'overlay',
+  'virtio_scsi',
+  'sd_mod',
+  'vmw_vsock_virtio_transport',
+  '9pnet_virtio',
+  '9p',
+  'virtiofs',
+  'tun',
+  'veth',
+  'bridge',
+];
 
 /** First program of the kernel: brings up the root disk and hands over to its init. */
 export const initramfsInit = `#!/bin/sh
@@ -113,7 +131,10 @@ export function tinyFiles(version: string, diskSectors: number): TinyFile[] {
     text('/etc/init.d/console', console, 0o755),
     text('/etc/udhcpc/default.script', dhcp, 0o755),
     text('/etc/acpi/PWRF/00000080', '#!/bin/sh\nexec poweroff\n', 0o755),
-    text('/etc/passwd', 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n'),
+    text(
+      '/etc/passwd',
+      'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n',
+    ),
     text('/etc/shadow', 'root:*:19000:0:99999:7:::\nuser:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n', 0o600),
     text('/etc/group', 'root:x:0:\ntty:x:5:\ndisk:x:6:\nuser:x:1000:\nnogroup:x:65534:\n'),
     text('/etc/hostname', 'tiny\n'),
@@ -122,7 +143,10 @@ export function tinyFiles(version: string, diskSectors: number): TinyFile[] {
     text('/etc/profile', "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PS1='\\u@\\h:\\w\\$ '\n"),
     text('/etc/shells', '/bin/sh\n/bin/ash\n'),
     text('/etc/motd', 'Vivarium tiny: busybox on a Debian kernel.\n'),
-    text('/etc/os-release', `NAME="Vivarium tiny"\nPRETTY_NAME="Vivarium tiny (Linux ${version})"\nID=vivarium-tiny\nVERSION_ID="${version}"\n`),
+    text(
+      '/etc/os-release',
+      `NAME="Vivarium tiny"\nPRETTY_NAME="Vivarium tiny (Linux ${version})"\nID=vivarium-tiny\nVERSION_ID="${version}"\n`,
+    ),
     text('/etc/fstab', '/dev/vda / ext4 noatime 0 0\n'),
     text('/etc/vivarium/disk-sectors', `${diskSectors}\n`),
   ];

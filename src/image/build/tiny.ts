@@ -2,15 +2,15 @@
 // the root disk, which keeps what a user writes. Needs no root: packages are unpacked, not installed.
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { MiB } from '../../contract/field.ts';
-import { VivError } from '../../contract/errors.ts';
 
+import { agentFile } from '../../host/guest-asset.ts';
 import { runOk } from '../../host/run.ts';
-import { debianArch, openApt } from './apt.ts';
-import { agentFile } from './agent-file.ts';
 import { applets } from './applet.ts';
-import { cpio, type CpioEntry } from './cpio.ts';
+import { debianArch, openApt } from './apt.ts';
+import { type CpioEntry, cpio } from './cpio.ts';
 import { makeExt4 } from './ext4.ts';
 import { findMirror } from './mirror.ts';
 import { findModules, loadOrder, type Module } from './module.ts';
@@ -34,7 +34,8 @@ interface Work {
 
 export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
   const target = targets[context.arch];
-  if (!target) throw new VivError('unsupported', `tiny cannot be built for ${context.arch} yet; it can for ${Object.keys(targets).join(', ')}`);
+  if (!target)
+    throw new VivError('unsupported', `tiny cannot be built for ${context.arch} yet; it can for ${Object.keys(targets).join(', ')}`);
   const agent = await agentFile(context.arch);
   const mirror = await findMirror(context.mirror);
   const folder = await mkdtemp(join(context.staging, '.tiny-'));
@@ -44,7 +45,8 @@ export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
     const apt = await openApt(mirror, suite, debianArch[context.arch], join(folder, 'apt'), context);
     context.progress({ message: 'fetching the kernel and busybox', done: 1, total: 4, unit: 'steps' });
     const kernelPackage = (await apt.depends(target.kernelPackage)).find((name) => name.startsWith('linux-image-'));
-    if (kernelPackage === undefined) throw new VivError('download_failed', `${target.kernelPackage} of ${mirror.main} ${suite} names no kernel`);
+    if (kernelPackage === undefined)
+      throw new VivError('download_failed', `${target.kernelPackage} of ${mirror.main} ${suite} names no kernel`);
     const debs = await apt.download([kernelPackage, 'busybox-static', ...resizePackages], work.packages);
     context.progress({ message: 'packing', done: 2, total: 4, unit: 'steps' });
     for (const deb of debs) await unpack(deb, work.unpacked, context.signal);
@@ -121,9 +123,35 @@ const inModules = (module: Module) => `${module.name}.ko`;
 
 async function fillRoot(work: Work, version: string, modules: readonly Module[], agent: string): Promise<void> {
   const { root, unpacked } = work;
-  for (const path of ['dev', 'proc', 'sys', 'run', 'tmp', 'mnt', 'home/user', 'root', 'var/log', 'var/tmp', 'var/lib', 'usr/bin', 'usr/lib', 'usr/share', 'usr/local/sbin', 'usr/local/bin', 'etc'])
+  for (const path of [
+    'dev',
+    'proc',
+    'sys',
+    'run',
+    'tmp',
+    'mnt',
+    'home/user',
+    'root',
+    'var/log',
+    'var/tmp',
+    'var/lib',
+    'usr/bin',
+    'usr/lib',
+    'usr/share',
+    'usr/local/sbin',
+    'usr/local/bin',
+    'etc',
+  ])
     await mkdir(join(root, path), { recursive: true });
-  for (const [name, to] of [['bin', 'usr/bin'], ['sbin', 'usr/bin'], ['lib', 'usr/lib'], ['lib64', 'usr/lib'], ['usr/sbin', 'bin'], ['usr/share/udhcpc', '../../etc/udhcpc'], ['var/run', '/run']] as const)
+  for (const [name, to] of [
+    ['bin', 'usr/bin'],
+    ['sbin', 'usr/bin'],
+    ['lib', 'usr/lib'],
+    ['lib64', 'usr/lib'],
+    ['usr/sbin', 'bin'],
+    ['usr/share/udhcpc', '../../etc/udhcpc'],
+    ['var/run', '/run'],
+  ] as const)
     await symlink(to, join(root, name));
   for (const path of ['tmp', 'var/tmp']) await chmod(join(root, path), 0o1777);
   await chmod(join(root, 'root'), 0o700);
@@ -159,7 +187,8 @@ async function initramfs(unpacked: string, version: string, modules: readonly Mo
     { path: 'init', type: 'file', mode: 0o755, content: Buffer.from(initramfsInit) },
     { path: `lib/modules/${version}/modules.dep`, type: 'file', mode: 0o644, content: Buffer.from(await modulesDep(modules)) },
   ];
-  for (const module of modules) entries.push({ path: `lib/modules/${version}/${inModules(module)}`, type: 'file', mode: 0o644, content: await readFile(module.file) });
+  for (const module of modules)
+    entries.push({ path: `lib/modules/${version}/${inModules(module)}`, type: 'file', mode: 0o644, content: await readFile(module.file) });
   return cpio(entries);
 }
 

@@ -26,7 +26,7 @@ export interface BuiltImage {
   /** For a person: `built from ...`. */
   readonly source: string;
   readonly disk: string | null;
-  readonly iso: null;
+  readonly iso: string | null;
   readonly kernel: { readonly file: string; readonly initrd: string; readonly commandLine: string } | null;
   readonly defaults: ImageManifest['defaults'];
 }

@@ -1,0 +1,49 @@
+// What goes from this package into guests: the agent (built by scripts/build-guest.sh) and what installs it (guest/).
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { VivError } from '../contract/errors.ts';
+import type { Arch } from '../contract/field.ts';
+
+export interface GuestAsset {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** Files of `guest/` that install the agent, beside the agent itself. */
+const installers = ['install.sh', 'vivarium-agent.service'] as const;
+
+/** The static agent for an architecture. Throws missing_program when it has not been built. */
+export async function agentFile(arch: Arch): Promise<string> {
+  const file = await inPackage(join('.build/guest', arch, 'vivarium-agent'));
+  if (file !== null) return file;
+  throw new VivError('missing_program', `the guest agent for ${arch} has not been built; build it with: scripts/build-guest.sh`);
+}
+
+/** A file of guest/. */
+export async function guestFile(name: (typeof installers)[number]): Promise<string> {
+  const file = await inPackage(join('guest', name));
+  if (file !== null) return file;
+  throw new VivError('missing_program', `guest/${name} is not in this installation of vivarium; install it again`);
+}
+
+/** All that a medium needs to install the agent. */
+export async function agentKit(arch: Arch): Promise<GuestAsset[]> {
+  const agent = { name: 'vivarium-agent', file: await agentFile(arch) };
+  return [agent, ...(await Promise.all(installers.map(async (name) => ({ name, file: await guestFile(name) }))))];
+}
+
+/** Looked for upwards from here: the source is two folders below the package's root, a bundle may be at another depth. */
+async function inPackage(path: string): Promise<string | null> {
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const file = join(folder, path);
+    if (
+      await access(file, constants.R_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file;
+    if (folder === dirname(folder)) return null;
+  }
+}
