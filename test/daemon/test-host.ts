@@ -2,7 +2,7 @@
 // every process it has started and removes the folder, and fails where something of it is left.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,10 +31,15 @@ export interface TestHost extends AsyncDisposable {
 
 export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.ProcessEnv; parent?: string }): Promise<TestHost> {
   const home = await realpath(await mkdtemp(join(options.parent ?? tmpdir(), 'viv-test-')));
-  const env: NodeJS.ProcessEnv = { ...process.env, VIV_HOME: home, VIV_RESERVE_BYTES: '1048576', ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: fakeQemu } : {}), ...options.env };
+  const env: NodeJS.ProcessEnv = { ...process.env, VIV_HOME: home, VIV_RESERVE_BYTES: '1048576', ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}), ...options.env };
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
-  if (options.qemu === 'fake') await publishFakeImages(paths);
+  if (options.qemu === 'fake') {
+    // A copy, because machines' own users cannot enter every folder a checkout may be in.
+    await copyFile(fakeQemu, join(home, 'fake-qemu.mjs'));
+    await chmod(home, 0o711);
+    await publishFakeImages(paths);
+  }
   const marker = `viv-${createHash('sha256').update(home).digest('hex').slice(0, 8)}-`;
   let client: Client | undefined;
   let pid = 0;

@@ -1,0 +1,150 @@
+#!/usr/bin/env node
+// An executable that behaves like QEMU toward the daemon: same arguments, sockets, QMP, serial log, saved states. It runs no
+// guest. For failures that real QEMU will not produce on demand, it reads the JSON file named by FAKE_QEMU_CONTROL:
+//   dieAtStart   words for standard error; it ends at once with exit code 1
+//   version      what --version says instead of 10.0.2
+//   silent       true: it opens no sockets
+//   refuse       { command: words }: answered with an error
+//   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
+// On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+
+const args = process.argv.slice(2);
+const control = () => {
+  try {
+    return JSON.parse(readFileSync(process.env.FAKE_QEMU_CONTROL ?? '', 'utf8'));
+  } catch {
+    return {};
+  }
+};
+
+if (args[0] === '--version') {
+  console.log(`QEMU emulator version ${control().version ?? '10.0.2'} (fake)`);
+  process.exit(0);
+}
+const { dieAtStart, silent } = control();
+if (dieAtStart !== undefined) {
+  process.stderr.write(`qemu-system-x86_64: ${dieAtStart}\n`);
+  process.exit(1);
+}
+
+/** Values of an option that is given several times. */
+const valuesOf = (option) => args.flatMap((arg, index) => (args[index - 1] === option ? [arg] : []));
+/** `socket,id=a,path=b,,c` -> { id: 'a', path: 'b,c' } */
+const keysOf = (text) => Object.fromEntries(text.replaceAll(',,', '\0').split(',').map((pair) => pair.replaceAll('\0', ',').split(/=(.*)/s, 2)));
+const chardevs = new Map(valuesOf('-chardev').map(keysOf).map((chardev) => [chardev.id, chardev]));
+
+let status = valuesOf('-incoming').length > 0 ? 'inmigrate' : args.includes('-S') ? 'prelaunch' : 'running';
+let migration = {};
+const monitors = new Set();
+const send = (socket, message) => socket.write(`${JSON.stringify(message)}\r\n`);
+const emit = (event, data = {}) => {
+  for (const socket of monitors) send(socket, { event, data, timestamp: { seconds: 0, microseconds: 0 } });
+};
+const leave = (code, guest, reason) => {
+  emit('SHUTDOWN', { guest, reason });
+  setImmediate(() => process.exit(code));
+};
+const serial = (text) => {
+  const { logfile } = chardevs.get('serial') ?? {};
+  if (logfile) appendFileSync(logfile, text);
+};
+
+const commands = {
+  qmp_capabilities: () => ({}),
+  'query-status': () => ({ status, running: status === 'running' }),
+  cont: () => {
+    if (status === 'inmigrate') throw new Error('no state has been loaded');
+    if (status !== 'running') emit('RESUME');
+    status = 'running';
+    return {};
+  },
+  stop: () => {
+    if (status === 'running') emit('STOP');
+    status = 'paused';
+    return {};
+  },
+  quit: () => {
+    leave(0, false, 'host-qmp-quit');
+    return {};
+  },
+  system_powerdown: () => {
+    emit('POWERDOWN');
+    setTimeout(() => leave(0, true, 'guest-shutdown'), 5);
+    return {};
+  },
+  system_reset: () => {
+    emit('RESET', { guest: false, reason: 'host-qmp-system-reset' });
+    return {};
+  },
+  block_resize: () => ({}),
+  'query-block': () => [],
+  'migrate-set-capabilities': () => ({}),
+  'migrate-set-parameters': () => ({}),
+  migrate: ({ channels }) => {
+    writeFileSync(channels[0].addr.filename, 'the state of a fake machine');
+    migration = { status: 'completed', ram: { transferred: 1, total: 1 } };
+    status = 'postmigrate';
+    return {};
+  },
+  'migrate-incoming': ({ channels }) => {
+    const loaded = existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake machine';
+    migration = loaded ? { status: 'completed', ram: { transferred: 1, total: 1 } } : { status: 'failed', 'error-desc': 'not a saved state' };
+    if (loaded) status = 'paused';
+    return {};
+  },
+  'query-migrate': () => migration,
+  migrate_cancel: () => ({}),
+};
+
+function answer(socket, line) {
+  const { execute, arguments: given, id } = JSON.parse(line);
+  const { refuse = {}, ignore = [] } = control();
+  if (execute in refuse) return send(socket, { error: { class: 'GenericError', desc: refuse[execute] }, id });
+  if (ignore.includes(execute)) {
+    if (execute === 'system_powerdown') send(socket, { return: {}, id });
+    return;
+  }
+  const act = commands[execute];
+  if (!act) return send(socket, { error: { class: 'CommandNotFound', desc: `The command ${execute} has not been found` }, id });
+  try {
+    send(socket, { return: act(given ?? {}), id });
+  } catch (error) {
+    send(socket, { error: { class: 'GenericError', desc: error.message }, id });
+  }
+}
+
+const ignoreErrors = (socket) => socket.on('error', () => {});
+
+if (!silent) {
+  for (const [id, { path }] of chardevs) {
+    if (!path) continue;
+    const server = createServer((socket) => {
+      ignoreErrors(socket);
+      if (id !== 'qmp') return socket.resume();
+      monitors.add(socket);
+      socket.on('close', () => monitors.delete(socket));
+      send(socket, { QMP: { version: { qemu: { major: 10, minor: 0, micro: 2 }, package: 'fake' }, capabilities: [] } });
+      let rest = '';
+      socket.on('data', (bytes) => {
+        const lines = (rest + bytes).split('\n');
+        rest = lines.pop();
+        for (const text of lines) if (text.trim() !== '') answer(socket, text);
+      });
+    });
+    server.listen(path);
+  }
+  serial('a fake machine starts\r\n');
+}
+
+process.on('SIGUSR2', () => {
+  const { now = {} } = control();
+  if (now.status) status = now.status;
+  for (const [event, data] of now.emit ?? []) emit(event, data);
+  if (now.serial) serial(now.serial);
+  if (now.words) process.stderr.write(`qemu-system-x86_64: ${now.words}\n`);
+  if (now.exit !== undefined) setImmediate(() => process.exit(now.exit));
+});
+process.on('SIGTERM', () => leave(0, false, 'host-signal'));
+setInterval(() => {}, 1 << 30);
