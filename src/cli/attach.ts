@@ -1,8 +1,8 @@
 // A command in a guest with this process's own streams: bytes both ways, signals, the terminal's size, the exit code.
 import { finished } from 'node:stream/promises';
-import type { Client } from '../sdk/client.ts';
 import { VivError } from '../contract/errors.ts';
 import { Signal } from '../contract/stream.ts';
+import type { Client } from '../sdk/client.ts';
 import type { Context } from './context.ts';
 import { codeOfSignal, enterRaw, sizeOf } from './terminal.ts';
 
@@ -24,7 +24,9 @@ export async function attach(client: Client, context: Context, { tty, command, s
   const { stdin, stdout, stderr, interrupts } = context;
   const leaving = new AbortController();
   const signal = AbortSignal.any([leaving.signal, interrupts.signal]);
-  const terminal = tty ? { terminal: { ...sizeOf(stdout), type: (context.env['TERM'] ?? 'xterm-256color').slice(0, 64) || 'xterm-256color' } } : {};
+  const terminal = tty
+    ? { terminal: { ...sizeOf(stdout), type: (context.env['TERM'] ?? 'xterm-256color').slice(0, 64) || 'xterm-256color' } }
+    : {};
   const key = `exec ${rest.vm}`;
   context.screen.show(key, `waiting for the agent of ${rest.vm}`);
   const undo: (() => void)[] = [() => context.screen.settle(key)];
@@ -33,12 +35,14 @@ export async function attach(client: Client, context: Context, { tty, command, s
     undo.push(() => session.close());
     let started = false;
     // Until it runs Ctrl-C ends the waiting; after that it is the guest's.
-    undo.push(interrupts.handle((name) => {
-      const known = Signal.safeParse(name);
-      if (started && known.success) session.signal(known.data);
-      else leaving.abort();
-      if (name === 'SIGHUP') leaving.abort();
-    }));
+    undo.push(
+      interrupts.handle((name) => {
+        const known = Signal.safeParse(name);
+        if (started && known.success) session.signal(known.data);
+        else leaving.abort();
+        if (name === 'SIGHUP') leaving.abort();
+      }),
+    );
     const shown = [flow(session.stdout, stdout), flow(session.stderr, stderr)];
     await session.started;
     started = true;

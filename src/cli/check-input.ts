@@ -17,6 +17,7 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   let value: unknown = input;
   for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
   const shown = typeof value === 'string' ? ` ${quote(value)}` : '';
-  const message = issue?.code === 'invalid_union' ? 'it is neither a name nor an address that this takes' : (issue?.message ?? 'it cannot be used');
+  const message =
+    issue?.code === 'invalid_union' ? 'it is neither a name nor an address that this takes' : (issue?.message ?? 'it cannot be used');
   throw new VivError('invalid', `${as}${shown}: ${message}`);
 }

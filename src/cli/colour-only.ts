@@ -2,20 +2,18 @@
 import { Transform } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const sequence = /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[\]P^_X][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[ -/]*[0-Z\\^-~]|[\u0000-\u0008\u000b\u000c\u000e-\u001a\u001c-\u001f\u007f-\u009f]/g;
+const sequence =
+  /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[\]P^_X][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[ -/]*[0-Z\\^-~]|[\u0000-\u0008\u000b\u000c\u000e-\u001a\u001c-\u001f\u007f-\u009f]/g;
 // A sequence that may go on in the next chunk.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const unfinished = /\u001b(?:\[[0-?]*[ -/]*|[\]P^_X][^\u0007\u001b]*\u001b?|[ -/]*)?$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const colour = /^\u001b\[[0-9;:]*m$/;
 const longestSequence = 4096;
 
 export function colourOnly(colours: boolean): Transform {
   const decoder = new StringDecoder('utf8');
   let rest = '';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a lone escape that began nothing known
-  const tidy = (text: string) => text.replace(sequence, (found) => (colours && colour.test(found) ? found : '')).replace(/\u001b(?!\[[0-9;:]*m)/g, '');
+  const tidy = (text: string) =>
+    text.replace(sequence, (found) => (colours && colour.test(found) ? found : '')).replace(/\u001b(?!\[[0-9;:]*m)/g, '');
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       const text = rest + decoder.write(chunk);

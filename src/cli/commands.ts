@@ -31,7 +31,11 @@ export const custom: Readonly<Record<string, Load>> = {
   completion: () => import('./command/completion.ts'),
 };
 
-const derived = new Map(operationList.filter((operation) => operation.cli && operation.cli.custom !== true).map((operation) => [operation.cli?.command ?? '', operation]));
+const derived = new Map(
+  operationList
+    .filter((operation) => operation.cli && operation.cli.custom !== true)
+    .map((operation) => [operation.cli?.command ?? '', operation]),
+);
 
 /** The words of every command, in no particular order. */
 export const allWords = (): string[] => [...new Set([...Object.keys(custom), ...derived.keys()])];

@@ -21,29 +21,43 @@ async function candidatesFor(before: readonly string[], last: string, context: P
   const command = found ? await loadCommand(found.words) : null;
   if (!found || !command) {
     const at = before.length;
-    return allWords().map((words) => words.split(' ')).filter((words) => before.every((word, index) => words[index] === word)).flatMap((words) => words[at] ?? []);
+    return allWords()
+      .map((words) => words.split(' '))
+      .filter((words) => before.every((word, index) => words[index] === word))
+      .flatMap((words) => words[at] ?? []);
   }
   if (found.rest.includes('--')) return [];
   const flagBefore = flagNamed(command, found.rest.at(-1));
   if (flagBefore && flagBefore.kind !== 'boolean') {
     return flagBefore.choices ? [...flagBefore.choices] : flagBefore.field === 'cdroms' ? names(context, 'image') : [];
   }
-  if (last.startsWith('-')) return command.flags.map((flag) => `--${flag.kind === 'boolean' && flag.standard === 'true' ? 'no-' : ''}${flag.name}`);
+  if (last.startsWith('-'))
+    return command.flags.map((flag) => `--${flag.kind === 'boolean' && flag.standard === 'true' ? 'no-' : ''}${flag.name}`);
   const position = positionOf(command, found.rest);
   const argument = command.args[position] ?? (command.args.at(-1)?.several ? command.args.at(-1) : undefined);
   switch (argument?.field) {
-    case 'vm': return names(context, 'vm');
-    case 'image': return names(context, 'image');
-    case 'task': return names(context, 'task');
-    case 'settings': return command.words === 'set' ? (await import('./command/set.ts')).settings.map((flag) => `${flag.name}=`) : [];
-    case 'shell': return ['bash', 'zsh', 'fish'];
-    case 'source': case 'destination': return last.includes('/') ? [] : (await names(context, 'vm')).map((name) => `${name}:`);
-    default: return [];
+    case 'vm':
+      return names(context, 'vm');
+    case 'image':
+      return names(context, 'image');
+    case 'task':
+      return names(context, 'task');
+    case 'settings':
+      return command.words === 'set' ? (await import('./command/set.ts')).settings.map((flag) => `${flag.name}=`) : [];
+    case 'shell':
+      return ['bash', 'zsh', 'fish'];
+    case 'source':
+    case 'destination':
+      return last.includes('/') ? [] : (await names(context, 'vm')).map((name) => `${name}:`);
+    default:
+      return [];
   }
 }
 
 function flagNamed(command: Command, word: string | undefined) {
-  return word?.startsWith('-') ? command.flags.find((flag) => word === `--${flag.name}` || (flag.short !== undefined && word === `-${flag.short}`)) : undefined;
+  return word?.startsWith('-')
+    ? command.flags.find((flag) => word === `--${flag.name}` || (flag.short !== undefined && word === `-${flag.short}`))
+    : undefined;
 }
 
 /** How many arguments stand before the word to complete. */
@@ -65,6 +79,9 @@ async function names(context: Pick<Context, 'runningClient'>, noun: 'vm' | 'imag
       ? (await client.vm.list({}, options)).map((vm) => vm.name)
       : noun === 'task'
         ? (await client.task.list({}, options)).map((task) => task.id)
-        : [...(await client.image.list({}, options)).flatMap((image) => image.names), ...(await client.image.catalog({}, options)).map((entry) => entry.name)];
+        : [
+            ...(await client.image.list({}, options)).flatMap((image) => image.names),
+            ...(await client.image.catalog({}, options)).map((entry) => entry.name),
+          ];
   return found.map(clean);
 }

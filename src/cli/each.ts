@@ -5,7 +5,11 @@ import { describeProblem, exitCodeOf } from './problem.ts';
 const atATime = 8;
 
 /** Results in the order of the names; undefined where it failed (and was told). */
-export async function forEachName<T>(context: Context, names: readonly string[], act: (name: string) => Promise<T>): Promise<{ results: (T | undefined)[]; code: number }> {
+export async function forEachName<T>(
+  context: Context,
+  names: readonly string[],
+  act: (name: string) => Promise<T>,
+): Promise<{ results: (T | undefined)[]; code: number }> {
   const results: (T | undefined)[] = new Array(names.length).fill(undefined);
   let code = 0;
   let next = 0;

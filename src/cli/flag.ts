@@ -48,16 +48,27 @@ function unwrap(outer: z.ZodType): Shape {
   let standard: unknown;
   for (;;) {
     help ??= schema.description;
-    const def = schema.def as unknown as { type: string; innerType?: z.ZodType; in?: z.ZodType; out?: z.ZodType; defaultValue?: unknown; options?: z.ZodType[] };
+    const def = schema.def as unknown as {
+      type: string;
+      innerType?: z.ZodType;
+      in?: z.ZodType;
+      out?: z.ZodType;
+      defaultValue?: unknown;
+      options?: z.ZodType[];
+    };
     if (def.type === 'default') standard = def.defaultValue;
     // A query's spelling of a boolean or number is for URLs; the command line means the other side.
-    const next = def.type === 'union' ? def.options?.find((option) => option.def.type === 'boolean') : def.type === 'pipe' ? def.out : def.innerType;
+    const next =
+      def.type === 'union' ? def.options?.find((option) => option.def.type === 'boolean') : def.type === 'pipe' ? def.out : def.innerType;
     if (next === undefined) return { schema, help: help ?? '', standard };
     schema = next;
   }
 }
 
-const units: readonly (readonly [string, FlagKind, string])[] = [['Bytes', 'bytes', 'SIZE'], ['Ms', 'duration', 'TIME']];
+const units: readonly (readonly [string, FlagKind, string])[] = [
+  ['Bytes', 'bytes', 'SIZE'],
+  ['Ms', 'duration', 'TIME'],
+];
 
 /** `removeOnStop` -> `remove-on-stop`. */
 export const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -74,10 +85,16 @@ export function flagOf(field: string, outer: z.ZodType, wanted?: string, short?:
   const choices = kind === 'choice' ? (base as z.ZodEnum).options.map(String) : undefined;
   const repeat = element !== null || kind === 'pairs';
   const name = wanted ?? kebab(stem);
-  const value = kind === 'boolean' ? undefined : (unit?.[2] ?? (choices ? choices.join('|') : kind === 'pairs' ? 'KEY=VALUE' : kind === 'text' ? kebab(stem).toUpperCase() : 'N'));
+  const value =
+    kind === 'boolean'
+      ? undefined
+      : (unit?.[2] ?? (choices ? choices.join('|') : kind === 'pairs' ? 'KEY=VALUE' : kind === 'text' ? kebab(stem).toUpperCase() : 'N'));
   const said = sayStandard(kind, standard);
   return {
-    name, field, kind, help: help || sentence(stem),
+    name,
+    field,
+    kind,
+    help: help || sentence(stem),
     ...(short ? { short } : {}),
     ...(value ? { value } : {}),
     ...(choices ? { choices } : {}),
@@ -93,19 +110,29 @@ const sentence = (stem: string) => {
 
 function kindOf(schema: z.ZodType): FlagKind | null {
   switch (schema.def.type) {
-    case 'boolean': return 'boolean';
-    case 'enum': return 'choice';
-    case 'string': case 'union': return 'text';
-    case 'number': return (schema as z.ZodNumber).format?.includes('int') ? 'integer' : 'number';
-    case 'record': return 'pairs';
-    default: return null;
+    case 'boolean':
+      return 'boolean';
+    case 'enum':
+      return 'choice';
+    case 'string':
+    case 'union':
+      return 'text';
+    case 'number':
+      return (schema as z.ZodNumber).format?.includes('int') ? 'integer' : 'number';
+    case 'record':
+      return 'pairs';
+    default:
+      return null;
   }
 }
 
 function sayStandard(kind: FlagKind, standard: unknown): string | undefined {
-  if (standard === undefined || standard === false || (typeof standard === 'object' && Object.keys(standard as object).length === 0)) return undefined;
-  if (kind === 'bytes' && typeof standard === 'number') return standard % 2 ** 20 === 0 ? `${standard / 2 ** 20}MiB` : standard % 1024 === 0 ? `${standard / 1024}KiB` : String(standard);
-  if (kind === 'duration' && typeof standard === 'number') return standard % 60_000 === 0 ? `${standard / 60_000}m` : standard % 1000 === 0 ? `${standard / 1000}s` : `${standard}ms`;
+  if (standard === undefined || standard === false || (typeof standard === 'object' && Object.keys(standard as object).length === 0))
+    return undefined;
+  if (kind === 'bytes' && typeof standard === 'number')
+    return standard % 2 ** 20 === 0 ? `${standard / 2 ** 20}MiB` : standard % 1024 === 0 ? `${standard / 1024}KiB` : String(standard);
+  if (kind === 'duration' && typeof standard === 'number')
+    return standard % 60_000 === 0 ? `${standard / 60_000}m` : standard % 1000 === 0 ? `${standard / 1000}s` : `${standard}ms`;
   return Array.isArray(standard) ? standard.join(',') : String(standard);
 }
 
@@ -141,11 +168,15 @@ export function flagsOf(operation: Operation, without: readonly string[] = []): 
 /** One value of a flag from its text; throws `invalid` with a sentence that names the flag. */
 export function parseValue(flag: Pick<Flag, 'name' | 'kind' | 'choices'>, text: string, as = `--${flag.name}`): unknown {
   switch (flag.kind) {
-    case 'bytes': return explain(as, () => parseBytes(text));
-    case 'duration': return explain(as, () => parseDuration(text));
-    case 'integer': case 'number': {
+    case 'bytes':
+      return explain(as, () => parseBytes(text));
+    case 'duration':
+      return explain(as, () => parseDuration(text));
+    case 'integer':
+    case 'number': {
       const number = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-      if (Number.isNaN(number) || (flag.kind === 'integer' && !Number.isSafeInteger(number))) throw new VivError('invalid', `${as}: ${quote(text)} is not a ${flag.kind === 'integer' ? 'whole number' : 'number'}`);
+      if (Number.isNaN(number) || (flag.kind === 'integer' && !Number.isSafeInteger(number)))
+        throw new VivError('invalid', `${as}: ${quote(text)} is not a ${flag.kind === 'integer' ? 'whole number' : 'number'}`);
       return number;
     }
     case 'choice':
@@ -160,7 +191,8 @@ export function parseValue(flag: Pick<Flag, 'name' | 'kind' | 'choices'>, text: 
       if (at < 1) throw new VivError('invalid', `${as}: ${quote(text)} is not KEY=VALUE`);
       return [text.slice(0, at), text.slice(at + 1)];
     }
-    case 'text': return text;
+    case 'text':
+      return text;
   }
 }
 

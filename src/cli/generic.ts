@@ -1,5 +1,5 @@
 // Commands that need nothing of their own: arguments, flags, call and output all come from the operation.
-import { operations } from '../contract/index.ts';
+import type { operations } from '../contract/index.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { CallOptions } from '../sdk/types.ts';
 import { checkInput } from './check-input.ts';
@@ -41,7 +41,11 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   const shape = argumentsOf(operation);
   const several = shape.find((argument) => argument.several);
   const { json, yes, ...flags } = invocation.flags;
-  const fixed = Object.fromEntries(shape.filter((argument) => !argument.several).flatMap((argument) => (invocation.args[argument.field] ?? []).map((text) => [argument.field, text])));
+  const fixed = Object.fromEntries(
+    shape
+      .filter((argument) => !argument.several)
+      .flatMap((argument) => (invocation.args[argument.field] ?? []).map((text) => [argument.field, text])),
+  );
   const names = several ? [...new Set(invocation.args[several.field])] : [invocation.args[shape[0]?.field ?? '']?.[0] ?? ''];
   const inputs = new Map(names.map((name) => [name, { ...fixed, ...flags, ...(several ? { [several.field]: name } : {}) }]));
   if (!several) for (const input of inputs.values()) checkInput(operation, input);
@@ -51,7 +55,8 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   const act = (name: string) => {
     const input = inputs.get(name) ?? {};
     checkInput(operation, input);
-    const call = (options: CallOptions) => client.call(operation as (typeof operations)['vm']['start'], input as { vm: string }, options) as Promise<unknown>;
+    const call = (options: CallOptions) =>
+      client.call(operation as (typeof operations)['vm']['start'], input as { vm: string }, options) as Promise<unknown>;
     if (operation.task) return perform(context, `${verbOf(operation)} ${name}`.trim(), call);
     return call({ signal: context.interrupts.signal });
   };

@@ -1,13 +1,48 @@
 // `viv --help`: every command with one line, in groups; and the short help of a noun (`viv image`).
-import { groups, type Command } from './command.ts';
+import { type Command, groups } from './command.ts';
 import { allWords, loadCommand } from './commands.ts';
 
 /** The order in which people need them; what is not named here comes after. */
 const order = [
-  'run', 'create', 'ls', 'show', 'start', 'stop', 'restart', 'pause', 'resume', 'suspend', 'reset', 'set', 'rename', 'rm', 'wait',
-  'shell', 'exec', 'cp', 'console', 'view', 'logs',
-  'image ls', 'image catalog', 'image pull', 'image build', 'image import', 'image export', 'image show', 'image rm',
-  'up', 'down', 'status', 'host', 'daemon', 'task ls', 'task show', 'task cancel', 'events', 'completion',
+  'run',
+  'create',
+  'ls',
+  'show',
+  'start',
+  'stop',
+  'restart',
+  'pause',
+  'resume',
+  'suspend',
+  'reset',
+  'set',
+  'rename',
+  'rm',
+  'wait',
+  'shell',
+  'exec',
+  'cp',
+  'console',
+  'view',
+  'logs',
+  'image ls',
+  'image catalog',
+  'image pull',
+  'image build',
+  'image import',
+  'image export',
+  'image show',
+  'image rm',
+  'up',
+  'down',
+  'status',
+  'host',
+  'daemon',
+  'task ls',
+  'task show',
+  'task cancel',
+  'events',
+  'completion',
 ];
 
 const rank = (words: string) => (order.includes(words) ? order.indexOf(words) : order.length);
@@ -26,7 +61,11 @@ export async function mainHelp(): Promise<string> {
     if (members.length === 0) continue;
     lines.push('', `${group}:`, ...members.map((command) => `  ${command.words.padEnd(room)}${command.summary}`));
   }
-  lines.push('', 'viv COMMAND --help tells more about one command. VIV_HOME chooses the host’s state folder.', 'Exit codes: 0 done, 1 failed, 2 wrong use; exec and run end with the code of the command inside.');
+  lines.push(
+    '',
+    'viv COMMAND --help tells more about one command. VIV_HOME chooses the host’s state folder.',
+    'Exit codes: 0 done, 1 failed, 2 wrong use; exec and run end with the code of the command inside.',
+  );
   return `${lines.join('\n')}\n`;
 }
 

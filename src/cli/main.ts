@@ -88,7 +88,10 @@ async function noCommand(argv: readonly string[], context: Context): Promise<num
   const typed = noun === null ? first : `${first} ${second}`;
   if (noun === null && first.startsWith('-')) throw new VivError('invalid', `unknown option ${quote(first)}; see: viv --help`);
   const close = nearest(typed, [...allWords(), ...allWords().map((words) => words.split(' ')[0] ?? ''), 'help']);
-  throw new VivError('invalid', `there is no command ${quote(typed)}; ${close ? `did you mean viv ${close}?` : `see: viv ${noun === null ? '' : `${first} `}--help`}`);
+  throw new VivError(
+    'invalid',
+    `there is no command ${quote(typed)}; ${close ? `did you mean viv ${close}?` : `see: viv ${noun === null ? '' : `${first} `}--help`}`,
+  );
 }
 
 function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
@@ -103,12 +106,18 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
     }
   };
   return {
-    env, stdin, stdout, stderr, screen, interrupts,
+    env,
+    stdin,
+    stdout,
+    stderr,
+    screen,
+    interrupts,
     width: stdout.isTTY ? stdout.columns || 80 : undefined,
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     client: () => (client ??= open(true)),
     runningClient: () => open(false),
-    print: (text) => new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),
+    print: (text) =>
+      new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),
   };
 }
 

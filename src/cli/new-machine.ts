@@ -17,7 +17,14 @@ export type MachineInput = CallInputOf<typeof run>;
 export function machineFlags(operation: Operation): Flag[] {
   return [
     ...flagsOf(operation, ['sshKeys', 'userData']),
-    { name: 'ssh-key', field: 'sshKeyFiles', kind: 'text', value: 'FILE', repeat: true, help: 'Public key that is let in; your own ~/.ssh/*.pub when left out' },
+    {
+      name: 'ssh-key',
+      field: 'sshKeyFiles',
+      kind: 'text',
+      value: 'FILE',
+      repeat: true,
+      help: 'Public key that is let in; your own ~/.ssh/*.pub when left out',
+    },
     { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Let no SSH key in' },
     { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'cloud-init user data, passed on byte for byte' },
     jsonFlag,
@@ -42,11 +49,16 @@ export async function machineInput(invocation: Invocation, context: Context): Pr
 }
 
 const keyLine = /^(ssh-|ecdsa-|sk-)\S+ \S+/;
-const linesOf = (text: string) => text.split(/\r?\n/).map((line) => line.trim()).filter((line) => keyLine.test(line));
+const linesOf = (text: string) =>
+  text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => keyLine.test(line));
 
 async function keysIn(file: string): Promise<string[]> {
   const keys = linesOf(await textOf(file, '--ssh-key'));
-  if (keys.length === 0) throw new VivError('invalid', `--ssh-key: ${quote(file)} has no public key in it; give the file that ends in .pub`);
+  if (keys.length === 0)
+    throw new VivError('invalid', `--ssh-key: ${quote(file)} has no public key in it; give the file that ends in .pub`);
   return keys;
 }
 
@@ -55,14 +67,23 @@ async function ownKeys(home: string | undefined): Promise<string[]> {
   if (!home) return [];
   const folder = join(home, '.ssh');
   const names = await readdir(folder).catch(() => [] as string[]);
-  const texts = await Promise.all(names.filter((name) => name.endsWith('.pub')).sort().map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
+  const texts = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.pub'))
+      .sort()
+      .map((name) => readFile(join(folder, name), 'utf8').catch(() => '')),
+  );
   return texts.flatMap(linesOf).slice(0, 64);
 }
 
 /** A file's text as it is; throws `invalid` where it cannot be read or is no UTF-8. */
 export async function textOf(file: string, as: string): Promise<string> {
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new VivError('invalid', `${as}: cannot read ${quote(file)}: ${error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : error.message}`, { cause: error });
+    throw new VivError(
+      'invalid',
+      `${as}: cannot read ${quote(file)}: ${error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : error.message}`,
+      { cause: error },
+    );
   });
   try {
     // ignoreBOM: the mark stays, so that the text's bytes are the file's.
@@ -77,7 +98,9 @@ export async function pullMissing(client: Client, context: Context, image: strin
   const { signal } = context.interrupts;
   const entry = (await client.image.catalog({}, { signal })).find((candidate) => candidate.name === image);
   if (entry && !entry.present) {
-    context.screen.say(entry.via === 'build' ? `building ${image}, because it is not here yet` : `fetching ${image}, because it is not here yet`);
+    context.screen.say(
+      entry.via === 'build' ? `building ${image}, because it is not here yet` : `fetching ${image}, because it is not here yet`,
+    );
     await perform(context, image, (options) => client.image.pull({ image }, options));
   }
   if (entry) return { agent: true };

@@ -42,7 +42,10 @@ export function parse(command: Command, words: readonly string[], width = 100): 
     args[argument.field] = value === undefined ? [] : Array.isArray(value) ? (value as string[]) : [String(value)];
   });
   if (command.rest?.required && (rest === null || rest.length === 0)) {
-    throw new VivError('invalid', `${command.words}: the command is missing; write it after --, as in: viv ${command.words} ${command.args.map((argument) => argument.label).join(' ')} -- uname -a`);
+    throw new VivError(
+      'invalid',
+      `${command.words}: the command is missing; write it after --, as in: viv ${command.words} ${command.args.map((argument) => argument.label).join(' ')} -- uname -a`,
+    );
   }
   return { args, flags, rest };
 }
@@ -55,7 +58,14 @@ export function helpOf(command: Command, width = 100): string {
 function build(command: Command, width: number): { commander: Commander; options: (readonly [Flag, Option])[] } {
   const commander = new Commander(`viv ${command.words}`);
   commander.description(`${command.summary}.`).exitOverride().allowExcessArguments(false).helpOption('-h, --help', 'Show this help');
-  commander.configureOutput({ writeOut: () => {}, writeErr: () => {}, getOutHelpWidth: () => width, getErrHelpWidth: () => width, getOutHasColors: () => false, getErrHasColors: () => false });
+  commander.configureOutput({
+    writeOut: () => {},
+    writeErr: () => {},
+    getOutHelpWidth: () => width,
+    getErrHelpWidth: () => width,
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  });
   for (const argument of command.args) {
     const name = argument.several ? `${argument.label}...` : argument.label;
     commander.argument(argument.optional ? `[${name}]` : `<${name}>`, argument.help);
@@ -83,7 +93,10 @@ function optionFor(flag: Flag): Option {
     return new Option(flag.standard === 'true' ? `${short}--no-${flag.name}` : `${short}--${flag.name}`, flag.help);
   }
   const standard = flag.standard ? ` (${flag.standard} when left out)` : '';
-  const option = new Option(`${short}--${flag.name} <${flag.value ?? 'VALUE'}>`, `${flag.help}${standard}${flag.repeat ? ' (may be repeated)' : ''}`);
+  const option = new Option(
+    `${short}--${flag.name} <${flag.value ?? 'VALUE'}>`,
+    `${flag.help}${standard}${flag.repeat ? ' (may be repeated)' : ''}`,
+  );
   return option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]);
 }
 

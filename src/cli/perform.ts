@@ -1,9 +1,10 @@
 // Waiting for work that the daemon does: progress on stderr, and Ctrl-C asks the daemon to cancel it (a second one leaves).
+
+import { VivError } from '../contract/errors.ts';
 import type { CallOptions } from '../sdk/types.ts';
 import type { Context } from './context.ts';
 import { describeProblem } from './problem.ts';
 import { describeTask } from './screen.ts';
-import { VivError } from '../contract/errors.ts';
 
 let count = 0;
 
@@ -16,10 +17,13 @@ export async function perform<T>(context: Context, what: string, call: (options:
   let asked = false;
   const cancel = () => {
     if (task === undefined) return;
-    context.client().then((client) => client.task.cancel({ task: task as string })).catch((error) => {
-      // It may have ended in the same moment: then its own answer tells.
-      if (!(error instanceof VivError && error.code === 'wrong_state')) context.screen.say(describeProblem(error, context.env));
-    });
+    context
+      .client()
+      .then((client) => client.task.cancel({ task: task as string }))
+      .catch((error) => {
+        // It may have ended in the same moment: then its own answer tells.
+        if (!(error instanceof VivError && error.code === 'wrong_state')) context.screen.say(describeProblem(error, context.env));
+      });
   };
   const forget = context.interrupts.handle(() => {
     if (asked) {

@@ -19,7 +19,9 @@ export function describeProblem(error: unknown, env: Readonly<Record<string, str
 function sentence(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   // The words of QEMU and the like may have lines of their own; those stand below the sentence.
-  const [first = '', ...more] = shorten(cleanLines(message).trim(), 2000).split('\n').filter((line) => line.trim() !== '');
+  const [first = '', ...more] = shorten(cleanLines(message).trim(), 2000)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
   const lines = [lowerFirst(first), ...more.slice(0, 20).map((line) => `  ${line}`)].join('\n');
   if (error instanceof VivError) return error.code === 'internal' ? `${lines} (a bug of viv; VIV_DEBUG=1 shows where)` : lines;
   const code = (error as NodeJS.ErrnoException | null)?.code;
@@ -28,7 +30,9 @@ function sentence(error: unknown): string {
 
 /** After `viv: ` a sentence goes on in small letters, unless its first word is written in capitals (QEMU, KVM). */
 function lowerFirst(text: string): string {
-  return /^[A-Z][a-z']*(\s|$)/.test(text) && !/^(Debian|Ubuntu|Fedora|Rocky|Alpine|FreeBSD)\b/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
+  return /^[A-Z][a-z']*(\s|$)/.test(text) && !/^(Debian|Ubuntu|Fedora|Rocky|Alpine|FreeBSD)\b/.test(text)
+    ? text.charAt(0).toLowerCase() + text.slice(1)
+    : text;
 }
 
 export function isAbort(error: unknown): boolean {

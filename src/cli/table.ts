@@ -17,10 +17,22 @@ const narrowest = 6;
  * Lines of a table with a heading. `width` is the terminal's (undefined: not a terminal, nothing is cut).
  * `below` gives a further line under a row, such as the reason why it is broken.
  */
-export function renderTable<Row>(rows: readonly Row[], shape: readonly Column<Row>[], width: number | undefined, below?: (row: Row) => string | null): string[] {
+export function renderTable<Row>(
+  rows: readonly Row[],
+  shape: readonly Column<Row>[],
+  width: number | undefined,
+  below?: (row: Row) => string | null,
+): string[] {
   const cells = rows.map((row) => shape.map((column) => clean(column.value(row))));
   const natural = shape.map((column, index) => Math.max(columns(column.title), ...cells.map((line) => columns(line[index] ?? ''))));
-  const widths = width === undefined ? natural : fit(natural, shape.map((column) => column.whole === true), width - gap * (shape.length - 1));
+  const widths =
+    width === undefined
+      ? natural
+      : fit(
+          natural,
+          shape.map((column) => column.whole === true),
+          width - gap * (shape.length - 1),
+        );
   const line = (values: readonly string[]) =>
     values
       .map((value, index) => {

@@ -2,20 +2,25 @@
 // Leaves alone what a guest's own stream carries (exec, shell, console): that is the user's wish.
 
 /** Escape sequences as a whole (CSI, OSC, DCS and the like, then any other two-byte one). */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const sequences = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]P^_X]|[\u0090\u009d\u009e\u009f\u0098])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]?/g;
+const sequences =
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]P^_X]|[\u0090\u009d\u009e\u009f\u0098])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]?/g;
 // Control characters, and the marks that reverse or hide text.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const controls = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** On one line: sequences go, line breaks and tabs become spaces, what is left of controls goes. */
 export function clean(text: string): string {
-  return text.replace(sequences, '').replace(/[\r\n\t]+/g, ' ').replace(controls, '');
+  return text
+    .replace(sequences, '')
+    .replace(/[\r\n\t]+/g, ' ')
+    .replace(controls, '');
 }
 
 /** As `clean`, and lines stay lines. */
 export function cleanLines(text: string): string {
-  return text.split(/\r\n|\n|\r/).map(clean).join('\n');
+  return text
+    .split(/\r\n|\n|\r/)
+    .map(clean)
+    .join('\n');
 }
 
 /** At most `length` characters, with an ellipsis where it was cut. Never cuts a surrogate pair. */
@@ -27,7 +32,6 @@ export function shorten(text: string, length: number): string {
 
 /** What a user typed, as it may be repeated in a message: in quotes, controls escaped, at most 40 characters. */
 export function quote(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are escaped here
   const visible = shorten(text, 40).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"\\]/g, (char) => {
     if (char === '\n') return '\\n';
     if (char === '\t') return '\\t';
@@ -38,7 +42,8 @@ export function quote(text: string): string {
   return `"${visible}"`;
 }
 
-const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const wide =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 
 /** Columns that the text takes on a terminal (East Asian and emoji count two, combining marks none). */
 export function columns(text: string): number {

@@ -63,12 +63,19 @@ export async function fakeServer(): Promise<FakeServer> {
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const url = new URL(request.url ?? '/', 'http://viv');
     const text = Buffer.concat(chunks).toString('utf8');
-    const seen: Asked = { method: request.method ?? '', path: decodeURIComponent(url.pathname), query: url.searchParams, body: text === '' ? undefined : JSON.parse(text) };
+    const seen: Asked = {
+      method: request.method ?? '',
+      path: decodeURIComponent(url.pathname),
+      query: url.searchParams,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
     asked.push(seen);
     const work = works.get(seen.path);
     if (work) return await follow(work, seen.path.split('/')[3] ?? '', response);
-    const answer = answers.get(`${seen.method} ${seen.path}`)?.(seen) ?? new Fault('not_found', `there is no ${seen.method} ${seen.path} here`);
-    const send = (status: number, value: unknown) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+    const answer =
+      answers.get(`${seen.method} ${seen.path}`)?.(seen) ?? new Fault('not_found', `there is no ${seen.method} ${seen.path} here`);
+    const send = (status: number, value: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (answer instanceof Fault) return send(errorCodes[answer.code].status, { code: answer.code, message: answer.message });
     if (answer instanceof Work) {
       const id = `t${works.size + 1}`;
@@ -113,11 +120,47 @@ async function follow(work: Work, id: string, response: ServerResponse): Promise
   response.end('event: end\ndata: {}\n\n');
 }
 
-const task: Task = { id: 't', operation: 'vm.start', target: null, state: 'running', steps: [], progress: null, log: [], output: null, error: null, undoError: null, recovered: false, createdAt: 0, endedAt: null };
+const task: Task = {
+  id: 't',
+  operation: 'vm.start',
+  target: null,
+  state: 'running',
+  steps: [],
+  progress: null,
+  log: [],
+  output: null,
+  error: null,
+  undoError: null,
+  recovered: false,
+  createdAt: 0,
+  endedAt: null,
+};
 
 /** A machine as the API shows it. */
 export const machine = (changes: Record<string, unknown> = {}) => ({
-  id: 'aaaaaaaaaaaa', name: 'web', state: 'running', stateReason: null, activity: null, image: 'tiny', imageDigest: 'd'.repeat(64), arch: 'x86_64', cpus: 1, memoryBytes: 256 * 2 ** 20,
-  firmware: 'bios', accel: 'auto', accelInUse: 'tcg', disks: [], nics: [], boot: ['disk'], restart: 'no', autostart: false, removeOnStop: false, pending: [], pid: 4242,
-  agent: { connected: true, version: '1', kind: 'vivarium' }, createdAt: 0, startedAt: Date.now() - 61_000, ...changes,
+  id: 'aaaaaaaaaaaa',
+  name: 'web',
+  state: 'running',
+  stateReason: null,
+  activity: null,
+  image: 'tiny',
+  imageDigest: 'd'.repeat(64),
+  arch: 'x86_64',
+  cpus: 1,
+  memoryBytes: 256 * 2 ** 20,
+  firmware: 'bios',
+  accel: 'auto',
+  accelInUse: 'tcg',
+  disks: [],
+  nics: [],
+  boot: ['disk'],
+  restart: 'no',
+  autostart: false,
+  removeOnStop: false,
+  pending: [],
+  pid: 4242,
+  agent: { connected: true, version: '1', kind: 'vivarium' },
+  createdAt: 0,
+  startedAt: Date.now() - 61_000,
+  ...changes,
 });

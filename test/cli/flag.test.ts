@@ -34,8 +34,17 @@ test('hints rename, hide and shorten flags, and arguments are no flags', () => {
   assert.ok(flagsOf(operations.vm.run).some((flag) => flag.name === 'rm' && flag.field === 'removeOnStop'));
   assert.ok(!flagsOf(operations.vm.run).some((flag) => flag.field === 'image' || flag.field === 'name'));
   assert.ok(flagsOf(operations.vm.remove).some((flag) => flag.short === 'f' && flag.name === 'force'));
-  assert.deepEqual(argumentsOf(operations.vm.start).map(({ label, several }) => [label, several]), [['NAME', true]]);
-  assert.deepEqual(argumentsOf(operations.image.pull).map(({ label, optional }) => [label, optional]), [['IMAGE', false], ['NAME', true]]);
+  assert.deepEqual(
+    argumentsOf(operations.vm.start).map(({ label, several }) => [label, several]),
+    [['NAME', true]],
+  );
+  assert.deepEqual(
+    argumentsOf(operations.image.pull).map(({ label, optional }) => [label, optional]),
+    [
+      ['IMAGE', false],
+      ['NAME', true],
+    ],
+  );
 });
 
 test('every operation with a command has one, and no command has two flags of one name', async () => {
@@ -63,7 +72,26 @@ test('two words are found before one', () => {
 test('a line is taken apart into arguments, values and the words after --', async () => {
   const run = await loadCommand('run');
   assert.ok(run);
-  const line = ['debian:12', 'web', '--cpus', '2', '--memory=1GiB', '--user', 'a', '--user', 'b', '--boot', 'cdrom,disk', '--no-wait', '--rm', '--', 'ls', '--help', '--', '-x'];
+  const line = [
+    'debian:12',
+    'web',
+    '--cpus',
+    '2',
+    '--memory=1GiB',
+    '--user',
+    'a',
+    '--user',
+    'b',
+    '--boot',
+    'cdrom,disk',
+    '--no-wait',
+    '--rm',
+    '--',
+    'ls',
+    '--help',
+    '--',
+    '-x',
+  ];
   assert.deepEqual(parse(run, line), {
     args: { image: ['debian:12'], name: ['web'] },
     flags: { cpus: 2, memoryBytes: 2 ** 30, users: ['a', 'b'], boot: ['cdrom', 'disk'], noWait: true, removeOnStop: true },
@@ -72,7 +100,9 @@ test('a line is taken apart into arguments, values and the words after --', asyn
   const exec = await loadCommand('exec');
   assert.ok(exec);
   assert.deepEqual(parse(exec, ['web', '--env', 'A=b=c', '--env=D=', '--no-stdin', '--timeout', '5m', '--', 'true']), {
-    args: { vm: ['web'] }, flags: { env: { A: 'b=c', D: '' }, stdin: false, timeoutMs: 300_000 }, rest: ['true'],
+    args: { vm: ['web'] },
+    flags: { env: { A: 'b=c', D: '' }, stdin: false, timeoutMs: 300_000 },
+    rest: ['true'],
   });
 });
 
@@ -96,13 +126,22 @@ test('wrong lines are refused with the way to write them', async () => {
 
 test('the contract’s refusals are told in the user’s words', () => {
   assert.throws(() => checkInput(operations.vm.start, { vm: 'a/b' }), refused(/^NAME "a\/b": a name or id is made of/));
-  assert.throws(() => checkInput(operations.vm.run, { image: 'tiny', memoryBytes: 1 }), refused(/^--memory: a machine has at least 32 MiB/));
+  assert.throws(
+    () => checkInput(operations.vm.run, { image: 'tiny', memoryBytes: 1 }),
+    refused(/^--memory: a machine has at least 32 MiB/),
+  );
   assert.throws(() => checkInput(operations.vm.run, { image: 'x y' }), refused(/^IMAGE "x y": an image is named like/));
   checkInput(operations.vm.run, { image: 'tiny' });
 });
 
 test('settings are the flags without their dashes', () => {
-  assert.deepEqual(parseSettings(['cpus=2', 'memory=1GiB', 'autostart=yes', 'boot=cdrom,disk', 'cdrom=']), { cpus: 2, memoryBytes: 2 ** 30, autostart: true, boot: ['cdrom', 'disk'], cdroms: [] });
+  assert.deepEqual(parseSettings(['cpus=2', 'memory=1GiB', 'autostart=yes', 'boot=cdrom,disk', 'cdrom=']), {
+    cpus: 2,
+    memoryBytes: 2 ** 30,
+    autostart: true,
+    boot: ['cdrom', 'disk'],
+    cdroms: [],
+  });
   assert.throws(() => parseSettings(['mem=1G']), refused(/did you mean memory/));
   assert.throws(() => parseSettings(['cpus']), refused(/cpus=N/));
   assert.throws(() => parseSettings(['autostart=maybe']), refused(/neither true nor false/));

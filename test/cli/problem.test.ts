@@ -42,7 +42,14 @@ test('an end that the user asked for needs no words', () => {
 
 test('slips of the finger find their command', () => {
   const words = ['start', 'stop', 'ls', 'image ls', 'status', 'exec'];
-  for (const [typed, meant] of [['strat', 'start'], ['sotp', 'stop'], ['stauts', 'status'], ['exce', 'exec'], ['image sl', 'image ls'], ['stat', 'start']]) {
+  for (const [typed, meant] of [
+    ['strat', 'start'],
+    ['sotp', 'stop'],
+    ['stauts', 'status'],
+    ['exce', 'exec'],
+    ['image sl', 'image ls'],
+    ['stat', 'start'],
+  ]) {
     assert.ok([meant, 'start', 'status'].includes(nearest(typed ?? '', words) ?? ''), `${typed}`);
   }
   assert.equal(nearest('frobnicate', words), null);
@@ -50,9 +57,22 @@ test('slips of the finger find their command', () => {
 });
 
 test('a task’s line tells the step, or how much is done', () => {
-  const task = { id: 't', operation: 'vm.start', target: 'web', state: 'running', progress: null, steps: [{ name: 'make the disk', state: 'done' }, { name: 'start QEMU', state: 'running' }] } as unknown as Task;
+  const task = {
+    id: 't',
+    operation: 'vm.start',
+    target: 'web',
+    state: 'running',
+    progress: null,
+    steps: [
+      { name: 'make the disk', state: 'done' },
+      { name: 'start QEMU', state: 'running' },
+    ],
+  } as unknown as Task;
   assert.equal(describeTask(task, 'start web'), 'start web: start QEMU (step 2 of 2)');
-  assert.equal(describeTask({ ...task, progress: { message: 'fetching', done: 2 ** 20, total: 4 * 2 ** 20, unit: 'bytes' } }, 'tiny'), 'tiny: fetching, 25% (1 MiB of 4 MiB)');
+  assert.equal(
+    describeTask({ ...task, progress: { message: 'fetching', done: 2 ** 20, total: 4 * 2 ** 20, unit: 'bytes' } }, 'tiny'),
+    'tiny: fetching, 25% (1 MiB of 4 MiB)',
+  );
 });
 
 test('a signal becomes the code that shells give it', () => {

@@ -20,11 +20,24 @@ export interface Running {
 }
 
 export const cleanEnv = (home: string, more: Record<string, string> = {}): Record<string, string> => ({
-  PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: home, VIV_HOME: home, VIV_DAEMON_ENTRY: '/nonexistent/daemon.js', ...more,
+  PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+  HOME: home,
+  VIV_HOME: home,
+  VIV_DAEMON_ENTRY: '/nonexistent/daemon.js',
+  ...more,
 });
 
-export function start(home: string, args: readonly string[], options: { input?: string | Buffer; env?: Record<string, string> } = {}): Running {
-  const child = spawn(process.execPath, [entry, ...args], { env: cleanEnv(home, options.env), stdio: 'pipe', timeout: 30_000, killSignal: 'SIGKILL' });
+export function start(
+  home: string,
+  args: readonly string[],
+  options: { input?: string | Buffer; env?: Record<string, string> } = {},
+): Running {
+  const child = spawn(process.execPath, [entry, ...args], {
+    env: cleanEnv(home, options.env),
+    stdio: 'pipe',
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
   const texts = { stdout: '', stderr: '' };
   const waiting = new Set<() => void>();
   for (const name of ['stdout', 'stderr'] as const) {
@@ -52,9 +65,15 @@ export function start(home: string, args: readonly string[], options: { input?: 
         };
         waiting.add(look);
         look();
-        void ended.then((end) => reject(new Error(`it ended (${end.code}) without ${JSON.stringify(text)} on ${stream}: ${end.stdout}${end.stderr}`)));
+        void ended.then((end) =>
+          reject(new Error(`it ended (${end.code}) without ${JSON.stringify(text)} on ${stream}: ${end.stdout}${end.stderr}`)),
+        );
       }),
   };
 }
 
-export const viv = (home: string, args: readonly string[], options: { input?: string | Buffer; env?: Record<string, string> } = {}): Promise<Ended> => start(home, args, { input: '', ...options }).ended;
+export const viv = (
+  home: string,
+  args: readonly string[],
+  options: { input?: string | Buffer; env?: Record<string, string> } = {},
+): Promise<Ended> => start(home, args, { input: '', ...options }).ended;

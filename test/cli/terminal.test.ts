@@ -13,8 +13,13 @@ interface Terminal {
 
 /** `command` in a pty under a shell, which prints the terminal's settings before and after it. */
 function terminal(home: string, args: readonly string[]): Terminal {
-  const script = 'stty -a | tr ";" "\\n" | grep -E "icanon|isig"; "$@"; echo "code=$?"; stty -a | tr ";" "\\n" | grep -E "icanon|isig"; echo END';
-  const pty = spawn('/bin/sh', ['-c', script, 'sh', process.execPath, entry, ...args], { cols: 80, rows: 24, env: { ...cleanEnv(home), TERM: 'xterm' } });
+  const script =
+    'stty -a | tr ";" "\\n" | grep -E "icanon|isig"; "$@"; echo "code=$?"; stty -a | tr ";" "\\n" | grep -E "icanon|isig"; echo END';
+  const pty = spawn('/bin/sh', ['-c', script, 'sh', process.execPath, entry, ...args], {
+    cols: 80,
+    rows: 24,
+    env: { ...cleanEnv(home), TERM: 'xterm' },
+  });
   let text = '';
   const looks = new Set<() => void>();
   const ended = new Promise<number>((resolve) => pty.onExit(({ exitCode }) => resolve(exitCode)));
@@ -75,7 +80,10 @@ test('shell passes keys, Ctrl-C and resizes inside, ends with its code and gives
     const lines = settings(text);
     assert.ok(lines.length >= 2 && lines.length % 2 === 0);
     assert.deepEqual(lines.slice(lines.length / 2), lines.slice(0, lines.length / 2));
-    assert.deepEqual(inside.filter((seen) => (seen as { type?: string }).type === 'signal'), []);
+    assert.deepEqual(
+      inside.filter((seen) => (seen as { type?: string }).type === 'signal'),
+      [],
+    );
   } finally {
     pty.kill();
   }
@@ -162,7 +170,17 @@ test('rm asks on a terminal and does nothing without a yes', async () => {
 test('progress is one line that is rewritten and gone at the end', async () => {
   await using server = await fakeServer();
   const end = Promise.withResolvers<void>();
-  server.on('POST /v1/vms/web/start', () => new Work([{ state: 'running', progress: { message: 'starting QEMU', done: 1, total: 2, unit: 'steps' } }, { state: 'done', output: machine() }], end.promise));
+  server.on(
+    'POST /v1/vms/web/start',
+    () =>
+      new Work(
+        [
+          { state: 'running', progress: { message: 'starting QEMU', done: 1, total: 2, unit: 'steps' } },
+          { state: 'done', output: machine() },
+        ],
+        end.promise,
+      ),
+  );
   const { pty, shows, ended } = terminal(server.home, ['start', 'web']);
   try {
     await shows('\r\u001b[Kstart web: starting QEMU, 50% (1 of 2)');

@@ -6,7 +6,6 @@ import { colourOnly } from '../../src/cli/colour-only.ts';
 import { renderSheet, renderTable } from '../../src/cli/table.ts';
 import { clean, columns, cut, quote, shorten } from '../../src/cli/text.ts';
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
 test('terminal sequences leave no trace in a cell', () => {
@@ -20,7 +19,12 @@ test('terminal sequences leave no trace in a cell', () => {
 
 test('no text whatever leaves a control character', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !control.test(clean(text)) && !control.test(quote(text))));
-  fc.assert(fc.property(fc.array(fc.constantFrom('\u001b', '[', ']', ';', '1', 'm', '\u0007', '\\', 'P', 'x', '\n'), { maxLength: 30 }), (parts) => !control.test(clean(parts.join('')))));
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom('\u001b', '[', ']', ';', '1', 'm', '\u0007', '\\', 'P', 'x', '\n'), { maxLength: 30 }),
+      (parts) => !control.test(clean(parts.join(''))),
+    ),
+  );
 });
 
 test('ten thousand characters are repeated as forty', () => {
@@ -30,16 +34,26 @@ test('ten thousand characters are repeated as forty', () => {
 });
 
 test('a table is as wide as the terminal at most, and names stay whole', () => {
-  const rows = [{ name: 'web', image: 'x'.repeat(200), note: 'y'.repeat(50) }, { name: 'a-rather-long-name', image: '日本語', note: '' }];
-  const lines = renderTable(rows, [
-    { title: 'NAME', value: (row) => row.name, whole: true },
-    { title: 'IMAGE', value: (row) => row.image },
-    { title: 'NOTE', value: (row) => row.note },
-  ], 60, (row) => (row.name === 'web' ? 'broken because of a very long reason that goes on and on and on and on' : null));
+  const rows = [
+    { name: 'web', image: 'x'.repeat(200), note: 'y'.repeat(50) },
+    { name: 'a-rather-long-name', image: '日本語', note: '' },
+  ];
+  const lines = renderTable(
+    rows,
+    [
+      { title: 'NAME', value: (row) => row.name, whole: true },
+      { title: 'IMAGE', value: (row) => row.image },
+      { title: 'NOTE', value: (row) => row.note },
+    ],
+    60,
+    (row) => (row.name === 'web' ? 'broken because of a very long reason that goes on and on and on and on' : null),
+  );
   for (const line of lines) assert.ok(columns(line) <= 60, line);
   assert.ok(lines.some((line) => line.startsWith('a-rather-long-name  ')));
   assert.ok(lines[2]?.startsWith('  broken because'));
-  fc.assert(fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 30 }), (text, width) => columns(cut(text, width)) <= width));
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 30 }), (text, width) => columns(cut(text, width)) <= width),
+  );
 });
 
 test('without a terminal nothing is cut', () => {
@@ -48,7 +62,14 @@ test('without a terminal nothing is cut', () => {
 });
 
 test('a sheet leaves out what is not there and keeps several lines together', () => {
-  assert.deepEqual(renderSheet([['name', 'web'], ['why', null], ['disks', ['one', 'two']]]), ['name   web', 'disks  one', '       two']);
+  assert.deepEqual(
+    renderSheet([
+      ['name', 'web'],
+      ['why', null],
+      ['disks', ['one', 'two']],
+    ]),
+    ['name   web', 'disks  one', '       two'],
+  );
 });
 
 async function through(colours: boolean, chunks: readonly string[]): Promise<string> {

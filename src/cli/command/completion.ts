@@ -39,7 +39,11 @@ export const command: Command = {
   summary: 'Print the script that completes commands, flags and names in your shell',
   args: [{ field: 'shell', label: 'SHELL', help: 'bash, zsh or fish', optional: false, several: false }],
   flags: [],
-  examples: ['source <(viv completion bash)', 'viv completion zsh > "${fpath[1]}/_viv"', 'viv completion fish > ~/.config/fish/completions/viv.fish'],
+  examples: [
+    'source <(viv completion bash)',
+    'viv completion zsh > ~/.zfunc/_viv',
+    'viv completion fish > ~/.config/fish/completions/viv.fish',
+  ],
   async run(invocation, context) {
     const shell = one(invocation, 'shell');
     const script = Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;

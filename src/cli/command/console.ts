@@ -48,7 +48,10 @@ export const command: Command = {
       const shown = flow(session.stdout, context.stdout);
       const ending = await Promise.race([session.exit.then((end) => shown.then(() => end.reason)), detached]);
       for (const step of undo.splice(0).reverse()) step();
-      if (stdin.isTTY === true) context.screen.say(`\r\n${ending === 'detached' ? `detached from ${clean(input.vm)}; it goes on` : clean(ending ?? 'the line was closed')}`);
+      if (stdin.isTTY === true)
+        context.screen.say(
+          `\r\n${ending === 'detached' ? `detached from ${clean(input.vm)}; it goes on` : clean(ending ?? 'the line was closed')}`,
+        );
       return 0;
     } catch (error) {
       if (isAbort(error)) return 0;

@@ -16,9 +16,11 @@ export function placeOf(text: string): Place {
   if (colon < 1 || (slash !== -1 && slash < colon) || text.startsWith('.')) return { vm: null, path: text };
   const vm = text.slice(0, colon);
   const found = Ref.safeParse(vm);
-  if (!found.success) throw new VivError('invalid', `${quote(vm)} is not a machine: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
+  if (!found.success)
+    throw new VivError('invalid', `${quote(vm)} is not a machine: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
   const path = text.slice(colon + 1);
-  if (!path.startsWith('/')) throw new VivError('invalid', `${quote(text)}: the path in the machine must be absolute, as in ${vm.slice(0, 40)}:/root`);
+  if (!path.startsWith('/'))
+    throw new VivError('invalid', `${quote(text)}: the path in the machine must be absolute, as in ${vm.slice(0, 40)}:/root`);
   return { vm, path };
 }
 
@@ -36,7 +38,12 @@ export const command: Command = {
     const from = placeOf(one(invocation, 'source'));
     const to = placeOf(one(invocation, 'destination'));
     if ((from.vm === null) === (to.vm === null)) {
-      throw new VivError('invalid', from.vm === null ? 'neither path is in a machine; write one as NAME:/PATH' : 'both paths are in machines; copy to this host first, then on');
+      throw new VivError(
+        'invalid',
+        from.vm === null
+          ? 'neither path is in a machine; write one as NAME:/PATH'
+          : 'both paths are in machines; copy to this host first, then on',
+      );
     }
     const client = await context.client();
     const { signal } = context.interrupts;
@@ -67,7 +74,8 @@ function progressOf(context: Context, what: string): { show: (done: number, tota
       const seconds = Math.max(0.001, (performance.now() - began) / 1000);
       const speed = `${formatBytes(Math.round(done / seconds))}/s`;
       const filled = total === null || total === 0 ? 0 : Math.round((done / total) * room);
-      const bar = total === null || total === 0 ? '' : `[${'#'.repeat(filled)}${'.'.repeat(room - filled)}] ${Math.floor((done / total) * 100)}%  `;
+      const bar =
+        total === null || total === 0 ? '' : `[${'#'.repeat(filled)}${'.'.repeat(room - filled)}] ${Math.floor((done / total) * 100)}%  `;
       context.screen.show('cp', `${what}  ${bar}${formatBytes(done)}${total === null ? '' : ` of ${formatBytes(total)}`}, ${speed}`);
     },
     end: () => context.screen.settle('cp'),

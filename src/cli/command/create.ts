@@ -1,12 +1,12 @@
 // `viv create IMAGE [NAME]`: a machine that is made but not started; the same options as `viv run`.
 import { operations } from '../../contract/index.ts';
-import { clean } from '../text.ts';
 import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
 import { machineFlags, machineInput, pullMissing } from '../new-machine.ts';
 import { perform } from '../perform.ts';
+import { clean } from '../text.ts';
 
 export const command: Command = {
   ...shapeOf(operations.vm.create),

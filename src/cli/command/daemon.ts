@@ -11,9 +11,12 @@ export const command: Command = {
   args: [],
   flags: [],
   async run(_invocation, context) {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', daemonEntry()], { stdio: 'inherit' });
-    // A terminal sends Ctrl-C to the daemon as well; passing it on once more does no harm.
-    const forget = context.interrupts.handle((signal) => child.kill(signal));
+    // In a session of its own, so that Ctrl-C reaches it once, from here, and not from the terminal as well.
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', daemonEntry()], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      detached: true,
+    });
+    const forget = context.interrupts.handle((signal) => child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal));
     try {
       return await new Promise<number>((resolve, reject) => {
         child.once('error', reject);

@@ -1,10 +1,11 @@
 // `viv down`: the daemon ends, machines go on. Returns when its process has gone.
-import { operations } from '../../contract/index.ts';
+
 import { VivError } from '../../contract/errors.ts';
+import { operations } from '../../contract/index.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
-import { shapeOf } from '../generic.ts';
 import { isAlive, noDaemon } from '../daemon-state.ts';
+import { shapeOf } from '../generic.ts';
 
 const deadlineMs = 30_000;
 
@@ -25,7 +26,11 @@ export const command: Command = {
     const end = performance.now() + deadlineMs;
     while (isAlive(answer.pid)) {
       context.interrupts.signal.throwIfAborted();
-      if (performance.now() > end) throw new VivError('timeout', `the daemon (pid ${answer.pid}) has not ended within ${deadlineMs / 1000} s; its log says why (viv status --json tells where its state is)`);
+      if (performance.now() > end)
+        throw new VivError(
+          'timeout',
+          `the daemon (pid ${answer.pid}) has not ended within ${deadlineMs / 1000} s; its log says why (viv status --json tells where its state is)`,
+        );
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
     await context.print(json ? asJson(answer) : `daemon stopped (pid ${answer.pid}); machines go on`);

@@ -31,7 +31,9 @@ export function parseRecipe(text: string, file: string): Recipe {
 export const command: Command = {
   ...shape,
   args: [{ field: 'file', label: 'FILE', help: 'Recipe in JSON', optional: false, several: false }],
-  notes: ['A recipe: {"name": "web", "base": "debian:12", "packages": ["nginx"], "files": [{"path": "/etc/motd", "content": "hello\\n"}], "commands": ["systemctl enable nginx"]}'],
+  notes: [
+    'A recipe: {"name": "web", "base": "debian:12", "packages": ["nginx"], "files": [{"path": "/etc/motd", "content": "hello\\n"}], "commands": ["systemctl enable nginx"]}',
+  ],
   async run(invocation, context) {
     const file = one(invocation, 'file');
     const recipe = parseRecipe(await textOf(file, 'FILE'), file);

@@ -1,11 +1,12 @@
 // `viv logs NAME`: what the machine wrote to its serial line (or QEMU to its log). On a terminal only colours pass, no other control.
+
+import { finished } from 'node:stream/promises';
 import { operations } from '../../contract/index.ts';
+import { flow } from '../attach.ts';
 import { checkInput } from '../check-input.ts';
+import { colourOnly } from '../colour-only.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
-import { colourOnly } from '../colour-only.ts';
-import { flow } from '../attach.ts';
-import { finished } from 'node:stream/promises';
 
 const shape = shapeOf(operations.vm.logs);
 
@@ -19,7 +20,12 @@ export const command: Command = {
     const stream = await client.vm.logs(input, { signal: context.interrupts.signal });
     const ended = finished(stream);
     ended.catch(() => {});
-    await flow(context.stdout.isTTY === true ? stream.pipe(colourOnly(context.env['NO_COLOR'] === undefined || context.env['NO_COLOR'] === '')) : stream, context.stdout);
+    await flow(
+      context.stdout.isTTY === true
+        ? stream.pipe(colourOnly(context.env['NO_COLOR'] === undefined || context.env['NO_COLOR'] === ''))
+        : stream,
+      context.stdout,
+    );
     if (context.interrupts.signal.aborted) return 130;
     await ended;
     return 0;

@@ -1,4 +1,6 @@
 // `viv run IMAGE [NAME] [-- CMD ARG...]`: a machine made and started; with a command, its answer and exit code.
+
+import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
 import type { Vm } from '../../contract/vm.ts';
 import type { Client } from '../../sdk/client.ts';
@@ -6,7 +8,6 @@ import { attach, needTerminal } from '../attach.ts';
 import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
-import { VivError } from '../../contract/errors.ts';
 import { shapeOf } from '../generic.ts';
 import { machineFlags, machineInput, pullMissing } from '../new-machine.ts';
 import { perform } from '../perform.ts';
@@ -16,7 +17,9 @@ import { clean } from '../text.ts';
 export const command: Command = {
   ...shapeOf(operations.vm.run),
   flags: [
-    ...machineFlags(operations.vm.run).map((flag) => (flag.field === 'removeOnStop' ? { ...flag, help: 'Remove it when it stops, or when the command has ended' } : flag)),
+    ...machineFlags(operations.vm.run).map((flag) =>
+      flag.field === 'removeOnStop' ? { ...flag, help: 'Remove it when it stops, or when the command has ended' } : flag,
+    ),
     { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its agent answers' },
     { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Give the command a terminal' },
   ],
@@ -27,9 +30,12 @@ export const command: Command = {
     const { rest } = invocation;
     const { tty, ...flags } = invocation.flags;
     const json = flags['json'] === true;
-    if (rest !== null && rest.length === 0) throw new VivError('invalid', 'nothing stands after --; leave it out, or write the command to run');
-    if (rest !== null && json) throw new VivError('invalid', '--json has no place beside a command, whose output comes on stdout; leave one out');
-    if (tty === true && rest === null) throw new VivError('invalid', '--tty is for a command after --; for a terminal of its own use viv shell');
+    if (rest !== null && rest.length === 0)
+      throw new VivError('invalid', 'nothing stands after --; leave it out, or write the command to run');
+    if (rest !== null && json)
+      throw new VivError('invalid', '--json has no place beside a command, whose output comes on stdout; leave one out');
+    if (tty === true && rest === null)
+      throw new VivError('invalid', '--tty is for a command after --; for a terminal of its own use viv shell');
     if (tty === true) needTerminal(context);
     const input = await machineInput({ ...invocation, flags }, context);
     checkInput(operations.vm.run, input);
@@ -53,7 +59,11 @@ export const command: Command = {
       throw problem;
     }
     if (context.stderr.isTTY === true && !json) {
-      context.screen.say(waits ? `it answers: viv shell ${clean(vm.name)}, viv exec ${clean(vm.name)} -- CMD` : `it starts: viv console ${clean(vm.name)}, viv view ${clean(vm.name)}`);
+      context.screen.say(
+        waits
+          ? `it answers: viv shell ${clean(vm.name)}, viv exec ${clean(vm.name)} -- CMD`
+          : `it starts: viv console ${clean(vm.name)}, viv view ${clean(vm.name)}`,
+      );
     }
     return 0;
   },
@@ -62,7 +72,8 @@ export const command: Command = {
 async function waitForAgent(client: Client, context: Context, vm: Vm): Promise<Vm> {
   const key = `wait ${vm.id}`;
   const began = performance.now();
-  const tick = () => context.screen.show(key, `${vm.name}: starting, waiting for its agent (${Math.floor((performance.now() - began) / 1000)}s)`);
+  const tick = () =>
+    context.screen.show(key, `${vm.name}: starting, waiting for its agent (${Math.floor((performance.now() - began) / 1000)}s)`);
   tick();
   const timer = setInterval(tick, 1000);
   try {
@@ -73,7 +84,14 @@ async function waitForAgent(client: Client, context: Context, vm: Vm): Promise<V
   }
 }
 
-async function runCommand(client: Client, context: Context, vm: Vm, command: readonly string[], tty: boolean, remove: boolean): Promise<number> {
+async function runCommand(
+  client: Client,
+  context: Context,
+  vm: Vm,
+  command: readonly string[],
+  tty: boolean,
+  remove: boolean,
+): Promise<number> {
   try {
     return await attach(client, context, { vm: vm.id, command, tty, stdin: true });
   } finally {

@@ -1,13 +1,14 @@
 // `viv set NAME cpus=2 memory=1GiB`: settings are written as the flags of `create` without their dashes.
-import { operations } from '../../contract/index.ts';
+
 import { VivError } from '../../contract/errors.ts';
+import { operations } from '../../contract/index.ts';
 import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { flagsOf, parseFlag } from '../flag.ts';
+import { shapeOf } from '../generic.ts';
 import { nearest } from '../nearest.ts';
 import { perform } from '../perform.ts';
-import { shapeOf } from '../generic.ts';
 import { clean, quote } from '../text.ts';
 
 const shape = shapeOf(operations.vm.set);
@@ -21,8 +22,14 @@ export function parseSettings(texts: readonly string[]): Record<string, unknown>
       const key = at === -1 ? text : text.slice(0, at);
       const flag = settings.find((candidate) => candidate.name === key);
       if (!flag) {
-        const close = nearest(key, settings.map((candidate) => candidate.name));
-        throw new VivError('invalid', `${quote(key)} is not a setting${close ? `; did you mean ${close}?` : `; there are ${settings.map((candidate) => candidate.name).join(', ')}`}`);
+        const close = nearest(
+          key,
+          settings.map((candidate) => candidate.name),
+        );
+        throw new VivError(
+          'invalid',
+          `${quote(key)} is not a setting${close ? `; did you mean ${close}?` : `; there are ${settings.map((candidate) => candidate.name).join(', ')}`}`,
+        );
       }
       if (at === -1) throw new VivError('invalid', `${key} has no value; write it like ${key}=${flag.value ?? 'true'}`);
       const value = text.slice(at + 1);
@@ -49,7 +56,10 @@ export const command: Command = {
     }
     const name = (field: string) => settings.find((flag) => flag.field === field)?.name ?? clean(field);
     if (done.applied.length > 0) await context.print(`${clean(done.vm.name)}: ${done.applied.map(name).join(', ')} changed now`);
-    if (done.atNextStart.length > 0) await context.print(`${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} changes at the next start (viv restart ${clean(done.vm.name)})`);
+    if (done.atNextStart.length > 0)
+      await context.print(
+        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} changes at the next start (viv restart ${clean(done.vm.name)})`,
+      );
     if (done.applied.length + done.atNextStart.length === 0) await context.print(`${clean(done.vm.name)}: nothing to change`);
     return 0;
   },

@@ -1,4 +1,5 @@
-// `viv status`: the daemon's health. Never starts one; exit code 1 where none is running or changes are refused.
+// `viv status`: the daemon's health. Never starts one; exit code 1 where none is running.
+import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
@@ -7,6 +8,9 @@ import { shapeOf } from '../generic.ts';
 import { formatBytes, formatDuration } from '../quantity.ts';
 import { renderSheet } from '../table.ts';
 
+/** A healthy daemon answers within milliseconds. */
+const deadlineMs = 10_000;
+
 export const command: Command = {
   ...shapeOf(operations.host.status),
   notes: ['Exit code 1 where no daemon is running; this command does not start one.'],
@@ -14,9 +18,15 @@ export const command: Command = {
     const json = flags['json'] === true;
     const status = await context
       .runningClient()
-      .then((client) => client.host.status({}, { signal: context.interrupts.signal }))
+      .then((client) => client.host.status({}, { signal: AbortSignal.any([context.interrupts.signal, AbortSignal.timeout(deadlineMs)]) }))
       .catch((error) => {
         if (noDaemon(error)) return null;
+        if ((error as Error).name === 'TimeoutError')
+          throw new VivError(
+            'timeout',
+            `the daemon takes connections but has not answered within ${deadlineMs / 1000} s; end its process and start it again, machines go on meanwhile`,
+            { cause: error },
+          );
         throw error;
       });
     if (status === null) {
@@ -30,7 +40,10 @@ export const command: Command = {
     const { machines } = status;
     await context.print(
       renderSheet([
-        ['daemon', `${status.version}, pid ${status.pid}, up ${formatDuration(Date.now() - status.startedAt)}, ${formatBytes(status.memoryBytes)}`],
+        [
+          'daemon',
+          `${status.version}, pid ${status.pid}, up ${formatDuration(Date.now() - status.startedAt)}, ${formatBytes(status.memoryBytes)}`,
+        ],
         ['health', status.readOnly === null ? 'well' : `changes are refused: ${status.readOnly}`],
         ['machines', `${machines.total}, ${machines.running} running${machines.broken > 0 ? `, ${machines.broken} broken` : ''}`],
         ['tasks', `${status.tasks.running} running`],

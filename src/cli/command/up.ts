@@ -11,7 +11,9 @@ export const command: Command = {
   async run({ flags }, context) {
     const client = await context.client();
     const status = await client.host.status({}, { signal: context.interrupts.signal });
-    await context.print(flags['json'] === true ? asJson(status) : `daemon ${status.version} is running (pid ${status.pid}), state in ${status.home}`);
+    await context.print(
+      flags['json'] === true ? asJson(status) : `daemon ${status.version} is running (pid ${status.pid}), state in ${status.home}`,
+    );
     return 0;
   },
 };

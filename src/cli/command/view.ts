@@ -16,7 +16,10 @@ const viewers: readonly (readonly [string, (socket: string) => string[]])[] = [
 ];
 
 /** The viewer to use and its arguments; null where there is no desktop or none is installed. */
-export function chooseViewer(env: Readonly<Record<string, string | undefined>>, socket: string): { program: string; args: string[] } | null {
+export function chooseViewer(
+  env: Readonly<Record<string, string | undefined>>,
+  socket: string,
+): { program: string; args: string[] } | null {
   if (!env['DISPLAY'] && !env['WAYLAND_DISPLAY']) return null;
   for (const [name, argsFor] of viewers) {
     for (const folder of (env['PATH'] ?? '').split(delimiter)) {

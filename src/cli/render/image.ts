@@ -6,15 +6,19 @@ import { renderSheet, renderTable } from '../table.ts';
 export const imageName = (image: Image): string => image.names[0] ?? image.digest.slice(0, 12);
 
 export function imageTable(images: readonly Image[], width: number | undefined): string[] {
-  return renderTable(images, [
-    { title: 'NAME', value: (image) => image.names.join(', ') || '-', whole: true },
-    { title: 'DIGEST', value: (image) => image.digest.slice(0, 12), whole: true },
-    { title: 'KIND', value: (image) => image.kind },
-    { title: 'ARCH', value: (image) => image.arch },
-    { title: 'DISK', value: (image) => formatBytes(image.virtualBytes), right: true },
-    { title: 'SIZE', value: (image) => formatBytes(image.sizeBytes), right: true },
-    { title: 'USED BY', value: (image) => image.usedBy.join(', ') || '-' },
-  ], width);
+  return renderTable(
+    images,
+    [
+      { title: 'NAME', value: (image) => image.names.join(', ') || '-', whole: true },
+      { title: 'DIGEST', value: (image) => image.digest.slice(0, 12), whole: true },
+      { title: 'KIND', value: (image) => image.kind },
+      { title: 'ARCH', value: (image) => image.arch },
+      { title: 'DISK', value: (image) => formatBytes(image.virtualBytes), right: true },
+      { title: 'SIZE', value: (image) => formatBytes(image.sizeBytes), right: true },
+      { title: 'USED BY', value: (image) => image.usedBy.join(', ') || '-' },
+    ],
+    width,
+  );
 }
 
 export function imageSheet(image: Image): string[] {
@@ -31,11 +35,15 @@ export function imageSheet(image: Image): string[] {
 }
 
 export function catalogTable(entries: readonly CatalogEntry[], width: number | undefined): string[] {
-  return renderTable(entries, [
-    { title: 'NAME', value: (entry) => entry.name, whole: true },
-    { title: 'HERE', value: (entry) => (entry.present ? 'yes' : 'no') },
-    { title: 'VIA', value: (entry) => entry.via },
-    { title: 'ARCH', value: (entry) => entry.arch.join(', ') },
-    { title: 'WHAT', value: (entry) => entry.summary },
-  ], width);
+  return renderTable(
+    entries,
+    [
+      { title: 'NAME', value: (entry) => entry.name, whole: true },
+      { title: 'HERE', value: (entry) => (entry.present ? 'yes' : 'no') },
+      { title: 'VIA', value: (entry) => entry.via },
+      { title: 'ARCH', value: (entry) => entry.arch.join(', ') },
+      { title: 'WHAT', value: (entry) => entry.summary },
+    ],
+    width,
+  );
 }

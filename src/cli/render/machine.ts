@@ -14,7 +14,9 @@ const columnsOf = (now: number): Column<Vm>[] => [
 ];
 
 export function machineTable(vms: readonly Vm[], width: number | undefined, now = Date.now()): string[] {
-  return renderTable(vms, columnsOf(now), width, (vm) => (vm.stateReason && (vm.state === 'broken' || vm.state === 'paused') ? vm.stateReason.message : null));
+  return renderTable(vms, columnsOf(now), width, (vm) =>
+    vm.stateReason && (vm.state === 'broken' || vm.state === 'paused') ? vm.stateReason.message : null,
+  );
 }
 
 export function machineSheet(vm: Vm, now = Date.now()): string[] {
@@ -29,14 +31,27 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
     ['cpus', String(vm.cpus)],
     ['memory', formatBytes(vm.memoryBytes)],
     ['accelerator', vm.accelInUse && vm.accelInUse !== vm.accel ? `${vm.accelInUse} (${vm.accel})` : vm.accel],
-    ['disks', vm.disks.map((disk) => `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here`}`)],
+    [
+      'disks',
+      vm.disks.map(
+        (disk) =>
+          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here`}`,
+      ),
+    ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${nic.network}, ${nic.mac}`)],
     ['boot', vm.boot.join(', ')],
     ['restart', vm.restart],
     ['autostart', vm.autostart ? 'yes' : 'no'],
     ['removed', vm.removeOnStop ? 'when it stops' : null],
     ['next start', vm.pending.length > 0 ? `changes ${vm.pending.join(', ')}` : null],
-    ['agent', vm.agent.connected ? `answers (${[vm.agent.kind, vm.agent.version].filter(Boolean).join(' ')})` : vm.state === 'running' ? 'does not answer (yet)' : '-'],
+    [
+      'agent',
+      vm.agent.connected
+        ? `answers (${[vm.agent.kind, vm.agent.version].filter(Boolean).join(' ')})`
+        : vm.state === 'running'
+          ? 'does not answer (yet)'
+          : '-',
+    ],
     ['process', vm.pid === null ? null : String(vm.pid)],
     ['created', formatTime(vm.createdAt)],
     ['running for', vm.startedAt === null || !isLive(vm) ? null : formatDuration(now - vm.startedAt)],

@@ -7,22 +7,31 @@ import { renderSheet, renderTable } from '../table.ts';
 import { clean } from '../text.ts';
 
 const took = (task: Task, now: number) => formatDuration((task.endedAt ?? now) - task.createdAt);
-const outcome = (task: Task) => task.error?.message ?? (task.state === 'running' ? (task.progress?.message ?? task.steps.find((step) => step.state === 'running')?.name ?? '') : '');
+const outcome = (task: Task) =>
+  task.error?.message ??
+  (task.state === 'running' ? (task.progress?.message ?? task.steps.find((step) => step.state === 'running')?.name ?? '') : '');
 
 export function taskTable(tasks: readonly Task[], width: number | undefined, now = Date.now()): string[] {
-  return renderTable(tasks, [
-    { title: 'TASK', value: (task) => task.id, whole: true },
-    { title: 'STATE', value: (task) => task.state },
-    { title: 'OPERATION', value: (task) => task.operation },
-    { title: 'TARGET', value: (task) => task.target ?? '-' },
-    { title: 'BEGUN', value: (task) => formatTime(task.createdAt) },
-    { title: 'TOOK', value: (task) => took(task, now) },
-    { title: 'WHAT', value: outcome },
-  ], width);
+  return renderTable(
+    tasks,
+    [
+      { title: 'TASK', value: (task) => task.id, whole: true },
+      { title: 'STATE', value: (task) => task.state },
+      { title: 'OPERATION', value: (task) => task.operation },
+      { title: 'TARGET', value: (task) => task.target ?? '-' },
+      { title: 'BEGUN', value: (task) => formatTime(task.createdAt) },
+      { title: 'TOOK', value: (task) => took(task, now) },
+      { title: 'WHAT', value: outcome },
+    ],
+    width,
+  );
 }
 
 export function taskSheet(task: Task, now = Date.now()): string[] {
-  const progress = task.state === 'running' && task.progress ? [task.progress.message, describeAmount(task.progress.done, task.progress.total, task.progress.unit)].filter(Boolean).join(', ') : null;
+  const progress =
+    task.state === 'running' && task.progress
+      ? [task.progress.message, describeAmount(task.progress.done, task.progress.total, task.progress.unit)].filter(Boolean).join(', ')
+      : null;
   return renderSheet([
     ['task', task.id],
     ['operation', task.operation],

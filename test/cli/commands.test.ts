@@ -1,0 +1,235 @@
+// The hand-written commands against a small daemon, one promise each.
+import assert from 'node:assert/strict';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { pack } from 'tar-stream';
+import { chooseViewer } from '../../src/cli/command/view.ts';
+import { Fault, fakeServer, machine, Work } from './fake-server.ts';
+import { start, viv } from './run-viv.ts';
+
+test('run with a command gives its output and code, and --rm removes the machine afterwards', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('POST /v1/run', () => new Work([{ state: 'done', output: machine() }]));
+  server.on('DELETE /v1/vms/aaaaaaaaaaaa', () => ({ id: 'aaaaaaaaaaaa', name: 'web' }));
+  server.onSocket('/v1/vms/aaaaaaaaaaaa/exec', (socket) => {
+    socket.send(JSON.stringify({ type: 'started', pid: 1 }));
+    socket.send(Buffer.concat([Buffer.from([1]), Buffer.from('Linux\n')]));
+    socket.send(JSON.stringify({ type: 'exit', exitCode: 3, signal: null }));
+  });
+  const { code, stdout, stderr } = await viv(server.home, ['run', 'tiny', '--rm', '--no-ssh-keys', '--', 'uname']);
+  assert.deepEqual({ code, stdout, stderr }, { code: 3, stdout: 'Linux\n', stderr: '' });
+  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/run')?.body, { image: 'tiny', removeOnStop: true });
+  const removed = server.asked.at(-1);
+  assert.equal(`${removed?.method} ${removed?.path} ${removed?.query}`, 'DELETE /v1/vms/aaaaaaaaaaaa force=true');
+});
+
+test('run does not wait for an agent that an ISO does not have', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => []);
+  server.on('GET /v1/images/installer', () => ({ kind: 'iso', source: 'imported' }));
+  server.on('POST /v1/run', () => new Work([{ state: 'done', output: machine() }]));
+  const { code, stdout } = await viv(server.home, ['run', 'installer']);
+  assert.deepEqual({ code, stdout }, { code: 0, stdout: 'web\n' });
+});
+
+test('run names the machine also when its agent stays silent', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('POST /v1/run', () => new Work([{ state: 'done', output: machine() }]));
+  server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => new Fault('timeout', 'web runs, but its agent has not answered; see: viv logs web'));
+  const { code, stdout, stderr } = await viv(server.home, ['run', 'tiny']);
+  assert.deepEqual(
+    { code, stdout, stderr },
+    { code: 1, stdout: 'web\n', stderr: 'viv: web runs, but its agent has not answered; see: viv logs web\n' },
+  );
+});
+
+test('an unknown image is told before anything is made', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => []);
+  server.on('GET /v1/images/nope', () => new Fault('not_found', 'there is no image nope; viv image catalog lists what can be pulled'));
+  const { code, stderr } = await viv(server.home, ['run', 'nope']);
+  assert.deepEqual({ code, stderr }, { code: 1, stderr: 'viv: there is no image nope; viv image catalog lists what can be pulled\n' });
+  assert.ok(!server.asked.some((asked) => asked.method === 'POST'));
+});
+
+test('the caller’s own keys are passed, and none with --no-ssh-keys', async () => {
+  await using server = await fakeServer();
+  await mkdir(join(server.home, '.ssh'));
+  await writeFile(join(server.home, '.ssh', 'id.pub'), 'ssh-ed25519 AAAA me\n');
+  await writeFile(join(server.home, '.ssh', 'id'), 'secret');
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('POST /v1/vms', () => new Work([{ state: 'done', output: machine() }]));
+  await viv(server.home, ['create', 'tiny']);
+  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/vms')?.body, { image: 'tiny', sshKeys: ['ssh-ed25519 AAAA me'] });
+  server.asked.length = 0;
+  await viv(server.home, ['create', 'tiny', '--no-ssh-keys']);
+  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/vms')?.body, { image: 'tiny' });
+});
+
+test('set says what applies now and what at the next start', async () => {
+  await using server = await fakeServer();
+  server.on(
+    'PATCH /v1/vms/web',
+    () => new Work([{ state: 'done', output: { vm: machine(), applied: ['autostart'], atNextStart: ['memoryBytes'] } }]),
+  );
+  const { code, stdout } = await viv(server.home, ['set', 'web', 'autostart=yes', 'memory=1GiB']);
+  assert.equal(code, 0);
+  assert.equal(stdout, 'web: autostart changed now\nweb: memory changes at the next start (viv restart web)\n');
+  assert.deepEqual(server.asked[0]?.body, { autostart: true, memoryBytes: 2 ** 30 });
+});
+
+test('cp brings a tree out of a machine', async () => {
+  await using server = await fakeServer();
+  const tar = pack();
+  tar.entry({ name: 'etc', type: 'directory' });
+  tar.entry({ name: 'etc/hosts', mode: 0o640 }, '127.0.0.1 localhost\n');
+  tar.finalize();
+  const bytes = await buffer(Readable.from(tar));
+  server.on('GET /v1/vms/web', () => machine());
+  server.on('GET /v1/vms/aaaaaaaaaaaa/files', () => bytes);
+  const { code, stderr } = await viv(server.home, ['cp', 'web:/etc', `${server.home}/`]);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  assert.equal(await readFile(join(server.home, 'etc', 'hosts'), 'utf8'), '127.0.0.1 localhost\n');
+});
+
+test('cp wants exactly one path in a machine', async () => {
+  await using server = await fakeServer();
+  for (const line of [
+    ['a', 'b'],
+    ['web:/a', 'db:/b'],
+    ['web:a', '.'],
+  ])
+    assert.equal((await viv(server.home, ['cp', ...line])).code, 2);
+  assert.equal(server.asked.length, 0);
+});
+
+test('image build reads a recipe and says which part of it is wrong', async () => {
+  await using server = await fakeServer();
+  const file = join(server.home, 'recipe.json');
+  server.on('POST /v1/images/build', () => new Work([{ state: 'done', output: { names: ['web'], digest: 'd' } }]));
+  await writeFile(file, JSON.stringify({ name: 'web', base: 'debian:12', packages: ['nginx'] }));
+  assert.deepEqual(await viv(server.home, ['image', 'build', file]).then(({ code, stdout }) => ({ code, stdout })), {
+    code: 0,
+    stdout: 'web\n',
+  });
+  for (const [text, pattern] of [
+    ['{', /is not JSON/],
+    ['{"name":"web"}', /base/],
+    ['{"name":"web","base":"tiny","packages":["a b"]}', /packages\.0: a package name/],
+  ] as const) {
+    await writeFile(file, text);
+    const { code, stderr } = await viv(server.home, ['image', 'build', file]);
+    assert.equal(code, 2);
+    assert.match(stderr, pattern);
+  }
+  assert.equal((await viv(server.home, ['image', 'build', '/nonexistent'])).code, 2);
+});
+
+test('import and export send absolute paths', async () => {
+  await using server = await fakeServer();
+  server.on('POST /v1/images/import', () => new Work([{ state: 'done', output: { names: ['mine'] } }]));
+  server.on('POST /v1/images/mine/export', () => new Work([{ state: 'done', output: { path: '/x/out.qcow2', sizeBytes: 1 } }]));
+  assert.equal((await viv(server.home, ['image', 'import', 'disk.qcow2', 'mine', '--firmware', 'uefi'])).stdout, 'mine\n');
+  assert.equal((await viv(server.home, ['image', 'export', 'mine', 'out.qcow2'])).stdout, '/x/out.qcow2\n');
+  const bodies = server.asked.filter((asked) => asked.method === 'POST').map((asked) => asked.body as { path: string });
+  assert.deepEqual(
+    bodies.map((body) => body.path),
+    [join(process.cwd(), 'disk.qcow2'), join(process.cwd(), 'out.qcow2')],
+  );
+});
+
+test('events are listed oldest first, one line each', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/events', () =>
+    [2, 1].map((sequence) => ({
+      sequence,
+      at: 0,
+      type: 'vm.started',
+      subject: null,
+      name: null,
+      message: `number ${sequence}\u001b[2J\nmore`,
+    })),
+  );
+  const { stdout } = await viv(server.home, ['events']);
+  assert.match(stdout, /number 1 more\n.*number 2 more\n$/);
+});
+
+test('down waits until the daemon’s process has gone', async () => {
+  await using server = await fakeServer();
+  const { spawn } = await import('node:child_process');
+  const daemon = spawn(process.execPath, ['-e', 'process.stdin.resume().on("end", () => {})'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const gone = new Promise((resolve) => daemon.once('exit', resolve));
+  server.on('POST /v1/shutdown', () => {
+    daemon.stdin.end();
+    return { pid: daemon.pid };
+  });
+  const { code, stdout } = await viv(server.home, ['down']);
+  assert.equal(code, 0);
+  assert.match(stdout, /daemon stopped \(pid \d+\); machines go on/);
+  await gone;
+});
+
+test('daemon runs in the foreground, gets the signals and ends with its own code', async () => {
+  await using server = await fakeServer();
+  const program = join(server.home, 'daemon.mjs');
+  await writeFile(program, `process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1000); console.log('serving');`);
+  const running = start(server.home, ['daemon'], { env: { VIV_DAEMON_ENTRY: program } });
+  await running.shows('stdout', 'serving');
+  running.kill('SIGTERM');
+  assert.equal((await running.ended).code, 7);
+});
+
+test('host names what is missing and how to install it', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/host', () => ({
+    hostname: 'h',
+    os: 'Debian',
+    kernel: '6',
+    arch: 'x86_64',
+    cpus: { model: 'm', count: 2 },
+    memory: { totalBytes: 2 ** 32, availableBytes: 2 ** 31, committedBytes: 0 },
+    storage: { path: '/s', totalBytes: 2 ** 40, freeBytes: 2 ** 39, reserveBytes: 2 ** 30 },
+    accelerators: [
+      { name: 'kvm', works: false, detail: 'made no progress', durationMs: 2000 },
+      { name: 'tcg', works: true, detail: '', durationMs: 30 },
+    ],
+    accelerator: 'tcg',
+    programs: [
+      {
+        name: 'mmdebstrap',
+        path: null,
+        version: null,
+        purpose: 'builds Debian images',
+        required: false,
+        ok: false,
+        install: 'apt-get install mmdebstrap',
+      },
+    ],
+    networks: [],
+    problems: [],
+  }));
+  const { stdout } = await viv(server.home, ['host', '--prove']);
+  assert.match(stdout, /kvm: does not work, made no progress \(2000 ms\)\n +tcg \(used\): works/);
+  assert.match(stdout, /missing +mmdebstrap \(optional\): builds Debian images; install it with: apt-get install mmdebstrap/);
+  assert.equal(server.asked[0]?.query.get('prove'), 'true');
+});
+
+test('view prints the socket where there is no desktop, and finds a viewer where there is one', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/vms/web/view', () => ({ protocol: 'vnc', socket: '/run/x/vnc.sock' }));
+  const { code, stdout, stderr } = await viv(server.home, ['view', 'web']);
+  assert.deepEqual({ code, stdout }, { code: 0, stdout: '/run/x/vnc.sock\n' });
+  assert.match(stderr, /remote-viewer vnc\+unix:\/\/\/run\/x\/vnc\.sock/);
+  await writeFile(join(server.home, 'remote-viewer'), '#!/bin/sh\n');
+  await chmod(join(server.home, 'remote-viewer'), 0o755);
+  assert.deepEqual(chooseViewer({ DISPLAY: ':0', PATH: `/nonexistent:${server.home}` }, '/s'), {
+    program: join(server.home, 'remote-viewer'),
+    args: ['vnc+unix:///s'],
+  });
+  assert.equal(chooseViewer({ PATH: server.home }, '/s'), null);
+});
