@@ -42,8 +42,12 @@ async function bundleCli(outdir: string): Promise<void> {
   }
 }
 
+/** Throws when anything does not type-check: nothing half right is published. */
 function compile(): void {
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit', cwd: root });
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+    cwd: root,
+  });
 }
 
 /** dist/guest/<arch>/: the agents built by guest/. */

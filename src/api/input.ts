@@ -28,15 +28,19 @@ export function inputOf(operation: Operation): Input {
         given[field] = value;
       };
       for (const [field, value] of Object.entries((params ?? {}) as Fields)) put(field, value);
-      for (const [field, value] of Object.entries((query ?? {}) as Record<string, string | string[]>)) put(field, fromText(field, value, coercions.get(field)));
+      for (const [field, value] of Object.entries((query ?? {}) as Record<string, string | string[]>))
+        put(field, fromText(field, value, coercions.get(field)));
       if (body !== undefined && body !== null) {
-        if (typeof body !== 'object' || Array.isArray(body)) throw new VivError('invalid', `${operation.id} takes a JSON object as its body`);
+        if (typeof body !== 'object' || Array.isArray(body))
+          throw new VivError('invalid', `${operation.id} takes a JSON object as its body`);
         for (const [field, value] of Object.entries(body)) put(field, value);
       }
       const parsed = schema.safeParse({ ...given });
       if (parsed.success) return parsed.data as Fields;
       throw new VivError('invalid', explain(operation.id, known, given, parsed.error.issues), {
-        details: { fields: [...new Set(parsed.error.issues.map((issue) => issue.path.join('.').slice(0, 100)))].filter((field) => field !== '') },
+        details: {
+          fields: [...new Set(parsed.error.issues.map((issue) => issue.path.join('.').slice(0, 100)))].filter((field) => field !== ''),
+        },
       });
     },
   };
@@ -87,7 +91,8 @@ function explain(id: string, known: readonly string[], given: Fields, issues: re
       return `unknown ${issue.keys.length > 1 ? 'fields' : 'field'} ${names}; ${id} takes ${known.length > 0 ? known.join(', ') : 'no fields'}`;
     }
     const field = label(issue.path.join('.'));
-    if (issue.code === 'invalid_type' && issue.path.length === 1 && given[String(issue.path[0])] === undefined) return `${field} is missing`;
+    if (issue.code === 'invalid_type' && issue.path.length === 1 && given[String(issue.path[0])] === undefined)
+      return `${field} is missing`;
     return `${field}: ${issue.message}`;
   });
   if (issues.length > 5) sentences.push(`and ${issues.length - 5} more`);

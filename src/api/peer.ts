@@ -8,7 +8,9 @@ export type PeerUid = (socket: Socket) => number | null;
 /** Null where the kernel cannot be asked; then the socket file's mode is what keeps others out. */
 export function peerUid(): PeerUid {
   if (process.platform !== 'linux') return () => null;
-  const getsockopt = koffi.load('libc.so.6').func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)');
+  const getsockopt = koffi
+    .load('libc.so.6')
+    .func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)');
   const solSocket = 1;
   const soPeercred = 17; // struct ucred { pid_t pid; uid_t uid; gid_t gid; }
   return (socket) => {

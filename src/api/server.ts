@@ -49,7 +49,16 @@ const bodyBytes = 2 * 1024 * 1024;
 const closeMs = 3000;
 const rank: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
 /** What still works when the host's disk is full: that which frees space or hardly writes. */
-const worksWhenFull = new Set<string>(['vm.remove', 'vm.stop', 'vm.pause', 'vm.resume', 'vm.reset', 'image.remove', 'task.cancel', 'host.shutdown']);
+const worksWhenFull = new Set<string>([
+  'vm.remove',
+  'vm.stop',
+  'vm.pause',
+  'vm.resume',
+  'vm.reset',
+  'image.remove',
+  'task.cancel',
+  'host.shutdown',
+]);
 const changes = (operation: Operation) => operation.method !== 'GET' && operation.role !== 'viewer' && !worksWhenFull.has(operation.id);
 
 // biome-ignore lint/suspicious/noExplicitAny: the table of handlers is typed per id; here they are called by transport
@@ -80,7 +89,11 @@ export function createServer(options: ServerOptions): ApiServer {
   app.addContentTypeParser('*', (_request, stream, done) => done(null, stream));
   app.setErrorHandler((error, request, reply) => fail(reply, error, routeId(request)));
   app.setNotFoundHandler((request, reply) =>
-    fail(reply, new VivError('not_found', `There is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`), 'unknown'),
+    fail(
+      reply,
+      new VivError('not_found', `There is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
+      'unknown',
+    ),
   );
 
   const uidOf = options.peer ?? peerUid();
@@ -157,7 +170,8 @@ export function createServer(options: ServerOptions): ApiServer {
     const caller = admit(operation, request);
     const parsed = input.parse({ params: request.params, query: request.query });
     const call = new RequestCall(caller, services, reply.raw, stopping.signal);
-    if (request.body !== undefined && !isStream(request.body)) throw new VivError('invalid', `${operation.id} takes a stream of bytes as application/octet-stream`);
+    if (request.body !== undefined && !isStream(request.body))
+      throw new VivError('invalid', `${operation.id} takes a stream of bytes as application/octet-stream`);
     try {
       send(reply, operation, await handler(parsed, call, request.raw as Readable));
     } finally {
@@ -166,14 +180,15 @@ export function createServer(options: ServerOptions): ApiServer {
     return reply;
   };
 
-  const downloadRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (request: FastifyRequest, reply: FastifyReply) => {
-    const caller = admit(operation, request);
-    const parsed = input.parse({ params: request.params, query: request.query });
-    const call = new RequestCall(caller, services, reply.raw, stopping.signal);
-    const download = (await handler(parsed, call)) as Download;
-    await sendStream(download, reply.raw, stopping.signal, (error) => toVivError(error, services.log, operation.id));
-    reply.hijack();
-  };
+  const downloadRoute =
+    (operation: Operation, input: Input, handler: AnyHandler) => async (request: FastifyRequest, reply: FastifyReply) => {
+      const caller = admit(operation, request);
+      const parsed = input.parse({ params: request.params, query: request.query });
+      const call = new RequestCall(caller, services, reply.raw, stopping.signal);
+      const download = (await handler(parsed, call)) as Download;
+      await sendStream(download, reply.raw, stopping.signal, (error) => toVivError(error, services.log, operation.id));
+      reply.hijack();
+    };
 
   const socketRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (ws: WebSocket, request: FastifyRequest) => {
     const socket = serverSocket(ws);
@@ -184,7 +199,9 @@ export function createServer(options: ServerOptions): ApiServer {
       const caller = callerFor(request);
       const parsed = input.parse({ params: request.params, body: await socket.input });
       const call: Call = { caller, services, signal: socket.closed };
-      const output = (await (handler as (...args: unknown[]) => Promise<object>)(parsed, call, socket satisfies Socket)) as { reason?: string };
+      const output = (await (handler as (...args: unknown[]) => Promise<object>)(parsed, call, socket satisfies Socket)) as {
+        reason?: string;
+      };
       if (options.checkResponses) operation.output.parse(output);
       await socket.finish({ type: 'exit', exitCode: null, signal: null, ...output }, output.reason ?? 'done');
     } catch (error) {

@@ -1,7 +1,7 @@
 // Bytes in and out with back-pressure. A stream that fails midway ends as a broken connection, never as a short answer.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { FastifyReply } from 'fastify';
 import type { VivError } from '../contract/errors.ts';
 import type { Download } from '../operations/handler.ts';
@@ -12,7 +12,12 @@ const firstMs = 1000;
 const lingerMs = 2000;
 
 /** Rejects, with nothing sent, when the stream fails before its first byte. */
-export async function sendStream(download: Download, response: ServerResponse, signal: AbortSignal, explain: (error: unknown) => VivError): Promise<void> {
+export async function sendStream(
+  download: Download,
+  response: ServerResponse,
+  signal: AbortSignal,
+  explain: (error: unknown) => VivError,
+): Promise<void> {
   const { stream } = download;
   const stop = () => stream.destroy(signal.reason);
   response.once('close', () => stream.destroy());

@@ -120,7 +120,13 @@ export function serverSocket(ws: WebSocket): ServerSocket {
       clearTimeout(first);
       await write(JSON.stringify(last));
       ws.resume(); // so that the client's answer to the close is seen
-      ws.close(1000, Buffer.from(reason).subarray(0, 120).toString('utf8').replace(/\uFFFD+$/, ''));
+      ws.close(
+        1000,
+        Buffer.from(reason)
+          .subarray(0, 120)
+          .toString('utf8')
+          .replace(/\uFFFD+$/, ''),
+      );
     },
   };
 }

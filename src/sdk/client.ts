@@ -1,13 +1,13 @@
 // The client: every operation of the contract as a method, and on top of them machines as objects.
 import type { z } from 'zod';
-import type { AnyOperation } from '../contract/index.ts';
 import type { Event } from '../contract/event.ts';
 import type { Image } from '../contract/image.ts';
+import type { AnyOperation } from '../contract/index.ts';
 import type { VmOptions, VmState } from '../contract/vm.ts';
 import { type Connection, connection } from './http.ts';
 import { Machine } from './machine.ts';
 import { callsFor, methodFor } from './raw.ts';
-import type { Calls, CallOptions, Method } from './types.ts';
+import type { CallOptions, Calls, Method } from './types.ts';
 
 export type MachineOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 

@@ -23,13 +23,21 @@ export interface Copied {
 
 const withSignal = (options: CopyOptions) => (options.signal ? { signal: options.signal } : {});
 
-export async function copyTo(client: Client, machine: Machine, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
+export async function copyTo(
+  client: Client,
+  machine: Machine,
+  localPath: string,
+  guestPath: string,
+  options: CopyOptions,
+): Promise<Copied> {
   const target = guestTarget(guestPath);
   const found = await stat(localPath).catch((error) => {
-    throw new VivError('not_found', `Cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, { cause: error });
+    throw new VivError('not_found', `Cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, {
+      cause: error,
+    });
   });
   const into = guestPath.endsWith('/') || target === '/' || (await isGuestFolder(machine, target, options));
-  const base = basename(resolve(localPath)) // also for `.`;
+  const base = basename(resolve(localPath)); // also for `.`;
   const [folder, name] = into ? [target, base] : [posix.dirname(target), posix.basename(target)];
   const totalBytes = options.onProgress ? (found.isDirectory() ? await treeBytes(localPath) : found.size) : 0;
 
@@ -115,9 +123,18 @@ function entry(tar: Pack, header: Parameters<Pack['entry']>[0]): Promise<void> {
   return new Promise((resolve, reject) => tar.entry(header, (error) => (error ? reject(error) : resolve())));
 }
 
-export async function copyFrom(client: Client, machine: Machine, guestPath: string, localPath: string, options: CopyOptions): Promise<Copied> {
+export async function copyFrom(
+  client: Client,
+  machine: Machine,
+  guestPath: string,
+  localPath: string,
+  options: CopyOptions,
+): Promise<Copied> {
   const source = guestTarget(guestPath);
-  const isFolder = await stat(localPath).then((found) => found.isDirectory(), () => false);
+  const isFolder = await stat(localPath).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
   const base = source === '/' ? machine.name : posix.basename(source);
   const [folder, name] = isFolder || localPath.endsWith('/') ? [localPath, base] : [dirname(localPath), basename(localPath)];
   const stream = await client.vm.copyOut({ vm: machine.id, path: source }, withSignal(options));
@@ -174,7 +191,8 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
       const target = place(header.linkname ?? '', folder, name);
       await safeParents(folder, target);
       const present = await lstat(target).catch(() => undefined);
-      if (!present?.isFile()) throw new VivError('corrupt', `The guest sent a link to ${JSON.stringify(header.linkname)}, which it has not sent`);
+      if (!present?.isFile())
+        throw new VivError('corrupt', `The guest sent a link to ${JSON.stringify(header.linkname)}, which it has not sent`);
       await clear(path);
       await link(target, path);
       copied.files++;
@@ -193,7 +211,10 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
 function place(entryName: string, folder: string, name: string): string {
   const parts = entryName.split('/').filter((part) => part !== '' && part !== '.');
   if (entryName.startsWith('/') || parts.includes('..') || entryName.includes('\0'))
-    throw new VivError('corrupt', `The guest sent a file named ${JSON.stringify(entryName.slice(0, 200))}, which would leave the destination; nothing more was copied`);
+    throw new VivError(
+      'corrupt',
+      `The guest sent a file named ${JSON.stringify(entryName.slice(0, 200))}, which would leave the destination; nothing more was copied`,
+    );
   return join(folder, name, ...parts.slice(1));
 }
 

@@ -39,7 +39,11 @@ export async function collect(session: Session, options: ExecOptions, what: stri
     const chunks: Buffer[] = [];
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       total += chunk.length;
-      if (total > max) throw new VivError('too_large', `${what} wrote more than ${max} bytes; give a larger maxBytes, or use spawn to read it as a stream`);
+      if (total > max)
+        throw new VivError(
+          'too_large',
+          `${what} wrote more than ${max} bytes; give a larger maxBytes, or use spawn to read it as a stream`,
+        );
       chunks.push(chunk);
       listen?.(chunk);
     }
@@ -50,7 +54,11 @@ export async function collect(session: Session, options: ExecOptions, what: stri
     pipeline(input, session.stdin).catch(() => {}); // it may end without reading all of it
   }
   try {
-    const [stdout, stderr, ending] = await Promise.all([read(session.stdout, options.onStdout), read(session.stderr, options.onStderr), session.exit]);
+    const [stdout, stderr, ending] = await Promise.all([
+      read(session.stdout, options.onStdout),
+      read(session.stderr, options.onStderr),
+      session.exit,
+    ]);
     if (options.encoding === 'buffer') return { stdout, stderr, ...ending };
     return { stdout: stdout.toString(options.encoding ?? 'utf8'), stderr: stderr.toString(options.encoding ?? 'utf8'), ...ending };
   } finally {

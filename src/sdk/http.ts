@@ -29,7 +29,8 @@ export function connection(socket: string): Connection {
       answer = await send(agent, socket, request);
     } catch (error) {
       // A kept connection that the daemon closed in the same moment: safe to ask again where nothing is changed.
-      const stale = (error as NodeJS.ErrnoException).code === 'ECONNRESET' && request.method === 'GET' && (error as { reused?: boolean }).reused;
+      const stale =
+        (error as NodeJS.ErrnoException).code === 'ECONNRESET' && request.method === 'GET' && (error as { reused?: boolean }).reused;
       if (!stale) throw translate(error, socket, request.signal);
       answer = await send(agent, socket, request).catch((again) => Promise.reject(translate(again, socket, request.signal)));
     }
@@ -91,7 +92,9 @@ function errorFrom(body: string, status: number): VivError {
   } catch {
     // not ours: told below
   }
-  return new VivError('internal', `The daemon answered with status ${status} and no explanation`, { details: { body: body.slice(0, 1000) } });
+  return new VivError('internal', `The daemon answered with status ${status} and no explanation`, {
+    details: { body: body.slice(0, 1000) },
+  });
 }
 
 /** What a failed connection means to the caller. An abort is thrown as the signal's own reason. */
@@ -102,8 +105,12 @@ export function translate(error: unknown, socket: string, signal?: AbortSignal):
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
     return new VivError('unavailable', `No daemon answers on ${socket}; start it with: viv up`, { cause: error });
   if (code === 'EACCES' || code === 'EPERM')
-    return new VivError('forbidden', `You may not use the daemon on ${socket}; ask its owner, or run one of your own with VIV_HOME`, { cause: error });
+    return new VivError('forbidden', `You may not use the daemon on ${socket}; ask its owner, or run one of your own with VIV_HOME`, {
+      cause: error,
+    });
   if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE')
-    return new VivError('unavailable', `The connection to the daemon on ${socket} broke before it had answered; see: viv status`, { cause: error });
+    return new VivError('unavailable', `The connection to the daemon on ${socket} broke before it had answered; see: viv status`, {
+      cause: error,
+    });
   return error;
 }

@@ -1,9 +1,9 @@
 // What `import { connect } from 'vivarium'` gives.
 export { type ErrorBody, type ErrorCode, errorCodes, VivError } from '../contract/errors.ts';
-export { operations } from '../contract/index.ts';
-export type { CatalogEntry, Image, Recipe } from '../contract/image.ts';
 export type { Event } from '../contract/event.ts';
 export type { Host, Status } from '../contract/host.ts';
+export type { CatalogEntry, Image, Recipe } from '../contract/image.ts';
+export { operations } from '../contract/index.ts';
 export type { Task } from '../contract/task.ts';
 export type { Vm, VmOptions, VmState } from '../contract/vm.ts';
 export { Client, type MachineOptions } from './client.ts';
@@ -11,4 +11,4 @@ export { type ConnectOptions, connect } from './connect.ts';
 export type { CopyOptions } from './copy.ts';
 export type { ExecOptions, ExecResult } from './exec.ts';
 export { Machine, type Settings, type SpawnOptions, type TerminalOptions } from './machine.ts';
-export type { Body, Calls, CallOptions, Method, Session } from './types.ts';
+export type { Body, CallOptions, Calls, Method, Session } from './types.ts';

@@ -66,7 +66,9 @@ export class Machine {
   }
 
   /** What it wrote to its serial line, also before restarts; with `follow` it goes on. */
-  async *logs(options: { follow?: boolean; tailBytes?: number; source?: 'serial' | 'qemu'; signal?: AbortSignal } = {}): AsyncGenerator<Buffer> {
+  async *logs(
+    options: { follow?: boolean; tailBytes?: number; source?: 'serial' | 'qemu'; signal?: AbortSignal } = {},
+  ): AsyncGenerator<Buffer> {
     const { signal, ...input } = options;
     const stream = await this.#client.vm.logs({ vm: this.id, ...input }, signal ? { signal } : {});
     yield* stream as AsyncIterable<Buffer>;

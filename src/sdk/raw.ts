@@ -9,7 +9,7 @@ import { serverEvents } from './events.ts';
 import { type Connection, translate } from './http.ts';
 import { route } from './route.ts';
 import { openSession } from './session.ts';
-import type { Body, Calls, CallOptions } from './types.ts';
+import type { Body, CallOptions, Calls } from './types.ts';
 
 type Input = Record<string, unknown>;
 

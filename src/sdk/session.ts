@@ -117,7 +117,9 @@ function streams(ws: WebSocket, socket: string, signal?: AbortSignal): Session {
     if (ws.readyState === ws.OPEN) ws.send(JSON.stringify(message));
   };
   return {
-    stdin, stdout, stderr,
+    stdin,
+    stdout,
+    stderr,
     started: started.promise,
     exit: exit.promise,
     resize: (rows, columns) => control({ type: 'resize', rows, columns }),

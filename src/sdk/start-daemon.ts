@@ -1,6 +1,6 @@
 // Starts the daemon of this user in the background and waits until it answers.
 import { spawn } from 'node:child_process';
-import { existsSync, type FSWatcher, mkdirSync, openSync, closeSync, readFileSync, watch } from 'node:fs';
+import { closeSync, existsSync, type FSWatcher, mkdirSync, openSync, readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VivError } from '../contract/errors.ts';
@@ -18,7 +18,10 @@ export function daemonEntry(): string {
     const path = fileURLToPath(new URL(candidate, import.meta.url));
     if (existsSync(path)) return path;
   }
-  throw new VivError('unavailable', 'The daemon’s program is not beside the SDK; this installation of Vivarium is incomplete, install it again');
+  throw new VivError(
+    'unavailable',
+    'The daemon’s program is not beside the SDK; this installation of Vivarium is incomplete, install it again',
+  );
 }
 
 /** Resolves when the daemon accepts connections. Throws `unavailable` with its last words when it ends before that. */
@@ -30,7 +33,12 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
   const entry = daemonEntry();
   const log = openSync(paths.daemonLog, 'a', 0o600);
   const logStart = readFileSync(paths.daemonLog).length;
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], { detached: true, stdio: ['ignore', log, log], env: options.env, cwd: '/' });
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: options.env,
+    cwd: '/',
+  });
   closeSync(log);
   child.unref();
 
@@ -45,7 +53,13 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
         const plain = lines.filter((line) => !line.startsWith('{')); // the rest are log records
         return (plain.length > 0 ? plain : lines).slice(-5).join('\n');
       };
-      const fail = (what: string) => reject(new VivError('unavailable', `${what}${lastWords() ? `. Its last words:\n${lastWords()}` : ''}\nThe whole log is in ${paths.daemonLog}`));
+      const fail = (what: string) =>
+        reject(
+          new VivError(
+            'unavailable',
+            `${what}${lastWords() ? `. Its last words:\n${lastWords()}` : ''}\nThe whole log is in ${paths.daemonLog}`,
+          ),
+        );
       const look = () => knock(paths.apiSocket, options.signal).then(resolve, () => {});
       child.once('error', (error) => fail(`The daemon could not be started: ${error.message}`));
       // Another caller may have started one in the same moment: then ours gives way, and theirs will answer.
@@ -59,7 +73,10 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
         if (name === basename(paths.apiSocket)) void look();
       });
       watcher.on('error', reject);
-      timer = setTimeout(() => fail(`The daemon (pid ${child.pid}) did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`), deadlineMs);
+      timer = setTimeout(
+        () => fail(`The daemon (pid ${child.pid}) did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`),
+        deadlineMs,
+      );
       abort = () => reject(options.signal?.reason);
       options.signal?.addEventListener('abort', abort, { once: true });
       void look();

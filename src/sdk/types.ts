@@ -31,9 +31,8 @@ export interface Session<Ending = { exitCode: number | null; signal: string | nu
 export type Body = Readable | AsyncIterable<Uint8Array> | Uint8Array;
 
 /** Fields may be left out altogether when none is required. */
-type Args<Op extends Operation, O = CallOptions> = object extends CallInputOf<Op>
-  ? [input?: CallInputOf<Op>, options?: O]
-  : [input: CallInputOf<Op>, options?: O];
+type Args<Op extends Operation, O = CallOptions> =
+  object extends CallInputOf<Op> ? [input?: CallInputOf<Op>, options?: O] : [input: CallInputOf<Op>, options?: O];
 
 /** How an operation is called, by its transport. */
 export type Method<Op extends Operation> = Op['transport'] extends 'json'
@@ -48,4 +47,6 @@ export type Method<Op extends Operation> = Op['transport'] extends 'json'
 
 type Nouns = typeof operations;
 /** `client.vm.start({ vm: 'web' })` */
-export type Calls = { readonly [N in keyof Nouns]: { readonly [V in keyof Nouns[N]]: Nouns[N][V] extends AnyOperation ? Method<Nouns[N][V]> : never } };
+export type Calls = {
+  readonly [N in keyof Nouns]: { readonly [V in keyof Nouns[N]]: Nouns[N][V] extends AnyOperation ? Method<Nouns[N][V]> : never };
+};

@@ -17,14 +17,25 @@ interface Answer {
   body: { code?: string; message?: string } & Record<string, unknown>;
 }
 
-function ask(socketPath: string, method: string, path: string, body?: string | Buffer, headers: Record<string, string> = {}): Promise<Answer> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: string | Buffer,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = http.request({ socketPath, method, path, headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers } }, (answer) => {
-      const chunks: Buffer[] = [];
-      answer.on('data', (chunk) => chunks.push(chunk));
-      answer.on('error', reject);
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: JSON.parse(Buffer.concat(chunks).toString()) }));
-    });
+    const request = http.request(
+      { socketPath, method, path, headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers } },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk) => chunks.push(chunk));
+        answer.on('error', reject);
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: JSON.parse(Buffer.concat(chunks).toString()) }),
+        );
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -81,8 +92,14 @@ test('an unknown route and a body that is too large get an error document', asyn
 test('query fields are read as numbers, booleans and lists', async () => {
   let seen: unknown;
   await using api = await toy({
-    'vm.remove': async (input: unknown) => ({ id: 'x', name: ((seen = input), 'web') }),
-    'task.list': async (input: unknown) => ((seen = input), []),
+    'vm.remove': async (input: unknown) => {
+      seen = input;
+      return { id: 'x', name: 'web' };
+    },
+    'task.list': async (input: unknown) => {
+      seen = input;
+      return [];
+    },
   });
   await ask(api.socket, 'DELETE', '/v1/vms/web?force=true');
   assert.deepEqual(seen, { vm: 'web', force: true });
@@ -146,7 +163,10 @@ test('the signal of a call aborts when the caller goes away', async () => {
 test('a strange user is refused, and a role only does what it may', async () => {
   await using strange = await toy({ 'vm.list': async () => [] }, { peer: () => 4242 });
   assert.equal((await ask(strange.socket, 'GET', '/v1/vms')).body.code, 'forbidden');
-  await using viewer = await toy({ 'vm.list': async () => [], 'vm.exec': toyExec }, { caller: (uid) => ({ name: 'ann', uid, role: 'viewer' }) });
+  await using viewer = await toy(
+    { 'vm.list': async () => [], 'vm.exec': toyExec },
+    { caller: (uid) => ({ name: 'ann', uid, role: 'viewer' }) },
+  );
   assert.equal((await ask(viewer.socket, 'GET', '/v1/vms')).status, 200);
   const refused = await ask(viewer.socket, 'POST', '/v1/vms/web/start');
   assert.equal(refused.status, 403);
@@ -156,13 +176,21 @@ test('a strange user is refused, and a role only does what it may', async () => 
 
 test('the kernel tells who is asking', async () => {
   let uid: number | null = -1;
-  await using api = await toy({ 'vm.list': async (_input: unknown, call: Call) => ((uid = call.caller.uid), []) });
+  await using api = await toy({
+    'vm.list': async (_input: unknown, call: Call) => {
+      uid = call.caller.uid;
+      return [];
+    },
+  });
   await ask(api.socket, 'GET', '/v1/vms');
   assert.equal(uid, process.getuid?.());
 });
 
 test('with a full disk changes are refused with the reason, and what frees space works', async () => {
-  await using api = await toy({ 'vm.stop': async () => vm('web'), 'vm.list': async () => [] }, { readOnly: () => 'only 3 MiB are free on /var; remove something' });
+  await using api = await toy(
+    { 'vm.stop': async () => vm('web'), 'vm.list': async () => [] },
+    { readOnly: () => 'only 3 MiB are free on /var; remove something' },
+  );
   const refused = await ask(api.socket, 'POST', '/v1/vms', JSON.stringify({ image: 'tiny' }));
   assert.equal(refused.status, 507);
   assert.equal(refused.body.message, 'vm.create is refused for now: only 3 MiB are free on /var; remove something');
@@ -231,9 +259,12 @@ test('a refusal before the first event has its own status, a later one is an eve
   });
   assert.equal((await ask(api.socket, 'GET', '/v1/tasks/none/events')).status, 404);
   const seen: unknown[] = [];
-  await assert.rejects(async () => {
-    for await (const one of api.client.task.follow({ task: 'a' })) seen.push(one);
-  }, { code: 'corrupt', message: 'broke' });
+  await assert.rejects(
+    async () => {
+      for await (const one of api.client.task.follow({ task: 'a' })) seen.push(one);
+    },
+    { code: 'corrupt', message: 'broke' },
+  );
   assert.equal(seen.length, 1);
 });
 
@@ -276,7 +307,10 @@ test('an upload arrives byte for byte; one that is broken off is an error for th
   });
   const big = Buffer.alloc(5 * 1024 * 1024, 'a');
   assert.deepEqual(await api.client.vm.copyIn({ vm: 'web', path: '/x' }, bytesOf(big)), { files: 1, bytes: big.length });
-  await assert.rejects(api.client.vm.copyIn({ vm: 'web', path: '/refused' }, bytesOf(big, big, big)), { code: 'guest_failed', message: 'No such place' });
+  await assert.rejects(api.client.vm.copyIn({ vm: 'web', path: '/refused' }, bytesOf(big, big, big)), {
+    code: 'guest_failed',
+    message: 'No such place',
+  });
   const broken = Readable.from(
     (async function* () {
       yield Buffer.alloc(1000);

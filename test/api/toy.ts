@@ -15,15 +15,51 @@ import { Client } from '../../src/sdk/client.ts';
 
 export function vm(name: string, more: Partial<Vm> = {}): Vm {
   return {
-    id: name.padEnd(12, '0').slice(0, 12), name, state: 'running', stateReason: null, activity: null, image: 'tiny', imageDigest: 'd'.repeat(64), arch: 'x86_64', cpus: 1,
-    memoryBytes: 512 * 1024 * 1024, firmware: 'bios', accel: 'auto', accelInUse: 'tcg', disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512 }],
-    nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01' }], boot: ['disk'], restart: 'no', autostart: false, removeOnStop: false, pending: [], pid: 42,
-    agent: { connected: true, version: '1', kind: 'vivarium' }, createdAt: 1, startedAt: 2, ...more,
+    id: name.padEnd(12, '0').slice(0, 12),
+    name,
+    state: 'running',
+    stateReason: null,
+    activity: null,
+    image: 'tiny',
+    imageDigest: 'd'.repeat(64),
+    arch: 'x86_64',
+    cpus: 1,
+    memoryBytes: 512 * 1024 * 1024,
+    firmware: 'bios',
+    accel: 'auto',
+    accelInUse: 'tcg',
+    disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512 }],
+    nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01' }],
+    boot: ['disk'],
+    restart: 'no',
+    autostart: false,
+    removeOnStop: false,
+    pending: [],
+    pid: 42,
+    agent: { connected: true, version: '1', kind: 'vivarium' },
+    createdAt: 1,
+    startedAt: 2,
+    ...more,
   };
 }
 
 export function task(id: string, operation: string, more: Partial<Task> = {}): Task {
-  return { id, operation, target: null, state: 'running', steps: [], progress: null, log: [], output: null, error: null, undoError: null, recovered: false, createdAt: 1, endedAt: null, ...more };
+  return {
+    id,
+    operation,
+    target: null,
+    state: 'running',
+    steps: [],
+    progress: null,
+    log: [],
+    output: null,
+    error: null,
+    undoError: null,
+    recovered: false,
+    createdAt: 1,
+    endedAt: null,
+    ...more,
+  };
 }
 
 export interface Toy {
@@ -39,7 +75,10 @@ export interface Toy {
 export type AnyHandlers = Record<string, any>;
 
 /** Serves `handlers`; an operation without one answers `unsupported`. */
-export async function toy(handlers: AnyHandlers = {}, more: Partial<ServerOptions> & { readOnly?: () => string | null } = {}): Promise<Toy> {
+export async function toy(
+  handlers: AnyHandlers = {},
+  more: Partial<ServerOptions> & { readOnly?: () => string | null } = {},
+): Promise<Toy> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-api-'));
   const socket = join(folder, 'api.sock');
   const logged: unknown[] = [];
@@ -63,7 +102,10 @@ export async function toy(handlers: AnyHandlers = {}, more: Partial<ServerOption
   await server.listen(socket);
   const client = new Client(socket);
   return {
-    socket, folder, client, logged,
+    socket,
+    folder,
+    client,
+    logged,
     async [Symbol.asyncDispose]() {
       client.close();
       await server.close();
@@ -73,10 +115,16 @@ export async function toy(handlers: AnyHandlers = {}, more: Partial<ServerOption
 }
 
 /** A guest in which a few commands exist: echo, cat, fail, flood BYTES, sleep. */
-export async function toyExec(input: { command: string[] }, _call: Call, socket: Socket): Promise<{ exitCode: number | null; signal: string | null }> {
+export async function toyExec(
+  input: { command: string[] },
+  _call: Call,
+  socket: Socket,
+): Promise<{ exitCode: number | null; signal: string | null }> {
   const [program, ...args] = input.command;
   socket.control({ type: 'started', pid: 7 });
-  const signalled = new Promise<string>((resolve) => socket.onControl((message) => 'signal' in (message as object) && resolve((message as { signal: string }).signal)));
+  const signalled = new Promise<string>((resolve) =>
+    socket.onControl((message) => 'signal' in (message as object) && resolve((message as { signal: string }).signal)),
+  );
   if (program === 'echo') {
     await socket.send(1, Buffer.from(`${args.join(' ')}\n`));
     await socket.send(2, Buffer.from('to stderr\n'));
@@ -94,7 +142,8 @@ export async function toyExec(input: { command: string[] }, _call: Call, socket:
   }
   if (program === 'flood') {
     const chunk = Buffer.alloc(64 * 1024, 'x');
-    for (let left = Number(args[0]); left > 0 && !socket.closed.aborted; left -= chunk.length) await socket.send(1, chunk.subarray(0, left));
+    for (let left = Number(args[0]); left > 0 && !socket.closed.aborted; left -= chunk.length)
+      await socket.send(1, chunk.subarray(0, left));
     return { exitCode: 0, signal: null };
   }
   if (program === 'sleep') return { exitCode: null, signal: await signalled };

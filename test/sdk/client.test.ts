@@ -14,7 +14,11 @@ import { connect } from '../../src/sdk/connect.ts';
 import { unpackTree } from '../../src/sdk/copy.ts';
 import { event, task, toy, toyExec, vm } from '../api/toy.ts';
 
-const machines = { 'vm.run': async (input: { name?: string }) => vm(input.name ?? 'happy-newt'), 'vm.show': async (input: { vm: string }) => vm(input.vm), 'vm.exec': toyExec };
+const machines = {
+  'vm.run': async (input: { name?: string }) => vm(input.name ?? 'happy-newt'),
+  'vm.show': async (input: { vm: string }) => vm(input.vm),
+  'vm.exec': toyExec,
+};
 
 test('connect, run, exec: the example of the README', async () => {
   await using api = await toy(machines);
@@ -38,11 +42,19 @@ test('errors keep their code, message and details', async () => {
       throw new VivError('not_found', 'There is no machine web', { details: { near: ['webb'] } });
     },
   });
-  await assert.rejects(api.client.vm('web'), { name: 'VivError', code: 'not_found', message: 'There is no machine web', details: { near: ['webb'] } });
+  await assert.rejects(api.client.vm('web'), {
+    name: 'VivError',
+    code: 'not_found',
+    message: 'There is no machine web',
+    details: { near: ['webb'] },
+  });
 });
 
 test('without a daemon the error says what to do', async () => {
-  await assert.rejects(connect({ socket: '/tmp/no-such-viv.sock' }), { code: 'unavailable', message: /No daemon answers on .*; start it with: viv up/ });
+  await assert.rejects(connect({ socket: '/tmp/no-such-viv.sock' }), {
+    code: 'unavailable',
+    message: /No daemon answers on .*; start it with: viv up/,
+  });
 });
 
 test('a task is followed to its end, through a broken connection', async () => {
@@ -63,7 +75,10 @@ test('a task is followed to its end, through a broken connection', async () => {
   const seen: Task[] = [];
   const done = await api.client.vm.start({ vm: 'web' }, { onTask: (one) => seen.push(one) });
   assert.equal(done.name, 'web');
-  assert.deepEqual(seen.map((one) => one.state), ['running', 'running', 'done']);
+  assert.deepEqual(
+    seen.map((one) => one.state),
+    ['running', 'running', 'done'],
+  );
 });
 
 test('a task that failed throws its error', async () => {
@@ -178,8 +193,14 @@ test('nothing a guest sends leaves the destination', async () => {
     return unpackTree(Readable.from(tar as unknown as AsyncIterable<Buffer>), folder, 'got');
   };
   try {
-    await assert.rejects(unpack((tar) => tar.entry({ name: 'x/../../evil' }, 'boo')), { code: 'corrupt' });
-    await assert.rejects(unpack((tar) => tar.entry({ name: '/etc/evil' }, 'boo')), { code: 'corrupt' });
+    await assert.rejects(
+      unpack((tar) => tar.entry({ name: 'x/../../evil' }, 'boo')),
+      { code: 'corrupt' },
+    );
+    await assert.rejects(
+      unpack((tar) => tar.entry({ name: '/etc/evil' }, 'boo')),
+      { code: 'corrupt' },
+    );
     await assert.rejects(
       unpack((tar) => {
         tar.entry({ name: 'x/out', type: 'symlink', linkname: '/tmp' });
@@ -187,8 +208,14 @@ test('nothing a guest sends leaves the destination', async () => {
       }),
       { code: 'corrupt', message: /through the link/ },
     );
-    await assert.rejects(unpack((tar) => tar.entry({ name: 'x/l', type: 'link', linkname: '../../etc/passwd' })), { code: 'corrupt' });
-    await assert.rejects(unpack(() => {}), { code: 'corrupt', message: /sent nothing/ });
+    await assert.rejects(
+      unpack((tar) => tar.entry({ name: 'x/l', type: 'link', linkname: '../../etc/passwd' })),
+      { code: 'corrupt' },
+    );
+    await assert.rejects(
+      unpack(() => {}),
+      { code: 'corrupt', message: /sent nothing/ },
+    );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
