@@ -104,7 +104,7 @@ setup_npm() {
   local stamp="$here/node_modules/.vivarium-lock"
   if ! cmp -s "$here/package-lock.json" "$stamp"; then
     say "npm ci ..."
-    (cd "$here" && npm ci --silent --no-fund --no-audit) || die "npm ci failed"
+    (cd "$here" && npm ci --loglevel=error --no-fund --no-audit >&2) || die "npm ci failed; its own words are above"
     cp "$here/package-lock.json" "$stamp"
   fi
 }
