@@ -239,7 +239,10 @@ export function createServer(options: ServerOptions): ApiServer {
     });
   };
   app.register(websocket, { options: { maxPayload: 1024 * 1024, perMessageDeflate: false } });
-  app.register(async (scope) => addRoutes(scope));
+  app.register((scope, _options, done) => {
+    addRoutes(scope);
+    done();
+  });
 
   return {
     async listen(socketPath) {
