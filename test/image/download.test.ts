@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { download, fetchSmall } from '../../src/image/download.ts';
+
+const content = randomBytes(300_000);
+const sha512 = createHash('sha512').update(content).digest('hex');
+const sha256 = createHash('sha256').update(content).digest('hex');
+const sum = { algorithm: 'sha512', hex: sha512 } as const;
+
+type Answer = (request: IncomingMessage, response: ServerResponse, count: number) => void;
+const answers = new Map<string, Answer>();
+const seen = new Map<string, IncomingMessage[]>();
+let base = '';
+let folder = '';
+const server = createServer((request, response) => {
+  const path = request.url ?? '/';
+  const requests = seen.get(path) ?? [];
+  seen.set(path, [...requests, request]);
+  const answer = answers.get(path);
+  if (answer) answer(request, response, requests.length + 1);
+  else response.writeHead(404).end();
+});
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'viv-download-'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+after(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Serves `path` and downloads it with short pauses. */
+async function get(name: string, answer: Answer | null, options: Partial<Parameters<typeof download>[2]> = {}) {
+  if (answer) answers.set(`/${name}`, answer);
+  const file = join(folder, name);
+  const onProgress = (done: number, total: number | null) => {
+    options.onProgress?.(done, total);
+    const pending = cuts.get(`/${name}`);
+    if (!pending || done < pending.bytes) return;
+    cuts.delete(`/${name}`);
+    pending.response.destroy();
+  };
+  const result = await download(`${base}/${name}`, file, {
+    signal: AbortSignal.timeout(20_000),
+    sum,
+    stallMs: 200,
+    retries: 2,
+    pauseMs: 5,
+    ...options,
+    onProgress,
+  });
+  return { ...result, bytes: await readFile(file) };
+}
+const leftovers = async (name: string) => (await readdir(folder)).filter((entry) => entry.startsWith(name));
+const whole = (response: ServerResponse, body: Buffer = content) =>
+  response.writeHead(200, { 'content-length': body.length, etag: '"one"' }).end(body);
+const rest = (request: IncomingMessage, response: ServerResponse) => {
+  const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1]);
+  response.writeHead(206, {
+    'content-length': content.length - from,
+    'content-range': `bytes ${from}-${content.length - 1}/${content.length}`,
+    etag: '"one"',
+  });
+  response.end(content.subarray(from));
+};
+/** Connections to cut as soon as the downloader has so many bytes. */
+const cuts = new Map<string, { bytes: number; response: ServerResponse }>();
+/** Sends the first part and, when it has arrived, cuts the connection. */
+const cut = (response: ServerResponse, bytes: number, headers: Record<string, string | number> = { etag: '"one"' }, body = content) => {
+  response.writeHead(200, { 'content-length': body.length, ...headers });
+  cuts.set(response.req.url ?? '', { bytes, response });
+  response.write(body.subarray(0, bytes));
+};
+
+test('a whole file arrives with its progress and its sums, and nothing else is left', async () => {
+  const progress: [number, number | null][] = [];
+  const got = await get('whole', (_request, response) => whole(response), { onProgress: (done, total) => progress.push([done, total]) });
+  assert.deepEqual(got.bytes, content);
+  assert.equal(got.sha256, sha256);
+  assert.deepEqual(progress.at(-1), [content.length, content.length]);
+  assert.deepEqual(await leftovers('whole'), ['whole']);
+});
+
+test('a connection that drops in the middle is taken up where it broke', async () => {
+  const got = await get('drop', (request, response, count) => (count === 1 ? cut(response, 100_000) : rest(request, response)));
+  assert.deepEqual(got.bytes, content);
+  const again = seen.get('/drop')?.[1];
+  assert.match(again?.headers.range ?? '', /^bytes=\d+-$/);
+  assert.equal(again?.headers['if-range'], '"one"');
+});
+
+test('a part left by an earlier daemon is gone on with', async () => {
+  const stop = new AbortController();
+  const first = get(
+    'restart',
+    (_request, response) => {
+      response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
+      response.write(content.subarray(0, 120_000));
+    },
+    { signal: stop.signal, stallMs: 10_000, onProgress: (done) => done >= 120_000 && stop.abort(new Error('the daemon stops')) },
+  );
+  await assert.rejects(first, /the daemon stops/);
+  assert.ok((await leftovers('restart')).includes('restart.part'));
+  const got = await get('restart', (request, response) => rest(request, response));
+  assert.deepEqual(got.bytes, content);
+  assert.equal(seen.get('/restart')?.[1]?.headers.range, 'bytes=120000-');
+});
+
+test('a server that ignores Range sends it all again, and that is taken', async () => {
+  const got = await get('ignores', (_request, response, count) => (count === 1 ? cut(response, 50_000) : whole(response)));
+  assert.deepEqual(got.bytes, content);
+});
+
+test('a file without a validator is never pieced together', async () => {
+  const got = await get('unmarked', (_request, response, count) => (count === 1 ? cut(response, 50_000, {}) : whole(response)));
+  assert.deepEqual(got.bytes, content);
+  assert.equal(seen.get('/unmarked')?.[1]?.headers.range, undefined);
+});
+
+test('a server that goes silent is asked again, a bounded number of times', async () => {
+  await assert.rejects(
+    get('silent', (_request, response) => {
+      response.writeHead(200, { 'content-length': content.length });
+      response.flushHeaders();
+    }),
+    { code: 'download_failed', message: /sent nothing for 200 ms/ },
+  );
+  assert.equal(seen.get('/silent')?.length, 3);
+});
+
+test('a server that stalls in the middle and then goes on is survived', async () => {
+  const got = await get('stall', (request, response, count) => {
+    if (count > 1) return rest(request, response);
+    response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
+    response.write(content.subarray(0, 77_777));
+  });
+  assert.deepEqual(got.bytes, content);
+});
+
+test('a file that always ends early fails with how much came', async () => {
+  await assert.rejects(
+    get('short', (_request, response) => cut(response, 0)),
+    { code: 'download_failed' },
+  );
+});
+
+test('more bytes than were announced are refused', async () => {
+  await assert.rejects(
+    get('long', (request, response) => {
+      // Node's server and client both hold to Content-Length; a Range answer can lie about its total.
+      if (!request.headers.range) return cut(response, 50_000);
+      response.writeHead(206, { 'content-range': `bytes 50000-59999/60000`, etag: '"one"', 'transfer-encoding': 'chunked' });
+      response.end(content.subarray(50_000));
+    }),
+    { code: 'download_failed', message: /more than the 60000 bytes/ },
+  );
+  assert.deepEqual(await leftovers('long'), []);
+});
+
+test('a wrong sum is an error that names both, and what came is thrown away', async () => {
+  await assert.rejects(
+    get('wrong', (_request, response) => whole(response, randomBytes(1000))),
+    (error: Error & { code?: string }) => error.code === 'checksum' && error.message.includes(sha512),
+  );
+  assert.deepEqual(await leftovers('wrong'), []);
+});
+
+test('a file that changed on the server while we were away is fetched anew', async () => {
+  const old = randomBytes(200_000);
+  const got = await get('changed', (_request, response, count) => {
+    if (count > 1) return whole(response);
+    cut(response, 60_000, { etag: '"old"' }, old);
+  });
+  assert.deepEqual(got.bytes, content);
+});
+
+test('a redirect loop ends; a few redirects are followed; other protocols are not', async () => {
+  await assert.rejects(
+    get('loop', (_request, response) => response.writeHead(302, { location: '/loop' }).end()),
+    { code: 'download_failed', message: /redirects/ },
+  );
+  answers.set('/target', (_request, response) => whole(response));
+  assert.deepEqual((await get('hop', (_request, response) => response.writeHead(301, { location: '/target' }).end())).bytes, content);
+  await assert.rejects(
+    get('file', (_request, response) => response.writeHead(302, { location: 'file:///etc/shadow' }).end()),
+    { code: 'download_failed', message: /only http/ },
+  );
+});
+
+test('an absent file fails at once; a server in trouble is asked again', async () => {
+  await assert.rejects(get('absent', null), { code: 'download_failed', message: /404/ });
+  assert.equal(seen.get('/absent')?.length, 1);
+  const got = await get('trouble', (_request, response, count) => (count === 1 ? response.writeHead(503).end() : whole(response)));
+  assert.deepEqual(got.bytes, content);
+});
+
+test('a file that cannot fit is refused before it is fetched', async () => {
+  await assert.rejects(
+    get('huge', (_request, response) => {
+      response.writeHead(200, { 'content-length': 2 ** 52 });
+      response.flushHeaders();
+    }),
+    { code: 'no_space' },
+  );
+});
+
+test('cancelling ends it at once with the reason', async () => {
+  const stop = new AbortController();
+  await assert.rejects(
+    get(
+      'cancel',
+      (_request, response) => {
+        response.writeHead(200, { 'content-length': content.length });
+        response.flushHeaders();
+        stop.abort(new Error('cancelled by the user'));
+      },
+      { signal: stop.signal, stallMs: 10_000 },
+    ),
+    /cancelled by the user/,
+  );
+});
+
+test('a file of sums that never ends is not read for ever', async () => {
+  answers.set('/sums', (_request, response) => {
+    const pour = () => {
+      while (!response.destroyed && response.write(Buffer.alloc(65536)));
+    };
+    response.on('drain', pour);
+    pour();
+  });
+  await assert.rejects(fetchSmall(`${base}/sums`, { signal: AbortSignal.timeout(10_000), mostBytes: 1_000_000 }), {
+    code: 'download_failed',
+    message: /more than/,
+  });
+});
