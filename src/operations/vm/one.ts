@@ -21,4 +21,5 @@ export const onMachine = {
   queue: (state: OnMachine) => queueOf(state.id),
 };
 
-export const outputView = async (state: OnMachine, services: Services): Promise<Vm> => viewOf(services.machines.get(state.id), services);
+/** What a finished task answers; it still holds the queue itself, which is no activity to show. */
+export const outputView = async (state: OnMachine, services: Services): Promise<Vm> => services.machines.get(state.id).view(null);

@@ -4,7 +4,7 @@ import { growRootDisk } from '../../machine/grow.ts';
 import type { DiskRecord, Settings } from '../../machine/record.ts';
 import { pending, type Machine } from '../../machine/runner.ts';
 import type { HandlerOf } from '../handler.ts';
-import { onMachine, viewOf } from './one.ts';
+import { onMachine } from './one.ts';
 
 interface Setting {
   id: string;
@@ -46,7 +46,7 @@ export const handler: HandlerOf<'vm.set'> = {
   output: async ({ id, changed }: Setting, services) => {
     const machine = services.machines.get(id);
     const waiting = machine.live || machine.record.state === 'suspended' ? pending(machine.record) : [];
-    return { vm: viewOf(machine, services), applied: changed.filter((name) => !waiting.includes(name)), atNextStart: changed.filter((name) => waiting.includes(name)) };
+    return { vm: machine.view(null), applied: changed.filter((name) => !waiting.includes(name)), atNextStart: changed.filter((name) => waiting.includes(name)) };
   },
 };
 

@@ -2,7 +2,7 @@
 import type { Vm } from '../../contract/vm.ts';
 import { decide } from '../../machine/decide.ts';
 import type { HandlerOf, Step } from '../handler.ts';
-import { onMachine, viewOf } from './one.ts';
+import { onMachine, outputView } from './one.ts';
 import { removeSteps } from './remove-steps.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
 
@@ -16,7 +16,7 @@ const forGood = (step: Step<StoppingForGood>): Step<StoppingForGood> => ({
   run: async (state, context) => {
     const machine = context.services.machines.byId(state.id);
     if (!machine?.record.settings.removeOnStop) return;
-    const last = state.last ?? viewOf(machine, context.services);
+    const last = state.last ?? machine.view(null);
     await step.run(state, context);
     return { last };
   },
@@ -31,5 +31,5 @@ export const handler: HandlerOf<'vm.stop'> = {
   },
   admit: async ({ id }, { machines }) => decide('stop', machines.get(id).record),
   steps: [...stopSteps, ...removeSteps.map(forGood)],
-  output: async (state: StoppingForGood, services) => state.last ?? viewOf(services.machines.get(state.id), services),
+  output: async (state: StoppingForGood, services) => state.last ?? outputView(state, services),
 };
