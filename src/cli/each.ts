@@ -15,6 +15,11 @@ export async function forEachName<T>(
   let next = 0;
   const worker = async () => {
     while (next < names.length) {
+      if (context.interrupts.asked) {
+        // Ctrl-C: what is under way is being cancelled, the rest is not begun.
+        code = Math.max(code, 1);
+        return;
+      }
       const index = next;
       next += 1;
       try {

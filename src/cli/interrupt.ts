@@ -1,11 +1,13 @@
 // Ctrl-C: whoever is at work says what it means (cancel the task, tell the guest); with nobody at work it ends `viv`.
-// The newest handler alone is asked. Handlers are removed by the function that adding them returned.
+// Everyone who handles it is told (several tasks may be under way). Handlers are removed by the function that adding them returned.
 
 type Handler = (signal: NodeJS.Signals) => void;
 
 export interface Interrupts {
   /** Aborts when the user ends `viv` and nobody had another use for it. */
   readonly signal: AbortSignal;
+  /** True after the first one, whoever handled it: nothing new is begun. */
+  readonly asked: boolean;
   handle(handler: Handler): () => void;
   /** Ends the waiting of everyone. */
   abort(): void;
@@ -17,20 +19,24 @@ export function interrupts(leave: (code: number) => void, codes: Readonly<Record
   const controller = new AbortController();
   const handlers: Handler[] = [];
   let asked = 0;
+  let unhandled = 0;
   const listener = (signal: NodeJS.Signals) => {
-    const handler = handlers.at(-1);
-    if (handler) {
-      handler(signal);
+    asked += 1;
+    if (handlers.length > 0) {
+      for (const handler of [...handlers]) handler(signal);
       return;
     }
-    asked += 1;
+    unhandled += 1;
     controller.abort();
     // Who waits on the signal gets the chance to tidy up; a second Ctrl-C does not wait for that.
-    if (asked > 1) leave(128 + (codes[signal] ?? 2));
+    if (unhandled > 1) leave(128 + (codes[signal] ?? 2));
   };
   for (const signal of signals) process.on(signal, listener);
   return {
     signal: controller.signal,
+    get asked() {
+      return asked > 0;
+    },
     handle(handler) {
       handlers.push(handler);
       return () => {

@@ -23,7 +23,11 @@ async function leave(code: number, screen: Screen): Promise<never> {
 async function main(argv: readonly string[]): Promise<void> {
   // A reader that has seen enough (head, less) is no failure.
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      if (stream === process.stdout) process.stderr.write(`viv: cannot write the output: ${error.message}\n`);
+      process.exit(1);
+    });
   }
   const screen = screenOn(process.stderr);
   const interrupts = listen((code) => process.exit(code), constants.signals);

@@ -7,6 +7,8 @@ import { describeProblem } from './problem.ts';
 import { describeTask } from './screen.ts';
 
 let count = 0;
+/** Said once, however many tasks are under way. */
+let said = false;
 
 /** Calls an operation that is a task; `what` is how the progress line begins. */
 export async function perform<T>(context: Context, what: string, call: (options: CallOptions) => Promise<T>): Promise<T> {
@@ -33,7 +35,8 @@ export async function perform<T>(context: Context, what: string, call: (options:
       return;
     }
     asked = true;
-    context.screen.say('viv: cancelling; Ctrl-C again leaves without waiting');
+    if (!said) context.screen.say('viv: cancelling; Ctrl-C again leaves without waiting');
+    said = true;
     cancel();
   });
   try {

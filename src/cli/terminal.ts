@@ -10,7 +10,11 @@ export function enterRaw(stdin: NodeJS.ReadStream): () => void {
     if (done) return;
     done = true;
     process.off('exit', restore);
-    stdin.setRawMode(before);
+    try {
+      stdin.setRawMode(before);
+    } catch {
+      // the terminal has gone (its window was closed): nothing is left to put back
+    }
   };
   process.on('exit', restore);
   stdin.setRawMode(true);

@@ -229,6 +229,46 @@ test('Ctrl-C on a long task asks the daemon to cancel it and waits for the end',
   assert.match(stderr, /viv: stopping web was cancelled\n$/);
 });
 
+test('Ctrl-C with several names cancels every task and begins no further one', async () => {
+  await using server = await fakeServer();
+  const cancelled: PromiseWithResolvers<void>[] = [];
+  const names = Array.from({ length: 12 }, (_, index) => `m${index}`);
+  for (const name of names) {
+    server.on(`POST /v1/vms/${name}/stop`, () => {
+      const end = Promise.withResolvers<void>();
+      cancelled.push(end);
+      server.on(`POST /v1/tasks/t${cancelled.length}/cancel`, () => {
+        end.resolve();
+        return { id: 't', state: 'running' };
+      });
+      return new Work([{ state: 'running' }, { state: 'cancelled' }], end.promise);
+    });
+  }
+  const running = start(server.home, ['stop', ...names]);
+  await running.shows('stderr', '(and 7 more)');
+  running.kill('SIGINT');
+  const { code, stdout, stderr } = await running.ended;
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+  assert.equal(stderr.match(/Ctrl-C again/g)?.length, 1);
+  assert.equal(stderr.match(/was cancelled/g)?.length, 8);
+  assert.equal(cancelled.length, 8);
+});
+
+test('an output that cannot be written is a failure with its reason', async () => {
+  await using server = await fakeServer();
+  const { spawn } = await import('node:child_process');
+  const { open } = await import('node:fs/promises');
+  const { cleanEnv, entry } = await import('./run-viv.ts');
+  const full = await open('/dev/full', 'w');
+  const child = spawn(process.execPath, [entry, '--help'], { env: cleanEnv(server.home), stdio: ['ignore', full.fd, 'pipe'] });
+  let stderr = '';
+  child.stderr?.on('data', (bytes) => (stderr += bytes));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  await full.close();
+  assert.equal(code, 1);
+  assert.match(stderr, /^viv: [^\n]*ENOSPC[^\n]*\n$/);
+});
+
 test('a second Ctrl-C leaves and says which task goes on', async () => {
   await using server = await fakeServer();
   const never = Promise.withResolvers<void>();
