@@ -1,0 +1,76 @@
+// Whether KVM truly works. A device node proves nothing: there are hosts whose /dev/kvm opens, runs a BIOS and then never makes
+// progress in a 64-bit kernel. So a small 64-bit program is run to its end under a deadline; the answer holds until the host boots.
+import { access, constants, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { VivError } from '../contract/errors.ts';
+import { ProgramTimeout, runProgram } from '../host/run.ts';
+import { findQemu, type QemuBinary } from './binary.ts';
+import { payload, payloadExitCode } from './payload.ts';
+
+const Proof = z.object({ works: z.boolean(), detail: z.string(), durationMs: z.number().nullable() });
+export type Proof = z.infer<typeof Proof>;
+const Remembered = Proof.extend({ bootId: z.string(), qemu: z.string() });
+
+export interface ProofOptions {
+  /** Where the answer is remembered. */
+  readonly cacheFile: string;
+  readonly timeoutMs: number;
+  /** Prove it even if the answer is remembered. */
+  readonly again: boolean;
+}
+
+export async function proveKvm({ cacheFile, timeoutMs, again }: ProofOptions): Promise<Proof> {
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const qemu = await findQemu('x86_64').catch((error: unknown) => error as VivError);
+  if (qemu instanceof Error) return { works: false, detail: qemu.message, durationMs: null };
+  const key = { bootId, qemu: `${qemu.path} ${qemu.version.join('.')}` };
+  const remembered = again ? null : await recall(cacheFile);
+  if (remembered && remembered.bootId === key.bootId && remembered.qemu === key.qemu) return Proof.parse(remembered);
+  const proof = (await unusable()) ?? (await runPayload('kvm', qemu, timeoutMs));
+  await writeFile(`${cacheFile}.new`, JSON.stringify({ ...proof, ...key }));
+  await rename(`${cacheFile}.new`, cacheFile);
+  return proof;
+}
+
+async function recall(cacheFile: string): Promise<z.infer<typeof Remembered> | null> {
+  try {
+    return Remembered.parse(JSON.parse(await readFile(cacheFile, 'utf8')));
+  } catch {
+    return null; // never asked, or damaged: ask again
+  }
+}
+
+/** What can be told without trying. */
+async function unusable(): Promise<Proof | null> {
+  const no = (detail: string): Proof => ({ works: false, detail, durationMs: null });
+  try {
+    await access('/dev/kvm', constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return no('there is no /dev/kvm: the CPU has no virtualization, or it is switched off in the firmware, or the kvm module is not loaded');
+    return no('/dev/kvm may not be opened by this user; join the group kvm with: sudo usermod -aG kvm $USER (and log in again)');
+  }
+}
+
+/** Runs the program with the CPU model that machines get. */
+export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeoutMs: number): Promise<Proof> {
+  const folder = await mkdtemp(join(tmpdir(), 'viv-proof-'));
+  const started = performance.now();
+  try {
+    const file = join(folder, 'payload.bin');
+    await writeFile(file, payload);
+    const args = ['-no-user-config', '-nodefaults', '-display', 'none', '-machine', 'q35', '-accel', accel, '-cpu', accel === 'kvm' ? 'host' : 'max', '-m', '64M'];
+    const result = await runProgram(qemu.path, [...args, '-kernel', file, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'], { timeoutMs });
+    const durationMs = Math.round(performance.now() - started);
+    if (result.exitCode === payloadExitCode) return { works: true, detail: 'a 64-bit program ran to its end', durationMs };
+    const words = result.stderr.trim().split('\n').slice(-1)[0] ?? '';
+    return { works: false, detail: `a 64-bit program did not run to its end: ${words === '' ? `QEMU ended with ${result.signal ?? result.exitCode}` : words}`, durationMs };
+  } catch (error) {
+    if (!(error instanceof ProgramTimeout)) throw new VivError('qemu_failed', `the proof of ${accel} could not be run: ${(error as Error).message}`, { cause: error });
+    return { works: false, detail: `a 64-bit program made no progress within ${timeoutMs} ms`, durationMs: timeoutMs };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
