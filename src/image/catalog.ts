@@ -132,6 +132,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     via: 'build',
     arch: { x86_64: true },
   },
+  { name: 'agent', summary: 'A CD with the guest agent, for systems that come without cloud-init', via: 'build', arch: { x86_64: true } },
   debian(12, 'bookworm'),
   debian(13, 'trixie'),
   ubuntu('22.04', 'jammy'),

@@ -1,6 +1,6 @@
 // The images of this host: what is here, by which names, and how one gets here or leaves.
 // A folder images/<digest>/ is complete or absent: it is filled in staging, flushed and renamed into place.
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -50,6 +50,7 @@ export interface ImagesOptions {
 /** Opens the image store; makes its folder, readable for the users that machines run as. */
 export function openImages({ paths, usedBy, log, catalog = standardCatalog }: ImagesOptions): Images {
   mkdirSync(paths.images, { recursive: true, mode: 0o755 });
+  chmodSync(paths.images, 0o755); // whatever the umask: QEMU runs as another user and reads backing files here
   removeRemains(paths.images);
   const turn = oneAtATime();
 

@@ -10,8 +10,7 @@ import { hashFile } from './hash.ts';
 import type { ImageManifest } from './image.ts';
 
 /** What the files in the staging folder are. */
-export interface PublishDescription extends Omit<BuiltImage, 'iso'> {
-  readonly iso: string | null;
+export interface PublishDescription extends BuiltImage {
   /** The name it gets; none when left out. */
   readonly name?: string;
 }

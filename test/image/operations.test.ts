@@ -223,3 +223,14 @@ test('what the catalog lacks, or lacks for that architecture, is said before any
   await assert.rejects(stat(at('no')));
   assert.equal(requests, before);
 });
+
+test('an export whose target appears meanwhile leaves that file alone and nothing beside it', async () => {
+  await writeFile(at('m.raw'), rawDisk('m'));
+  await run(importFile as never, { path: at('m.raw'), name: 'meanwhile', ...defaults });
+  await mkdir(at('busy'));
+  const steps = (exportFile as unknown as TaskHandler<object, object, object>).steps;
+  const meddled = { ...exportFile, steps: [steps[0], { name: 'somebody', run: () => writeFile(at('busy/x'), 'theirs') }, steps[1]] };
+  await assert.rejects(run(meddled as never, { image: 'meanwhile', path: at('busy/x'), format: 'raw' }), { code: 'in_use' });
+  assert.deepEqual(await readdir(at('busy')), ['x']);
+  assert.equal(await readFile(at('busy/x'), 'utf8'), 'theirs');
+});

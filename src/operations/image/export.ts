@@ -31,7 +31,6 @@ const write: Step<State> = {
 
 const place: Step<State> = {
   name: 'give it its name',
-  pointOfNoReturn: true,
   async run({ path, part }, { repeated }) {
     const [ours, theirs] = await Promise.all([stat(part).catch(() => null), stat(path).catch(() => null)]);
     if (!ours && theirs && repeated) return;
@@ -45,6 +44,11 @@ const place: Step<State> = {
       });
     }
     await rm(part, { force: true });
+  },
+  /** Takes away the file only where it is certainly ours: the same one as the part. */
+  async undo({ path, part }) {
+    const [ours, there] = await Promise.all([stat(part).catch(() => null), stat(path).catch(() => null)]);
+    if (ours && there && ours.ino === there.ino && ours.dev === there.dev) await rm(path, { force: true });
   },
 };
 

@@ -17,7 +17,6 @@ export interface PublishState {
 
 export const publishStep: Step<PublishState> = {
   name: 'store the image',
-  pointOfNoReturn: true,
   async run({ staging, name, made }, { services, repeated }) {
     if (!made) throw new VivError('internal', `The image ${name} has nothing to store.`);
     const there = (await stat(made.folder).catch(() => null)) !== null;
