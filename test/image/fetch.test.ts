@@ -30,7 +30,13 @@ test('a file’s sum is found in every shape that vendors publish', () => {
 });
 
 test('a file without a sum, with two different ones, or one of the wrong length is not trusted', () => {
-  for (const text of ['', '<html>404</html>', `${hex}  b.img\n${other}  c.img\n`, `${hex}  a.img\n${other}  a.img\n`, `${hex.slice(2)}  a.img\n`]) {
+  for (const text of [
+    '',
+    '<html>404</html>',
+    `${hex}  b.img\n${other}  c.img\n`,
+    `${hex}  a.img\n${other}  a.img\n`,
+    `${hex.slice(2)}  a.img\n`,
+  ]) {
     assert.throws(() => sumOf(text, 'a.img', 'sha256', 'here'), { code: 'download_failed' }, text);
   }
   assert.throws(() => parseSum(`sha512:${hex}`), { code: 'invalid' });
@@ -56,7 +62,10 @@ test('a signature is checked with a key that is here, refused when wrong, and sa
   const home = join(folder, 'gnupg');
   await mkdir(home, { mode: 0o700 });
   const gpg = (args: string[], input?: string) =>
-    execFileSync('gpg', ['--homedir', home, '--batch', '--pinentry-mode', 'loopback', '--passphrase', '', ...args], { ...(input === undefined ? {} : { input }), stdio: ['pipe', 'pipe', 'ignore'] });
+    execFileSync('gpg', ['--homedir', home, '--batch', '--pinentry-mode', 'loopback', '--passphrase', '', ...args], {
+      ...(input === undefined ? {} : { input }),
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
   try {
     gpg(['--quick-generate-key', 'Vendor <vendor@example.org>', 'ed25519', 'sign', 'never']);
     const fingerprint = /^fpr:+([0-9A-F]{40}):/m.exec(gpg(['--with-colons', '--list-keys']).toString())?.[1] ?? '';
@@ -64,16 +73,28 @@ test('a signature is checked with a key that is here, refused when wrong, and sa
     await writeFile(keyring, gpg(['--armor', '--export']));
     const text = `${hex}  a.img\n`;
     const detached = gpg(['--detach-sign'], text);
-    const signature = { url: 'https://vendor.example/SUMS.gpg', fingerprint, keyrings: [join(folder, 'absent.gpg'), keyring], keyringPackage: 'vendor-keyring' };
+    const signature = {
+      url: 'https://vendor.example/SUMS.gpg',
+      fingerprint,
+      keyrings: [join(folder, 'absent.gpg'), keyring],
+      keyringPackage: 'vendor-keyring',
+    };
     const good = await checkSignature(Buffer.from(text), detached, signature, { signal });
     assert.deepEqual([good.checked, good.text], [true, text]);
 
     const clear = gpg(['--clearsign'], text);
-    const inline = await checkSignature(Buffer.concat([Buffer.from(`${other}  a.img\n`), clear]), null, { ...signature, url: 'inline' }, { signal });
+    const inline = await checkSignature(
+      Buffer.concat([Buffer.from(`${other}  a.img\n`), clear]),
+      null,
+      { ...signature, url: 'inline' },
+      { signal },
+    );
     assert.deepEqual([inline.checked, inline.text], [true, text], 'only what is signed is read');
 
     await assert.rejects(checkSignature(Buffer.from(`${other}  a.img\n`), detached, signature, { signal }), { code: 'checksum' });
-    await assert.rejects(checkSignature(Buffer.from(text), detached, { ...signature, fingerprint: 'A'.repeat(40) }, { signal }), { code: 'checksum' });
+    await assert.rejects(checkSignature(Buffer.from(text), detached, { ...signature, fingerprint: 'A'.repeat(40) }, { signal }), {
+      code: 'checksum',
+    });
     const unchecked = await checkSignature(Buffer.from(text), detached, { ...signature, keyrings: [] }, { signal });
     assert.equal(unchecked.checked, false);
     assert.match(unchecked.note, /not checked.*vendor-keyring/);
@@ -88,7 +109,12 @@ test('every address of the catalog is https, and every name is once there', () =
   for (const item of standardCatalog) {
     if (item.via !== 'download') continue;
     for (const source of Object.values(item.arch)) {
-      for (const url of [source.url, source.sum.url, ...(source.signature && source.signature.url !== 'inline' ? [source.signature.url] : [])]) assert.match(url, /^https:\/\//, item.name);
+      for (const url of [
+        source.url,
+        source.sum.url,
+        ...(source.signature && source.signature.url !== 'inline' ? [source.signature.url] : []),
+      ])
+        assert.match(url, /^https:\/\//, item.name);
       if (source.signature) assert.match(source.signature.fingerprint, /^[0-9A-F]{40}$/, item.name);
     }
   }
