@@ -1,6 +1,4 @@
 // Calls qemu-img and turns its failures into ours. Every format is named explicitly; nothing here lets it guess.
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { ProgramFailed, ProgramMissing, ProgramTimeout, type RunOptions, runOk } from '../host/run.ts';
 
@@ -21,7 +19,7 @@ export async function qemuImg(args: readonly string[], doing: string, options: P
   }
 }
 
-export function translate(cause: unknown, doing: string): unknown {
+function translate(cause: unknown, doing: string): unknown {
   if (cause instanceof ProgramMissing) {
     return new VivError(
       'missing_program',
@@ -42,19 +40,4 @@ export function translate(cause: unknown, doing: string): unknown {
     return new VivError('in_use', `Could not ${doing}: another process is using it.`, { cause });
   }
   return new VivError('internal', `Could not ${doing}: qemu-img said: ${words}`, { cause });
-}
-
-/** Where a program is in PATH; null when it is not installed. */
-export async function findProgram(name: string): Promise<string | null> {
-  for (const folder of (process.env['PATH'] ?? '/usr/bin:/bin').split(delimiter)) {
-    const file = join(folder, name);
-    if (
-      await access(file, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return file;
-  }
-  return null;
 }
