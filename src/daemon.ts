@@ -46,7 +46,10 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     paths,
     env,
     proveKvm: (again) => proveKvm({ cacheFile: join(paths.cache, 'kvm-proof.json'), timeoutMs: kvmProofDeadlineMs, again }),
-    findQemu: async (arch) => { const { path, version: found } = await findQemu(arch); return { path, version: found.join('.') }; },
+    findQemu: async (arch) => {
+      const { path, version: found } = await findQemu(arch);
+      return { path, version: found.join('.') };
+    },
     committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
   });
   const hear = (news: News) => {
@@ -55,12 +58,24 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     events.record({ type: news.type === 'ended' ? 'vm.ended' : `vm.${news.what}`, subject: id, name, message: news.message });
     keeper.hear(news);
   };
-  const machines = await Machines.open({ paths, store, log, bootId, ownUsers: uid === 0, tell: hear, accelerator: (wanted) => host.accelerator(wanted) });
+  const machines = await Machines.open({
+    paths,
+    store,
+    log,
+    bootId,
+    ownUsers: uid === 0,
+    tell: hear,
+    accelerator: (wanted) => host.accelerator(wanted),
+  });
   const images = openImages({ paths, log, usedBy: (digest) => machines.usersOf(digest) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
   const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
   const act = async (operation: 'vm.start' | 'vm.remove', machine: Machine) => {
-    const { done } = await tasks.start(operation, operation === 'vm.start' ? { vm: machine.id } : { vm: machine.id, force: true }, internal());
+    const { done } = await tasks.start(
+      operation,
+      operation === 'vm.start' ? { vm: machine.id } : { vm: machine.id, force: true },
+      internal(),
+    );
     await done;
   };
   const keeper = new Keeper(machines, {
@@ -69,14 +84,29 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     diskFull: () => host.readOnly() !== null,
   });
   const ended = Promise.withResolvers<void>();
-  const services: Services = { version, startedAt: Date.now(), paths, store, log, events, tasks, host, images, machines, shutdown: () => void stop() };
+  const services: Services = {
+    version,
+    startedAt: Date.now(),
+    paths,
+    store,
+    log,
+    events,
+    tasks,
+    host,
+    images,
+    machines,
+    shutdown: () => void stop(),
+  };
 
   const adopted = await adoptAll(machines, stopping.signal);
   const recovered = await tasks.recover();
   const server = createServer({ handlers, services, tasks });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
-  events.record({ type: 'daemon.started', message: `the daemon started: ${adopted.adopted.length} machines adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again` });
+  events.record({
+    type: 'daemon.started',
+    message: `the daemon started: ${adopted.adopted.length} machines adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again`,
+  });
   log.info({ version, home: paths.home, ...adopted, recovered }, 'the daemon serves');
   void afterStart().catch((error: unknown) => log.error({ error }, 'tidying up after the start failed'));
 

@@ -51,7 +51,12 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
   const asked = env['VIV_HOME'];
   const userHome = env['HOME'] ?? homedir();
   const home = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(env['XDG_STATE_HOME'] ?? join(userHome, '.local/state'), 'vivarium'));
-  const run = asked !== undefined ? shortRun(join(asked, 'run'), asked, uid) : uid === 0 ? '/run/vivarium' : shortRun(join(env['XDG_RUNTIME_DIR'] ?? join(home, 'run'), 'vivarium'), home, uid);
+  const run =
+    asked !== undefined
+      ? shortRun(join(asked, 'run'), asked, uid)
+      : uid === 0
+        ? '/run/vivarium'
+        : shortRun(join(env['XDG_RUNTIME_DIR'] ?? join(home, 'run'), 'vivarium'), home, uid);
   return {
     home,
     run,

@@ -53,7 +53,10 @@ async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSigna
   const { status } = await queryStatus(live.qmp);
   const { record } = machine;
   if (status === 'io-error' && record.stateReason?.code !== 'host_disk_full') {
-    await machine.setState('paused', { code: 'host_disk_full', message: 'the host’s disk was full; it goes on by itself when there is room again' });
+    await machine.setState('paused', {
+      code: 'host_disk_full',
+      message: 'the host’s disk was full; it goes on by itself when there is room again',
+    });
   } else if (status === 'running' && record.state !== 'running') await machine.setState('running', null);
   else if (status === 'paused' && record.state !== 'paused') await machine.setState('paused', record.stateReason);
 }

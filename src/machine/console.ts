@@ -42,7 +42,9 @@ function open(path: string, onClose: () => void): Promise<Socket> {
     socket.setTimeout(5000, () => socket.connecting && socket.destroy(new Error('no answer within 5 s')));
     socket.once('connect', () => resolve(socket));
     socket.resume(); // the same bytes are in the log
-    socket.on('error', (error) => reject(new VivError('qemu_failed', `the serial line cannot be reached: ${error.message}`, { cause: error })));
+    socket.on('error', (error) =>
+      reject(new VivError('qemu_failed', `the serial line cannot be reached: ${error.message}`, { cause: error })),
+    );
     socket.once('close', onClose);
   });
 }

@@ -29,7 +29,11 @@ export async function makeSeed(record: MachineRecord, host: MachineHost, signal:
   if (record.seed === null) return;
   const { seed } = host.paths.vm(record.id);
   const { users, sshKeys, userData } = record.seed;
-  await writeSeed(seed, { instanceId: record.id, hostname: hostnameOf(record), users, sshKeys, ...(userData === null ? {} : { userData }), arch: record.arch }, { signal });
+  await writeSeed(
+    seed,
+    { instanceId: record.id, hostname: hostnameOf(record), users, sshKeys, ...(userData === null ? {} : { userData }), arch: record.arch },
+    { signal },
+  );
   await own(seed, record, 0o400);
 }
 
@@ -62,9 +66,15 @@ export async function removeFiles(record: MachineRecord, host: MachineHost): Pro
 
 /** @throws corrupt naming the first file that is not there */
 export async function checkFiles(record: MachineRecord): Promise<void> {
-  const files = [...record.disks.flatMap((disk) => [disk.file, ...(disk.backing === null ? [] : [disk.backing])]), ...(record.kernel ? [record.kernel.file, record.kernel.initrd] : [])];
+  const files = [
+    ...record.disks.flatMap((disk) => [disk.file, ...(disk.backing === null ? [] : [disk.backing])]),
+    ...(record.kernel ? [record.kernel.file, record.kernel.initrd] : []),
+  ];
   for (const file of files) {
-    const present = await stat(file).then((found) => found.isFile(), () => false);
+    const present = await stat(file).then(
+      (found) => found.isFile(),
+      () => false,
+    );
     if (!present) throw new VivError('corrupt', `${record.name} cannot start: its file ${file} is missing`, { details: { file } });
   }
   if (record.uid !== null) for (const file of new Set(files)) await checkReachable(file);
@@ -74,7 +84,12 @@ export async function checkFiles(record: MachineRecord): Promise<void> {
 async function checkReachable(file: string): Promise<void> {
   for (let folder = dirname(file); folder !== '/'; folder = dirname(folder)) {
     const { mode } = await stat(folder);
-    if ((mode & 0o001) === 0) throw new VivError('unsupported', `QEMU’s own user cannot enter ${folder}, where ${file} is kept; allow it with: chmod o+x ${folder}`, { details: { folder } });
+    if ((mode & 0o001) === 0)
+      throw new VivError(
+        'unsupported',
+        `QEMU’s own user cannot enter ${folder}, where ${file} is kept; allow it with: chmod o+x ${folder}`,
+        { details: { folder } },
+      );
   }
 }
 

@@ -74,7 +74,9 @@ export class Keeper {
   }
 
   async #resumeStarved(): Promise<void> {
-    const starved = this.#machines.list().filter((machine) => machine.live && machine.record.stateReason?.code === 'host_disk_full' && machine.record.state === 'paused');
+    const starved = this.#machines
+      .list()
+      .filter((machine) => machine.live && machine.record.stateReason?.code === 'host_disk_full' && machine.record.state === 'paused');
     if (starved.length === 0 || this.#keeping.diskFull()) return;
     for (const machine of starved) {
       try {

@@ -1,12 +1,12 @@
 // What a running machine has besides its record: its QEMU process, the QMP connection and the guest's agent.
 // Everything here can be made anew from the process alone, which is what adoption does.
 import { VivError } from '../contract/errors.ts';
+import type { VmPaths } from '../host/paths.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
 import { connectAgent } from '../qemu/agent/client.ts';
 import { connectGuestAgentFallback } from '../qemu/agent/fallback.ts';
 import type { QemuProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
-import type { VmPaths } from '../host/paths.ts';
 
 export interface LiveOptions {
   readonly name: () => string;
@@ -61,8 +61,15 @@ export class Live {
     const name = this.#options.name();
     const onStop = () => {
       if (signal.aborted) reject(new VivError('cancelled', `waiting for the agent of ${name} was given up`));
-      else if (this.#ended.signal.aborted) reject(new VivError('no_agent', `${name} ended before its guest agent answered; see: viv logs ${name}`));
-      else reject(new VivError('no_agent', `the guest agent of ${name} did not answer within ${Math.round(timeoutMs / 1000)} s; is it installed and has the guest finished booting? See: viv logs ${name}`));
+      else if (this.#ended.signal.aborted)
+        reject(new VivError('no_agent', `${name} ended before its guest agent answered; see: viv logs ${name}`));
+      else
+        reject(
+          new VivError(
+            'no_agent',
+            `the guest agent of ${name} did not answer within ${Math.round(timeoutMs / 1000)} s; is it installed and has the guest finished booting? See: viv logs ${name}`,
+          ),
+        );
     };
     stop.addEventListener('abort', onStop, { once: true });
     if (stop.aborted) onStop();

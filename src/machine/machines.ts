@@ -69,7 +69,14 @@ export class Machines {
     const exact = this.#byName.get(ref) ?? this.#byId.get(ref);
     if (exact?.record.complete) return exact;
     const matching = ref.length >= 3 ? this.list().filter((machine) => machine.id.startsWith(ref)) : [];
-    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} machines: ${matching.map((machine) => machine.name).slice(0, 5).join(', ')}; give more of the id`);
+    if (matching.length > 1)
+      throw new VivError(
+        'ambiguous',
+        `${ref} fits ${matching.length} machines: ${matching
+          .map((machine) => machine.name)
+          .slice(0, 5)
+          .join(', ')}; give more of the id`,
+      );
     const [only] = matching;
     if (!only) throw new VivError('not_found', `there is no machine named ${ref}; viv ls lists them`);
     return only;
@@ -96,8 +103,14 @@ export class Machines {
     if (present) return present;
     try {
       const { revision } = await this.host.store.commit({
-        guards: [{ key: nameKey(record.name), revision: 0 }, { key: vmKey(record.id), revision: 0 }],
-        puts: [{ key: vmKey(record.id), value: record }, { key: nameKey(record.name), value: record.id }],
+        guards: [
+          { key: nameKey(record.name), revision: 0 },
+          { key: vmKey(record.id), revision: 0 },
+        ],
+        puts: [
+          { key: vmKey(record.id), value: record },
+          { key: nameKey(record.name), value: record.id },
+        ],
       });
       return this.#add(record, revision);
     } catch (error) {
@@ -111,7 +124,11 @@ export class Machines {
     const old = machine.name;
     if (old === name) return;
     try {
-      await machine.update(() => ({ name }), { guards: [{ key: nameKey(name), revision: 0 }], puts: [{ key: nameKey(name), value: machine.id }], deletes: [nameKey(old)] });
+      await machine.update(() => ({ name }), {
+        guards: [{ key: nameKey(name), revision: 0 }],
+        puts: [{ key: nameKey(name), value: machine.id }],
+        deletes: [nameKey(old)],
+      });
     } catch (error) {
       if ((error as Error).name === 'StoreConflict') throw nameTaken(name, error);
       throw error;

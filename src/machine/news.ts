@@ -34,7 +34,10 @@ export function listen(machine: Machine, live: Live): void {
     if (!problem) return; // asked for: whoever asked records it
     const reason = problem.full
       ? ({ code: 'host_disk_full', message: 'the host’s disk is full; it goes on by itself when there is room again' } as const)
-      : ({ code: 'disk_error', message: `a disk of the host failed under it (${problem.device}); see: viv logs ${machine.name} --source qemu` } as const);
+      : ({
+          code: 'disk_error',
+          message: `a disk of the host failed under it (${problem.device}); see: viv logs ${machine.name} --source qemu`,
+        } as const);
     void machine.setState('paused', reason).then(() => note('paused', reason.message), failed);
   });
   qmp.on('RESUME', () => {
@@ -47,7 +50,12 @@ export function listen(machine: Machine, live: Live): void {
     live.end();
     const words = await lastWords(machine.paths.qemuLog, process.logOffset);
     const end = ending({ shutdown, panicked, words, exit });
-    await machine.update(() => ({ state: end.failed && !panicked ? 'broken' : 'stopped', stateReason: { code: end.code, message: end.message, at: Date.now() } })).catch(failed);
+    await machine
+      .update(() => ({
+        state: end.failed && !panicked ? 'broken' : 'stopped',
+        stateReason: { code: end.code, message: end.message, at: Date.now() },
+      }))
+      .catch(failed);
     machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
   });
 }
@@ -59,6 +67,13 @@ export function ending(heard: { shutdown: { guest: boolean; reason: string } | n
   const { shutdown, panicked, words, exit } = heard;
   if (panicked) return { failed: true, code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
   if (shutdown?.guest) return { failed: false, code: 'guest_shutdown', message: 'the guest shut down' } as const;
-  const how = shutdown?.reason === 'host-signal' ? 'was ended by a signal from outside' : exit?.signal ? `was killed by ${exit.signal}` : exit?.code ? `ended with exit code ${exit.code}` : 'ended';
+  const how =
+    shutdown?.reason === 'host-signal'
+      ? 'was ended by a signal from outside'
+      : exit?.signal
+        ? `was killed by ${exit.signal}`
+        : exit?.code
+          ? `ended with exit code ${exit.code}`
+          : 'ended';
   return { failed: true, code: 'qemu_exited', message: `its QEMU process ${how}${words === '' ? '' : `: ${words}`}` } as const;
 }

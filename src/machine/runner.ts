@@ -155,7 +155,9 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
 export function pending(record: MachineRecord): string[] {
   const { settings, started } = record;
   if (!started) return [];
-  const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot'] as const).filter((name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]));
+  const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot'] as const).filter(
+    (name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]),
+  );
   const cdroms = record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file);
   return JSON.stringify(cdroms) === JSON.stringify(started.cdroms) ? names : [...names, 'cdroms'];
 }

@@ -29,16 +29,34 @@ export interface Identity {
 }
 
 /** The record of a new machine. Throws `invalid` where options and image do not fit. */
-export function newRecord(options: VmOptions, imageName: string, image: ImageFacts, cdroms: readonly { name: string; image: ImageFacts }[], identity: Identity, paths: VmPaths): MachineRecord {
+export function newRecord(
+  options: VmOptions,
+  imageName: string,
+  image: ImageFacts,
+  cdroms: readonly { name: string; image: ImageFacts }[],
+  identity: Identity,
+  paths: VmPaths,
+): MachineRecord {
   const disks: DiskRecord[] = [];
   if (image.diskFile !== null) {
     const sizeBytes = options.diskBytes ?? image.virtualBytes;
     if (sizeBytes < image.virtualBytes) {
-      throw new VivError('invalid', `a disk of ${mib(sizeBytes)} is too small for ${imageName}, which needs ${mib(image.virtualBytes)}; give --disk at least that`);
+      throw new VivError(
+        'invalid',
+        `a disk of ${mib(sizeBytes)} is too small for ${imageName}, which needs ${mib(image.virtualBytes)}; give --disk at least that`,
+      );
     }
     disks.push({ id: 'root', kind: 'root', file: paths.rootDisk, format: 'qcow2', sizeBytes, backing: image.diskFile, digest: null });
   } else if (options.diskBytes !== undefined) {
-    disks.push({ id: 'root', kind: 'root', file: paths.rootDisk, format: 'qcow2', sizeBytes: options.diskBytes, backing: null, digest: null });
+    disks.push({
+      id: 'root',
+      kind: 'root',
+      file: paths.rootDisk,
+      format: 'qcow2',
+      sizeBytes: options.diskBytes,
+      backing: null,
+      digest: null,
+    });
   }
   if (image.isoFile !== null) disks.push(cdrom(0, image));
   for (const cd of cdroms) {
@@ -51,7 +69,8 @@ export function newRecord(options: VmOptions, imageName: string, image: ImageFac
     throw new VivError('invalid', `${imageName} has no cloud-init, so user data and users cannot be passed to it`);
   }
   const firmware = options.firmware ?? image.defaults.firmware;
-  if (firmware === 'uefi' && image.kernelFiles !== null) throw new VivError('invalid', `${imageName} is booted by its kernel directly, so it has no firmware to choose`);
+  if (firmware === 'uefi' && image.kernelFiles !== null)
+    throw new VivError('invalid', `${imageName} is booted by its kernel directly, so it has no firmware to choose`);
   return {
     ...identity,
     arch: image.arch,
@@ -75,7 +94,9 @@ export function newRecord(options: VmOptions, imageName: string, image: ImageFac
     kernel: image.kernelFiles,
     seed: image.defaults.cloudInit ? { users: options.users, sshKeys: options.sshKeys, userData: options.userData ?? null } : null,
     disks,
-    nics: options.networks.filter((network) => network !== 'none').map((network, index) => ({ id: `net${index}`, network, mac: macOf(identity.id, index) })),
+    nics: options.networks
+      .filter((network) => network !== 'none')
+      .map((network, index) => ({ id: `net${index}`, network, mac: macOf(identity.id, index) })),
     startedAt: null,
     bootId: null,
     restarts: 0,
@@ -83,7 +104,15 @@ export function newRecord(options: VmOptions, imageName: string, image: ImageFac
 }
 
 function cdrom(index: number, image: ImageFacts): DiskRecord {
-  return { id: `cd${index}`, kind: 'cdrom', file: image.isoFile ?? '', format: 'raw', sizeBytes: image.virtualBytes, backing: null, digest: image.digest };
+  return {
+    id: `cd${index}`,
+    kind: 'cdrom',
+    file: image.isoFile ?? '',
+    format: 'raw',
+    sizeBytes: image.virtualBytes,
+    backing: null,
+    digest: image.digest,
+  };
 }
 
 const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
@@ -97,7 +126,11 @@ export function macOf(id: string, index: number): string {
 export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
 
 /** What QEMU is started with. `marker` is how its process is told to be this machine's. */
-export function qemuConfig(record: MachineRecord, paths: VmPaths, host: { marker: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean }): QemuConfig {
+export function qemuConfig(
+  record: MachineRecord,
+  paths: VmPaths,
+  host: { marker: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean },
+): QemuConfig {
   const order = bootOrder(record.settings.boot);
   let cds = 0;
   return {
@@ -108,7 +141,10 @@ export function qemuConfig(record: MachineRecord, paths: VmPaths, host: { marker
     accel: host.accel,
     cpus: record.settings.cpus,
     memoryBytes: record.settings.memoryBytes,
-    firmware: record.settings.firmware === 'uefi' && host.firmwareCode !== null ? { type: 'uefi', code: host.firmwareCode, vars: paths.firmwareVars } : { type: 'bios' },
+    firmware:
+      record.settings.firmware === 'uefi' && host.firmwareCode !== null
+        ? { type: 'uefi', code: host.firmwareCode, vars: paths.firmwareVars }
+        : { type: 'bios' },
     kernel: record.kernel && { ...record.kernel, commandLine: `${record.kernel.commandLine} vivarium.hostname=${hostnameOf(record)}` },
     disks: record.disks.map((disk) => ({
       id: disk.id,
@@ -116,7 +152,14 @@ export function qemuConfig(record: MachineRecord, paths: VmPaths, host: { marker
       format: disk.format,
       media: disk.kind === 'cdrom' || disk.kind === 'seed' ? 'cdrom' : 'disk',
       readOnly: disk.kind === 'cdrom' || disk.kind === 'seed',
-      bootIndex: record.kernel !== null || disk.kind === 'seed' ? null : disk.kind === 'cdrom' ? order('cdrom', cds++) : disk.kind === 'root' ? order('disk', 0) : null,
+      bootIndex:
+        record.kernel !== null || disk.kind === 'seed'
+          ? null
+          : disk.kind === 'cdrom'
+            ? order('cdrom', cds++)
+            : disk.kind === 'root'
+              ? order('disk', 0)
+              : null,
     })),
     nics: record.nics.map((nic, index) => ({
       id: nic.id,

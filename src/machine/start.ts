@@ -32,11 +32,16 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
   const free = await availableMemory();
   const needed = settings.memoryBytes + overheadBytes;
   if (needed > free) {
-    throw new VivError('no_memory', `${machine.name} needs ${Math.ceil(needed / MiB)} MiB of memory and the host has ${Math.floor(free / MiB)} MiB available; stop another machine or give it less with: viv set ${machine.name} memory=...`, {
-      details: { neededBytes: needed, availableBytes: free },
-    });
+    throw new VivError(
+      'no_memory',
+      `${machine.name} needs ${Math.ceil(needed / MiB)} MiB of memory and the host has ${Math.floor(free / MiB)} MiB available; stop another machine or give it less with: viv set ${machine.name} memory=...`,
+      {
+        details: { neededBytes: needed, availableBytes: free },
+      },
+    );
   }
-  if (settings.cpus > Math.max(availableParallelism() * 16, 64)) throw new VivError('invalid', `${machine.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
+  if (settings.cpus > Math.max(availableParallelism() * 16, 64))
+    throw new VivError('invalid', `${machine.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
   return { accel };
 }
 
@@ -60,7 +65,13 @@ export async function startProcess(machine: Machine, machines: Machines, accel: 
   }
 }
 
-async function spawn(machine: Machine, machines: Machines, accel: 'kvm' | 'tcg', incoming: boolean, signal: AbortSignal): Promise<QemuProcess> {
+async function spawn(
+  machine: Machine,
+  machines: Machines,
+  accel: 'kvm' | 'tcg',
+  incoming: boolean,
+  signal: AbortSignal,
+): Promise<QemuProcess> {
   const { record, paths } = machine;
   await makeRunFiles(record, machines.host);
   await rotate(paths.serialLog);
@@ -89,7 +100,13 @@ async function isLoading(machine: Machine, process: QemuProcess, signal: AbortSi
   }
 }
 
-async function takeUp(machine: Machine, machines: Machines, process: QemuProcess, accel: 'kvm' | 'tcg', signal: AbortSignal): Promise<void> {
+async function takeUp(
+  machine: Machine,
+  machines: Machines,
+  process: QemuProcess,
+  accel: 'kvm' | 'tcg',
+  signal: AbortSignal,
+): Promise<void> {
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
   attach(machine, process, qmp);
   const { status } = await queryStatus(qmp);
@@ -102,7 +119,11 @@ async function takeUp(machine: Machine, machines: Machines, process: QemuProcess
     wanted: 'running',
     startedAt: Date.now(),
     bootId: machines.host.bootId,
-    started: { ...record.settings, accelInUse: accel, cdroms: record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file) },
+    started: {
+      ...record.settings,
+      accelInUse: accel,
+      cdroms: record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file),
+    },
   }));
   // Only now: until the machine is known to run, the saved state is all there is of it.
   await rm(machine.paths.suspendState, { force: true });

@@ -49,7 +49,10 @@ async function unusable(): Promise<Proof | null> {
     await access('/dev/kvm', constants.R_OK | constants.W_OK);
     return null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return no('there is no /dev/kvm: the CPU has no virtualization, or it is switched off in the firmware, or the kvm module is not loaded');
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return no(
+        'there is no /dev/kvm: the CPU has no virtualization, or it is switched off in the firmware, or the kvm module is not loaded',
+      );
     return no('/dev/kvm may not be opened by this user; join the group kvm with: sudo usermod -aG kvm $USER (and log in again)');
   }
 }
@@ -61,14 +64,32 @@ export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeout
   try {
     const file = join(folder, 'payload.bin');
     await writeFile(file, payload);
-    const args = ['-no-user-config', '-nodefaults', '-display', 'none', '-machine', 'q35', '-accel', accel, '-cpu', accel === 'kvm' ? 'host' : 'max', '-m', '64M'];
+    const args = [
+      '-no-user-config',
+      '-nodefaults',
+      '-display',
+      'none',
+      '-machine',
+      'q35',
+      '-accel',
+      accel,
+      '-cpu',
+      accel === 'kvm' ? 'host' : 'max',
+      '-m',
+      '64M',
+    ];
     const result = await runProgram(qemu.path, [...args, '-kernel', file, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'], { timeoutMs });
     const durationMs = Math.round(performance.now() - started);
     if (result.exitCode === payloadExitCode) return { works: true, detail: 'a 64-bit program ran to its end', durationMs };
     const words = result.stderr.trim().split('\n').slice(-1)[0] ?? '';
-    return { works: false, detail: `a 64-bit program did not run to its end: ${words === '' ? `QEMU ended with ${result.signal ?? result.exitCode}` : words}`, durationMs };
+    return {
+      works: false,
+      detail: `a 64-bit program did not run to its end: ${words === '' ? `QEMU ended with ${result.signal ?? result.exitCode}` : words}`,
+      durationMs,
+    };
   } catch (error) {
-    if (!(error instanceof ProgramTimeout)) throw new VivError('qemu_failed', `the proof of ${accel} could not be run: ${(error as Error).message}`, { cause: error });
+    if (!(error instanceof ProgramTimeout))
+      throw new VivError('qemu_failed', `the proof of ${accel} could not be run: ${(error as Error).message}`, { cause: error });
     return { works: false, detail: `a 64-bit program made no progress within ${timeoutMs} ms`, durationMs: timeoutMs };
   } finally {
     await rm(folder, { recursive: true, force: true });

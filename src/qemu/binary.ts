@@ -28,14 +28,18 @@ const known = new Map<string, QemuBinary>();
 export async function findQemu(arch: Arch, env: NodeJS.ProcessEnv = process.env): Promise<QemuBinary> {
   const { program, package: name } = programs[arch];
   const path = env[`VIV_QEMU_${arch.toUpperCase()}`] ?? (await inPath(program, env));
-  if (path === null) throw new VivError('missing_program', `${program} is not installed; install QEMU 9 or newer with: apt-get install ${name}`);
+  if (path === null)
+    throw new VivError('missing_program', `${program} is not installed; install QEMU 9 or newer with: apt-get install ${name}`);
   const found = await stat(path).catch(() => null);
   if (!found) throw new VivError('missing_program', `${path} does not exist; install QEMU 9 or newer with: apt-get install ${name}`);
   const key = `${path} ${found.mtimeMs} ${found.size}`;
   const binary = known.get(key) ?? (await ask(path, program));
   known.set(key, binary);
   if (binary.version[0] < oldestMajor) {
-    throw new VivError('missing_program', `${path} is QEMU ${binary.version.join('.')}, and Vivarium needs ${oldestMajor}.0 or newer; on Debian 12 it is in bookworm-backports: apt-get install -t bookworm-backports ${name}`);
+    throw new VivError(
+      'missing_program',
+      `${path} is QEMU ${binary.version.join('.')}, and Vivarium needs ${oldestMajor}.0 or newer; on Debian 12 it is in bookworm-backports: apt-get install -t bookworm-backports ${name}`,
+    );
   }
   return binary;
 }
@@ -43,14 +47,21 @@ export async function findQemu(arch: Arch, env: NodeJS.ProcessEnv = process.env)
 async function ask(path: string, program: string): Promise<QemuBinary> {
   const { stdout, stderr, exitCode } = await runProgram(path, ['--version'], { timeoutMs: 10_000 });
   const version = /version (\d+)\.(\d+)\.(\d+)/.exec(stdout);
-  if (exitCode !== 0 || !version) throw new VivError('missing_program', `${path} does not say that it is ${program}: ${(stderr || stdout).trim().slice(0, 200)}`);
+  if (exitCode !== 0 || !version)
+    throw new VivError('missing_program', `${path} does not say that it is ${program}: ${(stderr || stdout).trim().slice(0, 200)}`);
   return { path, version: [Number(version[1]), Number(version[2]), Number(version[3])] };
 }
 
 async function inPath(program: string, env: NodeJS.ProcessEnv): Promise<string | null> {
   for (const folder of (env['PATH'] ?? '/usr/bin:/bin').split(delimiter)) {
     const path = join(folder, program);
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
   return null;
 }

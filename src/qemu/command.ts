@@ -14,7 +14,8 @@ export const systemPowerdown = (qmp: QmpConnection) => qmp.execute('system_power
 export const systemReset = (qmp: QmpConnection) => qmp.execute('system_reset');
 
 /** Grows a disk under the guest; `disk` is its id in QemuConfig. */
-export const blockResize = (qmp: QmpConnection, disk: string, sizeBytes: number) => qmp.execute('block_resize', { 'node-name': disk, size: sizeBytes });
+export const blockResize = (qmp: QmpConnection, disk: string, sizeBytes: number) =>
+  qmp.execute('block_resize', { 'node-name': disk, size: sizeBytes });
 
 const Migration = z.object({
   status: z.string().optional(),
@@ -48,7 +49,12 @@ const channelTo = (file: string) => [{ 'channel-type': 'main', addr: { transport
 
 /** mapped-ram gives each page a fixed place, so the file is no larger than the memory and zero pages are holes (QEMU 9.0). */
 async function prepareState(qmp: QmpConnection): Promise<void> {
-  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'mapped-ram', state: true }, { capability: 'multifd', state: true }] });
+  await qmp.execute('migrate-set-capabilities', {
+    capabilities: [
+      { capability: 'mapped-ram', state: true },
+      { capability: 'multifd', state: true },
+    ],
+  });
   await qmp.execute('migrate-set-parameters', { 'multifd-channels': 2, 'max-bandwidth': 0 });
 }
 
@@ -58,7 +64,8 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
     const now = Migration.parse(await qmp.execute('query-migrate'));
     if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
     if (now.status === 'completed') return;
-    if (now.status === 'failed' || now.status === 'cancelled') throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
+    if (now.status === 'failed' || now.status === 'cancelled')
+      throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
     if (signal.aborted || Date.now() > deadline) {
       await qmp.execute('migrate_cancel').catch(() => {});
       signal.throwIfAborted();

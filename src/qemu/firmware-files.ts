@@ -16,8 +16,14 @@ const places: Partial<Record<Arch, readonly (readonly [code: string, vars: strin
 /** @throws missing_program with the package that has it */
 export async function findFirmware(arch: Arch): Promise<{ code: string; vars: string }> {
   for (const [code, vars] of places[arch] ?? []) {
-    const present = await Promise.all([access(code), access(vars)]).then(() => true, () => false);
+    const present = await Promise.all([access(code), access(vars)]).then(
+      () => true,
+      () => false,
+    );
     if (present) return { code, vars };
   }
-  throw new VivError('missing_program', `no UEFI firmware for ${arch} was found; install it with: apt-get install ${arch === 'aarch64' ? 'qemu-efi-aarch64' : 'ovmf'}`);
+  throw new VivError(
+    'missing_program',
+    `no UEFI firmware for ${arch} was found; install it with: apt-get install ${arch === 'aarch64' ? 'qemu-efi-aarch64' : 'ovmf'}`,
+  );
 }

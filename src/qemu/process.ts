@@ -46,14 +46,21 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
   const [program, args] = asUser(options);
   const log = openSync(options.logFile, 'a', 0o600);
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/', env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...testVariables() } });
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...testVariables() },
+  });
   closeSync(log);
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   child.once('spawn', () => resolve(child.pid as number));
-  child.once('error', (error) => reject(new VivError('missing_program', `${program} cannot be started: ${error.message}`, { cause: error })));
+  child.once('error', (error) =>
+    reject(new VivError('missing_program', `${program} cannot be started: ${error.message}`, { cause: error })),
+  );
   const pid = await promise;
   child.unref();
   const startTicks = (await startOf(pid)) ?? 0;
@@ -66,21 +73,44 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
 function asUser({ binary, args, identity, kvm }: StartOptions): [string, readonly string[]] {
   if (identity === null) return [binary, args];
   const groups = kvm ? ['--groups', 'kvm'] : ['--clear-groups'];
-  return ['setpriv', [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, ...groups, '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all', '--', binary, ...args]];
+  return [
+    'setpriv',
+    [
+      `--reuid=${identity.uid}`,
+      `--regid=${identity.gid}`,
+      ...groups,
+      '--no-new-privs',
+      '--inh-caps=-all',
+      '--bounding-set=-all',
+      '--',
+      binary,
+      ...args,
+    ],
+  ];
 }
 
 /** Tests steer fake-qemu through the environment. */
 function testVariables(): Record<string, string> {
-  return Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[0].startsWith('FAKE_QEMU_') && entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[0].startsWith('FAKE_QEMU_') && entry[1] !== undefined),
+  );
 }
 
 /** The machine's process if it is alive: from its process file, else by looking through all processes. */
 export async function findProcess(marker: string, processFile: string): Promise<QemuProcess | null> {
-  const recorded = await readFile(processFile, 'utf8').then(
-    (text) => ProcessFile.safeParse(JSON.parse(text)).data ?? null,
-    () => null,
-  ).catch(() => null);
-  if (recorded && recorded.marker === marker && (await startOf(recorded.pid)) === recorded.startTicks && (await markerOf(recorded.pid, marker)) !== null) return handle(recorded);
+  const recorded = await readFile(processFile, 'utf8')
+    .then(
+      (text) => ProcessFile.safeParse(JSON.parse(text)).data ?? null,
+      () => null,
+    )
+    .catch(() => null);
+  if (
+    recorded &&
+    recorded.marker === marker &&
+    (await startOf(recorded.pid)) === recorded.startTicks &&
+    (await markerOf(recorded.pid, marker)) !== null
+  )
+    return handle(recorded);
   for (const { marker: found, process } of await findProcesses(marker)) if (found === marker) return process;
   return null;
 }
@@ -163,7 +193,12 @@ export async function lastWords(logFile: string, offset: number): Promise<string
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
     const lines = buffer.subarray(0, bytesRead).toString('utf8').split('\n');
     return lines
-      .map((line) => line.replace(/^\S*qemu-system-\w+: /, '').replace(/[\p{Cc}]/gu, ' ').trim())
+      .map((line) =>
+        line
+          .replace(/^\S*qemu-system-\w+: /, '')
+          .replace(/[\p{Cc}]/gu, ' ')
+          .trim(),
+      )
       .filter((line) => line !== '')
       .slice(-5)
       .join('; ');

@@ -148,7 +148,10 @@ export interface ConnectOptions {
 /** Connects as soon as QEMU has made its socket. @throws VivError qemu_failed (it ended), timeout */
 export async function connectQmp(path: string, options: ConnectOptions): Promise<QmpConnection> {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new VivError('timeout', `QEMU did not open its control connection within ${options.timeoutMs} ms`)), options.timeoutMs);
+  const timer = setTimeout(
+    () => stop.abort(new VivError('timeout', `QEMU did not open its control connection within ${options.timeoutMs} ms`)),
+    options.timeoutMs,
+  );
   const give = () => stop.abort(options.signal?.reason);
   options.signal?.addEventListener('abort', give, { once: true });
   if (options.signal?.aborted) give();

@@ -30,7 +30,10 @@ function generator(seed: number): () => number {
 
 export async function chaos(host: TestHost, options: ChaosOptions): Promise<void> {
   const random = generator(options.seed);
-  const names = [...Array.from({ length: options.steady }, (_, index) => `steady-${index}`), ...Array.from({ length: options.moving }, (_, index) => `moving-${index}`)];
+  const names = [
+    ...Array.from({ length: options.steady }, (_, index) => `steady-${index}`),
+    ...Array.from({ length: options.moving }, (_, index) => `moving-${index}`),
+  ];
   const made = new Map<string, { id: string; pid: number | null }>();
   for (const name of names) {
     const { info } = await host.client.run(options.image, { name, memoryBytes: options.memoryBytes });
@@ -43,13 +46,22 @@ export async function chaos(host: TestHost, options: ChaosOptions): Promise<void
   const work = async (id: string, moving: boolean) => {
     while (!over) {
       await back;
-      const act = pick(random, moving ? ['stop', 'start', 'suspend', 'restart', 'pause', 'resume', 'set', 'temporary'] : ['pause', 'resume', 'set', 'reset', 'rename', 'list', 'temporary']);
+      const act = pick(
+        random,
+        moving
+          ? ['stop', 'start', 'suspend', 'restart', 'pause', 'resume', 'set', 'temporary']
+          : ['pause', 'resume', 'set', 'reset', 'rename', 'list', 'temporary'],
+      );
       try {
         await perform(host, id, act, random, options.image);
         calls += 1;
       } catch (error) {
         // The daemon is away, or the state does not allow it: both are what users meet. Anything else is a fault.
-        if (!(error instanceof VivError) || !['unavailable', 'wrong_state', 'name_taken', 'not_found', 'busy', 'cancelled'].includes(error.code)) throw error;
+        if (
+          !(error instanceof VivError) ||
+          !['unavailable', 'wrong_state', 'name_taken', 'not_found', 'busy', 'cancelled'].includes(error.code)
+        )
+          throw error;
       }
     }
   };
@@ -89,7 +101,11 @@ async function verify(host: TestHost, made: Map<string, { id: string; pid: numbe
     for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
   }
   const tasks = await host.client.task.list({ limit: 1000 });
-  assert.deepEqual(tasks.filter((task) => task.state === 'running' || task.undoError !== null), [], 'every task has ended, and what failed was undone');
+  assert.deepEqual(
+    tasks.filter((task) => task.state === 'running' || task.undoError !== null),
+    [],
+    'every task has ended, and what failed was undone',
+  );
   // Machines made for a moment may be left where the daemon died between their making and their removal: they are whole, and go now.
   for (const vm of await host.client.vm.list()) if (!made.has(vm.id)) await host.client.vm.remove({ vm: vm.id, force: true });
   const machines = await host.client.vm.list();
@@ -104,6 +120,10 @@ async function verify(host: TestHost, made: Map<string, { id: string; pid: numbe
   assert.deepEqual([...processes.keys()].sort(), active.map((vm) => vm.id).sort(), 'processes are those of the active machines');
   for (const vm of active) assert.deepEqual(processes.get(vm.id), [vm.pid], 'one process a machine');
   assert.deepEqual((await readdir(host.paths.vms)).sort(), [...made.keys()].sort(), 'one folder a machine');
-  assert.deepEqual((await readdir(join(host.paths.run, 'vms'))).sort(), active.map((vm) => vm.id).sort(), 'sockets of active machines only');
+  assert.deepEqual(
+    (await readdir(join(host.paths.run, 'vms'))).sort(),
+    active.map((vm) => vm.id).sort(),
+    'sockets of active machines only',
+  );
   assert.deepEqual(await readdir(host.paths.staging), [], 'nothing unfinished is left');
 }

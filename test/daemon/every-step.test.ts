@@ -29,7 +29,11 @@ const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
   'vm.pause': { prepare: run, act: (client) => client.vm.pause({ vm: 'one' }), after: ['running', 'paused'] },
-  'vm.resume': { prepare: async (client) => (await run(client)).pause(), act: (client) => client.vm.resume({ vm: 'one' }), after: ['running', 'paused'] },
+  'vm.resume': {
+    prepare: async (client) => (await run(client)).pause(),
+    act: (client) => client.vm.resume({ vm: 'one' }),
+    after: ['running', 'paused'],
+  },
   'vm.suspend': { prepare: run, act: (client) => client.vm.suspend({ vm: 'one' }), after: ['running', 'suspended'] },
   'vm.remove': { prepare: create, act: (client) => client.vm.remove({ vm: 'one' }), after: ['stopped', null] },
   'vm.rename': { prepare: create, act: (client) => client.vm.rename({ vm: 'one', name: 'other' }), after: ['stopped', null] },
@@ -89,14 +93,26 @@ async function inject(host: TestHost, scenario: Scenario, fault: string): Promis
 /** No task is under way, what is there is of one piece, and the name can be used; leaves the host empty. */
 async function whole(host: TestHost, scenario: Scenario, when: string): Promise<void> {
   const { client, paths } = host;
-  for (const task of await client.task.list({ state: 'running' })) for await (const { state } of client.task.follow({ task: task.id })) if (state !== 'running') break;
+  for (const task of await client.task.list({ state: 'running' }))
+    for await (const { state } of client.task.follow({ task: task.id })) if (state !== 'running') break;
   for (const task of await client.task.list({ limit: 20 })) assert.equal(task.undoError, null, `${when}: undone without error`);
   const machines = await client.vm.list();
   const one = machines.find((vm) => vm.name === 'one' || vm.name === 'other');
-  assert.ok(scenario.after.includes(one?.state ?? null), `${when}: it is ${one?.state}${one?.stateReason ? ` (${one.stateReason.message})` : ''}`);
+  assert.ok(
+    scenario.after.includes(one?.state ?? null),
+    `${when}: it is ${one?.state}${one?.stateReason ? ` (${one.stateReason.message})` : ''}`,
+  );
   const active = machines.filter((vm) => vm.state === 'running' || vm.state === 'paused');
-  assert.deepEqual([...(await host.qemus()).keys()], active.map((vm) => vm.id), `${when}: processes are those of active machines`);
-  assert.deepEqual(await readdir(paths.vms), machines.map((vm) => vm.id), `${when}: folders are those of machines`);
+  assert.deepEqual(
+    [...(await host.qemus()).keys()],
+    active.map((vm) => vm.id),
+    `${when}: processes are those of active machines`,
+  );
+  assert.deepEqual(
+    await readdir(paths.vms),
+    machines.map((vm) => vm.id),
+    `${when}: folders are those of machines`,
+  );
   if (one) await client.vm.remove({ vm: one.id, force: true });
   assert.deepEqual(await readdir(paths.vms), [], `${when}: removed, it leaves no folder`);
   assert.deepEqual(await readdir(join(paths.run, 'vms')).catch(() => []), [], `${when}: removed, it leaves no sockets`);

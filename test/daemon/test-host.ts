@@ -31,7 +31,13 @@ export interface TestHost extends AsyncDisposable {
 
 export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.ProcessEnv; parent?: string }): Promise<TestHost> {
   const home = await realpath(await mkdtemp(join(options.parent ?? tmpdir(), 'viv-test-')));
-  const env: NodeJS.ProcessEnv = { ...process.env, VIV_HOME: home, VIV_RESERVE_BYTES: '1048576', ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}), ...options.env };
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    VIV_HOME: home,
+    VIV_RESERVE_BYTES: '1048576',
+    ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}),
+    ...options.env,
+  };
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
   if (options.qemu === 'fake') {
@@ -119,11 +125,14 @@ async function publishFakeImages(paths: Paths): Promise<void> {
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M']);
   const content = await readFile(disk);
   await rm(disk);
-  for (const [name, cloudInit] of [['tiny', false], ['disk', true]] as const) {
+  for (const [name, cloudInit] of [
+    ['tiny', false],
+    ['disk', true],
+  ] as const) {
     const digest = createHash('sha256').update(name).digest('hex');
     const folder = join(paths.images, digest);
     await mkdir(folder, { recursive: true });
-    const files = { 'vmlinuz': 'kernel', 'initrd': 'initrd', 'disk.qcow2': content } as const;
+    const files = { vmlinuz: 'kernel', initrd: 'initrd', 'disk.qcow2': content } as const;
     for (const [file, bytes] of Object.entries(files)) await writeFile(join(folder, file), bytes, { mode: 0o644 });
     const manifest = {
       digest,
@@ -133,7 +142,11 @@ async function publishFakeImages(paths: Paths): Promise<void> {
       virtualBytes: 16 * 1024 * 1024,
       source: 'built',
       createdAt: 1,
-      files: Object.entries(files).map(([file, bytes]) => ({ name: file, sha256: createHash('sha256').update(bytes).digest('hex'), sizeBytes: bytes.length })),
+      files: Object.entries(files).map(([file, bytes]) => ({
+        name: file,
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+        sizeBytes: bytes.length,
+      })),
       disk: 'disk.qcow2',
       iso: null,
       kernel: name === 'tiny' ? { file: 'vmlinuz', initrd: 'initrd', commandLine: 'console=ttyS0' } : null,

@@ -32,8 +32,18 @@ if (dieAtStart !== undefined) {
 /** Values of an option that is given several times. */
 const valuesOf = (option) => args.flatMap((arg, index) => (args[index - 1] === option ? [arg] : []));
 /** `socket,id=a,path=b,,c` -> { id: 'a', path: 'b,c' } */
-const keysOf = (text) => Object.fromEntries(text.replaceAll(',,', '\0').split(',').map((pair) => pair.replaceAll('\0', ',').split(/=(.*)/s, 2)));
-const chardevs = new Map(valuesOf('-chardev').map(keysOf).map((chardev) => [chardev.id, chardev]));
+const keysOf = (text) =>
+  Object.fromEntries(
+    text
+      .replaceAll(',,', '\0')
+      .split(',')
+      .map((pair) => pair.replaceAll('\0', ',').split(/=(.*)/s, 2)),
+  );
+const chardevs = new Map(
+  valuesOf('-chardev')
+    .map(keysOf)
+    .map((chardev) => [chardev.id, chardev]),
+);
 
 let status = valuesOf('-incoming').length > 0 ? 'inmigrate' : args.includes('-S') ? 'prelaunch' : 'running';
 let migration = {};
@@ -89,8 +99,11 @@ const commands = {
     return {};
   },
   'migrate-incoming': ({ channels }) => {
-    const loaded = existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake machine';
-    migration = loaded ? { status: 'completed', ram: { transferred: 1, total: 1 } } : { status: 'failed', 'error-desc': 'not a saved state' };
+    const loaded =
+      existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake machine';
+    migration = loaded
+      ? { status: 'completed', ram: { transferred: 1, total: 1 } }
+      : { status: 'failed', 'error-desc': 'not a saved state' };
     if (loaded) status = 'paused';
     return {};
   },

@@ -33,15 +33,14 @@ GRUB_DISABLE_OS_PROBER=true
 const cloudConfig = `# Only a seed from the host is looked for; without one cloud-init still makes host keys.
 datasource_list: [NoCloud, None]
 manage_etc_hosts: true
-apt_preserve_sources_list: true
 apt: {preserve_sources_list: true}
 preserve_hostname: false
 ssh_genkeytypes: [ed25519, ecdsa]
 ssh: {emit_keys_to_console: false}
 no_ssh_fingerprints: true
 growpart: {mode: auto, devices: [/]}
-cloud_init_modules: [seed_random, bootcmd, write_files, growpart, resizefs, disk_setup, mounts, set_hostname, update_hostname, update_etc_hosts, ca_certs, rsyslog, users_groups, ssh]
-cloud_config_modules: [ssh_import_id, keyboard, locale, set_passwords, apt_configure, ntp, timezone, runcmd]
+cloud_init_modules: [seed_random, bootcmd, write_files, growpart, resizefs, disk_setup, mounts, set_hostname, update_hostname, update_etc_hosts, ca_certs, rsyslog, users_groups, ssh, set_passwords]
+cloud_config_modules: [ssh_import_id, keyboard, locale, apt_configure, ntp, timezone, runcmd]
 cloud_final_modules: [package_update_upgrade_install, write_files_deferred, scripts_vendor, scripts_per_once, scripts_per_boot, scripts_per_instance, scripts_user, ssh_authkey_fingerprints, phone_home, final_message, power_state_change]
 `;
 

@@ -14,10 +14,14 @@ export const handler: HandlerOf<'vm.console'> = async ({ vm, scrollbackBytes }, 
     socket.onData((from, bytes) => {
       if (from !== channel.stdin || bytes.length === 0) return;
       socket.pause();
-      void line.write(bytes).catch((error: unknown) => services.log.warn({ error, machine: machine.name }, 'the serial line took no input')).finally(() => socket.resume());
+      void line
+        .write(bytes)
+        .catch((error: unknown) => services.log.warn({ error, machine: machine.name }, 'the serial line took no input'))
+        .finally(() => socket.resume());
     });
     socket.control({ type: 'started', pid: null });
-    for await (const bytes of followLog(machine.paths.serialLog, { tailBytes: scrollbackBytes, signal: gone })) await socket.send(channel.stdout, bytes);
+    for await (const bytes of followLog(machine.paths.serialLog, { tailBytes: scrollbackBytes, signal: gone }))
+      await socket.send(channel.stdout, bytes);
     return { reason: live.ended.aborted ? 'the machine ended' : 'detached' };
   } finally {
     line.release();

@@ -27,7 +27,10 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   if (machines.nameTaken(name)) throw nameTaken(name);
   if (options.userData !== undefined) checkSeed(options.userData);
   if (image.kind === 'iso' && options.diskBytes === undefined) {
-    throw new VivError('invalid', `${options.image} is an installation CD, so the machine needs a disk to install to; give one with --disk 20GiB`);
+    throw new VivError(
+      'invalid',
+      `${options.image} is an installation CD, so the machine needs a disk to install to; give one with --disk 20GiB`,
+    );
   }
   const id = newId();
   const uid = machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null;
@@ -55,7 +58,12 @@ export const createSteps: readonly Step<Creating>[] = [
       const machine = services.machines.get(id);
       if (machine.record.complete) return;
       await machine.update(() => ({ complete: true }));
-      services.events.record({ type: 'vm.created', subject: id, name: machine.name, message: `${machine.name} was made from ${machine.record.image.name}` });
+      services.events.record({
+        type: 'vm.created',
+        subject: id,
+        name: machine.name,
+        message: `${machine.name} was made from ${machine.record.image.name}`,
+      });
     },
   },
 ];

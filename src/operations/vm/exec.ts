@@ -20,10 +20,13 @@ export const handler: HandlerOf<'vm.exec'> = async (input, { services, signal },
   const close = () => command.close();
   gone.addEventListener('abort', close, { once: true });
   let timedOut = false;
-  const timer = input.timeoutMs === undefined ? undefined : setTimeout(() => {
-    timedOut = true;
-    command.close();
-  }, input.timeoutMs);
+  const timer =
+    input.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true;
+          command.close();
+        }, input.timeoutMs);
   command.stdin.on('error', () => {}); // it may end without reading; how it ended is told by `ended`
   if (!input.stdin) command.stdin.end();
   socket.onData((from, bytes) => {
@@ -40,8 +43,15 @@ export const handler: HandlerOf<'vm.exec'> = async (input, { services, signal },
     else command.signal(control.signal);
   });
   try {
-    void command.started.then((pid) => socket.control({ type: 'started', pid }), () => {});
-    const [ended] = await Promise.all([command.ended, pump(command.stdout, channel.stdout, socket), pump(command.stderr, channel.stderr, socket)]);
+    void command.started.then(
+      (pid) => socket.control({ type: 'started', pid }),
+      () => {},
+    );
+    const [ended] = await Promise.all([
+      command.ended,
+      pump(command.stdout, channel.stdout, socket),
+      pump(command.stderr, channel.stderr, socket),
+    ]);
     if (timedOut) throw tooLong(input.timeoutMs);
     return ended;
   } catch (error) {

@@ -1,8 +1,50 @@
 // Names for machines that were given none.
 import { randomInt } from 'node:crypto';
 
-const first = ['amber', 'brave', 'calm', 'dusky', 'eager', 'fern', 'gentle', 'hazel', 'ivory', 'jolly', 'keen', 'lucid', 'mossy', 'nimble', 'olive', 'proud', 'quiet', 'rapid', 'sunny', 'tidy'];
-const second = ['adder', 'beetle', 'cricket', 'dormouse', 'eft', 'frog', 'gecko', 'heron', 'iguana', 'jerboa', 'kite', 'lizard', 'moth', 'newt', 'otter', 'python', 'quail', 'rook', 'skink', 'toad'];
+const first = [
+  'amber',
+  'brave',
+  'calm',
+  'dusky',
+  'eager',
+  'fern',
+  'gentle',
+  'hazel',
+  'ivory',
+  'jolly',
+  'keen',
+  'lucid',
+  'mossy',
+  'nimble',
+  'olive',
+  'proud',
+  'quiet',
+  'rapid',
+  'sunny',
+  'tidy',
+];
+const second = [
+  'adder',
+  'beetle',
+  'cricket',
+  'dormouse',
+  'eft',
+  'frog',
+  'gecko',
+  'heron',
+  'iguana',
+  'jerboa',
+  'kite',
+  'lizard',
+  'moth',
+  'newt',
+  'otter',
+  'python',
+  'quail',
+  'rook',
+  'skink',
+  'toad',
+];
 
 /** A name that is not taken. */
 export function newName(taken: (name: string) => boolean): string {

@@ -24,7 +24,9 @@ export const handler: HandlerOf<'vm.rename'> = {
         services.events.record({ type: 'vm.renamed', subject: id, name: newName, message: `${oldName} is now named ${newName}` });
         if (machine.record.settings.hostname !== null) return;
         if (!machine.live) await makeSeed(machine.record, services.machines.host, signal);
-        await machine.live?.agent?.configure({ hostname: newName }).catch((error: unknown) => log(`the guest keeps its host name until it starts again: ${(error as Error).message}`));
+        await machine.live?.agent
+          ?.configure({ hostname: newName })
+          .catch((error: unknown) => log(`the guest keeps its host name until it starts again: ${(error as Error).message}`));
       },
     },
   ],

@@ -2,7 +2,7 @@
 import { VivError } from '../../contract/errors.ts';
 import { growRootDisk } from '../../machine/grow.ts';
 import type { DiskRecord, Settings } from '../../machine/record.ts';
-import { pending, type Machine } from '../../machine/runner.ts';
+import { type Machine, pending } from '../../machine/runner.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onMachine } from './one.ts';
 
@@ -20,10 +20,21 @@ export const handler: HandlerOf<'vm.set'> = {
   prepare: async ({ vm, diskBytes, cdroms, ...rest }, { services }): Promise<Setting> => {
     const machine = services.machines.find(vm);
     const settings = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>;
-    const changed = [...Object.keys(settings), ...(diskBytes === undefined ? [] : ['diskBytes']), ...(cdroms === undefined ? [] : ['cdroms'])];
+    const changed = [
+      ...Object.keys(settings),
+      ...(diskBytes === undefined ? [] : ['diskBytes']),
+      ...(cdroms === undefined ? [] : ['cdroms']),
+    ];
     if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${machine.name} memory=1GiB`);
     if (diskBytes !== undefined) checkGrowth(machine, diskBytes);
-    return { id: machine.id, name: machine.name, settings, diskBytes: diskBytes ?? null, cdroms: cdroms === undefined ? null : await cdromsFrom(cdroms, services.images), changed };
+    return {
+      id: machine.id,
+      name: machine.name,
+      settings,
+      diskBytes: diskBytes ?? null,
+      cdroms: cdroms === undefined ? null : await cdromsFrom(cdroms, services.images),
+      changed,
+    };
   },
   steps: [
     {
@@ -46,18 +57,30 @@ export const handler: HandlerOf<'vm.set'> = {
   output: async ({ id, changed }: Setting, services) => {
     const machine = services.machines.get(id);
     const waiting = machine.live || machine.record.state === 'suspended' ? pending(machine.record) : [];
-    return { vm: machine.view(null), applied: changed.filter((name) => !waiting.includes(name)), atNextStart: changed.filter((name) => waiting.includes(name)) };
+    return {
+      vm: machine.view(null),
+      applied: changed.filter((name) => !waiting.includes(name)),
+      atNextStart: changed.filter((name) => waiting.includes(name)),
+    };
   },
 };
 
 function checkGrowth(machine: Machine, diskBytes: number): void {
   const root = machine.record.disks.find((disk) => disk.id === 'root');
   if (!root) throw new VivError('invalid', `${machine.name} has no disk of its own to resize`);
-  if (diskBytes < root.sizeBytes) throw new VivError('invalid', `the disk of ${machine.name} has ${root.sizeBytes} bytes; it can only grow, because shrinking would cut off what the guest has written`);
-  if (machine.record.state === 'suspended') throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the old size; start it first`);
+  if (diskBytes < root.sizeBytes)
+    throw new VivError(
+      'invalid',
+      `the disk of ${machine.name} has ${root.sizeBytes} bytes; it can only grow, because shrinking would cut off what the guest has written`,
+    );
+  if (machine.record.state === 'suspended')
+    throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the old size; start it first`);
 }
 
-async function cdromsFrom(names: readonly string[], images: { find(ref: string): Promise<{ digest: string; isoFile: string | null; virtualBytes: number }> }): Promise<DiskRecord[]> {
+async function cdromsFrom(
+  names: readonly string[],
+  images: { find(ref: string): Promise<{ digest: string; isoFile: string | null; virtualBytes: number }> },
+): Promise<DiskRecord[]> {
   return Promise.all(
     names.map(async (name, index) => {
       const { digest, isoFile, virtualBytes } = await images.find(name);

@@ -11,7 +11,12 @@ export const handler: HandlerOf<'vm.show'> = async ({ vm }, { services }) => {
       const shown = view.disks[index];
       const own = disk.kind === 'root' || disk.kind === 'data';
       // st_blocks counts 512-byte units, whatever the file system's block size (stat(2)).
-      const usedBytes = own ? await stat(disk.file).then(({ blocks }) => blocks * 512, () => null) : null;
+      const usedBytes = own
+        ? await stat(disk.file).then(
+            ({ blocks }) => blocks * 512,
+            () => null,
+          )
+        : null;
       return shown === undefined ? [] : [{ ...shown, usedBytes }];
     }),
   );

@@ -28,6 +28,7 @@ export const startSteps: readonly Step<OnMachine>[] = [
 /** For handlers: whether a start is allowed now. */
 export function admitStart(state: OnMachine, services: TaskContext['services']): Promise<'accept' | 'ignore'> {
   const machine = services.machines.get(state.id);
-  if (machine.live && machine.record.state === 'broken') throw new VivError('wrong_state', `cannot start ${machine.name}: its process is still there; use stop --force first`);
+  if (machine.live && machine.record.state === 'broken')
+    throw new VivError('wrong_state', `cannot start ${machine.name}: its process is still there; use stop --force first`);
   return Promise.resolve(decide('start', machine.record));
 }

@@ -16,7 +16,8 @@ export const stopSteps: readonly Step<Stopping>[] = [
       await wantStopped(machine);
       if (force || machine.record.state === 'suspended' || machine.record.state === 'broken') return;
       progress({ message: `waiting for ${machine.name} to shut down` });
-      if (!(await askGuest(machine, timeoutMs, signal)) && !signal.aborted) log(`the guest did not shut down within ${Math.round(timeoutMs / 1000)} s; its process is ended`);
+      if (!(await askGuest(machine, timeoutMs, signal)) && !signal.aborted)
+        log(`the guest did not shut down within ${Math.round(timeoutMs / 1000)} s; its process is ended`);
       signal.throwIfAborted();
     },
     undo: async ({ id }, { services }) => {
@@ -33,7 +34,8 @@ export const stopSteps: readonly Step<Stopping>[] = [
       const machine = services.machines.get(id);
       const was = machine.record.state;
       await endNow(machine, services.machines);
-      if (was !== 'stopped') services.events.record({ type: 'vm.stopped', subject: id, name: machine.name, message: `${machine.name} was stopped` });
+      if (was !== 'stopped')
+        services.events.record({ type: 'vm.stopped', subject: id, name: machine.name, message: `${machine.name} was stopped` });
     },
   },
 ];

@@ -13,7 +13,10 @@ export const handler: HandlerOf<'vm.suspend'> = {
     const { memoryBytes } = machine.record.started ?? machine.record.settings;
     const { freeBytes: free } = await freeSpace(services.paths.home);
     if (decide('suspend', machine.record) === 'accept' && free < memoryBytes) {
-      throw new VivError('no_space', `cannot suspend ${machine.name}: its memory of ${memoryBytes >> 20} MiB may not fit into the ${Math.floor(free / 2 ** 20)} MiB free in ${services.paths.home}; make room and try again`);
+      throw new VivError(
+        'no_space',
+        `cannot suspend ${machine.name}: its memory of ${memoryBytes >> 20} MiB may not fit into the ${Math.floor(free / 2 ** 20)} MiB free in ${services.paths.home}; make room and try again`,
+      );
     }
     return { id: machine.id, name: machine.name };
   },

@@ -22,7 +22,12 @@ export function verb(name: Verb & keyof typeof past, act: (machine: Machine) => 
         run: async ({ id }, { services }) => {
           const machine = services.machines.get(id);
           await act(machine);
-          services.events.record({ type: `vm.${past[name]}`, subject: id, name: machine.name, message: `${machine.name} was ${past[name]}` });
+          services.events.record({
+            type: `vm.${past[name]}`,
+            subject: id,
+            name: machine.name,
+            message: `${machine.name} was ${past[name]}`,
+          });
         },
       },
     ],

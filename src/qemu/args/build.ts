@@ -18,6 +18,8 @@ export function qemuArguments(config: QemuConfig): string[] {
     ...portArguments(config),
     ...displayArguments(config),
     ...json('-device', { driver: 'virtio-rng-pci', id: 'rng' }),
-    ...(config.arch === 'x86_64' || config.arch === 'i386' ? [...json('-device', { driver: 'pvpanic', id: 'panic' }), ...json('-device', { driver: 'vmgenid', id: 'generation', guid: 'auto' })] : []),
+    ...(config.arch === 'x86_64' || config.arch === 'i386'
+      ? [...json('-device', { driver: 'pvpanic', id: 'panic' }), ...json('-device', { driver: 'vmgenid', id: 'generation', guid: 'auto' })]
+      : []),
   ];
 }

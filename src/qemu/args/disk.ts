@@ -9,14 +9,36 @@ export function diskArguments(disks: readonly DiskConfig[]): string[] {
 function nodes(disk: DiskConfig): string[] {
   const readOnly = disk.readOnly;
   return [
-    ...json('-blockdev', { driver: 'file', 'node-name': `${disk.id}-file`, filename: disk.file, 'read-only': readOnly, 'auto-read-only': false, ...(readOnly ? { locking: 'off' } : {}) }),
-    ...json('-blockdev', { driver: disk.format, 'node-name': disk.id, file: `${disk.id}-file`, 'read-only': readOnly, ...(readOnly ? {} : { discard: 'unmap', 'detect-zeroes': 'unmap' }) }),
+    ...json('-blockdev', {
+      driver: 'file',
+      'node-name': `${disk.id}-file`,
+      filename: disk.file,
+      'read-only': readOnly,
+      'auto-read-only': false,
+      ...(readOnly ? { locking: 'off' } : {}),
+    }),
+    ...json('-blockdev', {
+      driver: disk.format,
+      'node-name': disk.id,
+      file: `${disk.id}-file`,
+      'read-only': readOnly,
+      ...(readOnly ? {} : { discard: 'unmap', 'detect-zeroes': 'unmap' }),
+    }),
   ];
 }
 
 /** `enospc`: a full disk of the host stops the guest until there is room; other errors are the guest's to handle. */
 function device(disk: DiskConfig): string[] {
   const boot = disk.bootIndex === null ? {} : { bootindex: disk.bootIndex };
-  if (disk.media === 'disk') return json('-device', { driver: 'virtio-blk-pci', id: `${disk.id}-dev`, drive: disk.id, serial: disk.id, werror: 'enospc', rerror: 'report', ...boot });
+  if (disk.media === 'disk')
+    return json('-device', {
+      driver: 'virtio-blk-pci',
+      id: `${disk.id}-dev`,
+      drive: disk.id,
+      serial: disk.id,
+      werror: 'enospc',
+      rerror: 'report',
+      ...boot,
+    });
   return json('-device', { driver: 'ide-cd', id: `${disk.id}-dev`, drive: disk.id, ...boot });
 }

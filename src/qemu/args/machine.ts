@@ -3,7 +3,14 @@ import type { QemuConfig } from '../config.ts';
 import { escape, json } from './json.ts';
 
 /** The board of each architecture; q35 is the PC with PCI Express. */
-const boards: Record<QemuConfig['arch'], string> = { x86_64: 'q35', i386: 'q35', aarch64: 'virt', riscv64: 'virt', ppc64le: 'pseries', s390x: 's390-ccw-virtio' };
+const boards: Record<QemuConfig['arch'], string> = {
+  x86_64: 'q35',
+  i386: 'q35',
+  aarch64: 'virt',
+  riscv64: 'virt',
+  ppc64le: 'pseries',
+  s390x: 's390-ccw-virtio',
+};
 
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
@@ -17,7 +24,12 @@ export function machineArguments(config: QemuConfig): string[] {
     ...['-smp', String(config.cpus)],
     ...['-m', `${Math.ceil(config.memoryBytes / 2 ** 20)}M`],
     // A shared mapping, so that the memory can be reached from outside the process and forked.
-    ...json('-object', { 'qom-type': 'memory-backend-memfd', id: 'ram', size: Math.ceil(config.memoryBytes / 2 ** 20) * 2 ** 20, share: true }),
+    ...json('-object', {
+      'qom-type': 'memory-backend-memfd',
+      id: 'ram',
+      size: Math.ceil(config.memoryBytes / 2 ** 20) * 2 ** 20,
+      share: true,
+    }),
     ...['-rtc', 'base=utc,driftfix=slew'],
     ...(config.kernel ? ['-kernel', config.kernel.file, '-initrd', config.kernel.initrd, '-append', config.kernel.commandLine] : []),
     ...(config.incoming ? ['-incoming', 'defer'] : []),

@@ -6,6 +6,12 @@ export function nicArguments(nics: QemuConfig['nics']): string[] {
   return nics.flatMap((nic) => [
     ...json('-netdev', { type: 'user', id: nic.id, hostname: nic.backend.hostname }),
     // romfile: no PXE ROM is loaded unless the machine may boot from the network.
-    ...json('-device', { driver: 'virtio-net-pci', id: `${nic.id}-dev`, netdev: nic.id, mac: nic.mac, ...(nic.bootIndex === null ? { romfile: '' } : { bootindex: nic.bootIndex }) }),
+    ...json('-device', {
+      driver: 'virtio-net-pci',
+      id: `${nic.id}-dev`,
+      netdev: nic.id,
+      mac: nic.mac,
+      ...(nic.bootIndex === null ? { romfile: '' } : { bootindex: nic.bootIndex }),
+    }),
   ]);
 }

@@ -1,0 +1,159 @@
+// image.build: a throwaway machine of the base is set up as the recipe says, forgets who it was, and its disk becomes an image.
+// The machine is never entered: nobody sees it, and it goes with the task however that ends.
+import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pack } from 'tar-stream';
+import { VivError } from '../../contract/errors.ts';
+import type { Recipe } from '../../contract/image.ts';
+import { VmOptions } from '../../contract/vm.ts';
+import { newId } from '../../host/id.ts';
+import { stagingKey } from '../../image/staging.ts';
+import { askGuest, endNow } from '../../machine/stop.ts';
+import { convertDisk, diskInfo } from '../../storage/disk.ts';
+import type { HandlerOf, Step } from '../handler.ts';
+import { type Creating, createSteps, prepareCreate } from '../vm/create-steps.ts';
+import { removeSteps } from '../vm/remove-steps.ts';
+import { startSteps } from '../vm/start-steps.ts';
+import { forgetIdentity, installPackages, runCommandOnce, runScript } from './build-steps.ts';
+import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
+
+interface State {
+  /** The image's name, as PublishState wants it. */
+  name: string;
+  recipe: Recipe;
+  /** The throwaway machine. */
+  machine: Creating;
+  timeoutMs: number;
+  staging: string;
+  made?: NonNullable<PublishState['made']>;
+  digest?: string;
+}
+
+const setUp: Step<State> = {
+  name: 'set it up inside',
+  async run({ recipe, machine, timeoutMs, name }, { services, signal: cancelled, progress, log }) {
+    const late = new VivError(
+      'timeout',
+      `building ${name} took longer than ${Math.round(timeoutMs / 1000)} s; give it more with --timeout`,
+    );
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(late), timeoutMs);
+    const signal = AbortSignal.any([cancelled, deadline.signal]);
+    try {
+      progress({ message: `waiting for ${recipe.base} to boot` });
+      const agent = await services.machines.get(machine.id).alive().waitForAgent(timeoutMs, signal);
+      const run = (doing: string, script: string, args: readonly string[] = []) => {
+        progress({ message: doing });
+        return runScript({ agent, doing, script, args, signal, log });
+      };
+      await run(`install ${recipe.packages.join(', ') || 'no packages'}`, installPackages, recipe.packages);
+      if (recipe.files.length > 0) {
+        progress({ message: 'copy files in' });
+        await agent.copyIn('/', tarOf(recipe.files), signal);
+      }
+      for (const [index, command] of recipe.commands.entries())
+        await run(`run \`${command.slice(0, 80)}\``, runCommandOnce, [String(index), command]);
+      await run('take its identity away', forgetIdentity);
+    } catch (error) {
+      if (deadline.signal.aborted && !cancelled.aborted) throw late;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  },
+};
+
+const shutDown: Step<State> = {
+  name: 'shut it down',
+  async run({ machine: { id } }, { services, signal, progress, log }) {
+    const machine = services.machines.get(id);
+    progress({ message: 'waiting for it to shut down' });
+    await machine.update(() => ({ wanted: 'stopped' }));
+    if (machine.live && !(await askGuest(machine, 120_000, signal)))
+      log('it did not shut down within 120 s; what it wrote has been flushed, and its process is ended');
+    signal.throwIfAborted();
+    await endNow(machine, services.machines);
+  },
+};
+
+const flatten: Step<State> = {
+  name: 'copy its disk',
+  async run({ recipe, machine, staging }, { services, signal, progress }) {
+    const base = await services.images.find(machine.record.image.digest);
+    const disk = machine.record.disks.find(({ kind }) => kind === 'root');
+    if (!disk) throw new VivError('internal', `the machine of ${recipe.base} has no root disk`);
+    const folder = join(staging, 'made');
+    await rm(staging, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const onProgress = (percent: number) => progress({ message: 'copying its disk', done: percent, total: 100, unit: 'steps' });
+    await convertDisk(disk.file, 'qcow2', join(folder, 'disk.qcow2'), 'qcow2', { signal, onProgress });
+    if (base.kernelFiles) {
+      await copyFile(base.kernelFiles.file, join(folder, 'vmlinuz'));
+      await copyFile(base.kernelFiles.initrd, join(folder, 'initrd'));
+    }
+    const { virtualBytes } = await diskInfo(join(folder, 'disk.qcow2'), 'qcow2');
+    const kernel = base.kernelFiles && { file: 'vmlinuz', initrd: 'initrd', commandLine: base.kernelFiles.commandLine };
+    const description = {
+      kind: base.kind,
+      arch: base.arch,
+      virtualBytes,
+      source: `built from ${recipe.base}`,
+      disk: 'disk.qcow2',
+      iso: null,
+      kernel,
+      defaults: base.defaults,
+    };
+    return { made: { folder, description } };
+  },
+  undo: emptyStaging,
+};
+
+/** A step on a machine, as a step of ours. */
+function onMachine(step: Step<Creating>): Step<State> {
+  const { undo } = step;
+  return {
+    name: step.name,
+    ...(step.pointOfNoReturn ? { pointOfNoReturn: true } : {}),
+    run: async ({ machine }, context) => {
+      const change = await step.run(machine, context);
+      return change ? { machine: { ...machine, ...change } } : undefined;
+    },
+    ...(undo ? { undo: ({ machine }: State, context: Parameters<typeof undo>[1]) => undo(machine, context) } : {}),
+  };
+}
+
+/** All but the last step of `create`, which would enter the machine. */
+const makeHidden = createSteps.filter(({ name }) => name !== 'enter it');
+
+export const handler: HandlerOf<'image.build'> = {
+  async prepare({ recipe, timeoutMs }, { services }): Promise<State> {
+    const base = await services.images.find(recipe.base);
+    if (base.diskFile === null)
+      throw new VivError('invalid', `${recipe.base} has no disk to build on; the base of a recipe is a system such as debian:12`);
+    const { name, base: image, diskBytes } = recipe;
+    const options = VmOptions.parse({ image, name: `build-${newId().slice(0, 10)}`, ...(diskBytes === undefined ? {} : { diskBytes }) });
+    const machine = await prepareCreate(options, services);
+    return { name, recipe, machine, timeoutMs, staging: join(services.paths.staging, stagingKey('build', name, machine.id)) };
+  },
+  target: (state: State) => state.name,
+  queue: (state: State) => `image/${state.name}`,
+  steps: [
+    ...makeHidden.map(onMachine),
+    ...(startSteps as readonly Step<Creating>[]).map(onMachine),
+    setUp,
+    shutDown,
+    flatten,
+    publishStep as Step<State>,
+    ...(removeSteps as readonly Step<Creating>[]).map(onMachine),
+  ],
+  output: storedImage,
+};
+
+/** The recipe's files as a tar stream, root's own. */
+function tarOf(files: Recipe['files']) {
+  const tar = pack();
+  for (const { path, content, mode } of files)
+    tar.entry({ name: path.replace(/^\/+/, ''), mode: Number.parseInt(mode, 8), uid: 0, gid: 0 }, content);
+  tar.finalize();
+  return tar;
+}
