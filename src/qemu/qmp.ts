@@ -115,7 +115,8 @@ export class QmpConnection {
     try {
       message = Message.parse(JSON.parse(text));
     } catch {
-      return this.#protest('something that is not QMP');
+      this.#protest('something that is not QMP');
+      return;
     }
     if ('event' in message) this.#events.emit(message.event, message.data);
     else if ('QMP' in message) this.#greeted.resolve();

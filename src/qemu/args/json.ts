@@ -2,4 +2,4 @@
 export const json = (option: string, value: Readonly<Record<string, unknown>>): string[] => [option, JSON.stringify(value)];
 
 /** Where QEMU takes no JSON (-chardev, -name, -vnc) a comma ends a value, and two of them are one comma in it. */
-export const escape = (value: string): string => value.replaceAll(',', ',,');
+export const escaped = (value: string): string => value.replaceAll(',', ',,');

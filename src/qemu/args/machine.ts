@@ -1,6 +1,6 @@
 // The board, its CPUs and memory.
 import type { QemuConfig } from '../config.ts';
-import { escape, json } from './json.ts';
+import { escaped, json } from './json.ts';
 
 /** The board of each architecture; q35 is the PC with PCI Express. */
 const boards: Record<QemuConfig['arch'], string> = {
@@ -15,7 +15,7 @@ const boards: Record<QemuConfig['arch'], string> = {
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
   return [
-    ...['-name', `guest=${escape(config.name)},process=${escape(config.id)},debug-threads=on`],
+    ...['-name', `guest=${escaped(config.name)},process=${escaped(config.id)},debug-threads=on`],
     ...['-uuid', config.uuid],
     // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.
     ...['-machine', `${boards[config.arch]}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],

@@ -1,15 +1,15 @@
 // Unix sockets by which the machine is reached: QMP, serial line, guest agents, screen. None is a TCP port.
 import type { QemuConfig } from '../config.ts';
-import { escape, json } from './json.ts';
+import { escaped, json } from './json.ts';
 
-const socket = (id: string, path: string, more = '') => ['-chardev', `socket,id=${id},path=${escape(path)},server=on,wait=off${more}`];
+const socket = (id: string, path: string, more = '') => ['-chardev', `socket,id=${id},path=${escaped(path)},server=on,wait=off${more}`];
 
 export function portArguments({ sockets, serialLog }: QemuConfig): string[] {
   return [
     ...socket('qmp', sockets.qmp),
     ...['-mon', 'chardev=qmp,mode=control'],
     // QEMU keeps the log itself, so that nothing is lost while no daemon is there.
-    ...socket('serial', sockets.serial, `,logfile=${escape(serialLog)},logappend=on`),
+    ...socket('serial', sockets.serial, `,logfile=${escaped(serialLog)},logappend=on`),
     ...['-serial', 'chardev:serial'],
     ...json('-device', { driver: 'virtio-serial-pci', id: 'ports' }),
     ...socket('agent', sockets.agent),
@@ -23,7 +23,7 @@ export function displayArguments({ sockets, arch }: QemuConfig): string[] {
   const pc = arch === 'x86_64' || arch === 'i386';
   return [
     ...['-display', 'none'],
-    ...['-vnc', `unix:${escape(sockets.vnc)}`],
+    ...['-vnc', `unix:${escaped(sockets.vnc)}`],
     ...json('-device', { driver: pc ? 'VGA' : 'virtio-gpu-pci', id: 'screen' }),
     ...json('-device', { driver: 'qemu-xhci', id: 'usb' }),
     ...json('-device', { driver: 'usb-tablet', id: 'tablet', bus: 'usb.0' }),
