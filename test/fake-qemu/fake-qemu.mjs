@@ -23,6 +23,10 @@ if (args[0] === '--version') {
   console.log(`QEMU emulator version ${control().version ?? '10.0.2'} (fake)`);
   process.exit(0);
 }
+if (args.some((arg) => arg.startsWith('isa-debug-exit'))) {
+  process.stderr.write('a fake QEMU runs no guest code\n');
+  process.exit(1);
+}
 const { dieAtStart, silent } = control();
 if (dieAtStart !== undefined) {
   process.stderr.write(`qemu-system-x86_64: ${dieAtStart}\n`);
