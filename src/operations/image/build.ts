@@ -2,6 +2,7 @@
 // The machine is never entered: nobody sees it, and it goes with the task however that ends.
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PassThrough, type Readable } from 'node:stream';
 import { pack } from 'tar-stream';
 import { VivError } from '../../contract/errors.ts';
 import type { Recipe } from '../../contract/image.ts';
@@ -150,10 +151,10 @@ export const handler: HandlerOf<'image.build'> = {
 };
 
 /** The recipe's files as a tar stream, root's own. */
-function tarOf(files: Recipe['files']) {
+function tarOf(files: Recipe['files']): Readable {
   const tar = pack();
   for (const { path, content, mode } of files)
     tar.entry({ name: path.replace(/^\/+/, ''), mode: Number.parseInt(mode, 8), uid: 0, gid: 0 }, content);
   tar.finalize();
-  return tar;
+  return tar.pipe(new PassThrough());
 }
