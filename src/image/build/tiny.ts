@@ -88,7 +88,6 @@ function commandLine(console: string): string {
     'rcupdate.rcu_expedited=1',
     'random.trust_cpu=on',
     'net.ifnames=0',
-    'panic=-1',
   ].join(' ');
 }
 
