@@ -66,7 +66,13 @@ export const debianFiles: readonly DebianFile[] = [
 ];
 
 /** Units that cost boot time and have nothing to do in a machine that may live for minutes. Timers of apt stay off the first minutes only. */
-export const maskedUnits = ['e2scrub_reap.service', 'systemd-pstore.service', 'systemd-networkd-wait-online.service'];
+export const maskedUnits = [
+  'grub-common.service',
+  'grub-initrd-fallback.service',
+  'e2scrub_reap.service',
+  'systemd-pstore.service',
+  'systemd-networkd-wait-online.service',
+];
 
 export const includedPackages: readonly string[] = [
   'systemd',

@@ -192,6 +192,13 @@ async function initramfs(unpacked: string, version: string, modules: readonly Mo
 }
 
 async function makeDisk(root: string, raw: string, qcow2: string, signal: AbortSignal): Promise<void> {
-  await makeExt4({ folder: root, file: raw, bytes: diskBytes, label: 'vivarium', signal });
+  await makeExt4({
+    folder: root,
+    file: raw,
+    bytes: diskBytes,
+    label: 'vivarium',
+    signal,
+    owners: new Map([['/home/user', { uid: 1000, gid: 1000 }]]),
+  });
   await runOk('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, qcow2], { timeoutMs: 120_000, signal });
 }
