@@ -73,17 +73,18 @@ async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
 
 /** Removes processes and folders of this home that no machine owns. Called after unfinished tasks have been taken up. */
 export async function sweep(machines: Machines): Promise<{ processes: number; folders: number }> {
-  const known = new Set(machines.all().map((machine) => machine.id));
+  // Asked at each look, because machines are made meanwhile; each is entered before it has a folder or a process.
+  const known = (id: string) => machines.byId(id) !== undefined;
   const swept = { processes: 0, folders: 0 };
   for (const { marker, process } of await findProcesses(machines.markerPrefix)) {
-    if (known.has(marker.slice(machines.markerPrefix.length))) continue;
+    if (known(marker.slice(machines.markerPrefix.length))) continue;
     await endProcess(process);
     swept.processes += 1;
   }
   const { vms, run } = machines.host.paths;
   for (const folder of [vms, join(run, 'vms')]) {
     for (const id of await readdir(folder).catch(() => [])) {
-      if (known.has(id)) continue;
+      if (known(id)) continue;
       await rm(join(folder, id), { recursive: true, force: true });
       swept.folders += 1;
     }

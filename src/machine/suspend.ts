@@ -5,6 +5,7 @@ import { cont, queryStatus, saveState, stop as stopCpus } from '../qemu/command.
 import { findProcess } from '../qemu/process.ts';
 import { makeOwnFile } from './files.ts';
 import type { Machines } from './machines.ts';
+import { reconcile } from './reconcile.ts';
 import type { Machine } from './runner.ts';
 import { endProcess, letGo } from './start.ts';
 
@@ -22,10 +23,14 @@ export async function save(machine: Machine, signal: AbortSignal, progress: (pro
   });
 }
 
-/** Lets the guest go on as if nothing had been. Repeatable. */
-export async function unsave(machine: Machine): Promise<void> {
-  if (machine.live) await cont(machine.live.qmp);
-  if (machine.live && machine.record.state !== 'running') await machine.setState('running', null);
+/** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
+export async function unsave(machine: Machine, machines: Machines): Promise<void> {
+  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  if (!process && machine.record.state === 'suspended') return;
+  machine.ending = false;
+  if (process && machine.live) await cont(machine.live.qmp);
+  await reconcile(machine, machines);
+  if (process && machine.record.state !== 'running') await machine.setState('running', null);
   await rm(machine.paths.suspendState, { force: true });
 }
 

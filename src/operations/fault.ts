@@ -1,5 +1,6 @@
 // Faults that tests inject into steps, told by the environment. Nothing here acts unless these variables are set:
-//   VIV_TEST_FAULT="vm.create:step-name:after:run:kill|throw"   at that moment the daemon dies by SIGKILL, or the step fails
+//   VIV_TEST_FAULT="vm.create:step-name:after:run:kill|throw"   at that moment, once, the daemon dies by SIGKILL, or the step fails;
+//                                                               several are separated by commas
 //   VIV_TEST_TWICE=1                                            every step's run and undo is executed twice
 export type FaultMoment = 'before' | 'after';
 export type FaultAct = 'run' | 'undo';
@@ -15,16 +16,25 @@ export function faultsFrom(env: Readonly<Record<string, string | undefined>>): F
   const twice = env['VIV_TEST_TWICE'] === '1';
   const given = env['VIV_TEST_FAULT'];
   if (!given) return twice ? { twice } : undefined;
-  const [operation, step, moment, act, how] = given.split(':');
-  if ((moment !== 'before' && moment !== 'after') || (act !== 'run' && act !== 'undo') || (how !== 'kill' && how !== 'throw')) {
-    throw new Error(`VIV_TEST_FAULT is ${JSON.stringify(given)}; it is written OPERATION:STEP:before|after:run|undo:kill|throw`);
-  }
+  const waiting = new Map(given.split(',').map(parse));
   return {
     twice,
     at(...here) {
-      if (here.join(':') !== `${operation}:${step}:${moment}:${act}`) return;
+      const how = waiting.get(here.join(':'));
+      if (how === undefined) return;
+      waiting.delete(here.join(':'));
       if (how === 'kill') process.kill(process.pid, 'SIGKILL');
+      const [operation, step, moment, act] = here;
       throw new Error(`a fault was injected ${moment} the ${act} of ${operation}'s step ${step}`);
     },
   };
+}
+
+/** One fault: where, and how. */
+function parse(fault: string): [where: string, how: 'kill' | 'throw'] {
+  const [operation, step, moment, act, how] = fault.split(':');
+  if ((moment !== 'before' && moment !== 'after') || (act !== 'run' && act !== 'undo') || (how !== 'kill' && how !== 'throw')) {
+    throw new Error(`VIV_TEST_FAULT has ${JSON.stringify(fault)}; it is written OPERATION:STEP:before|after:run|undo:kill|throw`);
+  }
+  return [[operation, step, moment, act].join(':'), how];
 }

@@ -1,5 +1,6 @@
 // The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
 import { removeFiles } from '../../machine/files.ts';
+import { unremove } from '../../machine/reconcile.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { Step } from '../handler.ts';
 import type { OnMachine } from './one.ts';
@@ -7,13 +8,16 @@ import type { OnMachine } from './one.ts';
 export const removeSteps: readonly Step<OnMachine>[] = [
   {
     name: 'end QEMU for good',
-    pointOfNoReturn: true,
     run: async ({ id }, { services }) => {
       const machine = services.machines.byId(id);
       if (!machine) return;
       // From here it is no machine any more: not listed, and its name stays reserved until its files are gone.
       if (machine.record.complete) await machine.update(() => ({ complete: false, wanted: 'stopped' }));
       await endNow(machine, services.machines);
+    },
+    undo: async ({ id }, { services }) => {
+      const machine = services.machines.byId(id);
+      if (machine) await unremove(machine, services.machines);
     },
   },
   {

@@ -46,7 +46,6 @@ export const handler: HandlerOf<'vm.set'> = {
     },
     {
       name: 'record the settings',
-      pointOfNoReturn: true,
       run: ({ id, settings, cdroms }, { services }) =>
         services.machines.get(id).update((record) => ({
           settings: { ...record.settings, ...settings },

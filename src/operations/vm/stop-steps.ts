@@ -1,12 +1,19 @@
 // The steps that stop a machine; `stop`, `restart` and `remove --force` are made of them.
+import { reconcile } from '../../machine/reconcile.ts';
 import { askGuest, endNow, wantStopped } from '../../machine/stop.ts';
-import type { Step } from '../handler.ts';
+import type { Step, TaskContext } from '../handler.ts';
 import type { OnMachine } from './one.ts';
 
 export interface Stopping extends OnMachine {
   force: boolean;
   timeoutMs: number;
 }
+
+/** The guest may have shut down although the task failed or was cancelled: what is there decides. */
+const undo = async ({ id }: OnMachine, { services }: TaskContext): Promise<void> => {
+  const machine = services.machines.byId(id);
+  if (machine) await reconcile(machine, services.machines);
+};
 
 export const stopSteps: readonly Step<Stopping>[] = [
   {
@@ -20,16 +27,10 @@ export const stopSteps: readonly Step<Stopping>[] = [
         log(`the guest did not shut down within ${Math.round(timeoutMs / 1000)} s; its process is ended`);
       signal.throwIfAborted();
     },
-    undo: async ({ id }, { services }) => {
-      const machine = services.machines.byId(id);
-      if (!machine) return;
-      machine.ending = false;
-      if (machine.live) await machine.update(() => ({ wanted: 'running' }));
-    },
+    undo,
   },
   {
     name: 'end QEMU',
-    pointOfNoReturn: true,
     run: async ({ id }, { services }) => {
       const machine = services.machines.get(id);
       const was = machine.record.state;
@@ -37,5 +38,6 @@ export const stopSteps: readonly Step<Stopping>[] = [
       if (was !== 'stopped')
         services.events.record({ type: 'vm.stopped', subject: id, name: machine.name, message: `${machine.name} was stopped` });
     },
+    undo,
   },
 ];

@@ -25,11 +25,10 @@ export const handler: HandlerOf<'vm.suspend'> = {
     {
       name: 'save its memory',
       run: ({ id }, { services, signal, progress }) => save(services.machines.get(id), signal, progress),
-      undo: ({ id }, { services }) => unsave(services.machines.get(id)),
+      undo: ({ id }, { services }) => unsave(services.machines.get(id), services.machines),
     },
     {
       name: 'end QEMU',
-      pointOfNoReturn: true,
       run: async ({ id }, { services }) => {
         const machine = services.machines.get(id);
         await endSuspended(machine, services.machines);
