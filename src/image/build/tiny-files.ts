@@ -61,6 +61,12 @@ for word in $line; do
   case "$word" in vivarium.hostname=?*) echo "\${word#*=}" >/etc/hostname ;; esac
 done
 read -r name </etc/hostname && echo "$name" >/proc/sys/kernel/hostname
+# There is no udev to name the ports.
+for port in /sys/class/virtio-ports/*; do
+  read -r name <"$port/name" || continue
+  mkdir -p /dev/virtio-ports
+  ln -sf "../\${port##*/}" "/dev/virtio-ports/$name"
+done 2>/dev/null
 exit 0
 `;
 
