@@ -1,5 +1,6 @@
 // One daemon per home: an exclusive lock on a file, which the kernel lets go of however the daemon ends.
 import { type FileHandle, open } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import koffi from 'koffi';
 import { VivError } from '../contract/errors.ts';
 
@@ -7,6 +8,9 @@ import { VivError } from '../contract/errors.ts';
 const exclusiveNow = 2 | 4;
 const libc = koffi.load(null);
 const flock = libc.func('int flock(int fd, int operation)') as (fd: number, operation: number) => number;
+
+/** A daemon that was killed while it started a program leaves the lock to the half-started child for a moment. */
+const patienceMs = 500;
 
 export interface Lock {
   release(): Promise<void>;
@@ -20,7 +24,11 @@ export async function lockDaemon(file: string): Promise<Lock> {
   // Never removed: a lock file that is unlinked while another waits on it gives two owners.
   const handle = await open(file, 'a+', 0o600);
   try {
-    if (flock(handle.fd, exclusiveNow) !== 0) throw await heldBy(handle, file);
+    const deadline = Date.now() + patienceMs;
+    while (flock(handle.fd, exclusiveNow) !== 0) {
+      if (Date.now() > deadline || koffi.errno() !== koffi.os.errno['EAGAIN']) throw await heldBy(handle, file);
+      await delay(20);
+    }
     await handle.truncate(0);
     await handle.writeFile(`${process.pid}\n`);
   } catch (error) {

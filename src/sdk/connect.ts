@@ -5,6 +5,8 @@ import { pathsFrom } from '../host/paths.ts';
 import { Client } from './client.ts';
 import { translate } from './http.ts';
 
+const knockDeadlineMs = 5000;
+
 export interface ConnectOptions {
   /** The daemon's Unix socket; told from `home` when left out. No daemon is started for it. */
   socket?: string;
@@ -34,15 +36,23 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   return new Client(socket);
 }
 
-/** Resolves when somebody accepts connections on the socket. */
+/**
+ * Resolves when a daemon answers on the socket. That a connection is accepted says too little: when a daemon is killed while it
+ * starts a program, its listening socket lives on in the half-started child for a moment.
+ */
 export function knock(socket: string, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const stream = createConnection({ path: socket, ...(signal ? { signal } : {}) });
-    stream.once('connect', () => {
-      stream.destroy();
+    stream.setTimeout(knockDeadlineMs, () => stream.destroy(new Error(`it did not answer within ${knockDeadlineMs} ms`)));
+    stream.once('connect', () => stream.write('GET /v1/status HTTP/1.1\r\nHost: viv\r\nConnection: close\r\n\r\n'));
+    stream.once('data', () => {
       resolve();
+      stream.destroy();
     });
     stream.once('error', (error) => reject(translate(error, socket, signal)));
+    stream.once('close', () =>
+      reject(new VivError('unavailable', `The daemon on ${socket} went away before it had answered; see: viv status`)),
+    );
   });
 }
