@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // The entry of `viv`: takes the line apart, runs one command, ends with its exit code. Everything else is loaded when it is needed.
-import { readFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { constants } from 'node:os';
 import type { Client } from '../sdk/client.ts';
@@ -47,7 +46,8 @@ async function main(argv: readonly string[]): Promise<void> {
 async function dispatch(argv: readonly string[], context: Context): Promise<number> {
   const [first] = argv;
   if (first === '--version' || first === '-V') {
-    await context.print(version());
+    const { version } = await import('../version.ts');
+    await context.print(version);
     return 0;
   }
   const { findWords, loadCommand } = await import('./commands.ts');
@@ -123,18 +123,6 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
     print: (text) =>
       new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),
   };
-}
-
-/** From package.json: above src/cli, dist/bin and wherever else a bundle of this file may lie in the package. */
-function version(): string {
-  for (const place of ['../../package.json', '../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as { version: string }).version;
-    } catch {
-      // not here: the next place
-    }
-  }
-  throw new Error('package.json is not where this installation should have it');
 }
 
 await main(process.argv.slice(2));
