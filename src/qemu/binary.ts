@@ -45,7 +45,9 @@ export async function findQemu(arch: Arch, env: NodeJS.ProcessEnv = process.env)
 }
 
 async function ask(path: string, program: string): Promise<QemuBinary> {
-  const { stdout, stderr, exitCode } = await runProgram(path, ['--version'], { timeoutMs: 10_000 });
+  const { stdout, stderr, exitCode } = await runProgram(path, ['--version'], { timeoutMs: 10_000 }).catch((error: Error) => {
+    throw new VivError('missing_program', `${path} cannot be asked for its version: ${error.message}`, { cause: error });
+  });
   const version = /version (\d+)\.(\d+)\.(\d+)/.exec(stdout);
   if (exitCode !== 0 || !version)
     throw new VivError('missing_program', `${path} does not say that it is ${program}: ${(stderr || stdout).trim().slice(0, 200)}`);

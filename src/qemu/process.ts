@@ -1,6 +1,6 @@
 // QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
 // (the machine's id in its arguments) together with its start time, so that a reused pid is never taken for it.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
@@ -39,6 +39,10 @@ const ProcessFile = z.object({ pid: z.int().positive(), startTicks: z.int(), mar
 
 const killDeadlineMs = 10_000;
 const lookEveryMs = 200;
+/** Of these looks every so many is a thorough one, because a signal can be sent to a process that has ended and was not reaped. */
+const thoroughEvery = 10;
+/** A host without memory loses a guest rather than the programs that serve all of them (proc(5): -1000 to 1000). */
+const oomScore = 200;
 
 /** Starts it and records it in `processFile`. It may end at once: race what you wait for with `exited`. */
 export async function startQemu(options: StartOptions): Promise<QemuProcess> {
@@ -46,13 +50,17 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
   const [program, args] = asUser(options);
   const log = openSync(options.logFile, 'a', 0o600);
-  const child = spawn(program, args, {
-    detached: true,
-    stdio: ['ignore', log, log],
-    cwd: '/',
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...testVariables() },
-  });
-  closeSync(log);
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, {
+      detached: true,
+      stdio: ['ignore', log, log],
+      cwd: '/',
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...testVariables() },
+    });
+  } finally {
+    closeSync(log);
+  }
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
@@ -64,9 +72,16 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const pid = await promise;
   child.unref();
   const startTicks = (await startOf(pid)) ?? 0;
-  await writeFile(`${options.processFile}.new`, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
-  await rename(`${options.processFile}.new`, options.processFile);
-  return handle({ pid, startTicks, logOffset }, exited);
+  const started = handle({ pid, startTicks, logOffset }, exited);
+  try {
+    await writeFile(`${options.processFile}.new`, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
+    await rename(`${options.processFile}.new`, options.processFile);
+  } catch (error) {
+    await started.kill();
+    throw error;
+  }
+  await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScore)).catch(() => {}); // it has ended, or the host does not let us
+  return started;
 }
 
 /** setpriv (util-linux) drops to the user and executes QEMU in the same process, so the pid stays. */
@@ -128,11 +143,11 @@ export async function findProcesses(prefix: string): Promise<{ marker: string; p
   return found.flat();
 }
 
-/** The argument after `-name` is `guest=...,process=MARKER`. */
+/** The argument after `-name` begins with `process=MARKER`; what follows holds the machine's name, which is not ours. */
 async function markerOf(pid: number, prefix: string): Promise<string | null> {
   const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   const name = /\0-name\0([^\0]*)/.exec(line)?.[1];
-  const marker = name === undefined ? undefined : /(?:^|,)process=([^,]*)/.exec(name)?.[1];
+  const marker = name === undefined ? undefined : /^process=([^,]*)/.exec(name)?.[1];
   return marker?.startsWith(prefix) ? marker : null;
 }
 
@@ -148,12 +163,16 @@ async function startOf(pid: number): Promise<number | null> {
 
 function handle(known: { pid: number; startTicks: number; logOffset: number }, child?: Promise<Exit>): QemuProcess {
   const { pid, startTicks, logOffset } = known;
-  const exited = child ?? watchExit(pid, startTicks);
+  let exited = child;
   return {
     pid,
     startTicks,
     logOffset,
-    exited,
+    // Watched only where somebody waits for it: processes are looked up far more often than waited for.
+    get exited() {
+      exited ??= watchExit(pid, startTicks);
+      return exited;
+    },
     async kill() {
       if ((await startOf(pid)) === startTicks) {
         try {
@@ -174,13 +193,25 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
 /** A process that is not our child is looked at from time to time; its QMP connection's end is noticed sooner by others. */
 function watchExit(pid: number, startTicks: number): Promise<Exit> {
   return new Promise((resolve) => {
+    let looks = 0;
     const timer = setInterval(async () => {
+      looks += 1;
+      if (looks % thoroughEvery !== 0 && answersSignals(pid)) return;
       if ((await startOf(pid)) === startTicks) return;
       clearInterval(timer);
       resolve(null);
     }, lookEveryMs);
     timer.unref();
   });
+}
+
+/** The cheapest look at a process: EPERM means that it is there and another user's. */
+function answersSignals(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 /** QEMU's own last lines since `offset`, made into one: bounded, without its program name and control characters. */

@@ -17,6 +17,9 @@ const Message = z.union([
   z.object({ QMP: z.object({ version: z.unknown() }) }),
 ]);
 
+/** An EventEmitter throws at an event called `error` that nobody hears, and the other end chooses the name. */
+const named = (event: string) => `qmp ${event}`;
+
 /** QEMU refused a command; its own words are the message. */
 export class QmpError extends VivError {
   readonly class: string;
@@ -85,8 +88,8 @@ export class QmpConnection {
 
   /** Calls `listener` with the data of each event of this name; returns how to stop that. */
   on(event: string, listener: (data: Record<string, unknown>) => void): () => void {
-    this.#events.on(event, listener);
-    return () => this.#events.off(event, listener);
+    this.#events.on(named(event), listener);
+    return () => this.#events.off(named(event), listener);
   }
 
   close(): void {
@@ -118,7 +121,7 @@ export class QmpConnection {
       this.#protest('something that is not QMP');
       return;
     }
-    if ('event' in message) this.#events.emit(message.event, message.data);
+    if ('event' in message) this.#events.emit(named(message.event), message.data);
     else if ('QMP' in message) this.#greeted.resolve();
     else if ('error' in message) {
       const waiting = message.id === undefined ? undefined : this.#pending.get(message.id);

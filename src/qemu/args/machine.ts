@@ -15,7 +15,8 @@ const boards: Record<QemuConfig['arch'], string> = {
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
   return [
-    ...['-name', `guest=${escaped(config.name)},process=${escaped(config.id)},debug-threads=on`],
+    // `process` first: there no name can look like another machine's marker (process.ts reads it).
+    ...['-name', `process=${escaped(config.id)},guest=${escaped(config.name)},debug-threads=on`],
     ...['-uuid', config.uuid],
     // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.
     ...['-machine', `${boards[config.arch]}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
