@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds the guest agent for the given architectures (this machine's when none is given) into .build/guest/ARCH/vivarium-agent.
+# Nothing is done where it is newer than its sources.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# compiler ARCH: what builds for it, and the package that has that.
+compiler() {
+  if [ "$1" = "$(uname -m)" ]; then
+    if command -v musl-gcc >/dev/null; then echo musl-gcc; else echo gcc; fi
+    return
+  fi
+  case "$1" in
+    x86_64) echo x86_64-linux-gnu-gcc ;;
+    aarch64) echo aarch64-linux-gnu-gcc ;;
+    riscv64) echo riscv64-linux-gnu-gcc ;;
+    ppc64le) echo powerpc64le-linux-gnu-gcc ;;
+    s390x) echo s390x-linux-gnu-gcc ;;
+    i386) echo i686-linux-gnu-gcc ;;
+    *) echo "build-guest.sh: there is no agent for the architecture $1" >&2; return 1 ;;
+  esac
+}
+
+[ $# -gt 0 ] || set -- "$(uname -m)"
+for arch in "$@"; do
+  cc=$(compiler "$arch")
+  target=.build/guest/$arch/vivarium-agent
+  if [ -f "$target" ] && [ -z "$(find guest scripts/build-guest.sh -newer "$target" -print -quit)" ]; then continue; fi
+  command -v "$cc" >/dev/null || { echo "build-guest.sh: $cc is not installed; install it with: apt-get install ${cc%-gcc}" >&2; exit 1; }
+  mkdir -p "$(dirname "$target")"
+  "$cc" -std=gnu11 -O2 -Wall -Wextra -Werror -Wno-format-truncation -static -s -o "$target.new" guest/*.c
+  mv "$target.new" "$target"
+  echo "$target: $(stat -c %s "$target") bytes" >&2
+done
