@@ -51,10 +51,11 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   if (!several) for (const input of inputs.values()) checkInput(operation, input);
   if (operation.cli?.confirm && yes !== true) await confirm(context, operation.cli.confirm.replace(/\{\w+\}/, names.join(', ')));
 
-  const client = await context.client();
-  const act = (name: string) => {
+  const act = async (name: string) => {
     const input = inputs.get(name) ?? {};
     checkInput(operation, input);
+    // Only now: no daemon is started for a line that is wrong.
+    const client = await context.client();
     const call = (options: CallOptions) =>
       client.call(operation as (typeof operations)['vm']['start'], input as { vm: string }, options) as Promise<unknown>;
     if (operation.task) return perform(context, `${verbOf(operation)} ${name}`.trim(), call);
