@@ -1,6 +1,7 @@
 // Running a program to its end: arguments are an array, there is always a deadline, output is bounded.
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { VivError } from '../contract/errors.ts';
 
 export interface RunOptions {
   /** Deadline; the program gets SIGTERM, and SIGKILL two seconds later. */
@@ -25,11 +26,10 @@ export interface RunResult {
 }
 
 /** The program is not installed. */
-export class ProgramMissing extends Error {
-  override readonly name = 'ProgramMissing';
+export class ProgramMissing extends VivError {
   readonly program: string;
   constructor(program: string) {
-    super(`${program} is not installed`);
+    super('missing_program', `${program} is not installed; viv host says which package has it`);
     this.program = program;
   }
 }
