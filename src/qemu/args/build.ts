@@ -13,7 +13,7 @@ export function qemuArguments(config: QemuConfig): string[] {
     ...machineArguments(config),
     ...securityArguments(),
     ...firmwareArguments(config.firmware),
-    ...diskArguments(config.disks),
+    ...diskArguments(config),
     ...nicArguments(config.nics),
     ...portArguments(config),
     ...displayArguments(config),
