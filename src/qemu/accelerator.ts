@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { ProgramTimeout, runProgram } from '../host/run.ts';
 import { findQemu, type QemuBinary } from './binary.ts';
+import { kvmGroup } from './kvm-device.ts';
 import { payload, payloadExitCode } from './payload.ts';
 
 const Proof = z.object({ works: z.boolean(), detail: z.string(), durationMs: z.number().nullable() });
@@ -28,7 +29,8 @@ export async function proveKvm({ cacheFile, timeoutMs, again }: ProofOptions): P
   const key = { bootId, qemu: `${qemu.path} ${qemu.version.join('.')}` };
   const remembered = again ? null : await recall(cacheFile);
   if (remembered && remembered.bootId === key.bootId && remembered.qemu === key.qemu) return Proof.parse(remembered);
-  const proof = (await unusable()) ?? (await runPayload('kvm', qemu, timeoutMs));
+  const ran = (await unusable()) ?? (await runPayload('kvm', qemu, timeoutMs));
+  const proof = (ran.works ? await unusableByMachines() : null) ?? ran;
   await writeFile(`${cacheFile}.new`, JSON.stringify({ ...proof, ...key }));
   await rename(`${cacheFile}.new`, cacheFile);
   return proof;
@@ -55,6 +57,14 @@ async function unusable(): Promise<Proof | null> {
       );
     return no('/dev/kvm may not be opened by this user; join the group kvm with: sudo usermod -aG kvm $USER (and log in again)');
   }
+}
+
+/** The program runs as the daemon's user; machines of a daemon that is root run as users of their own. */
+async function unusableByMachines(): Promise<Proof | null> {
+  if (process.getuid?.() !== 0 || (await kvmGroup()) !== undefined) return null;
+  const detail =
+    'KVM works, but only root may open /dev/kvm, and machines do not run as root; let a group open it: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
+  return { works: false, detail, durationMs: null };
 }
 
 /** Runs the program with the CPU model that machines get. */

@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { kvmGroup } from './kvm-device.ts';
 
 export interface StartOptions {
   readonly binary: string;
@@ -48,7 +49,7 @@ const oomScore = 200;
 export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   options.signal.throwIfAborted();
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
-  const [program, args] = asUser(options);
+  const [program, args] = await asUser(options);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: ChildProcess;
   try {
@@ -85,9 +86,10 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
 }
 
 /** setpriv (util-linux) drops to the user and executes QEMU in the same process, so the pid stays. */
-function asUser({ binary, args, identity, kvm }: StartOptions): [string, readonly string[]] {
+async function asUser({ binary, args, identity, kvm }: StartOptions): Promise<[string, readonly string[]]> {
   if (identity === null) return [binary, args];
-  const groups = kvm ? ['--groups', 'kvm'] : ['--clear-groups'];
+  const group = kvm ? await kvmGroup().catch(() => null) : null;
+  const groups = typeof group === 'number' ? [`--groups=${group}`] : ['--clear-groups'];
   return [
     'setpriv',
     [
