@@ -1,7 +1,7 @@
 // A command in a guest with this process's own streams: bytes both ways, signals, the terminal's size, the exit code.
 import { finished } from 'node:stream/promises';
 import { VivError } from '../contract/errors.ts';
-import { Signal } from '../contract/stream.ts';
+import { signalNames } from '../contract/frame.ts';
 import type { Client } from '../sdk/client.ts';
 import type { Context } from './context.ts';
 import { codeOfSignal, enterRaw, sizeOf } from './terminal.ts';
@@ -37,8 +37,8 @@ export async function attach(client: Client, context: Context, { tty, command, s
     // Until it runs Ctrl-C ends the waiting; after that it is the guest's.
     undo.push(
       interrupts.handle((name) => {
-        const known = Signal.safeParse(name);
-        if (started && known.success) session.signal(known.data);
+        const known = signalNames.find((candidate) => candidate === name);
+        if (started && known) session.signal(known);
         else leaving.abort();
         if (name === 'SIGHUP') leaving.abort();
       }),

@@ -2,11 +2,13 @@
 // `--memory` instead of `memoryBytes`, NAME instead of `vm`.
 import { VivError } from '../contract/errors.ts';
 import type { Operation } from '../contract/operation.ts';
+import { surelyFits } from '../contract/plain.ts';
 import { argumentsOf, flagsOf } from './flag.ts';
 import { quote } from './text.ts';
 
 /** Throws `invalid` for the first field that the contract refuses. */
 export function checkInput(operation: Operation, input: Readonly<Record<string, unknown>>): void {
+  if (surelyFits(operation, input)) return;
   const result = operation.input.safeParse(input);
   if (result.success) return;
   const issue = result.error.issues[0];

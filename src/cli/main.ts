@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 // The entry of `viv`: takes the line apart, runs one command, ends with its exit code. Everything else is loaded when it is needed.
 import { enableCompileCache } from 'node:module';
-import { constants } from 'node:os';
+import { constants, homedir } from 'node:os';
+import { join } from 'node:path';
 import type { Client } from '../sdk/client.ts';
 import type { Context } from './context.ts';
 import { interrupts as listen } from './interrupt.ts';
 import { describeProblem, exitCodeOf } from './problem.ts';
 import { type Screen, screenOn } from './screen.ts';
 
-enableCompileCache();
+// In a folder of the user's own: what lies in the shared /tmp could be another's, and would be run.
+enableCompileCache(join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'vivarium', 'compiled'));
 
 /** Ends the process; what was written has left by then. */
 async function leave(code: number, screen: Screen): Promise<never> {

@@ -8,23 +8,12 @@
 // The server sends `exit` or `error` last and closes with 1000.
 import { z } from 'zod';
 import { type ErrorCode, errorCodes } from './errors.ts';
+import { signalNames } from './frame.ts';
 
-export const channel = { stdin: 0, stdout: 1, stderr: 2 } as const;
+export { channel } from './frame.ts';
 
 /** Signals that can be sent into a guest. */
-export const Signal = z.enum([
-  'SIGHUP',
-  'SIGINT',
-  'SIGQUIT',
-  'SIGKILL',
-  'SIGUSR1',
-  'SIGUSR2',
-  'SIGTERM',
-  'SIGCONT',
-  'SIGSTOP',
-  'SIGTSTP',
-  'SIGWINCH',
-]);
+export const Signal = z.enum(signalNames);
 export type Signal = z.infer<typeof Signal>;
 
 export const ClientControl = z.discriminatedUnion('type', [

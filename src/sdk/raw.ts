@@ -8,7 +8,6 @@ import type { Task } from '../contract/task.ts';
 import { serverEvents } from './events.ts';
 import { type Connection, translate } from './http.ts';
 import { route } from './route.ts';
-import { openSession } from './session.ts';
 import type { Body, CallOptions, Calls } from './types.ts';
 
 type Input = Record<string, unknown>;
@@ -33,6 +32,7 @@ export function methodFor(connection: Connection, operation: Operation): (...arg
     case 'socket':
       return async (input: Input = {}, options: CallOptions = {}) => {
         const { path, rest } = route(operation, input);
+        const { openSession } = await import('./session.ts');
         return openSession(connection.socket, path, rest, options.signal);
       };
     case 'upload':

@@ -2,7 +2,8 @@
 import { Readable, Writable } from 'node:stream';
 import type WebSocket from 'ws';
 import { type ErrorBody, VivError } from '../contract/errors.ts';
-import { channel, type ServerControl } from '../contract/stream.ts';
+import { channel } from '../contract/frame.ts';
+import type { ServerControl } from '../contract/stream.ts';
 import { translate } from './http.ts';
 import type { Session } from './types.ts';
 

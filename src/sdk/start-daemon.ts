@@ -13,8 +13,8 @@ const deadlineMs = 15_000;
 export function daemonEntry(): string {
   const own = process.env['VIV_DAEMON_ENTRY'];
   if (own !== undefined && own !== '') return own;
-  // dist/sdk/ and dist/bin/ -> dist/daemon.js; src/sdk/ -> src/daemon.ts; .build/viv/ -> src/daemon.ts
-  for (const candidate of ['../daemon.js', '../daemon.ts', '../../src/daemon.ts']) {
+  // .build/viv/ -> .build/viv/daemon.js, made in the same run; dist/sdk/ and dist/bin/ -> dist/daemon.js; src/sdk/ -> src/daemon.ts
+  for (const candidate of ['./daemon.js', '../daemon.js', '../daemon.ts']) {
     const path = fileURLToPath(new URL(candidate, import.meta.url));
     if (existsSync(path)) return path;
   }
