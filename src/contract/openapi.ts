@@ -33,8 +33,7 @@ function refer(schema: z.ZodType, io: 'input' | 'output'): Json {
 export function openapi(version: string): Json {
   const paths: Record<string, Json> = {};
   for (const operation of operationList) {
-    const at = (paths[operation.path] ??= {});
-    at[operation.method.toLowerCase()] = describe(operation);
+    paths[operation.path] = { ...paths[operation.path], [operation.method.toLowerCase()]: describe(operation) };
   }
   return {
     openapi: '3.1.0',

@@ -45,6 +45,11 @@ export class Live {
     this.qmp.close();
   }
 
+  /** The guest was reset: whatever its agent was doing is over, and a new one will come up. */
+  forgetAgent(): void {
+    this.#agent?.close();
+  }
+
   get ended(): AbortSignal {
     return this.#ended.signal;
   }

@@ -17,6 +17,7 @@ export function listen(machine: Machine, live: Live): void {
     shutdown = { guest: data['guest'] === true, reason: String(data['reason'] ?? '') };
   });
   qmp.on('RESET', (data) => {
+    live.forgetAgent();
     if (data['guest'] === true) note('reset', 'the guest reset itself');
   });
   qmp.on('GUEST_PANICKED', () => {

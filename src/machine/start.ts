@@ -20,6 +20,7 @@ import { rotate } from './serial-log.ts';
 import { qemuConfig } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
+const agentDeadlineMs = 60_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
 const overheadBytes = 96 * MiB;
 
@@ -108,7 +109,7 @@ async function takeUp(
   signal: AbortSignal,
 ): Promise<void> {
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
-  attach(machine, process, qmp);
+  const live = attach(machine, process, qmp);
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') await loadState(qmp, machine.paths.suspendState, { signal });
   if (status !== 'running') await cont(qmp);
@@ -127,6 +128,17 @@ async function takeUp(
   }));
   // Only now: until the machine is known to run, the saved state is all there is of it.
   await rm(machine.paths.suspendState, { force: true });
+  if (status === 'inmigrate') void setClock(live);
+}
+
+/** A guest that has slept does not know for how long. Where no agent answers, its own time keeping has to notice. */
+async function setClock(live: Live): Promise<void> {
+  try {
+    const agent = await live.waitForAgent(agentDeadlineMs, live.ended);
+    await agent.configure({ timeMs: Date.now() });
+  } catch {
+    // no agent in this guest
+  }
 }
 
 /** Makes a process's live part: connections and listeners. */

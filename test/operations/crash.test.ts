@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { everyStep } from './everyStep.ts';
+import { everyStep } from './every-step.ts';
 import { toy, toyTasks } from './toy.ts';
 
 const steps = ['a', 'b', 'c'];

@@ -12,9 +12,9 @@ export interface Instant {
 }
 
 /** Before and after each step's run, and each undo of a step that has one (something must fail for an undo to happen). */
-// biome-ignore lint/suspicious/noExplicitAny: whatever its state is
 export function everyStep(
   operation: string,
+  // biome-ignore lint/suspicious/noExplicitAny: whatever its state is
   handler: Pick<TaskHandler<any, any, any>, 'steps'>,
   acts: readonly FaultAct[] = ['run', 'undo'],
 ): Instant[] {
