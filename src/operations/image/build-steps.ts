@@ -3,7 +3,9 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import type { AgentConnection } from '../../qemu/agent/channel.ts';
+import type { Live } from '../../machine/live.ts';
+
+type Agent = NonNullable<Live['agent']>;
 
 /** Installs "$@" with the package manager that is there. */
 export const installPackages = `set -e
@@ -42,7 +44,7 @@ exit 0
 `;
 
 export interface ScriptRun {
-  readonly agent: AgentConnection;
+  readonly agent: Agent;
   /** For the message when it fails: "install packages". */
   readonly doing: string;
   readonly script: string;
