@@ -1,6 +1,5 @@
 // The programs Vivarium uses, whether they are here, and the command that installs each on this distribution.
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { findProgram } from './find-program.ts';
 import type { Distribution } from './os-facts.ts';
 import { runProgram } from './run.ts';
 
@@ -81,26 +80,11 @@ export async function findPrograms(distribution: Distribution, env: NodeJS.Proce
   return Promise.all(
     knownPrograms.map(async (program) => {
       const { name, purpose, required } = program;
-      const path = await find((program.override && env[program.override]) || name, env);
+      const path = await findProgram((program.override && env[program.override]) || name, env);
       const install = path === null ? installCommand(program, distribution) : null;
       return { name, path, version: path === null ? null : await versionOf(path), purpose, required, ok: path !== null, install };
     }),
   );
-}
-
-/** As the shell would; an ordinary user's PATH may lack the sbin folders, where some of these are. */
-async function find(name: string, env: NodeJS.ProcessEnv): Promise<string | null> {
-  const folders = [...(env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].filter((folder) => folder !== '');
-  for (const path of name.includes('/') ? [name] : folders.map((folder) => join(folder, name))) {
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
-  }
-  return null;
 }
 
 async function versionOf(path: string): Promise<string | null> {

@@ -1,9 +1,8 @@
 // Which QEMU is used, and that it is new enough.
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
+import { findProgram } from '../host/find-program.ts';
 import { runProgram } from '../host/run.ts';
 
 export interface QemuBinary {
@@ -27,7 +26,7 @@ const known = new Map<string, QemuBinary>();
 /** VIV_QEMU_X86_64 and its like name another program. Remembered until the file changes. @throws missing_program */
 export async function findQemu(arch: Arch, env: NodeJS.ProcessEnv = process.env): Promise<QemuBinary> {
   const { program, package: name } = programs[arch];
-  const path = env[`VIV_QEMU_${arch.toUpperCase()}`] ?? (await inPath(program, env));
+  const path = env[`VIV_QEMU_${arch.toUpperCase()}`] ?? (await findProgram(program, env));
   if (path === null)
     throw new VivError('missing_program', `${program} is not installed; install QEMU 9 or newer with: apt-get install ${name}`);
   const found = await stat(path).catch(() => null);
@@ -52,18 +51,4 @@ async function ask(path: string, program: string): Promise<QemuBinary> {
   if (exitCode !== 0 || !version)
     throw new VivError('missing_program', `${path} does not say that it is ${program}: ${(stderr || stdout).trim().slice(0, 200)}`);
   return { path, version: [Number(version[1]), Number(version[2]), Number(version[3])] };
-}
-
-async function inPath(program: string, env: NodeJS.ProcessEnv): Promise<string | null> {
-  for (const folder of (env['PATH'] ?? '/usr/bin:/bin').split(delimiter)) {
-    const path = join(folder, program);
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
-  }
-  return null;
 }
