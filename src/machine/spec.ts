@@ -123,6 +123,13 @@ export function macOf(id: string, index: number): string {
   return ['52', '54', '00', ...[0, 1, 2].map((at) => (hash[at] ?? 0).toString(16).padStart(2, '0'))].join(':');
 }
 
+/** What it is started with: a suspended machine wakes as what it was when it went to sleep, whatever has been set since. */
+export function startSettings(record: MachineRecord): MachineRecord['settings'] {
+  if (record.state !== 'suspended' || record.started === null) return record.settings;
+  const { cpus, memoryBytes, firmware, boot, accelInUse } = record.started;
+  return { ...record.settings, cpus, memoryBytes, firmware, boot, accel: accelInUse };
+}
+
 export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
 
 /** What QEMU is started with. `marker` is how its process is told to be this machine's. */
@@ -131,7 +138,8 @@ export function qemuConfig(
   paths: VmPaths,
   host: { marker: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean },
 ): QemuConfig {
-  const order = bootOrder(record.settings.boot);
+  const settings = startSettings(record);
+  const order = bootOrder(settings.boot);
   let cds = 0;
   return {
     id: host.marker,
@@ -139,10 +147,10 @@ export function qemuConfig(
     uuid: record.uuid,
     arch: record.arch,
     accel: host.accel,
-    cpus: record.settings.cpus,
-    memoryBytes: record.settings.memoryBytes,
+    cpus: settings.cpus,
+    memoryBytes: settings.memoryBytes,
     firmware:
-      record.settings.firmware === 'uefi' && host.firmwareCode !== null
+      settings.firmware === 'uefi' && host.firmwareCode !== null
         ? { type: 'uefi', code: host.firmwareCode, vars: paths.firmwareVars }
         : { type: 'bios' },
     kernel: record.kernel && { ...record.kernel, commandLine: `${record.kernel.commandLine} vivarium.hostname=${hostnameOf(record)}` },

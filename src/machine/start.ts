@@ -17,7 +17,7 @@ import type { Machines } from './machines.ts';
 import { listen } from './news.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig } from './spec.ts';
+import { qemuConfig, startSettings } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
 const agentDeadlineMs = 60_000;
@@ -26,7 +26,8 @@ const overheadBytes = 96 * MiB;
 
 /** Looks at everything that would make a start fail, before anything changes. */
 export async function checkStart(machine: Machine, machines: Machines): Promise<{ accel: 'kvm' | 'tcg' }> {
-  const { settings, arch } = machine.record;
+  const { arch } = machine.record;
+  const settings = startSettings(machine.record);
   const accel = await machines.host.accelerator(settings.accel);
   await findQemu(arch);
   await checkFiles(machine.record);
@@ -77,7 +78,7 @@ async function spawn(
   await makeRunFiles(record, machines.host);
   await rotate(paths.serialLog);
   await rotate(paths.qemuLog, MiB);
-  const firmware = record.settings.firmware === 'uefi' ? await findFirmware(record.arch) : null;
+  const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
   const config = qemuConfig(record, paths, { marker: machines.marker(machine.id), accel, firmwareCode: firmware?.code ?? null, incoming });
   return startQemu({
@@ -113,15 +114,16 @@ async function takeUp(
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') await loadState(qmp, machine.paths.suspendState, { signal });
   if (status !== 'running') await cont(qmp);
-  const { record } = machine;
-  await machine.update(() => ({
+  const settings = startSettings(machine.record);
+  await machine.update((record) => ({
     state: 'running',
     stateReason: null,
     wanted: 'running',
     startedAt: Date.now(),
     bootId: machines.host.bootId,
     started: {
-      ...record.settings,
+      ...settings,
+      accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
       cdroms: record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file),
     },

@@ -27,6 +27,9 @@ export const handler: HandlerOf<'vm.set'> = {
     ];
     if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${machine.name} memory=1GiB`);
     if (diskBytes !== undefined) checkGrowth(machine, diskBytes);
+    if (cdroms !== undefined && machine.record.state === 'suspended') {
+      throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the CDs it had; start it first`);
+    }
     return {
       id: machine.id,
       name: machine.name,
