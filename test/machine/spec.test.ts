@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GiB, MiB } from '../../src/contract/field.ts';
+import { VmOptions } from '../../src/contract/vm.ts';
+import { pathsFrom } from '../../src/host/paths.ts';
+import type { MachineRecord } from '../../src/machine/record.ts';
+import { pending } from '../../src/machine/runner.ts';
+import { type ImageFacts, macOf, newRecord, qemuConfig } from '../../src/machine/spec.ts';
+
+const paths = pathsFrom({ VIV_HOME: '/v' }, 0).vm('a1');
+const identity = { id: 'a1', name: 'web', uuid: '4b7a1c58-5f0c-4a42-9a3c-1d5f5d2a0b11', uid: null, createdAt: 1 };
+const image: ImageFacts = {
+  digest: 'd1',
+  names: ['debian:12'],
+  kind: 'disk',
+  arch: 'x86_64',
+  virtualBytes: 2 * GiB,
+  diskFile: '/images/d1/disk.qcow2',
+  isoFile: null,
+  kernelFiles: null,
+  defaults: { memoryBytes: 512 * MiB, firmware: 'bios', cloudInit: true },
+};
+const iso: ImageFacts = {
+  ...image,
+  digest: 'd2',
+  kind: 'iso',
+  diskFile: null,
+  isoFile: '/images/d2/cd.iso',
+  defaults: { ...image.defaults, cloudInit: false },
+};
+const make = (options: object, from = image, cds: { name: string; image: ImageFacts }[] = []) =>
+  newRecord(VmOptions.parse({ image: 'debian:12', ...options }), 'debian:12', from, cds, identity, paths);
+const host = { marker: 'viv-x-a1', accel: 'tcg', firmwareCode: null, incoming: false } as const;
+
+test('what is left out comes from the image', () => {
+  const { settings, disks } = make({});
+  assert.equal(settings.memoryBytes, 512 * MiB);
+  assert.deepEqual(
+    disks.map(({ id, sizeBytes, backing }) => ({ id, sizeBytes, backing })),
+    [
+      { id: 'root', sizeBytes: 2 * GiB, backing: '/images/d1/disk.qcow2' },
+      { id: 'seed', sizeBytes: 0, backing: null },
+    ],
+  );
+});
+
+test('a disk smaller than the image is refused with both sizes', () => {
+  assert.throws(() => make({ diskBytes: GiB }), /1024 MiB is too small for debian:12, which needs 2048 MiB/);
+});
+
+test('what is no ISO image does not go into a CD drive, and user data needs cloud-init', () => {
+  assert.throws(() => make({}, image, [{ name: 'debian:12', image }]), /not an ISO image/);
+  assert.throws(() => make({ userData: '#cloud-config', diskBytes: GiB }, iso), /has no cloud-init/);
+});
+
+test('the boot order numbers disks and CDs, and leaves out what is not in it', () => {
+  const record = make({ diskBytes: 20 * GiB, boot: ['cdrom', 'disk'] }, iso, [{ name: 'extra', image: iso }]);
+  const config = qemuConfig(record, paths, host);
+  assert.deepEqual(
+    config.disks.map(({ id, bootIndex }) => [id, bootIndex]),
+    [
+      ['root', 10],
+      ['cd0', 0],
+      ['cd1', 1],
+    ],
+  );
+  assert.deepEqual(
+    config.nics.map(({ bootIndex }) => bootIndex),
+    [null],
+  );
+});
+
+test('a suspended machine wakes as what it was, and what was set since waits', () => {
+  const started = { ...make({}).settings, accelInUse: 'tcg', cdroms: [] } as const;
+  const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
+  const config = qemuConfig(record, paths, host);
+  assert.equal(config.cpus, 1);
+  assert.equal(config.memoryBytes, 512 * MiB);
+  assert.deepEqual(pending(record), ['cpus', 'memoryBytes']);
+});
+
+test('MAC addresses are stable, local to QEMU’s prefix and differ by machine and card', () => {
+  const macs = ['a1', 'a2'].flatMap((id) => [0, 1].map((nth) => macOf(id, nth)));
+  assert.equal(new Set(macs).size, 4);
+  assert.equal(macOf('a1', 0), macs[0]);
+  for (const mac of macs) assert.match(mac, /^52:54:00(:[0-9a-f]{2}){3}$/);
+});
