@@ -9,7 +9,7 @@
 #define AGENT_VERSION "1"
 #define MAX_PAYLOAD 65536u
 #define HEADER 12u
-#define MAX_CHANNELS 64
+#define MAX_CHANNELS 256
 #define MAX_PAIRS 4200
 #define CREDIT_START 262144u
 #define MAGIC "\xf1VIVARIUM-HELLO\xf2"

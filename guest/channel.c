@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ void channels_init(int fd) {
   port_gone = 0;
 }
 
-/* The host always reads, so this waits only for the port's queue; when nobody is there the frame is dropped. */
+/* The host always reads (credit holds each channel back), so this waits only for the port's queue, however long a busy host takes:
+ * a frame that is cut short would end the connection. When nobody is there any more the frame is dropped. */
 static int write_port(const uint8_t *bytes, size_t length) {
   while (length > 0 && !port_gone) {
     ssize_t count = write(port, bytes, length);
@@ -46,7 +48,11 @@ static int write_port(const uint8_t *bytes, size_t length) {
     }
     if (count < 0 && errno == EINTR) continue;
     struct pollfd wait = {.fd = port, .events = POLLOUT};
-    if (count < 0 && errno == EAGAIN && poll(&wait, 1, 10000) > 0 && !(wait.revents & (POLLHUP | POLLERR))) continue;
+    if (count < 0 && errno == EAGAIN) {
+      int ready = poll(&wait, 1, -1);
+      if (ready < 0 && errno == EINTR) continue; /* a command has ended */
+      if (ready > 0 && !(wait.revents & (POLLHUP | POLLERR))) continue;
+    }
     port_gone = 1;
   }
   return port_gone ? -1 : 0;
@@ -93,6 +99,9 @@ static void become(const struct request *request, int in, int out, int err) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   if (in >= 0 && (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)) _exit(126);
+  /* A service that does not exec would hold other channels' pipes, and its own input would never end. */
+  if (syscall(SYS_close_range, 3u, ~0u, 0u))
+    for (int fd = 3; fd < 4 * MAX_CHANNELS; fd++) close(fd);
   int code = service_run(request);
   fflush(NULL);
   _exit(code);
@@ -236,8 +245,7 @@ void channels_frame(uint8_t type, uint32_t id, const uint8_t *payload, size_t le
     if (more <= CREDIT_START && channel->credit <= CREDIT_START) channel->credit += more;
   } else if (type == CLOSE) {
     kill_group(channel, SIGHUP);
-    kill_group(channel, SIGKILL);
-    if (!channel->exited) waitpid(channel->pid, NULL, 0);
+    kill_group(channel, SIGKILL); /* not waited for: it may hang in a frozen file system; channels_reap buries it */
     release(channel);
   }
 }
@@ -252,8 +260,7 @@ static void drain(struct channel *channel, int *from, uint8_t type) {
     if (count < 0 && errno == EAGAIN) return;
     if (count <= 0) return close_end(from); /* a terminal says EIO at its end */
     channel->credit -= (uint32_t)count;
-    send_frame(type, channel->id, buffer, (size_t)count);
-    if ((size_t)count < most) return;
+    send_frame(type, channel->id, buffer, (size_t)count); /* a terminal gives little at a time: read until there is no more */
   }
 }
 
@@ -304,6 +311,7 @@ void channels_drop(void) {
     }
     release(channel);
   }
+  port_gone = 0; /* whoever greets next is listening */
 }
 
 size_t channels_poll(struct pollfd *fds) {

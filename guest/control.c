@@ -81,13 +81,15 @@ int control_power(const struct request *request) {
 #endif
 
 static int each_file_system(unsigned long request, int quiet) {
+#ifdef TEST
+  (void)request, (void)quiet;
+#endif
   FILE *mounts = setmntent("/proc/self/mounts", "r");
   if (!mounts) return fail("/proc/self/mounts");
   int failed = 0;
   for (struct mntent *mount; (mount = getmntent(mounts));) {
     if (mount->mnt_fsname[0] != '/' || hasmntopt(mount, "ro")) continue; /* only those on a block device can be frozen */
 #ifdef TEST
-    (void)request;
     printf("file-system=%s\n", mount->mnt_dir);
 #else
     int folder = open(mount->mnt_dir, O_RDONLY | O_CLOEXEC);

@@ -110,6 +110,21 @@ static int skip(unsigned long long size) {
   return 0;
 }
 
+/* A further name of a file that is already there, below the same directory. */
+static int hard_link(int root, int folder, const char *last, const struct entry *entry) {
+  char from[NAME_MAX + 1];
+  struct stat info;
+  if (entry->link[0] == '/') return errno = 0, complain("a link to an absolute name", entry->name);
+  int other = open_parent(root, entry->link, from);
+  if (other < 0) return -1;
+  unlinkat(folder, last, 0);
+  errno = 0;
+  int failed = fstatat(other, from, &info, AT_SYMLINK_NOFOLLOW) || !S_ISREG(info.st_mode) || linkat(other, from, folder, last, 0);
+  if (failed) complain("cannot be linked", entry->name);
+  close(other);
+  return failed ? -1 : 0;
+}
+
 static int make(int root, const struct entry *entry) {
   char last[NAME_MAX + 1];
   int folder = open_parent(root, entry->name, last);
@@ -117,9 +132,12 @@ static int make(int root, const struct entry *entry) {
   int failed = 0;
   if (!last[0]) failed = entry->type == '5' ? 0 : skip(entry->size); /* the directory itself */
   else if (entry->type == '5') {
-    if (mkdirat(folder, last, entry->mode & 07777) && errno != EEXIST) failed = complain("cannot be made", entry->name);
+    int made = mkdirat(folder, last, 0700) == 0;
+    if (!made && errno != EEXIST) failed = complain("cannot be made", entry->name);
     else if (getuid() == 0 && fchownat(folder, last, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW)) complain("its owner cannot be set", entry->name);
-  } else if (entry->type == '2') {
+    if (made && fchmodat(folder, last, entry->mode & 07777, 0)) failed = complain("its mode cannot be set", entry->name);
+  } else if (entry->type == '1') failed = hard_link(root, folder, last, entry);
+  else if (entry->type == '2') {
     unlinkat(folder, last, 0);
     errno = 0;
     if (symlinkat(entry->link, folder, last)) failed = complain("cannot be linked", entry->name);
@@ -200,7 +218,7 @@ int tar_in(const char *path) {
     has_name = has_link = 0;
     errno = 0;
     if (entry.name[0] == '/') return complain("an absolute name", entry.name), 1;
-    if (entry.type == '2' || entry.type == '5') entry.size = 0;
+    if (entry.type == '1' || entry.type == '2' || entry.type == '5') entry.size = 0;
     if (make(root, &entry)) return 1;
     if (entry.size % BLOCK && skip(BLOCK - entry.size % BLOCK)) return 1;
     if (entry.type != '5' && entry.type != '2') files++;

@@ -1,0 +1,11 @@
+// The guest's parser against broken frames: always the same ones, under sanitizers.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { buildParserFuzz, cannotBuild } from './build-agent.ts';
+
+test('after 200,000 broken streams a greeting is still seen at once', { skip: cannotBuild, timeout: 60_000 }, () => {
+  const { status, stderr, stdout } = spawnSync(buildParserFuzz(), ['200000'], { encoding: 'utf8', timeout: 50_000 });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^rounds=200000 /);
+});
