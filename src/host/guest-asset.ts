@@ -15,7 +15,8 @@ const installers = ['install.sh', 'vivarium-agent.service'] as const;
 
 /** The static agent for an architecture. Throws missing_program when it has not been built. */
 export async function agentFile(arch: Arch): Promise<string> {
-  const file = await inPackage(join('.build/guest', arch, 'vivarium-agent'));
+  // A checkout builds it into .build, the published package carries it in dist.
+  const file = (await inPackage(join('.build/guest', arch, 'vivarium-agent'))) ?? (await inPackage(join('guest', arch, 'vivarium-agent')));
   if (file !== null) return file;
   throw new VivError('missing_program', `the guest agent for ${arch} has not been built; build it with: scripts/build-guest.sh`);
 }
