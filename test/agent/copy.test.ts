@@ -4,7 +4,7 @@ import { lstat, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
-import { extract, type Headers, pack } from 'tar-stream';
+import { extract, type Header, pack } from 'tar-stream';
 import { cannotBuild } from './build-agent.ts';
 import { startAgent } from './start-agent.ts';
 
@@ -12,15 +12,15 @@ const options = { skip: cannotBuild, timeout: 30_000 };
 const never = new AbortController().signal;
 
 /** A tar stream of entries; the ones with content are files. */
-function tar(entries: readonly (Headers & { content?: string | Buffer })[]): Readable {
+function tar(entries: readonly (Partial<Header> & { name: string } & { content?: string | Buffer })[]): Readable {
   const stream = pack();
   for (const { content, ...header } of entries) stream.entry(header, content ?? '');
   stream.finalize();
   return Readable.from(stream as unknown as AsyncIterable<Buffer>); // it is no stream of Node
 }
 
-async function entries(stream: Readable): Promise<Map<string, { header: Headers; content: Buffer }>> {
-  const found = new Map<string, { header: Headers; content: Buffer }>();
+async function entries(stream: Readable): Promise<Map<string, { header: Header; content: Buffer }>> {
+  const found = new Map<string, { header: Header; content: Buffer }>();
   const reader = extract();
   stream.on('error', (error) => reader.destroy(error));
   stream.pipe(reader);
