@@ -5,7 +5,7 @@ import type { ExecChannel, ExecEnd } from './channel.ts';
 import { encode, type Frame, payloads, startCredit, type } from './frame.ts';
 import { signalName, signalNumber } from './signal.ts';
 
-/** Sends a frame; resolves when there is room for more. */
+/** Sends a frame. How much may wait to be sent is bounded by the guest's credit. */
 export type Send = (frame: Buffer) => void;
 
 export class Channel implements ExecChannel {
@@ -16,6 +16,7 @@ export class Channel implements ExecChannel {
   readonly stderr: Readable;
   readonly #id: number;
   readonly #send: Send;
+  readonly #forget: () => void;
   readonly #started = Promise.withResolvers<number | null>();
   readonly #ended = Promise.withResolvers<ExecEnd>();
   #credit = startCredit;
@@ -25,9 +26,11 @@ export class Channel implements ExecChannel {
   #waiting: (() => void) | null = null;
   #over = false;
 
-  constructor(id: number, send: Send) {
+  /** @param forget called once, when the channel is over: what the guest still sends on it is no longer of interest */
+  constructor(id: number, send: Send, forget: () => void) {
     this.#id = id;
     this.#send = send;
+    this.#forget = forget;
     this.started = this.#started.promise;
     this.ended = this.#ended.promise;
     this.started.catch(() => {});
@@ -58,7 +61,7 @@ export class Channel implements ExecChannel {
       this.#waiting?.();
     } else if (frame.type === type.exited && frame.payload.length === 8) {
       const signal = frame.payload.readUInt32LE(4);
-      this.#end({ exitCode: signal === 0 ? frame.payload.readUInt32LE(0) : null, signal: signal === 0 ? null : signalName(signal) });
+      this.#end({ exitCode: signal === 0 ? frame.payload.readUInt32LE(0) & 0xff : null, signal: signal === 0 ? null : signalName(signal) });
     } else if (frame.type === type.fail) this.fail(new VivError('guest_failed', frame.payload.subarray(0, 500).toString('utf8')));
     else throw new VivError('no_agent', 'the guest’s agent sent a frame of an unknown kind');
   }
@@ -76,16 +79,17 @@ export class Channel implements ExecChannel {
     if (!this.#over) this.#send(encode(type.signal, this.#id, number));
   }
 
-  close(): void {
+  close(reason = new VivError('cancelled', 'the command in the guest was ended')): void {
     if (this.#over) return;
     this.#send(encode(type.close, this.#id));
-    this.fail(new VivError('cancelled', 'the command in the guest was ended'));
+    this.fail(reason);
   }
 
   /** Ends everything with an error. */
   fail(error: VivError): void {
     if (this.#over) return;
     this.#over = true;
+    this.#forget();
     this.#started.reject(error);
     this.#ended.reject(error);
     this.stdout.push(null);
@@ -96,6 +100,7 @@ export class Channel implements ExecChannel {
   #end(end: ExecEnd): void {
     if (this.#over) return;
     this.#over = true;
+    this.#forget();
     this.#started.resolve(null);
     this.stdout.push(null);
     this.stderr.push(null);

@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { VivError } from '../../contract/errors.ts';
 import type { AgentConnection, ExecChannel, ExecRequest, GuestFacts } from './channel.ts';
@@ -12,6 +11,8 @@ import { Decoder, decodePairs, encode, encodePairs, type Frame, magic, maxPayloa
 
 const greetEveryMs = 1000;
 const shortDeadlineMs = 20_000;
+/** Of what a service prints; the guest could print without end. */
+const mostWords = 65_536;
 
 export interface AgentOptions {
   readonly signal: AbortSignal;
@@ -117,7 +118,7 @@ class Connection implements AgentConnection {
       return error;
     });
     const answer = decodePairs(Buffer.from((await this.#finish(channel, `unpack into ${path}`, sent, signal)).replaceAll('\n', '\0')));
-    return { files: Number(answer.get('files') ?? 0), bytes: Number(answer.get('bytes') ?? 0) };
+    return { files: count(answer.get('files')), bytes: count(answer.get('bytes')) };
   }
 
   copyOut(path: string, signal: AbortSignal): Readable {
@@ -128,8 +129,9 @@ class Connection implements AgentConnection {
     channel.stdin.end();
     const stop = () => channel.close();
     signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
     const out = new PassThrough();
-    const words = text(channel.stderr);
+    const words = lastWords(channel.stderr);
     const send = async () => {
       for await (const bytes of channel.stdout as AsyncIterable<Buffer>)
         if (!out.write(bytes)) await new Promise<void>((resolve) => out.once('drain', resolve).once('close', resolve));
@@ -201,16 +203,16 @@ class Connection implements AgentConnection {
       clearInterval(this.#greeting);
       this.#answered.resolve();
     } else if (frame.type === type.ready) this.fail(new VivError('no_agent', 'the guest’s agent was started anew'));
-    else {
-      const channel = this.#channels.get(frame.channel);
-      channel?.take(frame); // one that we have closed may still send
-      if (channel?.over) this.#channels.delete(frame.channel);
-    }
+    else this.#channels.get(frame.channel)?.take(frame); // one that we have closed may still send
   }
 
   #open(pairs: readonly (readonly [string, string])[]): Channel {
     const id = this.#next++;
-    const channel = new Channel(id, (frame) => this.#socket.write(frame));
+    const channel = new Channel(
+      id,
+      (frame) => this.#socket.write(frame),
+      () => this.#channels.delete(id),
+    );
     const request = encodePairs(pairs);
     if (this.#over) channel.fail(new VivError('no_agent', 'the connection to the guest’s agent was lost'));
     else if (request.length > maxPayload)
@@ -230,7 +232,7 @@ class Connection implements AgentConnection {
     const channel = this.#open([['service', service], ...pairs]);
     channel.stdin.end();
     const timer = setTimeout(
-      () => channel.fail(new VivError('no_agent', `the guest's agent did not answer within ${timeoutMs} ms`)),
+      () => channel.close(new VivError('no_agent', `the guest's agent did not answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
     try {
@@ -242,10 +244,15 @@ class Connection implements AgentConnection {
 
   /** What the service printed. @throws guest_failed with its last words */
   async #finish(channel: Channel, doing: string, sent: Promise<unknown>, signal: AbortSignal): Promise<string> {
-    const [out, words, end] = await Promise.all([text(channel.stdout), text(channel.stderr), channel.ended]).catch((error: unknown) => {
-      signal.throwIfAborted();
-      throw error;
-    });
+    const stop = () => channel.close();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const [out, words, end] = await Promise.all([lastWords(channel.stdout), lastWords(channel.stderr), channel.ended])
+      .catch((error: unknown) => {
+        signal.throwIfAborted();
+        throw error;
+      })
+      .finally(() => signal.removeEventListener('abort', stop));
     if (end.exitCode !== 0)
       throw new VivError(
         'guest_failed',
@@ -255,6 +262,20 @@ class Connection implements AgentConnection {
     if (problem instanceof Error) throw problem;
     return out;
   }
+}
+
+/** The end of a text, however long that is. */
+async function lastWords(stream: Readable): Promise<string> {
+  let kept = Buffer.alloc(0);
+  for await (const bytes of stream as AsyncIterable<Buffer>) kept = Buffer.concat([kept, bytes]).subarray(-mostWords);
+  return kept.toString('utf8');
+}
+
+/** A figure of the guest's: anything else than a count is a fault of its agent. */
+function count(words: string | undefined): number {
+  const figure = /^\d{1,15}$/.test(words ?? '') ? Number(words) : Number.NaN;
+  if (Number.isNaN(figure)) throw new VivError('no_agent', 'the guest’s agent did not say what it has unpacked');
+  return figure;
 }
 
 const lastLine = (words: string): string => words.trim().split('\n').at(-1)?.slice(0, 500) ?? '';

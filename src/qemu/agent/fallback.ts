@@ -15,6 +15,7 @@ const syncEveryMs = 2000;
 const firstPollMs = 20;
 const longestPollMs = 500;
 const mostInputBytes = 1024 * 1024;
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const Answer = z.object({ return: z.unknown().optional(), error: z.object({ desc: z.string() }).optional() });
 const Info = z.object({ version: z.string() });
@@ -45,7 +46,7 @@ export async function connectGuestAgentFallback(
   const timer = setTimeout(stop, options.timeoutMs);
   try {
     await line.sync();
-    const { version } = Info.parse(await line.ask('guest-info'));
+    const { version } = parsed(Info, await line.ask('guest-info'));
     return new Fallback(line, socket, version);
   } catch (error) {
     socket.destroy();
@@ -69,9 +70,9 @@ class Line {
     socket.setEncoding('utf8');
     socket.on('error', () => {});
     socket.on('data', (text: string) => {
-      this.#rest += text;
-      if (this.#rest.length > longestLine) socket.destroy();
-      const lines = this.#rest.split('\n');
+      const lines = text.split('\n'); // what came before has no end of line: it is not looked at again
+      if (this.#rest.length + text.length > longestLine) socket.destroy();
+      lines[0] = this.#rest + lines[0];
       this.#rest = lines.pop() ?? '';
       for (const line of lines) this.#waiting?.(line);
     });
@@ -116,14 +117,14 @@ class Line {
     const lost = () => reject(new VivError('no_agent', 'the connection to qemu-guest-agent was lost'));
     if (this.#socket.destroyed) lost();
     this.#socket.once('close', lost);
-    const timer = setTimeout(
-      () => reject(new VivError('no_agent', `qemu-guest-agent did not answer ${execute} within ${answerDeadlineMs / 1000} s`)),
-      answerDeadlineMs,
-    );
+    const timer = setTimeout(() => {
+      reject(new VivError('no_agent', `qemu-guest-agent did not answer ${execute} within ${answerDeadlineMs / 1000} s`));
+      this.#socket.destroy(); // a late answer would be taken for the next one's
+    }, answerDeadlineMs);
     this.#waiting = resolve;
     try {
       this.#socket.write(`${JSON.stringify({ execute, arguments: given })}\n`);
-      const answer = Answer.parse(JSON.parse(await promise));
+      const answer = parseAnswer(await promise);
       if (answer.error) throw new VivError('guest_failed', `the guest could not do it: ${answer.error.desc.slice(0, 500)}`);
       return answer.return;
     } finally {
@@ -132,6 +133,21 @@ class Line {
       this.#waiting = null;
     }
   }
+}
+
+function parseAnswer(line: string): z.infer<typeof Answer> {
+  try {
+    return Answer.parse(JSON.parse(line));
+  } catch (cause) {
+    throw new VivError('no_agent', 'qemu-guest-agent sent something that is no answer', { cause });
+  }
+}
+
+/** @throws no_agent where the guest's answer has another shape */
+function parsed<T>(schema: z.ZodType<T>, answer: unknown): T {
+  const { success, data, error } = schema.safeParse(answer);
+  if (!success) throw new VivError('no_agent', 'qemu-guest-agent sent an answer that cannot be understood', { cause: error });
+  return data;
 }
 
 const unsupported = (what: string) =>
@@ -245,17 +261,20 @@ class CapturedCommand implements ExecChannel {
     const started = await this.#line.ask('guest-exec', {
       path,
       arg,
-      env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      // Left out, a command has the agent's own environment; given, that and nothing else.
+      ...(Object.keys(env).length === 0
+        ? {}
+        : { env: Object.entries({ PATH: defaultPath, ...env }).map(([name, value]) => `${name}=${value}`) }),
       'input-data': input.toString('base64'),
       'capture-output': true,
     });
-    this.#pid = Started.parse(started).pid;
+    this.#pid = parsed(Started, started).pid;
     return this.#pid;
   }
 
   async #wait(pid: number): Promise<ExecEnd> {
     for (let pauseMs = firstPollMs; ; pauseMs = Math.min(longestPollMs, pauseMs * 1.5)) {
-      const status = Status.parse(await this.#line.ask('guest-exec-status', { pid }));
+      const status = parsed(Status, await this.#line.ask('guest-exec-status', { pid }));
       if (this.#closed) throw new VivError('cancelled', 'the command in the guest was ended');
       if (status.exited) {
         this.stdout.push(Buffer.from(status['out-data'] ?? '', 'base64'));
