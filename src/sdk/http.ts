@@ -31,9 +31,9 @@ export function connection(socket: string): Connection {
     try {
       answer = await send(agent, socket, request);
     } catch (error) {
-      // A kept connection that the daemon closed in the same moment: safe to ask again where nothing is changed.
-      const stale =
-        (error as NodeJS.ErrnoException).code === 'ECONNRESET' && request.method === 'GET' && (error as { reused?: boolean }).reused;
+      // A kept connection that the daemon closed meanwhile: safe to ask again where nothing is changed, or where nothing could be sent.
+      const { code, reused } = error as NodeJS.ErrnoException & { reused?: boolean };
+      const stale = reused && ((code === 'ECONNRESET' && request.method === 'GET') || (code === 'EPIPE' && request.body === undefined));
       if (!stale) throw translate(error, socket, request.signal);
       answer = await send(agent, socket, request).catch((again) => Promise.reject(translate(again, socket, request.signal)));
     }

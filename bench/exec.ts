@@ -1,0 +1,37 @@
+// (c) `exec` of `true` in a running guest through the SDK. A tap on the agent's socket tells how long the guest (and QEMU) took
+// for its part; the rest is ours on the host: SDK, WebSocket, daemon, frames.
+import { pathsFrom } from '../src/host/paths.ts';
+import { withHome } from './home.ts';
+import { type Figure, median, percentile } from './measure.ts';
+import { tap } from './tap.ts';
+
+const rounds = 100;
+
+export const exec = () =>
+  withHome<Figure[]>(async ({ client, folder, restart }) => {
+    const vm = await client.run('tiny', { name: 'bench' });
+    await vm.wait();
+    const watched = await restart(() => tap(pathsFrom({ VIV_HOME: folder }, process.getuid?.() ?? 0).vm(vm.id).agent));
+    try {
+      await vm.wait();
+      const whole: number[] = [];
+      const ours: number[] = [];
+      for (let round = 0; round < rounds + 5; round++) {
+        watched.reset();
+        const from = performance.now();
+        const { exitCode } = await vm.exec(['true']);
+        const took = performance.now() - from;
+        if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
+        if (round < 5) continue;
+        whole.push(took);
+        ours.push(took - watched.guestMs());
+      }
+      return [
+        { name: 'vm.exec of true through the SDK, median', value: median(whole), unit: 'ms', target: 60 },
+        { name: 'the same, 95th percentile', value: percentile(whole, 0.95), unit: 'ms', target: null },
+        { name: 'of which ours on the host, median', value: median(ours), unit: 'ms', target: 5 },
+      ];
+    } finally {
+      watched.close();
+    }
+  });

@@ -1,0 +1,46 @@
+// The speed of Vivarium in figures, beside bare programs and peers, in one run:
+//   npm run bench [-- --only list,start] [--json FILE]
+// Machines are made from `tiny`, taken from the homes in VIV_IMAGES or else from this user's own.
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { parseArgs } from 'node:util';
+import { pathsFrom } from '../src/host/paths.ts';
+import { type Figure, holds } from './measure.ts';
+
+const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
+  list: async () => (await import('./list.ts')).list(),
+  start: async () => (await import('./start.ts')).start(),
+  exec: async () => (await import('./exec.ts')).exec(),
+  store: async () => (await import('./store.ts')).store(),
+  daemon: async () => (await import('./daemon.ts')).daemon(),
+  boot: async () => (await import('./boot.ts')).boot(),
+};
+
+const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' } } });
+const wanted = values.only?.split(',') ?? Object.keys(benches);
+const unknown = wanted.filter((name) => !Object.hasOwn(benches, name));
+if (unknown.length > 0) throw new Error(`--only: no such figure: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`);
+
+const paths = pathsFrom(process.env, process.getuid?.() ?? 0);
+process.env['VIV_IMAGES'] = [...paths.sharedImages, paths.images].join(':');
+delete process.env['VIV_HOME'];
+
+const all: (Figure & { bench: string; holds: boolean | null })[] = [];
+for (const name of wanted) {
+  for (const figure of (await benches[name]?.()) ?? []) {
+    const kept = holds(figure);
+    all.push({ bench: name, ...figure, holds: kept });
+    const target = figure.target === null ? '' : `${figure.unit === 'requests/s' ? '>=' : '<='} ${figure.target}`;
+    const line = [name.padEnd(8), figure.name.padEnd(58), `${round(figure.value)} ${figure.unit}`.padStart(16), target.padStart(9)];
+    process.stdout.write(`${line.join('  ')}  ${kept === null ? '' : kept ? 'kept' : 'MISSED'}${figure.note ? ` ${figure.note}` : ''}\n`);
+  }
+}
+if (values.json !== undefined) {
+  const machine = { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), node: process.version };
+  writeFileSync(values.json, `${JSON.stringify({ at: new Date().toISOString(), machine, figures: all }, null, 2)}\n`);
+}
+process.exitCode = all.some((figure) => figure.holds === false) ? 1 : 0;
+
+function round(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
+}

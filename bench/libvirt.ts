@@ -1,0 +1,65 @@
+// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a machine of ours.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const virsh = ['virsh', '-q', '-c', 'qemu:///system'] as const;
+
+/** True where libvirt is installed and answers. */
+export const hasLibvirt = () => spawnSync(virsh[0], [...virsh.slice(1), 'version'], { stdio: 'ignore' }).status === 0;
+
+export interface Domain {
+  readonly name: string;
+  readonly start: readonly [string, ...string[]];
+  stop(): void;
+  remove(): void;
+}
+
+/** Defines a domain like the machine whose QEMU has these arguments (under emulation, booted from a kernel). */
+export function defineLike(args: readonly string[], memoryBytes: number): Domain {
+  const after = (flag: string) => args[args.indexOf(flag) + 1] ?? '';
+  const folder = mkdtempSync(join(tmpdir(), 'viv-bench-libvirt-'));
+  chmodSync(folder, 0o755);
+  for (const [flag, file] of [
+    ['-kernel', 'vmlinuz'],
+    ['-initrd', 'initrd'],
+  ] as const) {
+    copyFileSync(after(flag), join(folder, file));
+    chmodSync(join(folder, file), 0o644);
+  }
+  const disk = join(folder, 'root.qcow2');
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '256M']);
+  chmodSync(disk, 0o666);
+  const name = `viv-bench-${process.pid}`;
+  const xml = `<domain type='qemu'>
+  <name>${name}</name><memory unit='b'>${memoryBytes}</memory><vcpu>1</vcpu>
+  <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
+  <os><type arch='x86_64' machine='q35'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
+    <cmdline>${after('-append')}</cmdline></os>
+  <features><acpi/></features><cpu mode='maximum'/>
+  <devices><emulator>${args[0]}</emulator>
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${disk}'/><target dev='vda' bus='virtio'/></disk>
+    <interface type='user'><model type='virtio'/></interface>
+    <serial type='unix'><source mode='bind' path='${folder}/serial.sock'/></serial>
+    <channel type='unix'><target type='virtio' name='org.vivarium.agent'/></channel>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    <graphics type='vnc'><listen type='socket'/></graphics><video><model type='vga'/></video>
+    <controller type='usb' model='qemu-xhci'/><input type='tablet' bus='usb'/>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng><panic model='isa'/>
+  </devices></domain>`;
+  chmodSync(folder, 0o777); // its QEMU, of another user, makes the serial socket
+  writeFileSync(join(folder, 'domain.xml'), xml);
+  execFileSync(virsh[0], [...virsh.slice(1), 'define', join(folder, 'domain.xml')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const act = (verb: string) => spawnSync(virsh[0], [...virsh.slice(1), verb, name], { stdio: 'ignore' });
+  return {
+    name,
+    start: [...virsh, 'start', name],
+    stop: () => void act('destroy'),
+    remove: () => {
+      act('destroy');
+      act('undefine');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
