@@ -1,0 +1,60 @@
+// (d) 1,000 stopped machines: listing them all, and the state of one, through the API over its socket.
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { withHome } from './home.ts';
+import { type Figure, median, percentile, repeat } from './measure.ts';
+
+const machines = 1000;
+const connections = 8;
+const stateRequests = 10_000;
+
+export const store = () =>
+  withHome<Figure[]>(async ({ client }) => {
+    let next = 0;
+    const from = performance.now();
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (next < machines) await client.create('tiny', { name: `m${next++}` });
+      }),
+    );
+    const createdMs = performance.now() - from;
+    const agent = new Agent({ keepAlive: true, maxSockets: connections });
+    const get = (path: string) => answerOf(client.socket, agent, path);
+    const bytes = (await get('/v1/vms')).length;
+    const listed = await repeat(200, () => get('/v1/vms'), 20);
+    const stateFrom = performance.now();
+    let left = stateRequests;
+    await Promise.all(
+      Array.from({ length: connections }, async () => {
+        while (left-- > 0) await get('/v1/vms/m500');
+      }),
+    );
+    const perSecond = stateRequests / ((performance.now() - stateFrom) / 1000);
+    agent.destroy();
+    return [
+      { name: 'making a machine, with 4 at a time', value: createdMs / machines, unit: 'ms', target: null },
+      {
+        name: `list of 1,000 machines (${Math.round(bytes / 1024)} KiB), 99th percentile`,
+        value: percentile(listed, 0.99),
+        unit: 'ms',
+        target: 15,
+      },
+      { name: 'the same, median', value: median(listed), unit: 'ms', target: null },
+      { name: 'state of one machine, 8 connections', value: perSecond, unit: 'requests/s', target: 2000 },
+    ];
+  });
+
+/** The whole answer to a GET. */
+function answerOf(socketPath: string, agent: Agent, path: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, agent, path }, (answer: IncomingMessage) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.on('end', () =>
+        answer.statusCode === 200 ? resolve(Buffer.concat(chunks)) : reject(new Error(`${path}: ${answer.statusCode}`)),
+      );
+      answer.on('error', reject);
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
+}
