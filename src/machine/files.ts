@@ -2,11 +2,12 @@
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { createDisk, createOverlay } from '../storage/disk.ts';
+import { findFirmware } from '../qemu/firmware-files.ts';
+import { convertDisk, createDisk, createOverlay } from '../storage/disk.ts';
 import type { MachineHost } from './machines.ts';
 import type { MachineRecord } from './record.ts';
 import { writeSeed } from './seed.ts';
-import { hostnameOf } from './spec.ts';
+import { hostnameOf, startSettings } from './spec.ts';
 
 /** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
 export async function makeFiles(record: MachineRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
@@ -21,7 +22,21 @@ export async function makeFiles(record: MachineRecord, host: MachineHost, signal
       await own(disk.file, record, 0o600);
     }
   }
+  await makeFirmwareVars(record, host);
   await makeSeed(record, host, signal);
+}
+
+/**
+ * The machine's own UEFI variables, from its firmware's template, where it has none yet: a machine may be set to UEFI later.
+ * Variables that are there are left: the guest has written its boot entries into them.
+ */
+export async function makeFirmwareVars(record: MachineRecord, host: MachineHost): Promise<void> {
+  const { firmwareVars } = host.paths.vm(record.id);
+  if (startSettings(record).firmware !== 'uefi' || (await isFile(firmwareVars))) return;
+  if (record.state === 'suspended') throw missing(record, firmwareVars);
+  const { vars } = await findFirmware(record.arch);
+  await convertDisk(vars, 'raw', firmwareVars, 'qcow2');
+  await own(firmwareVars, record, 0o600);
 }
 
 /** Writes the cloud-init seed from the record; the instance id stays, so cloud-init does not start over. */
@@ -71,14 +86,19 @@ export async function checkFiles(record: MachineRecord): Promise<void> {
     ...(record.kernel ? [record.kernel.file, record.kernel.initrd] : []),
   ];
   for (const file of files) {
-    const present = await stat(file).then(
-      (found) => found.isFile(),
-      () => false,
-    );
-    if (!present) throw new VivError('corrupt', `${record.name} cannot start: its file ${file} is missing`, { details: { file } });
+    if (!(await isFile(file))) throw missing(record, file);
   }
   if (record.uid !== null) for (const file of new Set(files)) await checkReachable(file);
 }
+
+const isFile = (file: string): Promise<boolean> =>
+  stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
+const missing = (record: MachineRecord, file: string) =>
+  new VivError('corrupt', `${record.name} cannot start: its file ${file} is missing`, { details: { file } });
 
 /** QEMU runs as a user of its own, which has to get to the file through every folder. */
 async function checkReachable(file: string): Promise<void> {

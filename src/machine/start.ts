@@ -11,7 +11,7 @@ import { cont, loadState, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection } from '../qemu/qmp.ts';
-import { checkFiles, makeRunFiles } from './files.ts';
+import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
 import { listen } from './news.ts';
@@ -30,6 +30,7 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
   const settings = startSettings(machine.record);
   const accel = await machines.host.accelerator(settings.accel);
   await findQemu(arch);
+  if (settings.firmware === 'uefi') await findFirmware(arch);
   await checkFiles(machine.record);
   const free = await availableMemory();
   const needed = settings.memoryBytes + overheadBytes;
@@ -76,6 +77,7 @@ async function spawn(
 ): Promise<QemuProcess> {
   const { record, paths } = machine;
   await makeRunFiles(record, machines.host);
+  await makeFirmwareVars(record, machines.host);
   await rotate(paths.serialLog);
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;

@@ -71,7 +71,7 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
 });
 
 test('a suspended machine wakes as what it was, and what was set since waits', () => {
-  const started = { ...make({}).settings, accelInUse: 'tcg', cdroms: [] } as const;
+  const started = { ...make({}).settings, accelInUse: 'tcg' as const, cdroms: [] };
   const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
   assert.equal(config.cpus, 1);
