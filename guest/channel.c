@@ -195,17 +195,17 @@ static void feed(struct channel *channel) {
   }
   if (channel->in_ended && channel->pending_count == 0 && channel->in >= 0) {
     if (channel->terminal) {
-      static const uint8_t end_of_file = 4; /* Ctrl-D */
-      if (write(channel->in, &end_of_file, 1) < 0) {
-        /* it has ended */
-      }
+      static const uint8_t end_of_file[] = {4, 4}; /* Ctrl-D: the first only hands over a line that was begun */
+      if (write(channel->in, end_of_file, sizeof end_of_file) < 0 && (errno == EAGAIN || errno == EINTR)) return; /* no room yet */
     }
     close_end(&channel->in);
   }
 }
 
 static void kill_group(struct channel *channel, int number) {
-  if (!channel->exited && channel->pid > 0) kill(-channel->pid, number);
+  if (channel->exited || channel->pid <= 0) return;
+  /* A child that has just been forked may not lead its group yet. */
+  if (kill(-channel->pid, number) && errno == ESRCH) kill(channel->pid, number);
 }
 
 static void take_data(struct channel *channel, const uint8_t *bytes, size_t length) {
@@ -321,7 +321,7 @@ size_t channels_poll(struct pollfd *fds) {
     if (channel->id == 0) continue;
     if (channel->out >= 0 && channel->credit > 0) fds[count++] = (struct pollfd){.fd = channel->out, .events = POLLIN};
     if (channel->err >= 0 && channel->credit > 0) fds[count++] = (struct pollfd){.fd = channel->err, .events = POLLIN};
-    if (channel->in >= 0 && channel->pending_count > 0) fds[count++] = (struct pollfd){.fd = channel->in, .events = POLLOUT};
+    if (channel->in >= 0 && (channel->pending_count > 0 || channel->in_ended)) fds[count++] = (struct pollfd){.fd = channel->in, .events = POLLOUT};
   }
   return count;
 }

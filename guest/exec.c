@@ -67,6 +67,7 @@ int exec_run(const struct request *request) {
     if (entry->pw_shell[0]) shell = entry->pw_shell;
   }
   set_environment(request, name, home, shell);
+  if (user && request_get(request, "rows") && fchown(0, entry->pw_uid, (gid_t)-1)) return fail("giving the terminal to", user);
   if (user && (initgroups(name, entry->pw_gid) || setgid(entry->pw_gid) || setuid(entry->pw_uid))) return fail("becoming", user);
   const char *cwd = request_get(request, "cwd");
   if (cwd ? chdir(cwd) : (chdir(home) && chdir("/"))) return fail("entering", cwd ? cwd : "/");

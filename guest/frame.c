@@ -36,16 +36,28 @@ static size_t bulk(struct parser *parser, const uint8_t *bytes, size_t length) {
   return count;
 }
 
+/* How many bytes of the magic end with this one. Its first byte stands in it once only. */
+static size_t match(size_t matched, uint8_t byte) {
+  if (byte == (uint8_t)MAGIC[matched]) return matched + 1;
+  return byte == (uint8_t)MAGIC[0] ? 1 : 0;
+}
+
 void parser_feed(struct parser *parser, const uint8_t *bytes, size_t length, const struct events *events) {
   for (size_t at = 0; at < length;) {
     if (parser->greeting > 0) {
-      parser->nonce[NONCE_LENGTH - parser->greeting] = bytes[at++];
-      if (--parser->greeting == 0) {
+      uint8_t byte = bytes[at++];
+      size_t seen = match(parser->matched, byte);
+      parser->nonce[NONCE_LENGTH - parser->greeting] = byte;
+      if (seen == MAGIC_LENGTH) { /* the host died in its greeting, and this is the next one's */
+        parser->matched = 0;
+        parser->greeting = NONCE_LENGTH;
+      } else if (--parser->greeting == 0) {
         uint8_t nonce[NONCE_LENGTH];
         memcpy(nonce, parser->nonce, NONCE_LENGTH);
         parser_reset(parser);
+        parser->matched = seen; /* the next one's magic may have begun in what was taken for the nonce */
         events->hello(nonce);
-      }
+      } else parser->matched = seen;
       continue;
     }
     size_t taken = parser->matched == 0 ? bulk(parser, bytes + at, length - at) : 0;
@@ -54,9 +66,7 @@ void parser_feed(struct parser *parser, const uint8_t *bytes, size_t length, con
       continue;
     }
     uint8_t byte = bytes[at++];
-    size_t matched = parser->matched;
-    if (byte == (uint8_t)MAGIC[matched]) matched++;
-    else matched = byte == (uint8_t)MAGIC[0] ? 1 : 0; /* the magic's first byte stands in it once only */
+    size_t matched = match(parser->matched, byte);
     if (matched == MAGIC_LENGTH) {
       parser_reset(parser);
       parser->greeting = NONCE_LENGTH;

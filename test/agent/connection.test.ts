@@ -127,3 +127,19 @@ test('a command takes little more than what starting a process takes', options, 
   t.diagnostic(`median ${median.toFixed(2)} ms, with sanitizers in the guest`);
   assert.ok(median < 100);
 });
+
+test('a host that died in its greeting is followed by one that need not greet twice', options, async (t) => {
+  const port = await openPort(t);
+  port.startAgent();
+  await connectTo(t, port).then((agent) => agent.close());
+  const greeting = Buffer.concat([magic, Buffer.alloc(16, 7)]);
+  for (let cut = 1; cut < greeting.length; cut++) {
+    const dying = await open(port.path);
+    await new Promise((resolve) => dying.write(greeting.subarray(0, cut), resolve));
+    dying.destroy();
+    // Less than the second after which the host greets again.
+    const agent = await connectAgent(port.path, { signal: AbortSignal.timeout(10_000), timeoutMs: 800 });
+    assert.equal(await output(agent, ['echo', 'here']), 'here\n');
+    agent.close();
+  }
+});

@@ -101,3 +101,37 @@ test('more commands than the agent takes are refused with a sentence, and those 
   for (const channel of all) channel.close();
   assert.equal((await run(agent, ['echo', 'again'])).out, 'again\n');
 });
+
+test('a command that is ended at once leaves no process behind', options, async (t) => {
+  const { agent } = await startAgent(t);
+  for (let round = 0; round < 30; round++) {
+    const channel = agent.exec({ command: ['sleep', '60'], env: {} });
+    channel.close();
+    await assert.rejects(channel.ended);
+  }
+  // What the agent's children are when a last one has ended: itself only.
+  const script =
+    'for round in 1 2 3 4 5 6 7 8 9 10; do [ "$(pgrep -c -x -P $PPID sleep)" = 0 ] && break; sleep 0.1; done; pgrep -c -x -P $PPID sleep';
+  assert.equal((await run(agent, ['sh', '-c', script])).out, '0\n');
+});
+
+test('a signal that comes right behind the command arrives', options, async (t) => {
+  const { agent } = await startAgent(t);
+  for (let round = 0; round < 20; round++) {
+    const channel = agent.exec({ command: ['sleep', '60'], env: {} });
+    channel.signal('SIGTERM');
+    assert.deepEqual(await channel.ended, { exitCode: null, signal: 'SIGTERM' });
+  }
+});
+
+test('a terminal’s input ends also in the middle of a line', options, async (t) => {
+  const { agent } = await startAgent(t);
+  const end = await run(agent, ['cat'], { terminal: { rows: 24, columns: 80, type: 'xterm' } }, 'half a line');
+  assert.equal(end.exitCode, 0);
+});
+
+test('a terminal belongs to its user', { ...options, skip: cannotBuild || (process.getuid?.() !== 0 && 'needs root') }, async (t) => {
+  const { agent } = await startAgent(t);
+  const end = await run(agent, ['stat', '-Lc', '%U', '/dev/stdin'], { user: 'nobody', terminal: { rows: 24, columns: 80, type: 'xterm' } });
+  assert.equal(end.out.trim(), 'nobody');
+});
