@@ -253,8 +253,12 @@ export function createServer(options: ServerOptions): ApiServer {
     async close() {
       stopping.abort(new VivError('unavailable', 'The daemon is stopping'));
       const firm = setTimeout(() => app.server.closeAllConnections(), closeMs);
-      app.server.closeIdleConnections();
-      await app.close().finally(() => clearTimeout(firm));
+      // A kept connection becomes idle when its answer has been sent, the one of `viv down` itself for one.
+      const idle = setInterval(() => app.server.closeIdleConnections(), 10);
+      await app.close().finally(() => {
+        clearTimeout(firm);
+        clearInterval(idle);
+      });
     },
   };
 }
