@@ -1,0 +1,42 @@
+// A UEFI machine by the real daemon and real QEMU: it has variables of its own, its firmware runs, and the next start
+// leaves them.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { testHost } from '../daemon/test-host.ts';
+
+test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 120_000 }, async () => {
+  await using host = await testHost({ qemu: 'real' });
+  await host.start();
+  const blank = join(host.home, 'blank.qcow2');
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', blank, '16M']);
+  await host.client.image.import({ path: blank, name: 'blank:1', firmware: 'uefi' });
+  const { id, firmware } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });
+  assert.equal(firmware, 'uefi');
+  const { firmwareVars, serialLog } = host.paths.vm(id);
+
+  const deadline = AbortSignal.timeout(60_000);
+  let serial = '';
+  for await (const bytes of await host.client.vm.logs({ vm: 'one', follow: true }, { signal: deadline })) {
+    serial += Buffer.from(bytes).toString('latin1');
+    if (serial.includes('BdsDxe')) break;
+  }
+  assert.match(serial, /BdsDxe/, `${serialLog} holds the firmware's words`);
+
+  await host.client.vm.stop({ vm: 'one', force: true });
+  const { uid, mode, ino } = await stat(firmwareVars);
+  assert.equal(mode & 0o777, 0o600);
+  if (process.getuid?.() === 0) assert.notEqual(uid, 0, 'they belong to the machine’s own user');
+  await host.client.vm.start({ vm: 'one' });
+  await host.client.vm.pause({ vm: 'one' });
+  await host.client.vm.stop({ vm: 'one', force: true });
+  assert.equal((await stat(firmwareVars)).ino, ino, 'the next start leaves the file that is there');
+
+  await rm(firmwareVars);
+  await host.client.vm.start({ vm: 'one' });
+  assert.ok((await stat(firmwareVars)).isFile(), 'lost variables are made anew');
+  await host.client.vm.remove({ vm: 'one', force: true });
+  await assert.rejects(stat(firmwareVars), { code: 'ENOENT' });
+});
