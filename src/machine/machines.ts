@@ -25,6 +25,8 @@ export class Machines {
   readonly host: MachineHost;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
+  /** What list() answers, until something changes. */
+  #sorted: readonly Machine[] | null = null;
 
   constructor(host: MachineHost) {
     this.host = host;
@@ -42,10 +44,11 @@ export class Machines {
   }
 
   /** Machines that have been made completely, by name. */
-  list(): Machine[] {
-    return this.all()
+  list(): readonly Machine[] {
+    this.#sorted ??= this.all()
       .filter((machine) => machine.record.complete)
       .sort((one, other) => (one.name < other.name ? -1 : 1));
+    return this.#sorted;
   }
 
   /** Those still being made as well. */
@@ -135,6 +138,7 @@ export class Machines {
     }
     this.#byName.delete(old);
     this.#byName.set(name, machine);
+    this.#sorted = null;
   }
 
   /** Forgets a machine. Repeatable. */
@@ -143,6 +147,7 @@ export class Machines {
     if (!machine) return;
     await this.host.store.commit({ deletes: [vmKey(id), nameKey(machine.name)] });
     this.#byId.delete(id);
+    this.#sorted = null;
     if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
     machine.changed();
   }
@@ -157,7 +162,12 @@ export class Machines {
   }
 
   #add(record: MachineRecord, revision: number): Machine {
-    const { paths, store, tell } = this.host;
+    const { paths, store } = this.host;
+    const tell = (news: News) => {
+      if (news.type === 'changed') this.#sorted = null;
+      this.host.tell(news);
+    };
+    this.#sorted = null;
     const machine = new Machine({ record, revision, paths: paths.vm(record.id), store, tell });
     this.#byId.set(record.id, machine);
     this.#byName.set(record.name, machine);

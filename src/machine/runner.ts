@@ -114,7 +114,8 @@ export class Machine {
 
   /** What the API shows. Made once per change. */
   view(activity: Vm['activity']): Vm {
-    this.#view ??= viewOf(this.#record, this.live);
+    // Frozen: it is shared by everyone who asks, and its text is kept with it.
+    this.#view ??= Object.freeze(viewOf(this.#record, this.live));
     return activity === null ? this.#view : { ...this.#view, activity };
   }
 }
