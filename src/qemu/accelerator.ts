@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { ProgramTimeout, runProgram } from '../host/run.ts';
+import { ProgramTimeout, type RunResult, runProgram } from '../host/run.ts';
 import { findQemu, type QemuBinary } from './binary.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { payload, payloadExitCode } from './payload.ts';
@@ -20,20 +20,24 @@ export interface ProofOptions {
   readonly timeoutMs: number;
   /** Prove it even if the answer is remembered. */
   readonly again: boolean;
+  /** The device; /dev/kvm when left out. */
+  readonly device?: string;
 }
 
-export async function proveKvm({ cacheFile, timeoutMs, again }: ProofOptions): Promise<Proof> {
+/** What the program has shown is remembered. Whether the device may be opened can change at any time and is always looked at. */
+export async function proveKvm({ cacheFile, timeoutMs, again, device = '/dev/kvm' }: ProofOptions): Promise<Proof> {
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   const qemu = await findQemu('x86_64').catch((error: unknown) => error as VivError);
   if (qemu instanceof Error) return { works: false, detail: qemu.message, durationMs: null };
+  const closed = await access(device, constants.R_OK | constants.W_OK).then(() => null, whyClosed);
+  if (closed !== null) return { works: false, detail: closed, durationMs: null };
   const key = { bootId, qemu: `${qemu.path} ${qemu.version.join('.')}` };
   const remembered = again ? null : await recall(cacheFile);
-  if (remembered && remembered.bootId === key.bootId && remembered.qemu === key.qemu) return Proof.parse(remembered);
-  const ran = (await unusable()) ?? (await runPayload('kvm', qemu, timeoutMs));
-  const proof = (ran.works ? await unusableByMachines() : null) ?? ran;
+  if (remembered && remembered.bootId === key.bootId && remembered.qemu === key.qemu) return forMachines(Proof.parse(remembered), device);
+  const proof = await runPayload('kvm', qemu, timeoutMs);
   await writeFile(`${cacheFile}.new`, JSON.stringify({ ...proof, ...key }));
   await rename(`${cacheFile}.new`, cacheFile);
-  return proof;
+  return forMachines(proof, device);
 }
 
 async function recall(cacheFile: string): Promise<z.infer<typeof Remembered> | null> {
@@ -44,24 +48,18 @@ async function recall(cacheFile: string): Promise<z.infer<typeof Remembered> | n
   }
 }
 
-/** What can be told without trying. */
-async function unusable(): Promise<Proof | null> {
-  const no = (detail: string): Proof => ({ works: false, detail, durationMs: null });
-  try {
-    await access('/dev/kvm', constants.R_OK | constants.W_OK);
-    return null;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      return no(
-        'there is no /dev/kvm: the CPU has no virtualization, or it is switched off in the firmware, or the kvm module is not loaded',
-      );
-    return no('/dev/kvm may not be opened by this user; join the group kvm with: sudo usermod -aG kvm $USER (and log in again)');
-  }
+/** What can be told without trying: why the device cannot be opened. Pure. */
+export function whyClosed(error: NodeJS.ErrnoException): string {
+  if (error.code === 'ENOENT')
+    return 'there is no /dev/kvm: the CPU has no virtualization, or it is switched off in the firmware, or the kvm module is not loaded';
+  if (error.code === 'EACCES' || error.code === 'EPERM')
+    return '/dev/kvm may not be opened by this user; join the group kvm with: sudo usermod -aG kvm $USER (and log in again)';
+  return `/dev/kvm cannot be opened: ${error.message}`;
 }
 
 /** The program runs as the daemon's user; machines of a daemon that is root run as users of their own. */
-async function unusableByMachines(): Promise<Proof | null> {
-  if (process.getuid?.() !== 0 || (await kvmGroup()) !== undefined) return null;
+async function forMachines(proof: Proof, device: string): Promise<Proof> {
+  if (!proof.works || process.getuid?.() !== 0 || (await kvmGroup(device)) !== undefined) return proof;
   const detail =
     'KVM works, but only root may open /dev/kvm, and machines do not run as root; let a group open it: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
   return { works: false, detail, durationMs: null };
@@ -77,6 +75,7 @@ export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeout
     const args = [
       '-no-user-config',
       '-nodefaults',
+      '-no-reboot', // a triple fault ends it, instead of starting the program over until the deadline
       '-display',
       'none',
       '-machine',
@@ -88,15 +87,13 @@ export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeout
       '-m',
       '64M',
     ];
-    const result = await runProgram(qemu.path, [...args, '-kernel', file, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'], { timeoutMs });
+    const result = await runProgram(qemu.path, [...args, '-kernel', file, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'], {
+      timeoutMs,
+      cwd: folder, // a core that is dumped goes with it
+    });
     const durationMs = Math.round(performance.now() - started);
     if (result.exitCode === payloadExitCode) return { works: true, detail: 'a 64-bit program ran to its end', durationMs };
-    const words = result.stderr.trim().split('\n').slice(-1)[0] ?? '';
-    return {
-      works: false,
-      detail: `a 64-bit program did not run to its end: ${words === '' ? `QEMU ended with ${result.signal ?? result.exitCode}` : words}`,
-      durationMs,
-    };
+    return { works: false, detail: `a 64-bit program did not run to its end: ${howItEnded(result)}`, durationMs };
   } catch (error) {
     if (!(error instanceof ProgramTimeout))
       throw new VivError('qemu_failed', `the proof of ${accel} could not be run: ${(error as Error).message}`, { cause: error });
@@ -104,4 +101,16 @@ export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeout
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** QEMU's first error says most: what follows is an assertion or a trace. Without one, how it ended. Pure. */
+export function howItEnded({ exitCode, signal, stderr }: Pick<RunResult, 'exitCode' | 'signal' | 'stderr'>): string {
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.replace(/^\S*qemu-system-\w+: /, '').trim())
+    .filter((line) => line !== '' && !line.startsWith('warning:'));
+  const said = lines.find((line) => line.startsWith('error:')) ?? lines[0];
+  if (said !== undefined) return `QEMU says: ${said.slice(0, 300)}`;
+  if (exitCode === 0) return 'the virtual CPU reset itself';
+  return signal === null ? `QEMU ended with exit code ${exitCode}` : `QEMU was ended by ${signal}`;
 }

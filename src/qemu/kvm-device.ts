@@ -10,5 +10,5 @@ export function groupThatMayOpen({ mode, gid }: { mode: number; gid: number }): 
   return gid !== 0 && ((mode >> 3) & readWrite) === readWrite ? gid : undefined;
 }
 
-/** @throws where there is no /dev/kvm */
-export const kvmGroup = async (): Promise<number | null | undefined> => groupThatMayOpen(await stat('/dev/kvm'));
+/** @throws where there is no such device */
+export const kvmGroup = async (device = '/dev/kvm'): Promise<number | null | undefined> => groupThatMayOpen(await stat(device));

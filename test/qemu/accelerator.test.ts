@@ -1,0 +1,141 @@
+// Whether KVM works, on hosts of every kind: a program in QEMU's place behaves as theirs do. That the 64-bit program itself runs
+// to its end is shown under emulation, in test/guest/argv.test.ts.
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { howItEnded, proveKvm, whyClosed } from '../../src/qemu/accelerator.ts';
+
+let folder: string;
+let device: string;
+let cacheFile: string;
+const variable = process.env['VIV_QEMU_X86_64'];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'viv-accelerator-'));
+  device = join(folder, 'kvm');
+  cacheFile = join(folder, 'proof.json');
+  await writeFile(device, '');
+  await chmod(device, 0o666);
+});
+afterEach(async () => {
+  if (variable === undefined) delete process.env['VIV_QEMU_X86_64'];
+  else process.env['VIV_QEMU_X86_64'] = variable;
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A QEMU that does this when it is to run the program; each run adds a line to `runs`. */
+async function qemuThat(does: string, version = '10.0.2'): Promise<void> {
+  const path = join(folder, 'qemu');
+  await writeFile(
+    path,
+    `#!/bin/sh\n[ "$1" = --version ] && echo 'QEMU emulator version ${version}' && exit\necho "$@" >>${folder}/runs\n${does}\n`,
+  );
+  await chmod(path, 0o755);
+  process.env['VIV_QEMU_X86_64'] = path;
+}
+
+const runs = async (): Promise<string[]> =>
+  (await readFile(join(folder, 'runs'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+const prove = (more: { again?: boolean; timeoutMs?: number; device?: string } = {}) =>
+  proveKvm({ cacheFile, timeoutMs: 10_000, again: false, device, ...more });
+
+test('KVM works where the program runs to its end, with the CPU that machines get', async () => {
+  await qemuThat('exit 85');
+  const { works, durationMs } = await prove();
+  assert.equal(works, true);
+  assert.ok(durationMs !== null);
+  assert.match((await runs())[0] ?? '', /-accel kvm -cpu host/);
+});
+
+test('the answer is remembered until it is asked for again', async () => {
+  await qemuThat('exit 85');
+  const first = await prove();
+  assert.deepEqual(await prove(), first);
+  assert.equal((await runs()).length, 1);
+  await prove({ again: true });
+  assert.equal((await runs()).length, 2);
+});
+
+test('another boot of the host, another QEMU or a damaged memory asks anew', async () => {
+  await qemuThat('exit 85');
+  await prove();
+  const remembered = JSON.parse(await readFile(cacheFile, 'utf8'));
+  await writeFile(cacheFile, JSON.stringify({ ...remembered, bootId: 'an earlier one' }));
+  await prove();
+  assert.equal((await runs()).length, 2);
+  await qemuThat('exit 85', '10.1.0 ');
+  await prove();
+  assert.equal((await runs()).length, 3);
+  await writeFile(cacheFile, '{"works": tr');
+  await prove();
+  assert.equal((await runs()).length, 4);
+});
+
+test('a QEMU that aborts is told in its own first error, not in the trace after it', async () => {
+  await qemuThat(
+    `echo 'qemu-system-x86_64: warning: a feature is missing' >&2
+echo 'qemu-system-x86_64: error: failed to set MSR 0x10a' >&2
+echo 'qemu-system-x86_64: kvm.c:1: assertion failed' >&2
+kill -ABRT $$`,
+  );
+  const { works, detail } = await prove();
+  assert.equal(works, false);
+  assert.equal(detail, 'a 64-bit program did not run to its end: QEMU says: error: failed to set MSR 0x10a');
+});
+
+test('a host where the program makes no progress is told from one that works', async () => {
+  await qemuThat('exec sleep 60');
+  assert.deepEqual(await prove({ timeoutMs: 100 }), {
+    works: false,
+    detail: 'a 64-bit program made no progress within 100 ms',
+    durationMs: 100,
+  });
+});
+
+test('a device that is missing is looked for each time', async () => {
+  await qemuThat('exit 85');
+  await rm(device);
+  assert.match((await prove()).detail, /^there is no \/dev\/kvm/);
+  assert.deepEqual(await runs(), [], 'nothing is run for that');
+  await writeFile(device, '');
+  await chmod(device, 0o666);
+  assert.equal((await prove()).works, true, 'the module has been loaded meanwhile');
+});
+
+test('a device that only root may open is of no use to machines, until a group may', { skip: process.getuid?.() !== 0 }, async () => {
+  await qemuThat('exit 85');
+  await chmod(device, 0o600);
+  const { works, detail } = await prove();
+  assert.equal(works, false);
+  assert.match(detail, /only root may open.*chgrp kvm/);
+  await chmod(device, 0o666);
+  assert.equal((await prove()).works, true, 'that is not remembered');
+});
+
+test('without QEMU the answer says how to install it', async () => {
+  process.env['VIV_QEMU_X86_64'] = join(folder, 'none');
+  const { works, detail } = await prove();
+  assert.equal(works, false);
+  assert.match(detail, /apt-get install qemu-system-x86/);
+});
+
+for (const [code, says] of [
+  ['ENOENT', /no \/dev\/kvm.*module is not loaded/],
+  ['EACCES', /join the group kvm.*usermod/],
+  ['EPERM', /join the group kvm.*usermod/],
+  ['ENXIO', /cannot be opened: broken/],
+] as const) {
+  test(`${code} is explained`, () => assert.match(whyClosed(Object.assign(new Error('broken'), { code })), says));
+}
+
+for (const [exitCode, signal, stderr, says] of [
+  [0, null, '', 'the virtual CPU reset itself'],
+  [87, null, '', 'QEMU ended with exit code 87'],
+  [null, 'SIGKILL', '', 'QEMU was ended by SIGKILL'],
+  [1, null, 'qemu-system-x86_64: failed to initialize kvm: Permission denied\n', 'QEMU says: failed to initialize kvm: Permission denied'],
+  [null, 'SIGABRT', 'qemu-system-x86_64: warning: x\n', 'QEMU was ended by SIGABRT'],
+] as const) {
+  test(`it says: ${says}`, () => assert.equal(howItEnded({ exitCode, signal, stderr }), says));
+}
