@@ -7,7 +7,7 @@ import { convertDisk, createDisk, createOverlay } from '../storage/disk.ts';
 import type { MachineHost } from './machines.ts';
 import type { MachineRecord } from './record.ts';
 import { writeSeed } from './seed.ts';
-import { hostnameOf, startSettings } from './spec.ts';
+import { hostnameOf, startDisks, startSettings } from './spec.ts';
 
 /** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
 export async function makeFiles(record: MachineRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
@@ -82,7 +82,7 @@ export async function removeFiles(record: MachineRecord, host: MachineHost): Pro
 /** @throws corrupt naming the first file that is not there */
 export async function checkFiles(record: MachineRecord): Promise<void> {
   const files = [
-    ...record.disks.flatMap((disk) => [disk.file, ...(disk.backing === null ? [] : [disk.backing])]),
+    ...startDisks(record).flatMap((disk) => [disk.file, ...(disk.backing === null ? [] : [disk.backing])]),
     ...(record.kernel ? [record.kernel.file, record.kernel.initrd] : []),
   ];
   for (const file of files) {

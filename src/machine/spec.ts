@@ -130,6 +130,22 @@ export function startSettings(record: MachineRecord): MachineRecord['settings'] 
   return { ...record.settings, cpus, memoryBytes, firmware, boot, accel: accelInUse };
 }
 
+/** A suspended machine wakes with the CDs it had. */
+export function startDisks({ state, started, disks }: MachineRecord): DiskRecord[] {
+  if (state !== 'suspended' || started === null) return disks;
+  const cdroms = started.cdroms.map(
+    (file, nth) => ({ id: `cd${nth}`, kind: 'cdrom', file, format: 'raw', sizeBytes: 0, backing: null, digest: null }) as const,
+  );
+  return withCdroms(disks, cdroms);
+}
+
+/** The disks with other CDs; their order stays, because it decides which port each is at. */
+export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRecord[]): DiskRecord[] => [
+  ...disks.filter(({ kind }) => kind === 'root' || kind === 'data'),
+  ...cdroms,
+  ...disks.filter(({ kind }) => kind === 'seed'),
+];
+
 export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
 
 /** What QEMU is started with. `marker` is how its process is told to be this machine's. */
@@ -154,7 +170,7 @@ export function qemuConfig(
         ? { type: 'uefi', code: host.firmwareCode, vars: paths.firmwareVars }
         : { type: 'bios' },
     kernel: record.kernel && { ...record.kernel, commandLine: `${record.kernel.commandLine} vivarium.hostname=${hostnameOf(record)}` },
-    disks: record.disks.map((disk) => ({
+    disks: startDisks(record).map((disk) => ({
       id: disk.id,
       file: disk.file,
       format: disk.format,

@@ -10,14 +10,14 @@ import { findQemu } from '../qemu/binary.ts';
 import { cont, loadState, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
-import { connectQmp, type QmpConnection } from '../qemu/qmp.ts';
+import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
 import { listen } from './news.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startSettings } from './spec.ts';
+import { qemuConfig, startDisks, startSettings } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
 const agentDeadlineMs = 60_000;
@@ -50,22 +50,36 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
 
 /** Starts QEMU, or takes up the one that is there, until QMP answers and the guest runs. Repeatable. */
 export async function startProcess(machine: Machine, machines: Machines, accel: 'kvm' | 'tcg', signal: AbortSignal): Promise<void> {
-  if (machine.live) return;
+  if (machine.live) return letRun(machine);
   const wake = machine.record.state === 'suspended';
-  const before = await findProcess(machines.marker(machine.id), machine.paths.process);
-  if (before) {
-    // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
-    if (!(wake && (await isLoading(machine, before, signal)))) return takeUp(machine, machines, before, accel, signal);
-    await endProcess(before);
+  let process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
+  if (process && wake && (await isLoading(machine, process, signal))) {
+    await endProcess(process);
+    process = null;
   }
-  const process = await spawn(machine, machines, accel, wake, signal);
+  machine.ending = true; // until its guest may run, its end is this start's failure and no news
   try {
+    process ??= await spawn(machine, machines, accel, wake, signal);
     await takeUp(machine, machines, process, accel, signal);
   } catch (error) {
     letGo(machine);
+    if (!process) throw error;
     await endProcess(process);
     throw await explain(error, machine, process);
+  } finally {
+    machine.ending = false;
   }
+}
+
+/** A daemon that died had recorded the machine as running and not let its guest run. Repeatable. */
+export async function letRun(machine: Machine): Promise<void> {
+  const { qmp } = machine.alive();
+  const { status } = await queryStatus(qmp);
+  if (status !== 'prelaunch' && status !== 'paused') return;
+  await machine.setState('running', null);
+  await cont(qmp);
+  await rm(machine.paths.suspendState, { force: true });
 }
 
 async function spawn(
@@ -115,8 +129,10 @@ async function takeUp(
   const live = attach(machine, process, qmp);
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') await loadState(qmp, machine.paths.suspendState, { signal });
-  if (status !== 'running') await cont(qmp);
-  const settings = startSettings(machine.record);
+  const slept = machine.record;
+  const settings = startSettings(slept);
+  // Recorded before the guest runs: from its first instruction on, its disks are no longer those of the saved memory, and what
+  // QEMU tells of it is news.
   await machine.update((record) => ({
     state: 'running',
     stateReason: null,
@@ -127,10 +143,23 @@ async function takeUp(
       ...settings,
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
-      cdroms: record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file),
+      cdroms: startDisks(record)
+        .filter((disk) => disk.kind === 'cdrom')
+        .map((disk) => disk.file),
     },
   }));
-  // Only now: until the machine is known to run, the saved state is all there is of it.
+  machine.ending = false;
+  if (live.ended.aborted) throw new VivError('qemu_failed', 'QEMU ended at once');
+  try {
+    if (status !== 'running') await cont(qmp);
+  } catch (error) {
+    // Refused, so the guest has not run: it sleeps on.
+    if (error instanceof QmpError && slept.state === 'suspended') {
+      const { state, stateReason, wanted, startedAt, bootId, started } = slept;
+      await machine.update(() => ({ state, stateReason, wanted, startedAt, bootId, started }));
+    }
+    throw error;
+  }
   await rm(machine.paths.suspendState, { force: true });
   if (status === 'inmigrate') void setClock(live);
 }

@@ -5,7 +5,7 @@ import { VmOptions } from '../../src/contract/vm.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
-import { type ImageFacts, macOf, newRecord, qemuConfig } from '../../src/machine/spec.ts';
+import { type ImageFacts, macOf, newRecord, qemuConfig, withCdroms } from '../../src/machine/spec.ts';
 
 const paths = pathsFrom({ VIV_HOME: '/v' }, 0).vm('a1');
 const identity = { id: 'a1', name: 'web', uuid: '4b7a1c58-5f0c-4a42-9a3c-1d5f5d2a0b11', uid: null, createdAt: 1 };
@@ -84,4 +84,20 @@ test('MAC addresses are stable, local to QEMU’s prefix and differ by machine a
   assert.equal(new Set(macs).size, 4);
   assert.equal(macOf('a1', 0), macs[0]);
   for (const mac of macs) assert.match(mac, /^52:54:00(:[0-9a-f]{2}){3}$/);
+});
+
+test('a suspended machine wakes with the CDs it had, each at its port, before the seed', () => {
+  const record = make({}, image, [{ name: 'tools', image: iso }]);
+  const { settings } = record;
+  const started = {
+    ...settings,
+    accelInUse: 'tcg' as const,
+    cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file }) => file),
+  };
+  const changed = { ...record, disks: withCdroms(record.disks, []), started };
+  const ids = (config: { disks: { id: string }[] }) => config.disks.map(({ id }) => id);
+  assert.deepEqual(ids(qemuConfig(changed, paths, host)), ['root', 'seed'], 'a cold start has what was set');
+  const asleep: MachineRecord = { ...changed, state: 'suspended' };
+  assert.deepEqual(qemuConfig(asleep, paths, host).disks, qemuConfig(record, paths, host).disks);
+  assert.deepEqual(pending(asleep), ['cdroms']);
 });

@@ -3,6 +3,7 @@ import { VivError } from '../../contract/errors.ts';
 import { growRootDisk } from '../../machine/grow.ts';
 import type { DiskRecord, Settings } from '../../machine/record.ts';
 import { type Machine, pending } from '../../machine/runner.ts';
+import { withCdroms } from '../../machine/spec.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onMachine } from './one.ts';
 
@@ -52,7 +53,7 @@ export const handler: HandlerOf<'vm.set'> = {
       run: ({ id, settings, cdroms }, { services }) =>
         services.machines.get(id).update((record) => ({
           settings: { ...record.settings, ...settings },
-          disks: cdroms === null ? record.disks : [...record.disks.filter((disk) => disk.kind !== 'cdrom'), ...cdroms],
+          disks: cdroms === null ? record.disks : withCdroms(record.disks, cdroms),
         })),
     },
   ],

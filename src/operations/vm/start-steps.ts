@@ -1,7 +1,7 @@
 // The steps that start a machine; `start`, `run` and `restart` are made of them.
 import { VivError } from '../../contract/errors.ts';
 import { decide } from '../../machine/decide.ts';
-import { checkStart, startProcess } from '../../machine/start.ts';
+import { checkStart, letRun, startProcess } from '../../machine/start.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { Step, TaskContext } from '../handler.ts';
 import type { OnMachine } from './one.ts';
@@ -11,7 +11,7 @@ export const startSteps: readonly Step<OnMachine>[] = [
     name: 'start QEMU',
     run: async ({ id }, { services, signal }) => {
       const machine = services.machines.get(id);
-      if (machine.live) return;
+      if (machine.live) return letRun(machine);
       const { accel } = await checkStart(machine, services.machines);
       await startProcess(machine, services.machines, accel, signal);
       services.events.record({ type: 'vm.started', subject: id, name: machine.name, message: `${machine.name} was started with ${accel}` });
