@@ -1,9 +1,9 @@
 // What is done for machines without anyone asking: those that a full disk stopped go on when there is room, those whose
 // policy says so are started again (with a growing pause), serial logs are rotated.
-import { cont } from '../qemu/command.ts';
 import type { Machines } from './machines.ts';
 import type { Machine, News } from './runner.ts';
 import { rotate } from './serial-log.ts';
+import { resume } from './stop.ts';
 
 export interface Keeping {
   /** Starts a machine through the task engine, so that it is seen and journalled. */
@@ -80,8 +80,7 @@ export class Keeper {
     if (starved.length === 0 || this.#keeping.diskFull()) return;
     for (const machine of starved) {
       try {
-        await cont(machine.alive().qmp);
-        await machine.setState('running', null);
+        await resume(machine);
         machine.tell({ type: 'event', machine, what: 'resumed', message: 'there is room on the host’s disk again' });
       } catch (error) {
         this.#problem(machine, error);

@@ -56,8 +56,16 @@ export async function pause(machine: Machine): Promise<void> {
 }
 
 export async function resume(machine: Machine): Promise<void> {
-  await cont(machine.alive().qmp);
+  const live = machine.alive();
+  const reason = machine.record.stateReason;
+  // Recorded first: on a disk that is still full the guest is stopped again at once, and that has to be heard.
   await machine.setState('running', null);
+  try {
+    await cont(live.qmp);
+  } catch (error) {
+    if (machine.live === live) await machine.setState('paused', reason);
+    throw error;
+  }
 }
 
 export async function reset(machine: Machine): Promise<void> {

@@ -58,6 +58,21 @@ async function prepareState(qmp: QmpConnection): Promise<void> {
   await qmp.execute('migrate-set-parameters', { 'multifd-channels': 2, 'max-bandwidth': 0 });
 }
 
+const cancelDeadlineMs = 10_000;
+
+/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file. */
+export async function stopSaving(qmp: QmpConnection): Promise<void> {
+  const deadline = Date.now() + cancelDeadlineMs;
+  const over = new Set([undefined, 'none', 'completed', 'failed', 'cancelled']);
+  for (let first = true; ; first = false) {
+    const { status } = Migration.parse(await qmp.execute('query-migrate'));
+    if (over.has(status)) return;
+    if (first) await qmp.execute('migrate_cancel');
+    if (Date.now() > deadline) throw new VivError('timeout', `QEMU does not give up saving within ${cancelDeadlineMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProgress }: StateOptions): Promise<void> {
   const deadline = Date.now() + stateDeadlineMs;
   for (;;) {
@@ -67,7 +82,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
     if (now.status === 'failed' || now.status === 'cancelled')
       throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
     if (signal.aborted || Date.now() > deadline) {
-      await qmp.execute('migrate_cancel').catch(() => {});
+      await stopSaving(qmp).catch(() => {});
       signal.throwIfAborted();
       throw new VivError('timeout', `${doing} took longer than ${stateDeadlineMs / 60_000} minutes`);
     }

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { proveKvm, runPayload } from '../../src/qemu/accelerator.ts';
 import { qemuArguments } from '../../src/qemu/args/build.ts';
 import { findQemu } from '../../src/qemu/binary.ts';
-import { cont, loadState, queryStatus, saveState } from '../../src/qemu/command.ts';
+import { cont, loadState, queryStatus, saveState, stopSaving } from '../../src/qemu/command.ts';
 import { QemuConfig } from '../../src/qemu/config.ts';
 import { findFirmware } from '../../src/qemu/firmware-files.ts';
 import { findProcesses, lastWords, type QemuProcess, startQemu } from '../../src/qemu/process.ts';
@@ -159,6 +159,29 @@ test('memory and devices are saved into a file no larger than the memory, and lo
   await loadState(second.qmp, state, { signal });
   await cont(second.qmp);
   assert.equal((await queryStatus(second.qmp)).status, 'running');
+});
+
+test('a save that a dead daemon has begun is given up, and the next one is whole', async () => {
+  const config = await real(byName('no-disk-kvm'), folder);
+  const signal = AbortSignal.timeout(60_000);
+  const first = await start(config, folder);
+  const state = join(folder, 'state');
+  await writeFile(state, '');
+  await own(state);
+  // So slow that it is under way when it is found.
+  await first.qmp.execute('migrate-set-parameters', { 'max-bandwidth': 4096 });
+  await first.qmp.execute('migrate', { channels: [{ 'channel-type': 'main', addr: { transport: 'file', filename: state, offset: 0 } }] });
+  await assert.rejects(saveState(first.qmp, state, { signal }), /migration/, 'another one cannot begin');
+  await stopSaving(first.qmp);
+  await stopSaving(first.qmp);
+  await cont(first.qmp);
+  assert.equal((await queryStatus(first.qmp)).status, 'running');
+  await first.qmp.execute('stop');
+  await writeFile(state, '');
+  await saveState(first.qmp, state, { signal });
+  await first.process.kill();
+  const second = await start({ ...config, incoming: true }, folder);
+  await loadState(second.qmp, state, { signal });
 });
 
 test('a saved state that is damaged is refused with QEMU’s own words', async () => {
