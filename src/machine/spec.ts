@@ -174,7 +174,8 @@ export function qemuConfig(
       id: disk.id,
       file: disk.file,
       format: disk.format,
-      media: disk.kind === 'cdrom' || disk.kind === 'seed' ? 'cdrom' : 'disk',
+      // The seed is a disk: kernels made for clouds have drivers for virtio, and none for CD drives.
+      media: disk.kind === 'cdrom' ? 'cdrom' : 'disk',
       readOnly: disk.kind === 'cdrom' || disk.kind === 'seed',
       bootIndex:
         record.kernel !== null || disk.kind === 'seed'
