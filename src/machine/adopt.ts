@@ -2,10 +2,13 @@
 // with its reason, and processes and folders that belong to no machine are removed.
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { queryStatus } from '../qemu/command.ts';
+import { diskProblem, queryStatus } from '../qemu/command.ts';
 import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
+import { restartsAgain } from './keeper.ts';
 import type { Machines } from './machines.ts';
+import { stoppedBy } from './news.ts';
+import type { MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 
@@ -26,7 +29,10 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
         if (outcome !== null) result[outcome].push(machine.name);
       } catch (error) {
         machines.host.log.error({ machine: machine.name, error }, 'a machine could not be adopted');
-        await machine.setState('broken', { code: 'qemu_exited', message: `its QEMU process does not answer: ${(error as Error).message}` });
+        const message = `its QEMU process does not answer: ${(error as Error).message}`;
+        await machine.setState('broken', { code: 'qemu_exited', message }).catch((full: unknown) => {
+          machines.host.log.error({ machine: machine.name, error: full }, 'and that could not be recorded');
+        });
       }
     }),
   );
@@ -36,13 +42,21 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
 async function adopt(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
   const { record } = machine;
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
-  if (!thoughtAlive) return null; // a start that was under way is finished by its task
-  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  if (!thoughtAlive) {
+    // A start that was under way is finished by its task. What was to follow an end that is recorded may not have happened.
+    if (isUnfinishedEnd(record, machines.host.bootId)) tellEnd(machine);
+    return null;
+  }
+  // No process outlives a boot of the host, and looking for one means reading all of them.
+  const process = record.bootId === machines.host.bootId ? await findProcess(machines.marker(machine.id), machine.paths.process) : null;
   if (process) {
     await takeUp(machine, process, signal);
     return 'adopted';
   }
-  if (record.state === 'broken') return null;
+  if (record.state === 'broken') {
+    if (isUnfinishedEnd(record, machines.host.bootId)) tellEnd(machine);
+    return null;
+  }
   await recordEnd(machine, machines);
   return 'ended';
 }
@@ -52,13 +66,27 @@ async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSigna
   const live = attach(machine, process, qmp);
   const { status } = await queryStatus(live.qmp);
   const { record } = machine;
-  if (status === 'io-error' && record.stateReason?.code !== 'host_disk_full') {
-    await machine.setState('paused', {
-      code: 'host_disk_full',
-      message: 'the host’s disk was full; it goes on by itself when there is room again',
-    });
+  const problem = await diskProblem(live.qmp);
+  if (problem) {
+    live.starved = problem.full;
+    // On a disk that is full it may not be possible to record it.
+    await machine
+      .setState('paused', stoppedBy(problem, machine.name))
+      .catch((error: unknown) => machine.tell({ type: 'event', machine, what: 'problem', message: (error as Error).message }));
   } else if (status === 'running' && record.state !== 'running') await machine.setState('running', null);
   else if (status === 'paused' && record.state !== 'paused') await machine.setState('paused', record.stateReason);
+}
+
+/** It ended by itself, and is to be removed or started again. Pure. */
+export function isUnfinishedEnd({ state, started, settings, wanted, stateReason, bootId }: MachineRecord, hostBootId: string): boolean {
+  if (started === null || (state !== 'stopped' && state !== 'broken')) return false;
+  if (settings.removeOnStop) return true;
+  return bootId === hostBootId && restartsAgain(settings.restart, wanted, stateReason?.code !== 'guest_shutdown');
+}
+
+function tellEnd(machine: Machine): void {
+  const { stateReason } = machine.record;
+  machine.tell({ type: 'ended', machine, failed: stateReason?.code !== 'guest_shutdown', message: stateReason?.message ?? 'it ended' });
 }
 
 /** It ended while no daemon was there to see how. */

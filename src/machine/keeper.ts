@@ -76,7 +76,7 @@ export class Keeper {
   async #resumeStarved(): Promise<void> {
     const starved = this.#machines
       .list()
-      .filter((machine) => machine.live && machine.record.stateReason?.code === 'host_disk_full' && machine.record.state === 'paused');
+      .filter(({ live, record }) => live?.starved && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'));
     if (starved.length === 0 || this.#keeping.diskFull()) return;
     for (const machine of starved) {
       try {

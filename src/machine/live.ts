@@ -20,6 +20,8 @@ export interface LiveOptions {
 export class Live {
   readonly process: QemuProcess;
   readonly qmp: QmpConnection;
+  /** A full disk has stopped the guest. Known here as well, because on a full disk it cannot always be recorded. */
+  starved = false;
   #agent: AgentConnection | null = null;
   readonly #options: LiveOptions;
   readonly #ended = new AbortController();

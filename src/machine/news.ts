@@ -1,4 +1,5 @@
 // What QEMU tells by itself: the guest shut down, panicked, was reset; the host's disk is full; the process ended.
+import { diskProblem } from '../qemu/command.ts';
 import { lastWords } from '../qemu/process.ts';
 import type { Live } from './live.ts';
 import type { Machine } from './runner.ts';
@@ -7,7 +8,6 @@ import type { Machine } from './runner.ts';
 export function listen(machine: Machine, live: Live): void {
   let shutdown: { guest: boolean; reason: string } | null = null;
   let panicked = false;
-  let diskProblem: { full: boolean; device: string } | null = null;
   const { qmp, process } = live;
   const mine = () => machine.live === live;
   const note = (what: string, message: string) => machine.tell({ type: 'event', machine, what, message });
@@ -24,26 +24,20 @@ export function listen(machine: Machine, live: Live): void {
     panicked = true;
     note('panicked', 'the guest’s kernel panicked');
   });
-  qmp.on('BLOCK_IO_ERROR', (data) => {
-    if (data['action'] !== 'stop') return;
-    diskProblem = { full: data['nospace'] === true, device: String(data['qom-path'] ?? data['device'] ?? '') };
-  });
-  qmp.on('STOP', () => {
-    if (!mine() || machine.record.state !== 'running' || machine.ending) return;
-    const problem = diskProblem;
-    diskProblem = null;
-    if (!problem) return; // asked for: whoever asked records it
-    const reason = problem.full
-      ? ({ code: 'host_disk_full', message: 'the host’s disk is full; it goes on by itself when there is room again' } as const)
-      : ({
-          code: 'disk_error',
-          message: `a disk of the host failed under it (${problem.device}); see: viv logs ${machine.name} --source qemu`,
-        } as const);
-    void machine.setState('paused', reason).then(() => note('paused', reason.message), failed);
-  });
+  const stopped = async () => {
+    const running = () => mine() && machine.record.state === 'running' && !machine.ending;
+    if (!running()) return;
+    const problem = await diskProblem(qmp);
+    if (!problem || !running()) return; // asked for: whoever asked records it
+    live.starved = problem.full;
+    const reason = stoppedBy(problem, machine.name);
+    await machine.setState('paused', reason);
+    note('paused', reason.message);
+  };
   qmp.on('RESUME', () => {
-    diskProblem = null;
+    live.starved = false;
   });
+  qmp.on('STOP', () => void stopped().catch((error: unknown) => mine() && failed(error)));
 
   void process.exited.then(async (exit) => {
     if (!mine() || machine.ending) return;
@@ -59,6 +53,15 @@ export function listen(machine: Machine, live: Live): void {
       .catch(failed);
     machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
   });
+}
+
+/** Why a disk has stopped it. */
+export function stoppedBy({ full, device }: { full: boolean; device: string }, name: string) {
+  if (full) return { code: 'host_disk_full', message: 'the host’s disk is full; it goes on by itself when there is room again' } as const;
+  return {
+    code: 'disk_error',
+    message: `a disk of the host failed under it (${device}); see: viv logs ${name} --source qemu`,
+  } as const;
 }
 
 type Exit = { code: number | null; signal: string | null } | null;

@@ -14,6 +14,7 @@ export async function save(machine: Machine, signal: AbortSignal, progress: (pro
   if (machine.record.state === 'suspended') return;
   const { qmp } = machine.alive();
   // A guest that a full disk has stopped would be let go on as soon as there is room.
+  machine.alive().starved = false;
   if (machine.record.state === 'paused' && machine.record.stateReason) await machine.setState('paused', null);
   await stopSaving(qmp);
   const { status } = await queryStatus(qmp);

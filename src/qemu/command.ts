@@ -13,6 +13,19 @@ export const stop = (qmp: QmpConnection) => qmp.execute('stop');
 export const systemPowerdown = (qmp: QmpConnection) => qmp.execute('system_powerdown');
 export const systemReset = (qmp: QmpConnection) => qmp.execute('system_reset');
 
+const Blocks = z.array(z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }));
+
+/**
+ * Why a disk has stopped the guest; null: none has. Asked instead of taken from BLOCK_IO_ERROR, which QEMU sends once a second
+ * at most, so that it may be missing before a STOP or come after the guest has gone on.
+ */
+export async function diskProblem(qmp: QmpConnection): Promise<{ full: boolean; device: string } | null> {
+  if ((await queryStatus(qmp)).status !== 'io-error') return null;
+  const blocks = Blocks.parse(await qmp.execute('query-block'));
+  const failed = blocks.find((block) => block['io-status'] === 'failed');
+  return { full: failed === undefined, device: failed?.qdev ?? '' };
+}
+
 /** Grows a disk under the guest; `disk` is its id in QemuConfig. */
 export const blockResize = (qmp: QmpConnection, disk: string, sizeBytes: number) =>
   qmp.execute('block_resize', { 'node-name': disk, size: sizeBytes });

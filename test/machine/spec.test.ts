@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { GiB, MiB } from '../../src/contract/field.ts';
 import { VmOptions } from '../../src/contract/vm.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
+import { isUnfinishedEnd } from '../../src/machine/adopt.ts';
 import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
 import { type ImageFacts, macOf, newRecord, qemuConfig, withCdroms } from '../../src/machine/spec.ts';
@@ -100,4 +101,28 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
   const asleep: MachineRecord = { ...changed, state: 'suspended' };
   assert.deepEqual(qemuConfig(asleep, paths, host).disks, qemuConfig(record, paths, host).disks);
   assert.deepEqual(pending(asleep), ['cdroms']);
+});
+
+test('what was to follow an end is done by the next daemon: a removal, and a restart in the same boot of the host', () => {
+  const base = make({});
+  const started = { ...base.settings, accelInUse: 'tcg' as const, cdroms: [] };
+  const ended = (settings: object, more: Partial<MachineRecord> = {}): MachineRecord => ({
+    ...base,
+    started,
+    wanted: 'running',
+    bootId: 'b',
+    stateReason: { code: 'guest_shutdown', message: 'the guest shut down', at: 1 },
+    settings: { ...base.settings, ...settings },
+    ...more,
+  });
+  assert.equal(isUnfinishedEnd(ended({}), 'b'), false);
+  assert.equal(isUnfinishedEnd(ended({ removeOnStop: true }), 'other'), true);
+  assert.equal(isUnfinishedEnd(ended({ removeOnStop: true }, { started: null }), 'b'), false, 'never started');
+  assert.equal(isUnfinishedEnd(ended({ removeOnStop: true }, { state: 'suspended' }), 'b'), false);
+  assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'b'), true);
+  assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'other'), false, 'machines that start with the host are started elsewhere');
+  assert.equal(isUnfinishedEnd(ended({ restart: 'on-failure' }), 'b'), false);
+  const failed = { code: 'qemu_exited', message: '', at: 1 } as const;
+  assert.equal(isUnfinishedEnd(ended({ restart: 'on-failure' }, { state: 'broken', stateReason: failed }), 'b'), true);
+  assert.equal(isUnfinishedEnd(ended({ restart: 'always' }, { wanted: 'stopped' }), 'b'), false);
 });
