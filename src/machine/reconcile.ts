@@ -1,5 +1,5 @@
 // After a verb has failed half-way: the record is made to say what is truly there.
-import { access } from 'node:fs/promises';
+import { access, rm } from 'node:fs/promises';
 import { findProcess } from '../qemu/process.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
@@ -14,6 +14,7 @@ export async function reconcile(machine: Machine, machines: Machines): Promise<v
     return;
   }
   letGo(machine);
+  await rm(machine.paths.run, { recursive: true, force: true });
   if (record.state === 'running' || record.state === 'paused') {
     await machine.update(() => ({ state: 'stopped', stateReason: null, started: null, wanted: 'stopped' }));
   }

@@ -66,6 +66,7 @@ export async function startProcess(machine: Machine, machines: Machines, accel: 
     letGo(machine);
     if (!process) throw error;
     await endProcess(process);
+    await rm(machine.paths.run, { recursive: true, force: true });
     throw await explain(error, machine, process);
   } finally {
     machine.ending = false;
