@@ -105,7 +105,7 @@ test('a terminal is a terminal: size, resize, Ctrl-C', async () => {
   const session = await web.shell({ rows: 24, columns: 80 }, [
     'sh',
     '-c',
-    'stty size; trap "stty size; exit 7" INT; while :; do sleep 0.1; done',
+    'trap "stty size; exit 7" INT; stty size; while :; do sleep 0.1; done',
   ]);
   let screen = '';
   const seen = Promise.withResolvers<void>();
