@@ -5,8 +5,12 @@ import type { VmPaths } from '../host/paths.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
 import { connectAgent } from '../qemu/agent/client.ts';
 import { connectGuestAgentFallback } from '../qemu/agent/fallback.ts';
+import { agentPort } from '../qemu/args/port.ts';
 import type { QemuProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
+
+/** Ours is given this long before qemu-guest-agent is asked. */
+const fallbackAfterMs = 5000;
 
 export interface LiveOptions {
   readonly name: () => string;
@@ -26,11 +30,21 @@ export class Live {
   readonly #options: LiveOptions;
   readonly #ended = new AbortController();
   readonly #waiters = new Set<(agent: AgentConnection) => void>();
+  /** Set while qemu-guest-agent is being asked. */
+  #asking: AbortController | null = null;
+  /** Nobody in the guest has the agent's port open, as far as is known. */
+  #portClosed = false;
 
   constructor(options: LiveOptions) {
     this.#options = options;
     this.process = options.process;
     this.qmp = options.qmp;
+    // The socket stays open whatever the guest does: only this event tells that its agent has gone, and what is sent would wait for ever.
+    this.qmp.on('VSERPORT_CHANGE', ({ id, open }) => {
+      if (id !== agentPort) return;
+      this.#portClosed = open === false;
+      if (this.#portClosed && this.#agent?.facts.kind === 'vivarium') this.#agent.close();
+    });
     void this.#watchAgent();
     void this.process.exited.finally(() => this.end());
   }
@@ -81,12 +95,13 @@ export class Live {
     stop.addEventListener('abort', onStop, { once: true });
     if (stop.aborted) onStop();
     this.#waiters.add(resolve);
-    const fallback = setTimeout(() => void this.#tryFallback(stop), Math.min(5000, timeoutMs / 2));
+    const fallback = setTimeout(() => void this.#tryFallback(), this.#portClosed ? 0 : Math.min(fallbackAfterMs, timeoutMs / 2));
     try {
       return await promise;
     } finally {
       clearTimeout(fallback);
       this.#waiters.delete(resolve);
+      if (this.#waiters.size === 0) this.#asking?.abort();
       stop.removeEventListener('abort', onStop);
     }
   }
@@ -95,7 +110,9 @@ export class Live {
     while (!this.#ended.signal.aborted) {
       try {
         const agent = await connectAgent(this.#options.paths.agent, { signal: this.#ended.signal });
+        const fallback = this.#agent;
         this.#set(agent);
+        fallback?.close();
         await agent.closed;
         if (this.#agent === agent) this.#set(null);
       } catch {
@@ -105,9 +122,12 @@ export class Live {
     }
   }
 
-  async #tryFallback(stop: AbortSignal): Promise<void> {
+  async #tryFallback(): Promise<void> {
+    if (this.#asking || this.#agent) return;
+    this.#asking = new AbortController();
+    const signal = AbortSignal.any([this.#asking.signal, this.#ended.signal]);
     try {
-      const agent = await connectGuestAgentFallback(this.#options.paths.qga, { timeoutMs: 3_600_000, signal: stop });
+      const agent = await connectGuestAgentFallback(this.#options.paths.qga, { timeoutMs: 3_600_000, signal });
       if (this.#agent) agent.close();
       else {
         this.#set(agent);
@@ -115,6 +135,8 @@ export class Live {
       }
     } catch {
       // No qemu-guest-agent either; whoever waits is told by the deadline.
+    } finally {
+      this.#asking = null;
     }
   }
 

@@ -6,6 +6,7 @@ import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
 import { MachineRecord, nameKey, vmKey } from './record.ts';
 import { Machine, type News } from './runner.ts';
+import { cdsInUse } from './spec.ts';
 
 /** What machines need of the host; daemon.ts hands it down. */
 export interface MachineHost {
@@ -96,7 +97,7 @@ export class Machines {
   /** Names of the machines that use an image. */
   usersOf(digest: string): string[] {
     return this.all()
-      .filter(({ record }) => record.image.digest === digest || record.disks.some((disk) => disk.digest === digest))
+      .filter(({ record }) => [record.image, ...record.disks, ...cdsInUse(record)].some((used) => used.digest === digest))
       .map((machine) => machine.name);
   }
 

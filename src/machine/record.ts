@@ -17,6 +17,12 @@ export const DiskRecord = z.object({
 });
 export type DiskRecord = z.infer<typeof DiskRecord>;
 
+/** A CD that was in a drive at the start. */
+const Cd = z.union([
+  z.object({ file: z.string(), digest: z.string().nullable() }),
+  z.string().transform((file) => ({ file, digest: null })),
+]);
+
 /** What a user can set. */
 export const Settings = z.object({
   cpus: z.int(),
@@ -49,7 +55,7 @@ export const MachineRecord = z.object({
   wanted: z.enum(['running', 'stopped']),
   settings: Settings,
   /** Settings it was started with; what differs takes effect at the next start. */
-  started: Settings.extend({ accelInUse: z.enum(['kvm', 'tcg']), cdroms: z.array(z.string()) }).nullable(),
+  started: Settings.extend({ accelInUse: z.enum(['kvm', 'tcg']), board: z.string().default(''), cdroms: z.array(Cd) }).nullable(),
   image: z.object({ name: z.string(), digest: z.string() }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   /** Null: the image has no cloud-init. */

@@ -160,5 +160,5 @@ export function pending(record: MachineRecord): string[] {
     (name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]),
   );
   const cdroms = record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file);
-  return JSON.stringify(cdroms) === JSON.stringify(started.cdroms) ? names : [...names, 'cdroms'];
+  return JSON.stringify(cdroms) === JSON.stringify(started.cdroms.map(({ file }) => file)) ? names : [...names, 'cdroms'];
 }

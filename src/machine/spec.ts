@@ -4,6 +4,7 @@ import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
 import type { BootDevice, VmOptions } from '../contract/vm.ts';
 import type { VmPaths } from '../host/paths.ts';
+import { boardOf } from '../qemu/args/machine.ts';
 import type { QemuConfig } from '../qemu/config.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
 
@@ -130,11 +131,18 @@ export function startSettings(record: MachineRecord): MachineRecord['settings'] 
   return { ...record.settings, cpus, memoryBytes, firmware, boot, accel: accelInUse };
 }
 
+/** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
+export const cdsInUse = ({ state, started }: MachineRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
+
+/** A suspended machine wakes on the board it slept on. */
+export const startBoard = ({ arch, state, started }: MachineRecord, version: Parameters<typeof boardOf>[1]): string =>
+  (state === 'suspended' && started?.board) || boardOf(arch, version);
+
 /** A suspended machine wakes with the CDs it had. */
 export function startDisks({ state, started, disks }: MachineRecord): DiskRecord[] {
   if (state !== 'suspended' || started === null) return disks;
   const cdroms = started.cdroms.map(
-    (file, nth) => ({ id: `cd${nth}`, kind: 'cdrom', file, format: 'raw', sizeBytes: 0, backing: null, digest: null }) as const,
+    ({ file, digest }, nth) => ({ id: `cd${nth}`, kind: 'cdrom', file, format: 'raw', sizeBytes: 0, backing: null, digest }) as const,
   );
   return withCdroms(disks, cdroms);
 }
@@ -152,7 +160,7 @@ export const hostnameOf = (record: MachineRecord): string => record.settings.hos
 export function qemuConfig(
   record: MachineRecord,
   paths: VmPaths,
-  host: { marker: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean },
+  host: { marker: string; board: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean },
 ): QemuConfig {
   const settings = startSettings(record);
   const order = bootOrder(settings.boot);
@@ -162,6 +170,7 @@ export function qemuConfig(
     name: record.name,
     uuid: record.uuid,
     arch: record.arch,
+    board: host.board,
     accel: host.accel,
     cpus: settings.cpus,
     memoryBytes: settings.memoryBytes,

@@ -17,7 +17,7 @@ import type { Machines } from './machines.ts';
 import { listen } from './news.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startDisks, startSettings } from './spec.ts';
+import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
 const agentDeadlineMs = 60_000;
@@ -97,7 +97,13 @@ async function spawn(
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const config = qemuConfig(record, paths, { marker: machines.marker(machine.id), accel, firmwareCode: firmware?.code ?? null, incoming });
+  const config = qemuConfig(record, paths, {
+    marker: machines.marker(machine.id),
+    board: startBoard(record, binary.version),
+    accel,
+    firmwareCode: firmware?.code ?? null,
+    incoming,
+  });
   return startQemu({
     binary: binary.path,
     args: qemuArguments(config),
@@ -131,6 +137,7 @@ async function takeUp(
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') await loadState(qmp, machine.paths.suspendState, { signal });
   const slept = machine.record;
+  const board = startBoard(slept, (await findQemu(slept.arch)).version);
   const settings = startSettings(slept);
   // Recorded before the guest runs: from its first instruction on, its disks are no longer those of the saved memory, and what
   // QEMU tells of it is news.
@@ -144,9 +151,10 @@ async function takeUp(
       ...settings,
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
+      board,
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
-        .map((disk) => disk.file),
+        .map(({ file, digest }) => ({ file, digest })),
     },
   }));
   machine.ending = false;

@@ -29,6 +29,8 @@ export const QemuConfig = z.object({
   /** RFC 4122, becomes the SMBIOS and VM UUID. */
   uuid: z.string(),
   arch: Arch,
+  /** QEMU's name of the board with its version, such as pc-q35-10.0. */
+  board: z.string(),
   accel: z.enum(['kvm', 'tcg']),
   cpus: z.number().int(),
   memoryBytes: z.number().int(),

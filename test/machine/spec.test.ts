@@ -6,7 +6,7 @@ import { pathsFrom } from '../../src/host/paths.ts';
 import { isUnfinishedEnd } from '../../src/machine/adopt.ts';
 import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
-import { type ImageFacts, macOf, newRecord, qemuConfig, withCdroms } from '../../src/machine/spec.ts';
+import { type ImageFacts, macOf, newRecord, qemuConfig, startBoard, withCdroms } from '../../src/machine/spec.ts';
 
 const paths = pathsFrom({ VIV_HOME: '/v' }, 0).vm('a1');
 const identity = { id: 'a1', name: 'web', uuid: '4b7a1c58-5f0c-4a42-9a3c-1d5f5d2a0b11', uid: null, createdAt: 1 };
@@ -31,7 +31,7 @@ const iso: ImageFacts = {
 };
 const make = (options: object, from = image, cds: { name: string; image: ImageFacts }[] = []) =>
   newRecord(VmOptions.parse({ image: 'debian:12', ...options }), 'debian:12', from, cds, identity, paths);
-const host = { marker: 'viv-x-a1', accel: 'tcg', firmwareCode: null, incoming: false } as const;
+const host = { marker: 'viv-x-a1', board: 'pc-q35-10.0', accel: 'tcg', firmwareCode: null, incoming: false } as const;
 
 test('what is left out comes from the image', () => {
   const { settings, disks } = make({});
@@ -72,10 +72,12 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
 });
 
 test('a suspended machine wakes as what it was, and what was set since waits', () => {
-  const started = { ...make({}).settings, accelInUse: 'tcg' as const, cdroms: [] };
+  const started = { ...make({}).settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', cdroms: [] };
   const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
   assert.equal(config.cpus, 1);
+  assert.equal(startBoard(record, [10, 0]), 'pc-q35-9.2', 'the board of the QEMU it went to sleep under');
+  assert.equal(startBoard({ ...record, state: 'stopped' }, [10, 0]), 'pc-q35-10.0');
   assert.equal(config.memoryBytes, 512 * MiB);
   assert.deepEqual(pending(record), ['cpus', 'memoryBytes']);
 });
@@ -93,7 +95,8 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
   const started = {
     ...settings,
     accelInUse: 'tcg' as const,
-    cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file }) => file),
+    board: 'pc-q35-9.2',
+    cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),
   };
   const changed = { ...record, disks: withCdroms(record.disks, []), started };
   const ids = (config: { disks: { id: string }[] }) => config.disks.map(({ id }) => id);
@@ -105,7 +108,7 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
 
 test('what was to follow an end is done by the next daemon: a removal, and a restart in the same boot of the host', () => {
   const base = make({});
-  const started = { ...base.settings, accelInUse: 'tcg' as const, cdroms: [] };
+  const started = { ...base.settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', cdroms: [] };
   const ended = (settings: object, more: Partial<MachineRecord> = {}): MachineRecord => ({
     ...base,
     started,

@@ -179,7 +179,8 @@ class Connection implements AgentConnection {
   }
 
   #greet(): void {
-    if (!this.#facts && !this.#over) this.#socket.write(Buffer.concat([magic, this.#nonce]));
+    // While nobody in the guest reads, greetings pile up; one that waits is enough.
+    if (!this.#facts && !this.#over && this.#socket.writableLength === 0) this.#socket.write(Buffer.concat([magic, this.#nonce]));
   }
 
   #take(bytes: Buffer): void {

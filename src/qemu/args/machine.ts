@@ -4,13 +4,20 @@ import { escaped, json } from './json.ts';
 
 /** The board of each architecture; q35 is the PC with PCI Express. */
 const boards: Record<QemuConfig['arch'], string> = {
-  x86_64: 'q35',
-  i386: 'q35',
+  x86_64: 'pc-q35',
+  i386: 'pc-q35',
   aarch64: 'virt',
   riscv64: 'virt',
   ppc64le: 'pseries',
   s390x: 's390-ccw-virtio',
 };
+
+/**
+ * The board as the QEMU of this version has it. A newer QEMU still knows it by this name, so that a state saved by an older one
+ * can be loaded (QEMU's docs/about/deprecated: boards are kept for six years).
+ */
+export const boardOf = (arch: QemuConfig['arch'], [major, minor]: readonly [number, number, ...unknown[]]): string =>
+  `${boards[arch]}-${major}.${minor}`;
 
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
@@ -19,7 +26,7 @@ export function machineArguments(config: QemuConfig): string[] {
     ...['-name', `process=${escaped(config.id)},guest=${escaped(config.name)},debug-threads=on`],
     ...['-uuid', config.uuid],
     // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.
-    ...['-machine', `${boards[config.arch]}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
+    ...['-machine', `${config.board}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
     ...['-accel', config.accel === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
     ...['-cpu', config.accel === 'kvm' ? 'host' : 'max'],
     ...['-smp', String(config.cpus)],

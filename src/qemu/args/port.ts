@@ -2,6 +2,9 @@
 import type { QemuConfig } from '../config.ts';
 import { escaped, json } from './json.ts';
 
+/** What QEMU's VSERPORT_CHANGE calls the port of our agent. */
+export const agentPort = 'agent-port';
+
 const socket = (id: string, path: string, more = '') => ['-chardev', `socket,id=${id},path=${escaped(path)},server=on,wait=off${more}`];
 
 export function portArguments({ sockets, serialLog }: QemuConfig): string[] {
@@ -13,7 +16,7 @@ export function portArguments({ sockets, serialLog }: QemuConfig): string[] {
     ...['-serial', 'chardev:serial'],
     ...json('-device', { driver: 'virtio-serial-pci', id: 'ports' }),
     ...socket('agent', sockets.agent),
-    ...json('-device', { driver: 'virtserialport', bus: 'ports.0', nr: 1, chardev: 'agent', name: 'org.vivarium.agent' }),
+    ...json('-device', { driver: 'virtserialport', id: agentPort, bus: 'ports.0', nr: 1, chardev: 'agent', name: 'org.vivarium.agent' }),
     ...socket('qga', sockets.qga),
     ...json('-device', { driver: 'virtserialport', bus: 'ports.0', nr: 2, chardev: 'qga', name: 'org.qemu.guest_agent.0' }),
   ];
