@@ -104,3 +104,14 @@ test('large output that comes in many pieces is put together without delay', opt
   for await (const piece of channel.stdout) bytes += (piece as Buffer).length;
   assert.equal(bytes, 15_000_000);
 });
+
+test('a command whose input never begins is run without, and input that comes later is refused', options, async (t) => {
+  const { agent } = await connectPlayed(t, ({ execute }) =>
+    execute === 'guest-exec' ? { return: { pid: 42 } } : { return: { exited: false } },
+  );
+  const command = agent.exec({ command: ['uname'], env: {} });
+  assert.equal(await command.started, 42);
+  command.stdin.write('too late');
+  await assert.rejects(command.ended, { code: 'unsupported', message: /standard input that begins 1 s after the command/ });
+  command.close();
+});

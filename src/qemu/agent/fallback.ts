@@ -15,6 +15,8 @@ const syncEveryMs = 2000;
 const firstPollMs = 20;
 const longestPollMs = 500;
 const mostInputBytes = 1024 * 1024;
+/** Input that has not begun by then is none: qemu-guest-agent takes it whole with the command, and most commands read none. */
+const inputBeginsMs = 1000;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const Answer = z.object({ return: z.unknown().optional(), error: z.object({ desc: z.string() }).optional() });
@@ -218,21 +220,33 @@ class CapturedCommand implements ExecChannel {
     const pieces: Buffer[] = [];
     let bytes = 0;
     const input = Promise.withResolvers<Buffer>();
+    let tooLate = false;
+    const noInput = setTimeout(() => {
+      tooLate = true;
+      input.resolve(Buffer.alloc(0));
+    }, inputBeginsMs);
     this.stdin = new Writable({
       write(chunk: Buffer, _encoding, done) {
+        clearTimeout(noInput);
         bytes += chunk.length;
         pieces.push(chunk);
-        done(bytes > mostInputBytes ? unsupported('standard input of more than 1 MiB') : null);
+        if (tooLate) done(unsupported(`standard input that begins ${inputBeginsMs / 1000} s after the command`));
+        else done(bytes > mostInputBytes ? unsupported('standard input of more than 1 MiB') : null);
       },
       final(done) {
         input.resolve(Buffer.concat(pieces));
         done();
       },
     });
-    this.stdin.on('error', (error) => input.reject(error));
+    this.stdin.once('close', () => clearTimeout(noInput));
+    const late = Promise.withResolvers<never>();
+    this.stdin.on('error', (error) => {
+      input.reject(error);
+      late.reject(error);
+    });
     const begun = request.terminal ? Promise.reject(unsupported('a terminal')) : input.promise.then((given) => this.#start(request, given));
     this.started = begun;
-    this.ended = begun.then((pid) => this.#wait(pid));
+    this.ended = Promise.race([begun.then((pid) => this.#wait(pid)), late.promise]);
     this.started.catch(() => {});
     this.ended.catch(() => {
       this.stdout.push(null);
