@@ -30,6 +30,8 @@ export class Live {
   readonly #options: LiveOptions;
   readonly #ended = new AbortController();
   readonly #waiters = new Set<(agent: AgentConnection) => void>();
+  /** qemu-guest-agent, once it has answered. Kept when ours answers later: a command may be under way in it. */
+  #fallback: AgentConnection | null = null;
   /** Set while qemu-guest-agent is being asked. */
   #asking: AbortController | null = null;
   /** Nobody in the guest has the agent's port open, as far as is known. */
@@ -58,6 +60,7 @@ export class Live {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort();
     this.#agent?.close();
+    this.#fallback?.close();
     this.qmp.close();
   }
 
@@ -110,9 +113,7 @@ export class Live {
     while (!this.#ended.signal.aborted) {
       try {
         const agent = await connectAgent(this.#options.paths.agent, { signal: this.#ended.signal });
-        const fallback = this.#agent;
         this.#set(agent);
-        fallback?.close();
         await agent.closed;
         if (this.#agent === agent) this.#set(null);
       } catch {
@@ -124,15 +125,17 @@ export class Live {
 
   async #tryFallback(): Promise<void> {
     if (this.#asking || this.#agent) return;
+    if (this.#fallback) return this.#set(this.#fallback);
     this.#asking = new AbortController();
     const signal = AbortSignal.any([this.#asking.signal, this.#ended.signal]);
     try {
       const agent = await connectGuestAgentFallback(this.#options.paths.qga, { timeoutMs: 3_600_000, signal });
-      if (this.#agent) agent.close();
-      else {
-        this.#set(agent);
-        void agent.closed.then(() => this.#agent === agent && this.#set(null));
-      }
+      this.#fallback = agent;
+      void agent.closed.then(() => {
+        this.#fallback = null;
+        if (this.#agent === agent) this.#set(null);
+      });
+      if (!this.#agent) this.#set(agent);
     } catch {
       // No qemu-guest-agent either; whoever waits is told by the deadline.
     } finally {
