@@ -99,23 +99,43 @@ async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
   if (!restarted || machine.record.settings.removeOnStop) machine.tell({ type: 'ended', machine, failed: true, message });
 }
 
+export interface Swept {
+  processes: number;
+  folders: number;
+  /** Ids of machines that have disks here and that the store does not know (it was moved away): all of theirs is left alone. */
+  left: string[];
+}
+
 /** Removes processes and folders of this home that no machine owns. Called after unfinished tasks have been taken up. */
-export async function sweep(machines: Machines): Promise<{ processes: number; folders: number }> {
-  // Asked at each look, because machines are made meanwhile; each is entered before it has a folder or a process.
-  const known = (id: string) => machines.byId(id) !== undefined;
-  const swept = { processes: 0, folders: 0 };
-  for (const { marker, process } of await findProcesses(machines.markerPrefix)) {
-    if (known(marker.slice(machines.markerPrefix.length))) continue;
-    await endProcess(process);
-    swept.processes += 1;
-  }
+export async function sweep(machines: Machines): Promise<Swept> {
   const { vms, run } = machines.host.paths;
+  const left = new Set<string>();
+  // Asked at each look, because machines are made meanwhile; each is entered before it has a folder or a process.
+  const owned = async (id: string) => {
+    if (machines.knows(id)) return true;
+    if (!(await holdsDisk(join(vms, id)))) return false;
+    left.add(id);
+    return true;
+  };
+  let processes = 0;
+  let folders = 0;
+  for (const { marker, process } of await findProcesses(machines.markerPrefix)) {
+    if (await owned(marker.slice(machines.markerPrefix.length))) continue;
+    await endProcess(process);
+    processes += 1;
+  }
   for (const folder of [vms, join(run, 'vms')]) {
     for (const id of await readdir(folder).catch(() => [])) {
-      if (known(id)) continue;
+      if (await owned(id)) continue;
       await rm(join(folder, id), { recursive: true, force: true });
-      swept.folders += 1;
+      folders += 1;
     }
   }
-  return swept;
+  return { processes, folders, left: [...left] };
+}
+
+/** What a guest has written: no record that is missing is a reason to lose it. */
+async function holdsDisk(folder: string): Promise<boolean> {
+  const files = await readdir(folder).catch(() => []);
+  return files.some((file) => file.endsWith('.qcow2') || file.endsWith('.raw'));
 }

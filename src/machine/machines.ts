@@ -26,6 +26,8 @@ export class Machines {
   readonly host: MachineHost;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
+  /** Records that this version cannot read, as JSON, by id: their machines keep everything they have. */
+  readonly #unreadable = new Map<string, string>();
   /** What list() answers, until something changes. */
   #sorted: readonly Machine[] | null = null;
 
@@ -39,7 +41,10 @@ export class Machines {
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = MachineRecord.safeParse(value);
       if (parsed.success) machines.#add(parsed.data, revision);
-      else host.log.error({ key, problem: parsed.error.message }, 'a machine’s record cannot be read; it is left alone');
+      else {
+        machines.#unreadable.set(key.slice(vmKey('').length), JSON.stringify(value));
+        host.log.error({ key, problem: parsed.error.message }, 'a machine’s record cannot be read; it is left alone');
+      }
     }
     return machines;
   }
@@ -59,6 +64,11 @@ export class Machines {
 
   byId(id: string): Machine | undefined {
     return this.#byId.get(id);
+  }
+
+  /** Whether the store has a machine with this id, one whose record cannot be read as well. */
+  knows(id: string): boolean {
+    return this.#byId.has(id) || this.#unreadable.has(id);
   }
 
   /** The machine with this id. @throws not_found when it has been removed meanwhile */
@@ -94,11 +104,12 @@ export class Machines {
     return new Set(this.all().flatMap((machine) => (machine.record.uid === null ? [] : [machine.record.uid])));
   }
 
-  /** Names of the machines that use an image. */
+  /** Names of the machines that use an image (ids of those whose record cannot be read). */
   usersOf(digest: string): string[] {
-    return this.all()
+    const users = this.all()
       .filter(({ record }) => [record.image, ...record.disks, ...cdsInUse(record)].some((used) => used.digest === digest))
       .map((machine) => machine.name);
+    return [...users, ...[...this.#unreadable].flatMap(([id, text]) => (text.includes(digest) ? [id] : []))];
   }
 
   /** Enters a new machine under its name. Repeatable. @throws name_taken */
