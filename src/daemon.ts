@@ -17,6 +17,7 @@ import { createHostFacts } from './operations/host-facts.ts';
 import { handlers } from './operations/index.ts';
 import { createTasks } from './operations/run.ts';
 import type { Services } from './operations/services.ts';
+import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -81,6 +82,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
   const keeper = new Keeper(machines, {
     start: (machine) => act('vm.start', machine),
     remove: (machine) => act('vm.remove', machine),
+    idle: (machine) => tasks.idle(queueOf(machine.id)),
     diskFull: () => host.readOnly() !== null,
   });
   const ended = Promise.withResolvers<void>();
@@ -100,6 +102,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
 
   const adopted = await adoptAll(machines, stopping.signal);
   const recovered = await tasks.recover();
+  keeper.begin();
   const server = createServer({ handlers, services, tasks });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);

@@ -5,10 +5,8 @@ import { join } from 'node:path';
 import { diskProblem, queryStatus } from '../qemu/command.ts';
 import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
-import { restartsAgain } from './keeper.ts';
 import type { Machines } from './machines.ts';
 import { stoppedBy } from './news.ts';
-import type { MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 
@@ -42,21 +40,15 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
 async function adopt(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
   const { record } = machine;
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
-  if (!thoughtAlive) {
-    // A start that was under way is finished by its task. What was to follow an end that is recorded may not have happened.
-    if (isUnfinishedEnd(record, machines.host.bootId)) tellEnd(machine);
-    return null;
-  }
+  // A start that was under way is finished by its task; what is to follow an end that is recorded, by the keeper.
+  if (!thoughtAlive) return null;
   // No process outlives a boot of the host, and looking for one means reading all of them.
   const process = record.bootId === machines.host.bootId ? await findProcess(machines.marker(machine.id), machine.paths.process) : null;
   if (process) {
     await takeUp(machine, process, signal);
     return 'adopted';
   }
-  if (record.state === 'broken') {
-    if (isUnfinishedEnd(record, machines.host.bootId)) tellEnd(machine);
-    return null;
-  }
+  if (record.state === 'broken') return null;
   await recordEnd(machine, machines);
   return 'ended';
 }
@@ -77,26 +69,14 @@ async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSigna
   else if (status === 'paused' && record.state !== 'paused') await machine.setState('paused', record.stateReason);
 }
 
-/** It ended by itself, and is to be removed or started again. Pure. */
-export function isUnfinishedEnd({ state, started, settings, wanted, stateReason, bootId }: MachineRecord, hostBootId: string): boolean {
-  if (started === null || (state !== 'stopped' && state !== 'broken')) return false;
-  if (settings.removeOnStop) return true;
-  return bootId === hostBootId && restartsAgain(settings.restart, wanted, stateReason?.code !== 'guest_shutdown');
-}
-
-function tellEnd(machine: Machine): void {
-  const { stateReason } = machine.record;
-  machine.tell({ type: 'ended', machine, failed: stateReason?.code !== 'guest_shutdown', message: stateReason?.message ?? 'it ended' });
-}
-
 /** It ended while no daemon was there to see how. */
 async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
   const restarted = machine.record.bootId !== machines.host.bootId;
   const words = restarted ? '' : await lastWords(machine.paths.qemuLog, 0);
   const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
+  await rm(machine.paths.run, { recursive: true, force: true });
   await machine.setState('stopped', { code: restarted ? 'host_restarted' : 'qemu_exited', message });
-  // Machines that were running when the host went down are started by startWithHost, not one by one.
-  if (!restarted || machine.record.settings.removeOnStop) machine.tell({ type: 'ended', machine, failed: true, message });
+  machine.tell({ type: 'ended', machine, failed: true, message });
 }
 
 export interface Swept {

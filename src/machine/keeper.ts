@@ -1,6 +1,7 @@
 // What is done for machines without anyone asking: those that a full disk stopped go on when there is room, those whose
 // policy says so are started again (with a growing pause), serial logs are rotated.
 import type { Machines } from './machines.ts';
+import type { MachineRecord } from './record.ts';
 import type { Machine, News } from './runner.ts';
 import { rotate } from './serial-log.ts';
 import { resume } from './stop.ts';
@@ -9,6 +10,8 @@ export interface Keeping {
   /** Starts a machine through the task engine, so that it is seen and journalled. */
   readonly start: (machine: Machine) => Promise<void>;
   readonly remove: (machine: Machine) => Promise<void>;
+  /** Resolves when nothing is under way on the machine. */
+  readonly idle: (machine: Machine) => Promise<void>;
   /** True while the host's disk has too little room for guests to write. */
   readonly diskFull: () => boolean;
 }
@@ -24,10 +27,20 @@ export function restartsAgain(policy: 'no' | 'on-failure' | 'always', wanted: 'r
   return wanted === 'running' && (policy === 'always' || (policy === 'on-failure' && failed));
 }
 
+/** It ended by itself, and is to be removed or started again. Pure. */
+export function isUnfinishedEnd({ state, started, settings, wanted, stateReason, bootId }: MachineRecord, hostBootId: string): boolean {
+  if (started === null || (state !== 'stopped' && state !== 'broken')) return false;
+  if (settings.removeOnStop) return true;
+  return bootId === hostBootId && restartsAgain(settings.restart, wanted, stateReason?.code !== 'guest_shutdown');
+}
+
 export class Keeper {
   readonly #machines: Machines;
   readonly #keeping: Keeping;
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** Machines whose end is being followed up. */
+  readonly #following = new Set<Machine>();
+  #begun = false;
   #stopped = false;
 
   constructor(machines: Machines, keeping: Keeping) {
@@ -37,12 +50,39 @@ export class Keeper {
     this.#every(rotateEveryMs, () => this.#rotateLogs());
   }
 
+  /** Called when the tasks of the last daemon have their places again: from now on ends are followed up, those of before as well. */
+  begin(): void {
+    this.#begun = true;
+    for (const machine of this.#machines.all()) void this.#follow(machine);
+  }
+
   hear(news: News): void {
-    if (news.type !== 'ended' || this.#stopped) return;
-    const { machine, failed } = news;
-    const { settings, wanted, restarts } = machine.record;
-    if (settings.removeOnStop) void this.#keeping.remove(machine).catch((error: unknown) => this.#problem(machine, error));
-    else if (restartsAgain(settings.restart, wanted, failed)) this.#startLater(machine, backOffMs(restarts));
+    if (news.type === 'ended' && this.#begun) void this.#follow(news.machine);
+  }
+
+  /** Whatever is under way on the machine may be what its user wants of it now, so that is waited for. */
+  async #follow(machine: Machine): Promise<void> {
+    if (!this.#unfinished(machine) || this.#following.has(machine)) return;
+    this.#following.add(machine);
+    try {
+      if (!machine.record.settings.removeOnStop) await this.#pause(backOffMs(machine.record.restarts));
+      await this.#keeping.idle(machine);
+      if (this.#stopped || !this.#unfinished(machine)) return;
+      if (machine.record.settings.removeOnStop) return await this.#keeping.remove(machine);
+      await machine.update(({ restarts }) => ({ restarts: restarts + 1 }));
+      this.#following.delete(machine); // it may end again before its start is called done
+      await this.#keeping.start(machine);
+    } catch (error) {
+      this.#problem(machine, error);
+    } finally {
+      this.#following.delete(machine);
+    }
+  }
+
+  #unfinished(machine: Machine): boolean {
+    return (
+      this.#machines.byId(machine.id) === machine && machine.record.complete && isUnfinishedEnd(machine.record, this.#machines.host.bootId)
+    );
   }
 
   /** Called once after the host has booted: machines that start with it, and those that were running and are to be kept so. */
@@ -62,15 +102,14 @@ export class Keeper {
     this.#timers.clear();
   }
 
-  #startLater(machine: Machine, pauseMs: number): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      void machine
-        .update((record) => ({ restarts: record.restarts + 1 }))
-        .then(() => this.#keeping.start(machine))
-        .catch((error: unknown) => this.#problem(machine, error));
-    }, pauseMs);
-    this.#timers.add(timer);
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        resolve();
+      }, ms);
+      this.#timers.add(timer);
+    });
   }
 
   async #resumeStarved(): Promise<void> {

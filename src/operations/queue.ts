@@ -8,6 +8,7 @@ export interface Place<T> {
 
 export class Queues<T> {
   readonly #lines = new Map<string, { who: T; call: () => void }[]>();
+  readonly #emptied = new Map<string, PromiseWithResolvers<void>>();
 
   /** Null: nobody waits. */
   enter(key: string | null, who: T): Place<T> {
@@ -22,10 +23,21 @@ export class Queues<T> {
       const index = line.indexOf(place);
       if (index === -1) return;
       line.splice(index, 1);
-      if (line.length === 0) this.#lines.delete(key);
-      else line[0]?.call();
+      if (line.length > 0) return line[0]?.call();
+      this.#lines.delete(key);
+      this.#emptied.get(key)?.resolve();
+      this.#emptied.delete(key);
     };
     return { who, turn: promise, leave };
+  }
+
+  /** Resolves when nobody is in the queue. */
+  async empty(key: string): Promise<void> {
+    while (this.#lines.has(key)) {
+      const emptied = this.#emptied.get(key) ?? Promise.withResolvers<void>();
+      this.#emptied.set(key, emptied);
+      await emptied.promise;
+    }
   }
 
   /** Whose turn it is. */

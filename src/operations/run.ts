@@ -257,6 +257,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
       const record = queues.head(queue);
       return record ? { task: record.task.id, operation: record.task.operation } : null;
     },
+    idle: (queue) => queues.empty(queue),
     cancelQueue,
   };
 }

@@ -24,6 +24,8 @@ export interface Tasks {
   runningCount(): number;
   /** The running task that holds the queue, for `activity`. */
   activity(queue: string): { task: string; operation: string } | null;
+  /** Resolves when no task is in the queue. */
+  idle(queue: string): Promise<void>;
   /** Cancels every running or waiting task of the queue and waits until they have been undone. */
   cancelQueue(queue: string, exceptTask: string): Promise<void>;
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { GiB, MiB } from '../../src/contract/field.ts';
 import { VmOptions } from '../../src/contract/vm.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
-import { isUnfinishedEnd } from '../../src/machine/adopt.ts';
+import { isUnfinishedEnd } from '../../src/machine/keeper.ts';
 import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
 import { type ImageFacts, macOf, newRecord, qemuConfig, startBoard, withCdroms } from '../../src/machine/spec.ts';

@@ -29,7 +29,11 @@ export const handler: HandlerOf<'vm.stop'> = {
     if (force) await services.tasks.cancelQueue(onMachine.queue({ id, name }), '');
     return { id, name, force, timeoutMs };
   },
-  admit: async ({ id }, { machines }) => decide('stop', machines.get(id).record),
+  admit: async ({ id }, { machines }) => {
+    const { record } = machines.get(id);
+    // One that has ended by itself may be about to be started again by its policy.
+    return record.wanted === 'running' ? 'accept' : decide('stop', record);
+  },
   steps: [...stopSteps, ...removeSteps.map(forGood)],
   output: async (state: StoppingForGood, services) => state.last ?? outputView(state, services),
 };

@@ -1,0 +1,122 @@
+// What follows a machine's end when the daemon was killed at a bad moment: no verb that is under way is overtaken, and nothing
+// of a process that has gone is left.
+import assert from 'node:assert/strict';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { alive, type TestHost, testHost } from './test-host.ts';
+
+const memoryBytes = 64 * 2 ** 20;
+const limits = { timeout: 90_000 };
+
+async function endQemus(host: TestHost): Promise<void> {
+  for (const pids of (await host.qemus()).values())
+    for (const pid of pids) {
+      process.kill(pid, 'SIGKILL');
+      while (alive(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+}
+
+/** Follows every task that runs to its end. */
+async function settled(host: TestHost): Promise<void> {
+  for (const task of await host.client.task.list({ state: 'running' }))
+    for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
+}
+
+/** Resolves when the machine has ended by itself. */
+async function ended(host: TestHost, name: string): Promise<void> {
+  for await (const event of host.client.events({ after: 0 })) if (event.type === 'vm.ended' && event.name === name) return;
+}
+
+/** Longer than the pause before the first start by the policy, nothing is started. */
+async function notStarted(host: TestHost): Promise<void> {
+  const late = AbortSignal.timeout(2000);
+  try {
+    for await (const event of host.client.events({ signal: late })) assert.notEqual(event.type, 'vm.started');
+  } catch (error) {
+    if (!late.aborted) throw error;
+  }
+}
+
+const sockets = (host: TestHost) => readdir(join(host.paths.run, 'vms')).catch(() => []);
+
+/** Lets the daemon die at this moment of the act; its QEMU ends while it is away. */
+async function dieAt(host: TestHost, act: () => Promise<unknown>): Promise<void> {
+  await assert.rejects(act(), { code: 'unavailable' });
+  await endQemus(host);
+  await host.start();
+  await settled(host);
+}
+
+test('a restart that the next daemon finishes is not overtaken by the removal that its policy asks for', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start({ VIV_TEST_FAULT: 'vm.restart:ask the guest:before:run:kill' });
+  await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, removeOnStop: true });
+  await dieAt(host, () => host.client.vm.restart({ vm: 'one', force: true }));
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'running');
+  const tasks = await host.client.task.list({ limit: 20 });
+  assert.deepEqual(
+    tasks.map(({ operation, state }) => [operation, state]),
+    [
+      ['vm.restart', 'done'],
+      ['vm.run', 'done'],
+    ],
+  );
+});
+
+test('a task that a machine’s end asks for is begun once, after those that are taken up', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, removeOnStop: true });
+  await host.kill();
+  await endQemus(host);
+  await host.start();
+  await host.client.vm.wait({ vm: 'one', for: 'stopped', timeoutMs: 5000 }).catch(() => {});
+  await settled(host);
+  assert.deepEqual(await host.client.vm.list(), []);
+  const removals = (await host.client.task.list({ limit: 20 })).filter(({ operation }) => operation === 'vm.remove');
+  assert.deepEqual(
+    removals.map(({ state, recovered }) => [state, recovered]),
+    [['done', false]],
+    'it was not taken for one that another daemon had left',
+  );
+  const removed = (await host.client.event.list({ limit: 50 })).filter(({ type }) => type === 'vm.removed');
+  assert.equal(removed.length, 1);
+});
+
+test('a stop that the next daemon finishes holds although the policy would start the machine again', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start({ VIV_TEST_FAULT: 'vm.stop:ask the guest:before:run:kill' });
+  await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
+  await dieAt(host, () => host.client.vm.stop({ vm: 'one' }));
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'stopped');
+  await notStarted(host);
+});
+
+test('a stop holds although the policy was about to start the machine again', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  for (const [name, how] of [
+    ['one', { emit: [['SHUTDOWN', { guest: true, reason: 'guest-shutdown' }]], exit: 0 }],
+    ['two', { exit: 1 }],
+  ] as const) {
+    const { pid } = await host.client.vm.run({ image: 'tiny', name, memoryBytes, restart: 'always' });
+    await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ now: how }));
+    process.kill(pid as number, 'SIGUSR2');
+    await ended(host, name);
+    await host.client.vm.stop({ vm: name });
+  }
+  await notStarted(host);
+  for (const vm of await host.client.vm.list()) assert.equal(vm.state, 'stopped');
+});
+
+test('a machine that ended while the daemon was away leaves no sockets', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
+  await host.kill();
+  await endQemus(host);
+  await host.start();
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'stopped');
+  assert.deepEqual(await sockets(host), []);
+});
