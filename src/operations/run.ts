@@ -224,9 +224,10 @@ export function createTasks(options: TaskOptions): TaskEngine {
     else yield await find(id);
   }
 
-  async function cancelQueue(queue: string, exceptTask: string): Promise<void> {
-    const those = [...active.values()].filter(({ run }) => run.record.queue === queue && run.record.task.id !== exceptTask);
+  async function cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void> {
+    const those = [...active.values()].filter(({ run }) => run.record.queue === queue);
     for (const { run } of those) {
+      if (spare({ operation: run.record.task.operation, input: run.record.input })) continue;
       try {
         run.cancel();
       } catch {

@@ -26,8 +26,8 @@ export interface Tasks {
   activity(queue: string): { task: string; operation: string } | null;
   /** Resolves when no task is in the queue. */
   idle(queue: string): Promise<void>;
-  /** Cancels every running or waiting task of the queue and waits until they have been undone. */
-  cancelQueue(queue: string, exceptTask: string): Promise<void>;
+  /** Cancels every running or waiting task of the queue, but for those to spare, and waits until all of them have ended. */
+  cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void>;
 }
 
 export interface HostFacts {

@@ -1,6 +1,7 @@
 // `vm.remove`: a machine and its disks go for good.
 import { decide } from '../../machine/decide.ts';
 import type { HandlerOf } from '../handler.ts';
+import { makeWay } from './force.ts';
 import { onMachine } from './one.ts';
 import { removeSteps } from './remove-steps.ts';
 
@@ -9,7 +10,7 @@ export const handler: HandlerOf<'vm.remove'> = {
   prepare: async ({ vm, force }, { services }) => {
     const { id, name, record } = services.machines.find(vm);
     decide('remove', record, { force });
-    if (force) await services.tasks.cancelQueue(onMachine.queue({ id, name }), '');
+    if (force) await makeWay({ id, name }, services);
     return { id, name, force };
   },
   admit: async ({ id, force }, { machines }) => {

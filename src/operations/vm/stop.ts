@@ -2,6 +2,7 @@
 import type { Vm } from '../../contract/vm.ts';
 import { decide } from '../../machine/decide.ts';
 import type { HandlerOf, Step } from '../handler.ts';
+import { makeWay } from './force.ts';
 import { onMachine, outputView } from './one.ts';
 import { removeSteps } from './remove-steps.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
@@ -26,7 +27,7 @@ export const handler: HandlerOf<'vm.stop'> = {
   ...onMachine,
   prepare: async ({ vm, force, timeoutMs }, { services }) => {
     const { id, name } = services.machines.find(vm);
-    if (force) await services.tasks.cancelQueue(onMachine.queue({ id, name }), '');
+    if (force) await makeWay({ id, name }, services);
     return { id, name, force, timeoutMs };
   },
   admit: async ({ id }, { machines }) => {
