@@ -27,10 +27,7 @@ export const handler: HandlerOf<'vm.set'> = {
       ...(cdroms === undefined ? [] : ['cdroms']),
     ];
     if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${machine.name} memory=1GiB`);
-    if (diskBytes !== undefined) checkGrowth(machine, diskBytes);
-    if (cdroms !== undefined && machine.record.state === 'suspended') {
-      throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the CDs it had; start it first`);
-    }
+    check(machine, diskBytes ?? null, cdroms ?? null);
     return {
       id: machine.id,
       name: machine.name,
@@ -39,6 +36,11 @@ export const handler: HandlerOf<'vm.set'> = {
       cdroms: cdroms === undefined ? null : await cdromsFrom(cdroms, services.images),
       changed,
     };
+  },
+  // What was before it in the queue may have suspended the machine or grown its disk.
+  admit: async ({ id, diskBytes, cdroms }: Setting, { machines }) => {
+    check(machines.get(id), diskBytes, cdroms);
+    return 'accept';
   },
   steps: [
     {
@@ -67,6 +69,13 @@ export const handler: HandlerOf<'vm.set'> = {
     };
   },
 };
+
+/** @throws what does not fit the machine as it is */
+function check(machine: Machine, diskBytes: number | null, cdroms: unknown): void {
+  if (diskBytes !== null) checkGrowth(machine, diskBytes);
+  if (cdroms !== null && machine.record.state === 'suspended')
+    throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the CDs it had; start it first`);
+}
 
 function checkGrowth(machine: Machine, diskBytes: number): void {
   const root = machine.record.disks.find((disk) => disk.id === 'root');
