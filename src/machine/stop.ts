@@ -33,15 +33,25 @@ export async function askGuest(machine: Machine, timeoutMs: number, signal: Abor
   }
 }
 
-/** Ends the process if there is one, drops a saved state, and records `stopped`. Repeatable. */
-export async function endNow(machine: Machine, machines: Machines): Promise<void> {
+/** Ends the process if there is one, and removes its sockets; the record and a saved state stay as they are. Repeatable. */
+export async function endQemu(machine: Machine, machines: Machines): Promise<void> {
   machine.ending = true;
   try {
     const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
     if (process) await endProcess(process);
     letGo(machine);
-    await rm(machine.paths.suspendState, { force: true });
     await rm(machine.paths.run, { recursive: true, force: true });
+  } finally {
+    machine.ending = false;
+  }
+}
+
+/** Ends the process if there is one, drops a saved state, and records `stopped`. Repeatable. */
+export async function endNow(machine: Machine, machines: Machines): Promise<void> {
+  machine.ending = true;
+  try {
+    await endQemu(machine, machines);
+    await rm(machine.paths.suspendState, { force: true });
     if (machine.record.state !== 'stopped' || machine.record.started !== null) {
       await machine.update(() => ({ state: 'stopped', stateReason: null, started: null, wanted: 'stopped', restarts: 0 }));
     }

@@ -2,7 +2,7 @@
 import { VivError } from '../../contract/errors.ts';
 import { decide } from '../../machine/decide.ts';
 import { checkStart, letRun, startProcess } from '../../machine/start.ts';
-import { endNow } from '../../machine/stop.ts';
+import { endNow, endQemu } from '../../machine/stop.ts';
 import type { Step, TaskContext } from '../handler.ts';
 import type { OnMachine } from './one.ts';
 
@@ -19,8 +19,9 @@ export const startSteps: readonly Step<OnMachine>[] = [
     undo: async ({ id }, { services }) => {
       const machine = services.machines.byId(id);
       if (!machine) return;
-      // A suspended machine keeps its saved state; startProcess has ended what it had begun.
-      if (machine.record.state !== 'suspended') await endNow(machine, services.machines);
+      // A suspended machine keeps its saved state, whatever a daemon that has died had begun to make of it.
+      if (machine.record.state === 'suspended') await endQemu(machine, services.machines);
+      else await endNow(machine, services.machines);
     },
   },
 ];
