@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the guest agent for the given architectures (this machine's when none is given) into .build/guest/ARCH/vivarium-agent.
+# Builds the guest agent for the given architectures (this machine's when none is given) into .build/guest/ARCH/vivarium-agent, and
+# for this machine what its QEMU processes load (memory/) into .build/memory/ARCH/vivarium-memory.so.
 # Nothing is done where it is newer than its sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,3 +33,12 @@ for arch in "$@"; do
   mv "$target.new" "$target"
   echo "$target: $(stat -c %s "$target") bytes" >&2
 done
+
+arch=$(uname -m)
+library=.build/memory/$arch/vivarium-memory.so
+if [ ! -f "$library" ] || [ -n "$(find memory scripts/build-guest.sh -newer "$library" -print -quit)" ]; then
+  mkdir -p "$(dirname "$library")"
+  gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -pthread -s -o "$library.new" memory/*.c
+  mv "$library.new" "$library"
+  echo "$library: $(stat -c %s "$library") bytes" >&2
+fi

@@ -1,0 +1,276 @@
+// Lives inside a machine's QEMU process (LD_PRELOAD) and owns how the guest's memory is mapped: as layers, each a file, the upper
+// ones over the lower ones. QEMU maps its memory backend once; here that mapping becomes a private (copy-on-write) one of all
+// layers, and `freeze` makes what the guest has written since into the next layer while its CPUs are stopped. So a running
+// guest can be forked any number of times, and nothing is copied that the last fork has frozen already.
+// QEMU believes that it maps a shared file, and therefore leaves the memory out of a saved state (x-ignore-shared).
+//
+// VIV_MEMORY=SOCKET:FD[,FD...]  the control socket's path and the layers, bottom first, as inherited descriptors. The first is
+// what QEMU maps (/proc/self/fd/FD).
+// VIV_MEMORY=SOCKET:+FD  an empty layer of the machine's own: it is mapped shared until the first freeze, which then copies nothing.
+// Programs that only hand the environment on (setpriv) map no such file, and nothing happens in them.
+//
+// Control: one connection at a time; a line in, a line out.
+//   freeze   -> `ok FD,FD,... BYTES` the layers, bottom first, and what was copied into the newest | `error WORDS`
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	/** When there are that many, the next freeze makes all but the bottom into one. */
+	most_layers = 32,
+	page = 4096,
+	/** Shorter runs of a layer are copied instead of mapped once it has many, so that a process does not run out of mappings
+	 * (vm.max_map_count is 65,530). */
+	many_runs = 8192,
+	short_run = 16 * page,
+	/** Pages between two written ones that are taken along, because that is cheaper than another run. */
+	bridge = 8,
+};
+
+static char control[sizeof(((struct sockaddr_un *)0)->sun_path)];
+static int layers[most_layers];
+static int layer_count;
+static char *memory;
+static size_t memory_bytes;
+static int shared;
+
+static void *map(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+	long result = syscall(SYS_mmap, address, length, protection, flags, fd, offset);
+	return result == -1 ? MAP_FAILED : (void *)result;
+}
+
+/** Puts the data of a layer over what is mapped. Returns 0, or -1 with errno. */
+static int put_over(int fd) {
+	off_t at = 0;
+	size_t runs = 0;
+	while (at < (off_t)memory_bytes) {
+		off_t from = lseek(fd, at, SEEK_DATA);
+		if (from < 0) return errno == ENXIO ? 0 : -1;
+		off_t to = lseek(fd, from, SEEK_HOLE);
+		if (to < 0) return -1;
+		if (to > (off_t)memory_bytes) to = memory_bytes;
+		from &= ~(off_t)(page - 1);
+		size_t length = (size_t)(to - from + page - 1) & ~(size_t)(page - 1);
+		if (++runs > many_runs && length < short_run) {
+			for (size_t done = 0; done < length;) {
+				ssize_t got = pread(fd, memory + from + done, length - done, from + done);
+				if (got < 0 && errno == EINTR) continue;
+				if (got <= 0) return -1;
+				done += got;
+			}
+		} else if (map(memory + from, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, from) == MAP_FAILED)
+			return -1;
+		at = from + length;
+	}
+	return 0;
+}
+
+static int listen_for_control(void);
+
+static void *map_layers(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+	if (listen_for_control() < 0) return MAP_FAILED;
+	if (!shared) flags = (flags & ~(MAP_SHARED | MAP_SHARED_VALIDATE)) | MAP_PRIVATE;
+	char *mapped = map(address, length, protection, flags, fd, offset);
+	if (mapped == MAP_FAILED) return mapped;
+	memory = mapped;
+	memory_bytes = length;
+	for (int layer = 1; layer < layer_count; layer++)
+		if (put_over(layers[layer]) < 0) return MAP_FAILED;
+	return mapped;
+}
+
+static int is_bottom(int fd) {
+	struct stat one, other;
+	return layer_count > 0 && memory == NULL && fd >= 0 && fstat(fd, &one) == 0 && fstat(layers[0], &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+__attribute__((visibility("default"))) void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+	if ((flags & (MAP_SHARED | MAP_SHARED_VALIDATE)) && is_bottom(fd)) return map_layers(address, length, protection, flags, fd, offset);
+	return map(address, length, protection, flags, fd, offset);
+}
+
+__attribute__((visibility("default"))) void *mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+	return mmap(address, length, protection, flags, fd, offset);
+}
+
+/** Copies [from, to) into the newest layer. */
+static int copy(int fd, size_t from, size_t to) {
+	for (size_t at = from; at < to;) {
+		ssize_t put = pwrite(fd, memory + at, to - at, at);
+		if (put < 0 && errno == EINTR) continue;
+		if (put <= 0) return -1;
+		at += put;
+	}
+	return 0;
+}
+
+/** Writes every page that is this process's own into `fd`. A page of a layer is a file's (proc(5), pagemap, bit 61). */
+static int copy_written(int fd, size_t *copied) {
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (pagemap < 0) return -1;
+	static uint64_t entries[8192];
+	const size_t per_entry = page;
+	size_t pages = memory_bytes / page, start = 0, end = 0;
+	int failed = 0;
+	for (size_t at = 0; at < pages && !failed;) {
+		size_t wanted = pages - at < 8192 ? pages - at : 8192;
+		ssize_t got = pread(pagemap, entries, wanted * 8, ((uintptr_t)memory / per_entry + at) * 8);
+		if (got <= 0) {
+			failed = 1;
+			break;
+		}
+		for (size_t nth = 0; nth < (size_t)got / 8; nth++) {
+			const uint64_t here = 3ull << 62, of_file = 1ull << 61;
+			if (!(entries[nth] & here) || (entries[nth] & of_file)) continue;
+			size_t number = at + nth;
+			if (end > 0 && number > end + bridge) {
+				if (copy(fd, start * page, end * page) < 0) failed = 1;
+				*copied += (end - start) * page;
+				end = 0;
+			}
+			if (end == 0) start = number;
+			end = number + 1;
+		}
+		at += got / 8;
+	}
+	if (!failed && end > 0) {
+		if (copy(fd, start * page, end * page) < 0) failed = 1;
+		*copied += (end - start) * page;
+	}
+	close(pagemap);
+	return failed ? -1 : 0;
+}
+
+/** No process that gets a layer may change it. */
+static void seal(int fd) {
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) perror("vivarium: a layer of the memory cannot be sealed");
+}
+
+/** Copies what the layer has data for, as it is seen in the memory. */
+static int copy_layer(int fd, int layer, size_t *copied) {
+	for (off_t at = 0; at < (off_t)memory_bytes;) {
+		off_t from = lseek(layer, at, SEEK_DATA);
+		if (from < 0) return errno == ENXIO ? 0 : -1;
+		at = lseek(layer, from, SEEK_HOLE);
+		if (at < 0 || copy(fd, from, at) < 0) return -1;
+		*copied += at - from;
+	}
+	return 0;
+}
+
+static int freeze(size_t *copied) {
+	*copied = 0;
+	if (memory == NULL) {
+		errno = ENXIO;
+		return -1;
+	}
+	if (shared) {
+		if (map(memory, memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, layers[0], 0) == MAP_FAILED) return -1;
+		shared = 0;
+		seal(layers[0]);
+		return 0;
+	}
+	int fd = memfd_create("vivarium-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0) return -1;
+	int failed = ftruncate(fd, memory_bytes) < 0;
+	int full = layer_count == most_layers;
+	for (int layer = 1; full && !failed && layer < layer_count; layer++) failed = copy_layer(fd, layers[layer], copied) < 0;
+	if (failed || copy_written(fd, copied) < 0) {
+		int problem = errno;
+		close(fd);
+		errno = problem;
+		return -1;
+	}
+	seal(fd);
+	while (full && layer_count > 1) close(layers[--layer_count]);
+	if (*copied == 0) {
+		close(fd);
+		return 0;
+	}
+	// What cannot be mapped from the layer stays this process's own: right as well, and copied again by the next freeze.
+	layers[layer_count++] = fd;
+	if (put_over(fd) < 0) perror("vivarium: a layer of the memory could not be mapped");
+	return 0;
+}
+
+static void answer(int client, const char *line) {
+	char words[1024];
+	int length;
+	if (strcmp(line, "freeze") == 0) {
+		size_t copied;
+		if (freeze(&copied) < 0)
+			length = snprintf(words, sizeof words, "error %s\n", strerror(errno));
+		else {
+			length = snprintf(words, sizeof words, "ok ");
+			for (int layer = 0; layer < layer_count; layer++)
+				length += snprintf(words + length, sizeof words - length, "%s%d", layer ? "," : "", layers[layer]);
+			length += snprintf(words + length, sizeof words - length, " %zu\n", copied);
+		}
+	} else
+		length = snprintf(words, sizeof words, "error not a command\n");
+	if (write(client, words, length) != length) perror("vivarium: the memory's control socket");
+}
+
+static void *serve(void *argument) {
+	int server = (int)(intptr_t)argument;
+	for (;;) {
+		int client = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+		if (client < 0) continue;
+		char line[64];
+		size_t length = 0;
+		for (;;) {
+			ssize_t got = read(client, line + length, sizeof line - length);
+			if (got < 0 && errno == EINTR) continue;
+			if (got <= 0) break;
+			length += got;
+			char *end;
+			while ((end = memchr(line, '\n', length))) {
+				*end = 0;
+				answer(client, line);
+				length -= end + 1 - line;
+				memmove(line, end + 1, length);
+			}
+			if (length == sizeof line) break;
+		}
+		close(client);
+	}
+	return NULL;
+}
+
+__attribute__((constructor)) static void begin(void) {
+	const char *wish = getenv("VIV_MEMORY");
+	if (wish == NULL) return;
+	const char *colon = strrchr(wish, ':');
+	if (colon == NULL || (size_t)(colon - wish) >= sizeof control) return;
+	memcpy(control, wish, colon - wish);
+	for (const char *at = colon; at && layer_count < most_layers; at = strchr(at, ',')) layers[layer_count++] = atoi(++at);
+	shared = colon[1] == '+';
+}
+
+static int listen_for_control(void) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	memcpy(address.sun_path, control, sizeof control);
+	pthread_t thread;
+	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (server < 0) return -1;
+	if (bind(server, (struct sockaddr *)&address, sizeof address) < 0 || listen(server, 4) < 0 ||
+	    (errno = pthread_create(&thread, NULL, serve, (void *)(intptr_t)server)) != 0) {
+		perror("vivarium: the memory's control socket");
+		close(server);
+		return -1;
+	}
+	return 0;
+}
