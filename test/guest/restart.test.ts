@@ -1,0 +1,203 @@
+// How machines end by themselves, what is told of it, and which of them the restart policy brings back. Most of it with guests
+// of one boot sector, which end on a typed letter; a kernel that panics is a real one.
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { MachineOptions } from '../../src/sdk/client.ts';
+import type { Machine } from '../../src/sdk/index.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { writeBootDisk } from './boot-sector.ts';
+
+let host: TestHost;
+
+before(async () => {
+  host = await testHost({ qemu: 'real' });
+  await host.start();
+  const disk = join(host.home, 'program.raw');
+  await writeBootDisk(disk, 'program ready');
+  await host.client.image.import({ path: disk, name: 'program:1' });
+});
+
+after(() => host[Symbol.asyncDispose]());
+
+/** A guest of a boot sector that is up. */
+async function program(name: string, options: MachineOptions): Promise<Machine> {
+  const machine = await host.client.run('program:1', { name, memoryBytes: 32 * 2 ** 20, networks: ['none'], accel: 'tcg', ...options });
+  await prints(machine, /program ready/);
+  return machine;
+}
+
+async function prints(machine: Machine, text: RegExp): Promise<void> {
+  let log = '';
+  for await (const bytes of machine.logs({ follow: true, signal: AbortSignal.timeout(30_000) })) {
+    log += bytes;
+    if (text.test(log)) return;
+  }
+  throw new Error(`the log of ${machine.name} ended without ${text}`);
+}
+
+/** Types straight into the machine's serial line, which can be done while no daemon is there; resolves when QEMU has ended. */
+const type = (machine: Machine, letter: 'p' | 'c') =>
+  new Promise<void>((resolve, reject) => {
+    const socket = connect(host.paths.vm(machine.id).serial);
+    socket.once('error', reject).once('close', () => resolve());
+    socket.write(letter);
+    socket.resume(); // until QEMU ends
+  });
+
+const ways = {
+  poweroff: (machine: Machine) => type(machine, 'p'),
+  panic: (machine: Machine) => type(machine, 'c'),
+  kill: async ({ info }: Machine) => process.kill(info.pid as number, 'SIGKILL'),
+};
+
+const now = async () => (await host.client.event.list({ limit: 1 }))[0]?.sequence ?? 0;
+
+/** Waits until this has been told of the machine, and gives it. */
+async function told(machine: Machine, what: string, since: number) {
+  for await (const event of host.client.events({ after: since, signal: AbortSignal.timeout(60_000) })) {
+    if (event.subject === machine.id && event.type === what) return event;
+  }
+  throw new Error('the events ended');
+}
+
+async function end(machine: Machine, way: keyof typeof ways) {
+  const since = await now();
+  void ways[way](machine);
+  return await told(machine, 'vm.ended', since);
+}
+
+/** Tasks that started these machines: nobody but the policy did. */
+async function startedByPolicy(machines: readonly Machine[]): Promise<string[]> {
+  const names = new Set(machines.map(({ name }) => name));
+  const tasks = await host.client.task.list({ limit: 1000 });
+  return tasks.filter(({ operation, target }) => operation === 'vm.start' && names.has(target ?? '')).map(({ target }) => target ?? '');
+}
+
+test('each way of ending has its reason, and the policy decides which machine comes back', async () => {
+  const since = await now();
+  const stay: [Machine, string, string | undefined][] = [];
+  const back: Machine[] = [];
+  // The first to end are those that stay as they are, so that the pause before their start is over when the last has come back.
+  for (const [restart, way, state, code] of [
+    ['no', 'poweroff', 'stopped', 'guest_shutdown'],
+    ['no', 'panic', 'stopped', 'guest_panic'],
+    ['no', 'kill', 'broken', 'qemu_exited'],
+    ['on-failure', 'poweroff', 'stopped', 'guest_shutdown'],
+  ] as const) {
+    const machine = await program(`${restart}-${way}`, { restart });
+    const { message } = await end(machine, way);
+    await machine.refresh();
+    assert.deepEqual([machine.info.state, machine.info.stateReason?.code], [state, code], machine.name);
+    assert.equal(machine.info.stateReason?.message, message);
+    stay.push([machine, state, code]);
+  }
+  for (const [restart, way] of [
+    ['on-failure', 'panic'],
+    ['on-failure', 'kill'],
+    ['always', 'poweroff'],
+    ['always', 'panic'],
+    ['always', 'kill'],
+  ] as const) {
+    const machine = await program(`${restart}-${way}`, { restart });
+    const begun = await now();
+    await end(machine, way);
+    if (way === 'panic') await told(machine, 'vm.panicked', begun);
+    back.push(machine);
+  }
+  for (const machine of back) {
+    const { pid } = machine.info;
+    const ended = await told(machine, 'vm.ended', since);
+    await told(machine, 'vm.started', ended.sequence);
+    await machine.refresh();
+    assert.deepEqual([machine.info.state, machine.info.stateReason], ['running', null], machine.name);
+    assert.notEqual(machine.info.pid, pid);
+  }
+  for (const [machine, state, code] of stay) {
+    await machine.refresh();
+    assert.deepEqual([machine.info.state, machine.info.stateReason?.code], [state, code], machine.name);
+  }
+  assert.deepEqual(await startedByPolicy(stay.map(([machine]) => machine)), []);
+  assert.equal((await startedByPolicy(back)).length, back.length);
+  for (const machine of [...back, ...stay.map(([stayed]) => stayed)]) await machine.remove({ force: true });
+});
+
+test('what a user decides is never undone by the policy, also while it waits to start the machine again', async () => {
+  const since = await now();
+  const stopped = await program('stopped', { restart: 'always' });
+  await stopped.stop({ force: true });
+  const inPause = await program('in-pause', { restart: 'always' });
+  await end(inPause, 'poweroff');
+  await inPause.stop();
+  const killed = await program('killed', { restart: 'on-failure' });
+  await end(killed, 'kill');
+  await killed.stop();
+  const changed = await program('changed', { restart: 'always' });
+  await end(changed, 'poweroff');
+  await changed.set({ restart: 'no' });
+  const removed = await program('removed', { restart: 'always' });
+  await end(removed, 'poweroff');
+  await removed.remove();
+
+  // The pause of all of them is over when a machine that ended after them has come back.
+  const clock = await program('clock', { restart: 'always' });
+  const { sequence } = await end(clock, 'poweroff');
+  await told(clock, 'vm.started', sequence);
+
+  assert.deepEqual(await startedByPolicy([stopped, inPause, killed, changed, removed]), []);
+  for (const machine of [stopped, inPause, killed, changed]) {
+    await machine.refresh();
+    assert.equal(machine.info.state, 'stopped', machine.name);
+    await machine.remove();
+  }
+  await clock.remove({ force: true });
+  const events = await host.client.event.list({ after: since, limit: 1000 });
+  assert.deepEqual(
+    events.filter((event) => event.type === 'vm.problem'),
+    [],
+  );
+});
+
+test('the policy holds across a daemon that dies', async () => {
+  const paused = await program('paused', { restart: 'always' });
+  const away = await program('away', { restart: 'on-failure' });
+  const halted = await program('halted', { restart: 'always' });
+  const since = await now();
+  await end(paused, 'poweroff');
+  await end(halted, 'poweroff');
+  await halted.stop();
+  await host.kill();
+  process.kill(away.info.pid as number, 'SIGKILL');
+  await host.start();
+  for (const { id } of [paused, away]) {
+    const machine = await host.client.vm(id);
+    const { sequence } = await told(machine, 'vm.ended', since);
+    await told(machine, 'vm.started', sequence);
+  }
+  assert.equal((await host.client.vm('halted')).state, 'stopped');
+  for (const machine of await host.client.vms()) await machine.remove({ force: true });
+});
+
+test('a kernel that panics is told with its reason, its words are in the log, and on-failure starts it again', async () => {
+  const machine = await host.client.run('tiny', { name: 'tiny' });
+  const since = await now();
+  const panic = machine.exec(['sh', '-c', 'echo c > /proc/sysrq-trigger']);
+  await assert.rejects(panic, /agent was lost/);
+  await told(machine, 'vm.panicked', since);
+  await told(machine, 'vm.ended', since);
+  await machine.refresh();
+  assert.equal(machine.info.state, 'stopped');
+  assert.equal(machine.info.stateReason?.code, 'guest_panic');
+  assert.match(machine.info.stateReason?.message ?? '', /kernel panicked/);
+  await prints(machine, /Kernel panic - not syncing: sysrq triggered crash/);
+
+  await machine.set({ restart: 'on-failure' });
+  await machine.start();
+  assert.equal(machine.info.stateReason, null);
+  const again = await now();
+  await assert.rejects(machine.exec(['sh', '-c', 'echo c > /proc/sysrq-trigger']));
+  await told(machine, 'vm.started', again);
+  assert.equal((await machine.exec(['echo', 'back'])).stdout, 'back\n');
+  await machine.remove({ force: true });
+});
