@@ -3,19 +3,25 @@ import { open, rm } from 'node:fs/promises';
 import type { Progress } from '../contract/task.ts';
 import { cont, queryStatus, saveState, stop as stopCpus, stopSaving } from '../qemu/command.ts';
 import { findProcess } from '../qemu/process.ts';
+import type { QmpConnection } from '../qemu/qmp.ts';
 import { makeOwnFile } from './files.ts';
 import type { Machines } from './machines.ts';
 import { reconcile } from './reconcile.ts';
 import type { Machine } from './runner.ts';
-import { endProcess, letGo } from './start.ts';
+import { endQemu } from './stop.ts';
+
+/** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
+const newsDeadlineMs = 5000;
 
 /** Saves the state with the CPUs stopped. Repeatable: a state that QEMU has already written completely is left. */
 export async function save(machine: Machine, signal: AbortSignal, progress: (progress: Progress) => void): Promise<void> {
   if (machine.record.state === 'suspended') return;
-  const { qmp } = machine.alive();
-  // A guest that a full disk has stopped would be let go on as soon as there is room.
-  machine.alive().starved = false;
-  if (machine.record.state === 'paused' && machine.record.stateReason) await machine.setState('paused', null);
+  const live = machine.alive();
+  const { qmp } = live;
+  // A guest that a full disk has stopped would be let go on as soon as there is room. It is one that runs, as far as its user
+  // knows, and is let go on should this fail; one that was paused is not.
+  if (live.starved && machine.record.state === 'paused') await machine.setState('running', null);
+  live.starved = false;
   await stopSaving(qmp);
   const { status } = await queryStatus(qmp);
   if (status !== 'postmigrate') {
@@ -44,24 +50,33 @@ export async function unsave(machine: Machine, machines: Machines): Promise<void
   const process = await findProcess(machines.marker(machine.id), machine.paths.process);
   if (!process && machine.record.state === 'suspended') return;
   machine.ending = false;
-  if (process && machine.live) {
-    await stopSaving(machine.live.qmp);
-    await cont(machine.live.qmp);
+  const { live } = machine;
+  // Its process ended by itself: that is news, which says why and is followed up (news.ts).
+  const told = () => machine.record.state !== 'running' && machine.record.state !== 'paused';
+  if (!process && live) await machine.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
+  if (process && live) {
+    await stopSaving(live.qmp);
+    await goOn(live.qmp, machine.record.state === 'paused');
   }
   await reconcile(machine, machines);
-  if (process && machine.record.state !== 'running') await machine.setState('running', null);
+  if (process && machine.record.state !== 'running' && machine.record.state !== 'paused') await machine.setState('running', null);
   await rm(machine.paths.suspendState, { force: true });
 }
 
-/** Ends the process and records `suspended`. Repeatable. */
+/** QEMU takes its disks back only with `cont`, so a guest that was paused runs for an instant after a save that was finished. */
+async function goOn(qmp: QmpConnection, paused: boolean): Promise<void> {
+  if (!paused) return void (await cont(qmp));
+  if ((await queryStatus(qmp)).status !== 'postmigrate') return;
+  await cont(qmp);
+  await stopCpus(qmp);
+}
+
+/** Records `suspended` and ends the process. Repeatable. */
 export async function endSuspended(machine: Machine, machines: Machines): Promise<void> {
-  const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
-  if (machine.record.state !== 'suspended') await machine.setState('suspended', null);
-  machine.ending = true;
+  machine.ending = true; // what is saved is all that counts now: an end of its own is no news any more
   try {
-    if (process) await endProcess(process);
-    letGo(machine);
-    await rm(machine.paths.run, { recursive: true, force: true });
+    if (machine.record.state !== 'suspended') await machine.setState('suspended', null);
+    await endQemu(machine, machines);
   } finally {
     machine.ending = false;
   }

@@ -5,6 +5,7 @@
 //   version      what --version says instead of 10.0.2
 //   silent       true: it opens no sockets
 //   refuse       { command: words }: answered with an error
+//   dieOn        { command: words }: it ends with exit code 1 instead of answering
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -117,7 +118,11 @@ const commands = {
 
 function answer(socket, line) {
   const { execute, arguments: given, id } = JSON.parse(line);
-  const { refuse = {}, ignore = [] } = control();
+  const { refuse = {}, dieOn = {}, ignore = [] } = control();
+  if (execute in dieOn) {
+    process.stderr.write(`qemu-system-x86_64: ${dieOn[execute]}\n`);
+    process.exit(1);
+  }
   if (execute in refuse) return send(socket, { error: { class: 'GenericError', desc: refuse[execute] }, id });
   if (ignore.includes(execute)) {
     if (execute === 'system_powerdown') send(socket, { return: {}, id });
