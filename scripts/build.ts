@@ -17,8 +17,10 @@ function compile(): void {
   });
 }
 
-/** dist/guest/<arch>/: the agents built by guest/. */
+/** dist/guest/<arch>/ and dist/memory/<arch>/: what scripts/build-guest.sh has built. */
 function copyGuests(dist: string): void {
+  const libraries = join(root, '.build/memory');
+  if (existsSync(libraries)) cpSync(libraries, join(dist, 'memory'), { recursive: true });
   const built = join(root, '.build/guest');
   if (!existsSync(built)) {
     process.stderr.write('No guest agent is built (.build/guest is absent); the package will not contain one\n');

@@ -3,6 +3,7 @@ import * as event from './event.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import type { Operation } from './operation.ts';
+import * as snapshot from './snapshot.ts';
 import * as task from './task.ts';
 import * as vm from './vm.ts';
 
@@ -30,6 +31,14 @@ export const operations = {
     logs: vm.logs,
     copyIn: vm.copyIn,
     copyOut: vm.copyOut,
+    fork: vm.fork,
+  },
+  snapshot: {
+    create: snapshot.create,
+    list: snapshot.list,
+    show: snapshot.show,
+    restore: snapshot.restore,
+    remove: snapshot.remove,
   },
   image: {
     list: image.list,

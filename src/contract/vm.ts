@@ -83,6 +83,10 @@ export const Vm = z.object({
   agent: GuestAgent,
   createdAt: Time,
   startedAt: Time.nullable(),
+  /** Name, at that time, of the machine it was forked from. */
+  forkedFrom: z.string().nullable(),
+  /** Id of the point it came from last. */
+  point: z.string().nullable(),
 });
 export type Vm = z.infer<typeof Vm>;
 
@@ -306,6 +310,43 @@ export const pause = verb('pause', 'Stop a machine’s CPUs; its memory stays');
 export const resume = verb('resume', 'Let a paused machine go on');
 export const suspend = verb('suspend', 'Save a machine’s memory to disk and end its process; start wakes it');
 
+export const fork = defineOperation({
+  id: 'vm.fork',
+  method: 'POST',
+  path: '/v1/vms/{vm}/fork',
+  role: 'operator',
+  task: true,
+  summary: 'Make machines that go on from where a running one is, or from one of its points',
+  input: z.object({
+    vm,
+    point: Text.min(1).max(200).optional().describe('Label or id of one of its points; its present state when left out'),
+    count: z.int().min(1).max(1000).default(1).describe('How many'),
+    name: z
+      .string()
+      .max(63)
+      .regex(/^[a-z0-9{]([a-z0-9{}-]*[a-z0-9}])?$/, 'a name is made of a-z, 0-9 and -; {} stands for the number')
+      .optional()
+      .describe('Name, with {} for the number; the machine’s name and a number when left out'),
+    removeOnStop: z.boolean().default(false).describe('Remove them when they stop'),
+  }),
+  output: z.array(Vm),
+  errors: [
+    'invalid',
+    'not_found',
+    'ambiguous',
+    'name_taken',
+    'wrong_state',
+    'no_space',
+    'no_memory',
+    'qemu_failed',
+    'corrupt',
+    'unsupported',
+    'missing_program',
+    'no_accelerator',
+  ],
+  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', point: false }, custom: true },
+});
+
 export const wait = defineOperation({
   id: 'vm.wait',
   method: 'POST',
@@ -442,6 +483,8 @@ export type Verb =
   | 'remove'
   | 'set'
   | 'rename'
+  | 'fork'
+  | 'snapshot'
   | 'exec'
   | 'console'
   | 'view';
@@ -450,6 +493,7 @@ export type Verb =
 type Ruling = 'accept' | 'ignore' | { readonly deny: string };
 
 const notRunning = { deny: 'it is not running; start it first' };
+const asleep = { deny: 'it is suspended; start it first' };
 const broken = { deny: 'it is broken; its reason says why' };
 
 /** Which verb each state allows. The console greys out with it, machine/decide.ts enforces it. `remove --force` and `stop --force` are decided there. */
@@ -482,6 +526,8 @@ export const verdicts: Record<Verb, Record<VmState, Ruling>> = {
   },
   set: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
   rename: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
+  fork: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: asleep, broken },
+  snapshot: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: asleep, broken },
   exec: {
     stopped: notRunning,
     running: 'accept',

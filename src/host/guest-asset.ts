@@ -1,4 +1,5 @@
-// What goes from this package into guests: the agent (built by scripts/build-guest.sh) and what installs it (guest/).
+// What this package carries in machine code: the agent that goes into guests and what installs it (guest/), and the library that
+// QEMU processes load (memory/). scripts/build-guest.sh builds both.
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -19,6 +20,13 @@ export async function agentFile(arch: Arch): Promise<string> {
   const file = (await inPackage(join('.build/guest', arch, 'vivarium-agent'))) ?? (await inPackage(join('guest', arch, 'vivarium-agent')));
   if (file !== null) return file;
   throw new VivError('missing_program', `the guest agent for ${arch} has not been built; build it with: scripts/build-guest.sh`);
+}
+
+/** What the host's QEMU loads to map memory as layers. Null where it has not been built: machines run, and cannot be forked. */
+export async function memoryLibrary(): Promise<string | null> {
+  const arch = { x64: 'x86_64', arm64: 'aarch64' }[process.arch as string] ?? process.arch;
+  const name = join('memory', arch, 'vivarium-memory.so');
+  return (await inPackage(join('.build', name))) ?? (await inPackage(name));
 }
 
 /** A file of guest/. */

@@ -22,8 +22,22 @@ export interface Paths {
   readonly staging: string;
   /** vms/<id>/: a machine's disks, seed, serial log. */
   readonly vms: string;
+  /** layers/<id>.qcow2: disks as they were at some point; they never change, and machines and points build on them. */
+  readonly layers: string;
+  readonly points: string;
   readonly cache: string;
+  layer(id: string): string;
+  point(id: string): PointPaths;
   vm(id: string): VmPaths;
+}
+
+/** points/<id>/: what a point has beside its disks. */
+export interface PointPaths {
+  readonly folder: string;
+  /** State of the devices. */
+  readonly devices: string;
+  /** The guest's memory, sparse. */
+  readonly memory: string;
 }
 
 export interface VmPaths {
@@ -37,6 +51,8 @@ export interface VmPaths {
   readonly qemuLog: string;
   readonly qmp: string;
   readonly serial: string;
+  /** Where its memory is frozen. */
+  readonly memory: string;
   readonly agent: string;
   readonly qga: string;
   readonly vnc: string;
@@ -68,7 +84,14 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     sharedImages: (env['VIV_IMAGES'] ?? '').split(':').filter((folder) => folder !== ''),
     staging: join(home, 'staging'),
     vms: join(home, 'vms'),
+    layers: join(home, 'layers'),
+    points: join(home, 'points'),
     cache: join(home, 'cache'),
+    layer: (id) => join(home, 'layers', `${id}.qcow2`),
+    point: (id) => {
+      const folder = join(home, 'points', id);
+      return { folder, devices: join(folder, 'devices'), memory: join(folder, 'memory') };
+    },
     vm: (id) => vmPaths(join(home, 'vms', id), join(run, 'vms', id)),
   };
 }
@@ -91,6 +114,7 @@ function vmPaths(state: string, run: string): VmPaths {
     qemuLog: join(state, 'qemu.log'),
     qmp: join(run, 'qmp.sock'),
     serial: join(run, 'serial.sock'),
+    memory: join(run, 'memory.sock'),
     agent: join(run, 'agent.sock'),
     qga: join(run, 'qga.sock'),
     vnc: join(run, 'vnc.sock'),

@@ -32,7 +32,7 @@ export async function makeFiles(record: MachineRecord, host: MachineHost, signal
  */
 export async function makeFirmwareVars(record: MachineRecord, host: MachineHost): Promise<void> {
   const { firmwareVars } = host.paths.vm(record.id);
-  if (startSettings(record).firmware !== 'uefi' || (await isFile(firmwareVars))) return;
+  if (startSettings(record).firmware !== 'uefi' || record.vars !== null || (await isFile(firmwareVars))) return;
   if (record.state === 'suspended') throw missing(record, firmwareVars);
   const { vars } = await findFirmware(record.arch);
   await convertDisk(vars, 'raw', firmwareVars, 'qcow2');
@@ -113,7 +113,7 @@ async function checkReachable(file: string): Promise<void> {
   }
 }
 
-async function own(path: string, record: MachineRecord, mode: number): Promise<void> {
+export async function own(path: string, record: MachineRecord, mode: number): Promise<void> {
   await chmod(path, mode);
   if (record.uid !== null) await chown(path, record.uid, record.uid);
 }

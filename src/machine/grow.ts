@@ -1,5 +1,5 @@
 // Growing a machine's root disk, whether it runs or not.
-import { blockResize } from '../qemu/command.ts';
+import { blockResize } from '../qemu/block.ts';
 import { resizeDisk } from '../storage/disk.ts';
 import type { Machine } from './runner.ts';
 
@@ -7,7 +7,7 @@ import type { Machine } from './runner.ts';
 export async function growRootDisk(machine: Machine, sizeBytes: number): Promise<void> {
   const root = machine.record.disks.find((disk) => disk.id === 'root');
   if (!root || root.sizeBytes >= sizeBytes) return;
-  if (machine.live) await blockResize(machine.live.qmp, root.id, sizeBytes);
+  if (machine.live) await blockResize(machine.live.qmp, root.file, sizeBytes);
   else await resizeDisk(root.file, sizeBytes);
   await machine.update(({ disks }) => ({ disks: disks.map((disk) => (disk.id === 'root' ? { ...disk, sizeBytes } : disk)) }));
 }

@@ -17,6 +17,8 @@ export interface LiveOptions {
   readonly paths: VmPaths;
   readonly process: QemuProcess;
   readonly qmp: QmpConnection;
+  /** Tells the guest what it has to know before it is asked anything. Called for each agent that has answered. */
+  readonly introduce: (agent: AgentConnection) => Promise<void>;
   /** Called each time the guest's agent has answered or gone. */
   readonly onAgent: (agent: AgentConnection | null) => void;
 }
@@ -113,6 +115,7 @@ export class Live {
     while (!this.#ended.signal.aborted) {
       try {
         const agent = await connectAgent(this.#options.paths.agent, { signal: this.#ended.signal });
+        await this.#options.introduce(agent);
         this.#set(agent);
         await agent.closed;
         if (this.#agent === agent) this.#set(null);
@@ -130,6 +133,7 @@ export class Live {
     const signal = AbortSignal.any([this.#asking.signal, this.#ended.signal]);
     try {
       const agent = await connectGuestAgentFallback(this.#options.paths.qga, { timeoutMs: 3_600_000, signal });
+      await this.#options.introduce(agent);
       this.#fallback = agent;
       void agent.closed.then(() => {
         this.#fallback = null;

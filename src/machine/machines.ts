@@ -5,6 +5,7 @@ import { VivError } from '../contract/errors.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
 import { MachineRecord, nameKey, vmKey } from './record.ts';
+import { Points } from './points.ts';
 import { Machine, type News } from './runner.ts';
 import { cdsInUse } from './spec.ts';
 
@@ -24,6 +25,7 @@ export interface MachineHost {
 
 export class Machines {
   readonly host: MachineHost;
+  readonly points: Points;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
   /** Records that this version cannot read, as JSON, by id: their machines keep everything they have. */
@@ -31,13 +33,14 @@ export class Machines {
   /** What list() answers, until something changes. */
   #sorted: readonly Machine[] | null = null;
 
-  constructor(host: MachineHost) {
+  constructor(host: MachineHost, points: Points) {
     this.host = host;
+    this.points = points;
   }
 
   /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
   static async open(host: MachineHost): Promise<Machines> {
-    const machines = new Machines(host);
+    const machines = new Machines(host, await Points.open(host.store, host.log));
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = MachineRecord.safeParse(value);
       if (parsed.success) machines.#add(parsed.data, revision);
@@ -101,7 +104,8 @@ export class Machines {
   }
 
   uids(): Set<number> {
-    return new Set(this.all().flatMap((machine) => (machine.record.uid === null ? [] : [machine.record.uid])));
+    const records = [...this.all(), ...this.points.all().map(({ machine }) => ({ record: machine }))].map(({ record }) => record);
+    return new Set(records.flatMap(({ uid, family }) => [uid, family]).filter((id) => id !== null));
   }
 
   /** Names of the machines that use an image (ids of those whose record cannot be read). */

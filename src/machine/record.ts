@@ -61,6 +61,19 @@ export const MachineRecord = z.object({
   /** Null: the image has no cloud-init. */
   seed: SeedSettings.nullable(),
   disks: z.array(DiskRecord),
+  /** Its UEFI variables, where they are not in the file of its own that it began with. */
+  vars: z.string().nullable().default(null),
+  /** Group that may read the layers which it shares with the machines it was forked from or into; null: its own user's. */
+  family: z.int().nullable().default(null),
+  /** The point it came from last: the parent of its next one. */
+  at: z.string().nullable().default(null),
+  /** The point whose memory it wakes from; null: from its own saved state. */
+  wakeFrom: z.string().nullable().default(null),
+  /** Set until its guest has been told that it is not the one it was forked from. */
+  newcomer: z.object({ macs: z.array(z.object({ old: z.string(), new: z.string() })) }).nullable().default(null),
+  /** It woke and has not been told how late it is. */
+  asleep: z.boolean().default(false),
+  forkedFrom: z.string().nullable().default(null),
   nics: z.array(z.object({ id: z.string(), network: z.string(), mac: z.string() })),
   createdAt: Time,
   startedAt: Time.nullable(),

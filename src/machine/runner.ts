@@ -149,6 +149,8 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
     agent: { connected: agent !== null, version: agent?.facts.version ?? null, kind: agent?.facts.kind ?? null },
     createdAt: record.createdAt,
     startedAt: active ? record.startedAt : null,
+    forkedFrom: record.forkedFrom,
+    point: record.at,
   };
 }
 

@@ -98,6 +98,13 @@ export function newRecord(
     nics: options.networks
       .filter((network) => network !== 'none')
       .map((network, index) => ({ id: `net${index}`, network, mac: macOf(identity.id, index) })),
+    vars: null,
+    family: null,
+    at: null,
+    wakeFrom: null,
+    newcomer: null,
+    asleep: false,
+    forkedFrom: null,
     startedAt: null,
     bootId: null,
     restarts: 0,
@@ -160,7 +167,14 @@ export const hostnameOf = (record: MachineRecord): string => record.settings.hos
 export function qemuConfig(
   record: MachineRecord,
   paths: VmPaths,
-  host: { marker: string; board: string; accel: 'kvm' | 'tcg'; firmwareCode: string | null; incoming: boolean },
+  host: {
+    marker: string;
+    board: string;
+    accel: 'kvm' | 'tcg';
+    firmwareCode: string | null;
+    memory: 'plain' | 'layers';
+    incoming: boolean;
+  },
 ): QemuConfig {
   const settings = startSettings(record);
   const order = bootOrder(settings.boot);
@@ -174,9 +188,10 @@ export function qemuConfig(
     accel: host.accel,
     cpus: settings.cpus,
     memoryBytes: settings.memoryBytes,
+    memory: host.memory,
     firmware:
       settings.firmware === 'uefi' && host.firmwareCode !== null
-        ? { type: 'uefi', code: host.firmwareCode, vars: paths.firmwareVars }
+        ? { type: 'uefi', code: host.firmwareCode, vars: record.vars ?? paths.firmwareVars }
         : { type: 'bios' },
     kernel: record.kernel && { ...record.kernel, commandLine: `${record.kernel.commandLine} vivarium.hostname=${hostnameOf(record)}` },
     disks: startDisks(record).map((disk) => ({

@@ -7,22 +7,37 @@ import { MiB } from '../contract/field.ts';
 import { availableMemory } from '../host/memory.ts';
 import { qemuArguments } from '../qemu/args/build.ts';
 import { findQemu } from '../qemu/binary.ts';
-import { cont, loadState, queryStatus } from '../qemu/command.ts';
+import { cont, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
+import { loadDevices, loadState } from '../qemu/state.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
+import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
+import { openMemory } from './memory.ts';
 import { listen } from './news.ts';
+import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
 import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
-const agentDeadlineMs = 60_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
 const overheadBytes = 96 * MiB;
+
+/** @param guestBytes each machine's, as far as it is not there already. @throws no_memory */
+export async function checkMemory(name: string, guestBytes: number, machines: number): Promise<void> {
+  const free = await availableMemory();
+  const needed = (guestBytes + overheadBytes) * machines;
+  if (needed <= free) return;
+  throw new VivError(
+    'no_memory',
+    `${name} needs ${Math.ceil(needed / MiB)} MiB of memory and the host has ${Math.floor(free / MiB)} MiB available; stop another machine or give it less with: viv set ${name} memory=...`,
+    { details: { neededBytes: needed, availableBytes: free } },
+  );
+}
 
 /** Looks at everything that would make a start fail, before anything changes. */
 export async function checkStart(machine: Machine, machines: Machines): Promise<{ accel: 'kvm' | 'tcg' }> {
@@ -32,17 +47,8 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
   await findQemu(arch);
   if (settings.firmware === 'uefi') await findFirmware(arch);
   await checkFiles(machine.record);
-  const free = await availableMemory();
-  const needed = settings.memoryBytes + overheadBytes;
-  if (needed > free) {
-    throw new VivError(
-      'no_memory',
-      `${machine.name} needs ${Math.ceil(needed / MiB)} MiB of memory and the host has ${Math.floor(free / MiB)} MiB available; stop another machine or give it less with: viv set ${machine.name} memory=...`,
-      {
-        details: { neededBytes: needed, availableBytes: free },
-      },
-    );
-  }
+  // One that wakes from a point has its memory in common with others until it writes to it.
+  await checkMemory(machine.name, machine.record.wakeFrom === null ? settings.memoryBytes : 0, 1);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError('invalid', `${machine.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
   return { accel };
@@ -97,23 +103,36 @@ async function spawn(
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const config = qemuConfig(record, paths, {
-    marker: machines.marker(machine.id),
-    board: startBoard(record, binary.version),
-    accel,
-    firmwareCode: firmware?.code ?? null,
-    incoming,
-  });
-  return startQemu({
-    binary: binary.path,
-    args: qemuArguments(config),
-    marker: config.id,
-    identity: record.uid === null ? null : { uid: record.uid, gid: record.uid },
-    processFile: paths.process,
-    logFile: paths.qemuLog,
-    kvm: accel === 'kvm',
-    signal,
-  });
+  const memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
+  try {
+    const config = qemuConfig(record, paths, {
+      marker: machines.marker(machine.id),
+      board: startBoard(record, binary.version),
+      accel,
+      firmwareCode: firmware?.code ?? null,
+      memory: memory.layers === null ? 'plain' : 'layers',
+      incoming,
+    });
+    return await startQemu({
+      binary: binary.path,
+      args: qemuArguments(config),
+      marker: config.id,
+      identity: record.uid === null ? null : { uid: record.uid, gid: record.uid },
+      processFile: paths.process,
+      logFile: paths.qemuLog,
+      kvm: accel === 'kvm',
+      group: record.uid === null || record.family === record.uid ? null : record.family,
+      memory: memory.layers,
+      signal,
+    });
+  } finally {
+    memory.close();
+  }
+}
+
+/** The point whose memory it wakes from; null: its own saved state, or none. */
+function wakesFrom({ record }: Machine, { points }: Machines): PointRecord | null {
+  return record.state === 'suspended' && record.wakeFrom !== null ? points.get(record.wakeFrom) : null;
 }
 
 async function isLoading(machine: Machine, process: QemuProcess, signal: AbortSignal): Promise<boolean> {
@@ -135,7 +154,11 @@ async function takeUp(
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
   const live = attach(machine, process, qmp);
   const { status } = await queryStatus(qmp);
-  if (status === 'inmigrate') await loadState(qmp, machine.paths.suspendState, { signal });
+  if (status === 'inmigrate') {
+    const point = wakesFrom(machine, machines);
+    if (point === null) await loadState(qmp, machine.paths.suspendState, { signal });
+    else await loadDevices(qmp, machines.host.paths.point(point.id).devices, { signal });
+  }
   const slept = machine.record;
   const board = startBoard(slept, (await findQemu(slept.arch)).version);
   const settings = startSettings(slept);
@@ -145,6 +168,8 @@ async function takeUp(
     state: 'running',
     stateReason: null,
     wanted: 'running',
+    wakeFrom: null,
+    asleep: record.state === 'suspended',
     startedAt: Date.now(),
     bootId: machines.host.bootId,
     started: {
@@ -164,28 +189,24 @@ async function takeUp(
   } catch (error) {
     // Refused, so the guest has not run: it sleeps on.
     if (error instanceof QmpError && slept.state === 'suspended') {
-      const { state, stateReason, wanted, startedAt, bootId, started } = slept;
-      await machine.update(() => ({ state, stateReason, wanted, startedAt, bootId, started }));
+      const { state, stateReason, wanted, wakeFrom, startedAt, bootId, started } = slept;
+      await machine.update(() => ({ state, stateReason, wanted, wakeFrom, startedAt, bootId, started }));
     }
     throw error;
   }
   await rm(machine.paths.suspendState, { force: true });
-  if (status === 'inmigrate') void setClock(live);
-}
-
-/** A guest that has slept does not know for how long. Where no agent answers, its own time keeping has to notice. */
-async function setClock(live: Live): Promise<void> {
-  try {
-    const agent = await live.waitForAgent(agentDeadlineMs, live.ended);
-    await agent.configure({ timeMs: Date.now() });
-  } catch {
-    // no agent in this guest
-  }
 }
 
 /** Makes a process's live part: connections and listeners. */
 export function attach(machine: Machine, process: QemuProcess, qmp: QmpConnection): Live {
-  const live = new Live({ name: () => machine.name, paths: machine.paths, process, qmp, onAgent: () => machine.changed() });
+  const live = new Live({
+    name: () => machine.name,
+    paths: machine.paths,
+    process,
+    qmp,
+    introduce: (agent) => introduce(machine, agent),
+    onAgent: () => machine.changed(),
+  });
   machine.live = live;
   listen(machine, live);
   return live;

@@ -1,9 +1,10 @@
 // Suspend to disk: the guest's memory and devices go into one file of the machine's, and its process ends.
 import { open, rm } from 'node:fs/promises';
 import type { Progress } from '../contract/task.ts';
-import { cont, queryStatus, saveState, stop as stopCpus, stopSaving } from '../qemu/command.ts';
+import { cont, queryStatus, stop as stopCpus } from '../qemu/command.ts';
 import { findProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
+import { saveState, stopSaving } from '../qemu/state.ts';
 import { makeOwnFile } from './files.ts';
 import type { Machines } from './machines.ts';
 import { reconcile } from './reconcile.ts';

@@ -13,6 +13,11 @@ import { handler as imageList } from './image/list.ts';
 import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
+import { handler as snapshotCreate } from './snapshot/create.ts';
+import { handler as snapshotList } from './snapshot/list.ts';
+import { handler as snapshotRemove } from './snapshot/remove.ts';
+import { handler as snapshotRestore } from './snapshot/restore.ts';
+import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
@@ -22,6 +27,7 @@ import { handler as vmCopyIn } from './vm/copy-in.ts';
 import { handler as vmCopyOut } from './vm/copy-out.ts';
 import { handler as vmCreate } from './vm/create.ts';
 import { handler as vmExec } from './vm/exec.ts';
+import { handler as vmFork } from './vm/fork.ts';
 import { handler as vmList } from './vm/list.ts';
 import { handler as vmLogs } from './vm/logs.ts';
 import { handler as vmPause } from './vm/pause.ts';
@@ -53,6 +59,11 @@ export const handlers: Handlers = {
   'image.pull': imagePull,
   'image.remove': imageRemove,
   'image.show': imageShow,
+  'snapshot.create': snapshotCreate,
+  'snapshot.list': snapshotList,
+  'snapshot.remove': snapshotRemove,
+  'snapshot.restore': snapshotRestore,
+  'snapshot.show': snapshotShow,
   'task.cancel': taskCancel,
   'task.follow': taskFollow,
   'task.list': taskList,
@@ -62,6 +73,7 @@ export const handlers: Handlers = {
   'vm.copyOut': vmCopyOut,
   'vm.create': vmCreate,
   'vm.exec': vmExec,
+  'vm.fork': vmFork,
   'vm.list': vmList,
   'vm.logs': vmLogs,
   'vm.pause': vmPause,

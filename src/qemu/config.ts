@@ -39,6 +39,8 @@ export const QemuConfig = z.object({
     /** code: read-only image of the host; vars: the machine's own qcow2. */
     z.object({ type: z.literal('uefi'), code: z.string(), vars: z.string() }),
   ]),
+  /** layers: files that the process inherits (memory.ts), so that the guest can be forked. */
+  memory: z.enum(['plain', 'layers']),
   /** Direct boot (tiny). */
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   disks: z.array(DiskConfig),

@@ -6,6 +6,7 @@ import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promis
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { kvmGroup } from './kvm-device.ts';
+import { inherited, type MemoryLayers } from './memory.ts';
 
 export interface StartOptions {
   readonly binary: string;
@@ -19,6 +20,10 @@ export interface StartOptions {
   readonly logFile: string;
   /** It needs /dev/kvm. */
   readonly kvm: boolean;
+  /** A group more that it is in: that of the disks which machines of one family share. */
+  readonly group: number | null;
+  /** Null: QEMU makes its memory itself. */
+  readonly memory: MemoryLayers | null;
   readonly signal: AbortSignal;
 }
 
@@ -50,14 +55,15 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   options.signal.throwIfAborted();
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
   const [program, args] = await asUser(options);
+  const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: ChildProcess;
   try {
     child = spawn(program, args, {
       detached: true,
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, ...fds],
       cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...testVariables() },
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...env, ...testVariables() },
     });
   } finally {
     closeSync(log);
@@ -86,10 +92,10 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
 }
 
 /** setpriv (util-linux) drops to the user and executes QEMU in the same process, so the pid stays. */
-async function asUser({ binary, args, identity, kvm }: StartOptions): Promise<[string, readonly string[]]> {
+async function asUser({ binary, args, identity, kvm, group }: StartOptions): Promise<[string, readonly string[]]> {
   if (identity === null) return [binary, args];
-  const group = kvm ? await kvmGroup().catch(() => null) : null;
-  const groups = typeof group === 'number' ? [`--groups=${group}`] : ['--clear-groups'];
+  const more = [kvm ? await kvmGroup().catch(() => null) : null, group].filter((gid) => typeof gid === 'number');
+  const groups = more.length > 0 ? [`--groups=${more.join(',')}`] : ['--clear-groups'];
   return [
     'setpriv',
     [
@@ -152,6 +158,9 @@ async function markerOf(pid: number, prefix: string): Promise<string | null> {
   const marker = name === undefined ? undefined : /^process=([^,]*)/.exec(name)?.[1];
   return marker?.startsWith(prefix) ? marker : null;
 }
+
+/** Whether the process that was started then is alive. */
+export const isProcess = async (pid: number, startTicks: number): Promise<boolean> => (await startOf(pid)) === startTicks;
 
 /** Start time, or null when there is no such process or all its threads have ended (before that it still holds its files). */
 async function startOf(pid: number): Promise<number | null> {

@@ -6,7 +6,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { loadState, queryStatus, saveState } from '../../src/qemu/command.ts';
+import { queryStatus } from '../../src/qemu/command.ts';
+import { loadState, saveState } from '../../src/qemu/state.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../../src/qemu/qmp.ts';
 import { type FakeQemu, startFake } from './start-fake.ts';
 

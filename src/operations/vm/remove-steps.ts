@@ -1,5 +1,7 @@
 // The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
+import { collectLayers } from '../../machine/collect.ts';
 import { removeFiles } from '../../machine/files.ts';
+import { removePointsOf } from '../../machine/remove-point.ts';
 import { unremove } from '../../machine/reconcile.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { Step } from '../handler.ts';
@@ -26,7 +28,9 @@ export const removeSteps: readonly Step<OnMachine>[] = [
       const machine = services.machines.byId(id);
       if (!machine) return;
       await removeFiles(machine.record, services.machines.host);
+      await removePointsOf(services.machines, id);
       await services.machines.drop(id);
+      await collectLayers(services.machines);
       services.events.record({ type: 'vm.removed', subject: id, name, message: `${name} was removed` });
     },
   },

@@ -1,5 +1,6 @@
 // The board, its CPUs and memory.
 import type { QemuConfig } from '../config.ts';
+import { memoryPath } from '../memory.ts';
 import { escaped, json } from './json.ts';
 
 /** The board of each architecture; q35 is the PC with PCI Express. */
@@ -19,6 +20,9 @@ const boards: Record<QemuConfig['arch'], string> = {
 export const boardOf = (arch: QemuConfig['arch'], [major, minor]: readonly [number, number, ...unknown[]]): string =>
   `${boards[arch]}-${major}.${minor}`;
 
+/** QEMU's `-m` counts in MiB. */
+export const memoryBytesOf = (bytes: number): number => Math.ceil(bytes / 2 ** 20) * 2 ** 20;
+
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
   return [
@@ -30,12 +34,13 @@ export function machineArguments(config: QemuConfig): string[] {
     ...['-accel', config.accel === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
     ...['-cpu', config.accel === 'kvm' ? 'host' : 'max'],
     ...['-smp', String(config.cpus)],
-    ...['-m', `${Math.ceil(config.memoryBytes / 2 ** 20)}M`],
-    // A shared mapping, so that the memory can be reached from outside the process and forked.
+    ...['-m', `${memoryBytesOf(config.memoryBytes) / 2 ** 20}M`],
     ...json('-object', {
-      'qom-type': 'memory-backend-memfd',
+      ...(config.memory === 'layers'
+        ? { 'qom-type': 'memory-backend-file', 'mem-path': memoryPath }
+        : { 'qom-type': 'memory-backend-memfd' }),
       id: 'ram',
-      size: Math.ceil(config.memoryBytes / 2 ** 20) * 2 ** 20,
+      size: memoryBytesOf(config.memoryBytes),
       share: true,
     }),
     ...['-rtc', 'base=utc,driftfix=slew'],

@@ -1,0 +1,119 @@
+// Snapshots: points in a machine's life that it can be set back to, and that new machines can be forked from. Points form a
+// tree: setting a machine back to an older one makes that the parent of its next one, and nothing is lost.
+import { z } from 'zod';
+import { Bytes, Name, Ref, Text, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { Vm } from './vm.ts';
+
+export const Label = Text.min(1)
+  .max(100)
+  .regex(/^[^\p{Cc}]+$/u, 'a label has no control characters');
+
+export const Snapshot = z.object({
+  id: z.string(),
+  vm: Name,
+  label: z.string().nullable(),
+  /** Id of the point before it; null: the machine's first. */
+  parent: z.string().nullable(),
+  createdAt: Time,
+  /** True when it has the memory of the running guest; false: its disks alone. */
+  memory: z.boolean(),
+  /** True while its memory is still being written to disk. */
+  writing: z.boolean(),
+  /** What its memory takes on disk. */
+  memoryBytes: Bytes,
+  /** What its disks take, beyond the points and images below. */
+  diskBytes: Bytes,
+  /** How long the guest stood still for it. */
+  pausedMs: z.number(),
+  /** It is not removed without --force. */
+  template: z.boolean(),
+  /** The machine has gone on from here. */
+  current: z.boolean(),
+});
+export type Snapshot = z.infer<typeof Snapshot>;
+
+const vm = Ref.describe('Name or id of the machine');
+const point = Text.min(1).max(200).describe('Label or id of the point');
+const One = z.object({ vm, point });
+
+export const create = defineOperation({
+  id: 'snapshot.create',
+  method: 'POST',
+  path: '/v1/vms/{vm}/snapshots',
+  role: 'operator',
+  task: true,
+  summary: 'Make a point of a machine: memory, disks and firmware variables at one instant',
+  input: z.object({
+    vm,
+    label: Label.optional().describe('What you will call it'),
+    disksOnly: z.boolean().default(false).describe('Without memory: restored, the machine boots'),
+    quiesce: z.boolean().default(false).describe('Have the guest write out and freeze its file systems for the moment'),
+    template: z.boolean().default(false).describe('Protect it from removal'),
+  }),
+  output: Snapshot,
+  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_space', 'qemu_failed', 'no_agent', 'guest_failed', 'unsupported', 'missing_program'],
+  cli: { command: 'snapshot create', args: ['vm', 'label?'] },
+});
+
+export const list = defineOperation({
+  id: 'snapshot.list',
+  method: 'GET',
+  path: '/v1/vms/{vm}/snapshots',
+  role: 'viewer',
+  summary: 'List a machine’s points, oldest first',
+  input: z.object({ vm }),
+  output: z.array(Snapshot),
+  errors: ['invalid', 'not_found', 'ambiguous'],
+  cli: { command: 'snapshot ls', args: ['vm'], custom: true },
+});
+
+export const show = defineOperation({
+  id: 'snapshot.show',
+  method: 'GET',
+  path: '/v1/vms/{vm}/snapshots/{point}',
+  role: 'viewer',
+  summary: 'Show one point',
+  input: One,
+  output: Snapshot,
+  errors: ['invalid', 'not_found', 'ambiguous'],
+  cli: { command: 'snapshot show', args: ['vm', 'point'] },
+});
+
+export const restore = defineOperation({
+  id: 'snapshot.restore',
+  method: 'POST',
+  path: '/v1/vms/{vm}/snapshots/{point}/restore',
+  role: 'operator',
+  task: true,
+  summary: 'Set a machine back to one of its points; no point is lost by it',
+  input: One.extend({ start: z.boolean().default(true).describe('Let it go on from there at once, where the point has memory') }),
+  output: Vm,
+  errors: [
+    'invalid',
+    'not_found',
+    'ambiguous',
+    'wrong_state',
+    'no_space',
+    'no_memory',
+    'qemu_failed',
+    'corrupt',
+    'unsupported',
+    'missing_program',
+    'no_accelerator',
+  ],
+  cli: { command: 'snapshot restore', args: ['vm', 'point'], confirm: 'Set {vm} back to {point}? What it has done since then is lost' },
+});
+
+export const remove = defineOperation({
+  id: 'snapshot.remove',
+  method: 'DELETE',
+  path: '/v1/vms/{vm}/snapshots/{point}',
+  role: 'operator',
+  task: true,
+  summary: 'Remove a point; machines and points that build on it stay whole',
+  input: One.extend({ force: z.boolean().default(false).describe('A template as well') }),
+  output: z.object({ id: z.string() }),
+  errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
+  cli: { command: 'snapshot rm', args: ['vm', 'point'], short: { force: 'f' }, confirm: 'Remove the point {point} of {vm}?' },
+});

@@ -1,0 +1,32 @@
+// Layers that no machine and no point builds on any more are removed. Called after something that built on them has gone; where
+// a record cannot be read nothing is removed, because what it builds on is not known.
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { backingFile, unusedFiles } from '../storage/layers.ts';
+import type { Machines } from './machines.ts';
+import type { MachineRecord } from './record.ts';
+
+const diskFiles = ({ disks, vars }: Pick<MachineRecord, 'disks' | 'vars'>): string[] => [
+  ...disks.flatMap(({ file, backing }) => [file, ...(backing === null ? [] : [backing])]),
+  ...(vars === null ? [] : [vars]),
+];
+
+/** @returns what was removed */
+export async function collectLayers(machines: Machines): Promise<string[]> {
+  if (machines.unreadable > 0 || machines.points.unreadable > 0) return [];
+  const folder = machines.host.paths.layers;
+  const all = (await readdir(folder)).map((name) => join(folder, name));
+  if (all.length === 0) return [];
+  const roots = [...machines.all().map(({ record }) => record), ...machines.points.all().map(({ machine }) => machine)].flatMap(diskFiles);
+  const below = new Map<string, string | null>();
+  for (let files = [...new Set([...all, ...roots])]; files.length > 0; ) {
+    const found = await Promise.all(
+      files.map(async (file) => [file, await backingFile(file).then(({ backing }) => backing, () => null)] as const),
+    );
+    for (const [file, backing] of found) below.set(file, backing);
+    files = [...new Set(found.flatMap(([, backing]) => (backing === null || below.has(backing) ? [] : [backing])))];
+  }
+  const unused = unusedFiles(all, roots, (file) => below.get(file) ?? null);
+  for (const file of unused) await rm(file, { force: true });
+  return unused;
+}

@@ -1,0 +1,66 @@
+// A machine made from a point of another: a copy in everything but who it is.
+import { randomUUID } from 'node:crypto';
+import { basename, join } from 'node:path';
+import { newId } from '../host/id.ts';
+import { createOverlay } from '../storage/disk.ts';
+import { makeFiles, own } from './files.ts';
+import type { MachineHost } from './machines.ts';
+import type { PointRecord } from './point-record.ts';
+import type { MachineRecord } from './record.ts';
+import { macOf } from './spec.ts';
+
+export interface Child {
+  readonly id: string;
+  readonly name: string;
+  readonly uid: number | null;
+}
+
+/** The record of a child. With memory it is one that sleeps, and wakes from the point. Pure. */
+export function childRecord(point: PointRecord, child: Child, parentName: string, host: MachineHost, createdAt: number): MachineRecord {
+  const { id, name, uid } = child;
+  const paths = host.paths.vm(id);
+  const { machine } = point;
+  const withMemory = point.memory !== null;
+  const nics = machine.nics.map((nic, index) => ({ ...nic, mac: macOf(id, index) }));
+  return {
+    ...machine,
+    ...topsOver(machine, paths.state),
+    ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: machine.family ?? machine.uid },
+    ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', startedAt: null, bootId: null, restarts: 0 },
+    started: withMemory ? machine.started : null,
+    settings: { ...machine.settings, hostname: null },
+    at: null,
+    wakeFrom: withMemory ? point.id : null,
+    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac })) },
+    forkedFrom: parentName,
+    nics,
+  };
+}
+
+/** New files over a point's layers, in a machine's folder. Pure but for the names. */
+export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRecord, 'disks' | 'vars'> {
+  const fresh = (id: string) => join(folder, `${id}-${newId()}.qcow2`);
+  return {
+    disks: machine.disks.map((disk) =>
+      disk.kind === 'cdrom'
+        ? disk
+        : disk.kind === 'seed'
+          ? { ...disk, file: join(folder, basename(disk.file)) }
+          : { ...disk, backing: disk.file, file: fresh(disk.id) },
+    ),
+    vars: machine.vars === null ? null : fresh('vars'),
+  };
+}
+
+/** Everything of a child's own that its start needs. Repeatable: what is there already is made anew. */
+export async function makeChildFiles(record: MachineRecord, point: PointRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
+  await makeFiles(record, host, signal);
+  await makeVarsOver(record, point);
+}
+
+/** UEFI variables on top of the point's. Repeatable. */
+export async function makeVarsOver(record: MachineRecord, point: PointRecord): Promise<void> {
+  if (record.vars === null || point.machine.vars === null) return;
+  await createOverlay(record.vars, { backing: point.machine.vars });
+  await own(record.vars, record, 0o600);
+}

@@ -1,0 +1,52 @@
+// Setting a machine back to one of its points. What it was meanwhile is lost unless it has a point too; no point ever is.
+import { rm } from 'node:fs/promises';
+import { createOverlay } from '../storage/disk.ts';
+import { own } from './files.ts';
+import { makeVarsOver, topsOver } from './fork.ts';
+import type { Machines } from './machines.ts';
+import type { PointRecord } from './point-record.ts';
+import type { DiskRecord, MachineRecord } from './record.ts';
+import type { Machine } from './runner.ts';
+
+export type Tops = Pick<MachineRecord, 'disks' | 'vars'>;
+
+export const planRestore = (machine: Machine, point: PointRecord): Tops => topsOver(point.machine, machine.paths.state);
+
+const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
+
+/** Makes the empty files over the point's layers while the machine goes on. Repeatable. */
+export async function makeRestoreTops(machine: Machine, point: PointRecord, tops: Tops): Promise<void> {
+  const record = { ...machine.record, ...tops };
+  for (const disk of tops.disks.filter(isOwn)) {
+    await createOverlay(disk.file, { backing: disk.backing as string, sizeBytes: disk.sizeBytes });
+    await own(disk.file, record, 0o600);
+  }
+  await makeVarsOver(record, point);
+}
+
+const filesOf = ({ disks, vars }: Tops): string[] => [...disks.filter(isOwn).map(({ file }) => file), ...(vars === null ? [] : [vars])];
+
+/** Repeatable. A machine that has been set back to them keeps them. */
+export async function removeRestoreTops(machine: Machine, tops: Tops): Promise<void> {
+  const used = new Set(filesOf(machine.record));
+  for (const file of filesOf(tops)) if (!used.has(file)) await rm(file, { force: true });
+}
+
+/** The machine, whose process has ended, is what it was at the point; with memory it sleeps, and its next start wakes it there. */
+export async function setBack(machine: Machine, machines: Machines, point: PointRecord, tops: Tops): Promise<void> {
+  const { machine: then } = point;
+  const withMemory = point.memory !== null;
+  const left = filesOf(machine.record);
+  await machine.update(({ settings }) => ({
+    ...tops,
+    settings: { ...then.settings, restart: settings.restart, autostart: settings.autostart, removeOnStop: settings.removeOnStop },
+    ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', at: point.id },
+    started: withMemory ? then.started : null,
+    wakeFrom: withMemory ? point.id : null,
+    nics: then.nics,
+    seed: then.seed,
+  }));
+  await rm(machine.paths.suspendState, { force: true });
+  const used = new Set(filesOf(machine.record));
+  for (const file of left) if (!used.has(file) && file.startsWith(machines.host.paths.vms)) await rm(file, { force: true });
+}

@@ -1,0 +1,36 @@
+// A point's memory goes from the machine's process, where it was frozen, into the point's own file. The machine goes on meanwhile.
+import { closeSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { memoryBytesOf } from '../qemu/args/machine.ts';
+import { flatten } from '../storage/sparse.ts';
+import { openLayers } from './memory.ts';
+import type { Machines } from './machines.ts';
+import { shareWithFamily } from './tops.ts';
+
+/** Repeatable as long as the process lives. @throws not_found when it has ended before; no_space */
+export async function writeMemory(
+  machines: Machines,
+  id: string,
+  signal: AbortSignal,
+  onProgress: (doneBytes: number, totalBytes: number) => void,
+): Promise<void> {
+  const point = machines.points.get(id);
+  if (point.memory?.in !== 'process') return;
+  const file = machines.host.paths.point(id).memory;
+  const bytes = memoryBytesOf((point.machine.started ?? point.machine.settings).memoryBytes);
+  const layers = await openLayers(point.memory);
+  try {
+    const to = await open(file, 'w+', 0o600);
+    try {
+      await flatten(layers, to.fd, bytes, { signal, onProgress });
+      await to.datasync();
+    } finally {
+      await to.close();
+    }
+  } finally {
+    for (const fd of layers) closeSync(fd);
+  }
+  await shareWithFamily(file, point.machine);
+  const { blocks } = await stat(file);
+  await machines.points.put({ ...machines.points.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });
+}

@@ -1,0 +1,8 @@
+// `snapshot.show`: one point.
+import type { HandlerOf } from '../handler.ts';
+import { viewOf } from './view.ts';
+
+export const handler: HandlerOf<'snapshot.show'> = ({ vm, point }, { services: { machines } }) => {
+  const machine = machines.find(vm);
+  return viewOf(machines.points.find(machine, point), machine);
+};

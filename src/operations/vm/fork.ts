@@ -1,0 +1,154 @@
+// `vm.fork`: machines that go on from where another one is, or was at one of its points. It goes on itself; each of them is
+// somebody of its own before it answers.
+import { VivError } from '../../contract/errors.ts';
+import type { Vm } from '../../contract/vm.ts';
+import { newId } from '../../host/id.ts';
+import { machineIdentity } from '../../host/identity.ts';
+import { decide } from '../../machine/decide.ts';
+import { removeFiles } from '../../machine/files.ts';
+import { childRecord, makeChildFiles } from '../../machine/fork.ts';
+import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
+import { nameTaken } from '../../machine/machines.ts';
+import type { PointRecord } from '../../machine/point-record.ts';
+import type { MachineRecord } from '../../machine/record.ts';
+import { checkMemory, checkStart, startProcess } from '../../machine/start.ts';
+import { endNow } from '../../machine/stop.ts';
+import type { HandlerOf, TaskContext } from '../handler.ts';
+import type { Services } from '../services.ts';
+import { type OnMachine, onMachine } from './one.ts';
+
+interface Forking extends OnMachine {
+  /** Null: from a point that is there. */
+  freezing: Freezing | null;
+  memory: boolean;
+  point: string;
+  children: { id: string; name: string; uid: number | null; createdAt: number }[];
+  removeOnStop: boolean;
+}
+
+/** Started at a time: more only wait for each other's processors. */
+const atOnce = 4;
+
+const pointOf = ({ point }: Forking, { machines }: Services): PointRecord => machines.points.get(point);
+
+async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
+  const waiting = [...items];
+  const worker = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await act(item);
+  };
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+}
+
+export const handler: HandlerOf<'vm.fork'> = {
+  ...onMachine,
+  prepare: async ({ vm, point: ref, count, name, removeOnStop }, { services }): Promise<Forking> => {
+    const { machines } = services;
+    const machine = machines.find(vm);
+    const point = ref === undefined ? null : machines.points.find(machine, ref);
+    if (point === null) decide('fork', machine.record);
+    const memory = point === null ? machine.live !== null : point.memory !== null;
+    if (memory) await checkMemory(`${machine.name} with ${count} more`, 0, count);
+    const freezing = point === null ? planPoint(machine, machines, { kind: 'fork', label: null, memory, template: false }) : null;
+    const uids = machines.uids();
+    const createdAt = Date.now();
+    const children = namesOf(machine.name, name, count, (taken) => machines.nameTaken(taken)).map((childName) => {
+      const id = newId();
+      const uid = machines.host.ownUsers ? machineIdentity(id, uids) : null;
+      if (uid !== null) uids.add(uid);
+      return { id, name: childName, uid, createdAt };
+    });
+    const pointId = point?.id ?? (freezing as Freezing).point.id;
+    return { id: machine.id, name: machine.name, freezing, memory, point: pointId, children, removeOnStop };
+  },
+  admit: async ({ id, freezing }: Forking, { machines }) => (freezing === null ? 'accept' : decide('fork', machines.get(id).record)),
+  steps: [
+    {
+      name: 'prepare a point',
+      run: async ({ id, freezing }: Forking, { services: { machines } }) => {
+        if (freezing) await preparePoint(machines.get(id), machines, freezing);
+      },
+      undo: async ({ id, freezing }, { services: { machines } }) => {
+        if (freezing) await dropPoint(machines.byId(id), machines, freezing);
+      },
+    },
+    {
+      name: 'freeze',
+      run: async ({ id, freezing, memory }, { services: { machines } }) => {
+        if (freezing) await freeze(machines.get(id), machines, freezing, memory);
+      },
+    },
+    {
+      name: 'make the machines',
+      run: async (state, { services, signal }) => {
+        const { machines } = services;
+        const point = pointOf(state, services);
+        await each(state.children, async (child) => {
+          const machine = await machines.insert(recordOf(point, child, state, services));
+          await makeChildFiles(machine.record, point, machines.host, signal);
+        });
+      },
+      undo: (state, { services: { machines } }) =>
+        each(state.children, async ({ id }) => {
+          const machine = machines.byId(id);
+          if (machine) await removeFiles(machine.record, machines.host);
+          await machines.drop(id);
+        }),
+    },
+    {
+      name: 'start them',
+      run: async (state, context) => {
+        if (!state.memory) return;
+        await each(state.children, ({ id }) => startChild(id, context));
+      },
+      undo: (state, { services: { machines } }) =>
+        each(state.children, async ({ id }) => {
+          const machine = machines.byId(id);
+          if (machine) await endNow(machine, machines);
+        }),
+    },
+    {
+      name: 'enter them',
+      run: async ({ id: parent, children, freezing }, { services: { machines, events } }) => {
+        for (const { id } of children) {
+          const machine = machines.get(id);
+          if (machine.record.complete) continue;
+          await machine.update(() => ({ complete: true }));
+          const message = `${machine.name} was forked from ${machine.record.forkedFrom}`;
+          events.record({ type: 'vm.forked', subject: id, name: machine.name, message });
+        }
+        if (freezing) await dropPoint(machines.byId(parent), machines, freezing);
+      },
+    },
+  ],
+  output: async ({ children }: Forking, { machines }): Promise<Vm[]> => children.map(({ id }) => machines.get(id).view(null)),
+};
+
+function recordOf(point: PointRecord, child: Forking['children'][number], state: Forking, services: Services): MachineRecord {
+  const record = childRecord(point, child, state.name, services.machines.host, child.createdAt);
+  return { ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } };
+}
+
+async function startChild(id: string, { services: { machines }, signal }: TaskContext): Promise<void> {
+  const machine = machines.get(id);
+  if (machine.live) return;
+  const { accel } = await checkStart(machine, machines);
+  await startProcess(machine, machines, accel, signal);
+}
+
+/** @throws name_taken, invalid */
+function namesOf(parent: string, pattern: string | undefined, count: number, taken: (name: string) => boolean): string[] {
+  if (pattern !== undefined && count === 1 && !pattern.includes('{}')) {
+    if (taken(pattern)) throw nameTaken(pattern);
+    return [pattern];
+  }
+  const wanted = pattern === undefined ? `${parent}-{}` : pattern.includes('{}') ? pattern : `${pattern}-{}`;
+  const names: string[] = [];
+  for (let number = 1; names.length < count; number++) {
+    const name = wanted.replaceAll('{}', String(number));
+    if (name.length > 63 || !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name))
+      throw new VivError('invalid', `${name} is no name for a machine; give --name with {} where the number goes, such as web-{}`);
+    if (!taken(name)) names.push(name);
+  }
+  return names;
+}

@@ -1,0 +1,94 @@
+// Saving a machine's state into a file and loading it: memory and devices, or the devices alone.
+import { z } from 'zod';
+import { VivError } from '../contract/errors.ts';
+import type { QmpConnection } from './qmp.ts';
+
+const Migration = z.object({
+  status: z.string().optional(),
+  'error-desc': z.string().optional(),
+  ram: z.object({ transferred: z.number(), total: z.number() }).optional(),
+});
+
+/** Saving and loading are given as much time as a slow disk needs for a large guest. */
+const stateDeadlineMs = 3_600_000;
+
+export interface StateOptions {
+  signal: AbortSignal;
+  onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** Writes the devices alone into `file`, for a memory of layers (memory.ts). CPUs must be stopped; they stay so. */
+export async function saveDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
+  await prepareDevices(qmp);
+  await qmp.execute('migrate', { channels: channelTo(file) });
+  await untilMigrated(qmp, `saving the machine's devices to ${file}`, options);
+}
+
+/** Loads what saveDevices has written into a QEMU started with `incoming` and the layers of that memory. CPUs stay stopped. */
+export async function loadDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
+  await prepareDevices(qmp);
+  await qmp.execute('migrate-incoming', { channels: channelTo(file) });
+  await untilMigrated(qmp, `loading the machine's devices from ${file}`, options);
+}
+
+/** x-ignore-shared leaves memory out that QEMU believes to share with others (QEMU's docs/devel/migration). */
+const prepareDevices = (qmp: QmpConnection) => setCapabilities(qmp, { 'x-ignore-shared': true, 'mapped-ram': false, multifd: false });
+
+const setCapabilities = (qmp: QmpConnection, wanted: Record<string, boolean>) =>
+  qmp.execute('migrate-set-capabilities', {
+    capabilities: Object.entries(wanted).map(([capability, state]) => ({ capability, state })),
+  });
+
+/** Writes memory and devices into `file`, which QEMU's user must be able to write. CPUs must be stopped; they stay so. */
+export async function saveState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
+  await prepareState(qmp);
+  await qmp.execute('migrate', { channels: channelTo(file) });
+  await untilMigrated(qmp, `saving the machine's memory to ${file}`, options);
+}
+
+/** Loads what saveState has written into a QEMU started with `incoming`. CPUs stay stopped. */
+export async function loadState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
+  await prepareState(qmp);
+  await qmp.execute('migrate-incoming', { channels: channelTo(file) });
+  await untilMigrated(qmp, `loading the machine's memory from ${file}`, options);
+}
+
+const channelTo = (file: string) => [{ 'channel-type': 'main', addr: { transport: 'file', filename: file, offset: 0 } }];
+
+/** mapped-ram gives each page a fixed place, so the file is no larger than the memory and zero pages are holes (QEMU 9.0). */
+async function prepareState(qmp: QmpConnection): Promise<void> {
+  await setCapabilities(qmp, { 'x-ignore-shared': false, 'mapped-ram': true, multifd: true });
+  await qmp.execute('migrate-set-parameters', { 'multifd-channels': 2, 'max-bandwidth': 0 });
+}
+
+const cancelDeadlineMs = 10_000;
+
+/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file. */
+export async function stopSaving(qmp: QmpConnection): Promise<void> {
+  const deadline = Date.now() + cancelDeadlineMs;
+  const over = new Set([undefined, 'none', 'completed', 'failed', 'cancelled']);
+  for (let first = true; ; first = false) {
+    const { status } = Migration.parse(await qmp.execute('query-migrate'));
+    if (over.has(status)) return;
+    if (first) await qmp.execute('migrate_cancel');
+    if (Date.now() > deadline) throw new VivError('timeout', `QEMU does not give up saving within ${cancelDeadlineMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProgress }: StateOptions): Promise<void> {
+  const deadline = Date.now() + stateDeadlineMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(20, pauseMs * 1.5)) {
+    const now = Migration.parse(await qmp.execute('query-migrate'));
+    if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
+    if (now.status === 'completed') return;
+    if (now.status === 'failed' || now.status === 'cancelled')
+      throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
+    if (signal.aborted || Date.now() > deadline) {
+      await stopSaving(qmp).catch(() => {});
+      signal.throwIfAborted();
+      throw new VivError('timeout', `${doing} took longer than ${stateDeadlineMs / 60_000} minutes`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
