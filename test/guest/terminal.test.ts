@@ -149,7 +149,7 @@ test('exec passes on standard input, output, errors and the exit code', async ()
 });
 
 test('exec takes an environment, a directory and a user, and ends what runs too long', async () => {
-  const settings = ['--env', 'GREETING=hi, "you"', '--env', 'EMPTY=', '--cwd', '/etc', '--user', 'nobody'];
+  const settings = ['-e', 'GREETING=hi, "you"', '--env', 'EMPTY=', '-w', '/etc', '-u', 'nobody'];
   const { stdout } = await viv(host.home, ['exec', ...settings, 'web', '--', 'sh', '-c', 'echo "$GREETING<$EMPTY>"; pwd; id -un']);
   assert.equal(stdout, 'hi, "you"<>\n/etc\nnobody\n');
   const late = await viv(host.home, ['exec', '--timeout', '300ms', 'web', '--', 'sleep', '4712']);
@@ -171,6 +171,19 @@ test('Ctrl-C and SIGTERM of exec go to the command, and its code comes back', as
   running.kill('SIGTERM');
   const { code, stdout } = await running.ended;
   assert.deepEqual([code, stdout], [9, 'up\ntold\n']);
+});
+
+test('a guest that stands still can be left by asking three times', async () => {
+  const running = start(host.home, ['exec', 'web', '--', 'sh', '-c', 'echo up; exec sleep 4713']);
+  await running.shows('stdout', 'up');
+  await web.pause();
+  running.kill('SIGINT');
+  running.kill('SIGTERM');
+  await running.shows('stderr', 'once more leaves');
+  running.kill('SIGINT');
+  assert.equal((await running.ended).code, 130);
+  await web.resume();
+  assert.equal((await web.exec(['sh', '-c', 'pgrep -f "[s]leep 4713" || echo none'])).stdout, 'none\n', 'what was left has been ended');
 });
 
 test('cp takes a tree in and out again', async () => {
