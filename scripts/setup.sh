@@ -72,7 +72,7 @@ setup_packages() {
     say "error: programs are missing, and installing them needs root (sudo is not there, or would ask for a password). As root, run:"
     [ -z "$line" ] || say "  echo '$line' > $list"
     say "  apt-get update"
-    [ ${#qemu[@]} -eq 0 ] || say "  apt-get install --no-install-recommends ${target[*]} ${qemu[*]}"
+    [ ${#qemu[@]} -eq 0 ] || say "  apt-get install --no-install-recommends ${target[*]:+${target[*]} }${qemu[*]}"
     [ ${#plain[@]} -eq 0 ] || say "  apt-get install --no-install-recommends ${plain[*]}"
     say "and then $0 again as yourself."
     exit 1
@@ -88,7 +88,7 @@ setup_packages() {
       candidate=$(apt-cache policy qemu-system-x86 | awk '/Candidate:/ { print $2 }')
       enough_qemu "$candidate" || die "this system offers QEMU ${candidate:-not at all} and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
     fi
-    apt install --no-install-recommends ${target[@]+"${target[@]}"} "${qemu[@]}" || die "QEMU could not be installed. As root, run: apt-get install --no-install-recommends ${target[*]} ${qemu[*]}"
+    apt install --no-install-recommends ${target[@]+"${target[@]}"} "${qemu[@]}" || die "QEMU could not be installed. As root, run: apt-get install --no-install-recommends ${target[*]:+${target[*]} }${qemu[*]}"
   fi
   [ ${#plain[@]} -eq 0 ] || apt install --no-install-recommends "${plain[@]}" || die "packages could not be installed. As root, run: apt-get install --no-install-recommends ${plain[*]}"
 }
@@ -118,7 +118,7 @@ setup_npm() {
   local stamp="$here/node_modules/.vivarium-lock"
   if ! cmp -s "$here/package-lock.json" "$stamp"; then
     say "npm ci ..."
-    (cd "$here" && npm ci --loglevel=error --no-fund --no-audit >&2) || die "npm ci failed; its own words are above"
+    (cd "$here" && NODE_NO_WARNINGS=1 npm ci --loglevel=error --no-fund --no-audit >&2) || die "npm ci failed; its own words are above"
     cp "$here/package-lock.json" "$stamp"
   fi
 }

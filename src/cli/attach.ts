@@ -19,6 +19,10 @@ export interface Attached {
   readonly waitMs?: number;
 }
 
+/** A guest that stands still takes no signal: so many in a row, none later than this after the one before, leave it. */
+const leaveAfter = 3;
+const inARowMs = 2000;
+
 /** Runs it and resolves with the code that `viv` ends with. */
 export async function attach(client: Client, context: Context, { tty, command, stdin: wanted = true, ...rest }: Attached): Promise<number> {
   const { stdin, stdout, stderr, interrupts } = context;
@@ -34,13 +38,19 @@ export async function attach(client: Client, context: Context, { tty, command, s
     const session = await client.vm.exec({ ...rest, command: [...command], stdin: wanted, ...terminal }, { signal });
     undo.push(() => session.close());
     let started = false;
+    let inARow = 0;
+    let last = 0;
     // Until it runs Ctrl-C ends the waiting; after that it is the guest's.
     undo.push(
       interrupts.handle((name) => {
         const known = signalNames.find((candidate) => candidate === name);
         if (started && known) session.signal(known);
         else leaving.abort();
-        if (name === 'SIGHUP') leaving.abort();
+        const now = performance.now();
+        inARow = now - last > inARowMs ? 1 : inARow + 1;
+        last = now;
+        if (inARow === leaveAfter - 1) context.screen.say('viv: the command has been told; once more leaves without its answer');
+        if (name === 'SIGHUP' || inARow >= leaveAfter) leaving.abort();
       }),
     );
     const shown = [flow(session.stdout, stdout), flow(session.stderr, stderr)];

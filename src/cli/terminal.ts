@@ -1,4 +1,5 @@
 // The user's terminal in raw mode, and back: whatever happens (end, error, signal) it is given back as it was.
+import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 
 /** Every key goes to the reader, Ctrl-C too. The function returned puts the terminal back; it may be called twice. */
@@ -18,6 +19,9 @@ export function enterRaw(stdin: NodeJS.ReadStream): () => void {
   };
   process.on('exit', restore);
   stdin.setRawMode(true);
+  // Node's raw mode still turns \n into \r\n, which the guest's own terminal has done where it is wanted: programs that draw
+  // move down by a bare \n. Undone by setRawMode as well.
+  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'], timeout: 2000 });
   return restore;
 }
 

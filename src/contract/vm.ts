@@ -374,8 +374,11 @@ export const exec = defineOperation({
   input: z.object({
     vm,
     command: z.array(Text).max(4096).default([]).describe('Program and arguments; empty: the user’s login shell'),
-    env: z.record(z.string().regex(/^[^=\0]+$/), Text).default({}),
-    cwd: Text.optional(),
+    env: z
+      .record(z.string().regex(/^[^=\0]+$/), Text)
+      .default({})
+      .describe('Variables of its environment'),
+    cwd: Text.optional().describe('Directory it runs in'),
     user: User.optional().describe('Run as this user of the guest; root when left out'),
     terminal: z
       .object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') })
@@ -386,7 +389,7 @@ export const exec = defineOperation({
   }),
   output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
   errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed', 'timeout'],
-  cli: { command: 'exec', args: ['vm'], custom: true },
+  cli: { command: 'exec', args: ['vm'], short: { env: 'e', cwd: 'w', user: 'u' }, custom: true },
 });
 
 export const console = defineOperation({

@@ -1,12 +1,13 @@
 // On the daemon's return: every machine whose process goes on is taken up again, every one whose process has ended is shown
 // with its reason, and processes and folders that belong to no machine are removed.
+import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskProblem, queryStatus } from '../qemu/command.ts';
 import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Machines } from './machines.ts';
-import { stoppedBy } from './news.ts';
+import { hearStatus, stoppedBy } from './news.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 
@@ -30,6 +31,9 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
         const message = `its QEMU process does not answer: ${(error as Error).message}`;
         await machine.setState('broken', { code: 'qemu_exited', message }).catch((full: unknown) => {
           machines.host.log.error({ machine: machine.name, error: full }, 'and that could not be recorded');
+        });
+        void watchEnd(machine, machines).catch((full: unknown) => {
+          machines.host.log.error({ machine: machine.name, error: full }, 'its end could not be recorded');
         });
       }
     }),
@@ -57,6 +61,7 @@ async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSigna
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
   const live = attach(machine, process, qmp);
   const { status } = await queryStatus(live.qmp);
+  hearStatus(machine, live, status);
   const { record } = machine;
   const problem = await diskProblem(live.qmp);
   if (problem) {
@@ -67,6 +72,20 @@ async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSigna
       .catch((error: unknown) => machine.tell({ type: 'event', machine, what: 'problem', message: (error as Error).message }));
   } else if (status === 'running' && record.state !== 'running') await machine.setState('running', null);
   else if (status === 'paused' && record.state !== 'paused') await machine.setState('paused', record.stateReason);
+}
+
+/** A process that was not taken up may end all the same, perhaps in this very moment. */
+async function watchEnd(machine: Machine, machines: Machines): Promise<void> {
+  const reason = machine.record.stateReason;
+  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  await process?.exited;
+  const words = await lastWords(machine.paths.qemuLog, process?.logOffset ?? 0);
+  // Whoever has changed it meanwhile knows better.
+  if (machine.live || machine.ending || machine.record.state !== 'broken' || machine.record.stateReason !== reason) return;
+  rmSync(machine.paths.run, { recursive: true, force: true });
+  const message = `its QEMU process ended while it was taken up again${words === '' ? '' : `: ${words}`}`;
+  await machine.setState('broken', { code: 'qemu_exited', message });
+  machine.tell({ type: 'ended', machine, failed: true, message });
 }
 
 /** It ended while no daemon was there to see how. */

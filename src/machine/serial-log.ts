@@ -2,6 +2,7 @@
 // Older parts are kept as serial.log.1 (the newest of them) to serial.log.3.
 import { watch } from 'node:fs';
 import { type FileHandle, open, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 const partBytes = 4 * 1024 * 1024;
 const parts = 3;
@@ -44,6 +45,7 @@ export async function* readLog(file: string, tailBytes?: number, upTo?: number):
 
 /** What is kept, then what is written from now on, until the signal. */
 export async function* followLog(file: string, options: { tailBytes?: number; signal: AbortSignal }): AsyncGenerator<Buffer> {
+  if (!(await untilThere(file, options.signal))) return;
   let offset = await sizeOf(file);
   yield* readLog(file, options.tailBytes, offset);
   let changed = Promise.withResolvers<void>();
@@ -68,6 +70,27 @@ export async function* followLog(file: string, options: { tailBytes?: number; si
   } finally {
     watcher.close();
     options.signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Before its first start a machine has no log. False: the signal came first. */
+async function untilThere(file: string, signal: AbortSignal): Promise<boolean> {
+  const there = () => stat(file).then(() => true, ignoreAbsent);
+  if (await there()) return true;
+  let changed = Promise.withResolvers<void>();
+  const watcher = watch(dirname(file), () => changed.resolve());
+  const stop = () => changed.resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    while (!signal.aborted) {
+      if (await there()) return true;
+      await changed.promise;
+      changed = Promise.withResolvers<void>();
+    }
+    return false;
+  } finally {
+    watcher.close();
+    signal.removeEventListener('abort', stop);
   }
 }
 

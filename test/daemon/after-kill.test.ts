@@ -38,6 +38,7 @@ async function notStarted(host: TestHost): Promise<void> {
   }
 }
 
+const control = (host: TestHost, what: object) => writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify(what));
 const sockets = (host: TestHost) => readdir(join(host.paths.run, 'vms')).catch(() => []);
 
 /** Lets the daemon die at this moment of the act; its QEMU ends while it is away. */
@@ -119,4 +120,26 @@ test('a machine that ended while the daemon was away leaves no sockets', limits,
   await host.start();
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'stopped');
   assert.deepEqual(await sockets(host), []);
+});
+
+test('a QEMU that ends while it is taken up is told, and started again where its policy says so', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
+  await host.client.vm.run({ image: 'tiny', name: 'two', memoryBytes, restart: 'on-failure' });
+  await host.kill();
+  await control(host, { dieOn: { 'query-status': 'out of luck', qmp_capabilities: 'out of luck' } });
+  await host.start();
+  await ended(host, 'one');
+  await ended(host, 'two');
+  await control(host, {});
+  const one = await host.client.vm.show({ vm: 'one' });
+  assert.equal(one.stateReason?.code, 'qemu_exited');
+  assert.match(one.stateReason?.message ?? '', /ended.*: out of luck/);
+  let starts = 0;
+  for await (const event of host.client.events({ after: 0 }))
+    if (event.type === 'vm.started' && event.name === 'two' && ++starts === 2) break;
+  const two = await host.client.vm.show({ vm: 'two' });
+  assert.equal(two.state, 'running');
+  assert.deepEqual(await sockets(host), [two.id]);
 });

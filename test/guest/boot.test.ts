@@ -70,8 +70,10 @@ test('a disk that can be started from wins when it comes first, and the CD when 
 });
 
 test('without a boot order the disk comes first, and nothing else than what is there is needed', async () => {
-  const machine = await host.client.run('disk:1', { ...small, name: 'plain', cdroms: ['cd:1'], removeOnStop: true });
+  const machine = await host.client.create('disk:1', { ...small, name: 'plain', cdroms: ['cd:1'], removeOnStop: true });
   assert.deepEqual(machine.info.boot, ['disk', 'cdrom']);
-  assert.deepEqual(await starts(machine, 1), ['disk']);
+  const followed = starts(machine, 1); // there is no log yet
+  await machine.start();
+  assert.deepEqual(await followed, ['disk']);
   await machine.stop({ force: true });
 });

@@ -18,7 +18,9 @@ export const command: Command = {
     required: true,
     help: 'What to run; viv ends with its exit code, or 128 and the number of the signal that ended it.',
   },
-  notes: ['Standard input is passed on; in a loop that reads its own input say --no-stdin. Ctrl-C and SIGTERM go to the command.'],
+  notes: [
+    'Standard input is passed on; in a loop that reads its own input say --no-stdin. Ctrl-C and SIGTERM go to the command; three in a row leave a guest that does not react.',
+  ],
   examples: ['viv exec web -- systemctl status', 'tar c site | viv exec web --cwd /srv -- tar x', 'viv exec -t web -- top'],
   async run(invocation, context) {
     const { tty, ...flags } = invocation.flags;

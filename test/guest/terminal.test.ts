@@ -1,0 +1,227 @@
+// Everything a user does inside a machine from the command line, with a real guest: `viv` itself in processes and terminals
+// of its own, against one machine.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type IPty, spawn } from '@lydell/node-pty';
+import type { Machine } from '../../src/sdk/index.ts';
+import { cleanEnv, entry, start, viv } from '../cli/run-viv.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+
+let host: TestHost;
+let web: Machine;
+const terminals = new Set<IPty>();
+
+before(async () => {
+  host = await testHost({ qemu: 'real' });
+  await host.start();
+  web = await host.client.run('tiny', { name: 'web' });
+  await web.wait();
+});
+
+after(async () => {
+  for (const pty of terminals) pty.kill();
+  await host[Symbol.asyncDispose]();
+});
+
+interface Terminal {
+  readonly pty: IPty;
+  /** Resolves when it has shown this, with everything since the last time. */
+  shows(text: RegExp): Promise<string>;
+  readonly code: Promise<number>;
+}
+
+/** `viv` in a terminal of 24 lines and 80 columns. */
+function terminal(...args: string[]): Terminal {
+  const env = { ...cleanEnv(host.home), TERM: 'xterm' };
+  const pty = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], { cols: 80, rows: 24, env });
+  terminals.add(pty);
+  let text = '';
+  let look = () => {};
+  pty.onData((data) => {
+    text += data;
+    look();
+  });
+  return {
+    pty,
+    code: new Promise((resolve) =>
+      pty.onExit(({ exitCode }) => {
+        terminals.delete(pty);
+        resolve(exitCode);
+      }),
+    ),
+    shows: (wanted) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`${wanted} was not shown in ${JSON.stringify(text)}`)), 30_000);
+        look = () => {
+          const found = wanted.exec(text);
+          if (!found) return;
+          clearTimeout(timer);
+          look = () => {};
+          const seen = text;
+          text = text.slice(found.index + found[0].length);
+          resolve(seen);
+        };
+        look();
+      }),
+  };
+}
+
+// What is typed is echoed: quotes in the middle keep the echo from matching what is waited for.
+
+test('shell is a terminal: its size and its changes, colours, Ctrl-C, Ctrl-D and the exit code', async () => {
+  const { pty, shows, code } = terminal('shell', 'web');
+  await shows(/root@web:.*# /);
+  pty.write('stty size; echo "<$TERM>"; printf "\\033[31mred\\033[0m\\n"\r');
+  await shows(/\r\n24 80\r\n<xterm>\r\n\x1b\[31mred\x1b\[0m\r\n/);
+  pty.resize(132, 50);
+  pty.write('until stty size | grep -q "^50 132$"; do :; done; echo resi""zed\r');
+  await shows(/resized/);
+  pty.write('sh -c "echo sleep""ing; exec sleep 1000"\r');
+  await shows(/\r\nsleeping\r\n/);
+  pty.write('\x03');
+  pty.write('echo "code $?"\r');
+  await shows(/\r\ncode 130\r\n/);
+  pty.write('(exit 7)\r\x04');
+  assert.equal(await code, 7);
+});
+
+test('without a terminal shell reads its commands from standard input', async () => {
+  const { code, stdout } = await viv(host.home, ['shell', 'web'], { input: 'hostname; cd /etc\npwd; exit 3\n' });
+  assert.deepEqual([code, stdout], [3, 'web\n/etc\n']);
+});
+
+test('two consoles see the same, and what was said before; either may type, and each detaches by its key', async () => {
+  await web.exec(['sh', '-c', 'echo said before >/dev/ttyS0']);
+  const [one, other] = [terminal('console', 'web'), terminal('console', 'web')];
+  await Promise.all([one, other].map(({ shows }) => shows(/Vivarium tiny[\s\S]*said before/)));
+  one.pty.write('\recho $((6 * 7))\r');
+  await Promise.all([one, other].map(({ shows }) => shows(/\r\n42\r\n/)));
+  other.pty.write('echo $((43 * 3))\r');
+  await Promise.all([one, other].map(({ shows }) => shows(/\r\n129\r\n/)));
+  one.pty.write('\x1d');
+  await one.shows(/detached from web; it goes on/);
+  assert.equal(await one.code, 0);
+  other.pty.write('echo $((5 * 9))\r');
+  await other.shows(/\r\n45\r\n/);
+  other.pty.write('\x1d');
+  assert.equal(await other.code, 0);
+  const later = terminal('console', 'web');
+  await later.shows(/said before[\s\S]*\r\n42\r\n[\s\S]*\r\n129\r\n[\s\S]*\r\n45\r\n/);
+  later.pty.write('\x1d');
+  assert.equal(await later.code, 0);
+});
+
+test('view says where the screen is and how to see it, and VNC answers there', async () => {
+  const { code, stdout, stderr } = await viv(host.home, ['view', 'web']);
+  assert.equal(code, 0);
+  const socket = stdout.trim();
+  assert.ok(stderr.includes(`remote-viewer vnc+unix://${socket}`), stderr);
+  const greeting = await new Promise<string>((resolve, reject) => {
+    const viewer = connect(socket).once('error', reject);
+    viewer.once('data', (bytes) => {
+      viewer.destroy();
+      resolve(String(bytes));
+    });
+  });
+  assert.match(greeting, /^RFB 003\.\d{3}\n$/);
+});
+
+test('exec passes on standard input, output, errors and the exit code', async () => {
+  const exec = (args: string[], input = '') => viv(host.home, ['exec', ...args], { input });
+  const bytes = randomBytes(300_000).toString('base64');
+  const [echoed, piped, failed, absent, killed] = await Promise.all([
+    exec(['web', '--', 'cat'], 'hi\n'),
+    exec(['web', '--', 'cat'], bytes),
+    exec(['web', '--', 'sh', '-c', 'echo out; echo err >&2; exit 42']),
+    exec(['web', '--', 'no-such-command']),
+    exec(['web', '--', 'sh', '-c', 'kill -TERM $$']),
+  ]);
+  assert.deepEqual([echoed.code, echoed.stdout, echoed.stderr], [0, 'hi\n', '']);
+  assert.ok(piped.stdout === bytes);
+  assert.deepEqual([failed.code, failed.stdout, failed.stderr], [42, 'out\n', 'err\n']);
+  assert.equal(absent.code, 127);
+  assert.equal(killed.code, 143);
+});
+
+test('exec takes an environment, a directory and a user, and ends what runs too long', async () => {
+  const settings = ['-e', 'GREETING=hi, "you"', '--env', 'EMPTY=', '-w', '/etc', '-u', 'nobody'];
+  const { stdout } = await viv(host.home, ['exec', ...settings, 'web', '--', 'sh', '-c', 'echo "$GREETING<$EMPTY>"; pwd; id -un']);
+  assert.equal(stdout, 'hi, "you"<>\n/etc\nnobody\n');
+  const late = await viv(host.home, ['exec', '--timeout', '300ms', 'web', '--', 'sleep', '4712']);
+  assert.equal(late.code, 1);
+  assert.match(late.stderr, /^viv: .*(longer|within|timeout|300 ms|0\.3 s)/);
+  assert.equal((await web.exec(['sh', '-c', 'pgrep -f "[s]leep 4712" || echo none'])).stdout, 'none\n');
+});
+
+test('Ctrl-C and SIGTERM of exec go to the command, and its code comes back', async () => {
+  const running = start(host.home, [
+    'exec',
+    'web',
+    '--',
+    'sh',
+    '-c',
+    'trap "echo told; exit 9" TERM; echo up; while :; do sleep 0.1; done',
+  ]);
+  await running.shows('stdout', 'up');
+  running.kill('SIGTERM');
+  const { code, stdout } = await running.ended;
+  assert.deepEqual([code, stdout], [9, 'up\ntold\n']);
+});
+
+test('a guest that stands still can be left by asking three times', async () => {
+  const running = start(host.home, ['exec', 'web', '--', 'sh', '-c', 'echo up; exec sleep 4713']);
+  await running.shows('stdout', 'up');
+  await web.pause();
+  running.kill('SIGINT');
+  running.kill('SIGTERM');
+  await running.shows('stderr', 'once more leaves');
+  running.kill('SIGINT');
+  assert.equal((await running.ended).code, 130);
+  await web.resume();
+  assert.equal((await web.exec(['sh', '-c', 'pgrep -f "[s]leep 4713" || echo none'])).stdout, 'none\n', 'what was left has been ended');
+});
+
+test('cp takes a tree in and out again', async () => {
+  const tree = join(host.home, 'tree');
+  await mkdir(join(tree, 'a b', 'deep'), { recursive: true });
+  await writeFile(join(tree, 'a b', 'deep', 'file'), randomBytes(200_000), { mode: 0o640 });
+  await writeFile(join(tree, 'run.sh'), '#!/bin/sh\necho ran\n', { mode: 0o755 });
+  await symlink('a b/deep', join(tree, 'link'));
+  const ended = await viv(host.home, ['cp', tree, 'web:/root/']);
+  assert.deepEqual([ended.code, ended.stdout], [0, ''], ended.stderr);
+  assert.equal((await web.exec(['/root/tree/run.sh'])).stdout, 'ran\n');
+  const back = join(host.home, 'back');
+  assert.equal((await viv(host.home, ['cp', 'web:/root/tree', back])).code, 0);
+  execFileSync('diff', ['-r', tree, back]);
+  assert.equal((await stat(join(back, 'a b', 'deep', 'file'))).mode & 0o777, 0o640);
+  assert.equal(await readlink(join(back, 'link')), 'a b/deep');
+  const file = join(host.home, 'hostname');
+  assert.equal((await viv(host.home, ['cp', 'web:/etc/hostname', file])).code, 0);
+  assert.equal(await readFile(file, 'utf8'), 'web\n');
+  const none = await viv(host.home, ['cp', 'web:/root/absent', back]);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /^viv: .*\/root\/absent/);
+});
+
+test('a console and logs --follow go on until the machine ends, and are told', async () => {
+  const following = start(host.home, ['logs', '--follow', 'web']);
+  await following.shows('stdout', 'said before');
+  const { pty, shows, code } = terminal('console', 'web');
+  await shows(/said before/);
+  await web.exec(['sh', '-c', 'echo news >/dev/ttyS0']);
+  await Promise.all([following.shows('stdout', 'news'), shows(/news/)]);
+  await web.restart({ force: true });
+  await shows(/the machine ended/);
+  assert.equal(await code, 0);
+  pty.kill();
+  await web.exec(['sh', '-c', 'echo after >/dev/ttyS0']);
+  await following.shows('stdout', 'after');
+  await web.remove({ force: true });
+  const ended = await following.ended;
+  assert.deepEqual([ended.code, ended.signal], [0, null]);
+});
