@@ -69,6 +69,11 @@ export class Machines {
     return this.#byId.get(id);
   }
 
+  /** How many records this version cannot read. */
+  get unreadable(): number {
+    return this.#unreadable.size;
+  }
+
   /** Whether the store has a machine with this id, one whose record cannot be read as well. */
   knows(id: string): boolean {
     return this.#byId.has(id) || this.#unreadable.has(id);

@@ -38,6 +38,8 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     pid: 42,
     agent: { connected: true, version: '1', kind: 'vivarium' },
     createdAt: 1,
+    forkedFrom: null,
+    point: null,
     startedAt: 2,
     ...more,
   };

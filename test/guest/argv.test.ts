@@ -90,6 +90,8 @@ async function start(config: QemuConfig, at: string): Promise<{ process: QemuPro
     processFile: join(at, 'process.json'),
     logFile,
     kvm: false,
+    group: null,
+    memory: null,
     signal,
   });
   undo.push(() => started.kill());

@@ -36,6 +36,7 @@ export async function startFake(
       arch: 'x86_64',
       board: 'pc-q35-10.0',
       accel: 'tcg',
+      memory: 'plain',
       cpus: 1,
       memoryBytes: 64 * 2 ** 20,
       firmware: { type: 'bios' },
@@ -51,6 +52,8 @@ export async function startFake(
     processFile,
     logFile: at('qemu.log'),
     kvm: false,
+    group: null,
+    memory: null,
     signal: AbortSignal.timeout(10_000),
   });
   return { process: started, marker, qmpPath, processFile, logFile: at('qemu.log') };

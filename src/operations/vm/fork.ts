@@ -80,7 +80,7 @@ export const handler: HandlerOf<'vm.fork'> = {
     },
     {
       name: 'make the machines',
-      run: async (state, { services, signal }) => {
+      run: async (state: Forking, { services, signal }) => {
         const { machines } = services;
         const point = pointOf(state, services);
         await each(state.children, async (child) => {
@@ -88,7 +88,7 @@ export const handler: HandlerOf<'vm.fork'> = {
           await makeChildFiles(machine.record, point, machines.host, signal);
         });
       },
-      undo: (state, { services: { machines } }) =>
+      undo: (state: Forking, { services: { machines } }) =>
         each(state.children, async ({ id }) => {
           const machine = machines.byId(id);
           if (machine) await removeFiles(machine.record, machines.host);
@@ -97,11 +97,11 @@ export const handler: HandlerOf<'vm.fork'> = {
     },
     {
       name: 'start them',
-      run: async (state, context) => {
+      run: async (state: Forking, context) => {
         if (!state.memory) return;
         await each(state.children, ({ id }) => startChild(id, context));
       },
-      undo: (state, { services: { machines } }) =>
+      undo: (state: Forking, { services: { machines } }) =>
         each(state.children, async ({ id }) => {
           const machine = machines.byId(id);
           if (machine) await endNow(machine, machines);
@@ -109,7 +109,7 @@ export const handler: HandlerOf<'vm.fork'> = {
     },
     {
       name: 'enter them',
-      run: async ({ id: parent, children, freezing }, { services: { machines, events } }) => {
+      run: async ({ id: parent, children, freezing }: Forking, { services: { machines, events } }) => {
         for (const { id } of children) {
           const machine = machines.get(id);
           if (machine.record.complete) continue;

@@ -50,6 +50,9 @@ export interface AgentConnection {
   configure(settings: { hostname?: string; timeMs?: number }): Promise<void>;
   /** Asks the guest to power off or reboot; resolves when it has accepted. */
   power(what: 'poweroff' | 'reboot'): Promise<void>;
+  /** Writes the guest's file systems out and freezes them; they thaw by themselves after `timeoutMs`. */
+  freeze(timeoutMs: number): Promise<void>;
+  thaw(): Promise<void>;
   ping(timeoutMs: number): Promise<void>;
   close(): void;
 }

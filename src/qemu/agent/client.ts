@@ -159,6 +159,14 @@ class Connection implements AgentConnection {
     await this.#short('power', [['what', what]]);
   }
 
+  async freeze(timeoutMs: number): Promise<void> {
+    await this.#short('freeze', [['timeout', String(Math.ceil(timeoutMs / 1000))]]);
+  }
+
+  async thaw(): Promise<void> {
+    await this.#short('thaw', []);
+  }
+
   async ping(timeoutMs: number): Promise<void> {
     await this.#short('ping', [], timeoutMs);
   }

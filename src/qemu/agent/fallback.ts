@@ -195,6 +195,14 @@ class Fallback implements AgentConnection {
     await Promise.race([this.#line.ask('guest-shutdown', { mode: what === 'poweroff' ? 'powerdown' : 'reboot' }), delay(500)]);
   }
 
+  async freeze(): Promise<void> {
+    await this.#line.ask('guest-fsfreeze-freeze');
+  }
+
+  async thaw(): Promise<void> {
+    await this.#line.ask('guest-fsfreeze-thaw');
+  }
+
   async ping(): Promise<void> {
     await this.#line.ask('guest-ping');
   }

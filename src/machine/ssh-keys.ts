@@ -1,0 +1,3 @@
+export async function makeHostKeys(_: string): Promise<never[]> {
+  return [];
+}
