@@ -42,12 +42,13 @@ export interface ServerOptions {
 export interface ApiServer {
   /** Throws in_use when another daemon answers on the path. */
   listen(socketPath: string): Promise<void>;
-  /** Ends streams at once and gives requests under way three seconds. */
+  /** Ends streams at once; gives WebSocket clients a second to answer the close, and requests under way three. */
   close(): Promise<void>;
 }
 
 const bodyBytes = 2 * 1024 * 1024;
 const closeMs = 3000;
+const socketCloseMs = 1000;
 const rank: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
 /** What still works when the host's disk is full: that which frees space or hardly writes. */
 const worksWhenFull = new Set<string>([
@@ -193,9 +194,8 @@ export function createServer(options: ServerOptions): ApiServer {
 
   const socketRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (ws: WebSocket, request: FastifyRequest) => {
     const socket = serverSocket(ws);
-    const stop = () => ws.close(1001, 'the daemon is stopping');
-    stopping.signal.addEventListener('abort', stop, { once: true });
-    socket.closed.addEventListener('abort', () => stopping.signal.removeEventListener('abort', stop), { once: true });
+    stopping.signal.addEventListener('abort', socket.leave, { once: true });
+    socket.closed.addEventListener('abort', () => stopping.signal.removeEventListener('abort', socket.leave), { once: true });
     try {
       const caller = callerFor(request);
       const parsed = input.parse({ params: request.params, body: await socket.input });
@@ -254,10 +254,15 @@ export function createServer(options: ServerOptions): ApiServer {
     async close() {
       stopping.abort(new VivError('unavailable', 'The daemon is stopping'));
       const firm = setTimeout(() => app.server.closeAllConnections(), closeMs);
+      // The server does not count upgraded connections among those it closes, and yet waits for them.
+      const firmSockets = setTimeout(() => {
+        for (const client of app.websocketServer.clients) client.terminate();
+      }, socketCloseMs);
       // A kept connection becomes idle when its answer has been sent, the one of `viv down` itself for one.
       const idle = setInterval(() => app.server.closeIdleConnections(), 10);
       await app.close().finally(() => {
         clearTimeout(firm);
+        clearTimeout(firmSockets);
         clearInterval(idle);
       });
     },

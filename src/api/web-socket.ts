@@ -12,7 +12,10 @@ const firstFrameMs = 10_000;
 export interface ServerSocket extends Socket {
   /** The client's first frame: the rest of the input. */
   readonly input: Promise<unknown>;
+  /** Sends the last message and closes; what the client still sends is thrown away. */
   finish(last: unknown, reason: string): Promise<void>;
+  /** Closes because the daemon stops; what the client still sends is thrown away. */
+  leave(): void;
 }
 
 type Arrived = { binary: true; data: Buffer } | { binary: false; message: unknown };
@@ -27,6 +30,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
   const waiting: Arrived[] = [];
   let begun = false;
   let held = false;
+  let over = false;
 
   const deliver = (arrived: Arrived) => {
     if (!arrived.binary) for (const listen of controls) listen(arrived.message);
@@ -43,14 +47,22 @@ export function serverSocket(ws: WebSocket): ServerSocket {
     waiting.push(arrived);
     ws.pause();
   };
+  /** From here on everything is read and thrown away, so that the client's answer to the close is seen. */
+  const close = (code: number, reason: string) => {
+    over = true;
+    waiting.length = 0;
+    ws.resume();
+    ws.close(code, reason);
+  };
   const refuse = (message: string) => {
     const error = new VivError('invalid', message);
     input.reject(error);
     ws.send(JSON.stringify({ type: 'error', error: error.toBody() }));
-    ws.close(1000, 'invalid');
+    close(1000, 'invalid');
   };
 
   ws.on('message', (bytes: Buffer, binary: boolean) => {
+    if (over) return;
     if (binary) {
       if (!begun) return refuse('The first frame has to be the input, as JSON text');
       return arrive({ binary: true, data: bytes });
@@ -109,6 +121,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
       flush();
     },
     pause() {
+      if (over) return;
       held = true;
       ws.pause();
     },
@@ -118,15 +131,18 @@ export function serverSocket(ws: WebSocket): ServerSocket {
     },
     async finish(last, reason) {
       clearTimeout(first);
+      if (over) return;
       await write(JSON.stringify(last));
-      ws.resume(); // so that the client's answer to the close is seen
-      ws.close(
-        1000,
-        Buffer.from(reason)
-          .subarray(0, 120)
-          .toString('utf8')
-          .replace(/\uFFFD+$/, ''),
-      );
+      close(1000, shortened(reason));
     },
+    leave: () => close(1001, 'the daemon is stopping'),
   };
+}
+
+/** The reason of a close has room for 123 bytes. */
+function shortened(reason: string): string {
+  return Buffer.from(reason)
+    .subarray(0, 120)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '');
 }

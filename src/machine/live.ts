@@ -12,6 +12,11 @@ import type { QmpConnection } from '../qemu/qmp.ts';
 /** Ours is given this long before qemu-guest-agent is asked. */
 const fallbackAfterMs = 5000;
 
+export interface Heard {
+  shutdown: { guest: boolean; reason: string } | null;
+  panicked: boolean;
+}
+
 export interface LiveOptions {
   readonly name: () => string;
   readonly paths: VmPaths;
@@ -28,6 +33,8 @@ export class Live {
   readonly qmp: QmpConnection;
   /** A full disk has stopped the guest. Known here as well, because on a full disk it cannot always be recorded. */
   starved = false;
+  /** What QEMU has told of its guest's end. */
+  readonly heard: Heard = { shutdown: null, panicked: false };
   #agent: AgentConnection | null = null;
   readonly #options: LiveOptions;
   readonly #ended = new AbortController();

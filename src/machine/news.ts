@@ -1,31 +1,32 @@
 // What QEMU tells by itself: the guest shut down, panicked, was reset; the host's disk is full; the process ended.
-import { diskProblem } from '../qemu/command.ts';
+import { diskProblem, quit } from '../qemu/command.ts';
 import { lastWords } from '../qemu/process.ts';
-import type { Live } from './live.ts';
+import type { Heard, Live } from './live.ts';
 import type { Machine } from './runner.ts';
 
 /** Listens for as long as the live part is the machine's. */
 export function listen(machine: Machine, live: Live): void {
-  let shutdown: { guest: boolean; reason: string } | null = null;
-  let panicked = false;
-  const { qmp, process } = live;
+  const { qmp, process, heard } = live;
   const mine = () => machine.live === live;
   const note = (what: string, message: string) => machine.tell({ type: 'event', machine, what, message });
   const failed = (error: unknown) => note('problem', `its state could not be recorded: ${(error as Error).message}`);
 
   qmp.on('SHUTDOWN', (data) => {
-    shutdown = { guest: data['guest'] === true, reason: String(data['reason'] ?? '') };
+    // The first: letting QEMU go tells of a shutdown by the host.
+    heard.shutdown ??= { guest: data['guest'] === true, reason: String(data['reason'] ?? '') };
+    if (data['guest'] === true) void letGoOfGuest(live);
   });
   qmp.on('RESET', (data) => {
     live.forgetAgent();
     if (data['guest'] === true) note('reset', 'the guest reset itself');
   });
   qmp.on('GUEST_PANICKED', () => {
-    panicked = true;
+    heard.panicked = true;
     note('panicked', 'the guest’s kernel panicked');
+    void letGoOfGuest(live);
   });
   const stopped = async () => {
-    const running = () => mine() && machine.record.state === 'running' && !machine.ending;
+    const running = () => mine() && machine.record.state === 'running' && !machine.ending && !heard.shutdown && !heard.panicked;
     if (!running()) return;
     const problem = await diskProblem(qmp);
     if (!problem || !running()) return; // asked for: whoever asked records it
@@ -44,15 +45,35 @@ export function listen(machine: Machine, live: Live): void {
     machine.live = null;
     live.end();
     const words = await lastWords(machine.paths.qemuLog, process.logOffset);
-    const end = ending({ shutdown, panicked, words, exit });
+    const end = ending({ ...heard, words, exit });
     await machine
       .update(() => ({
-        state: end.failed && !panicked ? 'broken' : 'stopped',
+        state: end.failed && !heard.panicked ? 'broken' : 'stopped',
         stateReason: { code: end.code, message: end.message, at: Date.now() },
       }))
       .catch(failed);
     machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
   });
+}
+
+const quitDeadlineMs = 10_000;
+
+/** QEMU stays when its guest has ended; now that this is known, it may go. */
+async function letGoOfGuest({ qmp, process }: Live): Promise<void> {
+  const timer = setTimeout(() => void process.kill().catch(() => {}), quitDeadlineMs);
+  await quit(qmp).catch(() => {}); // it has gone already, or will be ended by the timer
+  await process.exited;
+  clearTimeout(timer);
+}
+
+/** For a QEMU that is taken up: its guest may have ended while no daemon was listening. `status` is QEMU's. */
+export function hearStatus(machine: Machine, live: Live, status: string): void {
+  if (status === 'guest-panicked') {
+    live.heard.panicked = true;
+    machine.tell({ type: 'event', machine, what: 'panicked', message: 'the guest’s kernel panicked while the daemon was away' });
+  } else if (status === 'shutdown') live.heard.shutdown = { guest: true, reason: 'guest-shutdown' };
+  else return;
+  void letGoOfGuest(live);
 }
 
 /** Why a disk has stopped it. */
@@ -67,7 +88,7 @@ export function stoppedBy({ full, device }: { full: boolean; device: string }, n
 type Exit = { code: number | null; signal: string | null } | null;
 
 /** Why it ended, from what was heard. Pure. `exit` is null where the process was not our child. */
-export function ending(heard: { shutdown: { guest: boolean; reason: string } | null; panicked: boolean; words: string; exit: Exit }) {
+export function ending(heard: Heard & { words: string; exit: Exit }) {
   const { shutdown, panicked, words, exit } = heard;
   if (panicked) return { failed: true, code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
   if (shutdown?.guest) return { failed: false, code: 'guest_shutdown', message: 'the guest shut down' } as const;

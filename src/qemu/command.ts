@@ -11,6 +11,8 @@ export const cont = (qmp: QmpConnection) => qmp.execute('cont');
 export const stop = (qmp: QmpConnection) => qmp.execute('stop');
 /** Presses the power button. */
 export const systemPowerdown = (qmp: QmpConnection) => qmp.execute('system_powerdown');
+/** Ends QEMU in order, its disks written. */
+export const quit = (qmp: QmpConnection) => qmp.execute('quit');
 export const systemReset = (qmp: QmpConnection) => qmp.execute('system_reset');
 
 const Blocks = z.array(z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }));

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { queryStatus } from '../../src/qemu/command.ts';
+import { connectQmp } from '../../src/qemu/qmp.ts';
 import type { MachineOptions } from '../../src/sdk/client.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
@@ -45,6 +47,17 @@ const type = (machine: Machine, letter: 'p' | 'c') =>
     socket.write(letter);
     socket.resume(); // until QEMU ends
   });
+
+/** Asks its QEMU itself, while no daemon does, until its guest has come to this. */
+async function until({ id }: Machine, status: string): Promise<void> {
+  const qmp = await connectQmp(host.paths.vm(id).qmp, { timeoutMs: 10_000 });
+  try {
+    const deadline = Date.now() + 10_000;
+    while ((await queryStatus(qmp)).status !== status) assert.ok(Date.now() < deadline, `its guest has come to ${status}`);
+  } finally {
+    qmp.close();
+  }
+}
 
 const ways = {
   poweroff: (machine: Machine) => type(machine, 'p'),
@@ -163,19 +176,27 @@ test('the policy holds across a daemon that dies', async () => {
   const paused = await program('paused', { restart: 'always' });
   const away = await program('away', { restart: 'on-failure' });
   const halted = await program('halted', { restart: 'always' });
+  const done = await program('done', { restart: 'on-failure' });
+  const panicked = await program('panicked', { restart: 'on-failure' });
   const since = await now();
   await end(paused, 'poweroff');
   await end(halted, 'poweroff');
   await halted.stop();
   await host.kill();
   process.kill(away.info.pid as number, 'SIGKILL');
+  void type(done, 'p');
+  void type(panicked, 'c');
+  await Promise.all([until(done, 'shutdown'), until(panicked, 'guest-panicked')]);
   await host.start();
-  for (const { id } of [paused, away]) {
+  for (const { id } of [paused, away, panicked]) {
     const machine = await host.client.vm(id);
     const { sequence } = await told(machine, 'vm.ended', since);
     await told(machine, 'vm.started', sequence);
   }
+  await told(panicked, 'vm.panicked', since);
   assert.equal((await host.client.vm('halted')).state, 'stopped');
+  const { state, stateReason } = (await host.client.vm('done')).info;
+  assert.deepEqual([state, stateReason?.code], ['stopped', 'guest_shutdown'], 'how it ended is known although nobody was listening');
   for (const machine of await host.client.vms()) await machine.remove({ force: true });
 });
 

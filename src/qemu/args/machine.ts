@@ -44,6 +44,8 @@ export function machineArguments(config: QemuConfig): string[] {
       share: true,
     }),
     ...['-rtc', 'base=utc,driftfix=slew'],
+    // It stays when its guest has shut down or panicked, so that a daemon that was away can ask how the guest ended.
+    ...['-action', 'shutdown=pause'],
     ...(config.kernel ? ['-kernel', config.kernel.file, '-initrd', config.kernel.initrd, '-append', config.kernel.commandLine] : []),
     ...(config.incoming ? ['-incoming', 'defer'] : []),
   ];
