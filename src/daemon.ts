@@ -35,7 +35,8 @@ export interface Daemon {
 export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
-  for (const folder of [paths.home, paths.images, paths.vms, paths.layers, paths.points, paths.staging, paths.cache, paths.run]) await makeFolder(folder, uid);
+  for (const folder of [paths.home, paths.images, paths.vms, paths.layers, paths.points, paths.staging, paths.cache, paths.run])
+    await makeFolder(folder, uid);
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();

@@ -52,7 +52,18 @@ export const create = defineOperation({
     template: z.boolean().default(false).describe('Protect it from removal'),
   }),
   output: Snapshot,
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_space', 'qemu_failed', 'no_agent', 'guest_failed', 'unsupported', 'missing_program'],
+  errors: [
+    'invalid',
+    'not_found',
+    'ambiguous',
+    'wrong_state',
+    'no_space',
+    'qemu_failed',
+    'no_agent',
+    'guest_failed',
+    'unsupported',
+    'missing_program',
+  ],
   cli: { command: 'snapshot create', args: ['vm', 'label?'] },
 });
 

@@ -21,7 +21,16 @@ export async function collectLayers(machines: Machines): Promise<string[]> {
   const below = new Map<string, string | null>();
   for (let files = [...new Set([...all, ...roots])]; files.length > 0; ) {
     const found = await Promise.all(
-      files.map(async (file) => [file, await backingFile(file).then(({ backing }) => backing, () => null)] as const),
+      files.map(
+        async (file) =>
+          [
+            file,
+            await backingFile(file).then(
+              ({ backing }) => backing,
+              () => null,
+            ),
+          ] as const,
+      ),
     );
     for (const [file, backing] of found) below.set(file, backing);
     files = [...new Set(found.flatMap(([, backing]) => (backing === null || below.has(backing) ? [] : [backing])))];

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
-import { MachineRecord, nameKey, vmKey } from './record.ts';
 import { Points } from './points.ts';
+import { MachineRecord, nameKey, vmKey } from './record.ts';
 import { Machine, type News } from './runner.ts';
 import { cdsInUse } from './spec.ts';
 

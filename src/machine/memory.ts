@@ -32,7 +32,8 @@ export async function openMemory(bytes: number, socket: string, point: PointReco
     const layers: MemoryLayers = {
       library: keep(openSync(library, 'r')),
       socket,
-      layers: point === null ? [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes)))] : await layersOf(point, bytes, paths, keep),
+      layers:
+        point === null ? [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes)))] : await layersOf(point, bytes, paths, keep),
       own: point === null,
     };
     return { layers, close };

@@ -58,8 +58,7 @@ export class Points {
     const named = points.findLast((point) => point.label === ref || point.id === ref);
     if (named) return named;
     const matching = ref.length >= 3 ? points.filter((point) => point.id.startsWith(ref)) : [];
-    if (matching.length > 1)
-      throw new VivError('ambiguous', `${ref} fits ${matching.length} points of ${vm.name}; give more of the id`);
+    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} points of ${vm.name}; give more of the id`);
     const [only] = matching;
     if (!only) throw new VivError('not_found', `${vm.name} has no point ${ref}; viv snapshot ls ${vm.name} lists them`);
     return only;

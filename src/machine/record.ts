@@ -70,7 +70,10 @@ export const MachineRecord = z.object({
   /** The point whose memory it wakes from; null: from its own saved state. */
   wakeFrom: z.string().nullable().default(null),
   /** Set until its guest has been told that it is not the one it was forked from. */
-  newcomer: z.object({ macs: z.array(z.object({ old: z.string(), new: z.string() })) }).nullable().default(null),
+  newcomer: z
+    .object({ macs: z.array(z.object({ old: z.string(), new: z.string() })) })
+    .nullable()
+    .default(null),
   /** It woke and has not been told how late it is. */
   asleep: z.boolean().default(false),
   forkedFrom: z.string().nullable().default(null),

@@ -3,8 +3,8 @@ import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import { flatten } from '../storage/sparse.ts';
-import { openLayers } from './memory.ts';
 import type { Machines } from './machines.ts';
+import { openLayers } from './memory.ts';
 import { shareWithFamily } from './tops.ts';
 
 /** Repeatable as long as the process lives. @throws not_found when it has ended before; no_space */

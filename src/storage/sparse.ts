@@ -1,6 +1,11 @@
 import { ftruncateSync, readSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
-const lseek = koffi.load(null).func('int64_t lseek(int fd, int64_t offset, int whence)') as (fd: number, offset: number, whence: number) => number;
+
+const lseek = koffi.load(null).func('int64_t lseek(int fd, int64_t offset, int whence)') as (
+  fd: number,
+  offset: number,
+  whence: number,
+) => number;
 export async function flatten(
   layers: readonly number[],
   to: number,

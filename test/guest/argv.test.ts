@@ -12,11 +12,11 @@ import { proveKvm, runPayload } from '../../src/qemu/accelerator.ts';
 import { qemuArguments } from '../../src/qemu/args/build.ts';
 import { findQemu } from '../../src/qemu/binary.ts';
 import { cont, queryStatus } from '../../src/qemu/command.ts';
-import { loadState, saveState, stopSaving } from '../../src/qemu/state.ts';
 import { QemuConfig } from '../../src/qemu/config.ts';
 import { findFirmware } from '../../src/qemu/firmware-files.ts';
 import { findProcesses, lastWords, type QemuProcess, startQemu } from '../../src/qemu/process.ts';
 import { connectQmp, type QmpConnection } from '../../src/qemu/qmp.ts';
+import { loadState, saveState, stopSaving } from '../../src/qemu/state.ts';
 
 const run = promisify(execFile);
 const golden = new URL('../golden/', import.meta.url);

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { queryStatus } from '../../src/qemu/command.ts';
-import { loadState, saveState } from '../../src/qemu/state.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../../src/qemu/qmp.ts';
+import { loadState, saveState } from '../../src/qemu/state.ts';
 import { type FakeQemu, startFake } from './start-fake.ts';
 
 let folder: string;

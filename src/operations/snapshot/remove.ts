@@ -18,7 +18,10 @@ export const handler: HandlerOf<'snapshot.remove'> = {
       throw new VivError('in_use', `${ref} is a template and is kept; remove it with: viv snapshot rm --force ${machine.name} ${ref}`);
     const waiting = machines.all().find(({ record }) => record.wakeFrom === point.id);
     if (waiting)
-      throw new VivError('in_use', `${waiting.name} has not been started since it was set back to ${ref}, and needs its memory; start it first`);
+      throw new VivError(
+        'in_use',
+        `${waiting.name} has not been started since it was set back to ${ref}, and needs its memory; start it first`,
+      );
     return { id: machine.id, name: machine.name, point: point.id, label: point.label ?? point.id };
   },
   steps: [

@@ -1,8 +1,8 @@
 // `snapshot.restore`: sets a machine back to one of its points and lets it go on from there.
 import { VivError } from '../../contract/errors.ts';
-import { checkStart, startProcess } from '../../machine/start.ts';
 import { collectLayers } from '../../machine/collect.ts';
 import { makeRestoreTops, planRestore, removeRestoreTops, setBack, type Tops } from '../../machine/restore.ts';
+import { checkStart, startProcess } from '../../machine/start.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnMachine, onMachine, outputView } from '../vm/one.ts';

@@ -7,8 +7,18 @@ import type { Machine } from '../../machine/runner.ts';
 /** Sizes are those of the files now; one that is missing counts nothing and is told when the point is used. */
 export async function viewOf(point: PointRecord, machine: Machine): Promise<Snapshot> {
   const { disks, vars } = point.machine;
-  const files = [...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file), ...(vars === null ? [] : [vars])];
-  const sizes = await Promise.all(files.map((file) => stat(file).then(({ blocks }) => blocks * 512, () => 0)));
+  const files = [
+    ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),
+    ...(vars === null ? [] : [vars]),
+  ];
+  const sizes = await Promise.all(
+    files.map((file) =>
+      stat(file).then(
+        ({ blocks }) => blocks * 512,
+        () => 0,
+      ),
+    ),
+  );
   return {
     id: point.id,
     vm: machine.name,

@@ -1,8 +1,8 @@
 // The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
 import { collectLayers } from '../../machine/collect.ts';
 import { removeFiles } from '../../machine/files.ts';
-import { removePointsOf } from '../../machine/remove-point.ts';
 import { unremove } from '../../machine/reconcile.ts';
+import { removePointsOf } from '../../machine/remove-point.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { Step } from '../handler.ts';
 import type { OnMachine } from './one.ts';
