@@ -1,9 +1,11 @@
-// Bytes in and out with back-pressure. A stream that fails midway ends as a broken connection, never as a short answer.
+// Bytes in and out with back-pressure. A stream that fails midway never ends as a short answer: a caller that says `TE: trailers`
+// gets the error as the trailer `viv-error`, everybody else a broken connection.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import type { FastifyReply } from 'fastify';
 import type { VivError } from '../contract/errors.ts';
+import { errorTrailer } from '../contract/frame.ts';
 import type { Download } from '../operations/handler.ts';
 
 /** How long a refusal may take and still be answered with its own status. */
@@ -19,18 +21,29 @@ export async function sendStream(
   explain: (error: unknown) => VivError,
 ): Promise<void> {
   const { stream } = download;
+  const told = /(^|[\s,])trailers\b/i.test(String(response.req.headers.te ?? ''));
   const stop = () => stream.destroy(signal.reason);
   response.once('close', () => stream.destroy());
   signal.addEventListener('abort', stop, { once: true });
   try {
     await firstBytes(stream);
-    response.writeHead(200, { 'content-type': download.contentType, 'cache-control': 'no-store' });
-    response.flushHeaders();
-    await pipeline(stream, response).catch((error) => {
-      // Logged where it is our bug; a reader who has gone is not.
-      if (!signal.aborted && error?.code !== 'ERR_STREAM_PREMATURE_CLOSE') explain(error);
-      response.destroy();
+    response.writeHead(200, {
+      'content-type': download.contentType,
+      'cache-control': 'no-store',
+      ...(told ? { trailer: errorTrailer } : {}),
     });
+    response.flushHeaders();
+    stream.pipe(response, { end: false });
+    await finished(stream).then(
+      () => response.end(),
+      (error: unknown) => {
+        if (response.destroyed) return; // the reader has gone
+        const why = explain(error);
+        if (!told) return void response.destroy();
+        response.addTrailers({ [errorTrailer]: encodeURIComponent(JSON.stringify(why.toBody())) });
+        response.end();
+      },
+    );
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -104,7 +104,8 @@ function note(operation: Operation): Json {
     socket:
       'A WebSocket. The first text frame is `x-first-frame` as JSON; then binary frames (one byte of channel: 0 stdin, 1 stdout, 2 stderr; then bytes, none for its end) and control messages as JSON text.',
     events: 'Server-sent events; `data` is one document. `event: end` when nothing more will come, `event: error` with an Error.',
-    download: 'A stream of bytes; a failure midway breaks the connection.',
+    download:
+      'A stream of bytes. A failure midway breaks the connection; a caller that says `TE: trailers` gets it as the trailer `viv-error` instead, an Error as percent-encoded JSON.',
     upload: 'The body is a stream of bytes.',
   };
   const description = words[operation.transport];

@@ -35,13 +35,23 @@ export async function expectedSum(url: string, source: SumSource, options: Fetch
   const small = { ...options };
   const text = await fetchSmall(source.url, small);
   if (source.signature === null) {
-    options.log('The vendor signs its sums with no key that this host could have; the sum itself is checked.');
-    return sumOf(text.toString('utf8'), fileName(url), source.algorithm, source.url);
+    const sum = sumOf(text.toString('utf8'), fileName(url), source.algorithm, source.url);
+    options.log(unsignedNote(url, source));
+    return sum;
   }
   const detached = source.signature.url === 'inline' ? null : await fetchSmall(source.signature.url, small);
   const signed = await checkSignature(text, detached, source.signature, options);
   options.log(signed.note);
   return sumOf(signed.text, fileName(url), source.algorithm, source.url);
+}
+
+/** What stands behind a sum whose signature is not looked at: the way it came, and no more. */
+function unsignedNote(url: string, sum: { readonly url: string; readonly algorithm: string }): string {
+  const way =
+    new URL(sum.url).protocol === 'https:'
+      ? 'over HTTPS, whose certificate names that server'
+      : 'over plain HTTP, which anyone on the way could have changed';
+  return `Checked: the ${sum.algorithm} of ${fileName(url)}, as read from ${sum.url} ${way}. Not checked: a signature of that sum; this publisher’s key is not known here.`;
 }
 
 /** Fetches and unpacks to `folder`/content; taken up where it was left when done again. Returns that file's path. */

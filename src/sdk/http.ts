@@ -88,7 +88,8 @@ async function text(answer: IncomingMessage, socket: string, signal?: AbortSigna
   });
 }
 
-function errorFrom(body: string, status: number): VivError {
+/** The error that an answer with `status` carries. */
+export function errorFrom(body: string, status: number): VivError {
   try {
     const parsed = JSON.parse(body) as ErrorBody;
     if (parsed.code in errorCodes && typeof parsed.message === 'string') return VivError.fromBody(parsed);

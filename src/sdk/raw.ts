@@ -5,6 +5,7 @@ import { type ErrorBody, VivError } from '../contract/errors.ts';
 import { operations } from '../contract/index.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { Task } from '../contract/task.ts';
+import { download } from './download.ts';
 import { serverEvents } from './events.ts';
 import { type Connection, translate } from './http.ts';
 import { route } from './route.ts';
@@ -43,7 +44,8 @@ export function methodFor(connection: Connection, operation: Operation): (...arg
     case 'download':
       return async (input: Input = {}, options: CallOptions = {}) => {
         const { method, path } = route(operation, input);
-        return connection.open({ method, path, signal: options.signal });
+        const answer = await connection.open({ method, path, headers: { te: 'trailers' }, signal: options.signal });
+        return download(answer, connection.socket, options.signal);
       };
   }
 }

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { createServer } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import type { Call } from '../../src/operations/handler.ts';
+import { Client } from '../../src/sdk/client.ts';
 import { bytesOf, event, task, toy, toyExec, vm } from './toy.ts';
 
 interface Answer {
@@ -268,22 +269,59 @@ test('a refusal before the first event has its own status, a later one is an eve
   assert.equal(seen.length, 1);
 });
 
-test('a download that fails midway is an error for its reader, one that fails at once has its status', async () => {
+test('a download that fails midway is the daemon’s error for its reader, one that fails at once has its status', async () => {
   await using api = await toy({
     'vm.copyOut': async (input: { path: string }) => ({
       contentType: 'application/x-tar',
       stream: Readable.from(
         (async function* () {
           if (input.path === '/none') throw new VivError('guest_failed', 'There is no /none');
-          yield Buffer.alloc(100_000, 1);
-          throw new VivError('no_agent', 'the guest went away');
+          for (let part = 0; part < 5; part++) yield Buffer.alloc(100_000, 1);
+          if (input.path === '/etc') throw new VivError('no_agent', 'the guest’s agent went away', { details: { vm: 'web' } });
         })(),
       ),
     }),
   });
   await assert.rejects(api.client.vm.copyOut({ vm: 'web', path: '/none' }), { code: 'guest_failed' });
+  const whole = await api.client.vm.copyOut({ vm: 'web', path: '/home' });
+  assert.equal(Buffer.concat(await whole.toArray()).length, 500_000);
   const stream = await api.client.vm.copyOut({ vm: 'web', path: '/etc' });
-  await assert.rejects(stream.toArray(), { code: 'ECONNRESET' });
+  let bytes = 0;
+  await assert.rejects(
+    async () => {
+      for await (const chunk of stream) bytes += chunk.length;
+    },
+    { name: 'VivError', code: 'no_agent', message: 'the guest’s agent went away', details: { vm: 'web' } },
+  );
+  assert.equal(bytes, 500_000, 'what came before the failure has been read');
+
+  // Who cannot read trailers must not take a part for the whole.
+  const request = http.get({ socketPath: api.socket, path: '/v1/vms/web/files?path=/etc' });
+  const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
+  await assert.rejects(answer.toArray(), { code: 'ECONNRESET' });
+});
+
+test('a download whose reader leaves ends its source, and one that the daemon’s stop ends says so', async () => {
+  const ended = Promise.withResolvers<void>();
+  const api = await toy({
+    'vm.logs': async () => {
+      const stream = new Readable({ read() {} });
+      stream.push('booting\n');
+      stream.once('close', () => ended.resolve());
+      return { contentType: 'application/octet-stream', stream };
+    },
+  });
+  const left = await api.client.vm.logs({ vm: 'web', follow: true });
+  await once(left, 'readable');
+  left.destroy();
+  await ended.promise;
+  await using other = new Client(api.socket); // the toy closes its own before it stops
+  const followed = await other.vm.logs({ vm: 'web', follow: true });
+  const read = (async () => {
+    for await (const chunk of followed) assert.equal(String(chunk), 'booting\n');
+  })();
+  const [why] = await Promise.all([read.catch((error: unknown) => error), api[Symbol.asyncDispose]()]);
+  assert.deepEqual([(why as VivError).code, (why as VivError).message], ['unavailable', 'The daemon is stopping']);
 });
 
 test('an upload arrives byte for byte; one that is broken off is an error for the handler; one refused early gets its answer', async () => {

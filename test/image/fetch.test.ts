@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { standardCatalog } from '../../src/image/catalog.ts';
+import { expectedSum } from '../../src/image/fetch.ts';
 import { checkSignature } from '../../src/image/signature.ts';
 import { parseSum, sumOf } from '../../src/image/sum.ts';
 import { unpack } from '../../src/image/unpack.ts';
@@ -57,6 +61,23 @@ test('xz, gzip and zstd are unpacked; what is none of them is left; what is dama
   }
   await writeFile(join(folder, 'plain'), content);
   assert.equal(await unpack(join(folder, 'plain'), join(folder, 'no'), { signal }), false);
+});
+
+test('of a sum without a known key it is said what was checked and what was not', async () => {
+  const server = createServer((_, response) => response.end(`${hex}  a.img\n`)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const lines: string[] = [];
+    const source = { from: 'vendor', url: `${at}/SUMS`, algorithm: 'sha256', signature: null } as const;
+    const sum = await expectedSum(`${at}/a.img`, source, { signal, progress: () => {}, log: (line) => lines.push(line) });
+    assert.deepEqual(sum, { algorithm: 'sha256', hex });
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /^Checked: the sha256 of a\.img, as read from http:\S+\/SUMS over plain HTTP/);
+    assert.match(lines[0] ?? '', /Not checked: a signature of that sum; this publisher’s key is not known here\.$/);
+  } finally {
+    server.close();
+  }
 });
 
 test('a signature is checked with a key that is here, refused when wrong, and said to be unchecked without the key', async () => {

@@ -15,6 +15,7 @@ import { makeExt4FromTar } from './ext4-tar.ts';
 import { gpt, type Partition, partitionTypes, sector } from './gpt.ts';
 import { findMirror, type Mirror } from './mirror.ts';
 import type { BuildContext, BuildImage, BuiltImage } from './types.ts';
+import { namespaceFacts, whyNoNamespace } from './user-namespace.ts';
 
 const kernels: Partial<Record<Arch, string>> = { x86_64: 'linux-image-cloud-amd64' };
 const diskBytes = 4 * GiB;
@@ -115,7 +116,7 @@ async function debootstrap({ suite, mirror, kernel, tree, tar, context }: Deboot
   } catch (cause) {
     if (cause instanceof ProgramMissing)
       throw new VivError('missing_program', 'mmdebstrap is not installed; install it with: apt-get install mmdebstrap', { cause });
-    if (cause instanceof ProgramFailed) throw explain(cause, suite, mirror);
+    if (cause instanceof ProgramFailed) throw await explain(cause, suite, mirror);
     throw cause;
   }
 }
@@ -137,7 +138,7 @@ const finishing = [
   'ln -sf ../run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"',
 ];
 
-function explain(failure: ProgramFailed, suite: string, mirror: Mirror): VivError {
+async function explain(failure: ProgramFailed, suite: string, mirror: Mirror): Promise<VivError> {
   const words = failure.result.stderr
     .split('\n')
     .filter((line) => /^(E:|Err:|W: Failed)/.test(line))
@@ -145,11 +146,9 @@ function explain(failure: ProgramFailed, suite: string, mirror: Mirror): VivErro
     .join(' ')
     .slice(0, 600);
   if (/newuidmap|unshare|subuid|user namespace/i.test(failure.result.stderr) && process.getuid?.() !== 0)
-    return new VivError(
-      'unsupported',
-      `Debian ${suite} cannot be built as an ordinary user here: ${words}; install uidmap (apt-get install uidmap), or build it as root`,
-      { cause: failure },
-    );
+    return new VivError('unsupported', `Debian ${suite} cannot be built as an ordinary user: ${whyNoNamespace(await namespaceFacts())}`, {
+      cause: failure,
+    });
   return new VivError('download_failed', `Debian ${suite} could not be built from ${mirror.main}: ${words || 'see the task’s log'}`, {
     cause: failure,
   });
