@@ -16,6 +16,7 @@ const inside = new Set(['vm.exec', 'vm.console', 'vm.view', 'vm.logs']);
 export function groupOf(operation: Operation): Group {
   if (inside.has(operation.id)) return 'Inside a machine';
   if (operation.id.startsWith('vm.')) return 'Machines';
+  if (operation.id.startsWith('snapshot.')) return 'Points in time';
   if (operation.id.startsWith('image.')) return 'Images';
   return operation.id.startsWith('host.') ? 'Host' : 'Tasks and events';
 }
@@ -49,7 +50,8 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   const names = several ? [...new Set(invocation.args[several.field])] : [invocation.args[shape[0]?.field ?? '']?.[0] ?? ''];
   const inputs = new Map(names.map((name) => [name, { ...fixed, ...flags, ...(several ? { [several.field]: name } : {}) }]));
   if (!several) for (const input of inputs.values()) checkInput(operation, input);
-  if (operation.cli?.confirm && yes !== true) await confirm(context, operation.cli.confirm.replace(/\{\w+\}/, names.join(', ')));
+  if (operation.cli?.confirm && yes !== true)
+    await confirm(context, questionOf(operation.cli.confirm, { ...fixed, [several?.field ?? shape[0]?.field ?? '']: names.join(', ') }));
 
   const act = async (name: string) => {
     const input = inputs.get(name) ?? {};
@@ -75,5 +77,9 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   }
   return code;
 }
+
+/** The question with the arguments in it. */
+const questionOf = (text: string, given: Readonly<Record<string, string>>): string =>
+  text.replace(/\{(\w+)\}/g, (whole, field: string) => given[field] ?? whole);
 
 const verbOf = (operation: Operation) => operation.cli?.command.split(' ').at(-1) ?? operation.id;

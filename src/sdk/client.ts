@@ -18,6 +18,7 @@ export class Client {
   readonly socket: string;
   readonly host: Calls['host'];
   readonly vm: VmCalls;
+  readonly snapshot: Calls['snapshot'];
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
@@ -28,6 +29,7 @@ export class Client {
     this.#connection = connection(socket);
     const calls = callsFor(this.#connection);
     this.host = calls.host;
+    this.snapshot = calls.snapshot;
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;

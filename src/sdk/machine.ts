@@ -1,6 +1,8 @@
 // A machine as an object. `info` is what the daemon said last; every call that changes the machine renews it.
 import type { Readable } from 'node:stream';
 import type { CallInputOf, OutputOf } from '../contract/operation.ts';
+import type * as snapshots from '../contract/snapshot.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import type * as contract from '../contract/vm.ts';
 import type { Client } from './client.ts';
 import type { CopyOptions } from './copy.ts';
@@ -112,6 +114,31 @@ export class Machine {
   async suspend(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.suspend({ vm: this.id }, call));
   }
+  /** Machines that go on from where this one is, or was at one of its points. Each has an identity of its own before it answers. */
+  async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Machine[]> {
+    const made = await this.#client.vm.fork({ vm: this.id, ...options }, call);
+    return made.map((info) => new Machine(this.#client, info));
+  }
+
+  /** Makes a point: memory, disks and firmware variables at one instant, while it runs on. */
+  snapshot(
+    label?: string,
+    options: Omit<CallInputOf<typeof snapshots.create>, 'vm' | 'label'> = {},
+    call: CallOptions = {},
+  ): Promise<Snapshot> {
+    return this.#client.snapshot.create({ vm: this.id, ...(label === undefined ? {} : { label }), ...options }, call);
+  }
+
+  /** Its points, oldest first; `parent` makes them a tree. */
+  snapshots(call: CallOptions = {}): Promise<Snapshot[]> {
+    return this.#client.snapshot.list({ vm: this.id }, call);
+  }
+
+  /** Sets it back to a point, by label or id. What it has done since is lost unless it has a point; no point ever is. */
+  async restore(point: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.snapshot.restore({ vm: this.id, point, ...options }, call));
+  }
+
   async rename(name: string, call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.rename({ vm: this.id, name }, call));
   }

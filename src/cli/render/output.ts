@@ -1,16 +1,20 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
 import type { CatalogEntry, Image } from '../../contract/image.ts';
+import type { Snapshot } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
+import { pointName, snapshotSheet } from './snapshot.ts';
 import { taskSheet } from './task.ts';
 
 type Render = (output: never, width: number | undefined) => string[];
 
 const renders: Readonly<Record<string, Render>> = {
   'vm.show': (vm: Vm) => machineSheet(vm),
+  'snapshot.show': (point: Snapshot) => snapshotSheet(point),
+  'snapshot.create': (point: Snapshot) => [pointName(point)],
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),
   'task.show': (task: Task) => taskSheet(task),

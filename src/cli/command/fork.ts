@@ -1,0 +1,30 @@
+// `viv fork NAME[@POINT]`: machines that go on from where another one is, or was.
+import { operations } from '../../contract/index.ts';
+import { checkInput } from '../check-input.ts';
+import { type Command, one } from '../command.ts';
+import { asJson } from '../context.ts';
+import { shapeOf } from '../generic.ts';
+import { perform } from '../perform.ts';
+
+const shape = shapeOf(operations.vm.fork);
+
+export const command: Command = {
+  ...shape,
+  args: shape.args.map((argument) => ({
+    ...argument,
+    label: 'NAME[@POINT]',
+    help: 'Machine, or one of its points (viv snapshot ls NAME)',
+  })),
+  notes: ['A forked machine has the memory, the processes and the disks of the other one, and an identity of its own.'],
+  examples: ['viv fork web', 'viv fork web --count 10 --name worker-{}', 'viv fork web@before-upgrade --name trial'],
+  async run(invocation, context) {
+    const { json, ...flags } = invocation.flags;
+    const [vm = '', ...rest] = one(invocation, 'vm').split('@');
+    const input = { vm, ...(rest.length > 0 ? { point: rest.join('@') } : {}), ...flags };
+    checkInput(operations.vm.fork, input);
+    const client = await context.client();
+    const vms = await perform(context, `fork ${vm}`, (options) => client.vm.fork(input, options));
+    await context.print(json === true ? asJson(vms) : vms.map(({ name }) => name).join('\n'));
+    return 0;
+  },
+};
