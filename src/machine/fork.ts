@@ -8,6 +8,7 @@ import type { MachineHost } from './machines.ts';
 import type { PointRecord } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
 import { macOf } from './spec.ts';
+import { varsId } from './tops.ts';
 
 export interface Child {
   readonly id: string;
@@ -48,7 +49,7 @@ export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRe
           ? { ...disk, file: join(folder, basename(disk.file)) }
           : { ...disk, backing: disk.file, file: fresh(disk.id) },
     ),
-    vars: machine.vars === null ? null : fresh('vars'),
+    vars: machine.vars === null ? null : fresh(varsId),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Machine } from './runner.ts';
 export async function growRootDisk(machine: Machine, sizeBytes: number): Promise<void> {
   const root = machine.record.disks.find((disk) => disk.id === 'root');
   if (!root || root.sizeBytes >= sizeBytes) return;
-  if (machine.live) await blockResize(machine.live.qmp, root.file, sizeBytes);
+  if (machine.live) await blockResize(machine.live.qmp, root, sizeBytes);
   else await resizeDisk(root.file, sizeBytes);
   await machine.update(({ disks }) => ({ disks: disks.map((disk) => (disk.id === 'root' ? { ...disk, sizeBytes } : disk)) }));
 }

@@ -10,12 +10,10 @@ import { own } from './files.ts';
 import type { MachineHost } from './machines.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
 
-/** The id that the file of UEFI variables has among the tops. */
-export const varsId = 'vars';
+/** What the UEFI variables are called among the disks, as in qemu/args/firmware.ts. */
+export const varsId = 'firmware-vars';
 
 export interface Top extends NewTop {
-  /** The disk's id. */
-  readonly disk: string;
   /** Name under which `from` is kept. */
   readonly layer: string;
 }

@@ -50,6 +50,14 @@ const chardevs = new Map(
     .map((chardev) => [chardev.id, chardev]),
 );
 
+/** Name -> how many files are below it. */
+const nodes = new Map(
+  valuesOf('-blockdev')
+    .map((text) => JSON.parse(text)['node-name'])
+    .filter((name) => !name.endsWith('-file'))
+    .map((name) => [name, 0]),
+);
+
 let status = valuesOf('-incoming').length > 0 ? 'inmigrate' : args.includes('-S') ? 'prelaunch' : 'running';
 let migration = {};
 const monitors = new Set();
@@ -95,6 +103,21 @@ const commands = {
   },
   block_resize: () => ({}),
   'query-block': () => [],
+  'query-named-block-nodes': () => [...nodes].map(([name, depth]) => ({ 'node-name': name, backing_file_depth: depth })),
+  'blockdev-add': (node) => {
+    if (nodes.has(node['node-name'])) throw new Error(`Duplicate nodes with node-name='${node['node-name']}'`);
+    nodes.set(node['node-name'], 0);
+    return {};
+  },
+  'blockdev-del': (node) => {
+    nodes.delete(node['node-name']);
+    return {};
+  },
+  transaction: ({ actions }) => {
+    for (const { data } of actions) if (!nodes.has(data.node) || nodes.get(data.overlay) !== 0) throw new Error('no such node');
+    for (const { data } of actions) nodes.set(data.overlay, nodes.get(data.node) + 1);
+    return {};
+  },
   'migrate-set-capabilities': () => ({}),
   'migrate-set-parameters': () => ({}),
   migrate: ({ channels }) => {
@@ -156,6 +179,15 @@ if (!silent) {
       });
     });
     server.listen(path);
+  }
+  // Its memory is one file that never changes, so freezing it is done already.
+  const [memorySocket] = /^(.*):\+?([\d,]+)$/.exec(process.env.VIV_MEMORY ?? '')?.slice(1) ?? [];
+  if (memorySocket) {
+    const layers = process.env.VIV_MEMORY.replace(/^.*:\+?/, '');
+    createServer((socket) => {
+      ignoreErrors(socket);
+      socket.on('data', () => socket.write(`ok ${layers} 0\n`));
+    }).listen(memorySocket);
   }
   serial('a fake machine starts\r\n');
 }
