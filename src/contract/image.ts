@@ -149,6 +149,10 @@ export const importFile = defineOperation({
     format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Told from its content when left out'),
     arch: Arch.default('x86_64'),
     firmware: z.enum(['bios', 'uefi']).default('bios'),
+    cloudInit: z
+      .boolean()
+      .default(true)
+      .describe('Whether cloud-init on the disk is given a seed: users, keys, user data, the guest agent'),
   }),
   output: Image,
   errors: ['invalid', 'not_found', 'no_space', 'missing_program', 'corrupt'],
