@@ -13,6 +13,7 @@ import { handler as imageList } from './image/list.ts';
 import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
+import { handler as imageVerify } from './image/verify.ts';
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
@@ -53,6 +54,7 @@ export const handlers: Handlers = {
   'image.pull': imagePull,
   'image.remove': imageRemove,
   'image.show': imageShow,
+  'image.verify': imageVerify,
   'task.cancel': taskCancel,
   'task.follow': taskFollow,
   'task.list': taskList,
