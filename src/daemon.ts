@@ -104,7 +104,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
   const adopted = await adoptAll(machines, stopping.signal);
   const recovered = await tasks.recover();
   keeper.begin();
-  const server = createServer({ handlers, services, tasks });
+  const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({

@@ -9,7 +9,7 @@ import type { WebSocket } from 'ws';
 import { VivError } from '../contract/errors.ts';
 import { operationList, operations } from '../contract/index.ts';
 import { openapi } from '../contract/openapi.ts';
-import type { Operation, Role } from '../contract/operation.ts';
+import { errorsOf, type Operation, type Role } from '../contract/operation.ts';
 import type { Task } from '../contract/task.ts';
 import type { Call, Caller, Download, Handlers, Socket } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
@@ -31,7 +31,7 @@ export interface ServerOptions {
   readonly handlers: Handlers;
   readonly services: Services;
   readonly tasks: TaskEngine;
-  /** Parse every answer by its schema, and fail on one that does not fit: for tests. */
+  /** Parse every answer by its schema and look every error up in its operation's list, and fail on one that does not fit: for tests. */
   readonly checkResponses?: boolean;
   /** Who is at the other end; the kernel is asked when left out. */
   readonly peer?: PeerUid;
@@ -58,6 +58,7 @@ const worksWhenFull = new Set<string>([
   'vm.resume',
   'vm.reset',
   'image.remove',
+  'image.verify',
   'task.cancel',
   'host.shutdown',
 ]);
@@ -112,8 +113,14 @@ export function createServer(options: ServerOptions): ApiServer {
     if (!caller) throw new VivError('forbidden', 'This host belongs to another user; run one of your own, or ask its owner');
     return caller;
   };
-  const fail = (reply: FastifyReply, error: unknown, operation: string) => {
+  const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
+  const explain = (error: unknown, operation: string): VivError => {
     const told = toVivError(error, services.log, operation);
+    if (!options.checkResponses || (known.get(operation)?.includes(told.code) ?? true)) return told;
+    return toVivError(new Error(`${operation} does not declare the error ${told.code} (${told.message})`), services.log, operation);
+  };
+  const fail = (reply: FastifyReply, error: unknown, operation: string) => {
+    const told = explain(error, operation);
     services.log.debug({ operation, code: told.code, message: told.message }, 'request failed');
     return reply.code(told.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(told.toBody()));
   };
@@ -142,7 +149,7 @@ export function createServer(options: ServerOptions): ApiServer {
     } else {
       const { task, done } = await options.tasks.start(operation, parsed, call);
       if (/(^|[\s,])respond-async\b/i.test(String(request.headers['prefer'] ?? ''))) {
-        done.catch(() => {}); // told by the task
+        done.catch((error: unknown) => explain(error, operation.id)); // its caller is told by the task
         reply.code(202).header('location', `/v1/tasks/${task.id}`).header('preference-applied', 'respond-async');
         send(reply, operations.task.show as Operation, task);
       } else send(reply, operation, await done);
@@ -163,7 +170,7 @@ export function createServer(options: ServerOptions): ApiServer {
       response: reply.raw,
       signal: call.signal,
       check: (event) => options.checkResponses && operation.output.parse(event),
-      explain: (error) => toVivError(error, services.log, operation.id),
+      explain: (error) => explain(error, operation.id),
     });
     reply.hijack();
   };
@@ -188,7 +195,7 @@ export function createServer(options: ServerOptions): ApiServer {
       const parsed = input.parse({ params: request.params, query: request.query });
       const call = new RequestCall(caller, services, reply.raw, stopping.signal);
       const download = (await handler(parsed, call)) as Download;
-      await sendStream(download, reply.raw, stopping.signal, (error) => toVivError(error, services.log, operation.id));
+      await sendStream(download, reply.raw, stopping.signal, (error) => explain(error, operation.id));
       reply.hijack();
     };
 
@@ -207,7 +214,7 @@ export function createServer(options: ServerOptions): ApiServer {
       await socket.finish({ type: 'exit', exitCode: null, signal: null, ...output }, output.reason ?? 'done');
     } catch (error) {
       if (socket.closed.aborted) return;
-      const told = toVivError(error, services.log, operation.id);
+      const told = explain(error, operation.id);
       await socket.finish({ type: 'error', error: told.toBody() }, told.code);
     }
   };

@@ -32,6 +32,7 @@ const order = [
   'image import',
   'image export',
   'image show',
+  'image verify',
   'image rm',
   'up',
   'down',

@@ -32,6 +32,20 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+/** What comes together, for the lists of the operations. What any operation may fail with is in contract/operation.ts. */
+export const failures = {
+  /** Finding the one thing that a name or an id means. */
+  find: ['not_found', 'ambiguous'],
+  /** Making or changing disks and other files of a machine or an image. */
+  files: ['no_space', 'missing_program', 'corrupt', 'in_use', 'unsupported', 'timeout'],
+  /** Telling a running QEMU something. */
+  qemu: ['qemu_failed', 'timeout'],
+  /** Starting a machine's QEMU. */
+  start: ['no_memory', 'no_space', 'no_accelerator', 'missing_program', 'corrupt', 'unsupported', 'qemu_failed', 'timeout'],
+  /** Acting inside a guest. */
+  guest: ['wrong_state', 'no_agent', 'guest_failed', 'unsupported', 'too_large', 'timeout'],
+} as const satisfies Record<string, readonly ErrorCode[]>;
+
 /** What travels to the caller. `details` carries facts a program can use (never secrets). */
 export interface ErrorBody {
   code: ErrorCode;

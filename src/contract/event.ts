@@ -25,7 +25,7 @@ export const list = defineOperation({
   summary: 'List what happened lately',
   input: z.object({ after: z.coerce.number().int().min(0).optional(), limit: z.coerce.number().int().min(1).max(1000).default(100) }),
   output: z.array(Event),
-  errors: ['invalid'],
+  errors: [],
   cli: { command: 'events', custom: true },
 });
 
@@ -40,5 +40,5 @@ export const follow = defineOperation({
     after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones when left out'),
   }),
   output: Event,
-  errors: ['invalid'],
+  errors: [],
 });

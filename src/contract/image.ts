@@ -1,5 +1,6 @@
 // Images: what machines are made from.
 import { z } from 'zod';
+import { failures } from './errors.ts';
 import { Arch, Bytes, ImageRef, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
@@ -69,7 +70,7 @@ export const show = defineOperation({
   summary: 'Show one image',
   input: z.object({ image }),
   output: Image,
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: [...failures.find],
   cli: { command: 'image show', args: ['image'] },
 });
 
@@ -97,7 +98,7 @@ export const pull = defineOperation({
     refresh: z.boolean().default(false).describe('Do it again even if it is here'),
   }),
   output: Image,
-  errors: ['invalid', 'not_found', 'no_space', 'missing_program', 'download_failed', 'checksum', 'corrupt', 'unsupported'],
+  errors: [...failures.find, 'download_failed', 'checksum', ...failures.files],
   cli: { command: 'image pull', args: ['image', 'name?'] },
 });
 
@@ -132,7 +133,7 @@ export const build = defineOperation({
   summary: 'Build an image from a recipe: base, packages, files, commands',
   input: z.object({ recipe: Recipe, timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000) }),
   output: Image,
-  errors: ['invalid', 'not_found', 'no_space', 'missing_program', 'guest_failed', 'qemu_failed', 'timeout', 'unsupported'],
+  errors: [...failures.find, ...failures.files, ...failures.start, ...failures.guest],
   cli: { command: 'image build', custom: true },
 });
 
@@ -149,9 +150,13 @@ export const importFile = defineOperation({
     format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Told from its content when left out'),
     arch: Arch.default('x86_64'),
     firmware: z.enum(['bios', 'uefi']).default('bios'),
+    cloudInit: z
+      .boolean()
+      .default(true)
+      .describe('Whether cloud-init on the disk is given a seed: users, keys, user data, the guest agent'),
   }),
   output: Image,
-  errors: ['invalid', 'not_found', 'no_space', 'missing_program', 'corrupt'],
+  errors: [...failures.find, ...failures.files],
   cli: { command: 'image import', args: ['path', 'name'], custom: true },
 });
 
@@ -168,7 +173,7 @@ export const exportFile = defineOperation({
     format: z.enum(['qcow2', 'raw']).default('qcow2'),
   }),
   output: z.object({ path: z.string(), sizeBytes: Bytes }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'no_space', 'in_use', 'unsupported'],
+  errors: [...failures.find, ...failures.files],
   cli: { command: 'image export', args: ['image', 'path'], custom: true },
 });
 
@@ -181,6 +186,19 @@ export const remove = defineOperation({
   summary: 'Remove an image that no machine uses',
   input: z.object({ image }),
   output: z.object({ digest: z.string(), names: z.array(z.string()), freedBytes: Bytes }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
+  errors: [...failures.find, 'in_use'],
   cli: { command: 'image rm', args: ['image...'], confirm: 'Remove image {image}?' },
+});
+
+export const verify = defineOperation({
+  id: 'image.verify',
+  method: 'POST',
+  path: '/v1/images/{image}/verify',
+  role: 'operator',
+  task: true,
+  summary: 'Read an image’s files again and compare them with the sums they were stored with',
+  input: z.object({ image }),
+  output: z.object({ digest: z.string(), names: z.array(z.string()), files: z.int(), bytes: Bytes }),
+  errors: [...failures.find, 'corrupt'],
+  cli: { command: 'image verify', args: ['image...'] },
 });

@@ -49,6 +49,7 @@ export const operations = {
     import: image.importFile,
     export: image.exportFile,
     remove: image.remove,
+    verify: image.verify,
   },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },

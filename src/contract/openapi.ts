@@ -5,7 +5,7 @@ import { Event } from './event.ts';
 import { Host, Status } from './host.ts';
 import { CatalogEntry, Image, Recipe } from './image.ts';
 import { operationList } from './index.ts';
-import type { Operation } from './operation.ts';
+import { errorsOf, type Operation } from './operation.ts';
 import { ErrorBodySchema } from './stream.ts';
 import { Task } from './task.ts';
 import { Vm, VmOptions } from './vm.ts';
@@ -139,7 +139,7 @@ function responses(operation: Operation): Json {
     socket: { description: 'Goes on as a WebSocket; the last control message carries this', 'x-output': schema },
   };
   const byStatus = new Map<number, string[]>();
-  for (const code of [...operation.errors, 'forbidden' as const, 'internal' as const]) {
+  for (const code of errorsOf(operation)) {
     const { status } = errorCodes[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

@@ -1,6 +1,6 @@
 // How an operation is declared. Everything else (HTTP routes, OpenAPI, SDK methods, commands, audit) derives from it.
 import type { z } from 'zod';
-import type { ErrorCode } from './errors.ts';
+import { type ErrorCode, errorCodes } from './errors.ts';
 
 export type Role = 'viewer' | 'operator' | 'admin';
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -47,6 +47,7 @@ export interface Operation<
   readonly summary: string;
   readonly input: I;
   readonly output: O;
+  /** What it can fail with, besides what any operation of its kind can (`errorsOf`). */
   readonly errors: readonly ErrorCode[];
   readonly role: Role;
   readonly transport: T;
@@ -75,3 +76,13 @@ export type InputOf<Op extends Operation> = z.output<Op['input']>;
 /** What the caller gives (fields with defaults may be left out). */
 export type CallInputOf<Op extends Operation> = z.input<Op['input']>;
 export type OutputOf<Op extends Operation> = z.output<Op['output']>;
+
+/** Every code an operation can fail with: its own, and those that come of how it is called. In the order of errorCodes. */
+export function errorsOf({ errors, method, transport, task }: Operation): ErrorCode[] {
+  const all = new Set<ErrorCode>([...errors, 'invalid', 'forbidden', 'cancelled', 'unavailable', 'internal']);
+  if (transport === 'json' && method !== 'GET') all.add('too_large'); // its body
+  if (transport === 'socket') all.add('timeout'); // no first frame
+  if (transport === 'upload' || task) all.add('no_space'); // the disk is nearly full; it cannot be journalled
+  if (task) all.add('busy'); // what it works on was changed meanwhile
+  return (Object.keys(errorCodes) as ErrorCode[]).filter((code) => all.has(code));
+}

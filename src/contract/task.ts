@@ -1,5 +1,6 @@
 // Tasks: every change that is under way or was made.
 import { z } from 'zod';
+import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 import { ErrorBodySchema } from './stream.ts';
@@ -54,7 +55,7 @@ export const list = defineOperation({
   summary: 'List tasks, newest first',
   input: z.object({ state: TaskState.optional(), limit: z.coerce.number().int().min(1).max(1000).default(50) }),
   output: z.array(Task),
-  errors: ['invalid'],
+  errors: [],
   cli: { command: 'task ls', custom: true },
 });
 
@@ -66,7 +67,7 @@ export const show = defineOperation({
   summary: 'Show one task',
   input: One,
   output: Task,
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: [...failures.find],
   cli: { command: 'task show', args: ['task'] },
 });
 
@@ -78,7 +79,7 @@ export const cancel = defineOperation({
   summary: 'Cancel a running task; what it did is undone',
   input: One,
   output: Task,
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  errors: [...failures.find, 'wrong_state'],
   cli: { command: 'task cancel', args: ['task'] },
 });
 
@@ -92,5 +93,5 @@ export const follow = defineOperation({
   summary: 'Follow one task until it ends',
   input: One,
   output: Task,
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: [...failures.find],
 });

@@ -1,5 +1,6 @@
 // Virtual machines: what one is, what can be asked of it, and which verb its state allows.
 import { z } from 'zod';
+import { failures } from './errors.ts';
 import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
@@ -145,7 +146,7 @@ export const create = defineOperation({
   summary: 'Make a machine without starting it',
   input: VmOptions,
   output: Vm,
-  errors: ['invalid', 'not_found', 'name_taken', 'no_space', 'missing_program', 'corrupt'],
+  errors: [...failures.find, 'name_taken', ...failures.files],
   cli: { command: 'create', args: ['image', 'name?'], custom: true },
 });
 
@@ -158,19 +159,7 @@ export const run = defineOperation({
   summary: 'Make a machine and start it',
   input: VmOptions,
   output: Vm,
-  errors: [
-    'invalid',
-    'not_found',
-    'name_taken',
-    'no_space',
-    'no_memory',
-    'missing_program',
-    'no_accelerator',
-    'qemu_failed',
-    'corrupt',
-    'download_failed',
-    'checksum',
-  ],
+  errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
   cli: { command: 'run', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
 });
 
@@ -182,7 +171,7 @@ export const list = defineOperation({
   summary: 'List machines',
   input: z.object({ state: VmState.optional().describe('Only machines in this state') }),
   output: z.array(Vm),
-  errors: ['invalid'],
+  errors: [],
   cli: { command: 'ls', custom: true },
 });
 
@@ -194,7 +183,7 @@ export const show = defineOperation({
   summary: 'Show one machine',
   input: One,
   output: Vm,
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: [...failures.find],
   cli: { command: 'show', args: ['vm'] },
 });
 
@@ -218,7 +207,7 @@ export const set = defineOperation({
     cdroms: z.array(ImageRef).max(4).optional(),
   }),
   output: z.object({ vm: Vm, applied: z.array(z.string()), atNextStart: z.array(z.string()) }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'no_space', 'wrong_state', 'qemu_failed'],
+  errors: [...failures.find, 'wrong_state', ...failures.files, ...failures.qemu],
   cli: { command: 'set', args: ['vm'], custom: true },
 });
 
@@ -231,7 +220,7 @@ export const rename = defineOperation({
   summary: 'Give a machine another name',
   input: z.object({ vm, name: Name.describe('New name') }),
   output: Vm,
-  errors: ['invalid', 'not_found', 'ambiguous', 'name_taken'],
+  errors: [...failures.find, 'name_taken'],
   cli: { command: 'rename', args: ['vm', 'name'] },
 });
 
@@ -244,7 +233,7 @@ export const remove = defineOperation({
   summary: 'Remove a machine and its disks',
   input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once') }),
   output: z.object({ id: z.string(), name: Name }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  errors: [...failures.find, 'wrong_state'],
   cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} and its disks?' },
 });
 
@@ -257,7 +246,7 @@ export const start = defineOperation({
   summary: 'Start a machine, or wake a suspended one',
   input: One,
   output: Vm,
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_memory', 'no_space', 'missing_program', 'no_accelerator', 'qemu_failed'],
+  errors: [...failures.find, 'wrong_state', ...failures.start],
   cli: { command: 'start', args: ['vm...'] },
 });
 
@@ -274,7 +263,7 @@ export const stop = defineOperation({
     timeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe('How long the guest may take'),
   }),
   output: Vm,
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  errors: [...failures.find, 'wrong_state', ...failures.qemu],
   cli: { command: 'stop', args: ['vm...'], short: { force: 'f' } },
 });
 
@@ -287,7 +276,7 @@ export const restart = defineOperation({
   summary: 'Stop a machine and start it again',
   input: stop.input,
   output: Vm,
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_memory', 'missing_program', 'no_accelerator', 'qemu_failed'],
+  errors: [...failures.find, 'wrong_state', ...failures.start],
   cli: { command: 'restart', args: ['vm...'], short: { force: 'f' } },
 });
 
@@ -301,7 +290,7 @@ const verb = <const V extends string>(name: V, summary: string) =>
     summary,
     input: One,
     output: Vm,
-    errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'qemu_failed', 'no_space'],
+    errors: [...failures.find, 'wrong_state', ...failures.qemu, 'no_space'],
     cli: { command: name, args: ['vm...'] },
   });
 
@@ -359,7 +348,7 @@ export const wait = defineOperation({
     timeoutMs: z.int().min(0).max(3_600_000).default(180_000),
   }),
   output: Vm,
-  errors: ['invalid', 'not_found', 'ambiguous', 'timeout', 'wrong_state'],
+  errors: [...failures.find, 'timeout', 'wrong_state'],
   cli: { command: 'wait', args: ['vm'] },
 });
 
@@ -388,7 +377,7 @@ export const exec = defineOperation({
     waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
   }),
   output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed', 'timeout'],
+  errors: [...failures.find, ...failures.guest],
   cli: { command: 'exec', args: ['vm'], short: { env: 'e', cwd: 'w', user: 'u' }, custom: true },
 });
 
@@ -409,7 +398,7 @@ export const console = defineOperation({
       .describe('Earlier output shown first'),
   }),
   output: z.object({ reason: z.string() }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  errors: [...failures.find, 'wrong_state', 'qemu_failed'],
   cli: { command: 'console', args: ['vm'], custom: true },
 });
 
@@ -421,7 +410,7 @@ export const view = defineOperation({
   summary: 'Say where a machine’s screen can be seen',
   input: One,
   output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state'],
+  errors: [...failures.find, 'wrong_state'],
   cli: { command: 'view', args: ['vm'], custom: true },
 });
 
@@ -439,7 +428,7 @@ export const logs = defineOperation({
     source: z.enum(['serial', 'qemu']).default('serial'),
   }),
   output: z.unknown(),
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: [...failures.find],
   cli: { command: 'logs', args: ['vm'], short: { follow: 'f' }, custom: true },
 });
 
@@ -456,7 +445,7 @@ export const copyIn = defineOperation({
     waitMs: z.int().min(0).max(3_600_000).default(120_000),
   }),
   output: z.object({ files: z.int(), bytes: Bytes }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed'],
+  errors: [...failures.find, ...failures.guest],
 });
 
 export const copyOut = defineOperation({
@@ -472,7 +461,7 @@ export const copyOut = defineOperation({
     waitMs: z.int().min(0).max(3_600_000).default(120_000),
   }),
   output: z.unknown(),
-  errors: ['invalid', 'not_found', 'ambiguous', 'wrong_state', 'no_agent', 'guest_failed'],
+  errors: [...failures.find, ...failures.guest],
 });
 
 export type Verb =

@@ -35,8 +35,8 @@ export interface Images {
   requireUnused(digest: string): Promise<void>;
   /** Throws in_use (naming the machines) and forbidden (an image of a shared folder). Twice is fine. */
   remove(digest: string): Promise<{ freedBytes: number }>;
-  /** Reads all of its files again; throws corrupt, naming the first that has changed. */
-  verify(digest: string, options?: { signal?: AbortSignal }): Promise<void>;
+  /** Reads all of its files again; throws corrupt, naming those that have changed or are gone. */
+  verify(digest: string, options?: { signal?: AbortSignal; onBytes?: (bytes: number) => void }): Promise<void>;
 }
 
 export interface ImagesOptions {
@@ -174,21 +174,28 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
       }),
     async verify(digest, options = {}) {
       const image = await ownByDigest(digest);
-      for (const file of image.files) {
-        const found = await hashFile(join(image.folder, file.name), options.signal ? { signal: options.signal } : {}).catch((cause) => {
-          if (options.signal?.aborted) throw cause;
-          throw new VivError(
-            'corrupt',
-            `The image ${image.names[0] ?? digest.slice(0, 12)} has lost its file ${file.name}; remove it and pull it again.`,
-            { cause },
-          );
-        });
-        if (found.sha256 === file.sha256) continue;
-        throw new VivError(
-          'corrupt',
-          `The image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${file.name} has changed since it was stored; remove it and pull it again.`,
-        );
+      const damaged: { file: string; why: string }[] = [];
+      let before = 0;
+      for (const { name, sha256, sizeBytes } of image.files) {
+        const onBytes = (bytes: number) => options.onBytes?.(before + bytes);
+        try {
+          const found = await hashFile(join(image.folder, name), { onBytes, ...(options.signal ? { signal: options.signal } : {}) });
+          if (found.sha256 !== sha256) damaged.push({ file: name, why: `${name} has changed since it was stored` });
+        } catch (error) {
+          if (options.signal?.aborted) throw error;
+          const { code, message } = error as NodeJS.ErrnoException;
+          damaged.push({ file: name, why: code === 'ENOENT' ? `${name} is gone` : `${name} cannot be read (${message})` });
+        }
+        before += sizeBytes;
       }
+      if (damaged.length === 0) return;
+      const machines = usedBy(digest);
+      const users = machines.length === 0 ? '' : ` It is used by ${machines.join(', ')}, whose disks are damaged with it.`;
+      throw new VivError(
+        'corrupt',
+        `The image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${damaged.map(({ why }) => why).join('; ')} (in ${image.folder}).${users} Remove it and get it again, or put the file back from a copy.`,
+        { details: { files: damaged.map(({ file }) => file), usedBy: machines } },
+      );
     },
   };
 }

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
-import { flatten } from '../storage/sparse.ts';
+import { flatten } from '../storage/flatten.ts';
 import type { Machines } from './machines.ts';
 import { openLayers } from './memory.ts';
 import { shareWithFamily } from './tops.ts';

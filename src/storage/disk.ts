@@ -4,6 +4,8 @@ import { access, rename, rm, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { backingFile } from './layers.ts';
+import { writeOverlay } from './overlay.ts';
 import { long, qemuImg } from './qemu-img.ts';
 
 export interface DiskInfo {
@@ -30,30 +32,22 @@ export async function createOverlay(file: string, options: { backing: string; si
   absolute(file);
   absolute(options.backing);
   await exists(options.backing);
-  if (options.sizeBytes !== undefined) {
-    const { virtualBytes } = await diskInfo(options.backing, 'qcow2');
-    if (options.sizeBytes < virtualBytes) {
-      throw new VivError(
-        'invalid',
-        `A disk of ${options.sizeBytes} bytes is smaller than its image, which has ${virtualBytes}; ask for at least that.`,
-        {
-          details: { leastBytes: virtualBytes },
-        },
-      );
-    }
+  const { sizeBytes: leastBytes } = await backingFile(options.backing);
+  const sizeBytes = options.sizeBytes ?? leastBytes;
+  if (sizeBytes < leastBytes) {
+    throw new VivError(
+      'invalid',
+      `A disk of ${sizeBytes} bytes is smaller than its image, which has ${leastBytes}; ask for at least that.`,
+      { details: { leastBytes } },
+    );
   }
-  const size = options.sizeBytes === undefined ? [] : [String(roundUp(options.sizeBytes))];
-  await replace(file, (part) =>
-    qemuImg(['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', options.backing, '--', part, ...size], `create the disk ${file}`),
-  );
+  await writeOverlay(file, { backing: options.backing, backingFormat: 'qcow2', sizeBytes });
 }
 
 /** An empty qcow2 disk. Replaces what is at `file`. */
 export async function createDisk(file: string, sizeBytes: number): Promise<void> {
   absolute(file);
-  await replace(file, (part) =>
-    qemuImg(['create', '-q', '-f', 'qcow2', '--', part, String(roundUp(sizeBytes))], `create the disk ${file}`),
-  );
+  await writeOverlay(file, { backing: null, backingFormat: 'qcow2', sizeBytes });
 }
 
 /** Works while a guest uses the disk: nothing but its header is read. */

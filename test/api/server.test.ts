@@ -255,7 +255,7 @@ test('a refusal before the first event has its own status, a later one is an eve
     'task.follow': async function* (input: { task: string }) {
       if (input.task === 'none') throw new VivError('not_found', 'There is no task none');
       yield task('a', 'vm.start');
-      throw new VivError('corrupt', 'broke');
+      throw new VivError('ambiguous', 'broke');
     },
   });
   assert.equal((await ask(api.socket, 'GET', '/v1/tasks/none/events')).status, 404);
@@ -264,7 +264,7 @@ test('a refusal before the first event has its own status, a later one is an eve
     async () => {
       for await (const one of api.client.task.follow({ task: 'a' })) seen.push(one);
     },
-    { code: 'corrupt', message: 'broke' },
+    { code: 'ambiguous', message: 'broke' },
   );
   assert.equal(seen.length, 1);
 });

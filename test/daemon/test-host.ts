@@ -36,6 +36,7 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     ...process.env,
     VIV_HOME: home,
     VIV_RESERVE_BYTES: '1048576',
+    VIV_TEST_CHECK: '1', // an answer or an error that the contract does not declare fails the test
     ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}),
     ...options.env,
   };
@@ -95,8 +96,10 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
           await gone(qemu);
         }
       }
+      const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
       await rm(home, { recursive: true, force: true });
       await rm(paths.run, { recursive: true, force: true });
+      if (undeclared) throw new Error(`the contract is incomplete: ${[...new Set(undeclared)].join('; ')}`);
     },
   };
   return host;

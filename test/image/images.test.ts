@@ -111,13 +111,20 @@ test('an image in use is not removed, and the machines are named; one that is fr
   assert.deepEqual(await readdir(paths.images), []);
 });
 
-test('a changed file is found by verify and named', async () => {
-  const { images, add } = await store();
+test('changed and missing files are found by verify and named, with the machines that use them', async () => {
+  let users: string[] = [];
+  const { images, add } = await store({ usedBy: () => users });
   const image = await add('damaged', 'a');
+  const read: number[] = [];
+  await images.verify(image.digest, { onBytes: (bytes) => void read.push(bytes) });
+  assert.equal(read.at(-1), image.sizeBytes, 'progress ends at the whole size');
   const bytes = await readFile(image.diskFile ?? '');
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
   await writeFile(image.diskFile ?? '', bytes);
-  await assert.rejects(images.verify(image.digest), { code: 'corrupt', message: /disk\.qcow2/ });
+  await assert.rejects(images.verify(image.digest), { code: 'corrupt', message: /damaged: disk\.qcow2 has changed since it was stored/ });
+  await rm(image.diskFile ?? '');
+  users = ['web'];
+  await assert.rejects(images.verify(image.digest), { code: 'corrupt', message: /disk\.qcow2 is gone .* used by web/ });
 });
 
 test('images of a shared folder are used, and never removed or changed', async () => {

@@ -85,7 +85,7 @@ async function qcow2(name: string, mark: string): Promise<Buffer> {
 }
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const staged = async () => readdir(paths.staging).catch(() => []);
-const defaults = { arch: 'x86_64', firmware: 'bios' } as const;
+const defaults = { arch: 'x86_64', firmware: 'bios', cloudInit: true } as const;
 const pullDefaults = { arch: 'x86_64', refresh: false } as const;
 
 /** A catalog entry for what the server has, with a file of sums beside it. */
@@ -126,6 +126,19 @@ for (const twice of [false, true]) {
     assert.equal(cd.output.kind, 'iso');
     assert.deepEqual(await readFile((await images.find(`iso-${twice}`)).isoFile ?? ''), iso, 'an ISO is kept as it is');
     assert.deepEqual(await staged(), []);
+  });
+
+  test(`a disk is imported with or without cloud-init as was said, an ISO never has it, ${how}`, async () => {
+    const [raw, iso] = [rawDisk(`c${twice}`), rawDisk(`i${twice}`)];
+    iso.write('CD001', 32769);
+    await writeFile(at('c.raw'), raw);
+    await writeFile(at('i.iso'), iso);
+    for (const cloudInit of [true, false]) {
+      await run(importFile as never, { path: at('c.raw'), name: 'cloud', ...defaults, cloudInit }, twice);
+      assert.equal((await images.find('cloud')).defaults.cloudInit, cloudInit);
+      await run(importFile as never, { path: at('i.iso'), name: 'cd', ...defaults, cloudInit }, twice);
+      assert.equal((await images.find('cd')).defaults.cloudInit, false);
+    }
   });
 
   test(`an image of the catalog is fetched, unpacked and verified, ${how}; again it is here already`, async () => {

@@ -77,11 +77,12 @@ test('free space is told for a folder that is not there yet, and too little of i
 });
 
 test('without qemu-img the error names the package', async () => {
+  await createDisk(at('none.qcow2'), MiB);
   const path = process.env['PATH'];
   process.env['PATH'] = folder;
   try {
     await assert.rejects(
-      createDisk(at('none.qcow2'), MiB),
+      checkDisk(at('none.qcow2')),
       (error: Error & { code?: string }) => error.code === 'missing_program' && error.message.includes('qemu-utils'),
     );
   } finally {

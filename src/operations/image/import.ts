@@ -15,11 +15,12 @@ interface State extends PublishState {
   format: DiskFormat;
   arch: Arch;
   firmware: 'bios' | 'uefi';
+  cloudInit: boolean;
 }
 
 const copy: Step<State> = {
   name: 'copy the file',
-  async run({ staging, path, format, arch, firmware }, { signal, progress }) {
+  async run({ staging, path, format, arch, firmware, cloudInit }, { signal, progress }) {
     const folder = join(staging, 'made');
     await rm(staging, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -41,7 +42,7 @@ const copy: Step<State> = {
           disk: iso ? null : made.name,
           iso: iso ? made.name : null,
           kernel: null,
-          defaults: { memoryBytes: 1 * GiB, firmware, cloudInit: !iso },
+          defaults: { memoryBytes: 1 * GiB, firmware, cloudInit: cloudInit && !iso },
         },
       },
     };
@@ -50,11 +51,11 @@ const copy: Step<State> = {
 };
 
 export const handler: HandlerOf<'image.import'> = {
-  async prepare({ path, name, format: asked, arch, firmware }, { services: { paths } }): Promise<State> {
+  async prepare({ path, name, format: asked, arch, firmware, cloudInit }, { services: { paths } }): Promise<State> {
     const format = usableFormat(await probeFile(path), path, asked);
     const { blocks } = await stat(path);
     await requireSpace(paths.staging, blocks * 512, `a copy of ${path}`);
-    return { path, name, format, arch, firmware, staging: join(paths.staging, stagingKey('import', path, name)) };
+    return { path, name, format, arch, firmware, cloudInit, staging: join(paths.staging, stagingKey('import', path, name)) };
   },
   target: (state: State) => state.name,
   queue: (state: State) => `staging/${state.staging}`,

@@ -1,0 +1,200 @@
+// Every operation of the contract once, over the real daemon and fake-qemu, as its caller sees it. The last test fails when one was left out.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { operationList } from '../../src/contract/index.ts';
+import type { Calls } from '../../src/sdk/types.ts';
+import { alive, type TestHost, testHost } from './test-host.ts';
+
+const memoryBytes = 64 * 2 ** 20;
+
+describe('every operation', () => {
+  let host: TestHost;
+  const called = new Set<string>();
+  /** The calls of the client; remembers which were made. */
+  const api = new Proxy({} as Calls, {
+    get: (_, noun: string) =>
+      new Proxy({} as Record<string, unknown>, {
+        get: (_target, verb: string) => {
+          called.add(`${noun}.${verb}`);
+          return Reflect.get(Reflect.get(host.client, noun), verb);
+        },
+      }),
+  });
+  const viv = async (...args: string[]) => {
+    const done = await promisify(execFile)(process.execPath, ['src/cli/main.ts', ...args], { env: host.env, timeout: 30_000 }).catch(
+      (error: unknown) => error,
+    );
+    const { stdout, stderr, code } = done as { stdout: string; stderr: string; code?: number };
+    return { stdout, stderr, code: code ?? 0 };
+  };
+
+  before(async () => {
+    host = await testHost({ qemu: 'fake' });
+    await host.start();
+  });
+  after(() => host[Symbol.asyncDispose]());
+
+  test('host.show tells what the host is and which QEMU it has', async () => {
+    const found = await api.host.show({});
+    const { works } = found.accelerators.find(({ name }) => name === 'kvm') ?? {};
+    assert.equal(works, false, 'a fake QEMU runs no guest code');
+    assert.equal(found.accelerator, 'tcg');
+    assert.ok(found.cpus.count > 0 && found.memory.totalBytes > found.memory.availableBytes && found.storage.freeBytes > 0);
+    assert.equal(found.storage.reserveBytes, 1048576);
+    const qemu = found.programs.find(({ path }) => path === join(host.home, 'fake-qemu.mjs'));
+    assert.deepEqual([qemu?.version, qemu?.ok, qemu?.install], ['10.0.2', true, null]);
+    const shown = await viv('host', '--json');
+    assert.equal(JSON.parse(shown.stdout).hostname, found.hostname);
+  });
+
+  test('host.status counts machines and says who it is', async () => {
+    await api.vm.create({ image: 'tiny', name: 'idle', memoryBytes });
+    await api.vm.run({ image: 'tiny', name: 'one', memoryBytes });
+    const { pid, home, machines, tasks, readOnly, memoryBytes: resident, startedAt } = await api.host.status({});
+    assert.deepEqual(
+      { pid, home, machines, readOnly },
+      { pid: host.pid, home: host.home, machines: { total: 2, running: 1, broken: 0 }, readOnly: null },
+    );
+    assert.equal(tasks.running, 0);
+    assert.ok(resident > 2 ** 20 && startedAt <= Date.now());
+    const status = await viv('status');
+    assert.equal(status.code, 0);
+    assert.match(status.stdout, new RegExp(`pid ${pid}`));
+  });
+
+  test('a machine’s life: each verb leaves it in the state it names', async () => {
+    const states: string[] = [];
+    for (const verb of ['pause', 'resume', 'reset', 'suspend', 'start', 'restart', 'stop'] as const) {
+      const input = { vm: 'one', ...(verb === 'restart' || verb === 'stop' ? { force: true } : {}) };
+      states.push((await api.vm[verb](input)).state);
+    }
+    assert.deepEqual(states, ['paused', 'running', 'running', 'suspended', 'running', 'running', 'stopped']);
+    const { vm, atNextStart, applied } = await api.vm.set({ vm: 'one', cpus: 2, restart: 'always' });
+    assert.deepEqual([vm.cpus, vm.restart, [...applied, ...atNextStart].sort()], [2, 'always', ['cpus', 'restart']]);
+    assert.equal((await api.vm.rename({ vm: 'one', name: 'two' })).name, 'two');
+    assert.equal((await api.vm.show({ vm: 'two' })).id, vm.id);
+    await assert.rejects(api.vm.show({ vm: 'one' }), { code: 'not_found' });
+    await api.vm.start({ vm: 'two' });
+    assert.deepEqual(
+      (await api.vm.list({ state: 'running' })).map(({ name }) => name),
+      ['two'],
+    );
+    assert.equal((await api.vm.wait({ vm: 'two', for: 'running' })).state, 'running');
+    await assert.rejects(api.vm.wait({ vm: 'two', for: 'agent', timeoutMs: 50 }), { code: 'timeout', message: /two/ });
+  });
+
+  test('inside a guest without an agent: each way says so; the screen, the serial line and the log are there', async () => {
+    const missing = { code: 'no_agent', message: /two/ };
+    const session = await api.vm.exec({ vm: 'two', command: ['true'], waitMs: 50 });
+    await assert.rejects(session.exit, missing);
+    await assert.rejects(api.vm.copyIn({ vm: 'two', path: '/tmp', waitMs: 50 }, Buffer.alloc(1024)), missing);
+    await assert.rejects(api.vm.copyOut({ vm: 'two', path: '/etc', waitMs: 50 }), missing);
+    const { protocol, socket } = await api.vm.view({ vm: 'two' });
+    assert.equal(protocol, 'vnc');
+    assert.ok(socket.startsWith(host.paths.run));
+    const { serial } = await logged();
+    assert.ok(serial.length > 0);
+    const console = await api.vm.console({ vm: 'two' });
+    const [shown] = (await console.stdout.take(1).toArray()) as [Buffer];
+    assert.ok(serial.includes(shown.toString()) || shown.toString().includes(serial), 'the console begins with what was written before');
+    console.close();
+    await api.vm.stop({ vm: 'two', force: true });
+    for (const call of [api.vm.view({ vm: 'two' }), api.vm.copyOut({ vm: 'two', path: '/etc' })])
+      await assert.rejects(call, { code: 'wrong_state', message: /two/ });
+  });
+  const logged = async () => ({ serial: Buffer.concat(await (await api.vm.logs({ vm: 'two' })).toArray()).toString() });
+
+  test('images are listed, offered, imported, exported, verified and removed; what cannot be built leaves nothing', async () => {
+    assert.deepEqual(
+      (await api.image.list({})).map(({ names }) => names[0]),
+      ['disk', 'tiny'],
+    );
+    const offered = await api.image.catalog({});
+    assert.deepEqual(
+      offered.filter(({ present }) => present).map(({ name }) => name),
+      ['tiny'],
+    );
+    const path = join(host.home, 'copy.qcow2');
+    assert.equal((await api.image.export({ image: 'disk', path })).path, path);
+    const made = await api.image.import({ path, name: 'copy:1' });
+    assert.deepEqual([made.names, made.source, made.virtualBytes], [['copy:1'], 'imported', 16 * 2 ** 20]);
+    assert.equal((await api.image.show({ image: 'copy' })).digest, made.digest);
+    assert.deepEqual((await api.image.pull({ image: 'tiny' })).names, ['tiny'], 'it is here: nothing is built');
+    await assert.rejects(api.image.pull({ image: 'debiam:12' }), { code: 'not_found', message: /debian:12/ });
+    const recipe = { name: 'mine', base: 'disk' };
+    await assert.rejects(api.image.build({ recipe, timeoutMs: 1000 }), { code: 'timeout' });
+    assert.deepEqual((await readdir(host.paths.vms)).length, 2);
+    const removed = await api.image.remove({ image: 'copy:1' });
+    assert.equal(removed.digest, made.digest);
+    await assert.rejects(api.image.show({ image: 'copy' }), { code: 'not_found' });
+  });
+
+  test('image.verify reads every file again; a damaged one is named, and the command ends with 1', async () => {
+    const { digest } = await api.image.show({ image: 'disk' });
+    const sound = await api.image.verify({ image: 'disk' });
+    assert.deepEqual([sound.digest, sound.files], [digest, 3]);
+    const both = await viv('image', 'verify', 'disk', 'tiny');
+    assert.deepEqual([both.code, both.stdout], [0, 'disk\ntiny\n']);
+    const file = join(host.paths.images, digest, 'initrd');
+    const before = await readFile(file);
+    await writeFile(file, 'ixitrd');
+    await assert.rejects(api.image.verify({ image: 'disk' }), (error: { code?: string; details?: { files?: string[] } }) => {
+      assert.deepEqual([error.code, error.details?.files], ['corrupt', ['initrd']]);
+      return true;
+    });
+    const one = await viv('image', 'verify', 'disk', 'tiny');
+    assert.deepEqual([one.code, one.stdout], [1, 'tiny\n']);
+    assert.match(one.stderr, /disk is damaged: initrd has changed since it was stored/);
+    await writeFile(file, before);
+  });
+
+  test('tasks and events can be looked at, followed and, once over, no longer cancelled', async () => {
+    const [last] = await api.task.list({ limit: 1 });
+    assert.equal(last?.operation, 'image.verify');
+    const task = await api.task.show({ task: last?.id ?? '' });
+    assert.deepEqual(task, last);
+    const seen = [];
+    for await (const one of api.task.follow({ task: task.id })) seen.push(one.state);
+    assert.deepEqual(seen, [task.state]);
+    await assert.rejects(api.task.cancel({ task: task.id }), { code: 'wrong_state', message: /has ended already/ });
+    const events = await api.event.list({ limit: 1000 });
+    assert.ok(events.some(({ type }) => type === 'daemon.started'));
+    const first = events[0]?.sequence ?? 0;
+    for await (const event of api.event.follow({ after: first })) {
+      assert.deepEqual(
+        event,
+        events.find(({ sequence }) => sequence > first),
+      );
+      break;
+    }
+  });
+
+  test('host.shutdown ends the daemon and its socket; machines go on, and the next daemon has them', async () => {
+    const { pid } = await api.vm.start({ vm: 'two' });
+    const daemon = host.pid;
+    assert.deepEqual(await api.host.shutdown({}), { pid: daemon });
+    while (alive(daemon)) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(existsSync(join(host.paths.run, 'daemon.pid')), false);
+    assert.ok(alive(pid ?? 0), 'its QEMU goes on');
+    await assert.rejects(api.host.status({}), { code: 'unavailable', message: /viv up/ });
+    const { code, stdout } = await viv('status');
+    assert.equal(code, 1, stdout);
+    await host.start();
+    assert.equal((await api.vm.show({ vm: 'two' })).pid, pid);
+    const removed = [];
+    for (const name of ['idle', 'two']) removed.push((await api.vm.remove({ vm: name, force: true })).name);
+    assert.deepEqual([removed, await api.vm.list({})], [['idle', 'two'], []]);
+  });
+
+  test('none was left out', () => {
+    assert.deepEqual(
+      operationList.map(({ id }) => id).filter((id) => !called.has(id)),
+      [],
+    );
+  });
+});
