@@ -57,9 +57,76 @@ int service_run(const struct request *request);
 
 /* exec.c */
 int exec_run(const struct request *request);
+void exec_forget_oom_score(void);
 /* tar_in.c, tar_out.c */
 int tar_in(const char *path);
 int tar_out(const char *path);
+/* file.c */
+#define MODE_AS_BEFORE (-1)
+char *file_read(const char *path, size_t most, size_t *length);
+int file_replace(const char *path, const void *bytes, size_t length, int mode);
+
+/* identity_request.c: what makes a machine another one, checked. Points into the request; free it with identity_free. */
+#define MAC_LENGTH 6u
+#define MAX_MACS 32u
+#define MAX_SSH_KEYS 4u
+#define MIN_SEED 32u
+#define MAX_SEED 512u
+#define MAX_HOSTNAME 64u
+#define MACHINE_ID_LENGTH 32u
+struct mac_change { uint8_t from[MAC_LENGTH], to[MAC_LENGTH]; };
+struct ssh_key {
+  const char *type;
+  char *private_key, *public_key;
+  size_t private_length, public_length;
+};
+struct identity {
+  uint8_t seed[MAX_SEED];
+  size_t seed_length;  /* 0: not asked for, as with everything below */
+  long long time_ms;
+  const char *hostname;
+  char machine_id[MACHINE_ID_LENGTH + 1];
+  struct mac_change macs[MAX_MACS];
+  size_t mac_count;
+  struct ssh_key keys[MAX_SSH_KEYS];
+  size_t key_count;
+  const char *unknown; /* a key that this agent does not know */
+};
+int identity_read(const struct request *request, struct identity *identity, char *why, size_t room);
+void identity_free(struct identity *identity);
+int hostname_valid(const char *name);
+int time_read(const char *text, long long *ms);
+
+/* Each of these changes one thing and returns NULL, or the reason why it could not, which because() has written down. */
+const char *because(const char *what);
+const char *clock_set(long long ms);                                   /* control.c */
+const char *random_seed(const uint8_t *seed, size_t length);           /* identity.c */
+const char *hostname_set(const char *name);                            /* names.c */
+const char *machine_id_set(const char *id);                            /* names.c */
+const char *network_change(const struct mac_change *changes, size_t count); /* network.c */
+const char *ssh_keys_replace(const struct ssh_key *keys, size_t count);  /* ssh_keys.c */
+/* identity.c */
+int identity_run(const struct request *request);
+/* network_files.c */
+void network_files_change(const struct mac_change *changes, size_t count);
+
+/* poke.c: the programs of the guest that have to hear of it; all but the signals happens in the background. */
+#define MAX_CLIENTS 16u
+struct client {
+  enum { UDHCPC, DHCLIENT, DHCPCD, NETWORKD, NETWORK_MANAGER } kind;
+  pid_t pid;
+  char words[2048]; /* its command line, each word ended by a zero byte */
+  size_t length;
+};
+size_t poke_find_clients(struct client *clients);
+int poke_serves(const struct client *client, const char *interface);
+void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count);
+void poke_sshd(void);
+void poke_journal(void);
+
+/* sandbox.c: whether this system may be changed. Always, but for tests that run the agent on a host. */
+int sandboxed(void);
+
 /* control.c */
 int control_configure(const struct request *request);
 int control_power(const struct request *request);

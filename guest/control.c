@@ -20,37 +20,25 @@ static int fail(const char *what) {
   return 1;
 }
 
-static int set_hostname(const char *name) {
-#ifdef TEST
-  printf("hostname=%s\n", name);
-  return 0;
-#else
-  if (sethostname(name, strlen(name))) return fail("the host name cannot be set");
-  FILE *file = access("/etc/hostname", F_OK) ? NULL : fopen("/etc/hostname", "w");
-  if (file) {
-    fprintf(file, "%s\n", name);
-    if (fclose(file)) return fail("/etc/hostname cannot be written");
-  }
-  return 0;
-#endif
-}
-
-static int set_clock(const char *text) {
-  long long ms = strtoll(text, NULL, 10);
-  if (ms <= 0) return errno = EINVAL, fail("the time cannot be set");
+const char *clock_set(long long ms) {
 #ifdef TEST
   printf("time=%lld\n", ms);
-  return 0;
+  return NULL;
 #else
-  struct timeval now = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-  return settimeofday(&now, NULL) ? fail("the time cannot be set") : 0;
+  struct timeval now = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+  return settimeofday(&now, NULL) ? because("the time cannot be set") : NULL;
 #endif
 }
 
 int control_configure(const struct request *request) {
-  const char *hostname = request_get(request, "hostname"), *time = request_get(request, "time");
-  if (hostname && set_hostname(hostname)) return 1;
-  return time ? set_clock(time) : 0;
+  const char *hostname = request_get(request, "hostname"), *time = request_get(request, "time"), *why = NULL;
+  long long ms = 0;
+  if (hostname && !hostname_valid(hostname)) why = "the host name is not one: letters, digits, dashes and dots, at most 64";
+  else if (time && time_read(time, &ms)) why = "the time cannot be set: it is not a number of milliseconds";
+  if (!why && hostname) why = hostname_set(hostname);
+  if (!why && time) why = clock_set(ms);
+  if (why) fprintf(stderr, "%s\n", why);
+  return why ? 1 : 0;
 }
 
 int control_power(const struct request *request) {

@@ -13,6 +13,7 @@ static int run_figures(const struct request *request) { (void)request; return co
 static const struct { const char *name; int (*run)(const struct request *); } services[] = {
     {"exec", exec_run},           {"ping", run_ping},         {"tar-in", run_tar_in}, {"tar-out", run_tar_out},
     {"configure", control_configure}, {"power", control_power}, {"freeze", control_freeze}, {"thaw", run_thaw}, {"figures", run_figures},
+    {"identity", identity_run},
 };
 
 int service_known(const char *name) {

@@ -16,7 +16,7 @@ import type { Services } from '../operations/services.ts';
 import { toVivError } from './errors.ts';
 import { sendEvents } from './event-stream.ts';
 import { type Input, inputOf } from './input.ts';
-import { textOf } from './json-text.ts';
+import { jsonOf } from './json-text.ts';
 import { clearSocket, protectSocket } from './listen.ts';
 import { callerOf, type PeerUid, peerUid } from './peer.ts';
 import { sendStream, settleUpload } from './streams.ts';
@@ -126,7 +126,7 @@ export function createServer(options: ServerOptions): ApiServer {
   };
   const send = (reply: FastifyReply, operation: Operation, value: unknown) => {
     if (options.checkResponses) operation.output.parse(value);
-    return reply.header('content-type', 'application/json; charset=utf-8').send(textOf(value));
+    return reply.header('content-type', 'application/json; charset=utf-8').send(jsonOf(value));
   };
   const admit = (operation: Operation, request: FastifyRequest): Caller => {
     const caller = callerFor(request);

@@ -1,7 +1,14 @@
 // What a guest is told before it is asked anything: that it has slept, or that it is not the machine it was forked from.
+import { randomBytes } from 'node:crypto';
+import { VivError } from '../contract/errors.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
+import type { MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 import { hostnameOf } from './spec.ts';
+import { generateHostKeys } from './ssh-keys.ts';
+
+/** As much as the kernel's generator takes in one piece (random(4)). */
+const seedBytes = 32;
 
 /**
  * Repeatable. Does nothing for a machine that was booted, since it has found out for itself who it is and how late it is.
@@ -10,14 +17,28 @@ import { hostnameOf } from './spec.ts';
 export async function introduce(machine: Machine, agent: AgentConnection): Promise<void> {
   const { newcomer, asleep } = machine.record;
   if (newcomer === null && !asleep) return;
-  const skipped: string[] = [];
-  await agent.configure({ timeMs: Date.now(), ...(newcomer === null ? {} : { hostname: hostnameOf(machine.record) }) });
+  const own = newcomer === null ? {} : await identityOf(machine.record, newcomer);
+  const skipped = await agent.identity({ timeMs: Date.now(), seedBytes: randomBytes(seedBytes), ...own }).then(
+    (result) => result.skipped,
+    (error: unknown) => olderAgent(error, machine, agent),
+  );
   await machine.update(() => ({ newcomer: null, asleep: false }));
-  if (newcomer !== null && skipped.length > 0)
-    machine.tell({
-      type: 'event',
-      machine,
-      what: 'problem',
-      message: `its guest could not be given an own ${skipped.join(', ')}; it has that of ${machine.record.forkedFrom}`,
-    });
+  const message = `its guest could not be given an own ${skipped.join(', ')}; it has that of ${machine.record.forkedFrom}`;
+  if (newcomer !== null && skipped.length > 0) machine.tell({ type: 'event', machine, what: 'problem', message });
+}
+
+async function identityOf(record: MachineRecord, { macs }: NonNullable<MachineRecord['newcomer']>) {
+  return {
+    hostname: hostnameOf(record),
+    machineId: record.uuid.replaceAll('-', ''),
+    macs,
+    sshKeys: await generateHostKeys(`root@${hostnameOf(record)}`),
+  };
+}
+
+/** An agent from before it knew of identities sets the clock and the name. */
+async function olderAgent(error: unknown, machine: Machine, agent: AgentConnection): Promise<string[]> {
+  if (!(error instanceof VivError && error.code === 'guest_failed')) throw error;
+  await agent.configure({ timeMs: Date.now(), hostname: hostnameOf(machine.record) });
+  return [`random numbers, addresses, machine id and SSH host keys, because its agent is too old (${error.message})`];
 }

@@ -36,6 +36,34 @@ export interface GuestFacts {
   readonly arch: string;
 }
 
+/** An SSH host key as its two files contain it. */
+export interface HostKey {
+  readonly type: 'rsa' | 'ecdsa' | 'ed25519' | 'dsa';
+  readonly privateKey: string;
+  readonly publicKey: string;
+}
+
+/** What makes a running copy of a machine another one. Left-out fields stay as they are. */
+export interface IdentityRequest {
+  /** 32 to 512 random bytes for the kernel's generator, used at once. */
+  readonly seedBytes?: Buffer;
+  readonly timeMs?: number;
+  /** The interface that has address `old` gets `new`, drops what DHCP gave it and asks anew. */
+  readonly macs?: readonly { readonly old: string; readonly new: string }[];
+  readonly hostname?: string;
+  /** 32 hexadecimal digits. */
+  readonly machineId?: string;
+  /** One of each type. Where the guest has host keys, these take the place of all of them. */
+  readonly sshKeys?: readonly HostKey[];
+}
+
+export interface IdentityResult {
+  /** Of `seed time mac hostname machine-id ssh-keys` those that are done in full. */
+  readonly done: string[];
+  /** `PART: why` of each that the guest cannot do. */
+  readonly skipped: string[];
+}
+
 /** One connection to a guest's agent; it ends when the port closes. */
 export interface AgentConnection {
   readonly facts: GuestFacts;
@@ -48,6 +76,11 @@ export interface AgentConnection {
   copyOut(path: string, signal: AbortSignal): Readable;
   /** Sets host name and clock; used after start, fork and wake. Left-out fields stay as they are. */
   configure(settings: { hostname?: string; timeMs?: number }): Promise<void>;
+  /**
+   * Makes the guest somebody else, before it does anything else. May be repeated. @throws VivError invalid (nothing was sent),
+   * guest_failed, no_agent
+   */
+  identity(request: IdentityRequest): Promise<IdentityResult>;
   /** Asks the guest to power off or reboot; resolves when it has accepted. */
   power(what: 'poweroff' | 'reboot'): Promise<void>;
   /** Writes the guest's file systems out and freezes them; they thaw by themselves after `timeoutMs`. */

@@ -5,9 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { VivError } from '../../contract/errors.ts';
-import type { AgentConnection, ExecChannel, ExecRequest, GuestFacts } from './channel.ts';
+import type { AgentConnection, ExecChannel, ExecRequest, GuestFacts, IdentityRequest, IdentityResult } from './channel.ts';
 import { Channel } from './channel-end.ts';
 import { Decoder, decodePairs, encode, encodePairs, type Frame, magic, maxPayload, nonceBytes, type } from './frame.ts';
+import { identityPairs, readIdentityResult } from './identity.ts';
 
 const greetEveryMs = 1000;
 const shortDeadlineMs = 20_000;
@@ -155,6 +156,10 @@ class Connection implements AgentConnection {
     ]);
   }
 
+  async identity(request: IdentityRequest): Promise<IdentityResult> {
+    return readIdentityResult(await this.#short('identity', identityPairs(request)));
+  }
+
   async power(what: 'poweroff' | 'reboot'): Promise<void> {
     await this.#short('power', [['what', what]]);
   }
@@ -237,7 +242,7 @@ class Connection implements AgentConnection {
     return channel;
   }
 
-  async #short(service: string, pairs: readonly (readonly [string, string])[], timeoutMs = shortDeadlineMs): Promise<void> {
+  async #short(service: string, pairs: readonly (readonly [string, string])[], timeoutMs = shortDeadlineMs): Promise<string> {
     const channel = this.#open([['service', service], ...pairs]);
     channel.stdin.end();
     const timer = setTimeout(
@@ -245,7 +250,7 @@ class Connection implements AgentConnection {
       timeoutMs,
     );
     try {
-      await this.#finish(channel, service, Promise.resolve(), new AbortController().signal);
+      return await this.#finish(channel, service, Promise.resolve(), new AbortController().signal);
     } finally {
       clearTimeout(timer);
     }

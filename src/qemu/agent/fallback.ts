@@ -3,10 +3,13 @@
 import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
-import type { AgentConnection, ExecChannel, ExecEnd, ExecRequest, GuestFacts } from './channel.ts';
+import type { AgentConnection, ExecChannel, ExecEnd, ExecRequest, GuestFacts, IdentityRequest, IdentityResult } from './channel.ts';
+import { checkIdentity, readIdentityResult } from './identity.ts';
+import { identityArguments, identityInput, identityScript } from './identity-script.ts';
 import { signalName } from './signal.ts';
 
 const longestLine = 64 * 1024 * 1024;
@@ -152,6 +155,11 @@ function parsed<T>(schema: z.ZodType<T>, answer: unknown): T {
   return data;
 }
 
+function partNames({ seedBytes, macs, hostname, machineId, sshKeys }: IdentityRequest): string[] {
+  const asked = { seed: seedBytes, mac: macs, hostname, 'machine-id': machineId, 'ssh-keys': sshKeys };
+  return Object.entries(asked).flatMap(([part, value]) => (value === undefined ? [] : [part]));
+}
+
 const unsupported = (what: string) =>
   new VivError(
     'unsupported',
@@ -188,6 +196,33 @@ class Fallback implements AgentConnection {
   async configure({ hostname, timeMs }: { hostname?: string; timeMs?: number }): Promise<void> {
     if (timeMs !== undefined) await this.#line.ask('guest-set-time', { time: Math.round(timeMs) * 1_000_000 });
     if (hostname !== undefined) throw unsupported('setting the host name');
+  }
+
+  async identity(request: IdentityRequest): Promise<IdentityResult> {
+    checkIdentity(request);
+    const { timeMs, ...rest } = request;
+    const done: string[] = [];
+    const skipped: string[] = [];
+    const refused = (error: unknown) => {
+      if (!(error instanceof VivError) || error.code !== 'guest_failed') throw error;
+      return error.message;
+    };
+    if (timeMs !== undefined) {
+      const problem = await this.configure({ timeMs }).then(() => null, refused);
+      if (problem === null) done.push('time');
+      else skipped.push(`time: ${problem}`);
+    }
+    if (Object.keys(rest).length === 0) return { done, skipped };
+    const command = this.exec({ command: ['sh', '-c', identityScript, 'identity', ...identityArguments(rest)], env: {} });
+    command.stdin.end(identityInput(rest));
+    const [printed, end] = await Promise.all([text(command.stdout), command.ended]).catch(
+      (error: unknown) => [refused(error), null] as const,
+    );
+    // Some guests forbid guest-exec (Fedora, Rocky and their like): what was asked for is then named, none of it is done.
+    if (end?.exitCode !== 0)
+      return { done, skipped: [...skipped, ...partNames(rest).map((part) => `${part}: ${end ? 'its script failed' : printed}`)] };
+    const result = readIdentityResult(printed);
+    return { done: [...done, ...result.done], skipped: [...skipped, ...result.skipped] };
   }
 
   async power(what: 'poweroff' | 'reboot'): Promise<void> {

@@ -1,0 +1,78 @@
+/* Files of the guest, read whole and replaced whole: a reader sees the old one or the new one. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+/* The content of a regular file of at most `most` bytes, with a zero byte behind it. The caller frees it. */
+char *file_read(const char *path, size_t most, size_t *length) {
+  struct stat is;
+  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file < 0) return NULL;
+  char *content = NULL;
+  if (fstat(file, &is) == 0 && S_ISREG(is.st_mode)) content = malloc(most + 2);
+  else errno = EINVAL;
+  size_t filled = 0;
+  for (ssize_t count = 1; content && count && filled <= most;) {
+    count = read(file, content + filled, most + 1 - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 || (filled += (size_t)count) > most) {
+      free(content);
+      content = NULL;
+      if (count >= 0) errno = EFBIG;
+    }
+  }
+  int problem = errno;
+  close(file);
+  errno = problem;
+  if (!content) return NULL;
+  content[filled] = 0;
+  *length = filled;
+  return content;
+}
+
+/* What SELinux knows of the old file holds for the new one. */
+static void copy_label(const char *from, int to) {
+  char label[256];
+  ssize_t length = lgetxattr(from, "security.selinux", label, sizeof label);
+  if (length > 0 && fsetxattr(to, "security.selinux", label, (size_t)length, 0)) return;
+}
+
+static int write_all(int file, const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t count = write(file, bytes, length);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return -1;
+    bytes += count;
+    length -= (size_t)count;
+  }
+  return 0;
+}
+
+/* Writes beside the old file and moves it there. With MODE_AS_BEFORE mode and owner stay (0644 where there was none). A symbolic link
+ * is replaced, not followed. Not synced: after a crash of the guest the host asks again. */
+int file_replace(const char *path, const void *bytes, size_t length, int mode) {
+  char fresh[512];
+  struct stat old;
+  int known = lstat(path, &old) == 0 && S_ISREG(old.st_mode);
+  if ((size_t)snprintf(fresh, sizeof fresh, "%s.vivarium-new", path) >= sizeof fresh) return errno = ENAMETOOLONG, -1;
+  unlink(fresh);
+  int file = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (file < 0) return -1;
+  mode_t wanted = mode != MODE_AS_BEFORE ? (mode_t)mode : known ? old.st_mode & 07777 : 0644;
+  int failed = write_all(file, bytes, length) || (known && mode == MODE_AS_BEFORE && fchown(file, old.st_uid, old.st_gid)) || fchmod(file, wanted);
+  if (!failed && known) copy_label(path, file);
+  int problem = errno;
+  if (close(file) && !failed) failed = 1, problem = errno;
+  if (!failed && rename(fresh, path)) failed = 1, problem = errno;
+  if (failed) unlink(fresh);
+  errno = problem;
+  return failed ? -1 : 0;
+}

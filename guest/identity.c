@@ -1,0 +1,66 @@
+/* Makes a running copy of a machine another machine. What must be true before anybody hears from it is done here and now, by system
+ * calls; programs that have to take notice are told in the background (poke.c). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+/* <linux/random.h>, which not every C library has beside it. */
+#define RNDADDENTROPY _IOW('R', 0x03, int[2])
+#define RNDRESEEDCRNG _IO('R', 0x07)
+struct entropy {
+  int bits, size;
+  uint8_t bytes[MAX_SEED];
+};
+
+/* The reason with what the system says; holds until the next one. */
+const char *because(const char *what) {
+  static char reason[512];
+  snprintf(reason, sizeof reason, "%s: %s", what, strerror(errno));
+  return reason;
+}
+
+/* Adding alone is not enough: the kernel would go on with its present key for up to minutes, as all copies would. */
+const char *random_seed(const uint8_t *seed, size_t length) {
+  struct entropy pool = {.bits = (int)(8 * length), .size = (int)length};
+  memcpy(pool.bytes, seed, length);
+  int device = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+  if (device < 0) return because("/dev/urandom cannot be opened");
+  const char *why = NULL;
+  if (ioctl(device, RNDADDENTROPY, &pool)) why = because("the kernel does not take the seed");
+  else if (ioctl(device, RNDRESEEDCRNG)) why = because("the kernel has taken the seed but does not use it at once");
+  close(device);
+  return why;
+}
+
+static char done[256];
+
+static void report(const char *part, const char *why) {
+  if (why) printf("skipped=%s: %s\n", part, why);
+  else snprintf(done + strlen(done), sizeof done - strlen(done), "%s%s", done[0] ? " " : "", part);
+}
+
+int identity_run(const struct request *request) {
+  static struct identity wanted;
+  char why[256];
+  int malformed = identity_read(request, &wanted, why, sizeof why);
+  if (malformed) fprintf(stderr, "%s\n", why);
+  else if (!sandboxed()) printf("skipped=all: this is no guest\n");
+  else {
+    if (wanted.seed_length) report("seed", random_seed(wanted.seed, wanted.seed_length));
+    if (wanted.time_ms) report("time", clock_set(wanted.time_ms));
+    if (wanted.mac_count) report("mac", network_change(wanted.macs, wanted.mac_count));
+    if (wanted.hostname) report("hostname", hostname_set(wanted.hostname));
+    if (wanted.machine_id[0]) report("machine-id", machine_id_set(wanted.machine_id));
+    if (wanted.key_count) report("ssh-keys", ssh_keys_replace(wanted.keys, wanted.key_count));
+    if (wanted.unknown) printf("skipped=%.40s: this agent does not know it\n", wanted.unknown);
+  }
+  printf("done=%s\n", done);
+  identity_free(&wanted);
+  return malformed ? 1 : 0;
+}

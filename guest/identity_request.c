@@ -1,0 +1,192 @@
+/* What the host says a guest shall be, checked before anything is done: nothing of it can become a path, an option or a line of its
+ * own. Pure, and fuzzed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+
+#define MAX_PRIVATE 16384u
+#define MAX_PUBLIC 8192u
+
+static int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+static int letter_or_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/* RFC 1123: labels of letters, digits and dashes, of at most 63; Linux takes 64 in all. */
+int hostname_valid(const char *name) {
+  size_t length = strlen(name), label = 0;
+  if (length == 0 || length > MAX_HOSTNAME) return 0;
+  for (size_t i = 0; i <= length; i++) {
+    if (name[i] == '.' || name[i] == 0) {
+      if (label == 0 || label > 63 || name[i - 1] == '-') return 0;
+      label = 0;
+    } else if (letter_or_digit(name[i]) || (name[i] == '-' && label > 0)) label++;
+    else return 0;
+  }
+  return 1;
+}
+
+int time_read(const char *text, long long *ms) {
+  size_t length = strlen(text);
+  if (length == 0 || length > 15 || strspn(text, "0123456789") != length) return -1;
+  *ms = strtoll(text, NULL, 10);
+  return *ms > 0 ? 0 : -1;
+}
+
+static int read_seed(const char *text, struct identity *identity) {
+  size_t length = strlen(text);
+  if (length % 2 || length < 2 * MIN_SEED || length > 2 * MAX_SEED) return -1;
+  for (size_t i = 0; i < length; i += 2) {
+    int high = digit(text[i]), low = digit(text[i + 1]);
+    if (high < 0 || low < 0) return -1;
+    identity->seed[i / 2] = (uint8_t)(high << 4 | low);
+  }
+  identity->seed_length = length / 2;
+  return 0;
+}
+
+static int read_machine_id(const char *text, char *id) {
+  int zeroes = 0;
+  if (strlen(text) != MACHINE_ID_LENGTH) return -1;
+  for (size_t i = 0; i < MACHINE_ID_LENGTH; i++) {
+    int value = digit(text[i]);
+    if (value < 0) return -1;
+    if (value == 0) zeroes++;
+    id[i] = "0123456789abcdef"[value];
+  }
+  return zeroes == (int)MACHINE_ID_LENGTH ? -1 : 0; /* systemd takes it for none */
+}
+
+/* 17 characters: aa:bb:cc:dd:ee:ff */
+static int read_mac(const char *text, uint8_t mac[MAC_LENGTH]) {
+  for (size_t i = 0; i < MAC_LENGTH; i++) {
+    int high = digit(text[3 * i]), low = high < 0 ? -1 : digit(text[3 * i + 1]);
+    if (high < 0 || low < 0 || (i + 1 < MAC_LENGTH && text[3 * i + 2] != ':')) return -1;
+    mac[i] = (uint8_t)(high << 4 | low);
+  }
+  return 0;
+}
+
+static int read_change(const char *text, struct mac_change *change) {
+  static const uint8_t none[MAC_LENGTH];
+  if (strlen(text) != 35 || text[17] != '=' || read_mac(text, change->from) || read_mac(text + 18, change->to)) return -1;
+  return (change->to[0] & 1) || memcmp(change->to, none, MAC_LENGTH) == 0 ? -1 : 0; /* one machine's own address */
+}
+
+static int sextet(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* The bytes that base64 text stands for, with a zero byte behind them; NULL where it is none or too long. */
+static char *decode(const char *text, size_t length, size_t most, size_t *count) {
+  if (length == 0 || length % 4 || length / 4 * 3 > most + 2) return NULL;
+  size_t padding = text[length - 1] != '=' ? 0 : text[length - 2] != '=' ? 1 : 2;
+  char *bytes = malloc(length / 4 * 3 + 1);
+  size_t filled = 0;
+  for (size_t i = 0; bytes && i < length; i += 4) {
+    uint32_t group = 0;
+    for (size_t at = i; at < i + 4; at++) {
+      int value = at >= length - padding ? 0 : sextet(text[at]);
+      if (value < 0) {
+        free(bytes);
+        return NULL;
+      }
+      group = group << 6 | (uint32_t)value;
+    }
+    bytes[filled++] = (char)(group >> 16);
+    bytes[filled++] = (char)(group >> 8);
+    bytes[filled++] = (char)group;
+  }
+  if (!bytes) return NULL;
+  *count = filled - padding;
+  bytes[*count] = 0;
+  return bytes;
+}
+
+static const struct { const char *type, *algorithm; } known[] = {
+    {"rsa", "ssh-rsa "}, {"ecdsa", "ecdsa-sha2-nistp"}, {"ed25519", "ssh-ed25519 "}, {"dsa", "ssh-dss "},
+};
+
+/* Lines of printable characters: one, or with a newline behind each. */
+static int printable(const char *text, size_t length, int lines) {
+  for (size_t i = 0; i < length; i++)
+    if ((text[i] < ' ' || text[i] > '~') && !(text[i] == '\n' && (lines || i + 1 == length))) return 0;
+  return length > 0 && text[length - 1] == '\n';
+}
+
+/* TYPE PRIVATE PUBLIC, the keys as base64 of what their files shall contain. */
+static int read_key(const char *text, struct identity *identity) {
+  const char *space = strchr(text, ' '), *second = space ? strchr(space + 1, ' ') : NULL;
+  if (!second || identity->key_count == MAX_SSH_KEYS) return -1;
+  struct ssh_key *key = &identity->keys[identity->key_count];
+  const char *algorithm = NULL;
+  memset(key, 0, sizeof *key);
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strlen(known[i].type) == (size_t)(space - text) && strncmp(text, known[i].type, (size_t)(space - text)) == 0) {
+      key->type = known[i].type;
+      algorithm = known[i].algorithm;
+    }
+  if (!algorithm) return -1;
+  for (size_t i = 0; i < identity->key_count; i++)
+    if (identity->keys[i].type == key->type) return -1;
+  key->private_key = decode(space + 1, (size_t)(second - space - 1), MAX_PRIVATE, &key->private_length);
+  key->public_key = decode(second + 1, strlen(second + 1), MAX_PUBLIC, &key->public_length);
+  identity->key_count++; /* freed with the others, whatever is wrong with it */
+  if (!key->private_key || !key->public_key) return -1;
+  if (!printable(key->private_key, key->private_length, 1) || !printable(key->public_key, key->public_length, 0)) return -1;
+  if (strncmp(key->private_key, "-----BEGIN ", 11) != 0 || !strstr(key->private_key, "PRIVATE KEY-----\n")) return -1;
+  return strncmp(key->public_key, algorithm, strlen(algorithm)) == 0 ? 0 : -1;
+}
+
+static int wrong(char *why, size_t room, const char *sentence) {
+  snprintf(why, room, "%s", sentence);
+  return -1;
+}
+
+/* 0, or -1 with a sentence in `why`. Either way identity_free has to follow. */
+int identity_read(const struct request *request, struct identity *identity, char *why, size_t room) {
+  memset(identity, 0, sizeof *identity);
+  for (size_t i = 0; i < request->count; i++) {
+    const char *key = request->keys[i], *value = request->values[i];
+    for (size_t other = 0; other < i; other++)
+      if (strcmp(key, "mac") != 0 && strcmp(key, "ssh-key") != 0 && strcmp(key, request->keys[other]) == 0) {
+        snprintf(why, room, "%.40s is given twice", key);
+        return -1;
+      }
+    if (strcmp(key, "service") == 0) continue;
+    if (strcmp(key, "seed") == 0) {
+      if (read_seed(value, identity)) return wrong(why, room, "the seed is not 32 to 512 bytes in hexadecimal digits");
+    } else if (strcmp(key, "time") == 0) {
+      if (time_read(value, &identity->time_ms)) return wrong(why, room, "the time is not a number of milliseconds since 1970");
+    } else if (strcmp(key, "mac") == 0) {
+      if (identity->mac_count == MAX_MACS) return wrong(why, room, "more than 32 network addresses are given");
+      if (read_change(value, &identity->macs[identity->mac_count])) return wrong(why, room, "a network address is not given as OLD=NEW, both like 52:54:00:12:34:56");
+      identity->mac_count++;
+    } else if (strcmp(key, "hostname") == 0) {
+      if (!hostname_valid(value)) return wrong(why, room, "the host name is not one: letters, digits, dashes and dots, at most 64");
+      identity->hostname = value;
+    } else if (strcmp(key, "machine-id") == 0) {
+      if (read_machine_id(value, identity->machine_id)) return wrong(why, room, "the machine-id is not 32 hexadecimal digits, not all of them zero");
+    } else if (strcmp(key, "ssh-key") == 0) {
+      if (read_key(value, identity)) return wrong(why, room, "an SSH host key is not given as TYPE PRIVATE PUBLIC, one of each type (rsa, ecdsa, ed25519, dsa), the keys in base64");
+    } else if (!identity->unknown) identity->unknown = key;
+  }
+  return 0;
+}
+
+void identity_free(struct identity *identity) {
+  for (size_t i = 0; i < identity->key_count; i++) {
+    free(identity->keys[i].private_key);
+    free(identity->keys[i].public_key);
+  }
+  identity->key_count = 0;
+}

@@ -1,0 +1,191 @@
+/* Tells the guest's programs that their machine is another one now. Signals are sent at once; whatever takes longer is done by a process
+ * that nobody waits for. Only root's programs in the agent's own namespaces are looked at: what a container or a user has named like a
+ * DHCP client is not.
+ *
+ * No client may send a RELEASE, which would give back the lease of the machine this one was copied from. So udhcpc never gets SIGUSR2,
+ * dhclient is killed and started again, and networkd is restarted, which it takes for no reason to release. */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+static void nap(long ms) {
+  struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+  nanosleep(&pause, NULL);
+}
+
+static size_t read_small(const char *path, char *bytes, size_t room) {
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t count = file < 0 ? -1 : read(file, bytes, room - 1);
+  if (file >= 0) close(file);
+  bytes[count > 0 ? count : 0] = 0;
+  return count > 0 ? (size_t)count : 0;
+}
+
+static int ours(pid_t pid) {
+  static const char *const namespaces[] = {"", "ns/mnt", "ns/net", "ns/pid"};
+  for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
+    char path[64], own[64];
+    struct stat theirs, mine;
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, namespaces[i]);
+    snprintf(own, sizeof own, "/proc/self/%s", namespaces[i]);
+    if (stat(path, &theirs)) return 0;
+    if (i == 0 ? theirs.st_uid != geteuid() && theirs.st_uid != 0 : stat(own, &mine) || theirs.st_dev != mine.st_dev || theirs.st_ino != mine.st_ino) return 0;
+  }
+  return 1;
+}
+
+size_t poke_find_clients(struct client *clients) {
+  static const struct { const char *name; int kind; } known[] = {
+      {"udhcpc", UDHCPC}, {"dhclient", DHCLIENT}, {"dhcpcd", DHCPCD}, {"systemd-network", NETWORKD}, {"NetworkManager", NETWORK_MANAGER},
+  };
+  size_t count = 0;
+  DIR *processes = opendir("/proc");
+  for (struct dirent *entry; processes && count < MAX_CLIENTS && (entry = readdir(processes));) {
+    char path[300], name[32];
+    if (!isdigit((unsigned char)entry->d_name[0])) continue;
+    snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+    read_small(path, name, sizeof name);
+    name[strcspn(name, "\n")] = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+      if (strcmp(name, known[i].name) != 0) continue;
+      struct client *client = &clients[count];
+      client->pid = (pid_t)atoi(entry->d_name);
+      client->kind = known[i].kind;
+      /* networkd has a user of its own; it is only restarted through systemd. */
+      if (client->kind != NETWORKD && !ours(client->pid)) break;
+      snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+      client->length = read_small(path, client->words, sizeof client->words);
+      count++;
+    }
+  }
+  if (processes) closedir(processes);
+  return count;
+}
+
+static const char *next_word(const struct client *client, const char *word) {
+  if (!word) return client->length ? client->words : NULL;
+  const char *next = word + strlen(word) + 1;
+  return next < client->words + client->length ? next : NULL;
+}
+
+/* Whether a DHCP client is there for the interface: it names that one, or none. */
+int poke_serves(const struct client *client, const char *interface) {
+  int names_one = 0;
+  for (const char *word = next_word(client, NULL); word; word = next_word(client, word)) {
+    const char *name = strncmp(word, "-i", 2) == 0 && word[2] ? word + 2 : strncmp(word, "--interface=", 12) == 0 ? word + 12 : word;
+    if (strcmp(name, interface) == 0) return 1;
+    if (word != client->words && name[0] && strlen(name) < IFNAMSIZ && if_nametoindex(name)) names_one = 1;
+  }
+  return !names_one;
+}
+
+/* 0 in a process of its own, that outlives the service and holds none of its streams. */
+static int in_background(void) {
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid != 0) return -1;
+  setsid();
+  int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd < 3; fd++)
+    if (nothing < 0 || dup2(nothing, fd) < 0) close(fd);
+  exec_forget_oom_score();
+  return 0;
+}
+
+static void start(const char *path, char *const *words) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    setsid();
+    if (path) execv(path, words);
+    else {
+      setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+      execvp(words[0], words);
+    }
+    _exit(127);
+  }
+}
+
+static void systemctl(const char *verb, const char *unit) {
+  if (access("/run/systemd/system", F_OK)) return;
+  char *words[] = {"systemctl", "--no-block", (char *)verb, (char *)unit, NULL};
+  start(NULL, words);
+}
+
+/* Killed and begun again with the same words: asked in any other way it would release. */
+static void restart_client(const struct client *client) {
+  char link[64], path[512], *words[64];
+  size_t count = 0;
+  snprintf(link, sizeof link, "/proc/%d/exe", (int)client->pid);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length <= 0 || client->length + 1 >= sizeof client->words) return;
+  path[length] = 0;
+  for (const char *word = next_word(client, NULL); word && count < 63; word = next_word(client, word)) words[count++] = (char *)word;
+  words[count] = NULL;
+  if (kill(client->pid, SIGKILL) == 0) start(path, words);
+}
+
+static int serves_any(const struct client *client, const char (*interfaces)[16], size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (poke_serves(client, interfaces[i])) return 1;
+  return 0;
+}
+
+void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count) {
+  if (count == 0 || in_background()) return;
+  int again = 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct client *client = &clients[i];
+    if (client->kind == NETWORKD) systemctl("restart", "systemd-networkd.service");
+    else if (client->kind == NETWORK_MANAGER) {
+      for (size_t at = 0; at < interface_count; at++) {
+        char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at], NULL};
+        if (interfaces[at][0] != '-') start(NULL, words);
+      }
+    } else if (!serves_any(client, interfaces, interface_count)) continue;
+    else if (client->kind == DHCLIENT) restart_client(client);
+    else if (client->kind == DHCPCD) kill(client->pid, SIGHUP); /* rebinds */
+    else again |= kill(client->pid, SIGUSR1) == 0;
+  }
+  /* The first makes udhcpc ask for the address it had; where nobody answers that, the next ones make it look for one from the start. */
+  for (int turn = 0; again && turn < 2; turn++) {
+    nap(400);
+    for (size_t i = 0; i < count; i++)
+      if (clients[i].kind == UDHCPC && serves_any(&clients[i], interfaces, interface_count) && ours(clients[i].pid)) kill(clients[i].pid, SIGUSR1);
+  }
+  _exit(0);
+}
+
+/* SIGHUP makes sshd execute itself anew, with the keys that are there then. */
+void poke_sshd(void) {
+  char text[32], path[64], name[32];
+  if (read_small("/run/sshd.pid", text, sizeof text) || read_small("/var/run/sshd.pid", text, sizeof text)) {
+    pid_t pid = (pid_t)atoi(text);
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    read_small(path, name, sizeof name);
+    if (pid > 1 && strcmp(name, "sshd\n") == 0 && ours(pid) && kill(pid, SIGHUP) == 0) return;
+  }
+  if (access("/run/systemd/system", F_OK) || in_background()) return;
+  systemctl("try-reload-or-restart", "ssh.service");
+  systemctl("try-reload-or-restart", "sshd.service");
+  _exit(0);
+}
+
+/* journald writes under the machine-id it had when it began. Later, so that it does not hold up the first answer. */
+void poke_journal(void) {
+  if (access("/run/systemd/system", F_OK) || in_background()) return;
+  nap(2000);
+  systemctl("restart", "systemd-journald.service");
+  _exit(0);
+}

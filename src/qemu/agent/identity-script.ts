@@ -1,0 +1,131 @@
+// The same for guests that have only qemu-guest-agent: a script for /bin/sh. Its values come as arguments, secrets on standard input;
+// nothing is ever put into its text. What it cannot do it says like our agent does (identity.ts).
+import type { IdentityRequest } from './channel.ts';
+
+/** Arguments: host name, machine-id, then OLD NEW pairs of network addresses; empty: not asked for. Standard input: `seed HEX` and
+ * `key TYPE PRIVATE PUBLIC` lines, the keys in base64. */
+export const identityScript = `
+umask 077
+done=
+skip() { echo "skipped=$1: $2"; }
+did() { done="$done\${done:+ }$1"; }
+replace() { # FILE MODE, content from standard input
+  cat >"$1.vivarium-new" && chmod "$2" "$1.vivarium-new" && mv -f "$1.vivarium-new" "$1"
+}
+background() { ( trap '' HUP; exec </dev/null >/dev/null 2>&1; "$@" ) & }
+
+name=$1 id=$2
+shift 2
+
+keys= keysfailed= hadkeys=
+for file in /etc/ssh/ssh_host_*_key; do [ -f "$file" ] && hadkeys=1; done
+while read -r what type private public; do
+  case $what in
+    seed)
+      if command -v perl >/dev/null 2>&1 && perl -e '
+          my $seed = pack("H*", $ARGV[0]); open(my $device, ">", "/dev/urandom") or exit 1;
+          ioctl($device, 0x40085203, pack("ii", 8 * length $seed, length $seed) . $seed) or exit 1;
+          ioctl($device, 0x5207, 0) or exit 1;' "$type" 2>/dev/null; then did seed
+      elif command -v python3 >/dev/null 2>&1 && python3 -c '
+import fcntl, struct, sys
+seed = bytes.fromhex(sys.argv[1])
+with open("/dev/urandom", "wb") as device:
+    fcntl.ioctl(device, 0x40085203, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
+    fcntl.ioctl(device, 0x5207)' "$type" 2>/dev/null; then did seed
+      else
+        printf %s "$type" >/dev/urandom
+        skip seed 'it is mixed in, but the guest has nothing that makes its kernel use it at once'
+      fi ;;
+    key)
+      keys="$keys $type "
+      [ -n "$hadkeys" ] || continue
+      { printf %s "$private" | base64 -d | replace "/etc/ssh/ssh_host_\${type}_key" 600 &&
+        printf %s "$public" | base64 -d | replace "/etc/ssh/ssh_host_\${type}_key.pub" 644; } 2>/dev/null || keysfailed=1 ;;
+  esac
+done
+
+while [ $# -ge 2 ]; do
+  found=
+  for folder in /sys/class/net/*; do
+    read -r address <"$folder/address" || continue
+    [ "$address" = "$1" ] || continue
+    [ -z "$found" ] || [ -e "$folder/device" ] || continue
+    found=\${folder##*/}
+  done 2>/dev/null
+  if [ -z "$found" ]; then skip mac "no interface has the address $1"
+  else
+    ip addr flush dev "$found" scope global dynamic 2>/dev/null
+    if ip link set dev "$found" address "$2" 2>/dev/null ||
+      { ip link set dev "$found" down && ip link set dev "$found" address "$2"; ip link set dev "$found" up; } 2>/dev/null; then
+      case " $done " in *' mac '*) ;; *) did mac ;; esac
+    else skip mac "$found does not take another address"; fi
+  fi
+  shift 2
+done
+
+if [ -n "$name" ]; then
+  old=$(cat /proc/sys/kernel/hostname)
+  if (printf %s "$name" >/proc/sys/kernel/hostname) 2>/dev/null || hostname "$name" 2>/dev/null; then
+    failed=
+    [ ! -e /etc/hostname ] || { echo "$name" | replace /etc/hostname 644; } 2>/dev/null || failed=1
+    if [ -f /etc/hosts ]; then
+      { while read -r address words; do
+          [ "$address" = 127.0.1.1 ] || { echo "$address\${words:+ }$words"; continue; }
+          line=$address
+          for word in $words; do
+            [ "$word" != "$old" ] || word=$name
+            line="$line $word"
+          done
+          echo "$line"
+        done </etc/hosts | replace /etc/hosts 644; } 2>/dev/null || failed=1
+    fi
+    if [ -z "$failed" ]; then did hostname; else skip hostname 'it is set, but its files cannot be written'; fi
+  else skip hostname 'it cannot be set'; fi
+fi
+
+if [ -n "$id" ]; then
+  failed= written=
+  for file in /etc/machine-id /var/lib/dbus/machine-id; do
+    [ -f "$file" ] || continue
+    [ ! -L "$file" ] || continue
+    if { echo "$id" | replace "$file" 444; } 2>/dev/null; then written=1; else failed=1; fi
+  done
+  if [ -n "$failed" ]; then skip machine-id 'its file cannot be written'
+  elif [ -n "$written" ]; then did machine-id
+  else skip machine-id 'the guest has none'; fi
+fi
+
+if [ -n "$keys" ]; then
+  if [ -z "$hadkeys" ]; then skip ssh-keys 'the guest has none'
+  elif [ -n "$keysfailed" ]; then skip ssh-keys 'they cannot be written in /etc/ssh'
+  else
+    for file in /etc/ssh/ssh_host_*_key; do
+      type=\${file##*/ssh_host_} type=\${type%_key}
+      case $keys in *" $type "*) ;; *) rm -f "$file" "$file.pub" ;; esac
+    done
+    did ssh-keys
+  fi
+fi
+
+[ ! -r /run/sshd.pid ] || [ -z "$keys" ] || kill -HUP "$(cat /run/sshd.pid)" 2>/dev/null
+if [ -d /run/systemd/system ]; then
+  case " $done " in *' mac '*)
+    ! systemctl -q is-active systemd-networkd || background systemctl --no-block restart systemd-networkd ;;
+  esac
+  case " $done " in *' machine-id '*) background systemctl --no-block restart systemd-journald ;; esac
+fi
+echo "done=$done"
+`;
+
+export function identityArguments(request: IdentityRequest): string[] {
+  const { hostname = '', machineId = '', macs = [] } = request;
+  return [hostname, machineId.toLowerCase(), ...macs.flatMap(({ old, new: own }) => [old.toLowerCase(), own.toLowerCase()])];
+}
+
+export function identityInput({ seedBytes, sshKeys = [] }: IdentityRequest): string {
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  return [
+    ...(seedBytes ? [`seed ${seedBytes.toString('hex')}\n`] : []),
+    ...sshKeys.map(({ type, privateKey, publicKey }) => `key ${type} ${base64(privateKey)} ${base64(publicKey)}\n`),
+  ].join('');
+}

@@ -1,0 +1,60 @@
+// What makes a running copy of a machine another one: the request as pairs for the guest's agent, checked, and what it answered.
+import { VivError } from '../../contract/errors.ts';
+import type { IdentityRequest, IdentityResult } from './channel.ts';
+
+export const leastSeedBytes = 32;
+const mostSeedBytes = 512;
+const mostMacs = 32;
+const mostReason = 300;
+
+const mac = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
+/** RFC 1123; Linux takes 64 characters in all. */
+const hostname = /^(?=.{1,64}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+const keyTypes: readonly string[] = ['rsa', 'ecdsa', 'ed25519', 'dsa'];
+
+/** @throws VivError invalid where the guest would refuse it, so that half a request is never sent */
+export function checkIdentity(request: IdentityRequest): void {
+  const { seedBytes, timeMs, machineId, macs = [], sshKeys = [] } = request;
+  const wrong = (what: string): never => {
+    throw new VivError('invalid', `the guest cannot be given this identity: ${what}`);
+  };
+  if (seedBytes && (seedBytes.length < leastSeedBytes || seedBytes.length > mostSeedBytes))
+    wrong(`the seed has ${seedBytes.length} bytes, not ${leastSeedBytes} to ${mostSeedBytes}`);
+  if (timeMs !== undefined && !(timeMs >= 1 && timeMs < 1e15)) wrong(`${timeMs} is no time in ms since 1970`);
+  if (request.hostname !== undefined && !hostname.test(request.hostname)) wrong('its host name is not letters, digits, dashes and dots');
+  if (machineId !== undefined && (!/^[0-9a-f]{32}$/i.test(machineId) || /^0+$/.test(machineId)))
+    wrong('its machine-id is not 32 hexadecimal digits');
+  if (macs.length > mostMacs) wrong(`it has more than ${mostMacs} network addresses`);
+  for (const { old, new: own } of macs)
+    if (!mac.test(old) || !mac.test(own) || Number.parseInt(own.slice(0, 2), 16) % 2 === 1)
+      wrong('a network address is not one interface’s own, like 52:54:00:12:34:56');
+  if (new Set(sshKeys.map(({ type }) => type)).size < sshKeys.length) wrong('it has two SSH host keys of one type');
+  for (const { type } of sshKeys) if (!keyTypes.includes(type)) wrong(`${type} is no type of an SSH host key`);
+}
+
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+
+export function identityPairs(request: IdentityRequest): (readonly [string, string])[] {
+  checkIdentity(request);
+  const { seedBytes, timeMs, hostname: name, machineId, macs = [], sshKeys = [] } = request;
+  return [
+    ...(seedBytes ? [['seed', seedBytes.toString('hex')] as const] : []),
+    ...(timeMs === undefined ? [] : [['time', String(Math.round(timeMs))] as const]),
+    ...macs.map(({ old, new: own }) => ['mac', `${old}=${own}`] as const),
+    ...(name === undefined ? [] : [['hostname', name] as const]),
+    ...(machineId === undefined ? [] : [['machine-id', machineId] as const]),
+    ...sshKeys.map(({ type, privateKey, publicKey }) => ['ssh-key', `${type} ${base64(privateKey)} ${base64(publicKey)}`] as const),
+  ];
+}
+
+/** Lines `done=PART PART…` and `skipped=PART: why`. The guest's words: bounded, and what is neither is passed over. */
+export function readIdentityResult(text: string): IdentityResult {
+  const lines = text.split('\n').slice(0, 200);
+  const after = (key: string) => lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
+  return {
+    done: after('done')
+      .flatMap((words) => words.split(' '))
+      .filter((word) => /^[a-z-]{1,40}$/.test(word)),
+    skipped: after('skipped').map((reason) => reason.replace(/[^\x20-\x7e]/g, '?').slice(0, mostReason)),
+  };
+}

@@ -1,0 +1,27 @@
+// A long list is sent from the bytes of the last time, and never when a member has changed.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { jsonOf } from '../../src/api/json-text.ts';
+
+const frozen = (name: string) => Object.freeze({ name, text: 'ü"\n' });
+const said = (value: unknown) => JSON.parse(jsonOf(value).toString());
+
+test('a list is told as it is, whatever became of its members since the last time', () => {
+  const members = Array.from({ length: 200 }, (_, index) => frozen(`m${index}`));
+  const first = jsonOf([...members]);
+  assert.equal(jsonOf([...members]), first, 'the same members: the same bytes');
+  assert.deepEqual(said(members), members);
+  const changed = members.with(7, frozen('other'));
+  assert.deepEqual(said(changed), changed);
+  assert.deepEqual(said(members.slice(1)), members.slice(1));
+  assert.deepEqual(said([...members].reverse()), [...members].reverse());
+  const loose: { name: string }[] = members.map(({ name }) => ({ name }));
+  assert.deepEqual(said(loose), loose);
+  (loose[3] as { name: string }).name = 'changed in place';
+  assert.deepEqual(said(loose), loose, 'what is not frozen is not kept');
+});
+
+test('short lists, single documents and nothing at all', () => {
+  for (const value of [[], [frozen('a')], frozen('b'), { c: [1] }, 'd', 5, null]) assert.deepEqual(said(value), value);
+  assert.equal(said(undefined), null);
+});
