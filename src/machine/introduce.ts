@@ -7,6 +7,9 @@ import type { Machine } from './runner.ts';
 import { hostnameOf } from './spec.ts';
 import { generateHostKeys } from './ssh-keys.ts';
 
+/** How the agent says that a guest has nothing of the kind, which it could have in common with another. */
+const nothingShared = ': the guest has none';
+
 /** As much as the kernel's generator takes in one piece (random(4)). */
 const seedBytes = 32;
 
@@ -19,7 +22,7 @@ export async function introduce(machine: Machine, agent: AgentConnection): Promi
   if (newcomer === null && !asleep) return;
   const own = newcomer === null ? {} : await identityOf(machine.record, newcomer);
   const skipped = await agent.identity({ timeMs: Date.now(), seedBytes: randomBytes(seedBytes), ...own }).then(
-    (result) => result.skipped,
+    (result) => result.skipped.filter((part) => !part.endsWith(nothingShared)),
     (error: unknown) => olderAgent(error, machine, agent),
   );
   await machine.update(() => ({ newcomer: null, asleep: false }));

@@ -37,6 +37,18 @@ const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
   'vm.suspend': { prepare: run, act: (client) => client.vm.suspend({ vm: 'one' }), after: ['running', 'suspended'] },
   'vm.remove': { prepare: create, act: (client) => client.vm.remove({ vm: 'one' }), after: ['stopped', null] },
   'vm.rename': { prepare: create, act: (client) => client.vm.rename({ vm: 'one', name: 'other' }), after: ['stopped', null] },
+  'vm.fork': { prepare: run, act: (client) => client.vm.fork({ vm: 'one', count: 2 }), after: ['running'] },
+  'snapshot.create': { prepare: run, act: (client) => client.snapshot.create({ vm: 'one', label: 'later' }), after: ['running'] },
+  'snapshot.restore': {
+    prepare: async (client) => (await run(client)).snapshot('then'),
+    act: (client) => client.snapshot.restore({ vm: 'one', point: 'then' }),
+    after: ['running', 'suspended'],
+  },
+  'snapshot.remove': {
+    prepare: async (client) => (await run(client)).snapshot('then'),
+    act: (client) => client.snapshot.remove({ vm: 'one', point: 'then' }),
+    after: ['running'],
+  },
   'vm.set': { prepare: create, act: (client) => client.vm.set({ vm: 'one', cpus: 2, diskBytes: 32 * 2 ** 20 }), after: ['stopped'] },
 };
 
@@ -106,16 +118,18 @@ async function whole(host: TestHost, scenario: Scenario, when: string): Promise<
   );
   const active = machines.filter((vm) => vm.state === 'running' || vm.state === 'paused');
   assert.deepEqual(
-    [...(await host.qemus()).keys()],
-    active.map((vm) => vm.id),
+    [...(await host.qemus()).keys()].sort(),
+    active.map((vm) => vm.id).sort(),
     `${when}: processes are those of active machines`,
   );
   assert.deepEqual(
-    await readdir(paths.vms),
-    machines.map((vm) => vm.id),
+    (await readdir(paths.vms)).sort(),
+    machines.map((vm) => vm.id).sort(),
     `${when}: folders are those of machines`,
   );
-  if (one) await client.vm.remove({ vm: one.id, force: true });
+  for (const { id } of machines) await client.vm.remove({ vm: id, force: true });
+  assert.deepEqual(await readdir(paths.layers), [], `${when}: removed, nothing of their disks is left`);
+  assert.deepEqual(await readdir(paths.points), [], `${when}: removed, no point is left`);
   assert.deepEqual(await readdir(paths.vms), [], `${when}: removed, it leaves no folder`);
   assert.deepEqual(await readdir(join(paths.run, 'vms')).catch(() => []), [], `${when}: removed, it leaves no sockets`);
   await client.vm.remove({ vm: (await client.create('tiny', { name: 'one' })).id });

@@ -35,7 +35,6 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     },
     {
       name: 'set it back',
-      pointOfNoReturn: true,
       run: async ({ id, name, point: pointId, tops }, { services: { machines, events } }) => {
         const machine = machines.get(id);
         const point = machines.points.get(pointId);
