@@ -74,3 +74,8 @@ export function usage(pid: number): { residentMiB: number; cpuMs: number } {
   const resident = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return { residentMiB: Number(resident) / 1024, cpuMs: ticks * 10 };
 }
+
+/** How long the main thread of a process has been ready to run and had no CPU, in all: what other work on the host costs it. */
+export function waitedMs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
+}

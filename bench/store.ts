@@ -1,14 +1,15 @@
 // (d) 1,000 stopped machines: listing them all, and the state of one, through the API over its socket.
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { withHome } from './home.ts';
-import { type Figure, median, percentile, repeat } from './measure.ts';
+import { usage, waitedMs, withHome } from './home.ts';
+import { type Figure, median, percentile } from './measure.ts';
 
 const machines = 1000;
 const connections = 8;
+const lists = 400;
 const stateRequests = 10_000;
 
 export const store = () =>
-  withHome<Figure[]>(async ({ client }) => {
+  withHome<Figure[]>(async ({ client, pid }) => {
     let next = 0;
     const from = performance.now();
     await Promise.all(
@@ -20,7 +21,19 @@ export const store = () =>
     const agent = new Agent({ keepAlive: true, maxSockets: connections });
     const get = (path: string) => answerOf(client.socket, agent, path);
     const bytes = (await get('/v1/vms')).length;
-    const listed = await repeat(200, () => get('/v1/vms'), 20);
+    for (let round = 0; round < 20; round++) await get('/v1/vms');
+    const listed: number[] = [];
+    const ours: number[] = [];
+    const before = usage(pid);
+    for (let round = 0; round < lists; round++) {
+      const waited = waitedMs(pid) + waitedMs(process.pid);
+      const start = performance.now();
+      await get('/v1/vms');
+      const took = performance.now() - start;
+      listed.push(took);
+      ours.push(took - (waitedMs(pid) + waitedMs(process.pid) - waited));
+    }
+    const after = usage(pid);
     const stateFrom = performance.now();
     let left = stateRequests;
     await Promise.all(
@@ -38,7 +51,10 @@ export const store = () =>
         unit: 'ms',
         target: 15,
       },
-      { name: 'the same, median', value: median(listed), unit: 'ms', target: null },
+      { name: 'the same without waiting for a CPU of the host', value: percentile(ours, 0.99), unit: 'ms', target: 15 },
+      { name: 'list of 1,000 machines, median', value: median(listed), unit: 'ms', target: null },
+      { name: 'CPU time of the daemon for one list', value: (after.cpuMs - before.cpuMs) / lists, unit: 'ms', target: null },
+      { name: 'resident memory with 1,000 machines, after the lists', value: after.residentMiB, unit: 'MiB', target: null },
       { name: 'state of one machine, 8 connections', value: perSecond, unit: 'requests/s', target: 2000 },
     ];
   });

@@ -46,30 +46,42 @@ static int ours(pid_t pid) {
   return 1;
 }
 
-size_t poke_find_clients(struct client *clients) {
+static int consider(const char *number, struct client *client) {
   static const struct { const char *name; int kind; } known[] = {
       {"udhcpc", UDHCPC}, {"dhclient", DHCLIENT}, {"dhcpcd", DHCPCD}, {"systemd-network", NETWORKD}, {"NetworkManager", NETWORK_MANAGER},
   };
-  size_t count = 0;
-  DIR *processes = opendir("/proc");
-  for (struct dirent *entry; processes && count < MAX_CLIENTS && (entry = readdir(processes));) {
-    char path[300], name[32];
-    if (!isdigit((unsigned char)entry->d_name[0])) continue;
-    snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
-    read_small(path, name, sizeof name);
-    name[strcspn(name, "\n")] = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-      if (strcmp(name, known[i].name) != 0) continue;
-      struct client *client = &clients[count];
-      client->pid = (pid_t)atoi(entry->d_name);
-      client->kind = known[i].kind;
-      /* networkd has a user of its own; it is only restarted through systemd. */
-      if (client->kind != NETWORKD && !ours(client->pid)) break;
-      snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
-      client->length = read_small(path, client->words, sizeof client->words);
-      count++;
-    }
+  char path[64], name[32];
+  snprintf(path, sizeof path, "/proc/%.20s/comm", number);
+  read_small(path, name, sizeof name);
+  name[strcspn(name, "\n")] = 0;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (strcmp(name, known[i].name) != 0) continue;
+    client->pid = (pid_t)atoi(number);
+    client->kind = known[i].kind;
+    /* networkd has a user of its own; it is only restarted through systemd. */
+    if (client->kind != NETWORKD && !ours(client->pid)) return 0;
+    snprintf(path, sizeof path, "/proc/%.20s/cmdline", number);
+    client->length = read_small(path, client->words, sizeof client->words);
+    return 1;
   }
+  return 0;
+}
+
+/* The clients that run as daemons, which are init's children. Those are few, where a walk through /proc meets every thread of the kernel
+ * and takes longer than all else together. */
+size_t poke_find_clients(struct client *clients) {
+  static char children[65536];
+  size_t count = 0;
+  if (access("/proc/1/task/1/children", R_OK) == 0) {
+    read_small("/proc/1/task/1/children", children, sizeof children);
+    char *rest = NULL;
+    for (char *number = strtok_r(children, " \n", &rest); number && count < MAX_CLIENTS; number = strtok_r(NULL, " \n", &rest))
+      count += (size_t)consider(number, &clients[count]);
+    return count;
+  }
+  DIR *processes = opendir("/proc");
+  for (struct dirent *entry; processes && count < MAX_CLIENTS && (entry = readdir(processes));)
+    if (isdigit((unsigned char)entry->d_name[0])) count += (size_t)consider(entry->d_name, &clients[count]);
   if (processes) closedir(processes);
   return count;
 }

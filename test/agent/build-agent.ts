@@ -32,6 +32,12 @@ export function buildParserFuzz(): string {
   return build('parser-fuzz', [own, join(guestFolder, 'frame.c'), join(guestFolder, 'request.c')]);
 }
 
+/** What reads a request for an identity, with the mutations of identity-fuzz.c. */
+export function buildIdentityFuzz(): string {
+  const own = fileURLToPath(new URL('identity-fuzz.c', import.meta.url));
+  return build('identity-fuzz', [own, join(guestFolder, 'identity_request.c'), join(guestFolder, 'request.c')]);
+}
+
 /** Nothing is done where the program is newer than its sources. */
 function build(name: string, files: readonly string[]): string {
   const program = join(built, name);

@@ -10,6 +10,7 @@ import type { TestContext } from 'node:test';
 import type { AgentConnection } from '../../src/qemu/agent/channel.ts';
 import { connectAgent } from '../../src/qemu/agent/client.ts';
 import { buildAgent } from './build-agent.ts';
+import type { Sandbox } from './sandbox.ts';
 
 export interface Port {
   readonly folder: string;
@@ -19,7 +20,7 @@ export interface Port {
   readonly guestPath: string;
   /** Everything the agent has written to its standard error, which is what sanitizers use. */
   complaints(): string;
-  startAgent(): ChildProcess;
+  startAgent(within?: Sandbox): ChildProcess;
 }
 
 /** A port with nobody in the guest yet. What the host sends meanwhile waits, as in QEMU. */
@@ -84,10 +85,11 @@ export async function openPort(t: TestContext): Promise<Port> {
     path,
     guestPath,
     complaints: () => words,
-    startAgent() {
+    startAgent(within) {
       // No leak check at exit: a channel's process is a fork that ends by exec or _exit.
-      const env = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0' };
-      const program = spawn(buildAgent(), ['--socket', guestPath], { stdio: ['ignore', 'ignore', 'pipe'], env });
+      const env = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0', ...within?.env };
+      const [command = '', ...given] = [...(within?.command ?? []), buildAgent(), '--socket', guestPath];
+      const program = spawn(command, given, { stdio: ['ignore', 'ignore', 'pipe'], env });
       program.stderr?.setEncoding('utf8').on('data', (text: string) => {
         words += text;
       });

@@ -1,7 +1,7 @@
 // `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { daemonEntry } from '../../sdk/start-daemon.ts';
+import { daemonArguments } from '../../sdk/start-daemon.ts';
 import type { Command } from '../command.ts';
 
 export const command: Command = {
@@ -12,7 +12,7 @@ export const command: Command = {
   flags: [],
   async run(_invocation, context) {
     // In a session of its own, so that Ctrl-C reaches it once, from here, and not from the terminal as well.
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', daemonEntry()], {
+    const child = spawn(process.execPath, daemonArguments(), {
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,
     });

@@ -1,0 +1,207 @@
+// A copy of a machine becomes another one: the agent in a guest made of namespaces, and what a user of that guest then sees.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { generateHostKeys } from '../../src/machine/ssh-keys.ts';
+import type { AgentConnection, IdentityRequest } from '../../src/qemu/agent/channel.ts';
+import { cannotBuild } from './build-agent.ts';
+import { noSandbox, sandbox } from './sandbox.ts';
+import { connectTo, openPort, startAgent } from './start-agent.ts';
+
+const options = { skip: cannotBuild || noSandbox, timeout: 60_000 };
+const parent = '52:54:00:aa:00:01';
+const child = '52:54:00:bb:00:02';
+const oldId = 'a'.repeat(32);
+
+const files = {
+  'etc/hostname': 'web\n',
+  'etc/hosts': '127.0.0.1 localhost web\n# 127.0.1.1 web\n127.0.1.1\tweb.lan web # web\n10.0.0.9 web\n',
+  'etc/machine-id': `${oldId}\n`,
+  'etc/netplan/50-cloud-init.yaml': `match: {macaddress: "${parent.toUpperCase()}"}\n`,
+  'etc/ssh/sshd_config': 'Port 22\n',
+  'etc/ssh/ssh_host_ed25519_key': 'shared\n',
+  'etc/ssh/ssh_host_ed25519_key.pub': 'shared\n',
+  'etc/ssh/ssh_host_rsa_key': 'shared\n',
+  'etc/ssh/ssh_host_rsa_key.pub': 'shared\n',
+  'var/lib/dbus/machine-id': `${oldId}\n`,
+};
+const network = `hostname web
+ip link add eth7 address ${parent} type veth peer name other
+ip link set other up; ip link set eth7 up
+ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+ip addr add 10.8.0.5/24 dev eth7`;
+
+async function startGuest(
+  t: TestContext,
+  given: Record<string, string> = files,
+  setup = network,
+): Promise<{ agent: AgentConnection; folder: string }> {
+  const port = await openPort(t);
+  const folder = join(port.folder, 'root');
+  port.startAgent(sandbox(folder, given, setup));
+  return { agent: await connectTo(t, port), folder };
+}
+
+async function sh(agent: AgentConnection, script: string): Promise<string> {
+  const channel = agent.exec({ command: ['sh', '-c', script], env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+  channel.stdin.end();
+  const [out] = await Promise.all([text(channel.stdout), channel.ended]);
+  return out;
+}
+
+test('a copy has its own name, machine-id, address and SSH keys once it has answered', options, async (t) => {
+  const before = hostname();
+  const { agent, folder } = await startGuest(t);
+  const sshKeys = await generateHostKeys('root@web-2');
+  const machineId = randomBytes(16).toString('hex');
+  const request: IdentityRequest = {
+    seedBytes: randomBytes(64),
+    timeMs: Date.now(),
+    hostname: 'web-2',
+    machineId,
+    macs: [{ old: parent, new: child }],
+    sshKeys,
+  };
+  const { done, skipped } = await agent.identity(request);
+  // Without root the kernel's generator is not ours to seed.
+  assert.deepEqual(
+    done.filter((part) => part !== 'seed'),
+    ['time', 'mac', 'hostname', 'machine-id', 'ssh-keys'],
+  );
+  assert.deepEqual(
+    skipped.filter((reason) => !reason.startsWith('seed: ')),
+    [],
+  );
+  assert.equal(await sh(agent, 'hostname; cat /etc/hostname'), 'web-2\nweb-2\n');
+  assert.equal(
+    await sh(agent, 'cat /etc/hosts'),
+    '127.0.0.1 localhost web\n# 127.0.1.1 web\n127.0.1.1\tweb-2.lan web-2 # web\n10.0.0.9 web\n',
+  );
+  assert.equal(await sh(agent, 'cat /etc/machine-id /var/lib/dbus/machine-id'), `${machineId}\n${machineId}\n`);
+  const link = await sh(agent, 'ip link show eth7; ip -o addr show eth7');
+  assert.match(link, new RegExp(child));
+  assert.match(link, /10\.8\.0\.5/, 'an address that was set by hand stays');
+  assert.doesNotMatch(link, /10\.9\.0\.5/, 'an address with an end was the other machine’s');
+  assert.doesNotMatch(link, /aaff:fe|ff:feaa:1/, 'nor does its IPv6 address stay');
+  assert.match(await sh(agent, 'cat /etc/netplan/*'), new RegExp(child));
+  const ssh = join(folder, 'etc/ssh');
+  assert.deepEqual(readdirSync(ssh).sort(), [
+    'ssh_host_ecdsa_key',
+    'ssh_host_ecdsa_key.pub',
+    'ssh_host_ed25519_key',
+    'ssh_host_ed25519_key.pub',
+    'sshd_config',
+  ]);
+  for (const { type, privateKey, publicKey } of sshKeys) {
+    assert.equal(readFileSync(join(ssh, `ssh_host_${type}_key`), 'utf8'), privateKey);
+    assert.equal(readFileSync(join(ssh, `ssh_host_${type}_key.pub`), 'utf8'), publicKey);
+    assert.equal(statSync(join(ssh, `ssh_host_${type}_key`)).mode & 0o777, 0o600);
+    assert.equal(statSync(join(ssh, `ssh_host_${type}_key.pub`)).mode & 0o777, 0o644);
+  }
+  assert.deepEqual((await agent.identity(request)).done, done, 'asked once more it is the same');
+  assert.equal(hostname(), before);
+});
+
+test('programs that have the old keys or the old lease are told', options, async (t) => {
+  const program = (signal: string) =>
+    `#!/bin/sh\ntrap 'echo ${signal} >>/run/told' ${signal}\n[ $# = 0 ] && echo $$ >/run/sshd.pid\necho up >>/run/up\nwhile :; do sleep 0.05; done\n`;
+  const programs = { 'etc/prog/sshd': program('HUP'), 'etc/prog/udhcpc': program('USR1') };
+  const start = `(/etc/prog/sshd & /etc/prog/udhcpc -i eth7 &) 2>/dev/null; until [ "$(wc -l </run/up)" = 2 ]; do sleep 0.05; done 2>/dev/null`;
+  const { agent } = await startGuest(t, { ...files, ...programs }, `${network}\n${start}`);
+  const sshKeys = await generateHostKeys('');
+  const { done } = await agent.identity({ macs: [{ old: parent, new: child }], sshKeys });
+  assert.deepEqual(done, ['mac', 'ssh-keys']);
+  assert.doesNotMatch(await sh(agent, 'ip -o -4 addr show eth7'), /10\./, 'busybox’ client sets addresses without an end');
+  assert.equal(
+    await sh(agent, 'until grep -q HUP /run/told && grep -q USR1 /run/told; do sleep 0.05; done 2>/dev/null; echo told'),
+    'told\n',
+  );
+});
+
+test('what a guest cannot do is named, and the rest is done', options, async (t) => {
+  const { agent } = await startGuest(t, {}, 'hostname web');
+  const { done, skipped } = await agent.identity({
+    hostname: 'web-3',
+    machineId: '1'.repeat(32),
+    macs: [{ old: parent, new: child }],
+    sshKeys: await generateHostKeys(''),
+  });
+  assert.deepEqual(done, ['hostname']);
+  assert.deepEqual(skipped, [
+    `mac: no interface has the address ${parent}`,
+    'machine-id: the guest has none',
+    'ssh-keys: the guest has none',
+  ]);
+  assert.equal(await sh(agent, 'hostname'), 'web-3\n');
+});
+
+test('a file system that is read-only is named, and no half of a file stays', options, async (t) => {
+  const { agent } = await startGuest(t, files, 'hostname web; mount -o remount,bind,ro /etc');
+  const { done, skipped } = await agent.identity({ hostname: 'web-4', machineId: '1'.repeat(32), sshKeys: await generateHostKeys('') });
+  assert.deepEqual(done, []);
+  assert.equal(skipped.filter((reason) => /Read-only file system/.test(reason)).length, 3, skipped.join('\n'));
+  assert.equal(await sh(agent, 'ls /etc /etc/ssh | grep -c new; cat /etc/machine-id'), `0\n${oldId}\n`);
+});
+
+test('two interfaces may swap their addresses', options, async (t) => {
+  const { agent } = await startGuest(t, {}, `ip link add eth8 address ${parent} type veth peer name eth9 address ${child}`);
+  const { done } = await agent.identity({
+    macs: [
+      { old: parent, new: child },
+      { old: child, new: parent },
+    ],
+  });
+  assert.deepEqual(done, ['mac']);
+  const links = await sh(agent, 'ip -o link');
+  assert.match(links, new RegExp(`eth8.* ${child} `));
+  assert.match(links, new RegExp(`eth9.* ${parent} `));
+});
+
+test('outside of a sandbox the agent under test changes nothing', { skip: cannotBuild, timeout: 30_000 }, async (t) => {
+  const before = hostname();
+  const { agent } = await startAgent(t);
+  assert.deepEqual(await agent.identity({ hostname: 'other', machineId: '1'.repeat(32) }), {
+    done: [],
+    skipped: ['all: this is no guest'],
+  });
+  assert.equal(hostname(), before);
+});
+
+test('an identity that is malformed is refused before anything is sent', { skip: cannotBuild, timeout: 30_000 }, async (t) => {
+  const { agent } = await startAgent(t);
+  const [key] = await generateHostKeys('');
+  assert.ok(key);
+  const wrong: IdentityRequest[] = [
+    { seedBytes: Buffer.alloc(31) },
+    { timeMs: -1 },
+    { hostname: '-web' },
+    { hostname: 'web\0service=exec' },
+    { hostname: 'a'.repeat(65) },
+    { machineId: '../../etc/passwd' },
+    { machineId: '0'.repeat(32) },
+    { macs: [{ old: parent, new: 'ff:ff:ff:ff:ff:ff' }] },
+    { macs: [{ old: '1=2', new: child }] },
+    { sshKeys: [{ ...key, type: '../x' as 'rsa' }] },
+    { sshKeys: [key, key] },
+  ];
+  for (const request of wrong) await assert.rejects(agent.identity(request), { code: 'invalid' }, JSON.stringify(request));
+});
+
+test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild, timeout: 30_000 }, async (t) => {
+  const { agent } = await startAgent(t);
+  const [key] = await generateHostKeys('');
+  assert.ok(key);
+  for (const sshKeys of [
+    [{ ...key, privateKey: 'x\n' }],
+    [{ ...key, publicKey: 'ssh-rsa AAAA\n' }],
+    [{ ...key, publicKey: `${key.publicKey}x\n` }],
+  ])
+    await assert.rejects(agent.identity({ sshKeys }), {
+      code: 'guest_failed',
+      message: /SSH host key is not given as TYPE PRIVATE PUBLIC/,
+    });
+});
