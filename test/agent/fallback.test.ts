@@ -115,3 +115,21 @@ test('a command whose input never begins is run without, and input that comes la
   await assert.rejects(command.ended, { code: 'unsupported', message: /standard input that begins 1 s after the command/ });
   command.close();
 });
+
+test('an identity goes to its script with values as arguments; a guest that forbids it has every part named', options, async (t) => {
+  const answers: Record<string, unknown> = {
+    'guest-set-time': { return: {} },
+    'guest-exec': { return: { pid: 42 } },
+    'guest-exec-status': { return: { exited: true, exitcode: 0, 'out-data': btoa('skipped=mac: there is none\ndone=hostname\n') } },
+  };
+  const { agent, asked } = await connectPlayed(t, ({ execute }) => answers[execute]);
+  const request = { timeMs: 1000, hostname: 'web-2', macs: [{ old: '52:54:00:00:00:01', new: '52:54:00:00:00:02' }] };
+  assert.deepEqual(await agent.identity(request), { done: ['time', 'hostname'], skipped: ['mac: there is none'] });
+  const words = asked.find(({ execute }) => execute === 'guest-exec')?.arguments['arg'] as string[];
+  assert.deepEqual(words.slice(2), ['identity', 'web-2', '', '52:54:00:00:00:01', '52:54:00:00:00:02']);
+  answers['guest-exec'] = { error: { class: 'CommandNotFound', desc: 'guest-exec has been disabled' } };
+  const { done, skipped } = await agent.identity(request);
+  assert.deepEqual(done, ['time']);
+  assert.equal(skipped.length, 2);
+  for (const reason of skipped) assert.match(reason, /^(mac|hostname): .*has been disabled/);
+});

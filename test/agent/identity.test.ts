@@ -1,13 +1,17 @@
 // A copy of a machine becomes another one: the agent in a guest made of namespaces, and what a user of that guest then sees.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { generateHostKeys } from '../../src/machine/ssh-keys.ts';
 import type { AgentConnection, IdentityRequest } from '../../src/qemu/agent/channel.ts';
+import { readIdentityResult } from '../../src/qemu/agent/identity.ts';
+import { identityArguments, identityInput, identityScript } from '../../src/qemu/agent/identity-script.ts';
 import { cannotBuild } from './build-agent.ts';
 import { noSandbox, sandbox } from './sandbox.ts';
 import { connectTo, openPort, startAgent } from './start-agent.ts';
@@ -204,4 +208,47 @@ test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild,
       code: 'guest_failed',
       message: /SSH host key is not given as TYPE PRIVATE PUBLIC/,
     });
+});
+
+test('a guest with only qemu-guest-agent gets what a script can do, and its secrets by no argument', {
+  ...options,
+  skip: noSandbox,
+}, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'viv-script-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const { command } = sandbox(folder, files, `${network}\nmount --bind /dev/null /dev/urandom`);
+  const sshKeys = await generateHostKeys('');
+  const request = {
+    hostname: 'web-5',
+    machineId: '2'.repeat(32),
+    macs: [{ old: parent, new: child }],
+    sshKeys,
+    seedBytes: randomBytes(32),
+  };
+  const [program = '', ...words] = [
+    ...command,
+    'sh',
+    '-c',
+    `${identityScript}\ncat /proc/sys/kernel/hostname; ip -o addr show eth7; ip link show eth7`,
+  ];
+  const input = identityInput(request);
+  const { stdout, stderr } = spawnSync(program, [...words, 'identity', ...identityArguments(request)], {
+    input,
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  const { done, skipped } = readIdentityResult(stdout);
+  assert.deepEqual(done, ['mac', 'hostname', 'machine-id', 'ssh-keys'], stderr);
+  assert.match(skipped.join(), /^seed: it is mixed in, but/);
+  assert.match(stdout, /\nweb-5\n/);
+  assert.match(stdout, new RegExp(child));
+  assert.doesNotMatch(stdout, /10\.9\.0\.5/);
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+  assert.equal(read('etc/hostname'), 'web-5\n');
+  assert.match(read('etc/hosts'), /^127\.0\.1\.1 web\.lan web-5 # web/m);
+  assert.equal(read('var/lib/dbus/machine-id'), `${request.machineId}\n`);
+  assert.equal(read('etc/ssh/ssh_host_ed25519_key'), sshKeys[0]?.privateKey);
+  assert.equal(statSync(join(folder, 'etc/ssh/ssh_host_ed25519_key')).mode & 0o777, 0o600);
+  assert.ok(!readdirSync(join(folder, 'etc/ssh')).includes('ssh_host_rsa_key'));
+  for (const word of identityArguments(request)) assert.doesNotMatch(word, /PRIVATE|[0-9a-f]{64}/);
 });

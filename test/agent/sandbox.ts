@@ -9,10 +9,14 @@ const own = process.getuid?.() === 0 ? namespaces : ['--user', '--map-root-user'
 
 /** Why there can be none here; false where there can. */
 export const noSandbox = (() => {
-  const tried = spawnSync('unshare', [...own, 'sh', '-c', 'mount -t tmpfs tmpfs /run && ip link add v0 type veth peer name v1'], {
-    encoding: 'utf8',
-    timeout: 10_000,
-  });
+  const tried = spawnSync(
+    'unshare',
+    [...own, 'sh', '-c', 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link add v0 type veth peer name v1'],
+    {
+      encoding: 'utf8',
+      timeout: 10_000,
+    },
+  );
   return tried.status === 0 ? false : `no namespaces can be made here: ${tried.error?.message ?? tried.stderr.trim()}`;
 })();
 
@@ -29,7 +33,7 @@ export function sandbox(folder: string, files: Readonly<Record<string, string>>,
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), content, { mode: name.endsWith('_key') ? 0o600 : 0o755 });
   }
-  const script = `set -e; for part in etc var/lib run; do mount --bind "$0/$part" "/$part"; done; ${setup}\nexec "$@"`;
+  const script = `set -e; mount -t sysfs sysfs /sys; for part in etc var/lib run; do mount --bind "$0/$part" "/$part"; done; ${setup}\nexec "$@"`;
   return {
     command: ['unshare', ...own, 'sh', '-c', script, folder],
     env: { VIVARIUM_OUTSIDE: ['uts', 'net', 'mnt', 'pid'].map((name) => readlinkSync(`/proc/self/ns/${name}`)).join(' ') },

@@ -76,7 +76,7 @@ export interface Toy {
 // biome-ignore lint/suspicious/noExplicitAny: handlers of a toy
 export type AnyHandlers = Record<string, any>;
 
-/** Serves `handlers`; an operation without one answers `unsupported`. */
+/** Serves `handlers`; an operation without one answers `unavailable`. */
 export async function toy(
   handlers: AnyHandlers = {},
   more: Partial<ServerOptions> & { readOnly?: () => string | null } = {},
@@ -85,7 +85,7 @@ export async function toy(
   const socket = join(folder, 'api.sock');
   const logged: unknown[] = [];
   const missing = () => {
-    throw new VivError('unsupported', 'not in this toy');
+    throw new VivError('unavailable', 'not in this toy');
   };
   const all: AnyHandlers = { ...Object.fromEntries(operationList.map((operation) => [operation.id, missing])), ...handlers };
   const services = {

@@ -79,7 +79,7 @@ test('the packed package installs, its declarations compile, and its SDK talks t
       stdout: 'packed\n',
       exitCode: 0,
       listed: 1,
-      problem: 'unsupported',
+      problem: 'unavailable',
       operations: true,
     });
     const version = await run(join(folder, 'node_modules/.bin/viv'), ['--version'], {
