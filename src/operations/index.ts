@@ -13,17 +13,12 @@ import { handler as imageList } from './image/list.ts';
 import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
-
-
+import { handler as imageVerify } from './image/verify.ts';
 import { handler as snapshotCreate } from './snapshot/create.ts';
 import { handler as snapshotList } from './snapshot/list.ts';
 import { handler as snapshotRemove } from './snapshot/remove.ts';
 import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
-
-
-import { handler as imageVerify } from './image/verify.ts';
-
 
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
@@ -66,8 +61,7 @@ export const handlers: Handlers = {
   'image.pull': imagePull,
   'image.remove': imageRemove,
   'image.show': imageShow,
-  'snapshot.create'
-: snapshotCreate,
+  'snapshot.create': snapshotCreate,
   'snapshot.list': snapshotList,
   'snapshot.remove': snapshotRemove,
   'snapshot.restore': snapshotRestore,
@@ -99,4 +93,4 @@ export const handlers: Handlers = {
   'vm.suspend': vmSuspend,
   'vm.view': vmView,
   'vm.wait': vmWait,
-}
+};

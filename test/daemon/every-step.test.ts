@@ -122,11 +122,7 @@ async function whole(host: TestHost, scenario: Scenario, when: string): Promise<
     active.map((vm) => vm.id).sort(),
     `${when}: processes are those of active machines`,
   );
-  assert.deepEqual(
-    (await readdir(paths.vms)).sort(),
-    machines.map((vm) => vm.id).sort(),
-    `${when}: folders are those of machines`,
-  );
+  assert.deepEqual((await readdir(paths.vms)).sort(), machines.map((vm) => vm.id).sort(), `${when}: folders are those of machines`);
   for (const { id } of machines) await client.vm.remove({ vm: id, force: true });
   assert.deepEqual(await readdir(paths.layers), [], `${when}: removed, nothing of their disks is left`);
   assert.deepEqual(await readdir(paths.points), [], `${when}: removed, no point is left`);

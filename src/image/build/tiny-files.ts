@@ -84,7 +84,7 @@ printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n127.0.1.1 %s\\n' "$n
 modprobe -a ${lateModules.join(' ')}
 acpid
 ip link set lo up
-[ -e /sys/class/net/eth0 ] && { ip link set eth0 up; udhcpc -b -q -S -i eth0 -x "hostname:$name" >/dev/null 2>&1 & }
+[ -e /sys/class/net/eth0 ] && { ip link set eth0 up; udhcpc -b -S -i eth0 -x "hostname:$name" >/dev/null 2>&1 & }
 # The disk may have been made larger than the file system on it.
 read -r size </sys/class/block/vda/size
 read -r known </etc/vivarium/disk-sectors

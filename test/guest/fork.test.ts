@@ -1,0 +1,185 @@
+// Forking and setting back, with real guests: memory, disks and processes are those of the moment, and who is who stays clear.
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import type { VivError } from '../../src/contract/errors.ts';
+import { runProgram } from '../../src/host/run.ts';
+import type { Machine } from '../../src/sdk/index.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+
+let host: TestHost;
+let web: Machine;
+
+before(async () => {
+  host = await testHost({ qemu: 'real' });
+  await host.start();
+  web = await host.client.run('tiny', { name: 'web' });
+});
+
+after(() => host[Symbol.asyncDispose]());
+
+const out = async (machine: Machine, script: string): Promise<string> => {
+  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
+  return stdout.trim();
+};
+/** Kept in the guest's memory alone: a file of /run, which is a tmpfs. */
+const remember = (machine: Machine, memory: string, disk: string) =>
+  out(machine, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
+const remembered = (machine: Machine) => out(machine, 'cat /run/memory /root/disk');
+
+async function gone(machines: readonly Machine[]): Promise<void> {
+  for (const machine of machines) await machine.remove({ force: true });
+}
+
+test('a fork has the memory, the processes and the disk of the other, and from then on its own', async () => {
+  await remember(web, 'mem-1', 'disk-1');
+  await out(web, 'sleep 4711 >/dev/null 2>&1 & echo started');
+  const [one] = (await web.fork()) as [Machine];
+  assert.equal(one.name, 'web-1');
+  assert.equal(await remembered(one), 'mem-1\ndisk-1');
+  assert.notEqual(await out(one, 'ps | grep "sleep 471[1]"'), '');
+  await remember(one, 'mem-of-one', 'disk-of-one');
+  await remember(web, 'mem-2', 'disk-2');
+  assert.equal(await remembered(one), 'mem-of-one\ndisk-of-one');
+  assert.equal(await remembered(web), 'mem-2\ndisk-2');
+  await gone([one]);
+});
+
+test('a command that runs in the machine is not disturbed by its fork', async () => {
+  const session = await web.spawn(['sh', '-c', 'for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done']);
+  session.stderr.resume();
+  let text = '';
+  session.stdout.on('data', (bytes: Buffer) => {
+    text += String(bytes);
+  });
+  await gone(await web.fork());
+  assert.equal((await session.exit).exitCode, 0);
+  assert.equal(text, '1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n');
+});
+
+test('ten at once are ten different machines', async () => {
+  const many = await web.fork({ count: 10, name: 'ten-{}' });
+  const facts = await Promise.all(
+    [web, ...many].map(async (machine) =>
+      (await out(machine, 'hostname; cat /sys/class/net/eth0/address; head -c 16 /dev/urandom | hexdump -e \'16/1 "%02x"\'')).split('\n'),
+    ),
+  );
+  assert.deepEqual(
+    facts.map(([name]) => name),
+    ['web', ...many.map(({ name }) => name)],
+  );
+  assert.deepEqual(
+    facts.map(([, mac]) => mac),
+    [web, ...many].map(({ info }) => info.nics[0]?.mac),
+  );
+  for (const column of [0, 1, 2]) assert.equal(new Set(facts.map((fact) => fact[column])).size, 11);
+  assert.equal(new Set(many.map(({ id }) => id)).size, 10);
+  await gone(many);
+});
+
+test('a fork can be forked, and lives on when those before it are removed', async () => {
+  await remember(web, 'root', 'root');
+  const [child] = (await web.fork({ name: 'child' })) as [Machine];
+  await remember(child, 'child', 'child');
+  const [grandchild] = (await child.fork({ name: 'grandchild' })) as [Machine];
+  await child.remove({ force: true });
+  assert.equal(await remembered(grandchild), 'child\nchild');
+  await grandchild.restart({ force: true });
+  await host.client.vm.wait({ vm: 'grandchild' });
+  assert.equal(await out(grandchild, 'cat /root/disk'), 'child');
+  await gone([grandchild]);
+});
+
+test('any point can be gone back to, forward and sideways, and none is lost', async () => {
+  const at = async (label: string) => {
+    await remember(web, label, label);
+    return web.snapshot(label);
+  };
+  const one = await at('one');
+  assert.ok(one.memory && !one.writing && one.memoryBytes > 0 && one.pausedMs > 0);
+  const two = await at('two');
+  assert.equal(two.parent, one.id);
+  await web.restore('one');
+  assert.equal(await remembered(web), 'one\none');
+  const three = await at('three');
+  assert.equal(three.parent, one.id, 'points form a tree');
+  for (const label of ['two', 'one', 'three', 'two']) {
+    await web.restore(label);
+    assert.equal(await remembered(web), `${label}\n${label}`);
+    const apart = Math.abs(Number(await out(web, 'date +%s')) - Date.now() / 1000);
+    assert.ok(apart < 3, `the guest knows how late it is (${apart} s)`);
+  }
+  const [trial] = await host.client.vm.fork({ vm: 'web', point: 'one', name: 'trial' });
+  assert.equal(await remembered(await host.client.vm(trial?.id as string)), 'one\none');
+  await host.client.snapshot.remove({ vm: 'web', point: 'one' });
+  assert.deepEqual(
+    (await web.snapshots()).map(({ label, parent, current }) => [label, parent, current]),
+    [
+      ['two', null, true],
+      ['three', null, false],
+    ],
+  );
+  await web.restore('three');
+  assert.equal(await remembered(web), 'three\nthree');
+  await host.client.vm.remove({ vm: 'trial', force: true });
+});
+
+test('points outlive the daemon and the machine’s process', async () => {
+  await web.stop({ force: true });
+  await host.kill();
+  await host.start();
+  web = await host.client.vm('web');
+  await web.restore('two');
+  assert.equal(await remembered(web), 'two\ntwo');
+});
+
+test('a point of the disks alone is booted from', async () => {
+  await remember(web, 'x', 'kept');
+  const point = await web.snapshot('disks', { disksOnly: true });
+  assert.equal(point.memory, false);
+  await remember(web, 'x', 'overwritten');
+  await web.restore('disks');
+  assert.equal(web.state, 'stopped');
+  await web.start();
+  assert.equal(await out(web, 'cat /root/disk; ls /run/memory 2>/dev/null || echo booted'), 'kept\nbooted');
+});
+
+test('a template is kept until its removal is forced, and what cannot be is said', async () => {
+  await web.snapshot('base', { template: true });
+  const refused = async (promise: Promise<unknown>) =>
+    promise.then(
+      () => assert.fail('it was not refused'),
+      (error: VivError) => error.code,
+    );
+  assert.equal(await refused(host.client.snapshot.remove({ vm: 'web', point: 'base' })), 'in_use');
+  await host.client.snapshot.remove({ vm: 'web', point: 'base', force: true });
+  assert.equal(await refused(web.restore('base')), 'not_found');
+  assert.equal(await refused(web.fork({ name: 'web' })), 'name_taken');
+  assert.equal(await refused(web.fork({ count: 0 })), 'invalid');
+  await web.suspend();
+  assert.equal(await refused(web.fork()), 'wrong_state');
+  await web.start();
+});
+
+test('a stopped machine can be forked too, and the copies boot', async () => {
+  await remember(web, 'x', 'cold');
+  await web.stop();
+  const [copy] = (await web.fork({ name: 'copy' })) as [Machine];
+  assert.equal(copy.state, 'stopped');
+  await Promise.all([copy.start(), web.start()]);
+  assert.equal(await out(copy, 'hostname; cat /root/disk'), 'copy\ncold');
+  assert.equal(await out(web, 'hostname'), 'web');
+  await gone([copy]);
+});
+
+test('the disks are sound, and with the machines everything of theirs is gone', async () => {
+  const files = await readdir(host.paths.layers);
+  assert.ok(files.length > 0);
+  for (const file of files)
+    await runProgram('qemu-img', ['check', '-q', '-f', 'qcow2', `${host.paths.layers}/${file}`], { timeoutMs: 20_000 });
+  await gone([web]);
+  assert.deepEqual(await readdir(host.paths.layers), []);
+  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.vms), []);
+});
