@@ -9,7 +9,7 @@ test('Debian 13 is built and boots: the agent answers, systemd runs with no fail
   const userData = '#cloud-config\nruncmd:\n  - [sh, -c, "echo ran >/root/ran"]\n';
   const machine = await host.client.run('debian:13', { name: 'deb', cpus: 2, users: ['ada'], userData });
   const sh = async (script: string) => {
-    const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script], { timeoutMs: 240_000, waitMs: 240_000 });
+    const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script], { timeoutMs: 600_000, waitMs: 600_000 });
     assert.equal(exitCode, 0, `${script}: ${stdout.slice(-400)}${stderr.slice(-800)}`);
     return stdout.trim();
   };

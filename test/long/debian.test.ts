@@ -52,8 +52,8 @@ after(async () => {
 });
 
 /** What a script prints; fails with its errors when it does. */
-async function sh(script: string, timeoutMs = 240_000): Promise<string> {
-  const { stdout, stderr, exitCode } = await debian.exec(['sh', '-c', script], { timeoutMs, waitMs: 240_000 });
+async function sh(script: string, timeoutMs = 600_000): Promise<string> {
+  const { stdout, stderr, exitCode } = await debian.exec(['sh', '-c', script], { timeoutMs, waitMs: 600_000 });
   assert.equal(exitCode, 0, `${script}: ${stdout.slice(-400)}${stderr.slice(-800)}`);
   return stdout.trim();
 }
@@ -94,8 +94,8 @@ test('packages are installed from the mirror, through the NAT', async (t) => {
   const { host: name, port } = new URL(mirror);
   const reach = await debian.exec(['timeout', '30', 'bash', '-c', `exec 3<>/dev/tcp/${name.replace(/:\d+$/, '')}/${port || 80}`]);
   if (reach.exitCode !== 0) return t.skip(`${mirror} cannot be reached from the guest: ${reach.stderr.trim()}`);
-  await sh('apt-get update -q', 400_000);
-  await sh('DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends tree', 400_000);
+  await sh('apt-get update -q', 900_000);
+  await sh('DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends tree', 900_000);
   assert.match(await sh('tree --version'), /^tree v/);
 });
 
