@@ -1,5 +1,5 @@
 // A guest's memory as layers of files. What maps and freezes them runs inside its QEMU (memory/layers.c); this is how it is set
-// up and asked. docs/decisions/0006 says why.
+// up and asked. docs/decisions/0007 says why.
 import { connect } from 'node:net';
 import { VivError } from '../contract/errors.ts';
 
