@@ -109,6 +109,22 @@ describe('every operation', () => {
   });
   const logged = async () => ({ serial: Buffer.concat(await (await api.vm.logs({ vm: 'two' })).toArray()).toString() });
 
+  test('a stopped machine has points: listed, shown, forked from, gone back to, and removed', async () => {
+    const point = await api.snapshot.create({ vm: 'idle', label: 'clean' });
+    assert.deepEqual([point.vm, point.label, point.parent, point.memory], ['idle', 'clean', null, false]);
+    assert.deepEqual(
+      (await api.snapshot.list({ vm: 'idle' })).map(({ id }) => id),
+      [point.id],
+    );
+    assert.equal((await api.snapshot.show({ vm: 'idle', point: 'clean' })).id, point.id);
+    const forks = await api.vm.fork({ vm: 'idle', point: 'clean', count: 2, name: 'f{}' });
+    assert.deepEqual(forks.map(({ name }) => name).sort(), ['f1', 'f2']);
+    for (const { id } of forks) await api.vm.remove({ vm: id, force: true });
+    assert.equal((await api.snapshot.restore({ vm: 'idle', point: 'clean' })).state, 'stopped');
+    assert.equal((await api.snapshot.remove({ vm: 'idle', point: 'clean' })).id, point.id);
+    await assert.rejects(api.snapshot.show({ vm: 'idle', point: 'clean' }), { code: 'not_found' });
+  });
+
   test('images are listed, offered, imported, exported, verified and removed; what cannot be built leaves nothing', async () => {
     assert.deepEqual(
       (await api.image.list({})).map(({ names }) => names[0]),
