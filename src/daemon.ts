@@ -116,8 +116,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
 
   async function afterStart(): Promise<void> {
     await tasks.recoveryDone();
-    const swept = await sweep(machines);
-    if (swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
+    const swept = await sweep(machines, (machine) => tasks.activity(queueOf(machine.id)) !== null);
+    if (swept.machines.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
     if (swept.left.length > 0) {
       const message = `the store does not know ${swept.left.length} machines that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
       events.record({ type: 'host.problem', message });
@@ -125,8 +125,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     }
     const last = await store.get('host/boot');
     if (last?.value === bootId) return;
-    await store.commit({ puts: [{ key: 'host/boot', value: bootId }] });
     await keeper.startWithHost();
+    await store.commit({ puts: [{ key: 'host/boot', value: bootId }] });
   }
 
   let stopped = false;

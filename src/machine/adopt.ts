@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { diskProblem, queryStatus } from '../qemu/command.ts';
 import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
+import { removeFiles } from './files.ts';
 import type { Machines } from './machines.ts';
 import { hearStatus, stoppedBy } from './news.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
+import { endNow } from './stop.ts';
 
 const deadlineMs = 10_000;
 
@@ -99,14 +101,23 @@ async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
 }
 
 export interface Swept {
+  /** Names of machines that were half-made or half-removed and that no task goes on with. */
+  machines: string[];
   processes: number;
   folders: number;
   /** Ids of machines that have disks here and that the store does not know (it was moved away): all of theirs is left alone. */
   left: string[];
 }
 
-/** Removes processes and folders of this home that no machine owns. Called after unfinished tasks have been taken up. */
-export async function sweep(machines: Machines): Promise<Swept> {
+/** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a machine. */
+export async function sweep(machines: Machines, busy: (machine: Machine) => boolean): Promise<Swept> {
+  const halves = machines.all().filter((machine) => !machine.record.complete && !busy(machine));
+  for (const machine of halves) {
+    await endNow(machine, machines);
+    await removeFiles(machine.record, machines.host);
+    await machines.drop(machine.id);
+    machine.tell({ type: 'event', machine, what: 'removed', message: `what was left of ${machine.name} was removed` });
+  }
   const { vms, run } = machines.host.paths;
   const left = new Set<string>();
   // Asked at each look, because machines are made meanwhile; each is entered before it has a folder or a process.
@@ -130,7 +141,7 @@ export async function sweep(machines: Machines): Promise<Swept> {
       folders += 1;
     }
   }
-  return { processes, folders, left: [...left] };
+  return { machines: halves.map(({ name }) => name), processes, folders, left: [...left] };
 }
 
 /** What a guest has written: no record that is missing is a reason to lose it. */

@@ -1,8 +1,9 @@
 // What follows a machine's end when the daemon was killed at a bad moment: no verb that is under way is overtaken, and nothing
 // of a process that has gone is left.
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { alive, type TestHost, testHost } from './test-host.ts';
 
@@ -23,9 +24,11 @@ async function settled(host: TestHost): Promise<void> {
     for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
 }
 
-/** Resolves when the machine has ended by itself. */
-async function ended(host: TestHost, name: string): Promise<void> {
-  for await (const event of host.client.events({ after: 0 })) if (event.type === 'vm.ended' && event.name === name) return;
+/** Resolves when this has happened to the machine so many times. */
+async function happened(host: TestHost, type: string, name: string, times = 1): Promise<void> {
+  let seen = 0;
+  for await (const event of host.client.events({ after: 0, signal: AbortSignal.timeout(15_000) }))
+    if (event.type === type && event.name === name && ++seen === times) return;
 }
 
 /** Longer than the pause before the first start by the policy, nothing is started. */
@@ -104,7 +107,7 @@ test('a stop holds although the policy was about to start the machine again', li
     const { pid } = await host.client.vm.run({ image: 'tiny', name, memoryBytes, restart: 'always' });
     await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ now: how }));
     process.kill(pid as number, 'SIGUSR2');
-    await ended(host, name);
+    await happened(host, 'vm.ended', name);
     await host.client.vm.stop({ vm: name });
   }
   await notStarted(host);
@@ -130,16 +133,60 @@ test('a QEMU that ends while it is taken up is told, and started again where its
   await host.kill();
   await control(host, { dieOn: { 'query-status': 'out of luck', qmp_capabilities: 'out of luck' } });
   await host.start();
-  await ended(host, 'one');
-  await ended(host, 'two');
+  await happened(host, 'vm.ended', 'one');
+  await happened(host, 'vm.ended', 'two');
   await control(host, {});
   const one = await host.client.vm.show({ vm: 'one' });
   assert.equal(one.stateReason?.code, 'qemu_exited');
   assert.match(one.stateReason?.message ?? '', /ended.*: out of luck/);
-  let starts = 0;
-  for await (const event of host.client.events({ after: 0 }))
-    if (event.type === 'vm.started' && event.name === 'two' && ++starts === 2) break;
+  await happened(host, 'vm.started', 'two', 2);
   const two = await host.client.vm.show({ vm: 'two' });
   assert.equal(two.state, 'running');
   assert.deepEqual(await sockets(host), [two.id]);
 });
+
+test('machines that start with the host are started although the daemon dies meanwhile', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  for (const name of ['one', 'two']) await host.client.vm.create({ image: 'tiny', name, memoryBytes, autostart: true });
+  await host.down();
+  forgetBoot(host);
+  // It may die before it has answered that it is there.
+  await host.start({ VIV_TEST_FAULT: 'vm.start:start QEMU:after:run:kill' }).catch(() => {});
+  while (await daemonAlive(host)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await host.start();
+  await happened(host, 'vm.started', 'two');
+  await settled(host);
+  for (const vm of await host.client.vm.list()) assert.equal(vm.state, 'running', vm.name);
+});
+
+test('what another version has left half-made is removed when nobody can go on with it', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start({ VIV_TEST_FAULT: 'vm.create:make its disks:after:run:kill' });
+  await assert.rejects(host.client.vm.create({ image: 'disk', name: 'one', memoryBytes }), { code: 'unavailable' });
+  inStore(host, `UPDATE entry SET value = replace(value, '"name":"make its disks"', '"name":"make all of it"') WHERE key LIKE 'task/%'`);
+  await host.start();
+  const [task] = await host.client.task.list({ limit: 1 });
+  assert.deepEqual([task?.operation, task?.state, task?.error?.code], ['vm.create', 'failed', 'unsupported']);
+  await happened(host, 'vm.removed', 'one');
+  assert.deepEqual(await readdir(host.paths.vms), []);
+  await host.client.vm.create({ image: 'disk', name: 'one', memoryBytes });
+});
+
+/** As if the host had started anew since the daemon was there last. */
+const forgetBoot = (host: TestHost) => inStore(host, `DELETE FROM entry WHERE key = 'host/boot'`);
+
+/** The daemon must be down. */
+function inStore(host: TestHost, sql: string): void {
+  const db = new DatabaseSync(host.paths.store);
+  try {
+    db.exec(sql);
+  } finally {
+    db.close();
+  }
+}
+
+const daemonAlive = async (host: TestHost) => {
+  const pid = Number(await readFile(join(host.paths.run, 'daemon.pid'), 'utf8').catch(() => '0'));
+  return pid !== 0 && alive(pid);
+};
