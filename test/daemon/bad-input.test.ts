@@ -262,25 +262,3 @@ test('the daemon goes and comes back, and its machines do not notice', async () 
   const vm = await host.client.vm.show({ vm: 'one' });
   assert.deepEqual([vm.state, vm.pid], ['running', one.info.pid]);
 });
-
-test('what belongs to no machine is ended and removed when the daemon returns', async () => {
-  await using host = await testHost({ qemu: 'fake' });
-  await host.start();
-  const one = await host.client.run('tiny', { name: 'one' });
-  await host.kill();
-  // Its record is lost, as if the store had been put back from before it was made.
-  const { DatabaseSync } = await import('node:sqlite');
-  const store = new DatabaseSync(host.paths.store);
-  const [{ name: table }] = store.prepare("select name from sqlite_master where type = 'table' and sql like '%key%value%'").all() as [
-    { name: string },
-  ];
-  store.exec(`delete from ${table} where key like 'vm%'`);
-  store.close();
-  await host.start();
-  for await (const event of host.client.events({ after: 0 })) if (event.type === 'daemon.started') break;
-  while ((await host.qemus()).size > 0 || (await readdir(host.paths.vms)).length > 0) await host.client.host.status({});
-  assert.equal(
-    (await host.client.vm.list({})).some(({ id }) => id === one.id),
-    false,
-  );
-});
