@@ -23,6 +23,13 @@ const rotateEveryMs = 30_000;
 /** Pause before the nth start in a row, in ms: 1, 2, 4 ... 60 s. */
 export const backOffMs = (restarts: number): number => Math.min(60_000, 1000 * 2 ** restarts);
 
+/** A machine that has run for this long has got over what ended it before. */
+const calmMs = 600_000;
+
+/** Starts in a row by the policy. Pure. */
+export const restartsInARow = ({ restarts, startedAt }: Pick<MachineRecord, 'restarts' | 'startedAt'>, now: number): number =>
+  startedAt !== null && now - startedAt >= calmMs ? 0 : restarts;
+
 /** Whether a machine that ended by itself is started again. Pure. */
 export function restartsAgain(policy: 'no' | 'on-failure' | 'always', wanted: 'running' | 'stopped', failed: boolean): boolean {
   return wanted === 'running' && (policy === 'always' || (policy === 'on-failure' && failed));
@@ -66,13 +73,14 @@ export class Keeper {
     if (!this.#unfinished(machine) || this.#following.has(machine)) return;
     this.#following.add(machine);
     try {
-      if (!machine.record.settings.removeOnStop) await this.#pause(backOffMs(machine.record.restarts));
+      const before = restartsInARow(machine.record, Date.now());
+      if (!machine.record.settings.removeOnStop) await this.#pause(backOffMs(before));
       await this.#keeping.idle(machine);
       // A broken machine may have a process that does not answer: it has not ended, and when it does that is told.
       if (await findProcess(this.#machines.marker(machine.id), machine.paths.process)) return;
       if (this.#stopped || !this.#unfinished(machine)) return;
       if (machine.record.settings.removeOnStop) return await this.#keeping.remove(machine);
-      await machine.update(({ restarts }) => ({ restarts: restarts + 1 }));
+      await machine.update(() => ({ restarts: before + 1 }));
       this.#following.delete(machine); // it may end again before its start is called done
       await this.#keeping.start(machine);
     } catch (error) {
@@ -92,7 +100,7 @@ export class Keeper {
   async startWithHost(): Promise<void> {
     for (const machine of this.#machines.list()) {
       const { record } = machine;
-      const kept = record.wanted === 'running' && record.settings.restart !== 'no';
+      const kept = restartsAgain(record.settings.restart, record.wanted, record.stateReason?.code !== 'guest_shutdown');
       if (record.state === 'stopped' && (record.settings.autostart || kept)) {
         await this.#keeping.start(machine).catch((error: unknown) => this.#problem(machine, error));
       }

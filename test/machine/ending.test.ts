@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backOffMs, restartsAgain } from '../../src/machine/keeper.ts';
+import { backOffMs, restartsAgain, restartsInARow } from '../../src/machine/keeper.ts';
 import { ending } from '../../src/machine/news.ts';
 
 const nothing = { shutdown: null, panicked: false, words: '', exit: { code: 0, signal: null } };
@@ -32,4 +32,10 @@ test('the restart policy brings back what was wanted, and only that', () => {
 
 test('the pause before a restart grows to a minute', () => {
   assert.deepEqual([0, 1, 2, 5, 6, 50].map(backOffMs), [1000, 2000, 4000, 32000, 60000, 60000]);
+});
+
+test('a machine that has run for ten minutes begins its pauses anew', () => {
+  const restartsAfter = (ranMs: number) => restartsInARow({ restarts: 4, startedAt: 1000 }, 1000 + ranMs);
+  assert.deepEqual([0, 599_999, 600_000].map(restartsAfter), [4, 4, 0]);
+  assert.equal(restartsInARow({ restarts: 4, startedAt: null }, 0), 4);
 });

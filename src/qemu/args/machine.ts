@@ -46,6 +46,8 @@ export function machineArguments(config: QemuConfig): string[] {
     ...['-rtc', 'base=utc,driftfix=slew'],
     // It stays when its guest has shut down or panicked, so that a daemon that was away can ask how the guest ended.
     ...['-action', 'shutdown=pause'],
+    // Without it firmware tries the devices that are not in the order as well, after those that are.
+    ...(config.kernel ? [] : ['-boot', 'strict=on']),
     ...(config.kernel ? ['-kernel', config.kernel.file, '-initrd', config.kernel.initrd, '-append', config.kernel.commandLine] : []),
     ...(config.incoming ? ['-incoming', 'defer'] : []),
   ];
