@@ -6,8 +6,8 @@ import { surelyFits } from '../contract/plain.ts';
 import { argumentsOf, flagsOf } from './flag.ts';
 import { quote } from './text.ts';
 
-/** Throws `invalid` for the first field that the contract refuses. */
-export function checkInput(operation: Operation, input: Readonly<Record<string, unknown>>): void {
+/** Throws `invalid` for the first field that the contract refuses. `dashes` is what stands before a flag’s name: nothing in `viv set`. */
+export function checkInput(operation: Operation, input: Readonly<Record<string, unknown>>, dashes = '--'): void {
   if (surelyFits(operation, input)) return;
   const result = operation.input.safeParse(input);
   if (result.success) return;
@@ -15,7 +15,7 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   const field = String(issue?.path[0] ?? '');
   const argument = argumentsOf(operation).find((candidate) => candidate.field === field);
   const flag = flagsOf(operation).find((candidate) => candidate.field === field);
-  const as = argument ? argument.label : flag ? `--${flag.name}` : field;
+  const as = argument ? argument.label : flag ? `${dashes}${flag.name}` : field;
   let value: unknown = input;
   for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
   const shown = typeof value === 'string' ? ` ${quote(value)}` : '';

@@ -92,7 +92,15 @@ async function noCommand(argv: readonly string[], context: Context): Promise<num
   const { quote } = await import('./text.ts');
   const { VivError } = await import('../contract/errors.ts');
   const typed = noun === null ? first : `${first} ${second}`;
-  if (noun === null && first.startsWith('-')) throw new VivError('invalid', `unknown option ${quote(first)}; see: viv --help`);
+  if (noun === null && first.startsWith('-')) {
+    const { findWords, loadCommand } = await import('./commands.ts');
+    const found = findWords(argv.slice(1));
+    const known = found && (await loadCommand(found.words))?.flags.some((flag) => first === `--${flag.name}`);
+    throw new VivError(
+      'invalid',
+      known ? `${quote(first)} stands after the command: viv ${found.words} ${first}` : `unknown option ${quote(first)}; see: viv --help`,
+    );
+  }
   const close = nearest(typed, [...allWords(), ...allWords().map((words) => words.split(' ')[0] ?? ''), 'help']);
   throw new VivError(
     'invalid',

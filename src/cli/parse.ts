@@ -107,6 +107,16 @@ function complaint(command: Command, error: CommanderError, given: readonly stri
   if (error.code === 'commander.excessArguments') {
     return `${as}: ${quote(given[command.args.length] ?? '')} is one argument too many; ${command.rest ? 'the command stands after --' : see}`;
   }
+  // `viv exec web uname -a`: the flag was meant for the command inside.
+  if (error.code === 'commander.unknownOption' && !error.message.includes('\n') && command.rest && given.length >= command.args.length) {
+    const { label } = command.rest;
+    return `${as}: ${cleanLines(error.message)
+      .split('\n')[0]
+      ?.replace(
+        /^error: /,
+        '',
+      )}; what runs inside stands after --: viv ${as} ${command.args.map((argument) => argument.label).join(' ')} -- ${label}`;
+  }
   const [first = '', hint] = cleanLines(error.message).split('\n');
   const said = shorten(first.replace(/^error: /, ''), 120).replace(/argument '([^']+)'/, 'argument $1');
   return `${as}: ${said}; ${hint ? hint.replace(/^\(D(.*)\)$/, 'd$1') : see}`;

@@ -17,7 +17,7 @@ export function describeProblem(error: unknown, env: Readonly<Record<string, str
 }
 
 function sentence(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = systemSentence(error) ?? (error instanceof Error ? error.message : String(error));
   // The words of QEMU and the like may have lines of their own; those stand below the sentence.
   const [first = '', ...more] = shorten(cleanLines(message).trim(), 2000)
     .split('\n')
@@ -26,6 +26,25 @@ function sentence(error: unknown): string {
   if (error instanceof VivError) return error.code === 'internal' ? `${lines} (a bug of viv; VIV_DEBUG=1 shows where)` : lines;
   const code = (error as NodeJS.ErrnoException | null)?.code;
   return typeof code === 'string' && code.startsWith('E') ? lines : `${lines} (a bug of viv; VIV_DEBUG=1 shows where)`;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of this path is not a folder',
+  EISDIR: 'it is a folder',
+  ENOSPC: 'no space is left on the device',
+  EROFS: 'the file system is read-only',
+};
+const deeds: Readonly<Record<string, string>> = { mkdir: 'make the folder', connect: 'connect to', rm: 'remove', unlink: 'remove' };
+
+/** `EACCES: permission denied, mkdir '/x'` as words; null where it is no such failure. */
+function systemSentence(error: unknown): string | null {
+  const { code = '', syscall, path, address } = (error ?? {}) as NodeJS.ErrnoException & { address?: string };
+  const where = path ?? address;
+  const reason = error instanceof VivError ? undefined : reasons[code];
+  return reason && syscall && where ? `cannot ${deeds[syscall] ?? syscall} ${where}: ${reason}` : null;
 }
 
 /** After `viv: ` a sentence goes on in small letters, unless its first word is written in capitals (QEMU, KVM). */

@@ -321,3 +321,17 @@ test('completion knows commands, flags, choices and the machines of a running da
   for (const shell of ['bash', 'zsh', 'fish']) assert.match((await viv(server.home, ['completion', shell])).stdout, /__complete/);
   assert.equal((await viv(server.home, ['completion', 'tcsh'])).code, 2);
 });
+
+test('a flag in the wrong place is told where it belongs', async () => {
+  await using server = await fakeServer();
+  const cases: [string[], RegExp][] = [
+    [['exec', 'web', 'uname', '-a'], /'-a'; what runs inside stands after --: viv exec NAME -- COMMAND/],
+    [['run', 'tiny', '--cpu', '2'], /did you mean --cpus/],
+    [['--json', 'ls'], /"--json" stands after the command: viv ls --json/],
+    [['set', 'web', 'cpus=-1'], /^viv: cpus: /],
+  ];
+  for (const [words, said] of cases) {
+    const { code, stderr } = await viv(server.home, words);
+    assert.deepEqual([code, said.test(stderr)], [2, true], stderr);
+  }
+});

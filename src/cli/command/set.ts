@@ -47,7 +47,7 @@ export const command: Command = {
   async run(invocation, context) {
     const vm = one(invocation, 'vm');
     const input = { vm, ...parseSettings(invocation.args['settings'] ?? []) };
-    checkInput(operations.vm.set, input);
+    checkInput(operations.vm.set, input, '');
     const client = await context.client();
     const done = await perform(context, `set ${vm}`, (options) => client.vm.set(input, options));
     if (invocation.flags['json'] === true) {
