@@ -5,12 +5,14 @@ import type { VmPaths } from '../host/paths.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
 import { connectAgent } from '../qemu/agent/client.ts';
 import { connectGuestAgentFallback } from '../qemu/agent/fallback.ts';
-import { agentPort } from '../qemu/args/port.ts';
+import { GuestAgentPort } from '../qemu/agent/guest-agent-port.ts';
+import { agentPort, guestAgentPort } from '../qemu/args/port.ts';
 import type { QemuProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
 
 /** Ours is given this long before qemu-guest-agent is asked. */
 const fallbackAfterMs = 5000;
+const fallbackAgainMs = 1000;
 
 export interface Heard {
   shutdown: { guest: boolean; reason: string } | null;
@@ -43,6 +45,7 @@ export class Live {
   #fallback: AgentConnection | null = null;
   /** Set while qemu-guest-agent is being asked. */
   #asking: AbortController | null = null;
+  readonly #guestAgentPort: GuestAgentPort;
   /** Nobody in the guest has the agent's port open, as far as is known. */
   #portClosed = false;
 
@@ -50,8 +53,10 @@ export class Live {
     this.#options = options;
     this.process = options.process;
     this.qmp = options.qmp;
+    this.#guestAgentPort = new GuestAgentPort(options.paths.qga);
     // The socket stays open whatever the guest does: only this event tells that its agent has gone, and what is sent would wait for ever.
     this.qmp.on('VSERPORT_CHANGE', ({ id, open }) => {
+      if (id === guestAgentPort && open === false) this.#fallback?.close();
       if (id !== agentPort) return;
       this.#portClosed = open === false;
       if (this.#portClosed && this.#agent?.facts.kind === 'vivarium') this.#agent.close();
@@ -69,7 +74,7 @@ export class Live {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort();
     this.#agent?.close();
-    this.#fallback?.close();
+    this.#guestAgentPort.close();
     this.qmp.close();
   }
 
@@ -133,13 +138,22 @@ export class Live {
     }
   }
 
+  /** Asks for as long as somebody waits. */
   async #tryFallback(): Promise<void> {
     if (this.#asking || this.#agent) return;
     if (this.#fallback) return this.#set(this.#fallback);
     this.#asking = new AbortController();
     const signal = AbortSignal.any([this.#asking.signal, this.#ended.signal]);
     try {
-      const agent = await connectGuestAgentFallback(this.#options.paths.qga, { timeoutMs: 3_600_000, signal });
+      while (!signal.aborted && !this.#fallback) await this.#findFallback(signal);
+    } finally {
+      this.#asking = null;
+    }
+  }
+
+  async #findFallback(signal: AbortSignal): Promise<void> {
+    try {
+      const agent = await connectGuestAgentFallback(this.#guestAgentPort, signal);
       await this.#options.introduce(agent);
       this.#fallback = agent;
       void agent.closed.then(() => {
@@ -148,9 +162,8 @@ export class Live {
       });
       if (!this.#agent) this.#set(agent);
     } catch {
-      // No qemu-guest-agent either; whoever waits is told by the deadline.
-    } finally {
-      this.#asking = null;
+      // Not there yet, or what it said cannot be understood.
+      await new Promise<void>((resolve) => setTimeout(resolve, signal.aborted ? 0 : fallbackAgainMs).unref());
     }
   }
 

@@ -1,6 +1,5 @@
 // The QMP commands that are used, typed: what goes in, and what comes back parsed.
 import { z } from 'zod';
-import { VivError } from '../contract/errors.ts';
 import type { QmpConnection } from './qmp.ts';
 
 const Status = z.object({ status: z.string(), running: z.boolean() });

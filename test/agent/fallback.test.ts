@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import type { AgentConnection } from '../../src/qemu/agent/channel.ts';
 import { connectGuestAgentFallback } from '../../src/qemu/agent/fallback.ts';
+import { GuestAgentPort } from '../../src/qemu/agent/guest-agent-port.ts';
 
 type Request = { execute: string; arguments: Record<string, unknown> };
 type Play = (request: Request) => unknown;
@@ -47,8 +48,9 @@ async function connectPlayed(t: TestContext, play: Play): Promise<{ agent: Agent
     server.close();
     await rm(folder, { recursive: true, force: true });
   });
-  const agent = await connectGuestAgentFallback(path, { timeoutMs: 5000, signal: AbortSignal.timeout(5000) });
-  t.after(() => agent.close());
+  const port = new GuestAgentPort(path);
+  t.after(() => port.close());
+  const agent = await connectGuestAgentFallback(port, AbortSignal.timeout(5000));
   return { agent, asked };
 }
 

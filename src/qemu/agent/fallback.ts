@@ -1,20 +1,16 @@
 // What qemu-guest-agent can do, behind the same interface, for guests that do not have our agent. It answers one request at a
 // time and cannot stream: a command's output comes when it has ended, there is no terminal and no copying.
-import { randomInt } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import type { AgentConnection, ExecChannel, ExecEnd, ExecRequest, GuestFacts, IdentityRequest, IdentityResult } from './channel.ts';
+import type { GuestAgentPort } from './guest-agent-port.ts';
 import { checkIdentity, readIdentityResult } from './identity.ts';
 import { identityArguments, identityInput, identityScript } from './identity-script.ts';
 import { signalName } from './signal.ts';
 
-const longestLine = 64 * 1024 * 1024;
-const answerDeadlineMs = 20_000;
-const syncEveryMs = 2000;
 const firstPollMs = 20;
 const longestPollMs = 500;
 const mostInputBytes = 1024 * 1024;
@@ -22,7 +18,6 @@ const mostInputBytes = 1024 * 1024;
 const inputBeginsMs = 1000;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-const Answer = z.object({ return: z.unknown().optional(), error: z.object({ desc: z.string() }).optional() });
 const Info = z.object({ version: z.string() });
 const Started = z.object({ pid: z.int() });
 const Status = z.object({
@@ -33,119 +28,11 @@ const Status = z.object({
   'err-data': z.string().optional(),
 });
 
-/** Resolves when qemu-guest-agent has answered. @throws no_agent when nobody has in time, or the signal's reason */
-export async function connectGuestAgentFallback(
-  path: string,
-  options: { timeoutMs: number; signal: AbortSignal },
-): Promise<AgentConnection> {
-  options.signal.throwIfAborted();
-  const socket = await new Promise<Socket>((resolve, reject) => {
-    const opening = connect(path, () => resolve(opening));
-    opening.once('error', (error) =>
-      reject(new VivError('no_agent', `the port ${path} cannot be opened: ${error.message}`, { cause: error })),
-    );
-  });
-  const line = new Line(socket);
-  const stop = () => socket.destroy();
-  options.signal.addEventListener('abort', stop, { once: true });
-  const timer = setTimeout(stop, options.timeoutMs);
-  try {
-    await line.sync();
-    const { version } = parsed(Info, await line.ask('guest-info'));
-    return new Fallback(line, socket, version);
-  } catch (error) {
-    socket.destroy();
-    options.signal.throwIfAborted();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    options.signal.removeEventListener('abort', stop);
-  }
-}
-
-/** Requests one after the other; answers are lines of JSON. */
-class Line {
-  readonly #socket: Socket;
-  #rest = '';
-  #waiting: ((line: string) => void) | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.setEncoding('utf8');
-    socket.on('error', () => {});
-    socket.on('data', (text: string) => {
-      const lines = text.split('\n'); // what came before has no end of line: it is not looked at again
-      if (this.#rest.length + text.length > longestLine) socket.destroy();
-      lines[0] = this.#rest + lines[0];
-      this.#rest = lines.pop() ?? '';
-      for (const line of lines) this.#waiting?.(line);
-    });
-  }
-
-  /** guest-sync-delimited: throws away what an earlier listener had asked for (QEMU's docs/interop/qemu-ga-ref). */
-  async sync(): Promise<void> {
-    const id = randomInt(2 ** 31);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#socket.once('close', () => reject(new VivError('no_agent', 'qemu-guest-agent did not answer')));
-    this.#waiting = (line) => {
-      const clean = line.slice(line.lastIndexOf('\xff') + 1).replace(/^[^{]*/, '');
-      try {
-        if (Answer.parse(JSON.parse(clean)).return === id) resolve();
-      } catch {
-        // The remains of an earlier answer.
-      }
-    };
-    const ask = () =>
-      this.#socket.write(
-        Buffer.concat([Buffer.from([0xff]), Buffer.from(`${JSON.stringify({ execute: 'guest-sync-delimited', arguments: { id } })}\n`)]),
-      );
-    ask();
-    const timer = setInterval(ask, syncEveryMs);
-    try {
-      await promise;
-    } finally {
-      clearInterval(timer);
-      this.#waiting = null;
-    }
-  }
-
-  /** @throws guest_failed with the agent's own words; no_agent when it does not answer */
-  ask(execute: string, given: Record<string, unknown> = {}): Promise<unknown> {
-    const asked = this.#turn.then(() => this.#ask(execute, given));
-    this.#turn = asked.catch(() => {});
-    return asked;
-  }
-
-  async #ask(execute: string, given: Record<string, unknown>): Promise<unknown> {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const lost = () => reject(new VivError('no_agent', 'the connection to qemu-guest-agent was lost'));
-    if (this.#socket.destroyed) lost();
-    this.#socket.once('close', lost);
-    const timer = setTimeout(() => {
-      reject(new VivError('no_agent', `qemu-guest-agent did not answer ${execute} within ${answerDeadlineMs / 1000} s`));
-      this.#socket.destroy(); // a late answer would be taken for the next one's
-    }, answerDeadlineMs);
-    this.#waiting = resolve;
-    try {
-      this.#socket.write(`${JSON.stringify({ execute, arguments: given })}\n`);
-      const answer = parseAnswer(await promise);
-      if (answer.error) throw new VivError('guest_failed', `the guest could not do it: ${answer.error.desc.slice(0, 500)}`);
-      return answer.return;
-    } finally {
-      clearTimeout(timer);
-      this.#socket.off('close', lost);
-      this.#waiting = null;
-    }
-  }
-}
-
-function parseAnswer(line: string): z.infer<typeof Answer> {
-  try {
-    return Answer.parse(JSON.parse(line));
-  } catch (cause) {
-    throw new VivError('no_agent', 'qemu-guest-agent sent something that is no answer', { cause });
-  }
+/** Resolves when qemu-guest-agent has answered on its port. @throws no_agent when the port is closed, or the signal's reason */
+export async function connectGuestAgentFallback(port: GuestAgentPort, signal: AbortSignal): Promise<AgentConnection> {
+  await port.find(signal);
+  const { version } = parsed(Info, await port.ask('guest-info'));
+  return new Fallback(port, version);
 }
 
 /** @throws no_agent where the guest's answer has another shape */
@@ -166,17 +53,26 @@ const unsupported = (what: string) =>
     `${what} needs Vivarium's own agent in the guest; this guest has only qemu-guest-agent. Install ours from the CD image agent`,
   );
 
+type Line = Pick<GuestAgentPort, 'ask'>;
+
 class Fallback implements AgentConnection {
   readonly facts: GuestFacts;
   readonly closed: Promise<void>;
   readonly #line: Line;
-  readonly #socket: Socket;
+  readonly #lost = Promise.withResolvers<void>();
 
-  constructor(line: Line, socket: Socket, version: string) {
-    this.#line = line;
-    this.#socket = socket;
+  constructor(port: GuestAgentPort, version: string) {
     this.facts = { kind: 'qemu-guest-agent', version: version.slice(0, 40), arch: '' };
-    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
+    this.closed = this.#lost.promise;
+    void port.closed.then(() => this.close());
+    this.#line = {
+      ask: (execute, given) =>
+        port.ask(execute, given).catch((error: unknown) => {
+          // Once it has not answered, it has to be found again.
+          if (error instanceof VivError && error.code === 'no_agent') this.close();
+          throw error;
+        }),
+    };
   }
 
   exec(request: ExecRequest): ExecChannel {
@@ -242,8 +138,9 @@ class Fallback implements AgentConnection {
     await this.#line.ask('guest-ping');
   }
 
+  /** The port itself stays open. */
   close(): void {
-    this.#socket.destroy();
+    this.#lost.resolve();
   }
 }
 

@@ -4,6 +4,8 @@ import { escaped, json } from './json.ts';
 
 /** What QEMU's VSERPORT_CHANGE calls the port of our agent. */
 export const agentPort = 'agent-port';
+/** And that of qemu-guest-agent. */
+export const guestAgentPort = 'qga-port';
 
 const socket = (id: string, path: string, more = '') => ['-chardev', `socket,id=${id},path=${escaped(path)},server=on,wait=off${more}`];
 
@@ -18,7 +20,14 @@ export function portArguments({ sockets, serialLog }: QemuConfig): string[] {
     ...socket('agent', sockets.agent),
     ...json('-device', { driver: 'virtserialport', id: agentPort, bus: 'ports.0', nr: 1, chardev: 'agent', name: 'org.vivarium.agent' }),
     ...socket('qga', sockets.qga),
-    ...json('-device', { driver: 'virtserialport', bus: 'ports.0', nr: 2, chardev: 'qga', name: 'org.qemu.guest_agent.0' }),
+    ...json('-device', {
+      driver: 'virtserialport',
+      id: guestAgentPort,
+      bus: 'ports.0',
+      nr: 2,
+      chardev: 'qga',
+      name: 'org.qemu.guest_agent.0',
+    }),
   ];
 }
 
