@@ -1,4 +1,5 @@
 // What QEMU tells by itself: the guest shut down, panicked, was reset; the host's disk is full; the process ended.
+import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../qemu/command.ts';
 import { lastWords } from '../qemu/process.ts';
 import type { Heard, Live } from './live.ts';
@@ -44,13 +45,19 @@ export function listen(machine: Machine, live: Live): void {
     if (!mine() || machine.ending) return;
     machine.live = null;
     live.end();
+    rmSync(machine.paths.run, { recursive: true, force: true }); // at once: nothing else can have begun to use it yet
     const words = await lastWords(machine.paths.qemuLog, process.logOffset);
     const end = ending({ ...heard, words, exit });
     await machine
-      .update(() => ({
-        state: end.failed && !heard.panicked ? 'broken' : 'stopped',
-        stateReason: { code: end.code, message: end.message, at: Date.now() },
-      }))
+      // A start that has overtaken this end has recorded what is true since.
+      .update((record) =>
+        machine.live !== null
+          ? record
+          : {
+              state: end.failed && !heard.panicked ? 'broken' : 'stopped',
+              stateReason: { code: end.code, message: end.message, at: Date.now() },
+            },
+      )
       .catch(failed);
     machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
   });

@@ -183,12 +183,16 @@ async function takeUp(
     },
   }));
   machine.ending = false;
-  if (live.ended.aborted) throw new VivError('qemu_failed', 'QEMU ended at once');
+  let ran = true;
   try {
+    if (live.ended.aborted) {
+      ran = status === 'running';
+      throw new VivError('qemu_failed', 'QEMU ended at once');
+    }
     if (status !== 'running') await cont(qmp);
   } catch (error) {
-    // Refused, so the guest has not run: it sleeps on.
-    if (error instanceof QmpError && slept.state === 'suspended') {
+    // Refused or not even asked, so the guest has not run: it sleeps on.
+    if ((error instanceof QmpError || !ran) && slept.state === 'suspended') {
       const { state, stateReason, wanted, wakeFrom, startedAt, bootId, started } = slept;
       await machine.update(() => ({ state, stateReason, wanted, wakeFrom, startedAt, bootId, started }));
     }

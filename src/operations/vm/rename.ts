@@ -14,7 +14,13 @@ export const handler: HandlerOf<'vm.rename'> = {
   steps: [
     {
       name: 'take the name',
-      run: ({ id, newName }, { services }) => services.machines.rename(services.machines.get(id), newName),
+      run: async ({ id, newName, oldName }, { services }) => {
+        const machine = services.machines.get(id);
+        // What was before it in the queue may have given it another one.
+        const before = machine.name === newName ? oldName : machine.name;
+        await services.machines.rename(machine, newName);
+        return { oldName: before };
+      },
       undo: ({ id, oldName }, { services }) => services.machines.rename(services.machines.get(id), oldName),
     },
     {
