@@ -19,6 +19,7 @@
 struct channel {
   uint32_t id; /* 0: free */
   pid_t pid;
+  int held; /* A terminal whose program has closed it: closing it too would send SIGHUP to a program that is about to end well. */
   int in, out, err; /* -1: closed. With a terminal `in` and `out` are the same device, opened twice. */
   uint8_t *pending; /* of CREDIT_START bytes */
   size_t pending_from, pending_count;
@@ -86,9 +87,10 @@ static void release(struct channel *channel) {
   close_end(&channel->in);
   close_end(&channel->out);
   close_end(&channel->err);
+  close_end(&channel->held);
   free(channel->pending);
   memset(channel, 0, sizeof *channel);
-  channel->in = channel->out = channel->err = -1;
+  channel->in = channel->out = channel->err = channel->held = -1;
 }
 
 /* In the child: streams in place, everything else closed (all is close-on-exec), default signals, a group of its own. */
@@ -155,7 +157,7 @@ static void open_channel(uint32_t id, const uint8_t *payload, size_t length) {
   if (!service || !service_known(service)) fail(id, "the agent in the guest is too old to do that");
   else {
     memset(channel, 0, sizeof *channel);
-    channel->in = channel->out = channel->err = -1;
+    channel->in = channel->out = channel->err = channel->held = -1;
     channel->credit = CREDIT_START;
     channel->pending = malloc(CREDIT_START);
     int started = channel->pending ? (rows ? start_terminal(channel, &request, (unsigned)atoi(rows), columns ? (unsigned)atoi(columns) : 80) : start_pipes(channel, &request)) : -1;
@@ -258,7 +260,12 @@ static void drain(struct channel *channel, int *from, uint8_t type) {
     ssize_t count = read(*from, buffer, most);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return;
-    if (count <= 0) return close_end(from); /* a terminal says EIO at its end */
+    if (count <= 0 && channel->terminal) { /* says EIO at its end */
+      channel->held = *from;
+      *from = -1;
+      return;
+    }
+    if (count <= 0) return close_end(from);
     channel->credit -= (uint32_t)count;
     send_frame(type, channel->id, buffer, (size_t)count); /* a terminal gives little at a time: read until there is no more */
   }
