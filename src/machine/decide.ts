@@ -2,10 +2,13 @@
 import { VivError } from '../contract/errors.ts';
 import { type Verb, type VmState, verdicts } from '../contract/vm.ts';
 
+/** Verbs that are no English for what was asked: `exec` is `shell` and `cp` as well. */
+const words: Partial<Record<Verb, string>> = { exec: 'reach into', snapshot: 'make a point of', set: 'change' };
+
 /** 'accept': do it; 'ignore': it is so already. Throws wrong_state with the reason otherwise. */
 export function decide(verb: Verb, machine: { name: string; state: VmState }, options: { force?: boolean } = {}): 'accept' | 'ignore' {
   const ruling = verdicts[verb][machine.state];
   if (typeof ruling === 'string') return ruling;
   if (verb === 'remove' && options.force) return 'accept';
-  throw new VivError('wrong_state', `cannot ${verb} ${machine.name}: ${ruling.deny}`, { details: { state: machine.state } });
+  throw new VivError('wrong_state', `cannot ${words[verb] ?? verb} ${machine.name}: ${ruling.deny}`, { details: { state: machine.state } });
 }

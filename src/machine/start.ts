@@ -3,7 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { VivError } from '../contract/errors.ts';
-import { MiB } from '../contract/field.ts';
+import { GiB, MiB } from '../contract/field.ts';
 import { availableMemory } from '../host/memory.ts';
 import { qemuArguments } from '../qemu/args/build.ts';
 import { findQemu } from '../qemu/binary.ts';
@@ -27,6 +27,8 @@ const qmpDeadlineMs = 20_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
 const overheadBytes = 96 * MiB;
 
+const inUnits = (bytes: number): string => (bytes >= 10 * GiB ? `${Math.round(bytes / GiB)} GiB` : `${Math.ceil(bytes / MiB)} MiB`);
+
 /** @param guestBytes each machine's, as far as it is not there already. @throws no_memory */
 export async function checkMemory(name: string, guestBytes: number, machines: number): Promise<void> {
   const free = await availableMemory();
@@ -34,7 +36,7 @@ export async function checkMemory(name: string, guestBytes: number, machines: nu
   if (needed <= free) return;
   throw new VivError(
     'no_memory',
-    `${name} needs ${Math.ceil(needed / MiB)} MiB of memory and the host has ${Math.floor(free / MiB)} MiB available; stop another machine or give it less with: viv set ${name} memory=...`,
+    `${name} needs ${inUnits(needed)} of memory and the host has ${inUnits(free)} available; stop another machine or give it less (--memory, or viv set NAME memory=... for one that is there)`,
     { details: { neededBytes: needed, availableBytes: free } },
   );
 }
