@@ -13,7 +13,10 @@ test('every verb has a verdict for every state, and what is denied says why', ()
         assert.throws(
           () => decide(verb, { name: 'web', state }),
           (error: VivError) =>
-            error instanceof VivError && error.code === 'wrong_state' && error.message === `cannot ${verb} web: ${ruling.deny}`,
+            error instanceof VivError &&
+            error.code === 'wrong_state' &&
+            /^cannot [a-z ]+ web: /.test(error.message) &&
+            error.message.endsWith(ruling.deny),
         );
     }
   }
