@@ -8,7 +8,7 @@ import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { childRecord, makeChildFiles } from '../../machine/fork.ts';
 import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
-import { nameTaken } from '../../machine/machines.ts';
+import { type Machines, nameTaken } from '../../machine/machines.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import type { MachineRecord } from '../../machine/record.ts';
 import { checkMemory, checkStart, startProcess } from '../../machine/start.ts';
@@ -17,19 +17,27 @@ import type { HandlerOf, TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnMachine, onMachine } from './one.ts';
 
-interface Forking extends OnMachine {
+interface Forking extends OnMachine, Partial<Plan> {
+  /** Id of the point; null: from its present state. */
+  from: string | null;
+  count: number;
+  pattern: string | null;
+  removeOnStop: boolean;
+}
+
+/** Made when its turn has come: what was before it in the queue has put new files under the machine, or taken the names. */
+interface Plan {
   /** Null: from a point that is there. */
   freezing: Freezing | null;
   memory: boolean;
   point: string;
   children: { id: string; name: string; uid: number | null; createdAt: number }[];
-  removeOnStop: boolean;
 }
 
 /** Started at a time: more only wait for each other's processors. */
 const atOnce = 4;
 
-const pointOf = ({ point }: Forking, { machines }: Services): PointRecord => machines.points.get(point);
+const pointOf = ({ point = '' }: Forking, { machines }: Services): PointRecord => machines.points.get(point);
 
 async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
   const waiting = [...items];
@@ -42,40 +50,33 @@ async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>):
 
 export const handler: HandlerOf<'vm.fork'> = {
   ...onMachine,
-  prepare: async ({ vm, point: ref, count, name, removeOnStop }, { services }): Promise<Forking> => {
-    const { machines } = services;
+  prepare: async ({ vm, point: ref, count, name, removeOnStop }, { services: { machines } }): Promise<Forking> => {
     const machine = machines.find(vm);
-    const point = ref === undefined ? null : machines.points.find(machine, ref);
-    if (point === null) decide('fork', machine.record);
-    const memory = point === null ? machine.live !== null : point.memory !== null;
-    if (memory) await checkMemory(`${machine.name} with ${count} more`, 0, count);
-    const freezing = point === null ? planPoint(machine, machines, { kind: 'fork', label: null, memory, template: false }) : null;
-    const uids = machines.uids();
-    const createdAt = Date.now();
-    const children = namesOf(machine.name, name, count, (taken) => machines.nameTaken(taken)).map((childName) => {
-      const id = newId();
-      const uid = machines.host.ownUsers ? machineIdentity(id, uids) : null;
-      if (uid !== null) uids.add(uid);
-      return { id, name: childName, uid, createdAt };
-    });
-    const pointId = point?.id ?? (freezing as Freezing).point.id;
-    return { id: machine.id, name: machine.name, freezing, memory, point: pointId, children, removeOnStop };
+    const from = ref === undefined ? null : machines.points.find(machine, ref).id;
+    if (from === null) decide('fork', machine.record);
+    const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, removeOnStop };
+    if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count);
+    return state;
   },
-  admit: async ({ id, freezing }: Forking, { machines }) => (freezing === null ? 'accept' : decide('fork', machines.get(id).record)),
+  admit: async ({ id, from }: Forking, { machines }) => (from === null ? decide('fork', machines.get(id).record) : 'accept'),
   steps: [
+    {
+      name: 'plan it',
+      run: async (state: Forking, { services: { machines } }) => planned(state, machines),
+    },
     {
       name: 'prepare a point',
       run: async ({ id, freezing }: Forking, { services: { machines } }) => {
         if (freezing) await preparePoint(machines.get(id), machines, freezing);
       },
-      undo: async ({ id, freezing }, { services: { machines } }) => {
+      undo: async ({ id, freezing }: Forking, { services: { machines } }) => {
         if (freezing) await dropPoint(machines.byId(id), machines, freezing);
       },
     },
     {
       name: 'freeze',
-      run: async ({ id, freezing, memory }, { services: { machines } }) => {
-        if (freezing) await freeze(machines.get(id), machines, freezing, memory);
+      run: async ({ id, freezing, memory }: Forking, { services: { machines } }) => {
+        if (freezing) await freeze(machines.get(id), machines, freezing, memory ?? false);
       },
     },
     {
@@ -83,13 +84,13 @@ export const handler: HandlerOf<'vm.fork'> = {
       run: async (state: Forking, { services, signal }) => {
         const { machines } = services;
         const point = pointOf(state, services);
-        await each(state.children, async (child) => {
+        await each(state.children ?? [], async (child) => {
           const machine = await machines.insert(recordOf(point, child, state, services));
           await makeChildFiles(machine.record, point, machines.host, signal);
         });
       },
       undo: (state: Forking, { services: { machines } }) =>
-        each(state.children, async ({ id }) => {
+        each(state.children ?? [], async ({ id }) => {
           const machine = machines.byId(id);
           if (machine) await removeFiles(machine.record, machines.host);
           await machines.drop(id);
@@ -99,17 +100,17 @@ export const handler: HandlerOf<'vm.fork'> = {
       name: 'start them',
       run: async (state: Forking, context) => {
         if (!state.memory) return;
-        await each(state.children, ({ id }) => startChild(id, context));
+        await each(state.children ?? [], ({ id }) => startChild(id, context));
       },
       undo: (state: Forking, { services: { machines } }) =>
-        each(state.children, async ({ id }) => {
+        each(state.children ?? [], async ({ id }) => {
           const machine = machines.byId(id);
           if (machine) await endNow(machine, machines);
         }),
     },
     {
       name: 'enter them',
-      run: async ({ id: parent, children, freezing }: Forking, { services: { machines, events } }) => {
+      run: async ({ id: parent, children = [], freezing }: Forking, { services: { machines, events } }) => {
         for (const { id } of children) {
           const machine = machines.get(id);
           if (machine.record.complete) continue;
@@ -121,10 +122,28 @@ export const handler: HandlerOf<'vm.fork'> = {
       },
     },
   ],
-  output: async ({ children }: Forking, { machines }): Promise<Vm[]> => children.map(({ id }) => machines.get(id).view(null)),
+  output: async ({ children = [] }: Forking, { machines }): Promise<Vm[]> => children.map(({ id }) => machines.get(id).view(null)),
 };
 
-function recordOf(point: PointRecord, child: Forking['children'][number], state: Forking, services: Services): MachineRecord {
+/** @throws name_taken, invalid, not_found */
+function planned({ id, from, count, pattern }: Forking, machines: Machines): Plan {
+  const machine = machines.get(id);
+  const point = from === null ? null : machines.points.get(from);
+  const memory = point === null ? machine.live !== null : point.memory !== null;
+  const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
+  const freezing = point === null ? planPoint(machine, machines, wish) : null;
+  const uids = machines.uids();
+  const createdAt = Date.now();
+  const children = namesOf(machine.name, pattern, count, (taken) => machines.nameTaken(taken)).map((name) => {
+    const childId = newId();
+    const uid = machines.host.ownUsers ? machineIdentity(childId, uids) : null;
+    if (uid !== null) uids.add(uid);
+    return { id: childId, name, uid, createdAt };
+  });
+  return { freezing, memory, point: from ?? (freezing as Freezing).point.id, children };
+}
+
+function recordOf(point: PointRecord, child: Plan['children'][number], state: Forking, services: Services): MachineRecord {
   const record = childRecord(point, child, state.name, services.machines.host, child.createdAt);
   return { ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } };
 }
@@ -137,12 +156,12 @@ async function startChild(id: string, { services: { machines }, signal }: TaskCo
 }
 
 /** @throws name_taken, invalid */
-function namesOf(parent: string, pattern: string | undefined, count: number, taken: (name: string) => boolean): string[] {
-  if (pattern !== undefined && count === 1 && !pattern.includes('{}')) {
+function namesOf(parent: string, pattern: string | null, count: number, taken: (name: string) => boolean): string[] {
+  if (pattern !== null && count === 1 && !pattern.includes('{}')) {
     if (taken(pattern)) throw nameTaken(pattern);
     return [pattern];
   }
-  const wanted = pattern === undefined ? `${parent}-{}` : pattern.includes('{}') ? pattern : `${pattern}-{}`;
+  const wanted = pattern === null ? `${parent}-{}` : pattern.includes('{}') ? pattern : `${pattern}-{}`;
   const names: string[] = [];
   for (let number = 1; names.length < count; number++) {
     const name = wanted.replaceAll('{}', String(number));
