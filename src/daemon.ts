@@ -3,6 +3,8 @@ import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from './api/server.ts';
 import { VivError } from './contract/errors.ts';
+import type { OperationId } from './contract/index.ts';
+import { type Clock, systemClock } from './host/clock.ts';
 import { lockDaemon } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
@@ -10,6 +12,7 @@ import { openImages } from './image/images.ts';
 import { adoptAll, sweep } from './machine/adopt.ts';
 import { Keeper } from './machine/keeper.ts';
 import { Machines } from './machine/machines.ts';
+import { PointKeeper } from './machine/point-keeper.ts';
 import type { Machine, News } from './machine/runner.ts';
 import { createEventLog } from './operations/event-log.ts';
 import { faultsFrom } from './operations/fault.ts';
@@ -32,7 +35,7 @@ export interface Daemon {
 }
 
 /** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
-export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
+export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
   for (const folder of [paths.home, paths.images, paths.vms, paths.layers, paths.points, paths.staging, paths.cache, paths.run])
@@ -55,7 +58,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
   });
   const hear = (news: News) => {
-    if (news.type === 'changed') return;
+    if (news.type === 'changed') return pointKeeper.hear(news.machine);
     const { id, name } = news.machine;
     events.record({ type: news.type === 'ended' ? 'vm.ended' : `vm.${news.what}`, subject: id, name, message: news.message });
     keeper.hear(news);
@@ -64,6 +67,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     paths,
     store,
     log,
+    clock,
     bootId,
     ownUsers: uid === 0,
     tell: hear,
@@ -72,19 +76,21 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
   const images = openImages({ paths, log, usedBy: (digest) => machines.usersOf(digest) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
   const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
-  const act = async (operation: 'vm.start' | 'vm.remove', machine: Machine) => {
-    const { done } = await tasks.start(
-      operation,
-      operation === 'vm.start' ? { vm: machine.id } : { vm: machine.id, force: true },
-      internal(),
-    );
+  const act = async (operation: OperationId, input: object) => {
+    const { done } = await tasks.start(operation, input, internal());
     await done;
   };
+  const idle = (machine: Machine) => tasks.idle(queueOf(machine.id));
   const keeper = new Keeper(machines, {
-    start: (machine) => act('vm.start', machine),
-    remove: (machine) => act('vm.remove', machine),
-    idle: (machine) => tasks.idle(queueOf(machine.id)),
+    start: ({ id }) => act('vm.start', { vm: id }),
+    remove: ({ id }) => act('vm.remove', { vm: id, force: true }),
+    idle,
     diskFull: () => host.readOnly() !== null,
+  });
+  const pointKeeper = new PointKeeper(machines, {
+    create: ({ id }, { label, auto }) => act('snapshot.create', { vm: id, label, auto, disksOnly: false, quiesce: false, template: false }),
+    remove: ({ id }, point) => act('snapshot.remove', { vm: id, point, force: false }),
+    idle,
   });
   const ended = Promise.withResolvers<void>();
   const services: Services = {
@@ -104,6 +110,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
   const adopted = await adoptAll(machines, stopping.signal);
   const recovered = await tasks.recover();
   keeper.begin();
+  pointKeeper.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
@@ -134,6 +141,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv): Promise<Daemon> {
     if (stopped) return;
     stopped = true;
     keeper.stop();
+    pointKeeper.stop();
     await server.close();
     await tasks.drain(10_000);
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));

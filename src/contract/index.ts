@@ -37,6 +37,7 @@ export const operations = {
     create: snapshot.create,
     list: snapshot.list,
     show: snapshot.show,
+    thumbnail: snapshot.thumbnail,
     restore: snapshot.restore,
     remove: snapshot.remove,
   },

@@ -28,6 +28,10 @@ export const Snapshot = z.object({
   pausedMs: z.number(),
   /** It is not removed without --force. */
   template: z.boolean(),
+  /** The rule that made it (`hourly`, `before reset`), which may remove it too; null: somebody did. */
+  auto: z.string().nullable(),
+  /** What `snapshot.thumbnail` gives: the screen, or the end of the serial log; null: nothing. */
+  thumbnail: z.enum(['png', 'text']).nullable(),
   /** The machine has gone on from here. */
   current: z.boolean(),
 });
@@ -50,6 +54,7 @@ export const create = defineOperation({
     disksOnly: z.boolean().default(false).describe('Without memory: restored, the machine boots'),
     quiesce: z.boolean().default(false).describe('Have the guest write out and freeze its file systems for the moment'),
     template: z.boolean().default(false).describe('Protect it from removal'),
+    auto: Label.optional().describe('The rule that makes it: it goes when that rule keeps it no longer'),
   }),
   output: Snapshot,
   errors: [
@@ -63,8 +68,9 @@ export const create = defineOperation({
     'guest_failed',
     'unsupported',
     'missing_program',
+    'timeout',
   ],
-  cli: { command: 'snapshot create', args: ['vm', 'label?'] },
+  cli: { command: 'snapshot create', args: ['vm', 'label?'], flags: { auto: false } },
 });
 
 export const list = defineOperation({
@@ -88,7 +94,20 @@ export const show = defineOperation({
   input: One,
   output: Snapshot,
   errors: ['invalid', 'not_found', 'ambiguous'],
-  cli: { command: 'snapshot show', args: ['vm', 'point'] },
+  cli: { command: 'snapshot show', args: ['vm', 'point'], custom: true },
+});
+
+export const thumbnail = defineOperation({
+  id: 'snapshot.thumbnail',
+  method: 'GET',
+  path: '/v1/vms/{vm}/snapshots/{point}/thumbnail',
+  role: 'viewer',
+  transport: 'download',
+  summary: 'Give a point’s small picture of the screen, or the end of its serial log',
+  input: One,
+  output: z.unknown(),
+  errors: ['invalid', 'not_found', 'ambiguous', 'corrupt'],
+  cli: { command: 'snapshot thumbnail', args: ['vm', 'point'], custom: true },
 });
 
 export const restore = defineOperation({
@@ -112,6 +131,7 @@ export const restore = defineOperation({
     'unsupported',
     'missing_program',
     'no_accelerator',
+    'timeout',
   ],
   cli: { command: 'snapshot restore', args: ['vm', 'point'], confirm: 'Set {vm} back to {point}? What it has done since then is lost' },
 });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
+import { SnapshotPolicyText } from './snapshot-policy.ts';
 
 /**
  *            start                    suspend
@@ -78,6 +79,8 @@ export const Vm = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
+  /** When points are made by themselves (contract/snapshot-policy.ts); null: never. */
+  snapshots: z.string().nullable(),
   /** Settings that take effect at the next start. */
   pending: z.array(z.string()),
   pid: z.int().nullable(),
@@ -106,6 +109,8 @@ const User = z
   .max(32)
   .regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
 
+const snapshotsHelp = 'Automatic points, such as "every 10 min keep 12, hourly keep 24, before risky operations"; none: no more';
+
 /** What `create` and `run` take. */
 export const VmOptions = z.object({
   image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
@@ -123,6 +128,7 @@ export const VmOptions = z.object({
   restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
   autostart: z.boolean().default(false).describe('Start it with the host'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
+  snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
   hostname: Name.optional().describe('Host name inside; the machine’s name when left out'),
   users: z.array(User).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
   sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
@@ -203,6 +209,7 @@ export const set = defineOperation({
     restart: RestartPolicy.optional(),
     autostart: z.boolean().optional(),
     removeOnStop: z.boolean().optional(),
+    snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
     boot: z.array(BootDevice).max(3).optional(),
     cdroms: z.array(ImageRef).max(4).optional(),
   }),

@@ -38,6 +38,10 @@ export interface PointPaths {
   readonly devices: string;
   /** The guest's memory, sparse. */
   readonly memory: string;
+  /** What its guest showed: a PNG, or text. */
+  readonly thumbnail: string;
+  /** Where QEMU writes the screen before it is made small. */
+  readonly screen: string;
 }
 
 export interface VmPaths {
@@ -90,7 +94,8 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     layer: (id) => join(home, 'layers', `${id}.qcow2`),
     point: (id) => {
       const folder = join(home, 'points', id);
-      return { folder, devices: join(folder, 'devices'), memory: join(folder, 'memory') };
+      const file = (name: string) => join(folder, name);
+      return { folder, devices: file('devices'), memory: file('memory'), thumbnail: file('thumbnail'), screen: file('screen') };
     },
     vm: (id) => vmPaths(join(home, 'vms', id), join(run, 'vms', id)),
   };

@@ -29,7 +29,8 @@ export function childRecord(point: PointRecord, child: Child, parentName: string
     ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: machine.family ?? machine.uid },
     ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', startedAt: null, bootId: null, restarts: 0 },
     started: withMemory ? machine.started : null,
-    settings: { ...machine.settings, hostname: null },
+    // Automatic points are the other's: a hundred forks of it would make a hundred of each.
+    settings: { ...machine.settings, hostname: null, snapshots: null },
     at: null,
     wakeFrom: withMemory ? point.id : null,
     newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac })) },

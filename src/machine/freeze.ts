@@ -27,13 +27,13 @@ export interface Freezing {
 export function planPoint(
   machine: Machine,
   machines: Machines,
-  wish: { kind: PointRecord['kind']; label: string | null; memory: boolean; template: boolean },
+  wish: Pick<PointRecord, 'kind' | 'label' | 'template' | 'auto'> & { memory: boolean },
 ): Freezing {
   const tops = planTops(machine.record, machines.host);
-  const { kind, label, template } = wish;
+  const { kind, label, template, auto } = wish;
   const point: PointRecord = {
-    ...{ id: newId(), vm: machine.id, kind, label, template, parent: machine.record.at, createdAt: Date.now() },
-    ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0 },
+    ...{ id: newId(), vm: machine.id, kind, label, template, auto, parent: machine.record.at, createdAt: machines.host.clock.now() },
+    ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0, thumbnail: null },
     machine: { ...machine.record, ...asLayers(machine.record, tops) },
   };
   return { point, tops };

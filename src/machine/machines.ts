@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
+import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
 import { Points } from './points.ts';
@@ -14,6 +15,7 @@ export interface MachineHost {
   readonly paths: Paths;
   readonly store: Store;
   readonly log: Logger;
+  readonly clock: Clock;
   /** Boot id of the host's kernel. */
   readonly bootId: string;
   /** True when the daemon is root, so that each machine's QEMU gets a user of its own. */

@@ -29,6 +29,10 @@ export const PointRecord = z.object({
   memoryBytes: Bytes,
   /** Neither changed nor removed without being asked twice. */
   template: z.boolean(),
+  /** The rule that made it; null: somebody did. */
+  auto: z.string().nullable().default(null),
+  /** What is in its thumbnail file. */
+  thumbnail: z.enum(['png', 'text']).nullable().default(null),
   /** How long the guest stood still for it, in ms. */
   pausedMs: z.number(),
   /** The machine, with its disks' files as they are kept: layers. */

@@ -1,6 +1,7 @@
 // What the store keeps of a machine: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
+import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm.ts';
 
 export const DiskRecord = z.object({
@@ -33,6 +34,8 @@ export const Settings = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
+  /** Automatic points; null: none. */
+  snapshots: SnapshotPolicy.nullable().default(null),
   /** Null: the machine's name. */
   hostname: Name.nullable(),
 });

@@ -37,9 +37,9 @@ export async function setBack(machine: Machine, machines: Machines, point: Point
   const { machine: then } = point;
   const withMemory = point.memory !== null;
   const left = filesOf(machine.record);
-  await machine.update(({ settings }) => ({
+  await machine.update(({ settings: { restart, autostart, removeOnStop, snapshots } }) => ({
     ...tops,
-    settings: { ...then.settings, restart: settings.restart, autostart: settings.autostart, removeOnStop: settings.removeOnStop },
+    settings: { ...then.settings, restart, autostart, removeOnStop, snapshots },
     ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', at: point.id },
     started: withMemory ? then.started : null,
     wakeFrom: withMemory ? point.id : null,

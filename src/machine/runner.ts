@@ -1,6 +1,7 @@
 // One machine of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
 // their neighbours; they come one at a time, through the task engine's queue of this machine. News from QEMU comes in between.
 import { VivError } from '../contract/errors.ts';
+import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm } from '../contract/vm.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
@@ -144,6 +145,7 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
     restart: settings.restart,
     autostart: settings.autostart,
     removeOnStop: settings.removeOnStop,
+    snapshots: settings.snapshots === null ? null : formatSnapshotPolicy(settings.snapshots),
     pending: active || record.state === 'suspended' ? pending(record) : [],
     pid: live?.process.pid ?? null,
     agent: { connected: agent !== null, version: agent?.facts.version ?? null, kind: agent?.facts.kind ?? null },

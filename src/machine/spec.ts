@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
+import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { BootDevice, VmOptions } from '../contract/vm.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { boardOf } from '../qemu/args/machine.ts';
@@ -88,6 +89,7 @@ export function newRecord(
       restart: options.restart,
       autostart: options.autostart,
       removeOnStop: options.removeOnStop,
+      snapshots: options.snapshots === undefined ? null : parseSnapshotPolicy(options.snapshots),
       hostname: options.hostname ?? null,
     },
     started: null,

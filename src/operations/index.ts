@@ -19,6 +19,7 @@ import { handler as snapshotList } from './snapshot/list.ts';
 import { handler as snapshotRemove } from './snapshot/remove.ts';
 import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
+import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
 
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
@@ -66,6 +67,7 @@ export const handlers: Handlers = {
   'snapshot.remove': snapshotRemove,
   'snapshot.restore': snapshotRestore,
   'snapshot.show': snapshotShow,
+  'snapshot.thumbnail': snapshotThumbnail,
   'image.verify': imageVerify,
   'task.cancel': taskCancel,
   'task.follow': taskFollow,

@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import type { QmpConnection } from './qmp.ts';
 
+const screenDeadlineMs = 5000;
+
 const Status = z.object({ status: z.string(), running: z.boolean() });
 
 /** `status` is QEMU's RunState: running, paused, prelaunch, inmigrate, postmigrate, io-error, guest-panicked, shutdown ... */
@@ -12,6 +14,9 @@ export const stop = (qmp: QmpConnection) => qmp.execute('stop');
 export const systemPowerdown = (qmp: QmpConnection) => qmp.execute('system_powerdown');
 /** Ends QEMU in order, its disks written. */
 export const quit = (qmp: QmpConnection) => qmp.execute('quit');
+/** Writes the screen into `file`, which QEMU's user must be able to write, as a PPM. */
+export const screendump = (qmp: QmpConnection, file: string, signal: AbortSignal) =>
+  qmp.execute('screendump', { filename: file, format: 'ppm' }, { timeoutMs: screenDeadlineMs, signal });
 export const systemReset = (qmp: QmpConnection) => qmp.execute('system_reset');
 
 const Blocks = z.array(z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }));

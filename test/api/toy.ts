@@ -34,6 +34,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     restart: 'no',
     autostart: false,
     removeOnStop: false,
+    snapshots: null,
     pending: [],
     pid: 42,
     agent: { connected: true, version: '1', kind: 'vivarium' },

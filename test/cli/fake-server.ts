@@ -159,6 +159,7 @@ export const machine = (changes: Record<string, unknown> = {}) => ({
   restart: 'no',
   autostart: false,
   removeOnStop: false,
+  snapshots: null,
   pending: [],
   pid: 4242,
   agent: { connected: true, version: '1', kind: 'vivarium' },

@@ -6,6 +6,7 @@
 //   silent       true: it opens no sockets
 //   refuse       { command: words }: answered with an error
 //   dieOn        { command: words }: it ends with exit code 1 instead of answering
+//   screen       what is written by `screendump` instead of a picture
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -99,6 +100,12 @@ const commands = {
   },
   system_reset: () => {
     emit('RESET', { guest: false, reason: 'host-qmp-system-reset' });
+    return {};
+  },
+  screendump: ({ filename }) => {
+    const { screen } = control();
+    const grey = Uint8Array.from({ length: 640 * 480 * 3 }, (_, at) => (at / 1920) & 255);
+    writeFileSync(filename, screen ?? Buffer.concat([Buffer.from('P6\n640 480\n255\n'), grey]));
     return {};
   },
   block_resize: () => ({}),

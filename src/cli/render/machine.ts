@@ -43,6 +43,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
     ['restart', vm.restart],
     ['autostart', vm.autostart ? 'yes' : 'no'],
     ['removed', vm.removeOnStop ? 'when it stops' : null],
+    ['snapshots', vm.snapshots],
     ['next start', vm.pending.length > 0 ? `changes ${vm.pending.join(', ')}` : null],
     [
       'agent',

@@ -6,14 +6,13 @@ import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
-import { pointName, snapshotSheet } from './snapshot.ts';
+import { pointName } from './snapshot.ts';
 import { taskSheet } from './task.ts';
 
 type Render = (output: never, width: number | undefined) => string[];
 
 const renders: Readonly<Record<string, Render>> = {
   'vm.show': (vm: Vm) => machineSheet(vm),
-  'snapshot.show': (point: Snapshot) => snapshotSheet(point),
   'snapshot.create': (point: Snapshot) => [pointName(point)],
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),

@@ -55,6 +55,11 @@ export function snapshotSheet(point: Snapshot): string[] {
     ['memory', point.memory ? memoryOf(point) : 'none; restored, the machine boots'],
     ['disks', `${formatBytes(point.diskBytes)} of their own`],
     ['stood still', `${point.pausedMs} ms`],
+    ['made by', point.auto === null ? null : `the policy (${point.auto}), which may remove it`],
+    [
+      'thumbnail',
+      point.thumbnail === 'png' ? `a picture of the screen: viv snapshot thumbnail ${point.vm} ${pointName(point)} FILE` : null,
+    ],
     ['template', point.template ? 'yes, kept until removed with --force' : 'no'],
   ]);
 }

@@ -6,12 +6,15 @@ import { checkStart, startProcess } from '../../machine/start.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
+import { pointBefore } from '../vm/point-before.ts';
 
 interface Restoring extends OnMachine {
   point: string;
   tops: Tops;
   start: boolean;
 }
+
+const { before } = pointBefore<Restoring>({ what: 'restore', required: true });
 
 export const handler: HandlerOf<'snapshot.restore'> = {
   ...onMachine,
@@ -23,6 +26,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     return { id: machine.id, name: machine.name, point: point.id, tops: planRestore(machine, point), start };
   },
   steps: [
+    ...before,
     {
       name: 'make its disks',
       run: async ({ id, point, tops }: Restoring, { services: { machines } }) => {

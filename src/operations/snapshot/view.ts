@@ -31,6 +31,8 @@ export async function viewOf(point: PointRecord, machine: Machine): Promise<Snap
     diskBytes: sizes.reduce((sum, size) => sum + size, 0),
     pausedMs: Math.round(point.pausedMs * 10) / 10,
     template: point.template,
+    auto: point.auto,
+    thumbnail: point.thumbnail,
     current: machine.record.at === point.id,
   };
 }

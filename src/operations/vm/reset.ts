@@ -1,5 +1,10 @@
 // `vm.reset`: the reset button.
 import { reset } from '../../machine/stop.ts';
+import type { HandlerOf } from '../handler.ts';
+import { pointBefore } from './point-before.ts';
 import { verb } from './verb.ts';
 
-export const handler = verb('reset', reset);
+const { before, after } = pointBefore({ what: 'reset', processStays: true });
+const plain = verb('reset', reset);
+
+export const handler: HandlerOf<'vm.reset'> = { ...plain, steps: [...before, ...plain.steps, ...after] };

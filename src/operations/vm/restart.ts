@@ -3,8 +3,11 @@ import { decide } from '../../machine/decide.ts';
 import { checkStart } from '../../machine/start.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onMachine, outputView } from './one.ts';
+import { pointBefore } from './point-before.ts';
 import { startSteps } from './start-steps.ts';
-import { stopSteps } from './stop-steps.ts';
+import { type Stopping, stopSteps } from './stop-steps.ts';
+
+const { before } = pointBefore<Stopping>({ what: 'restart', when: ({ force }, { live }) => force && live !== null });
 
 export const handler: HandlerOf<'vm.restart'> = {
   ...onMachine,
@@ -16,6 +19,6 @@ export const handler: HandlerOf<'vm.restart'> = {
     return { id: machine.id, name: machine.name, force, timeoutMs };
   },
   admit: async ({ id }, { machines }) => decide('restart', machines.get(id).record),
-  steps: [...stopSteps, ...startSteps],
+  steps: [...before, ...stopSteps, ...startSteps],
   output: outputView,
 };

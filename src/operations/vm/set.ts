@@ -1,11 +1,13 @@
 // `vm.set`: changes settings and says what applies now and what at the next start.
 import { VivError } from '../../contract/errors.ts';
+import { parseSnapshotPolicy } from '../../contract/snapshot-policy.ts';
 import { growRootDisk } from '../../machine/grow.ts';
 import type { DiskRecord, Settings } from '../../machine/record.ts';
 import { type Machine, pending } from '../../machine/runner.ts';
 import { withCdroms } from '../../machine/spec.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onMachine } from './one.ts';
+import { pointBefore } from './point-before.ts';
 
 interface Setting {
   id: string;
@@ -16,11 +18,20 @@ interface Setting {
   changed: string[];
 }
 
+const { before, after } = pointBefore<Setting>({
+  what: 'set',
+  when: ({ diskBytes, cdroms }) => diskBytes !== null || cdroms !== null,
+  processStays: true,
+});
+
 export const handler: HandlerOf<'vm.set'> = {
   ...onMachine,
-  prepare: async ({ vm, diskBytes, cdroms, ...rest }, { services }): Promise<Setting> => {
+  prepare: async ({ vm, diskBytes, cdroms, snapshots, ...rest }, { services }): Promise<Setting> => {
     const machine = services.machines.find(vm);
-    const settings = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>;
+    const settings = {
+      ...(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>),
+      ...(snapshots === undefined ? {} : { snapshots: parseSnapshotPolicy(snapshots) }),
+    };
     const changed = [
       ...Object.keys(settings),
       ...(diskBytes === undefined ? [] : ['diskBytes']),
@@ -43,6 +54,7 @@ export const handler: HandlerOf<'vm.set'> = {
     return 'accept';
   },
   steps: [
+    ...before,
     {
       name: 'grow its disk',
       run: async ({ id, diskBytes }, { services }) => {
@@ -58,6 +70,7 @@ export const handler: HandlerOf<'vm.set'> = {
           disks: cdroms === null ? record.disks : withCdroms(record.disks, cdroms),
         })),
     },
+    ...after,
   ],
   output: async ({ id, changed }: Setting, services) => {
     const machine = services.machines.get(id);

@@ -4,6 +4,7 @@ import { decide } from '../../machine/decide.ts';
 import type { HandlerOf, Step } from '../handler.ts';
 import { makeWay } from './force.ts';
 import { onMachine, outputView } from './one.ts';
+import { pointBefore } from './point-before.ts';
 import { removeSteps } from './remove-steps.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
 
@@ -23,6 +24,11 @@ const forGood = (step: Step<StoppingForGood>): Step<StoppingForGood> => ({
   },
 });
 
+const { before } = pointBefore<StoppingForGood>({
+  what: 'stop',
+  when: ({ force }, { live, record }) => force && live !== null && !record.settings.removeOnStop,
+});
+
 export const handler: HandlerOf<'vm.stop'> = {
   ...onMachine,
   prepare: async ({ vm, force, timeoutMs }, { services }) => {
@@ -35,6 +41,6 @@ export const handler: HandlerOf<'vm.stop'> = {
     // One that has ended by itself may be about to be started again by its policy.
     return record.wanted === 'running' ? 'accept' : decide('stop', record);
   },
-  steps: [...stopSteps, ...removeSteps.map(forGood)],
+  steps: [...before, ...stopSteps, ...removeSteps.map(forGood)],
   output: async (state: StoppingForGood, services) => state.last ?? outputView(state, services),
 };

@@ -1,0 +1,28 @@
+// `viv snapshot show NAME POINT`: one point, and the end of its serial log where that is what it keeps of its screen.
+import { operations } from '../../contract/index.ts';
+import { checkInput } from '../check-input.ts';
+import { type Command, one } from '../command.ts';
+import { asJson } from '../context.ts';
+import { shapeOf } from '../generic.ts';
+import { snapshotSheet } from '../render/snapshot.ts';
+import { clean } from '../text.ts';
+
+export const command: Command = {
+  ...shapeOf(operations.snapshot.show),
+  async run(invocation, context) {
+    const input = { vm: one(invocation, 'vm'), point: one(invocation, 'point') };
+    checkInput(operations.snapshot.show, input);
+    const client = await context.client();
+    const { signal } = context.interrupts;
+    const point = await client.snapshot.show(input, { signal });
+    if (invocation.flags['json'] === true) await context.print(asJson(point));
+    else {
+      await context.print(snapshotSheet(point).join('\n'));
+      if (point.thumbnail === 'text') {
+        const text = (await (await client.snapshot.thumbnail(input, { signal })).toArray()).join('');
+        await context.print(['', ...text.trimEnd().split('\n').map(clean)].join('\n'));
+      }
+    }
+    return 0;
+  },
+};
