@@ -10,6 +10,7 @@ import { cont, queryStatus, stop as stopCpus } from '../qemu/command.ts';
 import { freezeMemory } from '../qemu/memory.ts';
 import { saveDevices } from '../qemu/state.ts';
 import { makeOwnFile } from './files.ts';
+import { stopFlattening } from './flatten.ts';
 import type { Live } from './live.ts';
 import type { Machines } from './machines.ts';
 import type { PointMemory, PointRecord } from './point-record.ts';
@@ -82,6 +83,7 @@ async function freezeFiles(machine: Machine, tops: readonly Top[]): Promise<{ me
 
 async function freezeLive(machine: Machine, machines: Machines, live: Live, { point, tops }: Freezing, withMemory: boolean) {
   const { qmp } = live;
+  await stopFlattening(machine);
   const devices = machines.host.paths.point(point.id).devices;
   const before = machine.record;
   const running = before.state === 'running';

@@ -6,6 +6,7 @@ import { findProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
 import { saveState, stopSaving } from '../qemu/state.ts';
 import { makeOwnFile } from './files.ts';
+import { stopFlattening } from './flatten.ts';
 import type { Machines } from './machines.ts';
 import { reconcile } from './reconcile.ts';
 import type { Machine } from './runner.ts';
@@ -23,6 +24,7 @@ export async function save(machine: Machine, signal: AbortSignal, progress: (pro
   // knows, and is let go on should this fail; one that was paused is not.
   if (live.starved && machine.record.state === 'paused') await machine.setState('running', null);
   live.starved = false;
+  await stopFlattening(machine);
   await stopSaving(qmp);
   const { status } = await queryStatus(qmp);
   if (status !== 'postmigrate') {

@@ -18,7 +18,8 @@ export interface Top extends NewTop {
   readonly layer: string;
 }
 
-const writable = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
+/** Disks that the guest writes to. */
+export const isWritable = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
 
 /** What is going to be on top of what. Nothing is made yet. */
 export function planTops(record: MachineRecord, host: MachineHost): Top[] {
@@ -27,7 +28,7 @@ export function planTops(record: MachineRecord, host: MachineHost): Top[] {
     const id = newId();
     return { disk, from, layer: host.paths.layer(id), to: join(paths.state, `${disk}-${id}.qcow2`), node: `${disk}-${id}` };
   };
-  const disks = record.disks.filter(writable).map(({ id, file }) => top(id, file));
+  const disks = record.disks.filter(isWritable).map(({ id, file }) => top(id, file));
   const vars = record.vars ?? paths.firmwareVars;
   return existsSync(vars) ? [...disks, top(varsId, vars)] : disks;
 }

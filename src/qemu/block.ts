@@ -4,16 +4,24 @@ import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import type { QmpConnection } from './qmp.ts';
 
-const Nodes = z.array(z.object({ 'node-name': z.string(), backing_file_depth: z.number() }));
+const Nodes = z.array(z.object({ 'node-name': z.string() }));
+const Inserted = z.object({ 'node-name': z.string(), backing_file_depth: z.number() });
+const Devices = z.array(z.object({ inserted: Inserted.optional() }));
 
-/** Nodes by name; `depth`: how many files are below. Files are no help: QEMU writes their names in several ways. */
-async function nodesOf(qmp: QmpConnection): Promise<Map<string, { depth: number }>> {
+/** All nodes by name. Files are no help: QEMU writes their names in several ways. */
+async function nodesOf(qmp: QmpConnection): Promise<Set<string>> {
   const nodes = Nodes.parse(await qmp.execute('query-named-block-nodes', { flat: true }));
-  return new Map(nodes.map((node) => [node['node-name'], { depth: node.backing_file_depth }]));
+  return new Set(nodes.map((node) => node['node-name']));
+}
+
+/** The nodes that devices write to, and how many files are below each (which QEMU tells only here). */
+async function inUse(qmp: QmpConnection): Promise<Map<string, number>> {
+  const devices = Devices.parse(await qmp.execute('query-block'));
+  return new Map(devices.flatMap(({ inserted }) => (inserted ? [[inserted['node-name'], inserted.backing_file_depth]] : [])));
 }
 
 /** A disk has its id as its node's name at the start, and that of its file once openTops has put a new one on it. */
-const nodeName = (nodes: ReadonlyMap<string, unknown>, disk: { id: string; file: string }): string => {
+const nodeName = (nodes: ReadonlySet<string>, disk: { id: string; file: string }): string => {
   const name = basename(disk.file, '.qcow2');
   if (nodes.has(name)) return name;
   if (nodes.has(disk.id)) return disk.id;
@@ -51,13 +59,14 @@ export async function openTops(qmp: QmpConnection, tops: readonly NewTop[]): Pro
 /** Lets go of tops that were not switched to. */
 export async function closeTops(qmp: QmpConnection, tops: readonly NewTop[]): Promise<void> {
   const nodes = await nodesOf(qmp);
-  for (const { node } of tops) if (nodes.get(node)?.depth === 0) await qmp.execute('blockdev-del', { 'node-name': node });
+  const used = await inUse(qmp);
+  for (const { node } of tops) if (nodes.has(node) && !used.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
 }
 
-/** True when the guest writes to the new tops already. */
+/** True when the guest writes to the new tops already: switchTops puts in all of them or none. */
 export async function topsAreIn(qmp: QmpConnection, tops: readonly NewTop[]): Promise<boolean> {
-  const nodes = await nodesOf(qmp);
-  return tops.length > 0 && tops.every(({ node }) => (nodes.get(node)?.depth ?? 0) > 0);
+  const used = await inUse(qmp);
+  return tops.some(({ node }) => used.has(node));
 }
 
 /** From here on the guest writes to the new tops: all disks at one instant, or none. */
@@ -68,4 +77,50 @@ export async function switchTops(qmp: QmpConnection, tops: readonly NewTop[]): P
     data: { node: nodeName(nodes, { id: disk, file: from }), overlay: node },
   }));
   if (actions.length > 0) await qmp.execute('transaction', { actions });
+}
+
+/** The node that the guest writes to, of each disk, and how many files are below it. */
+export async function topNodes(
+  qmp: QmpConnection,
+  disks: readonly { id: string; file: string }[],
+): Promise<{ id: string; node: string; depth: number }[]> {
+  const nodes = await nodesOf(qmp);
+  const used = await inUse(qmp);
+  return disks.map((disk) => {
+    const node = nodeName(nodes, disk);
+    return { id: disk.id, node, depth: used.get(node) ?? 0 };
+  });
+}
+
+const Jobs = z.array(z.object({ id: z.string(), type: z.string() }));
+
+/** Copies into a node, in the background, what it reads from below, down to the file `base`. Repeatable. */
+export async function stream(
+  qmp: QmpConnection,
+  { job, node, base, bytesPerSecond }: { job: string; node: string; base: string | null; bytesPerSecond: number },
+): Promise<void> {
+  if ((await streamJobs(qmp)).includes(job)) return;
+  await qmp.execute('block-stream', { 'job-id': job, device: node, speed: bytesPerSecond, ...(base === null ? {} : { base }) });
+}
+
+/** How many are under way. */
+export const streams = async (qmp: QmpConnection): Promise<number> => (await streamJobs(qmp)).length;
+
+const streamJobs = async (qmp: QmpConnection): Promise<string[]> =>
+  Jobs.parse(await qmp.execute('query-jobs'))
+    .filter(({ type }) => type === 'stream')
+    .map(({ id }) => id);
+
+const cancelDeadlineMs = 10_000;
+
+/** Ends them; what has been copied stays. Resolves when QEMU has let go of the nodes. */
+export async function cancelStreams(qmp: QmpConnection): Promise<void> {
+  const deadline = Date.now() + cancelDeadlineMs;
+  for (let asked = false; ; asked = true) {
+    const jobs = await streamJobs(qmp);
+    if (jobs.length === 0) return;
+    if (!asked) for (const id of jobs) await qmp.execute('job-cancel', { id }).catch(() => {}); // it may have ended in this moment
+    if (Date.now() > deadline) throw new VivError('timeout', `QEMU does not stop copying within ${cancelDeadlineMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }

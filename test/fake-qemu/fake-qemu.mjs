@@ -59,6 +59,14 @@ const nodes = new Map(
     .map((name) => [name, 0]),
 );
 
+/** The nodes that devices write to. */
+const drives = new Set(
+  valuesOf('-device')
+    .filter((text) => text.startsWith('{'))
+    .map((text) => JSON.parse(text).drive)
+    .filter(Boolean),
+);
+
 let status = valuesOf('-incoming').length > 0 ? 'inmigrate' : args.includes('-S') ? 'prelaunch' : 'running';
 let migration = {};
 const monitors = new Set();
@@ -109,8 +117,9 @@ const commands = {
     return {};
   },
   block_resize: () => ({}),
-  'query-block': () => [],
-  'query-named-block-nodes': () => [...nodes].map(([name, depth]) => ({ 'node-name': name, backing_file_depth: depth })),
+  'query-block': () => [...drives].map((name) => ({ inserted: { 'node-name': name, backing_file_depth: nodes.get(name) } })),
+  'query-jobs': () => [],
+  'query-named-block-nodes': () => [...nodes.keys()].map((name) => ({ 'node-name': name, backing_file_depth: 0 })),
   'blockdev-add': (node) => {
     if (nodes.has(node['node-name'])) throw new Error(`Duplicate nodes with node-name='${node['node-name']}'`);
     nodes.set(node['node-name'], 0);
@@ -122,7 +131,11 @@ const commands = {
   },
   transaction: ({ actions }) => {
     for (const { data } of actions) if (!nodes.has(data.node) || nodes.get(data.overlay) !== 0) throw new Error('no such node');
-    for (const { data } of actions) nodes.set(data.overlay, nodes.get(data.node) + 1);
+    for (const { data } of actions) {
+      nodes.set(data.overlay, nodes.get(data.node) + 1);
+      drives.delete(data.node);
+      drives.add(data.overlay);
+    }
     return {};
   },
   'migrate-set-capabilities': () => ({}),

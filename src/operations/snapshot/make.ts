@@ -1,5 +1,6 @@
 // What every point that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
 import { VivError } from '../../contract/errors.ts';
+import { flattenMeanwhile } from '../../machine/flatten.ts';
 import type { Machine } from '../../machine/runner.ts';
 import { addThumbnail } from '../../machine/thumbnail.ts';
 import { writeMemory } from '../../machine/write-memory.ts';
@@ -31,4 +32,5 @@ export async function finishPoint(machine: Machine, id: string, context: TaskCon
   const { label, pausedMs } = machines.points.get(id);
   const message = `${name} has the point ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
   events.record({ type: 'snapshot.created', subject: id, name, message });
+  flattenMeanwhile(machine, machines);
 }

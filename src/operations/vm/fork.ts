@@ -6,6 +6,7 @@ import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
 import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
+import { flattenMeanwhile } from '../../machine/flatten.ts';
 import { childRecord, makeChildFiles } from '../../machine/fork.ts';
 import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { type Machines, nameTaken } from '../../machine/machines.ts';
@@ -118,7 +119,10 @@ export const handler: HandlerOf<'vm.fork'> = {
           const message = `${machine.name} was forked from ${machine.record.forkedFrom}`;
           events.record({ type: 'vm.forked', subject: id, name: machine.name, message });
         }
-        if (freezing) await dropPoint(machines.byId(parent), machines, freezing);
+        if (!freezing) return;
+        const machine = machines.byId(parent);
+        await dropPoint(machine, machines, freezing);
+        if (machine) flattenMeanwhile(machine, machines);
       },
     },
   ],

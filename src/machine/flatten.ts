@@ -1,0 +1,67 @@
+// A machine whose disk has come to lie on many layers gets their data into its own file, in the background, while it runs: reads
+// then go through few files again, and layers that no point needs are removed. What is left undone is found again at the next point.
+import { setTimeout as delay } from 'node:timers/promises';
+import { cancelStreams, stream, streams, topNodes } from '../qemu/block.ts';
+import { backingFile } from '../storage/layers.ts';
+import { collectLayers } from './collect.ts';
+import type { Machines } from './machines.ts';
+import type { Machine } from './runner.ts';
+import { isWritable } from './tops.ts';
+
+/** QEMU asks each of them for every block that is not in its upper ones; up to here it cannot be felt. */
+const mostLayers = 16;
+/** So that the guest's own reads and writes go on beside it, in bytes a second. */
+const streamBytesPerSecond = 64 * 2 ** 20;
+const lookEveryMs = 500;
+
+/** Begins and follows it; resolves when nothing is left to do, the machine has ended or somebody has stopped it. Repeatable. */
+export async function flattenDeep(machine: Machine, machines: Machines): Promise<void> {
+  const { live } = machine;
+  if (!live) return;
+  const disks = machine.record.disks.filter(isWritable);
+  const deep = (await topNodes(live.qmp, disks)).filter(({ depth }) => depth > mostLayers);
+  for (const { id, node } of deep) {
+    const base = await imageBelow(disks.find((disk) => disk.id === id)?.file ?? '', machines.host.paths.layers);
+    await stream(live.qmp, { job: `flatten-${id}`, node, base, bytesPerSecond: streamBytesPerSecond });
+  }
+  if (deep.length === 0) return noteBacking(machine);
+  while (machine.live === live && (await streams(live.qmp)) > 0) await delay(lookEveryMs, undefined, { ref: false });
+  if (machine.live !== live) return;
+  await noteBacking(machine);
+  await collectLayers(machines);
+}
+
+/** The same beside what its caller goes on with. A problem is told as an event. */
+export function flattenMeanwhile(machine: Machine, machines: Machines): void {
+  const { live } = machine;
+  void flattenDeep(machine, machines).catch((error: unknown) => {
+    if (live?.ended.aborted) return; // it will be found again
+    machine.tell({
+      type: 'event',
+      machine,
+      what: 'problem',
+      message: `its disk lies on many layers, and they could not be made into one: ${(error as Error).message}`,
+    });
+  });
+}
+
+/** Whoever changes what a machine's disks lie on stops it first; what has been copied stays. */
+export async function stopFlattening(machine: Machine): Promise<void> {
+  if (machine.live) await cancelStreams(machine.live.qmp);
+}
+
+/** What each disk's file says that it lies on goes into the record. */
+export async function noteBacking(machine: Machine): Promise<void> {
+  const below = new Map<string, string | null>();
+  for (const { id, file } of machine.record.disks.filter(isWritable)) below.set(id, (await backingFile(file)).backing);
+  const changed = machine.record.disks.some(({ id, backing }) => below.has(id) && below.get(id) !== backing);
+  if (changed)
+    await machine.update(({ disks }) => ({ disks: disks.map((disk) => ({ ...disk, backing: below.get(disk.id) ?? disk.backing })) }));
+}
+
+/** The first file below that is no layer: the image, which stays shared. Null: there is none. */
+async function imageBelow(file: string, layers: string): Promise<string | null> {
+  for (let at = (await backingFile(file)).backing; at !== null; at = (await backingFile(at)).backing)
+    if (!at.startsWith(`${layers}/`)) return at;
+  return null;
+}
