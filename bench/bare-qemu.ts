@@ -1,29 +1,62 @@
 // A bare QEMU with the arguments of a machine of ours, and nothing around it: what starting a machine costs at least.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { memoryLibrary } from '../src/host/guest-asset.ts';
+import { createMemoryFile } from '../src/host/memory-file.ts';
 
 /** The arguments of a running process. */
 export const argumentsOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
 
+/** What a QEMU without the daemon is given beside its arguments. */
+interface Given {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly fds?: readonly number[];
+  /** The devices' state that it loads first. */
+  readonly devices?: string;
+}
+
+/**
+ * Restores a point as the process of one of its forks did: the same arguments, memory and devices, and the disk of that fork.
+ * @param pid the fork's. @param point the point's folder
+ */
+export function bareRestore(pid: number, point: string, memoryBytes: number): () => Promise<number> {
+  const command = argumentsOf(pid);
+  const env = Object.fromEntries(
+    readFileSync(`/proc/${pid}/environ`, 'utf8')
+      .split('\0')
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+  return async () => {
+    const library = await memoryLibrary();
+    if (library === null) throw new Error('vivarium-memory.so has not been built');
+    const fds = [openSync(library, 'r'), createMemoryFile('bench', memoryBytes), openSync(join(point, 'memory'), 'r')];
+    try {
+      return await bareStart(command, { env, fds, devices: join(point, 'devices') });
+    } finally {
+      for (const fd of fds) closeSync(fd);
+    }
+  };
+}
+
 /** Milliseconds from spawning it until its QMP says that the guest runs; it is ended and its sockets removed before this resolves. */
-export async function bareStart(command: readonly string[]): Promise<number> {
+export async function bareStart(command: readonly string[], { env, fds = [], devices }: Given = {}): Promise<number> {
   const [program = '', ...args] = command;
   const socket = /path=([^,]*qmp\.sock)/.exec(args.join('\n'))?.[1];
   if (socket === undefined) throw new Error('The machine’s arguments name no QMP socket');
   rmSync(dirname(socket), { recursive: true, force: true });
   mkdirSync(dirname(socket), { recursive: true });
   const from = performance.now();
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd: '/' });
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit', ...fds], cwd: '/', ...(env ? { env } : {}) });
   const ended = once(child, 'exit');
   try {
     const qmp = await reach(socket, child);
     const answers = createInterface(qmp)[Symbol.asyncIterator]();
-    const ask = async (execute: string) => {
-      qmp.write(`${JSON.stringify({ execute })}\n`);
+    const ask = async (execute: string, given: object = {}) => {
+      qmp.write(`${JSON.stringify({ execute, arguments: given })}\n`);
       for (;;) {
         const { value, done } = await answers.next();
         if (done) throw new Error(`The bare QEMU closed QMP at ${execute}`);
@@ -33,6 +66,11 @@ export async function bareStart(command: readonly string[]): Promise<number> {
       }
     };
     await ask('qmp_capabilities');
+    if (devices !== undefined) {
+      await ask('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] });
+      await ask('migrate-incoming', { channels: [{ 'channel-type': 'main', addr: { transport: 'file', filename: devices, offset: 0 } }] });
+      while ((await ask('query-migrate')).status !== 'completed') await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     await ask('cont');
     const { status } = await ask('query-status');
     if (status !== 'running') throw new Error(`The bare QEMU is ${status}`);

@@ -13,6 +13,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   exec: async () => (await import('./exec.ts')).exec(),
   store: async () => (await import('./store.ts')).store(),
   daemon: async () => (await import('./daemon.ts')).daemon(),
+  fork: async () => (await import('./fork.ts')).fork(),
   boot: async () => (await import('./boot.ts')).boot(),
 };
 

@@ -2,6 +2,7 @@
 // that this takes and goes on as if nothing had been; its disks go on in new files on top, its memory in private pages.
 //
 //   stop ─► devices into a file ─► disks: new tops ─► memory: a new layer ─► go on
+import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
@@ -24,17 +25,22 @@ export interface Freezing {
   readonly tops: readonly Top[];
 }
 
-/** What is going to be made. Nothing changes yet. @param memory false: the disks alone */
+/** What is going to be made. Nothing changes yet. @param memory false: the disks alone. @throws unsupported where the memory cannot be frozen */
 export function planPoint(
   machine: Machine,
   machines: Machines,
   wish: Pick<PointRecord, 'kind' | 'label' | 'template' | 'auto'> & { memory: boolean },
 ): Freezing {
+  if (wish.memory && !existsSync(machine.paths.memory))
+    throw new VivError(
+      'unsupported',
+      `the memory of ${machine.name} cannot be frozen, because it was started by a version of Vivarium that could not do that; restart it first`,
+    );
   const tops = planTops(machine.record, machines.host);
   const { kind, label, template, auto } = wish;
   const point: PointRecord = {
     ...{ id: newId(), vm: machine.id, kind, label, template, auto, parent: machine.record.at, createdAt: machines.host.clock.now() },
-    ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0, thumbnail: null },
+    ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0, thumbnail: null, sums: null },
     machine: { ...machine.record, ...asLayers(machine.record, tops) },
   };
   return { point, tops };
@@ -51,6 +57,7 @@ export async function preparePoint(machine: Machine, machines: Machines, { point
 
 /** Takes back what preparePoint has made. A machine that writes to the tops already keeps them. Repeatable. */
 export async function dropPoint(machine: Machine | undefined, machines: Machines, { point, tops }: Freezing): Promise<void> {
+  if (machine?.record.at === point.id) await machine.update(() => ({ at: point.parent }));
   await rm(machines.host.paths.point(point.id).folder, { recursive: true, force: true });
   const used = machine?.record.disks.some(({ file }) => tops.some(({ to }) => to === file)) ?? false;
   if (!used) await removeTops(tops);

@@ -120,6 +120,10 @@ export class Machines {
     const users = this.all()
       .filter(({ record }) => [record.image, ...record.disks, ...cdsInUse(record)].some((used) => used.digest === digest))
       .map((machine) => machine.name);
+    for (const { vm, label, id, machine } of this.points.all()) {
+      const used = [machine.image, ...machine.disks, ...(machine.started?.cdroms ?? [])].some((one) => one.digest === digest);
+      if (used) users.push(`${this.byId(vm)?.name ?? machine.name}@${label ?? id}`);
+    }
     return [...users, ...[...this.#unreadable].flatMap(([id, text]) => (text.includes(digest) ? [id] : []))];
   }
 

@@ -1,5 +1,5 @@
 // What a machine's QEMU is given as memory: an empty layer of its own, or those of the point that it wakes from.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
 import { createMemoryFile } from '../host/memory-file.ts';
@@ -49,9 +49,13 @@ async function layersOf(point: PointRecord, bytes: number, paths: Paths, keep: (
   const { memory } = paths.point(point.id);
   try {
     // The bottom is what QEMU itself opens, for writing too: so it is an empty one, and the file stays out of its reach.
-    return [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes))), keep(openSync(memory, 'r'))];
+    const layer = keep(openSync(memory, 'r'));
+    // What lies beyond its end could be mapped, and would end QEMU at the first touch.
+    const { size } = fstatSync(layer);
+    if (size !== memoryBytesOf(bytes)) throw new Error(`it has ${size} bytes instead of ${memoryBytesOf(bytes)}`);
+    return [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes))), layer];
   } catch (cause) {
-    throw new VivError('corrupt', `the point’s memory ${memory} cannot be opened: ${(cause as Error).message}`, { cause });
+    throw new VivError('corrupt', `the point’s memory ${memory} cannot be used: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -12,6 +12,14 @@ export const PointMemory = z.discriminatedUnion('in', [
 ]);
 export type PointMemory = z.infer<typeof PointMemory>;
 
+/** What its files were like when they were written, to tell damage. */
+export const PointSums = z.object({
+  devices: z.object({ bytes: Bytes, crc: z.int() }).nullable(),
+  /** Bytes of each layer, those below included. */
+  layers: z.record(z.string(), Bytes),
+});
+export type PointSums = z.infer<typeof PointSums>;
+
 export const PointRecord = z.object({
   id: z.string(),
   vm: z.string(),
@@ -33,6 +41,7 @@ export const PointRecord = z.object({
   auto: z.string().nullable().default(null),
   /** What is in its thumbnail file. */
   thumbnail: z.enum(['png', 'text']).nullable().default(null),
+  sums: PointSums.nullable().default(null),
   /** How long the guest stood still for it, in ms. */
   pausedMs: z.number(),
   /** The machine, with its disks' files as they are kept: layers. */

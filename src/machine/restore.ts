@@ -1,6 +1,8 @@
 // Setting a machine back to one of its points. What it was meanwhile is lost unless it has a point too; no point ever is.
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createOverlay } from '../storage/disk.ts';
+import { checkPoint, checkWaking } from './check-point.ts';
 import { own } from './files.ts';
 import { makeVarsOver, topsOver } from './fork.ts';
 import type { Machines } from './machines.ts';
@@ -13,6 +15,12 @@ export type Tops = Pick<MachineRecord, 'disks' | 'vars'>;
 export const planRestore = (machine: Machine, point: PointRecord): Tops => topsOver(point.machine, machine.paths.state);
 
 const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
+
+/** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
+export async function checkRestore(machine: Machine, machines: Machines, point: PointRecord): Promise<void> {
+  await checkPoint(point, machine.name, machines.host.paths);
+  if (point.memory !== null) await checkWaking(`${machine.name} at its point ${point.label ?? point.id}`, point.machine, machines);
+}
 
 /** Makes the empty files over the point's layers while the machine goes on. Repeatable. */
 export async function makeRestoreTops(machine: Machine, point: PointRecord, tops: Tops): Promise<void> {
@@ -33,10 +41,9 @@ export async function removeRestoreTops(machine: Machine, tops: Tops): Promise<v
 }
 
 /** The machine, whose process has ended, is what it was at the point; with memory it sleeps, and its next start wakes it there. */
-export async function setBack(machine: Machine, machines: Machines, point: PointRecord, tops: Tops): Promise<void> {
+export async function setBack(machine: Machine, point: PointRecord, tops: Tops): Promise<void> {
   const { machine: then } = point;
   const withMemory = point.memory !== null;
-  const left = filesOf(machine.record);
   await machine.update(({ settings: { restart, autostart, removeOnStop, snapshots } }) => ({
     ...tops,
     settings: { ...then.settings, restart, autostart, removeOnStop, snapshots },
@@ -47,6 +54,14 @@ export async function setBack(machine: Machine, machines: Machines, point: Point
     seed: then.seed,
   }));
   await rm(machine.paths.suspendState, { force: true });
-  const used = new Set(filesOf(machine.record));
-  for (const file of left) if (!used.has(file) && file.startsWith(machines.host.paths.vms)) await rm(file, { force: true });
+  await removeUnusedTops(machine);
+}
+
+/** Also those that a daemon that died in between has left. The file of the UEFI variables it began with is not among its record's. */
+async function removeUnusedTops({ record, paths }: Machine): Promise<void> {
+  const used = new Set([...filesOf(record), ...(record.vars === null ? [paths.firmwareVars] : [])]);
+  for (const name of await readdir(paths.state)) {
+    const file = join(paths.state, name);
+    if (name.endsWith('.qcow2') && !used.has(file)) await rm(file, { force: true });
+  }
 }

@@ -19,9 +19,9 @@ const longestThumbnailBytes = 512 * 1024;
 
 type Thumbnail = { readonly kind: 'png' | 'text'; readonly bytes: Buffer };
 
-/** Its kernel was told to use the serial line and no screen. */
-const isSerialOnly = ({ kernel }: MachineRecord): boolean =>
-  kernel !== null && /\bconsole=(ttyS|ttyAMA|hvc)/.test(kernel.commandLine) && !/\bconsole=tty\d/.test(kernel.commandLine);
+/** Its kernel was told that its console (the last one named) is a serial line; what else is on the screen is the kernel's own. */
+const isSerialConsole = ({ kernel }: MachineRecord): boolean =>
+  /^(ttyS|ttyAMA|hvc)/.test(kernel?.commandLine.match(/(?<=\bconsole=)\w+/g)?.at(-1) ?? '');
 
 /** Gives the point its thumbnail, where the machine is alive. Repeatable. Never fails but for the signal. */
 export async function addThumbnail(machine: Machine, machines: Machines, id: string, signal: AbortSignal): Promise<void> {
@@ -29,7 +29,7 @@ export async function addThumbnail(machine: Machine, machines: Machines, id: str
   const { thumbnail: file, screen } = machines.host.paths.point(id);
   if (!live || !machines.points.byId(id)?.complete) return;
   try {
-    const picture = isSerialOnly(machine.record) ? null : await pictureOf(machine, live, screen, signal);
+    const picture = isSerialConsole(machine.record) ? null : await pictureOf(machine, live, screen, signal);
     const made = picture ?? (await textOf(machine));
     if (!made) return;
     await writeFile(`${file}.part`, made.bytes, { mode: 0o600 });

@@ -1,5 +1,6 @@
 // What every point that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
 import { VivError } from '../../contract/errors.ts';
+import { recordSums } from '../../machine/check-point.ts';
 import { flattenMeanwhile } from '../../machine/flatten.ts';
 import type { Machine } from '../../machine/runner.ts';
 import { addThumbnail } from '../../machine/thumbnail.ts';
@@ -25,6 +26,7 @@ export async function finishPoint(machine: Machine, id: string, context: TaskCon
   const { services, signal, progress } = context;
   const { machines, events } = services;
   const { name } = machine;
+  await recordSums(machines, id);
   await addThumbnail(machine, machines, id, signal);
   await writeMemory(machines, id, signal, (done, total) =>
     progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }),

@@ -1,7 +1,7 @@
 // `snapshot.restore`: sets a machine back to one of its points and lets it go on from there.
 import { VivError } from '../../contract/errors.ts';
 import { collectLayers } from '../../machine/collect.ts';
-import { makeRestoreTops, planRestore, removeRestoreTops, setBack, type Tops } from '../../machine/restore.ts';
+import { checkRestore, makeRestoreTops, planRestore, removeRestoreTops, setBack, type Tops } from '../../machine/restore.ts';
 import { checkStart, startProcess } from '../../machine/start.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -23,6 +23,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     const point = machines.points.find(machine, ref);
     if (point.memory?.in === 'process')
       throw new VivError('wrong_state', `the memory of the point ${ref} is still being written; try again in a moment`);
+    await checkRestore(machine, machines, point);
     return { id: machine.id, name: machine.name, point: point.id, tops: planRestore(machine, point), start };
   },
   steps: [
@@ -39,11 +40,13 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     },
     {
       name: 'set it back',
-      run: async ({ id, name, point: pointId, tops }, { services: { machines, events } }) => {
+      run: async ({ id, name, point: pointId, tops }, { services: { machines, events }, repeated }) => {
         const machine = machines.get(id);
         const point = machines.points.get(pointId);
+        // Checked again, because its turn may have come late.
+        if (!repeated) await checkRestore(machine, machines, point);
         await endNow(machine, machines);
-        await setBack(machine, machines, point, tops);
+        await setBack(machine, point, tops);
         events.record({ type: 'vm.restored', subject: id, name, message: `${name} was set back to ${point.label ?? point.id}` });
         await collectLayers(machines);
       },

@@ -4,6 +4,7 @@ import { VivError } from '../../contract/errors.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
+import { checkPoint, checkWaking } from '../../machine/check-point.ts';
 import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { flattenMeanwhile } from '../../machine/flatten.ts';
@@ -56,6 +57,7 @@ export const handler: HandlerOf<'vm.fork'> = {
     const from = ref === undefined ? null : machines.points.find(machine, ref).id;
     if (from === null) decide('fork', machine.record);
     const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, removeOnStop };
+    await checkForking(state, machines);
     if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count);
     return state;
   },
@@ -63,7 +65,10 @@ export const handler: HandlerOf<'vm.fork'> = {
   steps: [
     {
       name: 'plan it',
-      run: async (state: Forking, { services: { machines } }) => planned(state, machines),
+      run: async (state: Forking, { services: { machines } }) => {
+        await checkForking(state, machines);
+        return planned(state, machines);
+      },
     },
     {
       name: 'prepare a point',
@@ -128,6 +133,16 @@ export const handler: HandlerOf<'vm.fork'> = {
   ],
   output: async ({ children = [] }: Forking, { machines }): Promise<Vm[]> => children.map(({ id }) => machines.get(id).view(null)),
 };
+
+/** Before anything changes. @throws corrupt, no_accelerator, unsupported */
+async function checkForking({ id, from }: Forking, machines: Machines): Promise<void> {
+  const machine = machines.get(id);
+  const point = from === null ? null : machines.points.get(from);
+  if (point) await checkPoint(point, machine.name, machines.host.paths);
+  const name = point === null ? machine.name : `${machine.name}@${point.label ?? point.id}`;
+  const withMemory = point === null ? machine.live !== null : point.memory !== null;
+  if (withMemory) await checkWaking(`a fork of ${name}`, point?.machine ?? machine.record, machines);
+}
 
 /** @throws name_taken, invalid, not_found */
 function planned({ id, from, count, pattern }: Forking, machines: Machines): Plan {

@@ -1,0 +1,163 @@
+// Forks and points in figures: from the SDK call to the first answer of a command inside, beside a cold boot and beside a bare QEMU that
+// restores the same state; how long the machine that is forked stands still; and what a fork takes of the host's memory.
+import type { Client, Machine } from '../src/sdk/index.ts';
+import { bareRestore } from './bare-qemu.ts';
+import { withHome } from './home.ts';
+import { type Figure, median, percentile, repeat } from './measure.ts';
+import { pausesOf } from './pause.ts';
+import { ownMemory } from './smaps.ts';
+
+const rounds = 20;
+const bootEvery = 4;
+const manyRounds = 5;
+const many = 10;
+const sizesMiB = [256, 1024, 2048];
+
+export const fork = () =>
+  withHome<Figure[]>(async ({ client, folder }) => {
+    const web = await client.run('tiny', { name: 'web' });
+    await answer(web);
+    return [
+      ...(await againstBoot(client, web)),
+      ...(await againstBare(client, web, folder)),
+      ...(await tenAtOnce(web)),
+      ...(await memoryOf(web)),
+      ...(await pauses(client)),
+    ];
+  });
+
+const answer = async (vm: Machine): Promise<void> => {
+  const { exitCode } = await vm.exec(['true'], { waitMs: 300_000 });
+  if (exitCode !== 0) throw new Error(`true in ${vm.name} ended with ${exitCode}`);
+};
+
+const one = async (act: () => Promise<unknown>): Promise<number> => (await repeat(1, act, 0))[0] ?? Number.NaN;
+
+/** A fork of a running machine, one of its point, and a cold boot, in turns. */
+async function againstBoot(client: Client, web: Machine): Promise<Figure[]> {
+  await settled(client, web, await web.snapshot('bench'));
+  const forks: number[] = [];
+  const points: number[] = [];
+  const boots: number[] = [];
+  const firstAnswer = async (make: () => Promise<Machine>, times: number[] | null) => {
+    let made: Machine | undefined;
+    const took = await one(async () => {
+      made = await make();
+      await answer(made);
+    });
+    times?.push(took);
+    await made?.remove({ force: true });
+  };
+  const forkOf = async (point?: string) =>
+    client.vm((await client.vm.fork({ vm: web.id, ...(point === undefined ? {} : { point }) }))[0]?.id ?? '');
+  for (let round = -2; round < rounds; round++) {
+    const counted = round >= 0;
+    await firstAnswer(() => forkOf(), counted ? forks : null);
+    await firstAnswer(() => forkOf('bench'), counted ? points : null);
+    if (counted && round % bootEvery === 0) await firstAnswer(() => client.run('tiny', { name: 'cold' }), boots);
+  }
+  return [
+    ...spread('fork of a running tiny until exec of true has answered', forks),
+    ...spread('fork of a point on disk until exec of true has answered', points),
+    { name: `cold boot of tiny until exec has answered, median of ${boots.length}`, value: median(boots), unit: 'ms', target: null },
+    { name: 'fork / cold boot, medians', value: median(forks) / median(boots), unit: 'x', target: rounded(1 / 12) },
+    { name: 'fork of a point / cold boot, medians', value: median(points) / median(boots), unit: 'x', target: null },
+  ];
+}
+
+/** Waits until a point's memory is on disk. */
+async function settled(client: Client, vm: Machine, { id }: { id: string }): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    const point = (await client.snapshot.list({ vm: vm.id })).find((found) => found.id === id);
+    if (point && !point.writing) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`The memory of ${vm.name} was not written within a minute`);
+}
+
+/** Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork. */
+async function againstBare(client: Client, web: Machine, folder: string): Promise<Figure[]> {
+  const point = (await web.snapshots()).find(({ label }) => label === 'bench');
+  const [model] = await client.vm.fork({ vm: web.id, point: 'bench', name: 'model' });
+  const restore = bareRestore(model?.pid ?? 0, `${folder}/points/${point?.id}`, model?.memoryBytes ?? 0);
+  await client.vm.stop({ vm: 'model', force: true });
+  const ours: number[] = [];
+  const bare: number[] = [];
+  for (let round = -2; round < rounds; round++) {
+    const took = await one(() => client.vm.fork({ vm: web.id, point: 'bench', name: 'trial' }));
+    await client.vm.remove({ vm: 'trial', force: true });
+    const bareTook = await restore();
+    if (round < 0) continue;
+    ours.push(took);
+    bare.push(bareTook);
+  }
+  await client.vm.remove({ vm: 'model', force: true });
+  return [
+    ...spread('fork of a point until running', ours),
+    ...spread('bare QEMU restoring the same state until running', bare),
+    { name: 'fork of a point / bare QEMU, medians', value: median(ours) / median(bare), unit: 'x', target: 1.5 },
+  ];
+}
+
+async function tenAtOnce(web: Machine): Promise<Figure[]> {
+  const times: number[] = [];
+  for (let round = 0; round < manyRounds; round++) {
+    let made: Machine[] = [];
+    times.push(
+      await one(async () => {
+        made = await web.fork({ count: many });
+        await Promise.all(made.map(answer));
+      }),
+    );
+    await Promise.all(made.map((vm) => vm.remove({ force: true })));
+  }
+  const name = `${many} forks at once until all have answered`;
+  return [
+    { name: `${name}, median of ${manyRounds}`, value: median(times), unit: 'ms', target: 2500 },
+    { name: `${name}, slowest`, value: Math.max(...times), unit: 'ms', target: null },
+  ];
+}
+
+async function memoryOf(web: Machine): Promise<Figure[]> {
+  const made = await web.fork({ count: 3 });
+  await Promise.all(made.map(answer));
+  const own = made.map(({ info }) => ownMemory(info.pid ?? 0));
+  await Promise.all(made.map((vm) => vm.remove({ force: true })));
+  const figure = (name: string, pick: (memory: (typeof own)[number]) => number, target: number | null): Figure => ({
+    ...{ name, value: median(own.map(pick)), unit: 'MiB', target },
+  });
+  return [
+    figure('a fork’s own memory without guest pages and translated code', ({ restMiB }) => restMiB, 20),
+    figure('its guest pages (its share)', ({ guestMiB }) => guestMiB, null),
+    figure('its translated code', ({ codeMiB }) => codeMiB, null),
+  ];
+}
+
+async function pauses(client: Client): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const sizeMiB of sizesMiB) {
+    const { told, seen, quiet, writtenMiB } = await pausesOf(client, sizeMiB, rounds);
+    const size = `${sizeMiB} MiB, ${writtenMiB} written`;
+    figures.push(
+      { name: `stands still for a point, ${size}, median`, value: median(told), unit: 'ms', target: null },
+      { name: 'the same, 99th percentile', value: percentile(told, 0.99), unit: 'ms', target: 50 },
+      {
+        name: 'the same seen from outside, median',
+        value: median(seen),
+        unit: 'ms',
+        target: null,
+        note: `${quiet.toFixed(1)} without a point`,
+      },
+    );
+  }
+  return figures;
+}
+
+function spread(name: string, times: readonly number[]): Figure[] {
+  return [
+    { name: `${name}, median`, value: median(times), unit: 'ms', target: null },
+    { name: 'the same, 99th percentile', value: percentile(times, 0.99), unit: 'ms', target: null },
+  ];
+}
+
+const rounded = (value: number) => Math.round(value * 1000) / 1000;

@@ -1,0 +1,68 @@
+// How long a machine stands still while a point of it is made: as the daemon tells it (from before `stop` to after `cont`), and as somebody
+// outside sees it who reads what the guest writes without end. Its own clocks stop with it, so inside nothing is to be seen.
+import type { Client } from '../src/sdk/index.ts';
+
+/** Written in the guest before each point. */
+const writtenMiB = 32;
+
+export interface Pauses {
+  readonly told: number[];
+  /** The longest silence while a point was made. */
+  readonly seen: number[];
+  /** The median of the longest silences of as long a time without a point. */
+  readonly quiet: number;
+  readonly writtenMiB: number;
+}
+
+export async function pausesOf(client: Client, sizeMiB: number, rounds: number): Promise<Pauses> {
+  const vm = await client.run('tiny', { name: 'paused', memoryBytes: sizeMiB * 2 ** 20 });
+  try {
+    const told: number[] = [];
+    const seen: number[] = [];
+    const quiet: number[] = [];
+    const script = `mount -t tmpfs -o size=90% none /mnt && dd if=/dev/zero of=/mnt/base bs=1M count=${Math.floor(sizeMiB / 4)}`;
+    await ok(vm.exec(['sh', '-c', script], { waitMs: 300_000 }));
+    for (let round = -2; round < rounds; round++) {
+      await ok(vm.exec(['dd', 'if=/dev/zero', 'of=/mnt/more', 'bs=1M', `count=${writtenMiB}`]));
+      const session = await vm.spawn(['sh', '-c', 'while :; do echo; done']);
+      session.stderr.resume();
+      let last = performance.now();
+      let longest = 0;
+      session.stdout.on('data', () => {
+        const now = performance.now();
+        longest = Math.max(longest, now - last);
+        last = now;
+      });
+      const silence = async (act: () => Promise<unknown>) => {
+        longest = 0;
+        last = performance.now();
+        await act();
+        return Math.max(longest, performance.now() - last);
+      };
+      await new Promise((resolve) => session.stdout.once('data', resolve));
+      const quietly = await silence(() => new Promise((resolve) => setTimeout(resolve, 200)));
+      let pausedMs = Number.NaN;
+      let label = '';
+      const during = await silence(async () => {
+        const point = await vm.snapshot();
+        pausedMs = point.pausedMs;
+        label = point.id;
+      });
+      session.signal('SIGKILL');
+      await session.exit.catch(() => {});
+      await client.snapshot.remove({ vm: vm.id, point: label });
+      if (round < 0) continue;
+      told.push(pausedMs);
+      seen.push(during);
+      quiet.push(quietly);
+    }
+    return { told, seen, quiet: quiet.sort((a, b) => a - b)[quiet.length >> 1] ?? Number.NaN, writtenMiB };
+  } finally {
+    await vm.remove({ force: true });
+  }
+}
+
+async function ok(result: Promise<{ exitCode: number | null; stderr: string }>): Promise<void> {
+  const { exitCode, stderr } = await result;
+  if (exitCode !== 0) throw new Error(`A command in the guest ended with ${exitCode}: ${stderr}`);
+}

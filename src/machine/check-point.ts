@@ -1,0 +1,108 @@
+// Is everything that a point is made of still there and whole? Asked before anything is given up for it. What takes long to read,
+// the memory's and the disks' contents, is checked by its size alone: a file that is too short would end QEMU when it is mapped.
+import { readFile, stat } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { VivError } from '../contract/errors.ts';
+import { memoryLibrary } from '../host/guest-asset.ts';
+import type { Paths } from '../host/paths.ts';
+import { memoryBytesOf } from '../qemu/args/machine.ts';
+import { backingFile } from '../storage/layers.ts';
+import type { Machines } from './machines.ts';
+import type { PointRecord, PointSums } from './point-record.ts';
+import type { MachineRecord } from './record.ts';
+import { startDisks, startSettings } from './spec.ts';
+
+/** Notes what the point's files are like, so that damage is noticed later. Repeatable. */
+export async function recordSums(machines: Machines, id: string): Promise<void> {
+  const { devices } = machines.host.paths.point(id);
+  const point = machines.points.get(id);
+  const layers: PointSums['layers'] = {};
+  for (const file of layersOf(point.machine))
+    for await (const { path, bytes } of chain(file)) if (path.startsWith(machines.host.paths.layers)) layers[path] = bytes;
+  const sums = { devices: point.memory === null ? null : await sumOf(devices), layers };
+  await machines.points.put({ ...machines.points.get(id), sums });
+}
+
+/** @throws corrupt, which names the point and the file */
+export async function checkPoint(point: PointRecord, vm: string, paths: Paths): Promise<void> {
+  const damaged = (file: string, what: string, cause?: unknown) =>
+    new VivError(
+      'corrupt',
+      `the point ${point.label ?? point.id} of ${vm} is damaged: its file ${file} ${what}; nothing else is affected, and viv snapshot rm ${vm} ${point.label ?? point.id} removes it`,
+      { details: { file }, cause },
+    );
+  const sizeOf = async (file: string) => {
+    const { size } = await stat(file).catch((cause) => {
+      throw damaged(file, 'is missing', cause);
+    });
+    return size;
+  };
+  const { devices, memory } = paths.point(point.id);
+  if (point.memory !== null) {
+    await sizeOf(devices);
+    const sum = await sumOf(devices);
+    const wanted = point.sums?.devices;
+    if (sum.bytes === 0 || (wanted && (wanted.bytes !== sum.bytes || wanted.crc !== sum.crc)))
+      throw damaged(devices, 'is not as it was written');
+  }
+  if (point.memory?.in === 'file') {
+    const bytes = await sizeOf(memory);
+    const wanted = memoryBytesOf((point.machine.started ?? point.machine.settings).memoryBytes);
+    if (bytes !== wanted) throw damaged(memory, `has ${bytes} bytes instead of ${wanted}`);
+  }
+  for (const file of layersOf(point.machine)) {
+    let last = file;
+    try {
+      for await (const { path, bytes } of chain(file, (next) => (last = next))) {
+        const wanted = point.sums?.layers[path];
+        if (wanted !== undefined && bytes < wanted) throw damaged(path, `has ${bytes} bytes instead of ${wanted}`);
+      }
+    } catch (cause) {
+      if (!(cause instanceof VivError)) throw cause;
+      if (cause.details?.['file'] !== undefined) throw cause;
+      throw damaged(last, cause.code === 'not_found' ? 'is missing' : 'is no disk any more', cause);
+    }
+  }
+}
+
+/** That a sleeping machine, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
+export async function checkWaking(what: string, record: MachineRecord, machines: Machines): Promise<void> {
+  const sleeping = { ...record, state: 'suspended' as const };
+  if ((await memoryLibrary()) === null)
+    throw new VivError('unsupported', `${what} cannot go on here: vivarium-memory.so, which maps its memory, is not in this installation`);
+  await machines.host.accelerator(startSettings(sleeping).accel);
+  const files = [
+    ...startDisks(sleeping).flatMap(({ kind, file }) => (kind === 'cdrom' ? [file] : [])),
+    ...(record.kernel === null ? [] : [record.kernel.file, record.kernel.initrd]),
+  ];
+  for (const file of files) {
+    await stat(file).catch((cause) => {
+      throw new VivError('corrupt', `${what} cannot go on without ${file}, which has been removed; put the image back`, {
+        details: { file },
+        cause,
+      });
+    });
+  }
+}
+
+const layersOf = ({ disks, vars }: MachineRecord): string[] => [
+  ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),
+  ...(vars === null ? [] : [vars]),
+];
+
+/** A disk and the files below it. */
+async function* chain(file: string, before?: (path: string) => void): AsyncGenerator<{ path: string; bytes: number }> {
+  const seen = new Set<string>();
+  for (let path: string | null = file; path !== null && !seen.has(path); ) {
+    seen.add(path);
+    before?.(path);
+    const { backing }: { backing: string | null } = await backingFile(path);
+    yield { path, bytes: (await stat(path)).size };
+    path = backing;
+  }
+}
+
+async function sumOf(file: string): Promise<{ bytes: number; crc: number }> {
+  const content = await readFile(file);
+  return { bytes: content.length, crc: crc32(content) };
+}

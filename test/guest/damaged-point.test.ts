@@ -1,0 +1,182 @@
+// A point that something has happened to, with real guests: it is said which file, the machine stays what it is, and nothing else
+// is affected. What cannot be forked or gone back to is refused before anything changes.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { open, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { VivError } from '../../src/contract/errors.ts';
+import type { Snapshot } from '../../src/contract/snapshot.ts';
+import type { Machine } from '../../src/sdk/index.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+
+let host: TestHost;
+let web: Machine;
+let present = 0;
+
+before(async () => {
+  host = await testHost({ qemu: 'real' });
+  await host.start();
+  web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * 2 ** 20 });
+});
+
+after(() => host[Symbol.asyncDispose]());
+
+const out = async (machine: Machine, script: string): Promise<string> => {
+  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
+  return stdout.trim();
+};
+
+async function refusal(promise: Promise<unknown>): Promise<VivError> {
+  return promise.then(
+    () => assert.fail('it was not refused'),
+    (error: unknown) => {
+      assert.ok(error instanceof VivError, String(error));
+      return error;
+    },
+  );
+}
+
+/** One sentence, for a person: no stack, no second line. */
+const oneSentence = ({ message }: VivError) => assert.match(message, /^[^\n]{20,500}$/);
+
+interface Damage {
+  readonly what: string;
+  readonly file: (point: Snapshot) => Promise<string>;
+  readonly harm: (file: string) => Promise<void>;
+}
+
+const inPoint =
+  (name: string) =>
+  async ({ id }: Snapshot) =>
+    join(host.paths.points, id, name);
+/** The layer that came into being with the point. */
+let newLayer = '';
+const cut = async (file: string) => truncate(file, Math.floor((await stat(file)).size / 2));
+const flip = async (file: string, at: number) => {
+  const handle = await open(file, 'r+');
+  const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, at);
+  await handle.write(Buffer.from([(buffer[0] as number) ^ 0xff]), 0, 1, at);
+  await handle.close();
+};
+
+const damages: Damage[] = [
+  { what: 'whose memory is cut off', file: inPoint('memory'), harm: cut },
+  { what: 'whose memory is missing', file: inPoint('memory'), harm: (file) => rm(file) },
+  { what: 'whose memory is empty', file: inPoint('memory'), harm: (file) => truncate(file, 0) },
+  { what: 'whose devices are cut off', file: inPoint('devices'), harm: cut },
+  { what: 'whose devices are not what was written', file: inPoint('devices'), harm: (file) => flip(file, 4321) },
+  { what: 'whose devices are missing', file: inPoint('devices'), harm: (file) => rm(file) },
+  { what: 'whose disk is cut off', file: async () => newLayer, harm: cut },
+  { what: 'whose disk is no qcow2 any more', file: async () => newLayer, harm: (file) => flip(file, 1) },
+];
+
+for (const { what, file, harm } of damages)
+  test(`a point ${what} is told to be damaged, and nothing else is affected`, async () => {
+    present += 1;
+    await out(web, `echo good > /run/memory; echo good > /root/disk; sync`);
+    const good = await web.snapshot('good');
+    // The damage is done to a point of another machine, which has not been set back to it: what runs from a file that is damaged
+    // is damaged as well.
+    const [victim] = (await web.fork({ name: 'victim' })) as [Machine];
+    await out(victim, 'echo bad > /run/memory; echo bad > /root/disk; sync');
+    const own = new Set(await readdir(host.paths.layers));
+    const bad = await victim.snapshot('bad');
+    newLayer = join(host.paths.layers, (await readdir(host.paths.layers)).find((name) => !own.has(name)) as string);
+    await out(victim, `echo ${present} > /run/present`);
+    const target = await file(bad);
+    await harm(target);
+
+    for (const attempt of [() => victim.restore('bad'), () => host.client.vm.fork({ vm: 'victim', point: 'bad', name: 'child' })]) {
+      const error = await refusal(attempt());
+      assert.equal(error.code, 'corrupt', error.message);
+      assert.ok(error.message.includes(target), `${error.message} names ${target}`);
+      oneSentence(error);
+    }
+    assert.equal((await host.client.vm.show({ vm: 'victim' })).state, 'running');
+    if (target !== newLayer) assert.equal(await out(victim, 'cat /run/present /run/memory'), `${present}\nbad`, 'it is what it was');
+    assert.deepEqual(
+      (await victim.snapshots()).map(({ label }) => label),
+      ['bad'],
+    );
+    await host.client.snapshot.show({ vm: 'victim', point: 'bad' });
+    await web.restore('good');
+    assert.equal(await out(web, 'cat /run/memory /root/disk'), 'good\ngood');
+    await host.client.snapshot.remove({ vm: 'victim', point: 'bad' });
+    assert.deepEqual(await victim.snapshots(), []);
+    await victim.remove({ force: true });
+    assert.deepEqual(
+      (await host.client.vm.list()).map(({ name }) => name),
+      ['web'],
+    );
+    await host.client.snapshot.remove({ vm: 'web', point: good.id });
+  });
+
+test('a machine that sleeps at a point whose memory is cut off is not started with half of it', async () => {
+  const point = await web.snapshot('asleep');
+  await web.restore('asleep', { start: false });
+  const memory = join(host.paths.points, point.id, 'memory');
+  const { size } = await stat(memory);
+  await truncate(memory, size / 2);
+  const error = await refusal(web.start());
+  assert.equal(error.code, 'corrupt');
+  assert.ok(error.message.includes(memory));
+  assert.deepEqual([...(await host.qemus()).keys()], []);
+  assert.equal((await host.client.vm.show({ vm: 'web' })).state, 'suspended');
+  await truncate(memory, size);
+  await web.stop();
+  await web.start();
+  await host.client.snapshot.remove({ vm: 'web', point: 'asleep' });
+});
+
+test('without the CD in its drive a machine is neither forked nor set back, and goes on', async () => {
+  const folder = join(host.home, 'cd');
+  execFileSync('mkdir', [folder]);
+  await writeFile(join(folder, 'readme'), 'hello');
+  execFileSync('genisoimage', ['-quiet', '-o', join(host.home, 'cd.iso'), folder]);
+  const { digest } = await host.client.image.import({ path: join(host.home, 'cd.iso'), name: 'cd:1', format: 'iso' });
+  const cd = await host.client.run('tiny', { name: 'cd', memoryBytes: 128 * 2 ** 20, cdroms: ['cd:1'] });
+  await cd.snapshot('with');
+  await host.client.vm.set({ vm: 'cd', cdroms: [] });
+  await cd.restart({ force: true });
+  await host.client.vm.wait({ vm: 'cd' });
+  assert.equal((await refusal(host.client.image.remove({ image: 'cd:1' }))).code, 'in_use', 'the point still needs it');
+  const images = join(host.paths.images, digest);
+  await rename(images, `${images}-away`);
+  for (const attempt of [() => cd.restore('with'), () => host.client.vm.fork({ vm: 'cd', point: 'with' })]) {
+    const error = await refusal(attempt());
+    assert.equal(error.code, 'corrupt');
+    assert.ok(error.message.includes(images), error.message);
+    oneSentence(error);
+  }
+  assert.equal(await out(cd, 'echo alive'), 'alive');
+  await rename(`${images}-away`, images);
+  await cd.restore('with');
+  await rename(images, `${images}-away`);
+  const error = await refusal(cd.fork());
+  assert.equal(error.code, 'corrupt');
+  oneSentence(error);
+  assert.equal(await out(cd, 'echo alive'), 'alive');
+  await rename(`${images}-away`, images);
+  await cd.remove({ force: true });
+});
+
+test('a machine whose memory is not in layers is neither forked nor frozen, and its disks can be', async () => {
+  // As a machine is that was started before there were layers: nobody listens where they are frozen.
+  await rm(join(host.paths.vm(web.id).memory));
+  for (const attempt of [() => web.fork(), () => web.snapshot('no')]) {
+    const error = await refusal(attempt());
+    assert.equal(error.code, 'unsupported', error.message);
+    oneSentence(error);
+  }
+  assert.deepEqual(await readdir(host.paths.points), []);
+  await web.snapshot('disks', { disksOnly: true });
+  assert.equal(await out(web, 'echo alive'), 'alive');
+  await host.client.snapshot.remove({ vm: 'web', point: 'disks' });
+});
+
+test('with the machines everything of theirs is gone', async () => {
+  await web.remove({ force: true });
+  for (const folder of [host.paths.layers, host.paths.points, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+});
