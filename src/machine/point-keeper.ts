@@ -83,7 +83,10 @@ export class PointKeeper {
 
   #workOn(machine: Machine, policy: SnapshotPolicy, points: readonly PointRecord[]): Work {
     const mine = points.filter(({ vm, kind }) => vm === machine.id && kind === 'snapshot');
-    const needed = new Set(this.#machines.all().map(({ record }) => record.wakeFrom));
+    const needed = new Set([
+      ...this.#machines.all().map(({ record }) => record.wakeFrom),
+      ...this.#machines.pools.all().map(({ point }) => point),
+    ]);
     const removable = new Set(
       mine.filter(({ id, complete, memory }) => complete && memory?.in !== 'process' && !needed.has(id)).map(({ id }) => id),
     );
