@@ -13,6 +13,8 @@ import { adoptAll, sweep } from './machine/adopt.ts';
 import { Keeper } from './machine/keeper.ts';
 import { Machines } from './machine/machines.ts';
 import { PointKeeper } from './machine/point-keeper.ts';
+import { PoolKeeper } from './machine/pool-keeper.ts';
+import { heldBytes, isMember } from './machine/pool-member.ts';
 import type { Machine, News } from './machine/runner.ts';
 import { createEventLog } from './operations/event-log.ts';
 import { faultsFrom } from './operations/fault.ts';
@@ -56,12 +58,14 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       return { path, version: found.join('.') };
     },
     committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
+    poolBytes: () => heldBytes(machines.all().filter(isMember)),
   });
   const hear = (news: News) => {
     if (news.type === 'changed') return pointKeeper.hear(news.machine);
     const { id, name } = news.machine;
     events.record({ type: news.type === 'ended' ? 'vm.ended' : `vm.${news.what}`, subject: id, name, message: news.message });
     keeper.hear(news);
+    if (news.type === 'ended') poolKeeper.ended(news.machine);
   };
   const machines = await Machines.open({
     paths,
@@ -72,6 +76,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     ownUsers: uid === 0,
     tell: hear,
     accelerator: (wanted) => host.accelerator(wanted),
+    makeRoom: (neededBytes) => poolKeeper.makeRoom(neededBytes),
+    poolChanged: (name) => poolKeeper.changed(name),
   });
   const images = openImages({ paths, log, usedBy: (digest) => machines.usersOf(digest) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
@@ -92,6 +98,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     remove: ({ id }, point) => act('snapshot.remove', { vm: id, point, force: false }),
     idle,
   });
+  const poolKeeper = new PoolKeeper(machines, {
+    fill: (pool) => act('pool.fill', { pool }),
+    tell: (event) => events.record(event),
+    reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
+  });
   const ended = Promise.withResolvers<void>();
   const services: Services = {
     version,
@@ -107,6 +118,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     shutdown: () => void stop(),
   };
 
+  const present = new Set(machines.all());
   const adopted = await adoptAll(machines, stopping.signal);
   const recovered = await tasks.recover();
   keeper.begin();
@@ -123,7 +135,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
 
   async function afterStart(): Promise<void> {
     await tasks.recoveryDone();
-    const swept = await sweep(machines, (machine) => tasks.activity(queueOf(machine.id)) !== null);
+    const swept = await sweep(machines, (machine) => !present.has(machine) || tasks.activity(queueOf(machine.id)) !== null);
+    poolKeeper.begin();
     if (swept.machines.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
     if (swept.left.length > 0) {
       const message = `the store does not know ${swept.left.length} machines that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
@@ -142,6 +155,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     stopped = true;
     keeper.stop();
     pointKeeper.stop();
+    poolKeeper.stop();
     await server.close();
     await tasks.drain(10_000);
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));

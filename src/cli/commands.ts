@@ -20,6 +20,7 @@ export const custom: Readonly<Record<string, Load>> = {
   'snapshot ls': () => import('./command/snapshot-ls.ts'),
   'snapshot show': () => import('./command/snapshot-show.ts'),
   'snapshot thumbnail': () => import('./command/snapshot-thumbnail.ts'),
+  'pool ls': () => import('./command/pool-ls.ts'),
   exec: () => import('./command/exec.ts'),
   shell: () => import('./command/shell.ts'),
   console: () => import('./command/console.ts'),

@@ -30,7 +30,12 @@ export const Host = z.object({
   kernel: z.string(),
   arch: z.string(),
   cpus: z.object({ model: z.string(), count: z.int() }),
-  memory: z.object({ totalBytes: Bytes, availableBytes: Bytes, /** Given to running machines. */ committedBytes: Bytes }),
+  memory: z.object({
+    totalBytes: Bytes,
+    availableBytes: Bytes,
+    /** Given to running machines. */ committedBytes: Bytes,
+    /** Held by what stands ready in pools. */ poolBytes: Bytes,
+  }),
   storage: z.object({ path: z.string(), totalBytes: Bytes, freeBytes: Bytes, /** Changes are refused below this. */ reserveBytes: Bytes }),
   accelerators: z.array(AcceleratorProof),
   /** What `auto` picks. */
@@ -50,6 +55,8 @@ export const Status = z.object({
   socket: z.string(),
   user: z.string(),
   machines: z.object({ total: z.int(), running: z.int(), broken: z.int() }),
+  /** What stands ready in the warm pools, of how many, and the memory of the host that it holds. */
+  pools: z.object({ ready: z.int(), size: z.int(), memoryBytes: Bytes }),
   tasks: z.object({ running: z.int() }),
   memoryBytes: Bytes,
   /** Why changes are refused now; null when they are not. */

@@ -3,6 +3,7 @@ import * as event from './event.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import type { Operation } from './operation.ts';
+import * as pool from './pool.ts';
 import * as snapshot from './snapshot.ts';
 import * as task from './task.ts';
 import * as vm from './vm.ts';
@@ -40,6 +41,15 @@ export const operations = {
     thumbnail: snapshot.thumbnail,
     restore: snapshot.restore,
     remove: snapshot.remove,
+  },
+  pool: {
+    create: pool.create,
+    list: pool.list,
+    show: pool.show,
+    set: pool.set,
+    remove: pool.remove,
+    take: pool.take,
+    fill: pool.fill,
   },
   image: {
     list: image.list,

@@ -240,7 +240,7 @@ export const remove = defineOperation({
   summary: 'Remove a machine and its disks',
   input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once') }),
   output: z.object({ id: z.string(), name: Name }),
-  errors: [...failures.find, 'wrong_state'],
+  errors: [...failures.find, 'wrong_state', 'in_use'],
   cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} and its disks?' },
 });
 
@@ -270,7 +270,7 @@ export const stop = defineOperation({
     timeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe('How long the guest may take'),
   }),
   output: Vm,
-  errors: [...failures.find, 'wrong_state', ...failures.qemu],
+  errors: [...failures.find, 'wrong_state', 'in_use', ...failures.qemu],
   cli: { command: 'stop', args: ['vm...'], short: { force: 'f' } },
 });
 

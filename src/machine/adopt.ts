@@ -9,6 +9,7 @@ import { connectQmp } from '../qemu/qmp.ts';
 import { removeFiles } from './files.ts';
 import type { Machines } from './machines.ts';
 import { hearStatus, stoppedBy } from './news.ts';
+import { isMember, isReady } from './pool-member.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 import { endNow } from './stop.ts';
@@ -45,6 +46,7 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
 
 async function adopt(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
   const { record } = machine;
+  if (isMember(machine)) return adoptReady(machine, machines, signal);
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
   // A start that was under way is finished by its task; what is to follow an end that is recorded, by the keeper.
   if (!thoughtAlive) return null;
@@ -57,6 +59,21 @@ async function adopt(machine: Machine, machines: Machines, signal: AbortSignal):
   if (record.state === 'broken') return null;
   await recordEnd(machine, machines);
   return 'ended';
+}
+
+/** One that is half-made, or does not answer, is taken up by the task that makes it, or swept. */
+async function adoptReady(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
+  if (machine.record.state !== 'suspended') return null;
+  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  const qmp = process && (await connectQmp(machine.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited }).catch(() => null));
+  if (!process || !qmp) return null;
+  const { status } = await queryStatus(qmp);
+  if (status === 'paused' || status === 'prelaunch') {
+    attach(machine, process, qmp, { held: true });
+    return 'adopted';
+  }
+  qmp.close();
+  return null;
 }
 
 async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSignal): Promise<void> {
@@ -111,7 +128,8 @@ export interface Swept {
 
 /** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a machine. */
 export async function sweep(machines: Machines, busy: (machine: Machine) => boolean): Promise<Swept> {
-  const halves = machines.all().filter((machine) => !machine.record.complete && !busy(machine));
+  const standsReady = (machine: Machine) => isReady(machine) && machines.pools.byName(machine.record.pool ?? '') !== undefined;
+  const halves = machines.all().filter((machine) => !machine.record.complete && !standsReady(machine) && !busy(machine));
   for (const machine of halves) {
     await endNow(machine, machines);
     await removeFiles(machine.record, machines.host);

@@ -28,6 +28,8 @@ export interface LiveOptions {
   readonly introduce: (agent: AgentConnection) => Promise<void>;
   /** Called each time the guest's agent has answered or gone. */
   readonly onAgent: (agent: AgentConnection | null) => void;
+  /** Its guest stands still until wake(): its agent is not asked before. */
+  readonly held?: boolean;
 }
 
 export class Live {
@@ -48,6 +50,7 @@ export class Live {
   readonly #guestAgentPort: GuestAgentPort;
   /** Nobody in the guest has the agent's port open, as far as is known. */
   #portClosed = false;
+  readonly #awake = Promise.withResolvers<void>();
 
   constructor(options: LiveOptions) {
     this.#options = options;
@@ -61,12 +64,18 @@ export class Live {
       this.#portClosed = open === false;
       if (this.#portClosed && this.#agent?.facts.kind === 'vivarium') this.#agent.close();
     });
-    void this.#watchAgent();
+    if (!options.held) this.wake();
+    void this.#awake.promise.then(() => this.#watchAgent());
     void this.process.exited.finally(() => this.end());
   }
 
   get agent(): AgentConnection | null {
     return this.#agent;
+  }
+
+  /** Its guest is about to run. */
+  wake(): void {
+    this.#awake.resolve();
   }
 
   /** Lets go of the connections; the process goes on. */

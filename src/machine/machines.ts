@@ -6,6 +6,7 @@ import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
 import { Points } from './points.ts';
+import { Pools } from './pools.ts';
 import { MachineRecord, nameKey, vmKey } from './record.ts';
 import { Machine, type News } from './runner.ts';
 import { cdsInUse } from './spec.ts';
@@ -23,11 +24,16 @@ export interface MachineHost {
   readonly tell: (news: News) => void;
   /** Throws no_accelerator. */
   readonly accelerator: (wanted: 'auto' | 'kvm' | 'tcg') => Promise<'kvm' | 'tcg'>;
+  /** Called when the host has less memory available than this many bytes: what can be given up is, as far as it helps. */
+  readonly makeRoom: (neededBytes: number) => Promise<void>;
+  /** A pool was made, has another size, or one was taken from it. */
+  readonly poolChanged: (name: string) => void;
 }
 
 export class Machines {
   readonly host: MachineHost;
   readonly points: Points;
+  readonly pools: Pools;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
   /** Records that this version cannot read, as JSON, by id: their machines keep everything they have. */
@@ -35,14 +41,15 @@ export class Machines {
   /** What list() answers, until something changes. */
   #sorted: readonly Machine[] | null = null;
 
-  constructor(host: MachineHost, points: Points) {
+  constructor(host: MachineHost, points: Points, pools: Pools) {
     this.host = host;
     this.points = points;
+    this.pools = pools;
   }
 
   /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
   static async open(host: MachineHost): Promise<Machines> {
-    const machines = new Machines(host, await Points.open(host.store, host.log));
+    const machines = new Machines(host, await Points.open(host.store, host.log), await Pools.open(host.store, host.log));
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = MachineRecord.safeParse(value);
       if (parsed.success) machines.#add(parsed.data, revision);
@@ -149,12 +156,12 @@ export class Machines {
     }
   }
 
-  /** Gives it another name. Repeatable. @throws name_taken */
-  async rename(machine: Machine, name: string): Promise<void> {
+  /** Gives it another name, and makes the other changes at once with it. Repeatable. @throws name_taken, what `change` throws */
+  async rename(machine: Machine, name: string, change: () => Partial<MachineRecord> = () => ({})): Promise<void> {
     const old = machine.name;
     if (old === name) return;
     try {
-      await machine.update(() => ({ name }), {
+      await machine.update(() => ({ ...change(), name }), {
         guards: [{ key: nameKey(name), revision: 0 }],
         puts: [{ key: nameKey(name), value: machine.id }],
         deletes: [nameKey(old)],

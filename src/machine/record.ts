@@ -80,6 +80,8 @@ export const MachineRecord = z.object({
   /** It woke and has not been told how late it is. */
   asleep: z.boolean().default(false),
   forkedFrom: z.string().nullable().default(null),
+  /** The pool that it stands ready in until it is taken; it is not complete for as long. */
+  pool: z.string().nullable().default(null),
   nics: z.array(z.object({ id: z.string(), network: z.string(), mac: z.string() })),
   createdAt: Time,
   startedAt: Time.nullable(),

@@ -107,6 +107,7 @@ export function newRecord(
     newcomer: null,
     asleep: false,
     forkedFrom: null,
+    pool: null,
     startedAt: null,
     bootId: null,
     restarts: 0,

@@ -25,14 +25,16 @@ import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
-const overheadBytes = 96 * MiB;
+export const overheadBytes = 96 * MiB;
 
 const inUnits = (bytes: number): string => (bytes >= 10 * GiB ? `${Math.round(bytes / GiB)} GiB` : `${Math.ceil(bytes / MiB)} MiB`);
 
 /** @param guestBytes each machine's, as far as it is not there already. @throws no_memory */
-export async function checkMemory(name: string, guestBytes: number, machines: number): Promise<void> {
+export async function checkMemory(name: string, guestBytes: number, count: number, { host }: Machines): Promise<void> {
+  const needed = (guestBytes + overheadBytes) * count;
+  if (needed <= (await availableMemory())) return;
+  await host.makeRoom(needed);
   const free = await availableMemory();
-  const needed = (guestBytes + overheadBytes) * machines;
   if (needed <= free) return;
   throw new VivError(
     'no_memory',
@@ -50,15 +52,30 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
   if (settings.firmware === 'uefi') await findFirmware(arch);
   await checkFiles(machine.record);
   // One that wakes from a point has its memory in common with others until it writes to it.
-  await checkMemory(machine.name, machine.record.wakeFrom === null ? settings.memoryBytes : 0, 1);
+  await checkMemory(machine.name, machine.record.wakeFrom === null ? settings.memoryBytes : 0, 1, machines);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError('invalid', `${machine.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
   return { accel };
 }
 
-/** Starts QEMU, or takes up the one that is there, until QMP answers and the guest runs. Repeatable. */
-export async function startProcess(machine: Machine, machines: Machines, accel: 'kvm' | 'tcg', signal: AbortSignal): Promise<void> {
-  if (machine.live) return letRun(machine);
+/**
+ * Starts QEMU, or takes up the one that is there, until QMP answers and the guest runs. Repeatable.
+ * @param hold the guest stands still before its first instruction, in a process that has loaded all of it; the next call lets it run
+ */
+export async function startProcess(
+  machine: Machine,
+  machines: Machines,
+  accel: 'kvm' | 'tcg',
+  signal: AbortSignal,
+  { hold = false }: { hold?: boolean } = {},
+): Promise<void> {
+  if (machine.live) {
+    if (machine.record.state !== 'suspended') return letRun(machine);
+    if (hold) return;
+    if (await answers(machine.live)) return letHeldRun(machine, machines, machine.live, accel);
+    // It ended while it stood ready, and its guest has not run: another process wakes it.
+    await endQuietly(machine, machine.live);
+  }
   const wake = machine.record.state === 'suspended';
   let process = await findProcess(machines.marker(machine.id), machine.paths.process);
   // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
@@ -69,7 +86,7 @@ export async function startProcess(machine: Machine, machines: Machines, accel: 
   machine.ending = true; // until its guest may run, its end is this start's failure and no news
   try {
     process ??= await spawn(machine, machines, accel, wake, signal);
-    await takeUp(machine, machines, process, accel, signal);
+    await takeUp(machine, machines, process, accel, signal, hold);
   } catch (error) {
     letGo(machine);
     if (!process) throw error;
@@ -152,15 +169,50 @@ async function takeUp(
   process: QemuProcess,
   accel: 'kvm' | 'tcg',
   signal: AbortSignal,
+  hold: boolean,
 ): Promise<void> {
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
-  const live = attach(machine, process, qmp);
+  const live = attach(machine, process, qmp, { held: hold });
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') {
     const point = wakesFrom(machine, machines);
     if (point === null) await loadState(qmp, machine.paths.suspendState, { signal });
     else await loadDevices(qmp, machines.host.paths.point(point.id).devices, { signal });
   }
+  if (!hold) return go(machine, machines, live, accel, status);
+  if (live.ended.aborted) throw new VivError('qemu_failed', 'QEMU ended at once');
+}
+
+const answers = ({ qmp }: Live): Promise<boolean> =>
+  queryStatus(qmp).then(
+    () => true,
+    () => false,
+  );
+
+async function endQuietly(machine: Machine, live: Live): Promise<void> {
+  machine.ending = true;
+  letGo(machine);
+  await endProcess(live.process);
+}
+
+/** A guest that startProcess has held runs; where it cannot its process is ended. */
+async function letHeldRun(machine: Machine, machines: Machines, live: Live, accel: 'kvm' | 'tcg'): Promise<void> {
+  machine.ending = true;
+  try {
+    live.wake();
+    await go(machine, machines, live, accel, 'paused');
+  } catch (error) {
+    letGo(machine);
+    await endProcess(live.process);
+    await rm(machine.paths.run, { recursive: true, force: true });
+    throw await explain(error, machine, live.process);
+  } finally {
+    machine.ending = false;
+  }
+}
+
+async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm' | 'tcg', status: string): Promise<void> {
+  const { qmp } = live;
   const slept = machine.record;
   const board = startBoard(slept, (await findQemu(slept.arch)).version);
   const settings = startSettings(slept);
@@ -204,7 +256,7 @@ async function takeUp(
 }
 
 /** Makes a process's live part: connections and listeners. */
-export function attach(machine: Machine, process: QemuProcess, qmp: QmpConnection): Live {
+export function attach(machine: Machine, process: QemuProcess, qmp: QmpConnection, { held = false }: { held?: boolean } = {}): Live {
   const live = new Live({
     name: () => machine.name,
     paths: machine.paths,
@@ -212,6 +264,7 @@ export function attach(machine: Machine, process: QemuProcess, qmp: QmpConnectio
     qmp,
     introduce: (agent) => introduce(machine, agent),
     onAgent: () => machine.changed(),
+    held,
   });
   machine.live = live;
   listen(machine, live);

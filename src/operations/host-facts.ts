@@ -26,6 +26,8 @@ export interface HostFactsOptions {
   /** Throws missing_program where it is absent or too old. */
   readonly findQemu: (arch: Arch) => Promise<{ readonly path: string; readonly version: string }>;
   readonly committedBytes: () => number;
+  /** Held by what stands ready in pools. */
+  readonly poolBytes: () => Promise<number>;
 }
 
 export function createHostFacts(options: HostFactsOptions): HostFacts {
@@ -64,7 +66,7 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         kernel: release(),
         arch: arch() === 'x64' ? 'x86_64' : arch() === 'arm64' ? 'aarch64' : arch(),
         cpus: readCpus(),
-        memory: { ...memory, committedBytes: options.committedBytes() },
+        memory: { ...memory, committedBytes: options.committedBytes(), poolBytes: await options.poolBytes() },
         storage: { path: paths.home, ...storage },
         accelerators: [
           { name: 'kvm', works: proof.works, detail: proof.detail, durationMs: proof.durationMs },

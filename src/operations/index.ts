@@ -14,6 +14,13 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
+import { handler as poolCreate } from './pool/create.ts';
+import { handler as poolFill } from './pool/fill.ts';
+import { handler as poolList } from './pool/list.ts';
+import { handler as poolRemove } from './pool/remove.ts';
+import { handler as poolSet } from './pool/set.ts';
+import { handler as poolShow } from './pool/show.ts';
+import { handler as poolTake } from './pool/take.ts';
 import { handler as snapshotCreate } from './snapshot/create.ts';
 import { handler as snapshotList } from './snapshot/list.ts';
 import { handler as snapshotRemove } from './snapshot/remove.ts';
@@ -62,6 +69,13 @@ export const handlers: Handlers = {
   'image.pull': imagePull,
   'image.remove': imageRemove,
   'image.show': imageShow,
+  'pool.create': poolCreate,
+  'pool.fill': poolFill,
+  'pool.list': poolList,
+  'pool.remove': poolRemove,
+  'pool.set': poolSet,
+  'pool.show': poolShow,
+  'pool.take': poolTake,
   'snapshot.create': snapshotCreate,
   'snapshot.list': snapshotList,
   'snapshot.remove': snapshotRemove,

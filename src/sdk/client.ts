@@ -19,6 +19,7 @@ export class Client {
   readonly host: Calls['host'];
   readonly vm: VmCalls;
   readonly snapshot: Calls['snapshot'];
+  readonly pool: Calls['pool'];
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
@@ -30,6 +31,7 @@ export class Client {
     const calls = callsFor(this.#connection);
     this.host = calls.host;
     this.snapshot = calls.snapshot;
+    this.pool = calls.pool;
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;
@@ -50,6 +52,11 @@ export class Client {
   /** Makes a machine without starting it. */
   async create(image: string, options: MachineOptions = {}, call: CallOptions = {}): Promise<Machine> {
     return new Machine(this, await this.vm.create({ ...options, image }, call));
+  }
+
+  /** Takes a machine out of a warm pool: it runs at once, and from then on it is a machine like any other. */
+  async take(pool: string, options: { name?: string } = {}, call: CallOptions = {}): Promise<Machine> {
+    return new Machine(this, await this.pool.take({ ...options, pool }, call));
   }
 
   async vms(filter: { state?: VmState } = {}, call: CallOptions = {}): Promise<Machine[]> {

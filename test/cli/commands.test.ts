@@ -192,7 +192,7 @@ test('host names what is missing and how to install it', async () => {
     kernel: '6',
     arch: 'x86_64',
     cpus: { model: 'm', count: 2 },
-    memory: { totalBytes: 2 ** 32, availableBytes: 2 ** 31, committedBytes: 0 },
+    memory: { totalBytes: 2 ** 32, availableBytes: 2 ** 31, committedBytes: 0, poolBytes: 0 },
     storage: { path: '/s', totalBytes: 2 ** 40, freeBytes: 2 ** 39, reserveBytes: 2 ** 30 },
     accelerators: [
       { name: 'kvm', works: false, detail: 'made no progress', durationMs: 2000 },

@@ -100,6 +100,7 @@ test('a host without a working KVM says so at once where KVM is asked for, and e
     proveKvm: async () => ({ works: false, detail: 'the payload made no progress within 5 s', durationMs: 5000 }),
     findQemu: async () => ({ path: '/usr/bin/qemu-system-x86_64', version: '10.0.2' }),
     committedBytes: () => 42,
+    poolBytes: async () => 0,
   });
   const host = createHostFacts(options('1'));
   await assert.rejects(host.accelerator('kvm'), { code: 'no_accelerator', message: /made no progress/ });

@@ -37,7 +37,7 @@ export const command: Command = {
       await context.print(asJson(status));
       return 0;
     }
-    const { machines } = status;
+    const { machines, pools } = status;
     await context.print(
       renderSheet([
         [
@@ -46,6 +46,7 @@ export const command: Command = {
         ],
         ['health', status.readOnly === null ? 'well' : `changes are refused: ${status.readOnly}`],
         ['machines', `${machines.total}, ${machines.running} running${machines.broken > 0 ? `, ${machines.broken} broken` : ''}`],
+        ['pools', pools.size > 0 ? `${pools.ready} of ${pools.size} ready, ${formatBytes(pools.memoryBytes)}` : null],
         ['tasks', `${status.tasks.running} running`],
         ['user', status.user],
         ['state in', status.home],

@@ -1,9 +1,11 @@
 // `host.status`.
 import { userInfo } from 'node:os';
+import { heldBytes, isReady } from '../../machine/pool-member.ts';
 import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'host.status'> = async (_input, { services }) => {
   const machines = services.machines.list();
+  const ready = services.machines.all().filter(isReady);
   const count = (state: string) => machines.filter((machine) => machine.record.state === state).length;
   return {
     version: services.version,
@@ -13,6 +15,11 @@ export const handler: HandlerOf<'host.status'> = async (_input, { services }) =>
     socket: services.paths.apiSocket,
     user: userName(),
     machines: { total: machines.length, running: count('running'), broken: count('broken') },
+    pools: {
+      ready: ready.length,
+      size: services.machines.pools.all().reduce((sum, { size }) => sum + size, 0),
+      memoryBytes: await heldBytes(ready),
+    },
     tasks: { running: services.tasks.runningCount() },
     memoryBytes: process.memoryUsage.rss(),
     readOnly: services.host.readOnly(),

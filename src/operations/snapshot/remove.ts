@@ -16,6 +16,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
     const point = machines.points.find(machine, ref);
     if (point.template && !force)
       throw new VivError('in_use', `${ref} is a template and is kept; remove it with: viv snapshot rm --force ${machine.name} ${ref}`);
+    machines.pools.checkUnused({ point: point.id, label: `${machine.name}@${point.label ?? point.id}` });
     const waiting = machines.all().find(({ record }) => record.wakeFrom === point.id);
     if (waiting)
       throw new VivError(
@@ -23,6 +24,10 @@ export const handler: HandlerOf<'snapshot.remove'> = {
         `${waiting.name} has not been started since it was set back to ${ref}, and needs its memory; start it first`,
       );
     return { id: machine.id, name: machine.name, point: point.id, label: point.label ?? point.id };
+  },
+  admit: async ({ point, name, label }: Removing, { machines }) => {
+    machines.pools.checkUnused({ point, label: `${name}@${label}` });
+    return 'accept';
   },
   steps: [
     {

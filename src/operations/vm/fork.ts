@@ -58,7 +58,7 @@ export const handler: HandlerOf<'vm.fork'> = {
     if (from === null) decide('fork', machine.record);
     const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, removeOnStop };
     await checkForking(state, machines);
-    if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count);
+    if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count, machines);
     return state;
   },
   admit: async ({ id, from }: Forking, { machines }) => (from === null ? decide('fork', machines.get(id).record) : 'accept'),

@@ -10,11 +10,13 @@ export const handler: HandlerOf<'vm.remove'> = {
   prepare: async ({ vm, force }, { services }) => {
     const { id, name, record } = services.machines.find(vm);
     decide('remove', record, { force });
+    services.machines.pools.checkUnused({ vm: id, name });
     if (force) await makeWay({ id, name }, services);
     return { id, name, force };
   },
   admit: async ({ id, force }, { machines }) => {
     const machine = machines.byId(id);
+    if (machine) machines.pools.checkUnused({ vm: id, name: machine.name });
     return machine ? decide('remove', machine.record, { force }) : 'ignore';
   },
   steps: removeSteps,

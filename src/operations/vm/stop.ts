@@ -38,6 +38,7 @@ export const handler: HandlerOf<'vm.stop'> = {
   },
   admit: async ({ id }, { machines }) => {
     const { record } = machines.get(id);
+    if (record.settings.removeOnStop) machines.pools.checkUnused({ vm: id, name: record.name });
     // One that has ended by itself may be about to be started again by its policy.
     return record.wanted === 'running' ? 'accept' : decide('stop', record);
   },
