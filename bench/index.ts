@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   store: async () => (await import('./store.ts')).store(),
   daemon: async () => (await import('./daemon.ts')).daemon(),
   fork: async () => (await import('./fork.ts')).fork(),
+  pool: async () => (await import('./pool.ts')).pool(),
   boot: async () => (await import('./boot.ts')).boot(),
 };
 

@@ -2,7 +2,8 @@
 // outside sees it who reads what the guest writes without end. Its own clocks stop with it, so inside nothing is to be seen.
 import type { Client } from '../src/sdk/index.ts';
 
-/** Written in the guest before each point. */
+/** Written in the guest once, and before each point. */
+const baseMiB = 96;
 const writtenMiB = 32;
 
 export interface Pauses {
@@ -20,7 +21,7 @@ export async function pausesOf(client: Client, sizeMiB: number, rounds: number):
     const told: number[] = [];
     const seen: number[] = [];
     const quiet: number[] = [];
-    const script = `mount -t tmpfs -o size=90% none /mnt && dd if=/dev/zero of=/mnt/base bs=1M count=${Math.floor(sizeMiB / 4)}`;
+    const script = `mount -t tmpfs -o size=90% none /mnt && dd if=/dev/zero of=/mnt/base bs=1M count=${baseMiB}`;
     await ok(vm.exec(['sh', '-c', script], { waitMs: 300_000 }));
     for (let round = -2; round < rounds; round++) {
       await ok(vm.exec(['dd', 'if=/dev/zero', 'of=/mnt/more', 'bs=1M', `count=${writtenMiB}`]));

@@ -38,11 +38,15 @@ export async function writeRecord(store: Store, record: TaskRecord): Promise<voi
  * Like writeRecord, and waits while the store's disk is full: an undo must not act, nor a task be called ended, unless that is
  * durable. Ends with the signal's reason (the daemon stops; the journal then still says where the task stands).
  */
-export async function writeWhenRoom(store: Store, record: TaskRecord, signal: AbortSignal, full: () => void): Promise<void> {
+export const writeWhenRoom = (store: Store, record: TaskRecord, signal: AbortSignal, full: () => void): Promise<void> =>
+  whenRoom(() => writeRecord(store, record), signal, full);
+
+/** Does it again until the store has room for it. @param act may be executed twice */
+export async function whenRoom<T>(act: () => Promise<T>, signal: AbortSignal, full: () => void): Promise<T> {
   for (;;) {
     signal.throwIfAborted();
     try {
-      return await writeRecord(store, record);
+      return await act();
     } catch (error) {
       if (!(error instanceof StoreFull)) throw error;
       full();

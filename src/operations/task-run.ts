@@ -6,7 +6,7 @@ import type { Task } from '../contract/task.ts';
 import type { Store } from '../store/store.ts';
 import type { FaultAct, Faults } from './fault.ts';
 import type { Step, TaskContext, TaskHandler } from './handler.ts';
-import { snapshot, type TaskRecord, writeRecord, writeWhenRoom } from './journal.ts';
+import { snapshot, type TaskRecord, whenRoom, writeRecord, writeWhenRoom } from './journal.ts';
 import type { Place } from './queue.ts';
 import type { Services } from './services.ts';
 import { DaemonStopping, errorBodyOf } from './task-error.ts';
@@ -187,7 +187,11 @@ export class TaskRun {
     const step = this.#handler.steps[index] as Step<State>;
     const shown = task.steps[index] as TaskStep;
     try {
-      await this.#act(step, 'undo', this.#stop.signal);
+      await whenRoom(
+        () => this.#act(step, 'undo', this.#stop.signal),
+        this.#stop.signal,
+        () => this.#tellFull(),
+      );
       if (shown.state === 'done') this.#mark(shown, 'undone');
     } catch (error) {
       this.#stop.signal.throwIfAborted();
@@ -293,10 +297,12 @@ export class TaskRun {
   }
 
   #write(record: TaskRecord = this.record): Promise<void> {
-    return writeWhenRoom(this.#tools.store, record, this.#stop.signal, () => {
-      this.record.task.progress = { message: 'waiting for room on the host’s disk', done: null, total: null, unit: null };
-      this.#tell();
-    });
+    return writeWhenRoom(this.#tools.store, record, this.#stop.signal, () => this.#tellFull());
+  }
+
+  #tellFull(): void {
+    this.record.task.progress = { message: 'waiting for room on the host’s disk', done: null, total: null, unit: null };
+    this.#tell();
   }
 
   #mark(step: TaskStep, state: TaskStep['state']): void {

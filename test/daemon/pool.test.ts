@@ -96,7 +96,7 @@ test('a pool is made larger and smaller, and its removal ends what stands ready'
   const taken = await client.take('warm');
   await client.pool.remove({ pool: 'warm' });
   await consistent(host, 0);
-  assert.deepEqual(await client.pool.list(), []);
+  assert.deepEqual(await client.pool.list({}), []);
   assert.equal((await client.vm.show({ vm: taken.id })).state, 'running');
   for (const { id } of await client.vm.list()) await client.vm.remove({ vm: id, force: true });
   assert.deepEqual(await readdir(host.paths.layers), []);

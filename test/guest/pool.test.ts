@@ -1,0 +1,56 @@
+// A warm pool with real guests: what it gives answers, remembers what its point was, and is somebody of its own.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Machine } from '../../src/sdk/index.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+
+let host: TestHost;
+
+before(async () => {
+  host = await testHost({ qemu: 'real', env: { VIV_MEMORY_RESERVE_BYTES: '0' } });
+  await host.start();
+  const web = await host.client.run('tiny', { name: 'web' });
+  await out(web, 'echo then > /run/memory');
+  await web.snapshot('then');
+});
+
+after(() => host[Symbol.asyncDispose]());
+
+async function out(machine: Machine, script: string): Promise<string> {
+  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
+  return stdout.trim();
+}
+
+async function full(): Promise<void> {
+  for (let tries = 0; tries < 1200; tries++) {
+    const { ready, size } = await host.client.pool.show({ pool: 'warm' });
+    if (ready === size) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`the pool does not fill: ${JSON.stringify(await host.client.pool.show({ pool: 'warm' }))}`);
+}
+
+test('what is taken answers and has its own identity, and the pool refills', async () => {
+  await host.client.pool.create({ pool: 'warm', from: 'web@then', size: 2 });
+  await full();
+  const one = await host.client.take('warm');
+  const two = await host.client.take('warm', { name: 'mine' });
+  for (const machine of [one, two]) {
+    assert.equal(await out(machine, 'cat /run/memory'), 'then');
+    assert.equal(await out(machine, 'hostname'), machine.name);
+    assert.equal(await out(machine, 'cat /sys/class/net/eth0/address'), machine.info.nics[0]?.mac);
+    const apart = Math.abs(Number(await out(machine, 'date +%s')) - Date.now() / 1000);
+    assert.ok(apart < 3, `the guest knows how late it is (${apart} s)`);
+  }
+  assert.notEqual(await out(one, 'head -c 16 /dev/urandom | base64'), await out(two, 'head -c 16 /dev/urandom | base64'));
+  await full();
+});
+
+test('one that stood ready over a restart of the daemon answers as well', async () => {
+  await host.kill();
+  await host.start();
+  await full();
+  const three = await host.client.take('warm', { name: 'three' });
+  assert.equal(await out(three, 'hostname; cat /run/memory'), 'three\nthen');
+});
