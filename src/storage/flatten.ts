@@ -66,7 +66,9 @@ async function writeAll(fd: number, bytes: Buffer, offset: number): Promise<void
 
 function translate(error: unknown): never {
   if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? ''))
-    throw new VivError('no_space', 'the host’s disk is full', { cause: error });
+    throw new VivError('no_space', 'the memory cannot be written, because the host’s disk is full; make room and try again', {
+      cause: error,
+    });
   throw error;
 }
 
