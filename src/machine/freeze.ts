@@ -60,7 +60,9 @@ export async function dropPoint(machine: Machine | undefined, machines: Machines
   if (machine?.record.at === point.id) await machine.update(() => ({ at: point.parent }));
   await rm(machines.host.paths.point(point.id).folder, { recursive: true, force: true });
   const used = machine?.record.disks.some(({ file }) => tops.some(({ to }) => to === file)) ?? false;
-  if (!used) await removeTops(tops);
+  // What the machine has gone on from stays a layer, under that name alone.
+  if (used && machine) await sealLayers(machine.record, tops);
+  else await removeTops(tops);
   await machines.points.drop(point.id);
 }
 
