@@ -89,12 +89,6 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 240_000, sk
     const web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * MiB });
     await out(web, 'echo here > /run/memory; echo here > /root/disk; sync');
 
-    await t.test('a fork is refused when the disk is nearly full', async () => {
-      await using _ = await fill(host, 512 * 1024);
-      told(await refusal(web.fork({ count: 4 })), t);
-    });
-    await asBefore(host, web);
-
     for (const [what, begun] of [
       ['is frozen', () => true],
       ['has its first machine', (file: string) => file.endsWith('serial.log') || /root-\w+\.qcow2$/.test(file)],
@@ -111,6 +105,12 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 240_000, sk
         told(await call, t);
         await asBefore(host, web);
       });
+
+    await t.test('a fork is refused when the disk is nearly full', async () => {
+      await using _ = await fill(host, 512 * 1024);
+      told(await refusal(web.fork({ count: 4 })), t);
+    });
+    await asBefore(host, web);
 
     await t.test('a snapshot for whose memory there is no room is refused before anything happens', async () => {
       await using _ = await fill(host, 20 * MiB);
