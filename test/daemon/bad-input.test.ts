@@ -58,7 +58,7 @@ describe('bad input', () => {
   test('more memory than the host has is refused before anything is made to run', async () => {
     await assert.rejects(
       host.client.run('tiny', { name: 'one', memoryBytes: 8 * 2 ** 40 }),
-      fails('no_memory', /needs \d+ MiB .* host has \d+ MiB/),
+      fails('no_memory', /needs \d+ [MG]iB .* host has \d+ [MG]iB/),
     );
     await nothingLeft();
   });
