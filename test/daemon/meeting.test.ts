@@ -46,7 +46,8 @@ test('a forced stop cuts a polite one short', limits, async () => {
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
   const polite = host.client.vm.stop({ vm: 'one', timeoutMs: 60_000 });
   polite.catch(() => {});
-  for await (const task of host.client.task.follow({ task: (await underWay(host)).id })) if (task.steps[0]?.state === 'running') break;
+  for await (const task of host.client.task.follow({ task: (await underWay(host)).id }))
+    if (task.steps.some(({ name, state }) => name === 'ask the guest' && state === 'running')) break;
   assert.equal((await host.client.vm.stop({ vm: 'one', force: true })).state, 'stopped');
   await assert.rejects(polite, { code: 'cancelled' });
 });

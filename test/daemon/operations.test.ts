@@ -125,6 +125,25 @@ describe('every operation', () => {
     await assert.rejects(api.snapshot.show({ vm: 'idle', point: 'clean' }), { code: 'not_found' });
   });
 
+  test('a pool of a running machine’s point is made, shown, filled, taken from, set and removed', async () => {
+    const { id } = await api.vm.run({ image: 'tiny', name: 'warm', memoryBytes });
+    await api.snapshot.create({ vm: 'warm', label: 'ready' });
+    const picture = Buffer.concat(await (await api.snapshot.thumbnail({ vm: 'warm', point: 'ready' })).toArray()).toString();
+    assert.match(picture, /a fake machine starts/, 'fake-qemu has no screen: the serial line’s last words are shown');
+    assert.equal((await api.pool.create({ pool: 'spare', from: 'warm@ready', size: 1 })).point, 'ready');
+    assert.deepEqual(
+      (await api.pool.list({})).map(({ name }) => name),
+      ['spare'],
+    );
+    assert.equal((await api.pool.set({ pool: 'spare', size: 2 })).size, 2);
+    await api.pool.fill({ pool: 'spare' });
+    assert.ok((await api.pool.show({ pool: 'spare' })).ready >= 1);
+    const taken = await api.pool.take({ pool: 'spare', name: 'taken' });
+    assert.deepEqual([taken.name, taken.state], ['taken', 'running']);
+    assert.equal((await api.pool.remove({ pool: 'spare' })).name, 'spare');
+    for (const vm of [taken.id, id]) await api.vm.remove({ vm, force: true });
+  });
+
   test('images are listed, offered, imported, exported, verified and removed; what cannot be built leaves nothing', async () => {
     assert.deepEqual(
       (await api.image.list({})).map(({ names }) => names[0]),
