@@ -119,6 +119,7 @@ struct client {
   size_t length;
 };
 size_t poke_find_clients(struct client *clients);
+int poke_in_background(void);
 int poke_serves(const struct client *client, const char *interface);
 void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count);
 void poke_sshd(void);

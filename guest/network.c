@@ -5,16 +5,19 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
 
 /* <linux/netlink.h>, <linux/if_addr.h>: not every C library has them beside it. */
 #define NETLINK_ROUTE 0
+#define RTMGRP_LINK 1
 #define RTM_NEWADDR 20
 #define RTM_DELADDR 21
 #define RTM_GETADDR 22
@@ -36,6 +39,14 @@ struct message {
 struct attribute {
   uint16_t length, type;
 };
+struct sockaddr_nl {
+  sa_family_t nl_family;
+  unsigned short nl_pad;
+  uint32_t nl_pid, nl_groups;
+};
+
+/* For so long an interface that is not there yet is waited for, in the background. */
+#define LATE_INTERFACE_SECONDS 30
 
 struct interface {
   unsigned index;
@@ -196,37 +207,61 @@ static int changes_one(int control, int netlink, const struct interface *interfa
   return failed;
 }
 
+/* Nothing is shared by an interface that is not there; `watch` has an eye on it. */
 static const char *missing(const struct mac_change *change) {
   static char reason[96];
   const uint8_t *mac = change->from;
-  snprintf(reason, sizeof reason, "no interface has the address %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  snprintf(reason, sizeof reason, "no interface with the address %02x:%02x:%02x:%02x:%02x:%02x: the guest has none", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
   return reason;
 }
 
-const char *network_change(const struct mac_change *changes, size_t count) {
+/* Each interface that has an old address gets its new one. The others are counted, and the first of them named. */
+static size_t change_all(int control, int netlink, const struct mac_change *changes, size_t count, const char **why) {
   static struct client clients[MAX_CLIENTS];
   static char names[MAX_MACS][16];
   struct interface interfaces[MAX_MACS];
-  const char *why = NULL;
-  size_t changed = 0;
-  int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (control < 0 || netlink < 0) why = because("the guest's network cannot be reached");
-  size_t client_count = why ? 0 : poke_find_clients(clients);
+  size_t changed = 0, absent = 0, client_count = poke_find_clients(clients);
   /* All are found before one is changed: two may swap theirs. */
-  for (size_t i = 0; !why && i < count; i++) interfaces[i].index = find(control, changes[i].from, &interfaces[i]) ? interfaces[i].index : 0;
-  int reachable = !why;
-  for (size_t i = 0; reachable && i < count; i++) {
+  for (size_t i = 0; i < count; i++) interfaces[i].index = find(control, changes[i].from, &interfaces[i]) ? interfaces[i].index : 0;
+  for (size_t i = 0; i < count; i++) {
     struct interface already;
     if (interfaces[i].index == 0) {
-      if (!find(control, changes[i].to, &already)) why = missing(&changes[i]); /* else it was asked before */
-    } else if (changes_one(control, netlink, &interfaces[i], &changes[i], clients, client_count)) why = because(interfaces[i].name);
+      if (find(control, changes[i].to, &already)) continue; /* it was asked before, or its driver has come since */
+      if (absent++ == 0 && !*why) *why = missing(&changes[i]);
+    } else if (changes_one(control, netlink, &interfaces[i], &changes[i], clients, client_count)) *why = because(interfaces[i].name);
     else snprintf(names[changed++], sizeof names[0], "%s", interfaces[i].name);
   }
-  if (control >= 0) close(control);
-  if (netlink >= 0) close(netlink);
   if (changed > 0) {
     network_files_change(changes, count);
     poke_renew(clients, client_count, names, changed);
   }
+  return absent;
+}
+
+/* A driver that was at work when the machine was copied may have read the old address, and shows its interface a moment later. */
+static void watch(int control, int netlink, int news, const struct mac_change *changes, size_t count) {
+  static uint8_t message[32768];
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  time_t end = now.tv_sec + LATE_INTERFACE_SECONDS;
+  for (const char *why = NULL; now.tv_sec < end && change_all(control, netlink, changes, count, &why) > 0; clock_gettime(CLOCK_MONOTONIC, &now)) {
+    struct pollfd heard = {.fd = news, .events = POLLIN};
+    if (poll(&heard, 1, (int)(end - now.tv_sec) * 1000) > 0 && recv(news, message, sizeof message, 0) < 0) break;
+  }
+}
+
+const char *network_change(const struct mac_change *changes, size_t count) {
+  const char *why = NULL;
+  struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+  int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  int news = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (control < 0 || netlink < 0 || news < 0 || bind(news, (struct sockaddr *)&links, sizeof links)) why = because("the guest's network cannot be reached");
+  else if (change_all(control, netlink, changes, count, &why) > 0 && poke_in_background() == 0) {
+    watch(control, netlink, news, changes, count);
+    _exit(0);
+  }
+  if (control >= 0) close(control);
+  if (netlink >= 0) close(netlink);
+  if (news >= 0) close(news);
   return why;
 }

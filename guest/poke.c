@@ -104,7 +104,7 @@ int poke_serves(const struct client *client, const char *interface) {
 }
 
 /* 0 in a process of its own, that outlives the service and holds none of its streams. */
-static int in_background(void) {
+int poke_in_background(void) {
   fflush(NULL);
   pid_t pid = fork();
   if (pid != 0) return -1;
@@ -155,7 +155,7 @@ static int serves_any(const struct client *client, const char (*interfaces)[16],
 }
 
 void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count) {
-  if (count == 0 || in_background()) return;
+  if (count == 0 || poke_in_background()) return;
   int again = 0;
   for (size_t i = 0; i < count; i++) {
     const struct client *client = &clients[i];
@@ -188,7 +188,7 @@ void poke_sshd(void) {
     read_small(path, name, sizeof name);
     if (pid > 1 && strcmp(name, "sshd\n") == 0 && ours(pid) && kill(pid, SIGHUP) == 0) return;
   }
-  if (access("/run/systemd/system", F_OK) || in_background()) return;
+  if (access("/run/systemd/system", F_OK) || poke_in_background()) return;
   systemctl("try-reload-or-restart", "ssh.service");
   systemctl("try-reload-or-restart", "sshd.service");
   _exit(0);
@@ -196,7 +196,7 @@ void poke_sshd(void) {
 
 /* journald writes under the machine-id it had when it began. Later, so that it does not hold up the first answer. */
 void poke_journal(void) {
-  if (access("/run/systemd/system", F_OK) || in_background()) return;
+  if (access("/run/systemd/system", F_OK) || poke_in_background()) return;
   nap(2000);
   systemctl("restart", "systemd-journald.service");
   _exit(0);

@@ -136,7 +136,7 @@ test('what a guest cannot do is named, and the rest is done', options, async (t)
   });
   assert.deepEqual(done, ['hostname']);
   assert.deepEqual(skipped, [
-    `mac: no interface has the address ${parent}`,
+    `mac: no interface with the address ${parent}: the guest has none`,
     'machine-id: the guest has none',
     'ssh-keys: the guest has none',
   ]);
@@ -149,6 +149,15 @@ test('a file system that is read-only is named, and no half of a file stays', op
   assert.deepEqual(done, []);
   assert.equal(skipped.filter((reason) => /Read-only file system/.test(reason)).length, 3, skipped.join('\n'));
   assert.equal(await sh(agent, 'ls /etc /etc/ssh | grep -c new; cat /etc/machine-id'), `0\n${oldId}\n`);
+});
+
+test('an interface that shows up late under the old address gets the new one', options, async (t) => {
+  const { agent } = await startGuest(t, {}, '');
+  const { done, skipped } = await agent.identity({ macs: [{ old: parent, new: child }] });
+  assert.deepEqual({ done, skipped }, { done: [], skipped: [`mac: no interface with the address ${parent}: the guest has none`] });
+  await sh(agent, `ip link add eth7 address ${parent} type veth peer name eth8`);
+  const changed = `for turn in $(seq 100); do ip -o link show eth7 | grep -o ${child} && exit; sleep 0.05; done`;
+  assert.equal(await sh(agent, changed), `${child}\n`);
 });
 
 test('two interfaces may swap their addresses', options, async (t) => {

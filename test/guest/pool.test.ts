@@ -10,7 +10,7 @@ before(async () => {
   host = await testHost({ qemu: 'real', env: { VIV_MEMORY_RESERVE_BYTES: '0' } });
   await host.start();
   const web = await host.client.run('tiny', { name: 'web' });
-  await out(web, 'echo then > /run/memory');
+  await out(web, 'until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done; echo then > /run/memory');
   await web.snapshot('then');
 });
 
