@@ -99,7 +99,10 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
   const taken = await topsAreIn(qmp, tops);
   if (taken && (await queryStatus(qmp)).running)
     throw new VivError('qemu_failed', `the point of ${machine.name} was interrupted by a restart of the daemon; make it again`);
-  if (withMemory) await makeOwnFile(devices, before);
+  if (withMemory) {
+    await makeOwnFile(devices, before);
+    await prepareDevices(qmp);
+  }
   if (!taken) await openTops(qmp, tops);
   // Recorded first: whatever happens from here on, the new tops are where the guest's next write is found, or they are empty.
   await machine.update((record) => onTops(record, tops));

@@ -17,9 +17,11 @@ export interface StateOptions {
   onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
-/** Writes the devices alone into `file`, for a memory of layers (memory.ts). CPUs must be stopped; they stay so. */
+/**
+ * Writes the devices alone into `file`, for a memory of layers (memory.ts). CPUs must be stopped; they stay so. Call prepareDevices
+ * before they are stopped: the guest need not stand still for it.
+ */
 export async function saveDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
-  await prepareDevices(qmp);
   await qmp.execute('migrate', { channels: channelTo(file) });
   await untilMigrated(qmp, `saving the machine's devices to ${file}`, options);
 }
@@ -32,11 +34,12 @@ export async function loadDevices(qmp: QmpConnection, file: string, options: Sta
 }
 
 /** x-ignore-shared leaves memory out that QEMU believes to share with others (QEMU's docs/devel/migration). */
-const prepareDevices = (qmp: QmpConnection) => setCapabilities(qmp, { 'x-ignore-shared': true, 'mapped-ram': false, multifd: false });
+export const prepareDevices = (qmp: QmpConnection) =>
+  setCapabilities(qmp, { 'x-ignore-shared': true, 'mapped-ram': false, multifd: false });
 
 const setCapabilities = (qmp: QmpConnection, wanted: Record<string, boolean>) =>
   qmp.execute('migrate-set-capabilities', {
-    capabilities: Object.entries(wanted).map(([capability, state]) => ({ capability, state })),
+    capabilities: Object.entries({ ...wanted, events: true }).map(([capability, state]) => ({ capability, state })),
   });
 
 /** Writes memory and devices into `file`, which QEMU's user must be able to write. CPUs must be stopped; they stay so. */
@@ -78,17 +81,34 @@ export async function stopSaving(qmp: QmpConnection): Promise<void> {
 
 async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProgress }: StateOptions): Promise<void> {
   const deadline = Date.now() + stateDeadlineMs;
-  for (let pauseMs = 1; ; pauseMs = Math.min(20, pauseMs * 1.5)) {
-    const now = Migration.parse(await qmp.execute('query-migrate'));
-    if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
-    if (now.status === 'completed') return;
-    if (now.status === 'failed' || now.status === 'cancelled')
-      throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
-    if (signal.aborted || Date.now() > deadline) {
-      await stopSaving(qmp).catch(() => {});
-      signal.throwIfAborted();
-      throw new VivError('timeout', `${doing} took longer than ${stateDeadlineMs / 60_000} minutes`);
+  let changed = Promise.withResolvers<void>();
+  const stopListening = qmp.on('MIGRATION', () => changed.resolve());
+  try {
+    // Its news make each look the last or nearly so; the pauses are for the progress, and for news that were before our listening.
+    for (let pauseMs = 2; ; pauseMs = Math.min(20, pauseMs * 2)) {
+      changed = Promise.withResolvers<void>();
+      const now = Migration.parse(await qmp.execute('query-migrate'));
+      if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
+      if (now.status === 'completed') return;
+      if (now.status === 'failed' || now.status === 'cancelled')
+        throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
+      if (signal.aborted || Date.now() > deadline) {
+        await stopSaving(qmp).catch(() => {});
+        signal.throwIfAborted();
+        throw new VivError('timeout', `${doing} took longer than ${stateDeadlineMs / 60_000} minutes`);
+      }
+      await orLater(changed.promise, pauseMs);
     }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  } finally {
+    stopListening();
   }
+}
+
+async function orLater(news: Promise<void>, pauseMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const pause = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, pauseMs);
+  });
+  await Promise.race([news, pause]);
+  clearTimeout(timer);
 }
