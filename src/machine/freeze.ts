@@ -7,9 +7,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
 import { closeTops, openTops, switchTops, topsAreIn } from '../qemu/block.ts';
-import { cont, queryStatus, stop as stopCpus } from '../qemu/command.ts';
+import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
 import { freezeMemory } from '../qemu/memory.ts';
-import { saveDevices } from '../qemu/state.ts';
+import { prepareDevices, saveDevices } from '../qemu/state.ts';
 import { makeOwnFile } from './files.ts';
 import { stopFlattening } from './flatten.ts';
 import type { Live } from './live.ts';
@@ -124,6 +124,7 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
     throw error;
   } finally {
     if (running) await cont(qmp);
+    else if (withMemory && !live.starved) await pausedAgain(qmp);
   }
   const pausedMs = performance.now() - begun;
   if (withMemory) await shareWithFamily(devices, machine.record);

@@ -10,6 +10,13 @@ const Status = z.object({ status: z.string(), running: z.boolean() });
 export const queryStatus = async (qmp: QmpConnection) => Status.parse(await qmp.execute('query-status'));
 export const cont = (qmp: QmpConnection) => qmp.execute('cont');
 export const stop = (qmp: QmpConnection) => qmp.execute('stop');
+/**
+ * From `postmigrate`, in which a save leaves it, to `paused`: in the former QEMU neither saves again nor lets go of or changes a disk.
+ * Both are sent at once, so that the guest gets on by no more than a moment, or not at all.
+ */
+export async function pausedAgain(qmp: QmpConnection): Promise<void> {
+  await Promise.all([cont(qmp), stop(qmp)]);
+}
 /** Presses the power button. */
 export const systemPowerdown = (qmp: QmpConnection) => qmp.execute('system_powerdown');
 /** Ends QEMU in order, its disks written. */

@@ -196,6 +196,21 @@ test('a disk that has come to lie on many layers is made flat again while it run
   await gone([long]);
 });
 
+test('a paused machine gets points and forks as often as one likes, stays paused, and goes on', async () => {
+  await remember(web, 'mem-paused', 'x');
+  await web.pause();
+  await web.snapshot('paused-1');
+  const forked = await web.fork({ name: 'of-paused' });
+  await web.snapshot('paused-2');
+  await host.client.vm.set({ vm: web.id, diskBytes: (web.info.disks[0]?.sizeBytes ?? 0) + 2 ** 20 });
+  await web.refresh();
+  assert.equal(web.state, 'paused');
+  for (const machine of forked) assert.match(await remembered(machine), /mem-paused/);
+  await web.resume();
+  assert.match(await remembered(web), /mem-paused/);
+  await gone(forked);
+});
+
 test('a stopped machine can be forked too, and the copies boot', async () => {
   await remember(web, 'x', 'cold');
   await web.stop();
