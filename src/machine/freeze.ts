@@ -6,9 +6,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
-import { closeTops, openTops, switchTops, topsAreIn } from '../qemu/block.ts';
+import { closeTops, openTops, prepareSwitch, topsAreIn } from '../qemu/block.ts';
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
-import { freezeMemory } from '../qemu/memory.ts';
+import { controlMemory } from '../qemu/memory.ts';
 import { prepareDevices, saveDevices } from '../qemu/state.ts';
 import { makeOwnFile } from './files.ts';
 import { stopFlattening } from './flatten.ts';
@@ -99,11 +99,14 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
   const taken = await topsAreIn(qmp, tops);
   if (taken && (await queryStatus(qmp)).running)
     throw new VivError('qemu_failed', `the point of ${machine.name} was interrupted by a restart of the daemon; make it again`);
+  using control = withMemory ? controlMemory(machine.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
   if (withMemory) {
     await makeOwnFile(devices, before);
     await prepareDevices(qmp);
   }
+  await control?.prepare().catch(() => {}); // a process that was started before it was known: then all is copied in the pause
   if (!taken) await openTops(qmp, tops);
+  const switchTops = taken ? null : await prepareSwitch(qmp, tops);
   // Recorded first: whatever happens from here on, the new tops are where the guest's next write is found, or they are empty.
   await machine.update((record) => onTops(record, tops));
   const begun = performance.now();
@@ -111,9 +114,9 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
   try {
     if (running) await stopCpus(qmp);
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
-    if (!taken) await switchTops(qmp, tops);
-    if (withMemory) {
-      const { layers } = await freezeMemory(machine.paths.memory, { timeoutMs: freezeDeadlineMs });
+    await switchTops?.();
+    if (control) {
+      const { layers } = await control.freeze();
       memory = { in: 'process', pid: live.process.pid, startTicks: live.process.startTicks, layers };
     }
   } catch (error) {

@@ -21,7 +21,7 @@ import { listen } from './news.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
+import { qemuConfig, startAnnounces, startBoard, startDisks, startSettings } from './spec.ts';
 
 const qmpDeadlineMs = 20_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
@@ -231,6 +231,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
       board,
+      announces: startAnnounces(record),
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
