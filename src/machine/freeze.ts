@@ -3,7 +3,7 @@
 //
 //   stop ─► devices into a file ─► disks: new tops ─► memory: a new layer ─► go on
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { link, mkdir, rm } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
 import { closeTops, openTops, prepareSwitch, topsAreIn } from '../qemu/block.ts';
@@ -20,6 +20,12 @@ import { asLayers, makeTops, onTops, planTops, removeTops, sealLayers, shareWith
 
 const freezeDeadlineMs = 30_000;
 
+/** What it can be had again from, memory and all, while it sleeps. */
+const sleepsAtPoint = ({ record }: Machine): boolean => record.state === 'suspended' && record.wakeFrom !== null;
+
+/** Its guest has a memory now: it runs, or sleeps. */
+export const hasMemory = (machine: Machine): boolean => machine.live !== null || machine.record.state === 'suspended';
+
 export interface Freezing {
   readonly point: PointRecord;
   readonly tops: readonly Top[];
@@ -31,7 +37,10 @@ export function planPoint(
   machines: Machines,
   wish: Pick<PointRecord, 'kind' | 'label' | 'template' | 'auto'> & { memory: boolean },
 ): Freezing {
-  if (wish.memory && !existsSync(machine.paths.memory))
+  if (wish.memory && machine.record.state === 'suspended') {
+    if (!sleepsAtPoint(machine))
+      throw new VivError('wrong_state', `${machine.name} was suspended without layers of memory; start it, and suspend it again`);
+  } else if (wish.memory && !existsSync(machine.paths.memory))
     throw new VivError(
       'unsupported',
       `the memory of ${machine.name} cannot be frozen, because it was started by a version of Vivarium that could not do that; restart it first`,
@@ -68,15 +77,25 @@ export async function dropPoint(machine: Machine | undefined, machines: Machines
 
 /**
  * Makes the machine's present state into the point. Repeatable as long as the guest has not gone on in between.
+ * @param goOn false: a guest that ran stands still afterwards, unless this fails
  * @returns the point as it is now: complete, but for its memory, which is in the machine's process
  */
-export async function freeze(machine: Machine, machines: Machines, freezing: Freezing, withMemory: boolean): Promise<PointRecord> {
+export async function freeze(
+  machine: Machine,
+  machines: Machines,
+  freezing: Freezing,
+  withMemory: boolean,
+  { goOn = true }: { goOn?: boolean } = {},
+): Promise<PointRecord> {
   const { point, tops } = freezing;
   const present = machines.points.get(point.id);
   if (present.complete) return present;
   const { live } = machine;
-  if (withMemory && !live) throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
-  const frozen = live ? await freezeLive(machine, machines, live, freezing, withMemory) : await freezeFiles(machine, tops);
+  if (withMemory && !live && !sleepsAtPoint(machine))
+    throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
+  const frozen = live
+    ? await freezeLive(machine, machines, live, freezing, { withMemory, goOn })
+    : { ...(await freezeFiles(machine, tops)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };
   await sealLayers(machine.record, tops);
   const { started, settings } = machine.record;
   const record: PointRecord = { ...present, ...frozen, complete: true, machine: { ...present.machine, started, settings } };
@@ -90,7 +109,24 @@ async function freezeFiles(machine: Machine, tops: readonly Top[]): Promise<{ me
   return { memory: null, pausedMs: 0 };
 }
 
-async function freezeLive(machine: Machine, machines: Machines, live: Live, { point, tops }: Freezing, withMemory: boolean) {
+/** The memory of one that sleeps is in files that do not change: they get a second name. */
+async function takeSleep({ record }: Machine, { points, host }: Machines, { id }: PointRecord) {
+  const slept = points.get(record.wakeFrom ?? '');
+  const [from, to] = [host.paths.point(slept.id), host.paths.point(id)];
+  for (const file of ['devices', 'memory'] as const) {
+    await rm(to[file], { force: true });
+    await link(from[file], to[file]);
+  }
+  return { memory: { in: 'file' } as const, memoryBytes: slept.memoryBytes };
+}
+
+async function freezeLive(
+  machine: Machine,
+  machines: Machines,
+  live: Live,
+  { point, tops }: Freezing,
+  { withMemory, goOn }: { withMemory: boolean; goOn: boolean },
+) {
   const { qmp } = live;
   await stopFlattening(machine);
   const devices = machines.host.paths.point(point.id).devices;
@@ -111,6 +147,7 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
   await machine.update((record) => onTops(record, tops));
   const begun = performance.now();
   let memory: PointMemory | null = null;
+  let frozen = false;
   try {
     if (running) await stopCpus(qmp);
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
@@ -119,6 +156,7 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
       const { layers } = await control.freeze();
       memory = { in: 'process', pid: live.process.pid, startTicks: live.process.startTicks, layers };
     }
+    frozen = true;
   } catch (error) {
     if (!(await topsAreIn(qmp, tops).catch(() => true))) {
       await closeTops(qmp, tops).catch(() => {});
@@ -126,7 +164,8 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
     }
     throw error;
   } finally {
-    if (running) await cont(qmp);
+    if (frozen && !goOn) live.starved = false;
+    else if (running) await cont(qmp);
     else if (withMemory && !live.starved) await pausedAgain(qmp);
   }
   const pausedMs = performance.now() - begun;

@@ -12,7 +12,9 @@ import { findFirmware } from '../qemu/firmware-files.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
+import { dropSleep } from './drop-sleep.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
+import { flattenMeanwhile } from './flatten.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
@@ -254,6 +256,8 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
     throw error;
   }
   await rm(machine.paths.suspendState, { force: true });
+  await dropSleep(slept, machines);
+  if (slept.wakeFrom !== null) flattenMeanwhile(machine, machines);
 }
 
 /** Makes a process's live part: connections and listeners. */
