@@ -8,9 +8,9 @@ import { faultsFrom } from '../../src/operations/fault.ts';
 
 test('a fault strikes once, and only at its moment', () => {
   const faults = faultsFrom({ VIV_TEST_FAULT: 'vm.start:start QEMU:after:run:throw' });
-  faults?.at?.('vm.start', 'start QEMU', 'before', 'run');
+  void faults?.at?.('vm.start', 'start QEMU', 'before', 'run');
   assert.throws(() => faults?.at?.('vm.start', 'start QEMU', 'after', 'run'), /injected after the run of vm.start's step start QEMU/);
-  faults?.at?.('vm.start', 'start QEMU', 'after', 'run');
+  void faults?.at?.('vm.start', 'start QEMU', 'after', 'run');
 });
 
 test('a file of faults is read again when it says something else', async () => {
@@ -20,13 +20,13 @@ test('a file of faults is read again when it says something else', async () => {
     await writeFile(file, '');
     const faults = faultsFrom({ VIV_TEST_FAULT: `@${file}` });
     const strike = () => faults?.at?.('vm.stop', 'end QEMU', 'before', 'run');
-    strike();
+    void strike();
     for (let round = 0; round < 2; round++) {
       await writeFile(file, 'vm.stop:end QEMU:before:run:throw');
       assert.throws(strike, /injected before the run of vm.stop/);
-      strike();
+      void strike();
       await writeFile(file, '');
-      strike();
+      void strike();
     }
   } finally {
     await rm(folder, { recursive: true });
