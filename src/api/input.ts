@@ -1,6 +1,7 @@
 // From a request to an operation's input: path, query and body become one object, parsed by the operation's schema.
 // What does not fit is told in one sentence in terms of the field.
 import type { z } from 'zod';
+import { sentenceOf } from '../contract/bound.ts';
 import { VivError } from '../contract/errors.ts';
 import type { Operation } from '../contract/operation.ts';
 
@@ -93,7 +94,7 @@ function explain(id: string, known: readonly string[], given: Fields, issues: re
     const field = label(issue.path.join('.'));
     if (issue.code === 'invalid_type' && issue.path.length === 1 && given[String(issue.path[0])] === undefined)
       return `${field} is missing`;
-    return `${field}: ${issue.message}`;
+    return `${field}: ${sentenceOf(issue)}`;
   });
   if (issues.length > 5) sentences.push(`and ${issues.length - 5} more`);
   return sentences.join('; ');

@@ -8,6 +8,8 @@ import { codeOfSignal, enterRaw, sizeOf } from './terminal.ts';
 
 export interface Attached {
   readonly vm: string;
+  /** What it is called in what is shown; `vm` when left out. */
+  readonly name?: string;
   /** Empty: the login shell. */
   readonly command: readonly string[];
   readonly tty: boolean;
@@ -24,7 +26,11 @@ const leaveAfter = 3;
 const inARowMs = 2000;
 
 /** Runs it and resolves with the code that `viv` ends with. */
-export async function attach(client: Client, context: Context, { tty, command, stdin: wanted = true, ...rest }: Attached): Promise<number> {
+export async function attach(
+  client: Client,
+  context: Context,
+  { tty, command, name, stdin: wanted = true, ...rest }: Attached,
+): Promise<number> {
   const { stdin, stdout, stderr, interrupts } = context;
   const leaving = new AbortController();
   const signal = AbortSignal.any([leaving.signal, interrupts.signal]);
@@ -32,7 +38,7 @@ export async function attach(client: Client, context: Context, { tty, command, s
     ? { terminal: { ...sizeOf(stdout), type: (context.env['TERM'] ?? 'xterm-256color').slice(0, 64) || 'xterm-256color' } }
     : {};
   const key = `exec ${rest.vm}`;
-  context.screen.show(key, `waiting for the agent of ${rest.vm}`);
+  context.screen.show(key, `waiting for the agent of ${name ?? rest.vm}`);
   const undo: (() => void)[] = [() => context.screen.settle(key)];
   try {
     const session = await client.vm.exec({ ...rest, command: [...command], stdin: wanted, ...terminal }, { signal });

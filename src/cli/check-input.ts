@@ -1,5 +1,6 @@
 // Input checked against the contract before anything is sent, so that the sentence can use the user's own words:
 // `--memory` instead of `memoryBytes`, NAME instead of `vm`.
+import { sentenceOf } from '../contract/bound.ts';
 import { VivError } from '../contract/errors.ts';
 import type { Operation } from '../contract/operation.ts';
 import { surelyFits } from '../contract/plain.ts';
@@ -20,6 +21,10 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
   const shown = typeof value === 'string' ? ` ${quote(value)}` : '';
   const message =
-    issue?.code === 'invalid_union' ? 'it is neither a name nor an address that this takes' : (issue?.message ?? 'it cannot be used');
+    issue?.code === 'invalid_union'
+      ? 'it is neither a name nor an address that this takes'
+      : issue
+        ? sentenceOf(issue)
+        : 'it cannot be used';
   throw new VivError('invalid', `${as}${shown}: ${message}`);
 }

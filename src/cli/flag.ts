@@ -136,6 +136,10 @@ function sayStandard(kind: FlagKind, standard: unknown): string | undefined {
   return Array.isArray(standard) ? standard.join(',') : String(standard);
 }
 
+/** What stands for it in help: a machine is called by its name, and where it gets another, that is the new one. */
+const labelOf = (field: string, operation: Operation) =>
+  field === 'vm' ? 'NAME' : field === 'name' && 'vm' in operation.input.shape ? 'NEW-NAME' : kebab(field).toUpperCase();
+
 /** The positional arguments of an operation, from its hint. */
 export function argumentsOf(operation: Operation): Argument[] {
   return (operation.cli?.args ?? []).map((given) => {
@@ -143,7 +147,7 @@ export function argumentsOf(operation: Operation): Argument[] {
     const schema = operation.input.shape[field] as z.ZodType | undefined;
     return {
       field,
-      label: field === 'vm' ? 'NAME' : kebab(field).toUpperCase(),
+      label: labelOf(field, operation),
       help: schema ? unwrap(schema).help : '',
       optional: given.endsWith('?'),
       several: given.endsWith('...'),

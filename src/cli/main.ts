@@ -47,7 +47,7 @@ async function main(argv: readonly string[]): Promise<void> {
 
 async function dispatch(argv: readonly string[], context: Context): Promise<number> {
   const [first] = argv;
-  if (first === '--version' || first === '-V') {
+  if (first === '--version' || first === '-V' || first === '-v' || (first === 'version' && argv.length === 1)) {
     const { version } = await import('../version.ts');
     await context.print(version);
     return 0;

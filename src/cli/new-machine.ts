@@ -8,6 +8,7 @@ import type { Client } from '../sdk/client.ts';
 import { type Invocation, jsonFlag, one } from './command.ts';
 import type { Context } from './context.ts';
 import { type Flag, flagsOf } from './flag.ts';
+import { nearest } from './nearest.ts';
 import { perform } from './perform.ts';
 import { quote } from './text.ts';
 
@@ -96,7 +97,8 @@ export async function textOf(file: string, as: string): Promise<string> {
 /** Fetches or builds an image of the catalog that is not here. Tells whether its guests will have our agent. */
 export async function pullMissing(client: Client, context: Context, image: string): Promise<{ agent: boolean }> {
   const { signal } = context.interrupts;
-  const entry = (await client.image.catalog({}, { signal })).find((candidate) => candidate.name === image);
+  const catalog = await client.image.catalog({}, { signal });
+  const entry = catalog.find((candidate) => candidate.name === image);
   if (entry && !entry.present) {
     context.screen.say(
       entry.via === 'build' ? `building ${image}, because it is not here yet` : `fetching ${image}, because it is not here yet`,
@@ -104,6 +106,23 @@ export async function pullMissing(client: Client, context: Context, image: strin
     await perform(context, image, (options) => client.image.pull({ image }, options));
   }
   if (entry) return { agent: true };
-  const here = await client.image.show({ image }, { signal });
+  const here = await client.image.show({ image }, { signal }).catch((error: unknown) => {
+    throw meant(
+      error,
+      image,
+      catalog.map(({ name }) => name),
+    );
+  });
   return { agent: here.source === 'built' && here.kind !== 'iso' };
+}
+
+/** What the daemon says of an image that it does not know, and before that the one that was probably meant. */
+function meant(error: unknown, image: string, catalog: readonly string[]): unknown {
+  if (!(error instanceof VivError) || error.code !== 'not_found') return error;
+  const here = error.details?.['images'];
+  const names = [...catalog, ...(Array.isArray(here) ? here.map(String) : [])];
+  // `debian` alone is answered with all that there are of it.
+  if (names.some((name) => name.split(':')[0] === image.split(':')[0])) return error;
+  const close = nearest(image, names);
+  return close ? new VivError('not_found', `there is no image ${quote(image)}; did you mean ${close}?`, { cause: error }) : error;
 }

@@ -94,15 +94,15 @@ export const Vm = z.object({
 });
 export type Vm = z.infer<typeof Vm>;
 
-const cpus = z.int().min(1, 'a machine has at least 1 CPU').max(256);
+const cpus = z.int().min(1, 'a machine has at least 1 CPU').max(256, 'a machine has at most 256 CPUs');
 const memoryBytes = z
   .int()
   .min(32 * MiB, 'a machine has at least 32 MiB of memory')
-  .max(16384 * GiB);
+  .max(16384 * GiB, 'a machine has at most 16 TiB of memory');
 const diskBytes = z
   .int()
   .min(MiB, 'a disk has at least 1 MiB')
-  .max(65536 * GiB);
+  .max(65536 * GiB, 'a disk has at most 64 TiB');
 const sshKey = Text.max(16384).regex(/^[^\r\n]+$/, 'an SSH key is one line');
 const User = z
   .string()

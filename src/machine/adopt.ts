@@ -11,6 +11,7 @@ import { removeFiles } from './files.ts';
 import type { Machines } from './machines.ts';
 import { hearStatus, stoppedBy } from './news.ts';
 import { isMember, isReady } from './pool-member.ts';
+import { recordEnd } from './record-end.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 import { endNow } from './stop.ts';
@@ -58,7 +59,7 @@ async function adopt(machine: Machine, machines: Machines, signal: AbortSignal):
     return 'adopted';
   }
   if (record.state === 'broken') return null;
-  await recordEnd(machine, machines);
+  await endedAway(machine, machines);
   return 'ended';
 }
 
@@ -109,13 +110,14 @@ async function watchEnd(machine: Machine, machines: Machines): Promise<void> {
 }
 
 /** It ended while no daemon was there to see how. */
-async function recordEnd(machine: Machine, machines: Machines): Promise<void> {
+async function endedAway(machine: Machine, machines: Machines): Promise<void> {
   const restarted = machine.record.bootId !== machines.host.bootId;
   const words = restarted ? '' : await lastWords(machine.paths.qemuLog, 0);
   const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
   await rm(machine.paths.run, { recursive: true, force: true });
-  await machine.setState('stopped', { code: restarted ? 'host_restarted' : 'qemu_exited', message });
-  machine.tell({ type: 'ended', machine, failed: true, message });
+  const reason = { code: restarted ? 'host_restarted' : 'qemu_exited', message, at: Date.now() } as const;
+  const told = () => machine.tell({ type: 'ended', machine, failed: true, message });
+  await recordEnd(machine, () => ({ state: 'stopped', stateReason: reason }), told);
 }
 
 export interface Swept {

@@ -27,17 +27,20 @@ export const backOffMs = (restarts: number): number => Math.min(60_000, 1000 * 2
 const calmMs = 600_000;
 
 /** Starts in a row by the policy. Pure. */
-export const restartsInARow = ({ restarts, startedAt }: Pick<MachineRecord, 'restarts' | 'startedAt'>, now: number): number =>
-  startedAt !== null && now - startedAt >= calmMs ? 0 : restarts;
+export const restartsInARow = (
+  { restarts, startedAt, stateReason }: Pick<MachineRecord, 'restarts' | 'startedAt' | 'stateReason'>,
+  now: number,
+): number => (stateReason?.code !== 'start_failed' && startedAt !== null && now - startedAt >= calmMs ? 0 : restarts);
 
 /** Whether a machine that ended by itself is started again. Pure. */
 export function restartsAgain(policy: 'no' | 'on-failure' | 'always', wanted: 'running' | 'stopped', failed: boolean): boolean {
   return wanted === 'running' && (policy === 'always' || (policy === 'on-failure' && failed));
 }
 
-/** It ended by itself, and is to be removed or started again. Pure. */
+/** It ended by itself, or could not be started again, and is to be removed or started again. Pure. */
 export function isUnfinishedEnd({ state, started, settings, wanted, stateReason, bootId }: MachineRecord, hostBootId: string): boolean {
-  if (started === null || (state !== 'stopped' && state !== 'broken')) return false;
+  const tried = stateReason?.code === 'start_failed';
+  if ((started === null && !tried) || (state !== 'stopped' && state !== 'broken')) return false;
   if (settings.removeOnStop) return true;
   return bootId === hostBootId && restartsAgain(settings.restart, wanted, stateReason?.code !== 'guest_shutdown');
 }
@@ -82,11 +85,28 @@ export class Keeper {
       if (machine.record.settings.removeOnStop) return await this.#keeping.remove(machine);
       await machine.update(() => ({ restarts: before + 1 }));
       this.#following.delete(machine); // it may end again before its start is called done
-      await this.#keeping.start(machine);
+      await this.#start(machine);
     } catch (error) {
       this.#problem(machine, error);
     } finally {
       this.#following.delete(machine);
+    }
+    // A start that failed; after one that did not there is nothing to follow.
+    if (machine.record.stateReason?.code === 'start_failed' && !this.#stopped) void this.#follow(machine);
+  }
+
+  /** The reason of a failure is shown with the machine for as long as that is what it waits for. */
+  async #start(machine: Machine): Promise<void> {
+    try {
+      await this.#keeping.start(machine);
+    } catch (error) {
+      const { message } = error as Error;
+      await machine.update((record) =>
+        record.stateReason?.code === 'start_failed' && record.wanted === 'running'
+          ? { stateReason: { ...record.stateReason, message: `it could not be started again: ${message}` } }
+          : record,
+      );
+      throw error;
     }
   }
 
@@ -96,13 +116,21 @@ export class Keeper {
     );
   }
 
-  /** Called once after the host has booted: machines that start with it, and those that were running and are to be kept so. */
+  /**
+   * Called once after the host has booted: machines that start with it, and those that were running and are to be kept so; a
+   * machine that was broken as well. One whose start fails is tried again where its policy says so.
+   */
   async startWithHost(): Promise<void> {
     for (const machine of this.#machines.list()) {
       const { record } = machine;
       const kept = restartsAgain(record.settings.restart, record.wanted, record.stateReason?.code !== 'guest_shutdown');
-      if (record.state === 'stopped' && (record.settings.autostart || kept)) {
-        await this.#keeping.start(machine).catch((error: unknown) => this.#problem(machine, error));
+      if ((record.state !== 'stopped' && record.state !== 'broken') || machine.live || !(record.settings.autostart || kept)) continue;
+      try {
+        if (record.wanted !== 'running' && record.settings.restart !== 'no') await machine.update(() => ({ wanted: 'running' }));
+        await this.#start(machine);
+      } catch (error) {
+        this.#problem(machine, error);
+        void this.#follow(machine);
       }
     }
   }

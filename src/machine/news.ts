@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../qemu/command.ts';
 import { lastWords } from '../qemu/process.ts';
 import type { Heard, Live } from './live.ts';
+import { recordEnd } from './record-end.ts';
 import type { Machine } from './runner.ts';
 
 /** Listens for as long as the live part is the machine's. */
@@ -48,18 +49,13 @@ export function listen(machine: Machine, live: Live): void {
     rmSync(machine.paths.run, { recursive: true, force: true }); // at once: nothing else can have begun to use it yet
     const words = await lastWords(machine.paths.qemuLog, process.logOffset);
     const end = ending({ ...heard, words, exit });
-    await machine
-      // A start that has overtaken this end has recorded what is true since.
-      .update((record) =>
-        machine.live !== null
-          ? record
-          : {
-              state: end.failed && !heard.panicked ? 'broken' : 'stopped',
-              stateReason: { code: end.code, message: end.message, at: Date.now() },
-            },
-      )
-      .catch(failed);
-    machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
+    const at = Date.now();
+    const told = () => machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
+    const state = end.failed && !heard.panicked ? 'broken' : 'stopped';
+    await recordEnd(machine, () => ({ state, stateReason: { code: end.code, message: end.message, at } }), told).catch((error: unknown) => {
+      failed(error);
+      told();
+    });
   });
 }
 

@@ -1,7 +1,10 @@
 // Faults that tests inject into steps, told by the environment. Nothing here acts unless these variables are set:
 //   VIV_TEST_FAULT="vm.create:step-name:after:run:kill|throw"   at that moment, once, the daemon dies by SIGKILL, or the step fails;
 //                                                               several are separated by commas
+//   VIV_TEST_FAULT=@/FILE                                       the same, read from that file, again whenever its text has changed
 //   VIV_TEST_TWICE=1                                            every step's run and undo is executed twice
+import { readFileSync } from 'node:fs';
+
 export type FaultMoment = 'before' | 'after';
 export type FaultAct = 'run' | 'undo';
 
@@ -16,10 +19,17 @@ export function faultsFrom(env: Readonly<Record<string, string | undefined>>): F
   const twice = env['VIV_TEST_TWICE'] === '1';
   const given = env['VIV_TEST_FAULT'];
   if (!given) return twice ? { twice } : undefined;
-  const waiting = new Map(given.split(',').map(parse));
+  const file = given.startsWith('@') ? given.slice(1) : undefined;
+  let text = file === undefined ? given : '';
+  let waiting = parseAll(text);
   return {
     twice,
     at(...here) {
+      if (file !== undefined) {
+        const now = readFileSync(file, 'utf8');
+        if (now !== text) waiting = parseAll(now);
+        text = now;
+      }
       const how = waiting.get(here.join(':'));
       if (how === undefined) return;
       waiting.delete(here.join(':'));
@@ -29,6 +39,8 @@ export function faultsFrom(env: Readonly<Record<string, string | undefined>>): F
     },
   };
 }
+
+const parseAll = (text: string) => new Map(text === '' ? [] : text.split(',').map(parse));
 
 /** One fault: where, and how. */
 function parse(fault: string): [where: string, how: 'kill' | 'throw'] {

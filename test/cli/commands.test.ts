@@ -57,6 +57,30 @@ test('an unknown image is told before anything is made', async () => {
   assert.ok(!server.asked.some((asked) => asked.method === 'POST'));
 });
 
+test('an image that is nearly one of the catalog is told to be that', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('GET /v1/images/tinny', () => new Fault('not_found', 'there is no image tinny on this host'));
+  const { code, stderr } = await viv(server.home, ['run', 'tinny']);
+  assert.deepEqual({ code, stderr }, { code: 1, stderr: 'viv: there is no image "tinny"; did you mean tiny?\n' });
+});
+
+test('a number beyond what is taken is refused in plain words, and nothing is asked', async () => {
+  await using server = await fakeServer();
+  for (const [line, sentence] of [
+    [['run', 'tiny', '--cpus', '999'], '--cpus: a machine has at most 256 CPUs'],
+    [['stop', 'web', '--timeout', '100h'], '--timeout: it can be at most 1 h'],
+  ] as const)
+    assert.deepEqual(await viv(server.home, [...line]).then(({ code, stderr }) => [code, stderr]), [2, `viv: ${sentence}\n`]);
+  assert.equal(server.asked.length, 0);
+});
+
+test('every way to ask for the version is answered; rename says which name is which', async () => {
+  await using server = await fakeServer();
+  for (const line of ['-v', '-V', '--version', 'version']) assert.match((await viv(server.home, [line])).stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.match((await viv(server.home, ['rename', '--help'])).stdout, /NAME NEW-NAME/);
+});
+
 test('the caller’s own keys are passed, and none with --no-ssh-keys', async () => {
   await using server = await fakeServer();
   await mkdir(join(server.home, '.ssh'));

@@ -130,6 +130,7 @@ test('a QEMU that ends while it is taken up is told, and started again where its
   await host.start();
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
   await host.client.vm.run({ image: 'tiny', name: 'two', memoryBytes, restart: 'on-failure' });
+  await happened(host, 'vm.started', 'two'); // events are written soon after, and the daemon dies now
   await host.kill();
   await control(host, { dieOn: { 'query-status': 'out of luck', qmp_capabilities: 'out of luck' } });
   await host.start();

@@ -1,7 +1,7 @@
 // A fault at every journalled step of every operation on machines: the step fails, or the daemon dies, just before and just
 // after it. Whatever happens, what is left is whole. And every step, executed twice, comes to the same end.
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
@@ -55,7 +55,7 @@ const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
 describe('a fault at every step', { concurrency: 2 }, () => {
   for (const [operation, scenario] of Object.entries(scenarios)) {
     test(operation, { timeout: 240_000 }, async () => {
-      await using host = await testHost({ qemu: 'fake' });
+      await using host = await faultyHost();
       const { steps } = handlers[operation as 'vm.create'];
       assert.ok(steps.length > 0);
       for (const step of steps) {
@@ -69,7 +69,7 @@ describe('a fault at every step', { concurrency: 2 }, () => {
   }
 
   test('the daemon dies while a failed run is being undone', { timeout: 120_000 }, async () => {
-    await using host = await testHost({ qemu: 'fake' });
+    await using host = await faultyHost();
     for (const step of handlers['vm.run'].steps) {
       if (!step.undo) continue;
       for (const moment of ['before', 'after']) {
@@ -89,19 +89,28 @@ describe('a fault at every step', { concurrency: 2 }, () => {
   });
 });
 
-async function inject(host: TestHost, scenario: Scenario, fault: string): Promise<void> {
+/** A host whose daemon, and every next one, meets the faults that are written to a file. */
+async function faultyHost(): Promise<TestHost> {
+  const host = await testHost({ qemu: 'fake' });
+  host.env['VIV_TEST_FAULT'] = `@${faultFile(host)}`;
+  await writeFile(faultFile(host), '');
   await host.start();
+  return host;
+}
+
+const faultFile = (host: TestHost) => join(host.home, 'faults');
+
+async function inject(host: TestHost, scenario: Scenario, fault: string): Promise<void> {
   await scenario.prepare(host.client);
-  await host.down();
-  await host.start({ VIV_TEST_FAULT: fault });
+  await writeFile(faultFile(host), fault);
   const failed = await scenario.act(host.client).then(
     () => null,
     (error: unknown) => error,
   );
   assert.ok(failed instanceof VivError, `${fault} made the operation fail: ${failed}`);
+  await writeFile(faultFile(host), '');
   if (fault.endsWith('kill')) await host.start();
   await whole(host, scenario, fault);
-  await host.down();
 }
 
 /** No task is under way, what is there is of one piece, and the name can be used; leaves the host empty. */

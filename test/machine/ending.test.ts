@@ -35,7 +35,10 @@ test('the pause before a restart grows to a minute', () => {
 });
 
 test('a machine that has run for ten minutes begins its pauses anew', () => {
-  const restartsAfter = (ranMs: number) => restartsInARow({ restarts: 4, startedAt: 1000 }, 1000 + ranMs);
+  const record = { restarts: 4, startedAt: 1000, stateReason: null };
+  const restartsAfter = (ranMs: number) => restartsInARow(record, 1000 + ranMs);
   assert.deepEqual([0, 599_999, 600_000].map(restartsAfter), [4, 4, 0]);
-  assert.equal(restartsInARow({ restarts: 4, startedAt: null }, 0), 4);
+  assert.equal(restartsInARow({ ...record, startedAt: null }, 0), 4);
+  const stateReason = { code: 'start_failed', message: '', at: 0 } as const;
+  assert.equal(restartsInARow({ ...record, stateReason }, 1e9), 4, 'what cannot be started has not run since');
 });

@@ -1,4 +1,5 @@
 // `viv image build FILE`: an image from a recipe, a JSON file.
+import { sentenceOf } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { Recipe } from '../../contract/image.ts';
 import { operations } from '../../contract/index.ts';
@@ -25,7 +26,7 @@ export function parseRecipe(text: string, file: string): Recipe {
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const place = issue?.path.length ? `${issue.path.join('.')}: ` : '';
-  throw new VivError('invalid', `${quote(file)} is not a recipe: ${place}${issue?.message ?? 'it has another shape'}`);
+  throw new VivError('invalid', `${quote(file)} is not a recipe: ${place}${issue ? sentenceOf(issue) : 'it has another shape'}`);
 }
 
 export const command: Command = {

@@ -93,7 +93,7 @@ async function runCommand(
   remove: boolean,
 ): Promise<number> {
   try {
-    return await attach(client, context, { vm: vm.id, command, tty, stdin: true });
+    return await attach(client, context, { vm: vm.id, name: clean(vm.name), command, tty, stdin: true });
   } finally {
     if (remove) {
       // It may have gone by itself when the command stopped the machine.

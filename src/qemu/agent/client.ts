@@ -137,7 +137,7 @@ class Connection implements AgentConnection {
       for await (const bytes of channel.stdout as AsyncIterable<Buffer>)
         if (!out.write(bytes)) await new Promise<void>((resolve) => out.once('drain', resolve).once('close', resolve));
       const { exitCode } = await channel.ended;
-      if (exitCode !== 0) throw new VivError('guest_failed', `the guest cannot read ${path}: ${lastLine(await words)}`);
+      if (exitCode !== 0) throw new VivError('guest_failed', `the guest cannot read ${reasonOf(lastLine(await words), path)}`);
     };
     send()
       .then(
@@ -276,6 +276,12 @@ class Connection implements AgentConnection {
     if (problem instanceof Error) throw problem;
     return out;
   }
+}
+
+/** `/x` and the reason, once, from the agent's own line (`/x: cannot be read: No such file or directory`). */
+function reasonOf(line: string, path: string): string {
+  const reason = line.replace(/^(.*): cannot be read: /, (_all, what: string) => (what === path ? '' : `${what}: `));
+  return reason === '' ? path : `${path}: ${reason}`;
 }
 
 /** The end of a text, however long that is. */

@@ -1,0 +1,81 @@
+// Machines that are meant to run although their start fails: they are tried again, shown with the reason, and a stop ends it.
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { type TestHost, testHost } from './test-host.ts';
+
+const memoryBytes = 64 * 2 ** 20;
+const limits = { timeout: 60_000 };
+const control = (host: TestHost, what: object) => writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify(what));
+
+/** Resolves when this has been told of it so many times. */
+async function happened(host: TestHost, type: string, name: string, times = 1): Promise<void> {
+  let seen = 0;
+  for await (const event of host.client.events({ after: 0, signal: AbortSignal.timeout(15_000) }))
+    if (event.type === type && event.name === name && ++seen === times) return;
+}
+
+/** It ends by itself, and no QEMU starts any more. */
+async function fall(host: TestHost, pid: number | null): Promise<void> {
+  await control(host, { now: { exit: 1 }, dieAtStart: 'no luck today' });
+  process.kill(pid as number, 'SIGUSR2');
+}
+
+test('a start by the policy that fails is tried again, later and later, until it works', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  const { pid } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
+  await fall(host, pid);
+  await happened(host, 'vm.problem', 'one', 2);
+  const { state, stateReason } = await host.client.vm.show({ vm: 'one' });
+  assert.equal(state, 'broken');
+  assert.equal(stateReason?.code, 'start_failed');
+  assert.match(stateReason?.message ?? '', /could not be started again: .*no luck today/s);
+  await control(host, {});
+  await happened(host, 'vm.started', 'one', 2);
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'running');
+  const begun = (await host.client.task.list({ limit: 20 }))
+    .filter(({ operation }) => operation === 'vm.start')
+    .map((task) => task.createdAt);
+  const [third = 0, second = 0, first = 0] = begun;
+  assert.ok(third - second > second - first, `the pauses grow: ${[first, second, third]}`);
+});
+
+test('the next daemon goes on trying, and a stop ends it', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  const { pid } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'on-failure' });
+  await fall(host, pid);
+  await happened(host, 'vm.problem', 'one');
+  await host.kill();
+  await host.start();
+  await happened(host, 'vm.problem', 'one', 2);
+  assert.equal((await host.client.vm.stop({ vm: 'one' })).state, 'stopped');
+  await control(host, {});
+  const late = AbortSignal.timeout(5000);
+  try {
+    for await (const event of host.client.events({ signal: late })) assert.notEqual(event.type, 'vm.started');
+  } catch (error) {
+    if (!late.aborted) throw error;
+  }
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'stopped');
+});
+
+test('with the host a machine is started that was broken', limits, async () => {
+  await using host = await testHost({ qemu: 'fake' });
+  await host.start();
+  const { pid } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, autostart: true });
+  await control(host, { now: { exit: 1 } });
+  process.kill(pid as number, 'SIGUSR2');
+  await happened(host, 'vm.ended', 'one');
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'broken');
+  await host.down();
+  await control(host, {});
+  const db = new DatabaseSync(host.paths.store);
+  db.exec(`DELETE FROM entry WHERE key = 'host/boot'`);
+  db.close();
+  await host.start();
+  await happened(host, 'vm.started', 'one', 2);
+  assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'running');
+});
