@@ -46,6 +46,8 @@ export const Disk = z.object({
   sizeBytes: Bytes,
   /** Bytes the machine's own file takes on the host; null for read-only media. */
   usedBytes: Bytes.nullable(),
+  /** The file that its own one is laid on (an image's, or a layer shared with points and forks); null: it stands alone. */
+  backing: z.string().nullable(),
 });
 
 export const Nic = z.object({ id: z.string(), network: z.string(), mac: z.string() });
@@ -65,6 +67,7 @@ export const Vm = z.object({
   /** The operation under way, if any: `{ task, operation: 'vm.start' }`. */
   activity: z.object({ task: z.string(), operation: z.string() }).nullable(),
   image: z.string().nullable(),
+  /** Null: it uses no file of it (a full clone). */
   imageDigest: z.string().nullable(),
   arch: Arch,
   cpus: z.int(),
@@ -323,6 +326,10 @@ export const fork = defineOperation({
       .regex(/^[a-z0-9{]([a-z0-9{}-]*[a-z0-9}])?$/, 'a name is made of a-z, 0-9 and -; {} stands for the number')
       .optional()
       .describe('Name, with {} for the number; the machine’s name and a number when left out'),
+    full: z
+      .boolean()
+      .default(false)
+      .describe('Copy every file: stopped machines that stand alone, from a stopped one or a point without memory'),
     removeOnStop: z.boolean().default(false).describe('Remove them when they stop'),
   }),
   output: z.array(Vm),
@@ -339,6 +346,8 @@ export const fork = defineOperation({
     'unsupported',
     'missing_program',
     'no_accelerator',
+    'in_use',
+    'timeout',
   ],
   cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', point: false }, custom: true },
 });

@@ -11,7 +11,7 @@ export const DiskRecord = z.object({
   file: z.string(),
   format: z.enum(['qcow2', 'raw']),
   sizeBytes: Bytes,
-  /** The image file it is an overlay of. */
+  /** The image's file or the layer that it is an overlay of; null: it stands alone. */
   backing: z.string().nullable(),
   /** Digest of the image it is, for CDs; so that the image counts as used. */
   digest: z.string().nullable(),
@@ -59,7 +59,8 @@ export const MachineRecord = z.object({
   settings: Settings,
   /** Settings it was started with; what differs takes effect at the next start. */
   started: Settings.extend({ accelInUse: z.enum(['kvm', 'tcg']), board: z.string().default(''), cdroms: z.array(Cd) }).nullable(),
-  image: z.object({ name: z.string(), digest: z.string() }),
+  /** digest: null where it uses no file of it any more. */
+  image: z.object({ name: z.string(), digest: z.string().nullable() }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   /** Null: the image has no cloud-init. */
   seed: SeedSettings.nullable(),

@@ -139,7 +139,7 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
     firmware: settings.firmware,
     accel: settings.accel,
     accelInUse: active ? (started?.accelInUse ?? null) : null,
-    disks: record.disks.map(({ id, kind, sizeBytes }) => ({ id, kind, sizeBytes, usedBytes: null })),
+    disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
     nics: record.nics,
     boot: settings.boot,
     restart: settings.restart,

@@ -1,6 +1,6 @@
 // Virtual disks as files: create, overlay, measure, grow, convert, check. Each may be executed twice with the same end:
 // a new disk is written beside its place and renamed into it.
-import { access, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, rename, rm, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
@@ -93,6 +93,7 @@ export async function convertDisk(
   await replace(to, (part) =>
     qemuImg(['convert', '-p', '-f', fromFormat, '-O', toFormat, '--', from, part], `copy the disk ${from} to ${to}`, {
       timeoutMs: long,
+      endsWithUs: true,
       keepBytes: 64 * 1024,
       ...(options.signal ? { signal: options.signal } : {}),
       onLine: (line) => {
@@ -101,6 +102,24 @@ export async function convertDisk(
       },
     }),
   );
+}
+
+/** A small file as it is. Replaces what is at `to`. */
+export async function copyPlain(from: string, to: string): Promise<void> {
+  await exists(from);
+  await replace(to, (part) => copyFile(from, part));
+}
+
+const MeasureOutput = z.object({ required: z.number() });
+
+/** The most that a copy of a qcow2 (with everything its backing files add) takes on the host: what nobody has written is left out. */
+export async function copyBytes(file: string): Promise<number> {
+  absolute(file);
+  await exists(file);
+  const output = await qemuImg(['measure', '-f', 'qcow2', '-O', 'qcow2', '--output=json', file], `measure the disk ${file}`, {
+    timeoutMs: long,
+  });
+  return MeasureOutput.parse(JSON.parse(output)).required;
 }
 
 /** Looks through a qcow2's tables; throws corrupt when they are damaged. Space that is merely lost is no damage. */

@@ -28,7 +28,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     firmware: 'bios',
     accel: 'auto',
     accelInUse: 'tcg',
-    disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512 }],
+    disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512, backing: null }],
     nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01' }],
     boot: ['disk'],
     restart: 'no',

@@ -35,7 +35,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
       'disks',
       vm.disks.map(
         (disk) =>
-          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here`}`,
+          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here, ${disk.backing === null ? 'stands alone' : `on ${disk.backing}`}`}`,
       ),
     ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${nic.network}, ${nic.mac}`)],
