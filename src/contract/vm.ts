@@ -82,6 +82,8 @@ export const Vm = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
+  /** It has a TPM 2.0. */
+  tpm: z.boolean(),
   /** When points are made by themselves (contract/snapshot-policy.ts); null: never. */
   snapshots: z.string().nullable(),
   /** Settings that take effect at the next start. */
@@ -128,6 +130,7 @@ export const VmOptions = z.object({
     .describe('user: NAT by QEMU; none: no network'),
   accel: Accel.default('auto').describe('How guest instructions are executed'),
   firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
+  tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
   restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
   autostart: z.boolean().default(false).describe('Start it with the host'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
@@ -209,6 +212,7 @@ export const set = defineOperation({
     memoryBytes: memoryBytes.optional(),
     diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
     accel: Accel.optional(),
+    tpm: z.boolean().optional().describe('A TPM 2.0 of its own; what one has kept stays when it is taken out'),
     restart: RestartPolicy.optional(),
     autostart: z.boolean().optional(),
     removeOnStop: z.boolean().optional(),

@@ -5,6 +5,7 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Progress } from '../contract/task.ts';
 import { newId } from '../host/id.ts';
+import { endTpm } from '../qemu/tpm.ts';
 import { convertDisk, copyBytes, copyPlain } from '../storage/disk.ts';
 import { requireSpace } from '../storage/space.ts';
 import { makeFolder, makeSeed, own } from './files.ts';
@@ -12,12 +13,15 @@ import { type Child, newcomer } from './fork.ts';
 import type { MachineHost } from './machines.ts';
 import type { MachineRecord } from './record.ts';
 import { isWritable, shareWithFamily } from './tops.ts';
+import { copyTpm } from './tpm.ts';
 
 /** What is copied: a machine that is stopped, or as a point of its disks has it. */
 export interface Origin {
   readonly machine: MachineRecord;
   /** Its UEFI variables; null: it has none. */
   readonly vars: string | null;
+  /** Folder of what its TPM keeps; there if it has one. */
+  readonly tpm: string;
 }
 
 interface Copy {
@@ -29,8 +33,9 @@ interface Copy {
 
 /** A machine that is stopped, as its files are now. */
 export function originNow(machine: MachineRecord, host: MachineHost): Origin {
-  const vars = machine.vars ?? host.paths.vm(machine.id).firmwareVars;
-  return { machine, vars: existsSync(vars) ? vars : null };
+  const paths = host.paths.vm(machine.id);
+  const vars = machine.vars ?? paths.firmwareVars;
+  return { machine, vars: existsSync(vars) ? vars : null, tpm: paths.tpm };
 }
 
 /** The record of a clone; the names of its layers are new each time. Pure. */
@@ -106,6 +111,8 @@ export async function makeClone(
     done += size;
   }
   tell(done);
+  await endTpm(origin.tpm); // its QEMU may have ended in this moment
+  await copyTpm(origin.tpm, host.paths.vm(clone.id).tpm, clone);
   await makeSeed(clone, host, signal);
 }
 

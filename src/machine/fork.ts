@@ -9,6 +9,7 @@ import type { PointRecord } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
 import { macOf } from './spec.ts';
 import { varsId } from './tops.ts';
+import { copyTpm } from './tpm.ts';
 
 export interface Child {
   readonly id: string;
@@ -65,6 +66,7 @@ export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRe
 export async function makeChildFiles(record: MachineRecord, point: PointRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
   await makeFiles(record, host, signal);
   await makeVarsOver(record, point);
+  await copyTpm(host.paths.point(point.id).tpm, host.paths.vm(record.id).tpm, record);
 }
 
 /** UEFI variables on top of the point's. Repeatable. */

@@ -34,6 +34,7 @@ export const Settings = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
+  tpm: z.boolean().default(false),
   /** Automatic points; null: none. */
   snapshots: SnapshotPolicy.nullable().default(null),
   /** Null: the machine's name. */

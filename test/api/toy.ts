@@ -34,6 +34,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     restart: 'no',
     autostart: false,
     removeOnStop: false,
+    tpm: false,
     snapshots: null,
     pending: [],
     pid: 42,

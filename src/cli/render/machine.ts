@@ -39,6 +39,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
       ),
     ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${nic.network}, ${nic.mac}`)],
+    ['tpm', vm.tpm ? 'yes' : null],
     ['boot', vm.boot.join(', ')],
     ['restart', vm.restart],
     ['autostart', vm.autostart ? 'yes' : 'no'],

@@ -49,7 +49,7 @@ const pointOf = ({ point }: Forking, { machines }: Services): PointRecord => mac
 function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, machines: Machines): Origin {
   if (from === null) return originNow(machines.get(id).record, machines.host);
   const { machine } = machines.points.get(from);
-  return { machine, vars: machine.vars };
+  return { machine, vars: machine.vars, tpm: machines.host.paths.point(from).tpm };
 }
 
 async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
