@@ -8,6 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=(
   qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu    # runs machines; disks; firmware
   genisoimage                                          # cloud-init seeds
+  swtpm                                                # TPMs
   mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
   e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
   musl-tools gcc libc6-dev                             # the guest agent

@@ -26,6 +26,11 @@ const scenarios: Record<string, Scenario> = {
   'vm.create': { prepare: nothing, act: create, after: ['stopped', null] },
   'vm.run': { prepare: nothing, act: run, after: ['running', null] },
   'vm.start': { prepare: create, act: (client) => client.vm.start({ vm: 'one' }), after: ['running', 'stopped'] },
+  'vm.start tpm': {
+    prepare: (client) => client.vm.create({ image: 'disk', name: 'one', memoryBytes: 64 * 2 ** 20, tpm: true }),
+    act: (client) => client.vm.start({ vm: 'one' }),
+    after: ['running', 'stopped'],
+  },
   'vm.stop': { prepare: run, act: (client) => client.vm.stop({ vm: 'one' }), after: ['running', 'stopped'] },
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
@@ -129,6 +134,7 @@ async function whole(host: TestHost, scenario: Scenario, when: string): Promise<
     active.map((vm) => vm.id).sort(),
     `${when}: processes are those of active machines`,
   );
+  assert.equal((await host.tpms()).length, active.filter((vm) => vm.tpm).length, `${when}: TPMs are those of active machines`);
   assert.deepEqual((await readdir(paths.vms)).sort(), machines.map((vm) => vm.id).sort(), `${when}: folders are those of machines`);
   for (const { id } of machines) await client.vm.remove({ vm: id, force: true });
   assert.deepEqual(await readdir(paths.layers), [], `${when}: removed, nothing of their disks is left`);
