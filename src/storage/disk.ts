@@ -26,14 +26,15 @@ const InfoOutput = z.object({
 
 /**
  * A qcow2 disk at `file` that reads what it does not have itself from the qcow2 `backing` (an absolute path), which must
- * not change from then on. `sizeBytes` at least the backing's size; that size when left out. Replaces what is at `file`.
+ * not change from then on. `sizeBytes` at least the backing's size; exactly that size when left out (UEFI variables lie in flash, whose
+ * size is what says where in memory they are). Replaces what is at `file`.
  */
 export async function createOverlay(file: string, options: { backing: string; sizeBytes?: number }): Promise<void> {
   absolute(file);
   absolute(options.backing);
   await exists(options.backing);
   const { sizeBytes: leastBytes } = await backingFile(options.backing);
-  const sizeBytes = options.sizeBytes ?? leastBytes;
+  const sizeBytes = options.sizeBytes === undefined ? leastBytes : roundUp(options.sizeBytes);
   if (sizeBytes < leastBytes) {
     throw new VivError(
       'invalid',
@@ -47,7 +48,7 @@ export async function createOverlay(file: string, options: { backing: string; si
 /** An empty qcow2 disk. Replaces what is at `file`. */
 export async function createDisk(file: string, sizeBytes: number): Promise<void> {
   absolute(file);
-  await writeOverlay(file, { backing: null, backingFormat: 'qcow2', sizeBytes });
+  await writeOverlay(file, { backing: null, backingFormat: 'qcow2', sizeBytes: roundUp(sizeBytes) });
 }
 
 /** Works while a guest uses the disk: nothing but its header is read. */
