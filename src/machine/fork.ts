@@ -41,7 +41,7 @@ export function newcomer(machine: MachineRecord, { id, name, uid }: Child, paren
     // Automatic points are the other's: a hundred forks of it would make a hundred of each.
     settings: { ...machine.settings, hostname: null, snapshots: null },
     ...{ at: null, wakeFrom: null, asleep: false },
-    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac })) },
+    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: true })) },
     forkedFrom: parentName,
     nics,
   };

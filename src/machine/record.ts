@@ -76,7 +76,7 @@ export const MachineRecord = z.object({
   wakeFrom: z.string().nullable().default(null),
   /** Set until its guest has been told that it is not the one it was forked from. */
   newcomer: z
-    .object({ macs: z.array(z.object({ old: z.string(), new: z.string() })) })
+    .object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean().default(false) })) })
     .nullable()
     .default(null),
   /** It woke and has not been told how late it is. */

@@ -86,6 +86,20 @@ test('ten at once are ten different machines', async () => {
   await gone(many);
 });
 
+test('a fork that is reset boots as any machine does, and is who it was', async () => {
+  await remember(web, 'lost', 'kept');
+  const [one] = (await web.fork({ name: 'again' })) as [Machine];
+  await remembered(one);
+  const boot = await out(one, 'cat /proc/sys/kernel/random/boot_id');
+  await one.reset();
+  assert.notEqual(await out(one, 'cat /proc/sys/kernel/random/boot_id'), boot);
+  assert.equal(
+    await out(one, 'hostname; cat /root/disk /sys/class/net/eth0/address; ls /run/memory 2>/dev/null || echo gone'),
+    `again\nkept\n${one.info.nics[0]?.mac}\ngone`,
+  );
+  await gone([one]);
+});
+
 test('a fork can be forked, and lives on when those before it are removed', async () => {
   await remember(web, 'root', 'root');
   const [child] = (await web.fork({ name: 'child' })) as [Machine];
