@@ -104,6 +104,8 @@ export async function runProgram(program: string, args: readonly string[], optio
       }),
     ]);
     options.signal?.throwIfAborted();
+    // What setpriv ends with where there is no such program (env(1) has the same number).
+    if (options.endsWithUs && ending.exitCode === 127) throw new ProgramMissing(program);
     if (timedOut) throw new ProgramTimeout(program, options.timeoutMs);
     return { ...ending, stdout, stderr };
   } finally {

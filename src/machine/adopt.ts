@@ -14,6 +14,7 @@ import { isMember, isReady } from './pool-member.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 import { endNow } from './stop.ts';
+import { watchTpm } from './tpm.ts';
 
 const deadlineMs = 10_000;
 
@@ -42,8 +43,20 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
       }
     }),
   );
+  await watchTpms(machines);
   return result;
 }
+
+async function watchTpms(machines: Machines): Promise<void> {
+  if (!machines.all().some(({ live, record }) => live && record.started?.tpm)) return;
+  for (const { folder, process } of await findTpms(`${machines.host.paths.vms}/`)) {
+    const machine = machineOf(folder, machines);
+    if (machine?.live) void watchTpm(machine, machine.live.process, process.exited);
+  }
+}
+
+/** Whose TPM keeps its state in this folder. */
+const machineOf = (folder: string, machines: Machines): Machine | undefined => machines.byId(basename(dirname(folder)));
 
 async function adopt(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
   const { record } = machine;
@@ -169,7 +182,7 @@ export async function sweep(machines: Machines, busy: (machine: Machine) => bool
 async function endStrayTpms(machines: Machines, busy: (machine: Machine) => boolean): Promise<number> {
   let ended = 0;
   for (const { folder, process } of await findTpms(`${machines.host.paths.vms}/`)) {
-    const machine = machines.byId(basename(dirname(folder)));
+    const machine = machineOf(folder, machines);
     if (machine && (machine.live || busy(machine) || (await findProcess(machines.marker(machine.id), machine.paths.process)))) continue;
     await process.kill();
     ended += 1;

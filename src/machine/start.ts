@@ -12,7 +12,7 @@ import { findFirmware } from '../qemu/firmware-files.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu, tpmFd } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
-import { endTpm, findSwtpm, startTpm, type Tpm } from '../qemu/tpm.ts';
+import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
@@ -23,7 +23,7 @@ import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
 import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
-import { makeTpmFolder } from './tpm.ts';
+import { openTpm, watchTpm } from './tpm.ts';
 
 const qmpDeadlineMs = 20_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
@@ -128,7 +128,7 @@ async function spawn(
   const memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
   let tpm: Tpm | null = null;
   try {
-    tpm = await openTpm(machine);
+    tpm = await openTpm(record, paths);
     const config = qemuConfig(record, paths, {
       marker: machines.marker(machine.id),
       board: startBoard(record, binary.version),
@@ -138,7 +138,7 @@ async function spawn(
       tpmFd: tpm && tpmFd(memory.layers),
       incoming,
     });
-    return await startQemu({
+    const started = await startQemu({
       binary: binary.path,
       args: qemuArguments(config),
       marker: config.id,
@@ -151,6 +151,8 @@ async function spawn(
       tpm: tpm?.fd ?? null,
       signal,
     });
+    if (tpm) void watchTpm(machine, started, tpm.exited);
+    return started;
   } catch (error) {
     if (tpm) await endTpm(paths.tpm);
     throw error;
@@ -158,16 +160,6 @@ async function spawn(
     memory.close();
     tpm?.close();
   }
-}
-
-/** Null: it has none. */
-async function openTpm({ record, paths }: Machine): Promise<Tpm | null> {
-  await endTpm(paths.tpm); // one whose QEMU was never started is still there
-  if (!startSettings(record).tpm) return null;
-  await makeTpmFolder(paths.tpm, record);
-  await rotate(paths.tpmLog, MiB);
-  const identity = record.uid === null ? null : { uid: record.uid, gid: record.uid };
-  return startTpm({ binary: await findSwtpm(), folder: paths.tpm, identity, logFile: paths.tpmLog });
 }
 
 /** The point whose memory it wakes from; null: its own saved state, or none. */

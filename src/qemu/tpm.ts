@@ -21,6 +21,7 @@ export interface TpmOptions {
 export interface Tpm {
   /** QEMU's end of the connection, to be inherited. */
   readonly fd: number;
+  readonly exited: Promise<unknown>;
   /** Lets go of it, when QEMU has inherited it or is not going to. */
   close(): void;
 }
@@ -60,6 +61,7 @@ export async function startTpm({ binary, folder, identity, logFile }: TpmOptions
     closeSync(log);
     closeSync(theirs);
   }
+  const exited = new Promise((resolve) => child.once('exit', resolve));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   child.once('spawn', () => resolve());
   child.once('error', (error) =>
@@ -72,7 +74,7 @@ export async function startTpm({ binary, folder, identity, logFile }: TpmOptions
     throw error;
   }
   child.unref();
-  return { fd: ours, close: () => closeSync(ours) };
+  return { fd: ours, exited, close: () => closeSync(ours) };
 }
 
 /** Every swtpm whose folder is below one of these. */
