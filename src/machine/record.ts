@@ -59,7 +59,13 @@ export const MachineRecord = z.object({
   wanted: z.enum(['running', 'stopped']),
   settings: Settings,
   /** Settings it was started with; what differs takes effect at the next start. */
-  started: Settings.extend({ accelInUse: z.enum(['kvm', 'tcg']), board: z.string().default(''), cdroms: z.array(Cd) }).nullable(),
+  started: Settings.extend({
+    accelInUse: z.enum(['kvm', 'tcg']),
+    board: z.string().default(''),
+    cdroms: z.array(Cd),
+    /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
+    announces: z.boolean().default(true),
+  }).nullable(),
   /** digest: null where it uses no file of it any more. */
   image: z.object({ name: z.string(), digest: z.string().nullable() }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),

@@ -13,7 +13,9 @@ import { findProcess, lastWords, type QemuProcess, startQemu, tpmFd } from '../q
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
 import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
+import { dropSleep } from './drop-sleep.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
+import { flattenMeanwhile } from './flatten.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
@@ -22,7 +24,7 @@ import { listen } from './news.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
+import { qemuConfig, startAnnounces, startBoard, startDisks, startSettings } from './spec.ts';
 import { openTpm, watchTpm } from './tpm.ts';
 
 const qmpDeadlineMs = 20_000;
@@ -244,6 +246,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
       board,
+      announces: startAnnounces(record),
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
@@ -266,6 +269,8 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
     throw error;
   }
   await rm(machine.paths.suspendState, { force: true });
+  await dropSleep(slept, machines);
+  if (slept.wakeFrom !== null) flattenMeanwhile(machine, machines);
 }
 
 /** Makes a process's live part: connections and listeners. */

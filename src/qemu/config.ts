@@ -19,6 +19,8 @@ export const NicConfig = z.object({
   mac: z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
   /** user: QEMU's own NAT. Later: tap with an inherited file descriptor. */
   backend: z.object({ type: z.literal('user'), hostname: z.string() }),
+  /** Its guest is asked to announce its addresses when it goes on from a saved state. */
+  announces: z.boolean().default(false),
   bootIndex: z.number().int().nullable(),
 });
 

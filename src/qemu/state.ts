@@ -26,13 +26,9 @@ export async function saveDevices(qmp: QmpConnection, file: string, options: Sta
   await untilMigrated(qmp, `saving the machine's devices to ${file}`, options);
 }
 
-/**
- * Loads what saveDevices has written into a QEMU started with `incoming` and the layers of that memory. CPUs stay stopped. The guest is
- * not made to announce its addresses: they may be another machine's until it knows who it is.
- */
+/** Loads what saveDevices has written into a QEMU started with `incoming` and the layers of that memory. CPUs stay stopped. */
 export async function loadDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await prepareDevices(qmp);
-  await qmp.execute('migrate-set-parameters', { 'announce-rounds': 0 });
   await qmp.execute('migrate-incoming', { channels: channelTo(file) });
   await untilMigrated(qmp, `loading the machine's devices from ${file}`, options);
 }

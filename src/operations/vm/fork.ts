@@ -10,7 +10,7 @@ import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { flattenMeanwhile } from '../../machine/flatten.ts';
 import { childRecord, makeChildFiles } from '../../machine/fork.ts';
-import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
+import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { type Machines, nameTaken } from '../../machine/machines.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import type { MachineRecord } from '../../machine/record.ts';
@@ -165,7 +165,7 @@ async function checkForking({ id, from, count, full }: Forking, machines: Machin
   const point = from === null ? null : machines.points.get(from);
   if (point) await checkPoint(point, machine.name, machines.host.paths);
   const name = point === null ? machine.name : `${machine.name}@${point.label ?? point.id}`;
-  const withMemory = point === null ? machine.live !== null : point.memory !== null;
+  const withMemory = point === null ? hasMemory(machine) : point.memory !== null;
   if (full) {
     if (withMemory) throw noFullClone(name, machine, point);
     return checkCloneRoom(name, originOf({ id, from }, machines), count, machines.host);
@@ -187,7 +187,7 @@ function noFullClone(name: string, machine: Machine, point: PointRecord | null):
 function planned({ id, from, count, pattern, full }: Forking, machines: Machines): Plan {
   const machine = machines.get(id);
   const point = from === null ? null : machines.points.get(from);
-  const memory = point === null ? machine.live !== null : point.memory !== null;
+  const memory = point === null ? hasMemory(machine) : point.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
   const freezing = point === null && !full ? planPoint(machine, machines, wish) : null;
   const uids = machines.uids();

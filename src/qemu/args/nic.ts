@@ -11,6 +11,8 @@ export function nicArguments(nics: QemuConfig['nics']): string[] {
       id: `${nic.id}-dev`,
       netdev: nic.id,
       mac: nic.mac,
+      // A fork would announce the addresses of the machine that it comes from, before it is told its own.
+      ...(nic.announces ? {} : { guest_announce: false }),
       ...(nic.bootIndex === null ? { romfile: '' } : { bootindex: nic.bootIndex }),
     }),
   ]);
