@@ -9,6 +9,7 @@ packages=(
   qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu    # runs machines; disks; firmware
   genisoimage                                          # cloud-init seeds
   mtools                                               # tests: a CD that UEFI boots
+  swtpm                                                # TPMs
   mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
   e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
   musl-tools gcc libc6-dev                             # the guest agent

@@ -4,8 +4,9 @@
 export function nearest(word: string, words: readonly string[]): string | null {
   if (word.length > 40) return null;
   const ranked = words.map((candidate) => [distance(word, candidate), candidate] as const).sort(([a], [b]) => a - b);
+  const begun = word.length > 1 ? ranked.find(([, candidate]) => candidate.startsWith(word)) : undefined;
+  if (begun) return begun[1];
   const [steps, candidate] = ranked[0] ?? [Number.POSITIVE_INFINITY, null];
-  if (candidate !== null && word.length > 1 && candidate.startsWith(word)) return candidate;
   return candidate !== null && steps <= Math.max(1, Math.floor(word.length / 3)) ? candidate : null;
 }
 

@@ -47,7 +47,7 @@ export const create = defineOperation({
   path: '/v1/vms/{vm}/snapshots',
   role: 'operator',
   task: true,
-  summary: 'Make a point of a machine: memory, disks and firmware variables at one instant',
+  summary: 'Make a point of a machine: memory, disks, firmware variables and TPM at one instant',
   input: z.object({
     vm,
     label: Label.optional().describe('What you will call it'),

@@ -46,6 +46,8 @@ export const Disk = z.object({
   sizeBytes: Bytes,
   /** Bytes the machine's own file takes on the host; null for read-only media. */
   usedBytes: Bytes.nullable(),
+  /** The file that its own one is laid on (an image's, or a layer shared with points and forks); null: it stands alone. */
+  backing: z.string().nullable(),
 });
 
 export const Nic = z.object({ id: z.string(), network: z.string(), mac: z.string() });
@@ -65,6 +67,7 @@ export const Vm = z.object({
   /** The operation under way, if any: `{ task, operation: 'vm.start' }`. */
   activity: z.object({ task: z.string(), operation: z.string() }).nullable(),
   image: z.string().nullable(),
+  /** Null: it uses no file of it (a full clone). */
   imageDigest: z.string().nullable(),
   arch: Arch,
   cpus: z.int(),
@@ -79,6 +82,8 @@ export const Vm = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
+  /** It has a TPM 2.0. */
+  tpm: z.boolean(),
   /** When points are made by themselves (contract/snapshot-policy.ts); null: never. */
   snapshots: z.string().nullable(),
   /** Settings that take effect at the next start. */
@@ -125,6 +130,7 @@ export const VmOptions = z.object({
     .describe('user: NAT by QEMU; none: no network'),
   accel: Accel.default('auto').describe('How guest instructions are executed'),
   firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
+  tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
   restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
   autostart: z.boolean().default(false).describe('Start it with the host'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
@@ -206,6 +212,7 @@ export const set = defineOperation({
     memoryBytes: memoryBytes.optional(),
     diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
     accel: Accel.optional(),
+    tpm: z.boolean().optional().describe('A TPM 2.0 of its own; what one has kept stays when it is taken out'),
     restart: RestartPolicy.optional(),
     autostart: z.boolean().optional(),
     removeOnStop: z.boolean().optional(),
@@ -323,6 +330,10 @@ export const fork = defineOperation({
       .regex(/^[a-z0-9{]([a-z0-9{}-]*[a-z0-9}])?$/, 'a name is made of a-z, 0-9 and -; {} stands for the number')
       .optional()
       .describe('Name, with {} for the number; the machine’s name and a number when left out'),
+    full: z
+      .boolean()
+      .default(false)
+      .describe('Copy every file: stopped machines that stand alone, from a stopped one or a point without memory'),
     removeOnStop: z.boolean().default(false).describe('Remove them when they stop'),
   }),
   output: z.array(Vm),
@@ -339,6 +350,8 @@ export const fork = defineOperation({
     'unsupported',
     'missing_program',
     'no_accelerator',
+    'in_use',
+    'timeout',
   ],
   cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', point: false }, custom: true },
 });

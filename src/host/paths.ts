@@ -40,6 +40,8 @@ export interface PointPaths {
   readonly memory: string;
   /** What its guest showed: a PNG, or text. */
   readonly thumbnail: string;
+  /** What its TPM kept; not there where it had none. */
+  readonly tpm: string;
   /** Where QEMU writes the screen before it is made small. */
   readonly screen: string;
 }
@@ -51,6 +53,9 @@ export interface VmPaths {
   readonly firmwareVars: string;
   readonly seed: string;
   readonly suspendState: string;
+  /** What its TPM keeps. */
+  readonly tpm: string;
+  readonly tpmLog: string;
   readonly serialLog: string;
   readonly qemuLog: string;
   readonly qmp: string;
@@ -95,7 +100,14 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     point: (id) => {
       const folder = join(home, 'points', id);
       const file = (name: string) => join(folder, name);
-      return { folder, devices: file('devices'), memory: file('memory'), thumbnail: file('thumbnail'), screen: file('screen') };
+      return {
+        folder,
+        devices: file('devices'),
+        memory: file('memory'),
+        thumbnail: file('thumbnail'),
+        tpm: file('tpm'),
+        screen: file('screen'),
+      };
     },
     vm: (id) => vmPaths(join(home, 'vms', id), join(run, 'vms', id)),
   };
@@ -115,6 +127,8 @@ function vmPaths(state: string, run: string): VmPaths {
     firmwareVars: join(state, 'firmware-vars.qcow2'),
     seed: join(state, 'seed.iso'),
     suspendState: join(state, 'suspend.state'),
+    tpm: join(state, 'tpm'),
+    tpmLog: join(state, 'tpm.log'),
     serialLog: join(state, 'serial.log'),
     qemuLog: join(state, 'qemu.log'),
     qmp: join(run, 'qmp.sock'),

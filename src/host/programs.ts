@@ -46,6 +46,7 @@ export const knownPrograms: readonly KnownProgram[] = [
     required: true,
     packages: { apt: 'genisoimage', dnf: 'genisoimage', zypper: 'mkisofs', pacman: 'cdrtools' },
   },
+  { name: 'swtpm', purpose: 'gives machines a TPM', required: false, packages: same('swtpm') },
   { name: 'mke2fs', purpose: 'makes root file systems of images', required: false, packages: same('e2fsprogs') },
   { name: 'dpkg-deb', purpose: 'unpacks Debian packages into images', required: false, packages: same('dpkg') },
   { name: 'apt-get', purpose: 'fetches and verifies Debian packages for images', required: false, packages: same('apt') },

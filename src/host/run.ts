@@ -16,6 +16,8 @@ export interface RunOptions {
   keepBytes?: number;
   uid?: number;
   gid?: number;
+  /** It ends with us, however we end: for what takes long and is begun again by the next daemon. */
+  endsWithUs?: boolean;
 }
 
 export interface RunResult {
@@ -58,7 +60,9 @@ export class ProgramTimeout extends Error {
 export async function runProgram(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
   const keep = options.keepBytes ?? 1024 * 1024;
-  const child = spawn(program, args, {
+  // setpriv (util-linux) asks the kernel for it and executes the program in the same process.
+  const [started, given] = options.endsWithUs ? ['setpriv', ['--pdeathsig', 'KILL', '--', program, ...args]] : [program, args];
+  const child = spawn(started, given, {
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     detached: true, // its own group, so that its children are stopped with it
     ...(options.env ? { env: options.env } : {}),
@@ -95,11 +99,13 @@ export async function runProgram(program: string, args: readonly string[], optio
       collect(child.stdout as Readable, keep, options.onLine && ((line) => options.onLine?.(line, 'stdout'))),
       collect(child.stderr as Readable, keep, options.onLine && ((line) => options.onLine?.(line, 'stderr'))),
       new Promise<{ exitCode: number | null; signal: string | null }>((resolve, reject) => {
-        child.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'ENOENT' ? new ProgramMissing(program) : error));
+        child.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'ENOENT' ? new ProgramMissing(started) : error));
         child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
       }),
     ]);
     options.signal?.throwIfAborted();
+    // What setpriv ends with where there is no such program (env(1) has the same number).
+    if (options.endsWithUs && ending.exitCode === 127) throw new ProgramMissing(program);
     if (timedOut) throw new ProgramTimeout(program, options.timeoutMs);
     return { ...ending, stdout, stderr };
   } finally {

@@ -2,10 +2,11 @@
 // with its reason, and processes and folders that belong to no machine are removed.
 import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { diskProblem, queryStatus } from '../qemu/command.ts';
 import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
+import { findTpms } from '../qemu/tpm.ts';
 import { dropSleep } from './drop-sleep.ts';
 import { removeFiles } from './files.ts';
 import type { Machines } from './machines.ts';
@@ -15,6 +16,7 @@ import { recordEnd } from './record-end.ts';
 import type { Machine } from './runner.ts';
 import { attach, endProcess } from './start.ts';
 import { endNow } from './stop.ts';
+import { watchTpm } from './tpm.ts';
 
 const deadlineMs = 10_000;
 
@@ -43,8 +45,20 @@ export async function adoptAll(machines: Machines, signal: AbortSignal): Promise
       }
     }),
   );
+  await watchTpms(machines);
   return result;
 }
+
+async function watchTpms(machines: Machines): Promise<void> {
+  if (!machines.all().some(({ live, record }) => live && record.started?.tpm)) return;
+  for (const { folder, process } of await findTpms(`${machines.host.paths.vms}/`)) {
+    const machine = machineOf(folder, machines);
+    if (machine?.live) void watchTpm(machine, machine.live.process, process.exited);
+  }
+}
+
+/** Whose TPM keeps its state in this folder. */
+const machineOf = (folder: string, machines: Machines): Machine | undefined => machines.byId(basename(dirname(folder)));
 
 async function adopt(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
   const { record } = machine;
@@ -157,10 +171,12 @@ export async function sweep(machines: Machines, busy: (machine: Machine) => bool
   let processes = 0;
   let folders = 0;
   for (const { marker, process } of await findProcesses(machines.markerPrefix)) {
-    if (await owned(marker.slice(machines.markerPrefix.length))) continue;
-    await endProcess(process);
+    const id = marker.slice(machines.markerPrefix.length);
+    if (await owned(id)) continue;
+    await endProcess(process, machines.host.paths.vm(id));
     processes += 1;
   }
+  processes += await endStrayTpms(machines, busy);
   for (const folder of [vms, join(run, 'vms')]) {
     for (const id of await readdir(folder).catch(() => [])) {
       if (await owned(id)) continue;
@@ -169,6 +185,18 @@ export async function sweep(machines: Machines, busy: (machine: Machine) => bool
     }
   }
   return { machines: halves.map(({ name }) => name), processes, folders, left: [...left] };
+}
+
+/** TPMs that were started for a QEMU which never was. */
+async function endStrayTpms(machines: Machines, busy: (machine: Machine) => boolean): Promise<number> {
+  let ended = 0;
+  for (const { folder, process } of await findTpms(`${machines.host.paths.vms}/`)) {
+    const machine = machineOf(folder, machines);
+    if (machine && (machine.live || busy(machine) || (await findProcess(machines.marker(machine.id), machine.paths.process)))) continue;
+    await process.kill();
+    ended += 1;
+  }
+  return ended;
 }
 
 /** What a guest has written: no record that is missing is a reason to lose it. */

@@ -1,6 +1,7 @@
 // Is everything that a point is made of still there and whole? Asked before anything is given up for it. What takes long to read,
 // the memory's and the disks' contents, is checked by its size alone: a file that is too short would end QEMU when it is mapped.
 import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { VivError } from '../contract/errors.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
@@ -11,6 +12,7 @@ import type { Machines } from './machines.ts';
 import type { PointRecord, PointSums } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
 import { startDisks, startSettings } from './spec.ts';
+import { tpmFiles } from './tpm.ts';
 
 /** Notes what the point's files are like, so that damage is noticed later. Repeatable. */
 export async function recordSums(machines: Machines, id: string): Promise<void> {
@@ -19,7 +21,10 @@ export async function recordSums(machines: Machines, id: string): Promise<void> 
   const layers: PointSums['layers'] = {};
   for (const file of layersOf(point.machine))
     for await (const { path, bytes } of chain(file)) if (path.startsWith(machines.host.paths.layers)) layers[path] = bytes;
-  const sums = { devices: point.memory === null ? null : await sumOf(devices), layers };
+  const tpm: PointSums['tpm'] = {};
+  const tpmFolder = machines.host.paths.point(id).tpm;
+  for (const name of await tpmFiles(tpmFolder)) tpm[name] = await sumOf(join(tpmFolder, name));
+  const sums = { devices: point.memory === null ? null : await sumOf(devices), layers, tpm };
   await machines.points.put({ ...machines.points.get(id), sums });
 }
 
@@ -37,7 +42,7 @@ export async function checkPoint(point: PointRecord, vm: string, paths: Paths): 
     });
     return size;
   };
-  const { devices, memory } = paths.point(point.id);
+  const { devices, memory, tpm } = paths.point(point.id);
   if (point.memory !== null) {
     await sizeOf(devices);
     const sum = await sumOf(devices);
@@ -49,6 +54,12 @@ export async function checkPoint(point: PointRecord, vm: string, paths: Paths): 
     const bytes = await sizeOf(memory);
     const wanted = memoryBytesOf((point.machine.started ?? point.machine.settings).memoryBytes);
     if (bytes !== wanted) throw damaged(memory, `has ${bytes} bytes instead of ${wanted}`);
+  }
+  for (const [name, wanted] of Object.entries(point.sums?.tpm ?? {})) {
+    const file = join(tpm, name);
+    await sizeOf(file);
+    const sum = await sumOf(file);
+    if (sum.bytes !== wanted.bytes || sum.crc !== wanted.crc) throw damaged(file, 'is not as it was written');
   }
   for (const file of layersOf(point.machine)) {
     let last = file;

@@ -6,9 +6,12 @@ import { backingFile, unusedFiles } from '../storage/layers.ts';
 import type { Machines } from './machines.ts';
 import type { MachineRecord } from './record.ts';
 
-const diskFiles = ({ disks, vars }: Pick<MachineRecord, 'disks' | 'vars'>): string[] => [
+const filesOf = ({ disks, vars, kernel, started }: MachineRecord): string[] => [
   ...disks.flatMap(({ file, backing }) => [file, ...(backing === null ? [] : [backing])]),
   ...(vars === null ? [] : [vars]),
+  // Those of a full clone are its family's own (clone.ts).
+  ...(kernel === null ? [] : [kernel.file, kernel.initrd]),
+  ...(started?.cdroms ?? []).map(({ file }) => file),
 ];
 
 /** @returns what was removed */
@@ -17,7 +20,7 @@ export async function collectLayers(machines: Machines): Promise<string[]> {
   const folder = machines.host.paths.layers;
   const all = (await readdir(folder)).map((name) => join(folder, name));
   if (all.length === 0) return [];
-  const roots = [...machines.all().map(({ record }) => record), ...machines.points.all().map(({ machine }) => machine)].flatMap(diskFiles);
+  const roots = [...machines.all().map(({ record }) => record), ...machines.points.all().map(({ machine }) => machine)].flatMap(filesOf);
   const below = new Map<string, string | null>();
   for (let files = [...new Set([...all, ...roots])]; files.length > 0; ) {
     const found = await Promise.all(

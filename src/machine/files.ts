@@ -11,9 +11,7 @@ import { hostnameOf, startDisks, startSettings } from './spec.ts';
 
 /** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
 export async function makeFiles(record: MachineRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
-  const paths = host.paths.vm(record.id);
-  await rm(paths.state, { recursive: true, force: true });
-  await mkdir(paths.state, { recursive: true, mode: 0o711 });
+  await makeFolder(record, host);
   for (const disk of record.disks) {
     signal.throwIfAborted();
     if (disk.kind === 'root' || disk.kind === 'data') {
@@ -24,6 +22,13 @@ export async function makeFiles(record: MachineRecord, host: MachineHost, signal
   }
   await makeFirmwareVars(record, host);
   await makeSeed(record, host, signal);
+}
+
+/** An empty one. */
+export async function makeFolder({ id }: MachineRecord, host: MachineHost): Promise<void> {
+  const { state } = host.paths.vm(id);
+  await rm(state, { recursive: true, force: true });
+  await mkdir(state, { recursive: true, mode: 0o711 });
 }
 
 /**

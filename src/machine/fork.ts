@@ -9,6 +9,7 @@ import type { PointRecord } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
 import { macOf } from './spec.ts';
 import { varsId } from './tops.ts';
+import { copyTpm } from './tpm.ts';
 
 export interface Child {
   readonly id: string;
@@ -18,21 +19,28 @@ export interface Child {
 
 /** The record of a child. With memory it is one that sleeps, and wakes from the point. Pure. */
 export function childRecord(point: PointRecord, child: Child, parentName: string, host: MachineHost, createdAt: number): MachineRecord {
-  const { id, name, uid } = child;
-  const paths = host.paths.vm(id);
   const { machine } = point;
   const withMemory = point.memory !== null;
+  return {
+    ...newcomer(machine, child, parentName, createdAt),
+    ...topsOver(machine, host.paths.vm(child.id).state),
+    family: machine.family ?? machine.uid,
+    state: withMemory ? 'suspended' : 'stopped',
+    started: withMemory ? machine.started : null,
+    wakeFrom: withMemory ? point.id : null,
+  };
+}
+
+/** What every copy of a machine has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
+export function newcomer(machine: MachineRecord, { id, name, uid }: Child, parentName: string, createdAt: number): MachineRecord {
   const nics = machine.nics.map((nic, index) => ({ ...nic, mac: macOf(id, index) }));
   return {
     ...machine,
-    ...topsOver(machine, paths.state),
-    ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: machine.family ?? machine.uid },
-    ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', startedAt: null, bootId: null, restarts: 0 },
-    started: withMemory ? machine.started : null,
+    ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
+    ...{ state: 'stopped', stateReason: null, wanted: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
     // Automatic points are the other's: a hundred forks of it would make a hundred of each.
     settings: { ...machine.settings, hostname: null, snapshots: null },
-    at: null,
-    wakeFrom: withMemory ? point.id : null,
+    ...{ at: null, wakeFrom: null, asleep: false },
     newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: true })) },
     forkedFrom: parentName,
     nics,
@@ -58,6 +66,7 @@ export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRe
 export async function makeChildFiles(record: MachineRecord, point: PointRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
   await makeFiles(record, host, signal);
   await makeVarsOver(record, point);
+  await copyTpm(host.paths.point(point.id).tpm, host.paths.vm(record.id).tpm, record);
 }
 
 /** UEFI variables on top of the point's. Repeatable. */

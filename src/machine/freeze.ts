@@ -1,7 +1,7 @@
 // Making a point of a machine: memory, devices and every disk at one instant. A running guest stands still for the milliseconds
 // that this takes and goes on as if nothing had been; its disks go on in new files on top, its memory in private pages.
 //
-//   stop ─► devices into a file ─► disks: new tops ─► memory: a new layer ─► go on
+//   stop ─► devices into a file ─► TPM: a copy ─► disks: new tops ─► memory: a new layer ─► go on
 import { existsSync } from 'node:fs';
 import { link, mkdir, rm } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
@@ -10,6 +10,7 @@ import { closeTops, openTops, prepareSwitch, topsAreIn } from '../qemu/block.ts'
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
 import { controlMemory } from '../qemu/memory.ts';
 import { prepareDevices, saveDevices } from '../qemu/state.ts';
+import { endTpm } from '../qemu/tpm.ts';
 import { makeOwnFile } from './files.ts';
 import { stopFlattening } from './flatten.ts';
 import type { Live } from './live.ts';
@@ -17,6 +18,7 @@ import type { Machines } from './machines.ts';
 import type { PointMemory, PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { asLayers, makeTops, onTops, planTops, removeTops, sealLayers, shareWithFamily, type Top } from './tops.ts';
+import { copyTpm } from './tpm.ts';
 
 const freezeDeadlineMs = 30_000;
 
@@ -95,7 +97,7 @@ export async function freeze(
     throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
   const frozen = live
     ? await freezeLive(machine, machines, live, freezing, { withMemory, goOn })
-    : { ...(await freezeFiles(machine, tops)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };
+    : { ...(await freezeFiles(machine, machines, freezing)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };
   await sealLayers(machine.record, tops);
   const { started, settings } = machine.record;
   const record: PointRecord = { ...present, ...frozen, complete: true, machine: { ...present.machine, started, settings } };
@@ -104,7 +106,9 @@ export async function freeze(
   return record;
 }
 
-async function freezeFiles(machine: Machine, tops: readonly Top[]): Promise<{ memory: null; pausedMs: number }> {
+async function freezeFiles(machine: Machine, machines: Machines, { point, tops }: Freezing): Promise<{ memory: null; pausedMs: number }> {
+  await endTpm(machine.paths.tpm); // its QEMU may have ended in this moment
+  await copyTpm(machine.paths.tpm, machines.host.paths.point(point.id).tpm, null);
   await machine.update((record) => onTops(record, tops));
   return { memory: null, pausedMs: 0 };
 }
@@ -150,7 +154,9 @@ async function freezeLive(
   let frozen = false;
   try {
     if (running) await stopCpus(qmp);
+    // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
+    if (existsSync(machine.paths.tpm)) await copyTpm(machine.paths.tpm, machines.host.paths.point(point.id).tpm, null);
     await switchTops?.();
     if (control) {
       const { layers } = await control.freeze();

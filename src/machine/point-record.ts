@@ -17,6 +17,8 @@ export const PointSums = z.object({
   devices: z.object({ bytes: Bytes, crc: z.int() }).nullable(),
   /** Bytes of each layer, those below included. */
   layers: z.record(z.string(), Bytes),
+  /** Files of its TPM, by name. */
+  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })).default({}),
 });
 export type PointSums = z.infer<typeof PointSums>;
 

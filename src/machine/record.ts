@@ -11,7 +11,7 @@ export const DiskRecord = z.object({
   file: z.string(),
   format: z.enum(['qcow2', 'raw']),
   sizeBytes: Bytes,
-  /** The image file it is an overlay of. */
+  /** The image's file or the layer that it is an overlay of; null: it stands alone. */
   backing: z.string().nullable(),
   /** Digest of the image it is, for CDs; so that the image counts as used. */
   digest: z.string().nullable(),
@@ -34,6 +34,7 @@ export const Settings = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
+  tpm: z.boolean().default(false),
   /** Automatic points; null: none. */
   snapshots: SnapshotPolicy.nullable().default(null),
   /** Null: the machine's name. */
@@ -65,7 +66,8 @@ export const MachineRecord = z.object({
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
   }).nullable(),
-  image: z.object({ name: z.string(), digest: z.string() }),
+  /** digest: null where it uses no file of it any more. */
+  image: z.object({ name: z.string(), digest: z.string().nullable() }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   /** Null: the image has no cloud-init. */
   seed: SeedSettings.nullable(),

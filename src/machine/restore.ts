@@ -9,6 +9,7 @@ import type { Machines } from './machines.ts';
 import type { PointRecord } from './point-record.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
+import { copyTpm } from './tpm.ts';
 
 export type Tops = Pick<MachineRecord, 'disks' | 'vars'>;
 
@@ -41,7 +42,7 @@ export async function removeRestoreTops(machine: Machine, tops: Tops): Promise<v
 }
 
 /** The machine, whose process has ended, is what it was at the point; with memory it sleeps, and its next start wakes it there. */
-export async function setBack(machine: Machine, point: PointRecord, tops: Tops): Promise<void> {
+export async function setBack(machine: Machine, machines: Machines, point: PointRecord, tops: Tops): Promise<void> {
   const { machine: then } = point;
   const withMemory = point.memory !== null;
   await machine.update(({ settings: { restart, autostart, removeOnStop, snapshots } }) => ({
@@ -53,6 +54,7 @@ export async function setBack(machine: Machine, point: PointRecord, tops: Tops):
     nics: then.nics,
     seed: then.seed,
   }));
+  await copyTpm(machines.host.paths.point(point.id).tpm, machine.paths.tpm, machine.record);
   await rm(machine.paths.suspendState, { force: true });
   await removeUnusedTops(machine);
 }

@@ -139,12 +139,13 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
     firmware: settings.firmware,
     accel: settings.accel,
     accelInUse: active ? (started?.accelInUse ?? null) : null,
-    disks: record.disks.map(({ id, kind, sizeBytes }) => ({ id, kind, sizeBytes, usedBytes: null })),
+    disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
     nics: record.nics,
     boot: settings.boot,
     restart: settings.restart,
     autostart: settings.autostart,
     removeOnStop: settings.removeOnStop,
+    tpm: settings.tpm,
     snapshots: settings.snapshots === null ? null : formatSnapshotPolicy(settings.snapshots),
     pending: active || record.state === 'suspended' ? pending(record) : [],
     pid: live?.process.pid ?? null,
@@ -160,7 +161,7 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
 export function pending(record: MachineRecord): string[] {
   const { settings, started } = record;
   if (!started) return [];
-  const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot'] as const).filter(
+  const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot', 'tpm'] as const).filter(
     (name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]),
   );
   const cdroms = record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file);

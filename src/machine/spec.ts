@@ -89,6 +89,7 @@ export function newRecord(
       restart: options.restart,
       autostart: options.autostart,
       removeOnStop: options.removeOnStop,
+      tpm: options.tpm,
       snapshots: options.snapshots === undefined ? null : parseSnapshotPolicy(options.snapshots),
       hostname: options.hostname ?? null,
     },
@@ -137,8 +138,8 @@ export function macOf(id: string, index: number): string {
 /** What it is started with: a suspended machine wakes as what it was when it went to sleep, whatever has been set since. */
 export function startSettings(record: MachineRecord): MachineRecord['settings'] {
   if (record.state !== 'suspended' || record.started === null) return record.settings;
-  const { cpus, memoryBytes, firmware, boot, accelInUse } = record.started;
-  return { ...record.settings, cpus, memoryBytes, firmware, boot, accel: accelInUse };
+  const { cpus, memoryBytes, firmware, boot, tpm, accelInUse } = record.started;
+  return { ...record.settings, cpus, memoryBytes, firmware, boot, tpm, accel: accelInUse };
 }
 
 /** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
@@ -180,6 +181,8 @@ export function qemuConfig(
     accel: 'kvm' | 'tcg';
     firmwareCode: string | null;
     memory: 'plain' | 'layers';
+    /** Descriptor that its TPM answers at. */
+    tpmFd: number | null;
     incoming: boolean;
   },
 ): QemuConfig {
@@ -226,6 +229,7 @@ export function qemuConfig(
     })),
     sockets: { qmp: paths.qmp, serial: paths.serial, agent: paths.agent, qga: paths.qga, vnc: paths.vnc },
     serialLog: paths.serialLog,
+    tpm: host.tpmFd === null ? null : { fd: host.tpmFd },
     incoming: host.incoming,
   };
 }

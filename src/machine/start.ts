@@ -9,9 +9,10 @@ import { qemuArguments } from '../qemu/args/build.ts';
 import { findQemu } from '../qemu/binary.ts';
 import { cont, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
-import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
+import { findProcess, lastWords, type QemuProcess, startQemu, tpmFd } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
+import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
 import { dropSleep } from './drop-sleep.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
 import { flattenMeanwhile } from './flatten.ts';
@@ -24,6 +25,7 @@ import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
 import { qemuConfig, startAnnounces, startBoard, startDisks, startSettings } from './spec.ts';
+import { openTpm, watchTpm } from './tpm.ts';
 
 const qmpDeadlineMs = 20_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
@@ -52,6 +54,7 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
   const accel = await machines.host.accelerator(settings.accel);
   await findQemu(arch);
   if (settings.firmware === 'uefi') await findFirmware(arch);
+  if (settings.tpm) await findSwtpm();
   await checkFiles(machine.record);
   // One that wakes from a point has its memory in common with others until it writes to it.
   await checkMemory(machine.name, machine.record.wakeFrom === null ? settings.memoryBytes : 0, 1, machines);
@@ -82,7 +85,7 @@ export async function startProcess(
   let process = await findProcess(machines.marker(machine.id), machine.paths.process);
   // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
   if (process && wake && (await isLoading(machine, process, signal))) {
-    await endProcess(process);
+    await endProcess(process, machine.paths);
     process = null;
   }
   machine.ending = true; // until its guest may run, its end is this start's failure and no news
@@ -92,7 +95,7 @@ export async function startProcess(
   } catch (error) {
     letGo(machine);
     if (!process) throw error;
-    await endProcess(process);
+    await endProcess(process, machine.paths);
     await rm(machine.paths.run, { recursive: true, force: true });
     throw await explain(error, machine, process);
   } finally {
@@ -125,16 +128,19 @@ async function spawn(
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
   const memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
+  let tpm: Tpm | null = null;
   try {
+    tpm = await openTpm(record, paths);
     const config = qemuConfig(record, paths, {
       marker: machines.marker(machine.id),
       board: startBoard(record, binary.version),
       accel,
       firmwareCode: firmware?.code ?? null,
       memory: memory.layers === null ? 'plain' : 'layers',
+      tpmFd: tpm && tpmFd(memory.layers),
       incoming,
     });
-    return await startQemu({
+    const started = await startQemu({
       binary: binary.path,
       args: qemuArguments(config),
       marker: config.id,
@@ -144,10 +150,17 @@ async function spawn(
       kvm: accel === 'kvm',
       group: record.uid === null || record.family === record.uid ? null : record.family,
       memory: memory.layers,
+      tpm: tpm?.fd ?? null,
       signal,
     });
+    if (tpm) void watchTpm(machine, started, tpm.exited);
+    return started;
+  } catch (error) {
+    if (tpm) await endTpm(paths.tpm);
+    throw error;
   } finally {
     memory.close();
+    tpm?.close();
   }
 }
 
@@ -194,7 +207,7 @@ const answers = ({ qmp }: Live): Promise<boolean> =>
 async function endQuietly(machine: Machine, live: Live): Promise<void> {
   machine.ending = true;
   letGo(machine);
-  await endProcess(live.process);
+  await endProcess(live.process, machine.paths);
 }
 
 /** A guest that startProcess has held runs; where it cannot its process is ended. */
@@ -205,7 +218,7 @@ async function letHeldRun(machine: Machine, machines: Machines, live: Live, acce
     await go(machine, machines, live, accel, 'paused');
   } catch (error) {
     letGo(machine);
-    await endProcess(live.process);
+    await endProcess(live.process, machine.paths);
     await rm(machine.paths.run, { recursive: true, force: true });
     throw await explain(error, machine, live.process);
   } finally {
@@ -282,8 +295,10 @@ export function letGo(machine: Machine): void {
   machine.live = null;
 }
 
-export async function endProcess(process: QemuProcess): Promise<void> {
+/** And its TPM's, which ends with it. */
+export async function endProcess(process: QemuProcess, { tpm }: { tpm: string }): Promise<void> {
   await process.kill();
+  await endTpm(tpm);
 }
 
 /** QEMU's own words belong into the error. */

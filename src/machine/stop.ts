@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../qemu/command.ts';
 import { findProcess } from '../qemu/process.ts';
+import { endTpm } from '../qemu/tpm.ts';
 import { dropSleep } from './drop-sleep.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
@@ -39,7 +40,8 @@ export async function endQemu(machine: Machine, machines: Machines): Promise<voi
   machine.ending = true;
   try {
     const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
-    if (process) await endProcess(process);
+    if (process) await endProcess(process, machine.paths);
+    else await endTpm(machine.paths.tpm);
     letGo(machine);
     await rm(machine.paths.run, { recursive: true, force: true });
   } finally {

@@ -35,18 +35,22 @@ export function planTops(record: MachineRecord, host: MachineHost): Top[] {
 
 /** The record of the machine that writes to the new tops. Pure. */
 export const onTops = (record: MachineRecord, tops: readonly Top[]): Pick<MachineRecord, 'disks' | 'vars'> =>
-  withFiles(record, (id) => tops.find(({ disk }) => disk === id)?.to);
+  withFiles(record, tops, ({ to: file, layer: backing }) => ({ file, backing }));
 
 /** The record as it is kept with a point: its disks' files are the layers. Pure. */
 export const asLayers = (record: MachineRecord, tops: readonly Top[]): Pick<MachineRecord, 'disks' | 'vars'> =>
-  withFiles(record, (id) => tops.find(({ disk }) => disk === id)?.layer);
+  withFiles(record, tops, ({ layer: file }) => ({ file }));
 
-/** What is under a new file on it is the file that was there. */
-function withFiles(record: MachineRecord, fileOf: (disk: string) => string | undefined): Pick<MachineRecord, 'disks' | 'vars'> {
-  return {
-    disks: record.disks.map((disk) => ({ ...disk, file: fileOf(disk.id) ?? disk.file })),
-    vars: fileOf(varsId) ?? record.vars,
+function withFiles(
+  record: MachineRecord,
+  tops: readonly Top[],
+  filesOf: (top: Top) => { file: string; backing?: string },
+): Pick<MachineRecord, 'disks' | 'vars'> {
+  const found = (id: string) => {
+    const top = tops.find(({ disk }) => disk === id);
+    return top && filesOf(top);
   };
+  return { disks: record.disks.map((disk) => ({ ...disk, ...found(disk.id) })), vars: found(varsId)?.file ?? record.vars };
 }
 
 /** Makes the second names and the empty tops. Repeatable. */

@@ -49,6 +49,8 @@ export const QemuConfig = z.object({
   nics: z.array(NicConfig),
   sockets: z.object({ qmp: z.string(), serial: z.string(), agent: z.string(), qga: z.string(), vnc: z.string() }),
   serialLog: z.string(),
+  /** The inherited descriptor that its TPM answers at; null: it has none. */
+  tpm: z.object({ fd: z.int() }).nullable(),
   /** Start with CPUs stopped; waiting for a state to come in over QMP (`migrate-incoming`). */
   incoming: z.boolean(),
 });

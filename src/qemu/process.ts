@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly group: number | null;
   /** Null: QEMU makes its memory itself. */
   readonly memory: MemoryLayers | null;
+  /** The connection with its TPM, inherited as tpmFd says. */
+  readonly tpm: number | null;
   readonly signal: AbortSignal;
 }
 
@@ -54,14 +56,16 @@ const oomScore = 200;
 export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   options.signal.throwIfAborted();
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
-  const [program, args] = await asUser(options);
+  const { identity, kvm, group, binary } = options;
+  const groups = [kvm && identity !== null ? await kvmGroup().catch(() => null) : null, group].filter((gid) => typeof gid === 'number');
+  const [program, args] = asUser(identity, groups, binary, options.args);
   const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: ChildProcess;
   try {
     child = spawn(program, args, {
       detached: true,
-      stdio: ['ignore', log, log, ...fds],
+      stdio: ['ignore', log, log, ...fds, ...(options.tpm === null ? [] : [options.tpm])],
       cwd: '/',
       env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', ...env, ...testVariables() },
     });
@@ -91,17 +95,23 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   return started;
 }
 
-/** setpriv (util-linux) drops to the user and executes QEMU in the same process, so the pid stays. */
-async function asUser({ binary, args, identity, kvm, group }: StartOptions): Promise<[string, readonly string[]]> {
+/** The number that the TPM's connection has in the process: after what its memory needs. */
+export const tpmFd = (memory: MemoryLayers | null): number => 3 + (memory === null ? 0 : inherited(memory).fds.length);
+
+/** setpriv (util-linux) drops to the user and executes the program in the same process, so the pid stays. */
+export function asUser(
+  identity: StartOptions['identity'],
+  groups: readonly number[],
+  binary: string,
+  args: readonly string[],
+): [program: string, args: readonly string[]] {
   if (identity === null) return [binary, args];
-  const more = [kvm ? await kvmGroup().catch(() => null) : null, group].filter((gid) => typeof gid === 'number');
-  const groups = more.length > 0 ? [`--groups=${more.join(',')}`] : ['--clear-groups'];
   return [
     'setpriv',
     [
       `--reuid=${identity.uid}`,
       `--regid=${identity.gid}`,
-      ...groups,
+      ...(groups.length > 0 ? [`--groups=${groups.join(',')}`] : ['--clear-groups']),
       '--no-new-privs',
       '--inh-caps=-all',
       '--bounding-set=-all',
@@ -131,7 +141,7 @@ export async function findProcess(marker: string, processFile: string): Promise<
     recorded &&
     recorded.marker === marker &&
     (await startOf(recorded.pid)) === recorded.startTicks &&
-    (await markerOf(recorded.pid, marker)) !== null
+    markerIn(await argumentsOf(recorded.pid), marker) !== null
   )
     return handle(recorded);
   for (const { marker: found, process } of await findProcesses(marker)) if (found === marker) return process;
@@ -140,20 +150,27 @@ export async function findProcess(marker: string, processFile: string): Promise<
 
 /** Every process whose arguments have a marker that begins with `prefix`. */
 export async function findProcesses(prefix: string): Promise<{ marker: string; process: QemuProcess }[]> {
+  const found = await processesWith((line) => markerIn(line, prefix));
+  return found.map(({ what, process }) => ({ marker: what, process }));
+}
+
+/** Every process in whose arguments (each ends with a NUL) `look` finds something. */
+export async function processesWith(look: (line: string) => string | null): Promise<{ what: string; process: QemuProcess }[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(
     pids.map(async (pid) => {
-      const marker = await markerOf(pid, prefix);
-      const startTicks = marker === null ? null : await startOf(pid);
-      return marker === null || startTicks === null ? [] : [{ marker, process: handle({ pid, startTicks, logOffset: 0 }) }];
+      const what = look(await argumentsOf(pid));
+      const startTicks = what === null ? null : await startOf(pid);
+      return what === null || startTicks === null ? [] : [{ what, process: handle({ pid, startTicks, logOffset: 0 }) }];
     }),
   );
   return found.flat();
 }
 
+const argumentsOf = (pid: number): Promise<string> => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+
 /** The argument after `-name` begins with `process=MARKER`; what follows holds the machine's name, which is not ours. */
-async function markerOf(pid: number, prefix: string): Promise<string | null> {
-  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+function markerIn(line: string, prefix: string): string | null {
   const name = /\0-name\0([^\0]*)/.exec(line)?.[1];
   const marker = name === undefined ? undefined : /^process=([^,]*)/.exec(name)?.[1];
   return marker?.startsWith(prefix) ? marker : null;

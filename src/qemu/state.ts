@@ -91,7 +91,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
       if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
       if (now.status === 'completed') return;
       if (now.status === 'failed' || now.status === 'cancelled')
-        throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}`);
+        throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}${hint(now['error-desc'])}`);
       if (signal.aborted || Date.now() > deadline) {
         await stopSaving(qmp).catch(() => {});
         signal.throwIfAborted();
@@ -103,6 +103,10 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
     stopListening();
   }
 }
+
+/** What QEMU's words mean, where they do not say it. */
+const hint = (words = ''): string =>
+  /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
 
 async function orLater(news: Promise<void>, pauseMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

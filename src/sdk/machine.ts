@@ -120,7 +120,7 @@ export class Machine {
     return made.map((info) => new Machine(this.#client, info));
   }
 
-  /** Makes a point: memory, disks and firmware variables at one instant, while it runs on. */
+  /** Makes a point: memory, disks, firmware variables and TPM at one instant, while it runs on. */
   snapshot(
     label?: string,
     options: Omit<CallInputOf<typeof snapshots.create>, 'vm' | 'label'> = {},

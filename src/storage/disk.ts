@@ -1,6 +1,6 @@
 // Virtual disks as files: create, overlay, measure, grow, convert, check. Each may be executed twice with the same end:
 // a new disk is written beside its place and renamed into it.
-import { access, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, rename, rm, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
@@ -26,14 +26,15 @@ const InfoOutput = z.object({
 
 /**
  * A qcow2 disk at `file` that reads what it does not have itself from the qcow2 `backing` (an absolute path), which must
- * not change from then on. `sizeBytes` at least the backing's size; that size when left out. Replaces what is at `file`.
+ * not change from then on. `sizeBytes` at least the backing's size; exactly that size when left out (UEFI variables lie in flash, whose
+ * size is what says where in memory they are). Replaces what is at `file`.
  */
 export async function createOverlay(file: string, options: { backing: string; sizeBytes?: number }): Promise<void> {
   absolute(file);
   absolute(options.backing);
   await exists(options.backing);
   const { sizeBytes: leastBytes } = await backingFile(options.backing);
-  const sizeBytes = options.sizeBytes ?? leastBytes;
+  const sizeBytes = options.sizeBytes === undefined ? leastBytes : roundUp(options.sizeBytes);
   if (sizeBytes < leastBytes) {
     throw new VivError(
       'invalid',
@@ -47,7 +48,7 @@ export async function createOverlay(file: string, options: { backing: string; si
 /** An empty qcow2 disk. Replaces what is at `file`. */
 export async function createDisk(file: string, sizeBytes: number): Promise<void> {
   absolute(file);
-  await writeOverlay(file, { backing: null, backingFormat: 'qcow2', sizeBytes });
+  await writeOverlay(file, { backing: null, backingFormat: 'qcow2', sizeBytes: roundUp(sizeBytes) });
 }
 
 /** Works while a guest uses the disk: nothing but its header is read. */
@@ -93,6 +94,7 @@ export async function convertDisk(
   await replace(to, (part) =>
     qemuImg(['convert', '-p', '-f', fromFormat, '-O', toFormat, '--', from, part], `copy the disk ${from} to ${to}`, {
       timeoutMs: long,
+      endsWithUs: true,
       keepBytes: 64 * 1024,
       ...(options.signal ? { signal: options.signal } : {}),
       onLine: (line) => {
@@ -101,6 +103,24 @@ export async function convertDisk(
       },
     }),
   );
+}
+
+/** A small file as it is. Replaces what is at `to`. */
+export async function copyPlain(from: string, to: string): Promise<void> {
+  await exists(from);
+  await replace(to, (part) => copyFile(from, part));
+}
+
+const MeasureOutput = z.object({ required: z.number() });
+
+/** The most that a copy of a qcow2 (with everything its backing files add) takes on the host: what nobody has written is left out. */
+export async function copyBytes(file: string): Promise<number> {
+  absolute(file);
+  await exists(file);
+  const output = await qemuImg(['measure', '-f', 'qcow2', '-O', 'qcow2', '--output=json', file], `measure the disk ${file}`, {
+    timeoutMs: long,
+  });
+  return MeasureOutput.parse(JSON.parse(output)).required;
 }
 
 /** Looks through a qcow2's tables; throws corrupt when they are damaged. Space that is merely lost is no damage. */

@@ -5,6 +5,7 @@ import { isAbsolute } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 
 const cluster = 65536;
+const sector = 512;
 /** One L1 entry leads to one L2 table of a cluster, that is 8192 clusters. */
 const bytesPerL1Entry = (cluster / 8) * cluster;
 /** QEMU refuses an L1 table above 32 MiB (QCOW_MAX_L1_SIZE): 2 PiB with these clusters. */
@@ -14,7 +15,7 @@ export interface OverlayOptions {
   /** Absolute path; null for an empty disk of its own. */
   readonly backing: string | null;
   readonly backingFormat: 'qcow2' | 'raw';
-  /** What a guest sees; rounded up to whole 64 KiB clusters. */
+  /** What a guest sees; rounded up to whole sectors. */
   readonly sizeBytes: number;
 }
 
@@ -50,7 +51,7 @@ export async function writeOverlay(file: string, options: OverlayOptions): Promi
 }
 
 function layout({ backing, backingFormat, sizeBytes }: OverlayOptions): { header: Buffer; refcounts: Buffer; lengthBytes: number } {
-  const size = Math.ceil(sizeBytes / cluster) * cluster;
+  const size = Math.ceil(sizeBytes / sector) * sector;
   if (!(size >= 0 && size <= mostBytes)) {
     throw new VivError('invalid', `A disk cannot have ${sizeBytes} bytes; ask for at most ${mostBytes}.`);
   }

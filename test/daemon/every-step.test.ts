@@ -21,10 +21,16 @@ const run = (client: Client) => client.run('tiny', { name: 'one', memoryBytes: 6
 const create = (client: Client) => client.create('disk', { name: 'one', memoryBytes: 64 * 2 ** 20 });
 const nothing = async () => {};
 
-const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
+/** By operation; what follows a space in the key tells several of one apart. */
+const scenarios: Record<string, Scenario> = {
   'vm.create': { prepare: nothing, act: create, after: ['stopped', null] },
   'vm.run': { prepare: nothing, act: run, after: ['running', null] },
   'vm.start': { prepare: create, act: (client) => client.vm.start({ vm: 'one' }), after: ['running', 'stopped'] },
+  'vm.start tpm': {
+    prepare: (client) => client.vm.create({ image: 'disk', name: 'one', memoryBytes: 64 * 2 ** 20, tpm: true }),
+    act: (client) => client.vm.start({ vm: 'one' }),
+    after: ['running', 'stopped'],
+  },
   'vm.stop': { prepare: run, act: (client) => client.vm.stop({ vm: 'one' }), after: ['running', 'stopped'] },
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
@@ -38,6 +44,11 @@ const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
   'vm.remove': { prepare: create, act: (client) => client.vm.remove({ vm: 'one' }), after: ['stopped', null] },
   'vm.rename': { prepare: create, act: (client) => client.vm.rename({ vm: 'one', name: 'other' }), after: ['stopped', null] },
   'vm.fork': { prepare: run, act: (client) => client.vm.fork({ vm: 'one', count: 2 }), after: ['running'] },
+  'vm.fork full': {
+    prepare: create,
+    act: (client) => client.vm.fork({ vm: 'one', full: true }),
+    after: ['stopped'],
+  },
   'snapshot.create': { prepare: run, act: (client) => client.snapshot.create({ vm: 'one', label: 'later' }), after: ['running'] },
   'snapshot.restore': {
     prepare: async (client) => (await run(client)).snapshot('then'),
@@ -53,8 +64,9 @@ const scenarios: Partial<Record<keyof typeof handlers, Scenario>> = {
 };
 
 describe('a fault at every step', { concurrency: 2 }, () => {
-  for (const [operation, scenario] of Object.entries(scenarios)) {
-    test(operation, { timeout: 240_000 }, async () => {
+  for (const [key, scenario] of Object.entries(scenarios)) {
+    const [operation = ''] = key.split(' ');
+    test(key, { timeout: 240_000 }, async () => {
       await using host = await faultyHost();
       const { steps } = handlers[operation as 'vm.create'];
       assert.ok(steps.length > 0);
@@ -131,6 +143,7 @@ async function whole(host: TestHost, scenario: Scenario, when: string): Promise<
     active.map((vm) => vm.id).sort(),
     `${when}: processes are those of active machines`,
   );
+  assert.equal((await host.tpms()).length, active.filter((vm) => vm.tpm).length, `${when}: TPMs are those of active machines`);
   assert.deepEqual((await readdir(paths.vms)).sort(), machines.map((vm) => vm.id).sort(), `${when}: folders are those of machines`);
   for (const { id } of machines) await client.vm.remove({ vm: id, force: true });
   assert.deepEqual(await readdir(paths.layers), [], `${when}: removed, nothing of their disks is left`);

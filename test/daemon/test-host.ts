@@ -28,6 +28,8 @@ export interface TestHost extends AsyncDisposable {
   down(): Promise<void>;
   /** Pids of this host's QEMU processes by machine id, as the system sees them. */
   qemus(): Promise<Map<string, number[]>>;
+  /** Pids of the swtpm processes of its machines. */
+  tpms(): Promise<number[]>;
 }
 
 export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.ProcessEnv; parent?: string }): Promise<TestHost> {
@@ -87,6 +89,14 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
       }
       return found;
     },
+    tpms: async () => {
+      const lines = await Promise.all(
+        (await readdir('/proc'))
+          .filter((entry) => /^\d+$/.test(entry))
+          .map(async (entry) => ({ pid: Number(entry), line: await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '') })),
+      );
+      return lines.filter(({ pid, line }) => line.includes(`\0--tpmstate\0dir=${paths.vms}/`) && alive(pid)).map(({ pid }) => pid);
+    },
     async [Symbol.asyncDispose]() {
       client?.close();
       if (pid !== 0 && alive(pid)) await host.kill();
@@ -95,6 +105,11 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
           if (alive(qemu)) process.kill(qemu, 'SIGKILL');
           await gone(qemu);
         }
+      }
+      // Those that a fake QEMU has never spoken to.
+      for (const tpm of await host.tpms()) {
+        process.kill(tpm, 'SIGKILL');
+        await gone(tpm);
       }
       const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
       await rm(home, { recursive: true, force: true });

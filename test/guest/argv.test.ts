@@ -17,6 +17,7 @@ import { findFirmware } from '../../src/qemu/firmware-files.ts';
 import { findProcesses, lastWords, type QemuProcess, startQemu } from '../../src/qemu/process.ts';
 import { connectQmp, type QmpConnection } from '../../src/qemu/qmp.ts';
 import { loadState, saveState, stopSaving } from '../../src/qemu/state.ts';
+import { endTpm, findSwtpm, startTpm, type Tpm } from '../../src/qemu/tpm.ts';
 
 const run = promisify(execFile);
 const golden = new URL('../golden/', import.meta.url);
@@ -79,9 +80,17 @@ async function real(config: QemuConfig, at: string): Promise<QemuConfig> {
   };
 }
 
+async function startTestTpm(at: string, logFile: string): Promise<Tpm> {
+  await mkdir(at);
+  const tpm = await startTpm({ binary: await findSwtpm(), folder: await own(at), identity, logFile });
+  undo.push(() => endTpm(at));
+  return tpm;
+}
+
 async function start(config: QemuConfig, at: string): Promise<{ process: QemuProcess; qmp: QmpConnection }> {
   const signal = AbortSignal.timeout(30_000);
   const logFile = join(at, 'qemu.log');
+  const tpm = config.tpm === null ? null : await startTestTpm(join(at, 'tpm'), join(at, 'tpm.log'));
   const started = await startQemu({
     binary: qemu.path,
     args: qemuArguments(config),
@@ -92,8 +101,10 @@ async function start(config: QemuConfig, at: string): Promise<{ process: QemuPro
     kvm: false,
     group: null,
     memory: null,
+    tpm: tpm?.fd ?? null,
     signal,
   });
+  tpm?.close();
   undo.push(() => started.kill());
   try {
     const qmp = await connectQmp(config.sockets.qmp, { timeoutMs: 20_000, signal, exited: started.exited });

@@ -2,9 +2,12 @@
 // leaves them.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { rm, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { findFirmware } from '../../src/qemu/firmware-files.ts';
+import { diskInfo } from '../../src/storage/disk.ts';
 import { testHost } from '../daemon/test-host.ts';
 
 test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 120_000 }, async () => {
@@ -15,7 +18,8 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   await host.client.image.import({ path: blank, name: 'blank:1', firmware: 'uefi' });
   const { id, firmware } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });
   assert.equal(firmware, 'uefi');
-  const { firmwareVars, serialLog } = host.paths.vm(id);
+  const { serialLog } = host.paths.vm(id);
+  const { vars: template } = await findFirmware('x86_64');
 
   const deadline = AbortSignal.timeout(60_000);
   let serial = '';
@@ -25,6 +29,18 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   }
   assert.match(serial, /BdsDxe/, `${serialLog} holds the firmware's words`);
 
+  // Flash lies below the top of memory: variables that were larger than they began would be somewhere else.
+  await host.client.snapshot.create({ vm: 'one', label: 'booted' });
+  const [child] = await host.client.vm.fork({ vm: 'one' });
+  assert.equal(child?.state, 'running', 'it goes on from the same flash');
+  await host.client.vm.remove({ vm: child?.id ?? '', force: true });
+  await host.client.snapshot.restore({ vm: 'one', point: 'booted' });
+  const tops = (await readdir(host.paths.vm(id).state)).filter((name) => name.startsWith('firmware-vars'));
+  assert.equal((await diskInfo(join(host.paths.vm(id).state, tops[0] ?? ''), 'qcow2')).virtualBytes, statSync(template).size);
+  await host.client.vm.remove({ vm: 'one', force: true });
+
+  const { id: two } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });
+  const { firmwareVars } = host.paths.vm(two);
   await host.client.vm.stop({ vm: 'one', force: true });
   const { uid, mode, ino } = await stat(firmwareVars);
   assert.equal(mode & 0o777, 0o600);

@@ -31,7 +31,15 @@ const iso: ImageFacts = {
 };
 const make = (options: object, from = image, cds: { name: string; image: ImageFacts }[] = []) =>
   newRecord(VmOptions.parse({ image: 'debian:12', ...options }), 'debian:12', from, cds, identity, paths);
-const host = { marker: 'viv-x-a1', board: 'pc-q35-10.0', accel: 'tcg', firmwareCode: null, memory: 'layers', incoming: false } as const;
+const host = {
+  marker: 'viv-x-a1',
+  board: 'pc-q35-10.0',
+  accel: 'tcg',
+  firmwareCode: null,
+  memory: 'layers',
+  tpmFd: null,
+  incoming: false,
+} as const;
 
 test('what is left out comes from the image', () => {
   const { settings, disks } = make({});

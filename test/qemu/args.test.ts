@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { qemuArguments } from '../../src/qemu/args/build.ts';
+import { tpmArguments } from '../../src/qemu/args/tpm.ts';
 import { QemuConfig } from '../../src/qemu/config.ts';
 
 const golden = new URL('../golden/', import.meta.url);
@@ -31,10 +32,18 @@ test('every machine is sandboxed, starts from nothing, has shared memory and lis
     assert.ok(argv.includes('-nodefaults') && argv.includes('-no-user-config'), name);
     assert.equal(theValueOf(argv, '-sandbox'), 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny');
     assert.equal(JSON.parse(theValueOf(argv, '-object')).share, true);
-    for (const chardev of valuesOf(argv, '-chardev')) assert.match(chardev, /^socket,id=\w+,path=/);
+    for (const chardev of valuesOf(argv, '-chardev')) assert.match(chardev, /^socket,id=\w+,(path=|fd=\d+$)/);
     assert.match(theValueOf(argv, '-vnc'), /^unix:/);
     for (const node of valuesOf(argv, '-blockdev').map((text) => JSON.parse(text))) assert.ok(node.driver, 'a format is never guessed');
   }
+});
+
+test('the TPM is the one that each board can have', () => {
+  const deviceOf = (arch: QemuConfig['arch']) => {
+    const [device] = valuesOf(tpmArguments({ tpm: { fd: 5 }, arch }), '-device');
+    return device === undefined ? null : JSON.parse(device).driver;
+  };
+  assert.deepEqual((['x86_64', 'i386', 'aarch64', 's390x'] as const).map(deviceOf), ['tpm-crb', 'tpm-crb', 'tpm-tis-device', null]);
 });
 
 /** Text with everything that means something to QEMU's option parser, JSON or a shell. No NUL: the kernel ends an argument there. */

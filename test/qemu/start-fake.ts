@@ -45,6 +45,7 @@ export async function startFake(
       nics: [],
       sockets: { qmp: qmpPath, serial: at('serial.sock'), agent: at('agent.sock'), qga: at('qga.sock'), vnc: at('vnc.sock') },
       serialLog: at('serial.log'),
+      tpm: null,
       incoming: options.incoming ?? false,
     }),
     marker,
@@ -54,6 +55,7 @@ export async function startFake(
     kvm: false,
     group: null,
     memory: null,
+    tpm: null,
     signal: AbortSignal.timeout(10_000),
   });
   return { process: started, marker, qmpPath, processFile, logFile: at('qemu.log') };

@@ -90,3 +90,15 @@ test('without qemu-img the error names the package', async () => {
   }
   execFileSync('qemu-img', ['--version']);
 });
+
+test('a size that is no whole number of clusters is the same in every layer', async () => {
+  const odd = 300_000_256;
+  const [base, top] = [at('odd-base.qcow2'), at('odd-top.qcow2')];
+  await createDisk(base, odd);
+  await createOverlay(top, { backing: base, sizeBytes: odd });
+  assert.equal((await diskInfo(top, 'qcow2')).virtualBytes, (await diskInfo(base, 'qcow2')).virtualBytes);
+  const flash = at('flash.qcow2');
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', flash, String(528 * 1024)]);
+  await createOverlay(top, { backing: flash });
+  assert.equal((await diskInfo(top, 'qcow2')).virtualBytes, 528 * 1024);
+});

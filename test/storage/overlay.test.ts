@@ -11,11 +11,12 @@ const folder = await mkdtemp(join(tmpdir(), 'viv-overlay-'));
 after(() => rm(folder, { recursive: true, force: true }));
 const run = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: 'utf8', timeout: 60_000 });
 const KiB64 = 65536;
+const sector = 512;
 const GiB = 2 ** 30;
 
-for (const size of [KiB64, GiB, 10 * GiB + 12345, 2048 * GiB, 16 * 1024 * GiB, 64 * 1024 * GiB]) {
+for (const size of [KiB64, 528 * 1024, GiB, 10 * GiB + 12345, 2048 * GiB, 16 * 1024 * GiB, 64 * 1024 * GiB]) {
   test(`an overlay of ${size} bytes is what qemu-img would have made`, async () => {
-    const rounded = Math.ceil(size / KiB64) * KiB64;
+    const rounded = Math.ceil(size / sector) * sector;
     const [base, ours, theirs] = [join(folder, `${size}.base`), join(folder, `${size}.ours`), join(folder, `${size}.theirs`)];
     await writeOverlay(base, { backing: null, backingFormat: 'qcow2', sizeBytes: size });
     run('qemu-io', '-f', 'qcow2', '-c', 'write -P 7 0 4k', base);

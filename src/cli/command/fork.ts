@@ -15,8 +15,17 @@ export const command: Command = {
     label: 'NAME[@POINT]',
     help: 'Machine, or one of its points (viv snapshot ls NAME)',
   })),
-  notes: ['A forked machine has the memory, the processes and the disks of the other one, and an identity of its own.'],
-  examples: ['viv fork web', 'viv fork web --count 10 --name worker-{}', 'viv fork web@before-upgrade --name trial'],
+  notes: [
+    'A forked machine has the memory, the processes and the disks of the other one, and an identity of its own.',
+    'A fork of a stopped machine, or of a point without memory, is a stopped one, laid on the same files. With --full it is a copy that',
+    'stands alone: the other one, its points and its image can be removed.',
+  ],
+  examples: [
+    'viv fork web',
+    'viv fork web --count 10 --name worker-{}',
+    'viv fork web@before-upgrade --name trial',
+    'viv fork web@disks --full --name other-web',
+  ],
   async run(invocation, context) {
     const { json, ...flags } = invocation.flags;
     const [vm = '', ...rest] = one(invocation, 'vm').split('@');

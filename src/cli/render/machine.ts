@@ -35,10 +35,11 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
       'disks',
       vm.disks.map(
         (disk) =>
-          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here`}`,
+          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here, ${disk.backing === null ? 'stands alone' : `on ${disk.backing}`}`}`,
       ),
     ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${nic.network}, ${nic.mac}`)],
+    ['tpm', vm.tpm ? 'yes' : null],
     ['boot', vm.boot.join(', ')],
     ['restart', vm.restart],
     ['autostart', vm.autostart ? 'yes' : 'no'],

@@ -80,7 +80,7 @@ const shutDown: Step<State> = {
 const flatten: Step<State> = {
   name: 'copy its disk',
   async run({ recipe, machine, staging }, { services, signal, progress }) {
-    const base = await services.images.find(machine.record.image.digest);
+    const base = await services.images.find(machine.record.image.digest ?? machine.record.image.name);
     const disk = machine.record.disks.find(({ kind }) => kind === 'root');
     if (!disk) throw new VivError('internal', `the machine of ${recipe.base} has no root disk`);
     const folder = join(staging, 'made');

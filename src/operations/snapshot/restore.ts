@@ -46,7 +46,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
         // Checked again, because its turn may have come late.
         if (!repeated) await checkRestore(machine, machines, point);
         await endNow(machine, machines);
-        await setBack(machine, point, tops);
+        await setBack(machine, machines, point, tops);
         events.record({ type: 'vm.restored', subject: id, name, message: `${name} was set back to ${point.label ?? point.id}` });
         await collectLayers(machines);
       },

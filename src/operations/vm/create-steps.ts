@@ -9,6 +9,7 @@ import { nameTaken } from '../../machine/machines.ts';
 import type { MachineRecord } from '../../machine/record.ts';
 import { checkSeed } from '../../machine/seed.ts';
 import { newRecord } from '../../machine/spec.ts';
+import { checkTpm } from '../../machine/tpm.ts';
 import type { Step } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { newName } from './new-name.ts';
@@ -32,6 +33,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
       `${options.image} is an installation CD, so the machine needs a disk to install to; give one with --disk 20GiB`,
     );
   }
+  if (options.tpm) await checkTpm(options.image, image.arch);
   const id = newId();
   const uid = machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };

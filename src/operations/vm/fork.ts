@@ -1,10 +1,11 @@
 // `vm.fork`: machines that go on from where another one is, or was at one of its points. It goes on itself; each of them is
-// somebody of its own before it answers.
+// somebody of its own before it answers. With `full` they are stopped machines of copies instead (machine/clone.ts).
 import { VivError } from '../../contract/errors.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
 import { checkPoint, checkWaking } from '../../machine/check-point.ts';
+import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../machine/clone.ts';
 import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { flattenMeanwhile } from '../../machine/flatten.ts';
@@ -13,6 +14,7 @@ import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } 
 import { type Machines, nameTaken } from '../../machine/machines.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import type { MachineRecord } from '../../machine/record.ts';
+import type { Machine } from '../../machine/runner.ts';
 import { checkMemory, checkStart, startProcess } from '../../machine/start.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { HandlerOf, TaskContext } from '../handler.ts';
@@ -24,6 +26,7 @@ interface Forking extends OnMachine, Partial<Plan> {
   from: string | null;
   count: number;
   pattern: string | null;
+  full: boolean;
   removeOnStop: boolean;
 }
 
@@ -32,14 +35,22 @@ interface Plan {
   /** Null: from a point that is there. */
   freezing: Freezing | null;
   memory: boolean;
-  point: string;
+  /** Null: a full clone from its present state needs none. */
+  point: string | null;
   children: { id: string; name: string; uid: number | null; createdAt: number }[];
 }
 
 /** Started at a time: more only wait for each other's processors. */
 const atOnce = 4;
 
-const pointOf = ({ point = '' }: Forking, { machines }: Services): PointRecord => machines.points.get(point);
+const pointOf = ({ point }: Forking, { machines }: Services): PointRecord => machines.points.get(point ?? '');
+
+/** What a full clone is copied from. Nobody changes it meanwhile: what could waits in the machine's queue. */
+function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, machines: Machines): Origin {
+  if (from === null) return originNow(machines.get(id).record, machines.host);
+  const { machine } = machines.points.get(from);
+  return { machine, vars: machine.vars, tpm: machines.host.paths.point(from).tpm };
+}
 
 async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
   const waiting = [...items];
@@ -52,11 +63,11 @@ async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>):
 
 export const handler: HandlerOf<'vm.fork'> = {
   ...onMachine,
-  prepare: async ({ vm, point: ref, count, name, removeOnStop }, { services: { machines } }): Promise<Forking> => {
+  prepare: async ({ vm, point: ref, count, name, full, removeOnStop }, { services: { machines } }): Promise<Forking> => {
     const machine = machines.find(vm);
     const from = ref === undefined ? null : machines.points.find(machine, ref).id;
     if (from === null) decide('fork', machine.record);
-    const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, removeOnStop };
+    const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, full, removeOnStop };
     await checkForking(state, machines);
     if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count, machines);
     return state;
@@ -87,8 +98,10 @@ export const handler: HandlerOf<'vm.fork'> = {
     },
     {
       name: 'make the machines',
-      run: async (state: Forking, { services, signal }) => {
+      run: async (state: Forking, context) => {
+        const { services, signal } = context;
         const { machines } = services;
+        if (state.full) return cloneEach(state, context);
         const point = pointOf(state, services);
         await each(state.children ?? [], async (child) => {
           const machine = await machines.insert(recordOf(point, child, state, services));
@@ -98,6 +111,7 @@ export const handler: HandlerOf<'vm.fork'> = {
       undo: (state: Forking, { services: { machines } }) =>
         each(state.children ?? [], async ({ id }) => {
           const machine = machines.byId(id);
+          if (machine && state.full) await removeCloneLayers(machine.record, machines.host);
           if (machine) await removeFiles(machine.record, machines.host);
           await machines.drop(id);
         }),
@@ -116,12 +130,12 @@ export const handler: HandlerOf<'vm.fork'> = {
     },
     {
       name: 'enter them',
-      run: async ({ id: parent, children = [], freezing }: Forking, { services: { machines, events } }) => {
+      run: async ({ id: parent, children = [], freezing, full }: Forking, { services: { machines, events } }) => {
         for (const { id } of children) {
           const machine = machines.get(id);
           if (machine.record.complete) continue;
           await machine.update(() => ({ complete: true }));
-          const message = `${machine.name} was forked from ${machine.record.forkedFrom}`;
+          const message = `${machine.name} was ${full ? 'cloned in full' : 'forked'} from ${machine.record.forkedFrom}`;
           events.record({ type: 'vm.forked', subject: id, name: machine.name, message });
         }
         if (!freezing) return;
@@ -134,23 +148,48 @@ export const handler: HandlerOf<'vm.fork'> = {
   output: async ({ children = [] }: Forking, { machines }): Promise<Vm[]> => children.map(({ id }) => machines.get(id).view(null)),
 };
 
-/** Before anything changes. @throws corrupt, no_accelerator, unsupported */
-async function checkForking({ id, from }: Forking, machines: Machines): Promise<void> {
+/** One after the other: each copies as fast as the disk goes. */
+async function cloneEach(state: Forking, { services, signal, progress }: TaskContext): Promise<void> {
+  const { machines } = services;
+  const origin = originOf(state, machines);
+  for (const child of state.children ?? []) {
+    const record = cloneRecord(origin, child, state.name, machines.host, child.createdAt);
+    const clone = await machines.insert({ ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } });
+    await makeClone(origin, clone.record, machines.host, { signal, progress });
+  }
+}
+
+/** Before anything changes. @throws wrong_state, no_space, corrupt, no_accelerator, unsupported */
+async function checkForking({ id, from, count, full }: Forking, machines: Machines): Promise<void> {
   const machine = machines.get(id);
   const point = from === null ? null : machines.points.get(from);
   if (point) await checkPoint(point, machine.name, machines.host.paths);
   const name = point === null ? machine.name : `${machine.name}@${point.label ?? point.id}`;
   const withMemory = point === null ? hasMemory(machine) : point.memory !== null;
+  if (full) {
+    if (withMemory) throw noFullClone(name, machine, point);
+    return checkCloneRoom(name, originOf({ id, from }, machines), count, machines.host);
+  }
   if (withMemory) await checkWaking(`a fork of ${name}`, point?.machine ?? machine.record, machines);
 }
 
+/** Its disks alone would be those of a machine whose power has failed. */
+function noFullClone(name: string, machine: Machine, point: PointRecord | null): VivError {
+  const why = point === null ? `it is ${machine.record.state}` : 'the point has memory, which a full clone would have to leave behind';
+  const first = point === null ? 'stop it first, or make' : 'fork it without --full, or make';
+  return new VivError(
+    'wrong_state',
+    `cannot clone ${name} in full: ${why}; ${first} a point of its disks with: viv snapshot create ${machine.name} LABEL --disks-only --quiesce`,
+  );
+}
+
 /** @throws name_taken, invalid, not_found */
-function planned({ id, from, count, pattern }: Forking, machines: Machines): Plan {
+function planned({ id, from, count, pattern, full }: Forking, machines: Machines): Plan {
   const machine = machines.get(id);
   const point = from === null ? null : machines.points.get(from);
   const memory = point === null ? hasMemory(machine) : point.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
-  const freezing = point === null ? planPoint(machine, machines, wish) : null;
+  const freezing = point === null && !full ? planPoint(machine, machines, wish) : null;
   const uids = machines.uids();
   const createdAt = Date.now();
   const children = namesOf(machine.name, pattern, count, (taken) => machines.nameTaken(taken)).map((name) => {
@@ -159,7 +198,7 @@ function planned({ id, from, count, pattern }: Forking, machines: Machines): Pla
     if (uid !== null) uids.add(uid);
     return { id: childId, name, uid, createdAt };
   });
-  return { freezing, memory, point: from ?? (freezing as Freezing).point.id, children };
+  return { freezing, memory, point: from ?? freezing?.point.id ?? null, children };
 }
 
 function recordOf(point: PointRecord, child: Plan['children'][number], state: Forking, services: Services): MachineRecord {

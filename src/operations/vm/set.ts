@@ -5,6 +5,7 @@ import { growRootDisk } from '../../machine/grow.ts';
 import type { DiskRecord, Settings } from '../../machine/record.ts';
 import { type Machine, pending } from '../../machine/runner.ts';
 import { withCdroms } from '../../machine/spec.ts';
+import { checkTpm } from '../../machine/tpm.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onMachine } from './one.ts';
 import { pointBefore } from './point-before.ts';
@@ -39,6 +40,7 @@ export const handler: HandlerOf<'vm.set'> = {
     ];
     if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${machine.name} memory=1GiB`);
     check(machine, diskBytes ?? null, cdroms ?? null);
+    if (rest.tpm) await checkTpm(machine.name, machine.record.arch);
     return {
       id: machine.id,
       name: machine.name,

@@ -1,5 +1,6 @@
 // `vm.show`.
 import { stat } from 'node:fs/promises';
+import { backingFile } from '../../storage/layers.ts';
 import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './one.ts';
 
@@ -17,7 +18,14 @@ export const handler: HandlerOf<'vm.show'> = async ({ vm }, { services }) => {
             () => null,
           )
         : null;
-      return shown === undefined ? [] : [{ ...shown, usedBytes }];
+      // Asked of the file itself: what was below it may have been copied into it meanwhile.
+      const backing = own
+        ? await backingFile(disk.file).then(
+            ({ backing }) => backing,
+            () => disk.backing,
+          )
+        : null;
+      return shown === undefined ? [] : [{ ...shown, usedBytes, backing }];
     }),
   );
   return { ...view, disks: disks.flat() };

@@ -7,6 +7,7 @@ import { machineArguments } from './machine.ts';
 import { nicArguments } from './nic.ts';
 import { displayArguments, portArguments } from './port.ts';
 import { securityArguments } from './security.ts';
+import { tpmArguments } from './tpm.ts';
 
 export function qemuArguments(config: QemuConfig): string[] {
   return [
@@ -17,6 +18,7 @@ export function qemuArguments(config: QemuConfig): string[] {
     ...nicArguments(config.nics),
     ...portArguments(config),
     ...displayArguments(config),
+    ...tpmArguments(config),
     ...json('-device', { driver: 'virtio-rng-pci', id: 'rng' }),
     ...(config.arch === 'x86_64' || config.arch === 'i386'
       ? [...json('-device', { driver: 'pvpanic', id: 'panic' }), ...json('-device', { driver: 'vmgenid', id: 'generation', guid: 'auto' })]

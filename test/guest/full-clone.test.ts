@@ -1,0 +1,36 @@
+// A full clone of a stopped machine, with a real guest: it boots, has what was written, is somebody else, and needs nothing of its origin.
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { test } from 'node:test';
+import type { Machine } from '../../src/sdk/index.ts';
+import { testHost } from '../daemon/test-host.ts';
+
+const out = async (machine: Machine, script: string): Promise<string> => {
+  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
+  return stdout.trim();
+};
+
+test('a full clone boots after its origin has gone, and is somebody else', { timeout: 120_000 }, async () => {
+  await using host = await testHost({ qemu: 'real' });
+  await host.start();
+  const { client, paths } = host;
+  const web = await client.run('tiny', { name: 'web' });
+  await out(web, 'echo before > /root/disk; sync');
+  await web.snapshot('disks', { disksOnly: true, quiesce: true });
+  await out(web, 'echo after > /root/disk; sync');
+  const [clone] = await web.fork({ point: 'disks', full: true, name: 'clone' });
+  assert.ok(clone);
+  await web.remove({ force: true });
+  const layers = await readdir(paths.layers);
+  assert.deepEqual(layers.map((name) => name.split('.')[1]).sort(), ['initrd', 'kernel'], 'of its origin nothing is left');
+  await clone.start();
+  const mac = clone.info.nics[0]?.mac;
+  const card = '/sys/class/net/eth0/address'; // its driver is loaded after the agent has begun to answer
+  const tells = `cat /root/disk; hostname; for n in $(seq 100); do cat ${card} 2>/dev/null && break; usleep 100000; done`;
+  assert.equal(await out(clone, tells), `before\nclone\n${mac}`);
+  await clone.refresh();
+  assert.deepEqual([clone.info.imageDigest, clone.info.disks[0]?.backing], [null, null]);
+  await clone.remove({ force: true });
+  assert.deepEqual(await readdir(paths.layers), []);
+});

@@ -1,0 +1,121 @@
+// A machine's TPM with a real guest, which speaks to it by itself: its registers and what it keeps are part of every point and of
+// every fork; its process is the machine's own user's, and never outlives its QEMU.
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Machine } from '../../src/sdk/index.ts';
+import { testHost } from '../daemon/test-host.ts';
+
+const out = async (machine: Machine, script: string): Promise<string> => {
+  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
+  return stdout.trim();
+};
+
+// Commands as in "TPM 2.0 Library Part 3: Commands"; numbers are big endian.
+const be = (bytes: number, value: number) => value.toString(16).padStart(2 * bytes, '0');
+const password = `${be(4, 9)}40000009${be(2, 0)}00${be(2, 0)}`; // TPM_RS_PW with an empty one
+const command = (tag: number, code: number, body: string) => `${be(2, tag)}${be(4, 10 + body.length / 2)}${be(4, code)}${body}`;
+const extendPcr = (pcr: number, digest: string) => command(0x8002, 0x182, `${be(4, pcr)}${password}${be(4, 1)}000b${digest.repeat(32)}`);
+/** By its owner, whose password is empty; to be read and written by owner and user. */
+const defineNv = (index: number) =>
+  command(0x8002, 0x12a, `40000001${password}${be(2, 0)}${be(2, 14)}${be(4, index)}000b02060006${be(2, 0)}${be(2, 8)}`);
+const readNvPublic = (index: number) => command(0x8001, 0x169, be(4, index));
+
+/** What it answers: 0 is success. */
+async function answer(machine: Machine, hex: string): Promise<number> {
+  const bytes = hex.replace(/../g, '\\x$&');
+  const text = await out(
+    machine,
+    `exec 3<>/dev/tpm0; printf '${bytes}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | hexdump -v -e '1/1 "%02x"'`,
+  );
+  return Number.parseInt(text.slice(12, 20), 16);
+}
+
+const pcr = (machine: Machine) => out(machine, 'cat /sys/class/tpm/tpm0/pcr-sha256/16');
+const extend = async (machine: Machine, digest: string) => {
+  assert.equal(await answer(machine, extendPcr(16, digest)), 0);
+  return pcr(machine);
+};
+const define = async (machine: Machine, index: number) => assert.equal(await answer(machine, defineNv(index)), 0);
+const has = async (machine: Machine, index: number) => (await answer(machine, readNvPublic(index))) === 0;
+
+const [first, second, third] = [0x0150_0001, 0x0150_0002, 0x0150_0003];
+const none = '0'.repeat(64);
+
+test('a TPM goes with its machine: points, forks, sleep and the daemon’s death', { timeout: 180_000 }, async () => {
+  await using host = await testHost({ qemu: 'real' });
+  await host.start();
+  let web = await host.client.run('tiny', { name: 'web', tpm: true });
+  assert.equal(await out(web, 'cat /sys/class/tpm/tpm0/tpm_version_major'), '2');
+
+  const [pid = 0, ...more] = await host.tpms();
+  assert.deepEqual(more, []);
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const qemu = await readFile(`/proc/${web.info.pid}/status`, 'utf8');
+  const uids = (text: string) => /^Uid:.*$/m.exec(text)?.[0];
+  assert.equal(uids(status), uids(qemu), 'its own user is the machine’s');
+  assert.match(status, /^Seccomp:\s+2$/m);
+  if (process.getuid?.() === 0) assert.match(status, /^NoNewPrivs:\s+1$/m);
+
+  assert.equal(await pcr(web), none);
+  const one = await extend(web, '11');
+  await define(web, first);
+  const point = await web.snapshot('one');
+  assert.ok(point.pausedMs < 1000, `${point.pausedMs} ms`);
+  const two = await extend(web, '22');
+  assert.notEqual(two, one);
+  await define(web, second);
+
+  await host.kill();
+  await host.start();
+  web = await host.client.vm('web');
+  const [child] = (await web.fork({ name: 'child' })) as [Machine];
+  assert.equal((await host.tpms()).length, 2);
+  assert.equal(await pcr(child), two);
+  assert.ok((await has(child, first)) && (await has(child, second)), 'the fork has the keys and counters of the other');
+  const own = await extend(child, '33');
+  assert.notEqual(own, two);
+  assert.equal(await pcr(web), two, 'from then on it is its own');
+  process.kill(child.info.pid ?? 0, 'SIGKILL');
+  const deadline = Date.now() + 5000;
+  while ((await host.tpms()).length > 1) assert.ok(Date.now() < deadline, 'it ends with its QEMU');
+  assert.deepEqual(await host.tpms(), [pid]);
+  await child.remove({ force: true });
+
+  await web.restore('one');
+  assert.equal(await pcr(web), one);
+  assert.deepEqual([await has(web, first), await has(web, second)], [true, false]);
+
+  await web.suspend();
+  assert.deepEqual(await host.tpms(), []);
+  await web.start();
+  assert.equal(await pcr(web), one, 'it has slept with its machine');
+  assert.ok(await has(web, first));
+
+  await web.snapshot('disks', { disksOnly: true });
+  await define(web, third);
+  await web.restore('disks');
+  assert.equal(web.state, 'stopped');
+  const [clone] = (await web.fork({ full: true, name: 'clone' })) as [Machine];
+  const kept = (folder: string) => readFile(join(folder, 'tpm2-00.permall'));
+  const files = await Promise.all([host.paths.vm(clone.id).tpm, host.paths.vm(web.id).tpm].map(kept));
+  assert.deepEqual(files[0], files[1], 'a full clone has it too');
+  await web.start();
+  assert.equal(await pcr(web), none, 'its registers begin anew with each boot');
+  assert.deepEqual([await has(web, first), await has(web, third)], [true, false], 'what it keeps is that of the point');
+
+  const [lost = 0] = await host.tpms();
+  await host.kill();
+  await host.start();
+  web = await host.client.vm('web');
+  process.kill(lost, 'SIGKILL');
+  for await (const { type, message } of host.client.events({ after: 0, signal: AbortSignal.timeout(10_000) }))
+    if (type === 'vm.problem' && /its TPM has ended/.test(message)) break;
+  await assert.rejects(web.snapshot('without'), /its TPM does not answer; a restart of the machine gives it back/);
+  assert.equal(await out(web, 'hostname'), 'web', 'it goes on without');
+  for (const machine of [web, clone]) await machine.remove({ force: true });
+  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.vms), []);
+});
