@@ -90,6 +90,9 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
 
   await web.suspend();
   assert.deepEqual(await host.tpms(), []);
+  const [sleeper] = (await web.fork({ name: 'sleeper' })) as [Machine];
+  assert.deepEqual([await pcr(sleeper), await has(sleeper, first)], [one, true], 'a fork of one that sleeps has it too');
+  await sleeper.remove({ force: true });
   await web.start();
   assert.equal(await pcr(web), one, 'it has slept with its machine');
   assert.ok(await has(web, first));
