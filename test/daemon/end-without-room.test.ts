@@ -60,7 +60,9 @@ test('the end of a machine on a full disk is recorded when there is room, and it
     await until(async () => (await host.client.vm.show({ vm: 'one' })).pid === null);
     grow();
     await ended(host, 'one');
-    const told = (await host.client.event.list({ after: 0, limit: 100 })).filter(({ name, type }) => name === 'one' && type === 'vm.problem');
+    const told = (await host.client.event.list({ after: 0, limit: 100 })).filter(
+      ({ name, type }) => name === 'one' && type === 'vm.problem',
+    );
     assert.match(told[0]?.message ?? '', /recorded when there is room/);
     const { state, stateReason } = await host.client.vm.show({ vm: 'one' });
     assert.deepEqual([state, stateReason?.code], ['broken', 'qemu_exited']);
