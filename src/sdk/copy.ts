@@ -139,11 +139,26 @@ export async function copyFrom(
   const [folder, name] = isFolder || localPath.endsWith('/') ? [localPath, base] : [dirname(localPath), basename(localPath)];
   const stream = await client.vm.copyOut({ vm: machine.id, path: source }, withSignal(options));
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     return await unpackTree(stream, folder, name, options);
   } finally {
     stream.destroy();
   }
+}
+
+/** With those above it. `recursive` of Node's own tries for ever where the system says that a folder in one that is there cannot be (/proc). */
+async function makeFolder(path: string): Promise<void> {
+  const isThere = (at: string) =>
+    stat(at).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+  if (await isThere(path)) return;
+  const above = dirname(path);
+  if (above !== path && !(await isThere(above))) await makeFolder(above);
+  await mkdir(path).catch(async (error: unknown) => {
+    if (!(await isThere(path))) throw error;
+  });
 }
 
 /** Unpacks `tar` so that its top entry becomes `folder/name`. Throws `corrupt` on anything that would leave it. */
@@ -161,12 +176,12 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
     const { header } = item;
     const path = place(header.name, folder, name);
     await safeParents(folder, path);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const mode = (header.mode ?? 0o644) & 0o777;
     if (header.type === 'directory') {
       const present = await lstat(path).catch(() => undefined);
       if (present && !present.isDirectory()) throw new VivError('invalid', `${path} is in the way: it is not a folder`);
-      await mkdir(path, { recursive: true });
+      await makeFolder(path);
       folders.push({ path, mode: mode | 0o700, mtime: header.mtime });
       item.resume();
     } else if (header.type === 'file' || header.type === 'contiguous-file') {
