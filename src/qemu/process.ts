@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { startTicksOf } from '../host/process-start.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
@@ -78,7 +79,7 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   );
   const pid = await promise;
   child.unref();
-  const startTicks = (await startOf(pid)) ?? 0;
+  const startTicks = (await startTicksOf(pid)) ?? 0;
   const started = handle({ pid, startTicks, logOffset }, exited);
   try {
     await writeFile(`${options.processFile}.new`, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
@@ -130,7 +131,7 @@ export async function findProcess(marker: string, processFile: string): Promise<
   if (
     recorded &&
     recorded.marker === marker &&
-    (await startOf(recorded.pid)) === recorded.startTicks &&
+    (await startTicksOf(recorded.pid)) === recorded.startTicks &&
     (await markerOf(recorded.pid, marker)) !== null
   )
     return handle(recorded);
@@ -144,7 +145,7 @@ export async function findProcesses(prefix: string): Promise<{ marker: string; p
   const found = await Promise.all(
     pids.map(async (pid) => {
       const marker = await markerOf(pid, prefix);
-      const startTicks = marker === null ? null : await startOf(pid);
+      const startTicks = marker === null ? null : await startTicksOf(pid);
       return marker === null || startTicks === null ? [] : [{ marker, process: handle({ pid, startTicks, logOffset: 0 }) }];
     }),
   );
@@ -157,19 +158,6 @@ async function markerOf(pid: number, prefix: string): Promise<string | null> {
   const name = /\0-name\0([^\0]*)/.exec(line)?.[1];
   const marker = name === undefined ? undefined : /^process=([^,]*)/.exec(name)?.[1];
   return marker?.startsWith(prefix) ? marker : null;
-}
-
-/** Whether the process that was started then is alive. */
-export const isProcess = async (pid: number, startTicks: number): Promise<boolean> => (await startOf(pid)) === startTicks;
-
-/** Start time, or null when there is no such process or all its threads have ended (before that it still holds its files). */
-async function startOf(pid: number): Promise<number | null> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
-  if (text === null) return null;
-  // The second field, in parentheses, may hold anything; the third is the state.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  if (fields[0] === 'X' || (fields[0] === 'Z' && (await readdir(`/proc/${pid}/task`).catch(() => [])).length <= 1)) return null;
-  return Number(fields[19]);
 }
 
 function handle(known: { pid: number; startTicks: number; logOffset: number }, child?: Promise<Exit>): QemuProcess {
@@ -185,7 +173,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
       return exited;
     },
     async kill() {
-      if ((await startOf(pid)) === startTicks) {
+      if ((await startTicksOf(pid)) === startTicks) {
         try {
           process.kill(pid, 'SIGKILL');
         } catch {
@@ -193,7 +181,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
         }
       }
       const deadline = Date.now() + killDeadlineMs;
-      while ((await startOf(pid)) === startTicks) {
+      while ((await startTicksOf(pid)) === startTicks) {
         if (Date.now() > deadline) throw new VivError('timeout', `process ${pid} does not end although it was killed`);
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
@@ -208,7 +196,7 @@ function watchExit(pid: number, startTicks: number): Promise<Exit> {
     const timer = setInterval(async () => {
       looks += 1;
       if (looks % thoroughEvery !== 0 && answersSignals(pid)) return;
-      if ((await startOf(pid)) === startTicks) return;
+      if ((await startTicksOf(pid)) === startTicks) return;
       clearInterval(timer);
       resolve(null);
     }, lookEveryMs);
