@@ -69,6 +69,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   };
   const machines = await Machines.open({
     paths,
+    env,
     store,
     log,
     clock,
@@ -120,6 +121,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
 
   const present = new Set(machines.all());
   const adopted = await adoptAll(machines, stopping.signal);
+  void machines.networks.begin();
   const recovered = await tasks.recover();
   keeper.begin();
   pointKeeper.begin();
@@ -159,6 +161,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await server.close();
     await tasks.drain(10_000);
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+    await machines.networks.stop();
     for (const machine of machines.all()) machine.live?.end();
     events.record({ type: 'daemon.stopped', message: 'the daemon stopped; machines go on' });
     await events.flush();

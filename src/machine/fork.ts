@@ -5,9 +5,9 @@ import { newId } from '../host/id.ts';
 import { createOverlay } from '../storage/disk.ts';
 import { makeFiles, own } from './files.ts';
 import type { MachineHost } from './machines.ts';
+import { macOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
-import { macOf } from './spec.ts';
 import { varsId } from './tops.ts';
 
 export interface Child {
@@ -22,7 +22,7 @@ export function childRecord(point: PointRecord, child: Child, parentName: string
   const paths = host.paths.vm(id);
   const { machine } = point;
   const withMemory = point.memory !== null;
-  const nics = machine.nics.map((nic, index) => ({ ...nic, mac: macOf(id, index) }));
+  const nics = machine.nics.map((nic, index) => ({ ...nic, mac: macOf(id, index), ipv4: null, ipv6: null }));
   return {
     ...machine,
     ...topsOver(machine, paths.state),

@@ -7,8 +7,10 @@ import { GiB, MiB } from '../contract/field.ts';
 import { availableMemory } from '../host/memory.ts';
 import { qemuArguments } from '../qemu/args/build.ts';
 import { findQemu } from '../qemu/binary.ts';
+import { setCable } from '../qemu/card.ts';
 import { cont, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
+import { firstTapFd } from '../qemu/memory.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
@@ -16,12 +18,14 @@ import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
-import { openMemory } from './memory.ts';
+import { type OpenMemory, openMemory } from './memory.ts';
 import { listen } from './news.ts';
+import { slotsOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
 import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
+import { withTaps } from './taps.ts';
 
 const qmpDeadlineMs = 20_000;
 /** What QEMU needs beside the guest's memory: measured 60-90 MiB for q35 with VGA. */
@@ -122,8 +126,11 @@ async function spawn(
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
+  const network = await machines.networks.plug(machine);
+  let memory: OpenMemory | null = null;
   try {
+    memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
+    const through = network === null ? null : withTaps(record, network, firstTapFd(memory.layers));
     const config = qemuConfig(record, paths, {
       marker: machines.marker(machine.id),
       board: startBoard(record, binary.version),
@@ -131,8 +138,9 @@ async function spawn(
       firmwareCode: firmware?.code ?? null,
       memory: memory.layers === null ? 'plain' : 'layers',
       incoming,
+      ...(through === null ? {} : { taps: through.taps }),
     });
-    return await startQemu({
+    const process = await startQemu({
       binary: binary.path,
       args: qemuArguments(config),
       marker: config.id,
@@ -142,10 +150,16 @@ async function spawn(
       kvm: accel === 'kvm',
       group: record.uid === null || record.family === record.uid ? null : record.family,
       memory: memory.layers,
+      through: through?.words ?? [],
       signal,
     });
+    if (network !== null) machines.networks.has(machine.id, process);
+    return process;
+  } catch (error) {
+    if (network !== null) machines.networks.unplug(machine.id, null);
+    throw error;
   } finally {
-    memory.close();
+    memory?.close();
   }
 }
 
@@ -234,6 +248,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
+      slots: slotsOf(slept),
     },
   }));
   machine.ending = false;
@@ -243,7 +258,10 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       ran = status === 'running';
       throw new VivError('qemu_failed', 'QEMU ended at once');
     }
-    if (status !== 'running') await cont(qmp);
+    if (status !== 'running') {
+      for (const nic of slept.nics) if (!nic.up) await setCable(qmp, nic.id, false);
+      await cont(qmp);
+    }
   } catch (error) {
     // Refused or not even asked, so the guest has not run: it sleeps on.
     if ((error instanceof QmpError || !ran) && slept.state === 'suspended') {

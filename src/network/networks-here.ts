@@ -2,8 +2,11 @@
 // calls are answered by the next go together, so that a hundred machines that start at once cost a few.
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
-import { runOk } from '../host/run.ts';
+import { findProgram } from '../host/find-program.ts';
+import { runOk, runProgram } from '../host/run.ts';
+import { streamProgram } from '../host/stream.ts';
 import { type Capability, findCapability } from './capability.ts';
 import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
 import type { Wanted } from './model.ts';
@@ -12,6 +15,7 @@ import { Namespace } from './namespace.ts';
 import { natRules } from './nat-rules.ts';
 import { after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
+import { type TrafficByTap, trafficFrom } from './traffic.ts';
 import { type Uplink, Uplinks } from './uplink.ts';
 
 const deadlineMs = 30_000;
@@ -114,6 +118,45 @@ export class NetworksHere {
   async exists(): Promise<boolean> {
     const found = await this.capability();
     return found.ok && (await (await this.#made()).namespace.find());
+  }
+
+  /** What has passed through each tap; nothing where there are no networks now. */
+  async traffic(): Promise<TrafficByTap> {
+    if (!(await this.exists())) return new Map();
+    const { able, namespace } = await this.#made();
+    const [first = '', ...rest] = [...namespace.enter(), able.programs.ip, '-statistics', '-json', 'link', 'show'];
+    return trafficFrom(await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes: 256 * 1024 * 1024 }));
+  }
+
+  /** Frames that pass an interface, as pcap; null where it is not there now. @throws missing_program, invalid where the filter cannot be understood */
+  async capture(
+    device: string,
+    { filter, packets }: { filter: string | null; packets: number | null },
+    signal: AbortSignal,
+  ): Promise<Readable | null> {
+    if (!(await this.exists())) return null;
+    const { namespace } = await this.#made();
+    const program = await findProgram('tcpdump', this.#env);
+    if (program === null) throw new VivError('missing_program', 'tcpdump is not installed; install it with: apt-get install tcpdump');
+    const enter = namespace.enter();
+    const [show = '', ...link] = [...enter, (await this.able()).programs.ip, 'link', 'show', 'dev', device];
+    if ((await runProgram(show, link, { timeoutMs: deadlineMs, signal })).exitCode !== 0) return null;
+    const words = [
+      '--interface',
+      device,
+      '--no-promiscuous-mode',
+      '-n',
+      '--packet-buffered',
+      '-Z',
+      'root',
+      '-w',
+      '-',
+      ...(packets === null ? [] : ['-c', String(packets)]),
+      '--',
+      ...(filter === null ? [] : [filter]),
+    ];
+    const [first = '', ...rest] = [...enter, program, ...words];
+    return streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
   }
 
   /** Removes everything: for the end of the last machine. Repeatable. */

@@ -72,40 +72,42 @@ function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, present
 
 /** The plan as it is handed to `ip -batch`; VLANs are `bridge`'s business (vlanCommands). Pure. */
 export function ipCommands(actions: readonly Action[]): string[] {
-  return actions.flatMap((action): string[] => {
-    switch (action.do) {
-      case 'make bridge':
-        return [
-          // Told at once where a neighbour is, and no spanning tree: there is one bridge, and no loop to break.
-          `link add name ${action.bridge} address ${action.mac} type bridge forward_delay 0 stp_state 0 mcast_snooping 0${action.vlans ? ' vlan_filtering 1' : ''}`,
-          ...action.addresses.map((address) => addAddress(action.bridge, address)),
-          `link set dev ${action.bridge} up`,
-        ];
-      case 'mend bridge':
-        return [
-          ...action.drop.map((address) => `address del ${address} dev ${action.bridge}`),
-          ...action.add.map((address) => addAddress(action.bridge, address)),
-          ...(action.vlans ? [`link set dev ${action.bridge} type bridge vlan_filtering 1`] : []),
-          `link set dev ${action.bridge} address ${action.mac} up`,
-        ];
-      case 'remove bridge':
-        return [`link del dev ${action.bridge}`];
-      case 'make tap':
-        return [
-          `tuntap add dev ${action.tap} mode tap vnet_hdr`,
-          // No address of ours on it: the namespace speaks to guests through the bridge.
-          `link set dev ${action.tap} master ${action.bridge} addrgenmode none ${action.up ? 'up' : 'down'}`,
-        ];
-      case 'mend tap':
-        return [`link set dev ${action.tap} master ${action.bridge} ${action.up ? 'up' : 'down'}`];
-      case 'set vlan':
-        return [];
-      case 'remove tap':
-        return [`link del dev ${action.tap}`];
-      case 'join':
-        return [`link set dev ${action.port} master ${action.bridge} addrgenmode none up`];
-    }
-  });
+  return actions.flatMap(commandsOf);
+}
+
+function commandsOf(action: Action): string[] {
+  switch (action.do) {
+    case 'make bridge':
+      return [
+        // Told at once where a neighbour is, and no spanning tree: there is one bridge, and no loop to break.
+        `link add name ${action.bridge} address ${action.mac} type bridge forward_delay 0 stp_state 0 mcast_snooping 0${action.vlans ? ' vlan_filtering 1' : ''}`,
+        ...action.addresses.map((address) => addAddress(action.bridge, address)),
+        `link set dev ${action.bridge} up`,
+      ];
+    case 'mend bridge':
+      return [
+        ...action.drop.map((address) => `address del ${address} dev ${action.bridge}`),
+        ...action.add.map((address) => addAddress(action.bridge, address)),
+        ...(action.vlans ? [`link set dev ${action.bridge} type bridge vlan_filtering 1`] : []),
+        `link set dev ${action.bridge} address ${action.mac} up`,
+      ];
+    case 'remove bridge':
+      return [`link del dev ${action.bridge}`];
+    case 'make tap':
+      return [
+        `tuntap add dev ${action.tap} mode tap vnet_hdr`,
+        // No address of ours on it: the namespace speaks to guests through the bridge.
+        `link set dev ${action.tap} master ${action.bridge} addrgenmode none ${action.up ? 'up' : 'down'}`,
+      ];
+    case 'mend tap':
+      return [`link set dev ${action.tap} master ${action.bridge} ${action.up ? 'up' : 'down'}`];
+    case 'set vlan':
+      return [];
+    case 'remove tap':
+      return [`link del dev ${action.tap}`];
+    case 'join':
+      return [`link set dev ${action.port} master ${action.bridge} addrgenmode none up`];
+  }
 }
 
 /** The addresses are ours alone in there, so nobody is asked whether they are taken. */

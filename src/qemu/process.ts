@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly kvm: boolean;
   /** A group more that it is in: that of the disks which machines of one family share. */
   readonly group: number | null;
+  /** Words before the program's, which enter a namespace and hand descriptors on; each executes the next in the same process. */
+  readonly through: readonly string[];
   /** Null: QEMU makes its memory itself. */
   readonly memory: MemoryLayers | null;
   readonly signal: AbortSignal;
@@ -55,7 +57,7 @@ const oomScore = 200;
 export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   options.signal.throwIfAborted();
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
-  const [program, args] = await asUser(options);
+  const [program = options.binary, ...args] = [...options.through, ...(await asUser(options))];
   const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: ChildProcess;
@@ -93,13 +95,13 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
 }
 
 /** setpriv (util-linux) drops to the user and executes QEMU in the same process, so the pid stays. */
-async function asUser({ binary, args, identity, kvm, group }: StartOptions): Promise<[string, readonly string[]]> {
-  if (identity === null) return [binary, args];
+async function asUser({ binary, args, identity, kvm, group }: StartOptions): Promise<string[]> {
+  if (identity === null) return [binary, ...args];
   const more = [kvm ? await kvmGroup().catch(() => null) : null, group].filter((gid) => typeof gid === 'number');
   const groups = more.length > 0 ? [`--groups=${more.join(',')}`] : ['--clear-groups'];
   return [
     'setpriv',
-    [
+    ...[
       `--reuid=${identity.uid}`,
       `--regid=${identity.gid}`,
       ...groups,

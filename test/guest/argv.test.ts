@@ -92,6 +92,7 @@ async function start(config: QemuConfig, at: string): Promise<{ process: QemuPro
     kvm: false,
     group: null,
     memory: null,
+    through: [],
     signal,
   });
   undo.push(() => started.kill());

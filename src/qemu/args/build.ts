@@ -14,7 +14,7 @@ export function qemuArguments(config: QemuConfig): string[] {
     ...securityArguments(),
     ...firmwareArguments(config.firmware),
     ...diskArguments(config),
-    ...nicArguments(config.nics),
+    ...nicArguments(config),
     ...portArguments(config),
     ...displayArguments(config),
     ...json('-device', { driver: 'virtio-rng-pci', id: 'rng' }),
