@@ -8,7 +8,8 @@ export interface Address {
   readonly family: Family;
   /** Written from the bits: one address has one text. */
   readonly text: string;
-  readonly bits: bigint;
+  /** Its bytes (IPv4) or its 16-bit words (IPv6). */
+  readonly parts: readonly number[];
 }
 
 export interface Subnet {
@@ -16,23 +17,34 @@ export interface Subnet {
   readonly text: string;
 }
 
-const width = { 4: 32n, 6: 128n } as const;
-
 export function address(text: string, what: string): Address {
-  if (isIPv4(text)) return fromBits(4, bits4(text));
-  if (isIPv6(text) && !text.includes('%')) return fromBits(6, bits6(text));
+  if (isIPv4(text)) return fromParts(4, bytes4(text));
+  if (isIPv6(text) && !text.includes('%')) return fromParts(6, words6(text));
   throw new VivError('invalid', `${what} is not an IPv4 or IPv6 address: ${JSON.stringify(text)}`);
 }
 
 /** ADDRESS/LENGTH, or an address alone. Bits behind the length are cleared. */
 export function subnet(text: string, what: string): Subnet {
   const [, plain, length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const base = address(plain ?? text, what);
-  const all = width[base.family];
-  const kept = length === undefined ? all : BigInt(length);
-  if (kept > all) throw new VivError('invalid', `${what} has a prefix longer than its address: ${JSON.stringify(text)}`);
-  const mask = ((1n << kept) - 1n) << (all - kept);
-  return { family: base.family, text: `${fromBits(base.family, base.bits & mask).text}/${kept}` };
+  const { family, parts } = address(plain ?? text, what);
+  const size = family === 4 ? 8 : 16;
+  const kept = length === undefined ? parts.length * size : Number(length);
+  if (kept > parts.length * size) throw new VivError('invalid', `${what} has a prefix longer than its address: ${JSON.stringify(text)}`);
+  const masked = parts.map((part, at) => {
+    const cleared = Math.min(size, Math.max(0, (at + 1) * size - kept));
+    return (part >> cleared) << cleared;
+  });
+  return { family, text: `${fromParts(family, masked).text}/${kept}` };
+}
+
+/** True on its own link only. */
+export function isLinkLocal({ family, parts }: Address): boolean {
+  return family === 6 && ((parts[0] ?? 0) & 0xffc0) === 0xfe80;
+}
+
+/** An IPv6 address as one number, for comparing with raw bytes. */
+export function hexadecimal({ parts }: Address): string {
+  return `0x${parts.map((part) => part.toString(16).padStart(4, '0')).join('')}`;
 }
 
 /** Lower case with colons. */
@@ -43,33 +55,25 @@ export function mac(text: string, what: string): string {
 
 /** The link-local address that systems derive from a MAC (RFC 4291, appendix A). */
 export function linkLocal(mac: string): Address {
-  const [first = 0, ...rest] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
-  const bytes = [first ^ 2, rest[0], rest[1], 0xff, 0xfe, rest[2], rest[3], rest[4]];
-  return fromBits(
-    6,
-    bytes.reduce<bigint>((bits, byte) => (bits << 8n) | BigInt(byte ?? 0), 0xfe80n << 48n),
-  );
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  return fromParts(6, [0xfe80, 0, 0, 0, ((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]);
 }
 
-function bits4(text: string): bigint {
-  return text.split('.').reduce((bits, byte) => (bits << 8n) | BigInt(byte), 0n);
+function bytes4(text: string): number[] {
+  return text.split('.').map(Number);
 }
 
-function bits6(text: string): bigint {
+function words6(text: string): number[] {
   const plain = text.replace(/\d+\.\d+\.\d+\.\d+$/, (tail) => {
-    const bits = bits4(tail);
-    return `${(bits >> 16n).toString(16)}:${(bits & 0xffffn).toString(16)}`;
+    const [a = 0, b = 0, c = 0, d = 0] = bytes4(tail);
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
   });
   const [head = '', tail] = plain.split('::');
-  const words = (part: string) => (part === '' ? [] : part.split(':'));
+  const words = (part: string) => (part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16)));
   const [left, right] = [words(head), words(tail ?? '')];
-  const zeros: string[] = tail === undefined ? [] : new Array(8 - left.length - right.length).fill('0');
-  return [...left, ...zeros, ...right].reduce((bits, word) => (bits << 16n) | BigInt(`0x${word}`), 0n);
+  return [...left, ...(tail === undefined ? [] : new Array<number>(8 - left.length - right.length).fill(0)), ...right];
 }
 
-function fromBits(family: Family, bits: bigint): Address {
-  const size = family === 4 ? 8n : 16n;
-  const parts = family === 4 ? 4 : 8;
-  const values = Array.from({ length: parts }, (_, at) => (bits >> (size * BigInt(parts - 1 - at))) & ((1n << size) - 1n));
-  return { family, bits, text: family === 4 ? values.join('.') : values.map((value) => value.toString(16)).join(':') };
+function fromParts(family: Family, parts: readonly number[]): Address {
+  return { family, parts, text: family === 4 ? parts.join('.') : parts.map((part) => part.toString(16)).join(':') };
 }

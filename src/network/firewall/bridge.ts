@@ -8,6 +8,7 @@
 // Interfaces that are not in the model get nothing through.
 //
 // Marks: 1 = belongs to a connection that was accepted; 2 = went up to be routed.
+import { hexadecimal } from './address.ts';
 import { egressChain } from './egress.ts';
 import type { Facts, PortFacts } from './facts.ts';
 import { addressSets, groupChain } from './groups.ts';
@@ -99,22 +100,17 @@ function guard(table: Table, facts: Facts): void {
 
 function leave(table: Table, facts: Facts): void {
   const checked = facts.ports.filter(({ network, trunk }) => network.guarded && !trunk);
-  const hex = (bits: bigint) => `0x${bits.toString(16)}`;
   const targets = checked.flatMap((port) =>
-    port.own.filter(({ family }) => family === 6).map(({ bits }) => `${port.interface} . ${hex(bits)}`),
+    port.own.filter(({ family }) => family === 6).map((own) => `${port.interface} . ${hexadecimal(own)}`),
   );
   // payloads that nft has no name for: the target of a neighbour message, the client's MAC in a DHCP request
   table.set('targets', 'typeof iifname . @th,64,128', targets);
   table.set(
     'clients',
     'typeof iifname . @th,288,48',
-    checked.map((port) => `${port.interface} . ${hex(BigInt(`0x${port.mac.replaceAll(':', '')}`))}`),
+    checked.map((port) => `${port.interface} . 0x${port.mac.replaceAll(':', '')}`),
   );
-  const gateways = addressSets(
-    table,
-    'gateways',
-    facts.networks.flatMap((network) => network.gateways),
-  );
+  const gateways = addressSets(table, 'gateways', () => facts.networks.flatMap((network) => network.gateways));
   const outs: (readonly [string, string])[] = [];
   const egresses: (readonly [string, string])[] = [];
   for (const port of facts.ports) {

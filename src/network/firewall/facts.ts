@@ -1,6 +1,6 @@
 // The model, read: every address, interface and reference is right from here on, or a VivError says which is not.
 import { VivError } from '../../contract/errors.ts';
-import { type Address, address, linkLocal, mac, type Subnet, subnet } from './address.ts';
+import { type Address, address, isLinkLocal, linkLocal, mac, type Subnet, subnet } from './address.ts';
 import type { FirewallModel, FirewallNetwork, FirewallPort, PortRange, SecurityGroup } from './model.ts';
 import { named, quoted } from './names.ts';
 
@@ -31,6 +31,8 @@ export interface Facts extends Omit<FirewallModel, 'networks' | 'ports' | 'uplin
   /** Quoted; null when nothing leads out. */
   readonly uplink: string | null;
   readonly hostAddresses: readonly Address[];
+  /** Who is in a group, by its name; whose ports a machine's are, by its. */
+  readonly members: Readonly<Record<'group' | 'machine', ReadonlyMap<string, readonly PortFacts[]>>>;
 }
 
 export function factsOf(model: FirewallModel): Facts {
@@ -52,7 +54,12 @@ export function factsOf(model: FirewallModel): Facts {
   );
   const uplink = model.uplink && quoted(model.uplink.interface, 'the way out of the namespace');
   const hostAddresses = (model.uplink?.hostAddresses ?? []).map((text) => address(text, 'an address of the host'));
-  return { ...model, networks: [...networks.values()], ports: [...ports.values()], uplink, hostAddresses };
+  const all = [...ports.values()];
+  const members = {
+    group: gathered(all, (port) => port.groups.map((group) => group.name)),
+    machine: gathered(all, (port) => [port.machine]),
+  };
+  return { ...model, networks: [...networks.values()], ports: all, uplink, hostAddresses, members };
 }
 
 /** "80" or "8000-8010". */
@@ -93,7 +100,7 @@ function portFacts(port: FirewallPort, networks: ReadonlyMap<string, NetworkFact
     mac: hardware,
     groups: belongs,
     // a link-local address is true on its own bridge only, so nothing is routed to it
-    addresses: addresses.filter(({ family, bits }) => family === 4 || bits >> 118n !== 0xfe80n >> 6n),
+    addresses: addresses.filter((each) => !isLinkLocal(each)),
     own: [...addresses.filter(({ text }) => text !== local.text), local],
   };
 }
@@ -104,6 +111,18 @@ function byName<T extends { readonly name: string }>(things: readonly T[], what:
     what,
   );
   return new Map(things.map((thing) => [thing.name, thing]));
+}
+
+function gathered(ports: readonly PortFacts[], names: (port: PortFacts) => readonly string[]): Map<string, PortFacts[]> {
+  const found = new Map<string, PortFacts[]>();
+  for (const port of ports) {
+    for (const name of names(port)) {
+      const list = found.get(name);
+      if (list) list.push(port);
+      else found.set(name, [port]);
+    }
+  }
+  return found;
 }
 
 function once(names: readonly string[], what: string): void {

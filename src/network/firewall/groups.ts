@@ -42,25 +42,18 @@ function service({ protocol, ports }: GroupRule, what: string): string {
 function whose(table: Table, facts: Facts, { remote }: GroupRule): ({ family: 4 | 6; text: string } | null)[] {
   if (remote.kind === 'any') return [null];
   if (remote.kind === 'cidr') return [subnet(remote.cidr, 'the remote of a rule')];
-  const members =
-    remote.kind === 'group'
-      ? facts.ports.filter(({ groups }) => groups.some(({ name }) => name === remote.group))
-      : facts.ports.filter(({ machine }) => machine === remote.machine);
-  const name = remote.kind === 'group' ? named('group', remote.group) : named('machine', remote.machine);
-  return addressSets(
-    table,
-    name,
-    members.flatMap(({ own }) => own),
-  );
+  const who = remote.kind === 'group' ? remote.group : remote.machine;
+  const members = () => (facts.members[remote.kind].get(who) ?? []).flatMap(({ own }) => own);
+  return addressSets(table, named(remote.kind, who), members);
 }
 
 /** NAME_4 and NAME_6. */
-export function addressSets(table: Table, name: string, addresses: readonly Address[]): { family: 4 | 6; text: string }[] {
+export function addressSets(table: Table, name: string, addresses: () => readonly Address[]): { family: 4 | 6; text: string }[] {
   return ([4, 6] as const).map((family) => {
     const set = `${name}_${family}`;
     if (!table.elements.has(set)) {
-      const texts = addresses.filter((address) => address.family === family).map(({ text }) => text);
-      table.set(set, `type ipv${family}_addr`, new Set(texts));
+      const texts = addresses().flatMap((address) => (address.family === family ? [address.text] : []));
+      table.set(set, `type ipv${family}_addr`, texts);
     }
     return { family, text: `@${set}` };
   });

@@ -125,7 +125,7 @@ function local(table: Table, facts: Facts): void {
 }
 
 function route(table: Table, facts: Facts): void {
-  const host = addressSets(table, 'host', facts.hostAddresses);
+  const host = addressSets(table, 'host', () => facts.hostAddresses);
   const fromHost = host.map(({ family, text }) => `oifname @nat ${ip(family)} saddr ${text} return`);
   const published = forwardTargets(table, facts.forwards);
   for (const family of [4, 6] as const) {

@@ -8,9 +8,17 @@ export const tableName = 'vivarium';
 /** The NFLOG group that every verdict is told to. */
 export const logGroup = 1;
 
+const known = new Map<string, string>();
+
 /** KIND_DIGEST, the digest of the parts. */
 export function named(kind: string, ...parts: readonly string[]): string {
-  return `${kind}_${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)}`;
+  const key = JSON.stringify([kind, ...parts]);
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  if (known.size > 20_000) known.clear();
+  const name = `${kind}_${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
+  known.set(key, name);
+  return name;
 }
 
 /** An interface's name in quotes. */

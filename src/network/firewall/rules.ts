@@ -1,10 +1,12 @@
 // The door of this room: the model in, nftables scripts out. Who calls it runs them with `nft -f -` in the networks' namespace.
+import { createHash } from 'node:crypto';
+import { version } from '../../version.ts';
 import { bridgeTable } from './bridge.ts';
 import { factsOf } from './facts.ts';
 import { inetTable } from './inet.ts';
 import type { FirewallModel } from './model.ts';
 import { tableName } from './names.ts';
-import { changing, digest, type Ruleset, replacing } from './ruleset.ts';
+import { changing, type Ruleset, replacing } from './ruleset.ts';
 
 export interface FirewallPlan {
   readonly kind: 'nothing' | 'change' | 'replace';
@@ -14,23 +16,21 @@ export interface FirewallPlan {
 
 /** Everything anew. Counts and addresses learned from DNS begin from nothing; connections go on. */
 export function rulesFor(model: FirewallModel): string {
-  return replacing(signed(rulesetOf(model)));
+  return replacing(rulesetOf(model));
 }
 
 /**
  * The least that turns what is there into what is wanted.
- * @param applied the model of the last script that the kernel took; null when that is not known
+ * @param applied the model of the last script that the kernel took; null when that is not known. Given the same object again, it is not read again
  * @param present what readDigest found in the kernel; null when it has no tables of ours
  */
 export function planFor(wanted: FirewallModel, applied: FirewallModel | null, present: string | null): FirewallPlan {
-  const after = rulesetOf(wanted);
-  if (digest(after) === present) return { kind: 'nothing', script: '' };
-  if (applied !== null && present !== null) {
-    const before = rulesetOf(applied);
-    const script = digest(before) === present ? changing(signed(before), signed(after)) : null;
+  if (digestOf(wanted) === present) return { kind: 'nothing', script: '' };
+  if (applied !== null && present !== null && digestOf(applied) === present) {
+    const script = changing(rulesetOf(applied), rulesetOf(wanted));
     if (script !== null) return { kind: 'change', script };
   }
-  return { kind: 'replace', script: replacing(signed(after)) };
+  return { kind: 'replace', script: rulesFor(wanted) };
 }
 
 /** The program's arguments whose output readDigest reads; it fails where there are no tables of ours. */
@@ -40,14 +40,24 @@ export function readDigest(output: string): string | null {
   return /comment "([0-9a-f]{32})"/.exec(output)?.[1] ?? null;
 }
 
-function rulesetOf(model: FirewallModel): Ruleset {
-  const facts = factsOf(model);
-  return [bridgeTable(facts), inetTable(facts)];
+const digests = new WeakMap<FirewallModel, string>();
+const rulesets = new WeakMap<FirewallModel, Ruleset>();
+
+/** Stands for the model and for the version of Vivarium that made rules of it. */
+export function digestOf(model: FirewallModel): string {
+  const known = digests.get(model) ?? createHash('sha256').update(version).update(JSON.stringify(model)).digest('hex').slice(0, 32);
+  digests.set(model, known);
+  return known;
 }
 
-/** A chain that no packet meets, whose one rule says what all the others are. */
-function signed(ruleset: Ruleset): Ruleset {
-  const mark = digest(ruleset);
-  for (const table of ruleset) if (table.family === 'inet') table.chain('applied', null, [`counter comment "${mark}"`]);
+function rulesetOf(model: FirewallModel): Ruleset {
+  const known = rulesets.get(model);
+  if (known) return known;
+  const facts = factsOf(model);
+  const inet = inetTable(facts);
+  // a chain that no packet meets: its one rule says what all the others are
+  inet.chain('applied', null, [`counter comment "${digestOf(model)}"`]);
+  const ruleset = [bridgeTable(facts), inet];
+  rulesets.set(model, ruleset);
   return ruleset;
 }

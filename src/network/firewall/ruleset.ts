@@ -1,7 +1,6 @@
 // Tables as data, and the scripts that bring them into the kernel: all of them anew, or what differs between two. A script is one transaction for
 // `nft -f -`: packets meet the old rules or the new ones, never none. Connections under way are the kernel's own and survive both.
 // What a change does not touch keeps its counts, and sets that others fill (names resolved by DNS) keep what is in them.
-import { createHash } from 'node:crypto';
 import { tableName } from './names.ts';
 
 export interface Chain {
@@ -14,8 +13,10 @@ export interface Elements {
   readonly kind: 'set' | 'map';
   /** "type ...; flags ..." */
   readonly head: string;
-  /** Key to value ('' in sets). null: filled by others. */
-  readonly entries: Map<string, string> | null;
+  /** null: filled by others. */
+  readonly keys: readonly string[] | null;
+  /** One for each key of a map. */
+  readonly values: readonly string[];
 }
 
 export class Table {
@@ -33,13 +34,13 @@ export class Table {
     return name;
   }
 
-  set(name: string, head: string, keys: Iterable<string> | null = []): string {
-    this.elements.set(name, { kind: 'set', head, entries: keys && new Map(Array.from(keys, (key) => [key, ''])) });
+  set(name: string, head: string, keys: readonly string[] | null): string {
+    this.elements.set(name, { kind: 'set', head, keys, values: [] });
     return name;
   }
 
-  map(name: string, head: string, entries: Iterable<readonly [string, string]>): string {
-    this.elements.set(name, { kind: 'map', head, entries: new Map(entries) });
+  map(name: string, head: string, entries: readonly (readonly [string, string])[]): string {
+    this.elements.set(name, { kind: 'map', head, keys: entries.map(([key]) => key), values: entries.map(([, value]) => value) });
     return name;
   }
 }
@@ -68,25 +69,6 @@ export function changing(from: Ruleset, to: Ruleset): string | null {
   return finished(lines);
 }
 
-/** Told by a rule of its own, so that it can be read back: what the kernel holds is what was meant. */
-export function digest(ruleset: Ruleset): string {
-  const hash = createHash('sha256');
-  const plain = ({ family, counters, elements, chains }: Table) => [
-    family,
-    [...counters].sort(),
-    sorted(elements).map(([name, { head, entries }]) => [name, head, entries && sorted(entries)]),
-    sorted(chains),
-  ];
-  return hash
-    .update(JSON.stringify(ruleset.map(plain)))
-    .digest('hex')
-    .slice(0, 32);
-}
-
-function sorted<T>(map: ReadonlyMap<string, T>): [string, T][] {
-  return [...map].sort(([one], [other]) => (one < other ? -1 : 1));
-}
-
 function sameShape(before: Table, after: Table): boolean {
   for (const [name, { head }] of after.elements) if ((before.elements.get(name)?.head ?? head) !== head) return false;
   for (const [name, { hook }] of after.chains) if ((before.chains.get(name) ?? { hook }).hook !== hook) return false;
@@ -103,27 +85,31 @@ function differences(before: Table, after: Table, table: string): string[] {
   for (const [name, { hook }] of after.chains) {
     if (!before.chains.has(name)) lines.push(`add chain ${table} ${name}${hook === null ? '' : ` { ${hook}; }`}`);
   }
-  for (const [name, { entries }] of before.elements) {
-    const wanted = after.elements.get(name)?.entries;
-    if (!entries || wanted === null) continue;
-    const gone = [...entries].filter(([key, value]) => wanted?.get(key) !== value).map(([key]) => key);
-    if (gone.length > 0) lines.push(`delete element ${table} ${name} { ${gone.join(', ')} }`);
+  for (const [name, { keys, values }] of before.elements) {
+    const gone = missing(keys, values, after.elements.get(name));
+    if (gone.length > 0) lines.push(`delete element ${table} ${name} { ${[...new Set(gone.map(([key]) => key))].join(', ')} }`);
   }
   for (const [name, { rules }] of [...before.chains])
     if (rules.length > 0 && !same(rules, after.chains.get(name)?.rules)) lines.push(`flush chain ${table} ${name}`);
   for (const [name, { rules }] of after.chains) {
     if (!same(rules, before.chains.get(name)?.rules)) lines.push(...rules.map((rule) => `add rule ${table} ${name} ${rule}`));
   }
-  for (const [name, { entries }] of after.elements) {
-    const had = before.elements.get(name)?.entries;
-    const fresh = [...(entries ?? [])].filter(([key, value]) => had?.get(key) !== value);
-    if (fresh.length > 0)
-      lines.push(`add element ${table} ${name} { ${fresh.map(([key, value]) => (value ? `${key} : ${value}` : key)).join(', ')} }`);
+  for (const [name, { keys, values }] of after.elements) {
+    const fresh = missing(keys, values, before.elements.get(name)).map(([key, value]) => (value === undefined ? key : `${key} : ${value}`));
+    if (fresh.length > 0) lines.push(`add element ${table} ${name} { ${fresh.join(', ')} }`);
   }
   for (const name of before.chains.keys()) if (!after.chains.has(name)) late.push(`delete chain ${table} ${name}`);
   for (const [name, { kind }] of before.elements) if (!after.elements.has(name)) late.push(`delete ${kind} ${table} ${name}`);
   for (const name of before.counters) if (!after.counters.has(name)) late.push(`delete counter ${table} ${name}`);
   return [...lines, ...late];
+}
+
+/** Those that the other has not, or has with another value. */
+function missing(keys: readonly string[] | null, values: readonly string[], other: Elements | undefined): [string, string | undefined][] {
+  if (keys === null || other?.keys === null) return [];
+  if (same(keys, other?.keys) && same(values, other?.values)) return []; // as nearly all are
+  const there = new Map(other?.keys.map((key, at) => [key, other.values[at] ?? '']));
+  return keys.map((key, at): [string, string | undefined] => [key, values[at]]).filter(([key, value]) => there.get(key) !== (value ?? ''));
 }
 
 function same(one: readonly string[], other: readonly string[] | undefined): boolean {

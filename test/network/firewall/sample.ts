@@ -32,7 +32,12 @@ export function large(networks: number, ports: number): FirewallModel {
     group(`group ${at}`, {
       rules: [
         { direction: 'in', protocol: 'tcp', ports: { from: 22, to: 22 }, remote: { kind: 'any' } },
-        { direction: 'in', protocol: 'tcp', ports: { from: 8000 + at, to: 8100 + at }, remote: { kind: 'group', group: `group ${(at + 1) % 20}` } },
+        {
+          direction: 'in',
+          protocol: 'tcp',
+          ports: { from: 8000 + at, to: 8100 + at },
+          remote: { kind: 'group', group: `group ${(at + 1) % 20}` },
+        },
         { direction: 'in', protocol: 'icmp', remote: { kind: 'cidr', cidr: '10.0.0.0/8' } },
       ],
     }),
