@@ -7,6 +7,9 @@
 // looked at once fragments are whole; then what the port's groups and egress let out. between: what the receiving port's groups let in.
 // Interfaces that are not in the model get nothing through.
 //
+// Every hook's policy is "accept" and its last rule "drop", and what maps lead to is jumped to: while a table is exchanged the kernel runs the new one
+// empty beside the old one for a moment, and must let through what the old one does.
+//
 // Marks: 1 = belongs to a connection that was accepted; 2 = went up to be routed.
 import { hexadecimal } from './address.ts';
 import { egressChain } from './egress.ts';
@@ -66,7 +69,7 @@ function guard(table: Table, facts: Facts): void {
     'type ifname . ipv6_addr',
     keys((port) => own(port, 6).map(({ text }) => text)),
   );
-  const how = ({ network, trunk }: PortFacts) => (!network.guarded ? 'accept' : trunk ? 'goto guard_trunk' : 'goto guard_frame');
+  const how = ({ network, trunk }: PortFacts) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame');
   const outsides = facts.networks.flatMap(({ outside }) => (outside === null ? [] : [outside]));
   table.map('guarded', 'type ifname : verdict', [
     ...facts.ports.map((port) => [port.interface, how(port)] as const),
@@ -95,7 +98,7 @@ function guard(table: Table, facts: Facts): void {
     'ether type ip6 goto guard_ip6',
     'goto spoofed',
   ]);
-  table.chain('guard', 'type filter hook prerouting priority -300; policy drop', ['iifname vmap @guarded']);
+  table.chain('guard', 'type filter hook prerouting priority -300; policy accept', ['iifname vmap @guarded', 'drop']);
 }
 
 function leave(table: Table, facts: Facts): void {
@@ -159,16 +162,17 @@ function leave(table: Table, facts: Facts): void {
 function between(table: Table, facts: Facts): void {
   const entering = facts.ports.map((port) => {
     const chain = groupChain(table, facts, port, 'in', 'goto accepted', 'refused_in');
-    return [port.interface, `goto ${chain ?? 'accepted'}`] as const;
+    return [port.interface, `jump ${chain ?? 'accepted'}`] as const;
   });
   const outsides = facts.networks.flatMap(({ outside }) => (outside === null ? [] : [[outside, 'goto accepted'] as const]));
   table.map('entering', 'type ifname : verdict', [...entering, ...outsides]);
-  table.chain('between', 'type filter hook forward priority 10; policy drop', [
+  table.chain('between', 'type filter hook forward priority 10; policy accept', [
     'meta mark & 0x1 == 0x1 accept',
     'meta protocol != { ip, ip6 } accept',
     neighbourly,
     'meta l4proto igmp accept',
     'udp dport { 68, 546 } accept',
     'oifname vmap @entering',
+    'drop',
   ]);
 }

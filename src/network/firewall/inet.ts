@@ -114,13 +114,14 @@ function local(table: Table, facts: Facts): void {
     ...hostAccess(facts),
     'goto refused_host',
   ]);
-  table.chain('local', 'type filter hook input priority 0; policy drop', [
+  table.chain('local', 'type filter hook input priority 0; policy accept', [
     'iifname "lo" accept',
     'ct state established,related accept',
     'iifname @bridges goto local_guest',
     'icmp type echo-request accept',
     'icmpv6 type { echo-request, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept',
     'udp dport { 68, 546 } accept',
+    'drop',
   ]);
 }
 
@@ -132,7 +133,7 @@ function route(table: Table, facts: Facts): void {
     const entries = facts.ports.flatMap((port) => {
       const chain = groupChain(table, facts, port, 'in', 'goto accepted', 'refused_in');
       const own = port.addresses.filter((each) => each.family === family);
-      return own.map(({ text }) => [`${port.network.bridge} . ${text}`, `goto ${chain ?? 'accepted'}`] as const);
+      return own.map(({ text }) => [`${port.network.bridge} . ${text}`, `jump ${chain ?? 'accepted'}`] as const);
     });
     table.map(`entering_${family}`, `type ifname . ipv${family}_addr : verdict`, entries);
   }
@@ -160,7 +161,7 @@ function route(table: Table, facts: Facts): void {
   ]);
   const uplink = facts.uplink === null ? [] : [[facts.uplink, 'jump from_world'] as const];
   table.map('sides', 'type ifname : verdict', [...facts.networks.map(({ bridge }) => [bridge, 'jump from_guest'] as const), ...uplink]);
-  table.chain('route', 'type filter hook forward priority 0; policy drop', [
+  table.chain('route', 'type filter hook forward priority 0; policy accept', [
     // it stays on its bridge, whose own table decides
     'meta mark & 0x2 == 0x0 iifname @bridges accept',
     'ct state established,related accept',

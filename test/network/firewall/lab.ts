@@ -56,9 +56,13 @@ export interface Lab {
 
 export function makeLab(): Lab {
   const frames = buildFrames();
-  const holder = spawn('unshare', [...unshare, 'sh', '-c', 'mount -t tmpfs tmpfs /run && mkdir /run/netns && echo ready && read end'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const holder = spawn(
+    'unshare',
+    [...unshare, 'sh', '-c', 'mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && mkdir /run/netns && echo ready && read end'],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
   const pid = innerPid(holder);
   const enter = ['--target', `${pid}`, '--net', '--mount', '--pid', ...(own.length > 0 ? ['--user', '--preserve-credentials'] : []), '--'];
   const words = (where: string | null, rest: readonly string[]) => [
@@ -89,8 +93,8 @@ export function makeLab(): Lab {
       lab.ip(null, [
         `netns add ${where}`,
         `link add name ${iface} type veth peer name eth0 address ${mac} netns ${where}`,
-        ...(bridge === undefined ? [] : [`link set ${iface} master ${bridge}`]),
-        `link set ${iface} up`,
+        ...(bridge === undefined ? [] : [`link set dev ${iface} master ${bridge}`]),
+        `link set dev ${iface} up`,
       ]);
       lab.ok(where, [
         'sh',
@@ -107,14 +111,18 @@ export function makeLab(): Lab {
     bridge(name, addresses) {
       lab.ip(null, [
         `link add ${name} type bridge nf_call_iptables 1 nf_call_ip6tables 1 mcast_snooping 0`,
-        `link set ${name} up`,
+        `link set dev ${name} up`,
         ...addresses.map((address) => `addr add ${address} dev ${name}${address.includes(':') ? ' nodad' : ''}`),
       ]);
     },
     nft: (script) => void lab.ok(null, ['nft', '-f', '-'], script),
     close: () => void holder.kill('SIGKILL'),
   };
-  lab.ok(null, ['sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; ip link set lo up']);
+  lab.ok(null, [
+    'sh',
+    '-c',
+    'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; ip link set lo up',
+  ]);
   return lab;
 }
 
