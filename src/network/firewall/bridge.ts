@@ -7,8 +7,8 @@
 // looked at once fragments are whole; then what the port's groups and egress let out. between: what the receiving port's groups let in.
 // Interfaces that are not in the model get nothing through.
 //
-// Every hook's policy is "accept" and its last rule "drop", and what maps lead to is jumped to: while a table is exchanged the kernel runs the new one
-// empty beside the old one for a moment, and must let through what the old one does.
+// Every hook's policy is "accept". While a table is exchanged the kernel runs the new one empty beside the old one, and then for a moment the old one
+// with empty maps (not sets) beside the new one; each must let through what the other decides about. So what ends a hook is a map too: "standing".
 //
 // Marks: 1 = belongs to a connection that was accepted; 2 = went up to be routed.
 import { hexadecimal } from './address.ts';
@@ -71,6 +71,13 @@ function guard(table: Table, facts: Facts): void {
   );
   const how = ({ network, trunk }: PortFacts) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame');
   const outsides = facts.networks.flatMap(({ outside }) => (outside === null ? [] : [outside]));
+  const known = [...facts.ports.map((port) => port.interface), ...outsides];
+  table.set('known', 'type ifname', known);
+  table.map(
+    'standing',
+    'type ifname : verdict',
+    known.map((name) => [name, 'drop'] as const),
+  );
   table.map('guarded', 'type ifname : verdict', [
     ...facts.ports.map((port) => [port.interface, how(port)] as const),
     ...outsides.map((name) => [name, 'accept'] as const),
@@ -98,7 +105,11 @@ function guard(table: Table, facts: Facts): void {
     'ether type ip6 goto guard_ip6',
     'goto spoofed',
   ]);
-  table.chain('guard', 'type filter hook prerouting priority -300; policy accept', ['iifname vmap @guarded', 'drop']);
+  table.chain('guard', 'type filter hook prerouting priority -300; policy accept', [
+    'iifname != @known drop',
+    'iifname vmap @guarded',
+    'iifname vmap @standing',
+  ]);
 }
 
 function leave(table: Table, facts: Facts): void {
@@ -172,7 +183,8 @@ function between(table: Table, facts: Facts): void {
     neighbourly,
     'meta l4proto igmp accept',
     'udp dport { 68, 546 } accept',
+    'oifname != @known drop',
     'oifname vmap @entering',
-    'drop',
+    'oifname vmap @standing',
   ]);
 }

@@ -157,8 +157,15 @@ function route(table: Table, facts: Facts): void {
     'oifname . ip daddr vmap @entering_4',
     'oifname . ip6 daddr vmap @entering_6',
     'oifname @unguarded goto accepted',
-    'goto refused_network',
+    'oifname vmap @standing',
+    'accept',
   ]);
+  // its maps are empty while the table is exchanged, and the other one decides: see bridge.ts
+  table.map(
+    'standing',
+    'type ifname : verdict',
+    facts.networks.map(({ bridge }) => [bridge, 'goto refused_network'] as const),
+  );
   const uplink = facts.uplink === null ? [] : [[facts.uplink, 'jump from_world'] as const];
   table.map('sides', 'type ifname : verdict', [...facts.networks.map(({ bridge }) => [bridge, 'jump from_guest'] as const), ...uplink]);
   table.chain('route', 'type filter hook forward priority 0; policy accept', [
