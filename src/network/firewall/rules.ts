@@ -1,0 +1,63 @@
+// The door of this room: the model in, nftables scripts out. Who calls it runs them with `nft -f -` in the networks' namespace.
+import { createHash } from 'node:crypto';
+import { version } from '../../version.ts';
+import { bridgeTable } from './bridge.ts';
+import { factsOf } from './facts.ts';
+import { inetTable } from './inet.ts';
+import type { FirewallModel } from './model.ts';
+import { tableName } from './names.ts';
+import { changing, type Ruleset, replacing } from './ruleset.ts';
+
+export interface FirewallPlan {
+  readonly kind: 'nothing' | 'change' | 'replace';
+  /** For `nft -f -`, one transaction; '' when there is nothing to do. */
+  readonly script: string;
+}
+
+/** Everything anew. Counts and addresses learned from DNS begin from nothing; connections go on. */
+export function rulesFor(model: FirewallModel): string {
+  return replacing(rulesetOf(model));
+}
+
+/**
+ * The least that turns what is there into what is wanted.
+ * @param applied the model of the last script that the kernel took; null when that is not known. Given the same object again, it is not read again
+ * @param present what readDigest found in the kernel; null when it has no tables of ours
+ */
+export function planFor(wanted: FirewallModel, applied: FirewallModel | null, present: string | null): FirewallPlan {
+  if (digestOf(wanted) === present) return { kind: 'nothing', script: '' };
+  if (applied !== null && present !== null && digestOf(applied) === present) {
+    const script = changing(rulesetOf(applied), rulesetOf(wanted));
+    if (script !== null) return { kind: 'change', script };
+  }
+  return { kind: 'replace', script: rulesFor(wanted) };
+}
+
+/** The program's arguments whose output readDigest reads; it fails where there are no tables of ours. */
+export const digestArguments: readonly string[] = ['list', 'chain', 'inet', tableName, 'applied'];
+
+export function readDigest(output: string): string | null {
+  return /comment "([0-9a-f]{32})"/.exec(output)?.[1] ?? null;
+}
+
+const digests = new WeakMap<FirewallModel, string>();
+const rulesets = new WeakMap<FirewallModel, Ruleset>();
+
+/** Stands for the model and for the version of Vivarium that made rules of it. */
+export function digestOf(model: FirewallModel): string {
+  const known = digests.get(model) ?? createHash('sha256').update(version).update(JSON.stringify(model)).digest('hex').slice(0, 32);
+  digests.set(model, known);
+  return known;
+}
+
+function rulesetOf(model: FirewallModel): Ruleset {
+  const known = rulesets.get(model);
+  if (known) return known;
+  const facts = factsOf(model);
+  const inet = inetTable(facts);
+  // a chain that no packet meets: its one rule says what all the others are
+  inet.chain('applied', null, [`counter comment "${digestOf(model)}"`]);
+  const ruleset = [bridgeTable(facts), inet];
+  rulesets.set(model, ruleset);
+  return ruleset;
+}
