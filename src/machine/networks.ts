@@ -242,6 +242,7 @@ function portOf({ id, name, pool }: MachineRecord, nic: NicRecord, plugged: bool
   const { network, mac, ipv4, ipv6, up, vlan, trunk } = nic;
   return {
     tap: tapOf(id, nic.id),
+    owner: id,
     network,
     // One that stands ready in a pool has no name of its own yet.
     machine: pool === null ? name : null,

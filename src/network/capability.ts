@@ -6,6 +6,7 @@ import type { ErrorCode } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
 import { tapProgram } from '../host/guest-asset.ts';
 import { runProgram } from '../host/run.ts';
+import type { Tracking } from './firewall/model.ts';
 
 /** Where each program is; pasta is an ordinary user's way out. */
 export interface NetworkPrograms {
@@ -25,7 +26,8 @@ export type Capability =
       readonly ok: true;
       readonly asUser: boolean;
       readonly programs: NetworkPrograms;
-      readonly vhost: boolean /** What there is less of here. */;
+      readonly vhost: boolean;
+      readonly tracking: Tracking /** What there is less of here. */;
       readonly limits: readonly string[];
     }
   | { readonly ok: false; readonly code: ErrorCode; readonly why: string };
@@ -95,5 +97,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     tap,
     pasta,
   };
-  return { ok: true, asUser, programs, vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK), limits };
+  // br_netfilter has these settings; without it the kernel follows connections within a bridge by itself.
+  const tracking = (await usable('/proc/sys/net/bridge/bridge-nf-call-iptables', constants.F_OK)) ? 'br_netfilter' : 'bridge';
+  return { ok: true, asUser, programs, tracking, vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK), limits };
 }

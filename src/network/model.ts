@@ -16,8 +16,10 @@ export interface NetworkSpec {
 
 export interface PortSpec {
   readonly tap: string;
+  /** Id of the machine. */
+  readonly owner: string;
   readonly network: string;
-  /** Name of the machine; null: it is not to be found by name (yet). */
+  /** Its name; null: it is not to be found by name (yet). */
   readonly machine: string | null;
   readonly mac: string;
   readonly ipv4: string | null;
@@ -34,12 +36,4 @@ export interface Wanted {
   /** Those that a plugged port is in. */
   readonly networks: readonly NetworkSpec[];
   readonly ports: readonly PortSpec[];
-}
-
-/** What the rules of the namespace are made from: all that is plugged. */
-export interface RulesInput extends Wanted {
-  /** The interface that leads out. */
-  readonly uplink: string;
-  /** Addresses of the host itself, which no guest reaches. */
-  readonly hostAddresses: readonly string[];
 }

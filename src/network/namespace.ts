@@ -20,6 +20,8 @@ set -e
 say() { [ ! -e "$1" ] || echo "$2" >"$1"; }
 say /proc/sys/net/ipv4/ip_forward 1
 say /proc/sys/net/ipv6/conf/all/forwarding 1
+say /proc/sys/net/bridge/bridge-nf-call-iptables 1
+say /proc/sys/net/bridge/bridge-nf-call-ip6tables 1
 say /proc/sys/net/ipv6/conf/default/accept_ra 0
 say /proc/sys/net/ipv6/conf/default/accept_dad 0
 say /proc/sys/net/ipv6/conf/all/accept_dad 0

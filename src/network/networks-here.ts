@@ -9,10 +9,11 @@ import { runOk, runProgram } from '../host/run.ts';
 import { streamProgram } from '../host/stream.ts';
 import { type Capability, findCapability } from './capability.ts';
 import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
+import type { FirewallModel } from './firewall/model.ts';
+import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
+import { firewallOf } from './guarding.ts';
 import type { Wanted } from './model.ts';
-import { uplinkInside } from './names.ts';
 import { Namespace } from './namespace.ts';
-import { natRules } from './nat-rules.ts';
 import { after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
 import { type TrafficByTap, trafficFrom } from './traffic.ts';
@@ -42,7 +43,8 @@ export class NetworksHere {
   #capability: { found: Promise<Capability>; at: number } | null = null;
   #parts: Parts | null = null;
   #present: Present | null = null;
-  #rules = '';
+  /** The rules that the kernel was given last; null: not known. */
+  #guarded: FirewallModel | null = null;
   #uplink: Uplink | null = null;
   #going: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
@@ -110,7 +112,7 @@ export class NetworksHere {
   /** Looks again at what is there, instead of trusting what is known: for a daemon's return. */
   lookAgain(): void {
     this.#present = null;
-    this.#rules = '';
+    this.#guarded = null;
     this.#parts?.uplinks.forget();
   }
 
@@ -213,7 +215,26 @@ export class NetworksHere {
     }
   }
 
-  async #bring(wanted: Wanted, { able, namespace, uplinks, dnsmasqs }: Parts): Promise<void> {
+  /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
+  async #guard(wanted: Wanted, outward: boolean, { able, namespace }: Parts): Promise<void> {
+    const { programs, tracking } = able;
+    const { signal } = this.#stopping;
+    const model = firewallOf(wanted, { tracking, outward, hostAddresses: this.#uplink?.hostAddresses ?? [] });
+    const run = (args: readonly string[], input: string) => {
+      const [first = '', ...rest] = [...namespace.enter(), programs.nft, ...args];
+      return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal });
+    };
+    const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(digestArguments, '')).stdout);
+    const { kind, script } = planFor(model, this.#guarded, present);
+    if (kind !== 'nothing') {
+      const { exitCode, stderr } = await run(['-f', '-'], script);
+      if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
+    }
+    this.#guarded = model;
+  }
+
+  async #bring(wanted: Wanted, parts: Parts): Promise<void> {
+    const { able, namespace, uplinks, dnsmasqs } = parts;
     const { programs } = able;
     const { signal } = this.#stopping;
     const enter = namespace.enter();
@@ -235,11 +256,7 @@ export class NetworksHere {
         if (network) await uplinks.join(network, holder, signal);
       }
     // Rules are there before what they guard.
-    const rules = natRules({ ...wanted, uplink: uplinkInside, hostAddresses: this.#uplink?.hostAddresses ?? [] });
-    if (rules !== this.#rules) {
-      await run(programs.nft, ['-f', '-'], rules);
-      this.#rules = rules;
-    }
+    await this.#guard(wanted, outward, parts);
     const commands = ipCommands(actions);
     if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
     const vlans = vlanCommands(actions);
