@@ -28,7 +28,7 @@ export async function streamProgram(
   child.once('error', (error) =>
     reject(new VivError('missing_program', `${program} cannot be started: ${error.message}`, { cause: error })),
   );
-  child.stdout.once('readable', () => resolve());
+  child.stdout.on('readable', () => child.stdout.readableLength > 0 && resolve()); // at its end too, with nothing
   void closed.then((code) =>
     code === 0 ? resolve() : reject(new VivError('invalid', words.trim().split('\n').at(-1) ?? `${program} failed`)),
   );

@@ -204,6 +204,11 @@ export class Networks {
     void this.changed();
   }
 
+  /** Its process has been ended. Repeatable. */
+  ended(id: string): void {
+    if (this.#plugged.delete(id)) void this.changed();
+  }
+
   /** Something about machines or networks has changed that the kernel or dnsmasq is to know. Never throws: it is tried again with the next change. */
   async changed(): Promise<void> {
     if (this.#plugged.size === 0 && !(await this.here.exists().catch(() => false))) return;

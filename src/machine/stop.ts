@@ -40,6 +40,7 @@ export async function endQemu(machine: Machine, machines: Machines): Promise<voi
     const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
     if (process) await endProcess(process);
     letGo(machine);
+    machines.networks.ended(machine.id);
     await rm(machine.paths.run, { recursive: true, force: true });
   } finally {
     machine.ending = false;

@@ -12,6 +12,7 @@ import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
 import type { FirewallModel } from './firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
 import { firewallOf } from './guarding.ts';
+import { hostInterfaces } from './host-network.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
 import { after, ipCommands, plan, vlanCommands } from './plan.ts';
@@ -22,6 +23,7 @@ import { type Uplink, Uplinks } from './uplink.ts';
 const deadlineMs = 30_000;
 /** A package that was missing may be there by now. */
 const lookAgainMs = 30_000;
+const addressesLastMs = 10_000;
 
 type Able = Extract<Capability, { ok: true }>;
 
@@ -46,6 +48,8 @@ export class NetworksHere {
   /** The rules that the kernel was given last; null: not known. */
   #guarded: FirewallModel | null = null;
   #uplink: Uplink | null = null;
+  /** The host's own, which may change with what it is plugged into. */
+  #hostAddresses: { found: readonly string[]; at: number } | null = null;
   #going: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
   readonly #stopping = new AbortController();
@@ -113,6 +117,7 @@ export class NetworksHere {
   lookAgain(): void {
     this.#present = null;
     this.#guarded = null;
+    this.#hostAddresses = null;
     this.#parts?.uplinks.forget();
   }
 
@@ -215,11 +220,17 @@ export class NetworksHere {
     }
   }
 
+  async #addresses(ip: string): Promise<readonly string[]> {
+    if (this.#hostAddresses === null || Date.now() - this.#hostAddresses.at > addressesLastMs)
+      this.#hostAddresses = { found: (await hostInterfaces(ip)).flatMap(({ addresses }) => addresses), at: Date.now() };
+    return this.#hostAddresses.found;
+  }
+
   /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
   async #guard(wanted: Wanted, outward: boolean, { able, namespace }: Parts): Promise<void> {
     const { programs, tracking } = able;
     const { signal } = this.#stopping;
-    const model = firewallOf(wanted, { tracking, outward, hostAddresses: this.#uplink?.hostAddresses ?? [] });
+    const model = firewallOf(wanted, { tracking, outward, hostAddresses: outward ? await this.#addresses(programs.ip) : [] });
     const run = (args: readonly string[], input: string) => {
       const [first = '', ...rest] = [...namespace.enter(), programs.nft, ...args];
       return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal });

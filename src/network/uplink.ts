@@ -33,8 +33,6 @@ type Made = z.infer<typeof Made>;
 export interface Uplink {
   /** Name servers as they are reached from inside. */
   readonly servers: readonly string[];
-  /** Addresses of the host, which no guest may reach. */
-  readonly hostAddresses: readonly string[];
 }
 
 export class Uplinks {
@@ -62,11 +60,10 @@ export class Uplinks {
 
   /** Makes the way out where it is not there. Repeatable. @param holder pid of a process in the namespace */
   async make(enter: readonly string[], holder: number, present: ReadonlyMap<string, string | null>, signal: AbortSignal): Promise<Uplink> {
-    const hostAddresses = (await hostInterfaces(this.#programs.ip)).flatMap(({ addresses }) => addresses);
-    if (this.#asUser) return { servers: await this.#makePasta(enter, holder, signal), hostAddresses };
+    if (this.#asUser) return { servers: await this.#makePasta(holder, signal) };
     await this.#recall();
     if (this.#made === null || !present.has(uplinkInside) || !(await this.#hasVeth())) await this.#makeVeth(enter, holder, signal);
-    return { servers: await resolvers(), hostAddresses };
+    return { servers: await resolvers() };
   }
 
   /** Brings the host's rules and routes to what these networks need. Repeatable, and does nothing where nothing has changed. */
@@ -235,7 +232,7 @@ export class Uplinks {
   }
 
   /** Without pasta there is no way out, which `viv host` says. */
-  async #makePasta(enter: readonly string[], holder: number, signal: AbortSignal): Promise<string[]> {
+  async #makePasta(holder: number, signal: AbortSignal): Promise<string[]> {
     const { pasta } = this.#programs;
     if (pasta === null) return [];
     if (await this.#pasta()) return [pastaResolver];
@@ -256,7 +253,6 @@ export class Uplinks {
     await rm(this.#pastaPid, { force: true });
     const result = await runProgram(pasta, [...words, ...log, ...closed, ...target], { timeoutMs: deadlineMs, signal });
     if (result.exitCode !== 0) throw new VivError('unsupported', `pasta could not be started: ${result.stderr.trim().slice(-500)}`);
-    void enter;
     return [pastaResolver];
   }
 

@@ -97,6 +97,10 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
           await gone(qemu);
         }
       }
+      for (const pid of await networkProcesses(paths.network)) {
+        process.kill(pid, 'SIGKILL');
+        await gone(pid);
+      }
       const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
       await rm(home, { recursive: true, force: true });
       await rm(paths.run, { recursive: true, force: true });
@@ -104,6 +108,17 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     },
   };
   return host;
+}
+
+/** What keeps a host's networks: the namespace's holder and the dnsmasqs. */
+export async function networkProcesses(folder: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const line = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    if (line.includes(`${folder}/`)) found.push(Number(entry));
+  }
+  return found;
 }
 
 /** False once all its threads have ended; until then it still holds its sockets. */
