@@ -27,7 +27,9 @@ export type Capability =
       readonly asUser: boolean;
       readonly programs: NetworkPrograms;
       readonly vhost: boolean;
-      readonly tracking: Tracking /** What there is less of here. */;
+      readonly tracking: Tracking;
+      /** User and group that a program may become which needs no more; empty: it stays what it is. */
+      readonly nobody: readonly [user: string, group: string] /** What there is less of here. */;
       readonly limits: readonly string[];
     }
   | { readonly ok: false; readonly code: ErrorCode; readonly why: string };
@@ -99,5 +101,8 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   };
   // br_netfilter has these settings; without it the kernel follows connections within a bridge by itself.
   const tracking = (await usable('/proc/sys/net/bridge/bridge-nf-call-iptables', constants.F_OK)) ? 'br_netfilter' : 'bridge';
-  return { ok: true, asUser, programs, tracking, vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK), limits };
+  // An ordinary user's namespace has one user in it, and no group can be changed to.
+  const groups = await readFile('/etc/group', 'utf8').catch(() => '');
+  const nobody = asUser ? (['', ''] as const) : (['nobody', /^nogroup:/m.test(groups) ? 'nogroup' : 'nobody'] as const);
+  return { ok: true, asUser, programs, tracking, nobody, vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK), limits };
 }

@@ -273,12 +273,12 @@ export class NetworksHere {
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
     this.#present = after(this.#present, actions);
-    const user = able.asUser ? (['root', 'root'] as const) : (['nobody', 'nogroup'] as const);
     const servers = this.#uplink?.servers ?? [];
     const files = wanted.networks
       .filter(isServed)
       .map(
-        (network) => [network.name, dnsFiles(network, wanted.ports, { folder: dnsmasqs.folderOf(network.name), servers, user })] as const,
+        (network) =>
+          [network.name, dnsFiles(network, wanted.ports, { folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody })] as const,
       );
     await Promise.all([dnsmasqs.apply(new Map(files), enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null]);
   }
