@@ -40,16 +40,16 @@ struct events {
 void parser_reset(struct parser *parser);
 void parser_feed(struct parser *parser, const uint8_t *bytes, size_t length, const struct events *events);
 
-/* request.c: the key=value strings of an OPEN frame. Values point into the payload's copy. */
+/* request.c: the key=value strings of an OPEN frame. Values point into the payload's copy, which is no piece of the heap: mapping one
+ * costs a guest that has just been forked more than all the rest of a request. */
 struct request {
-  char *copy;
+  char copy[MAX_PAYLOAD + 1];
   size_t count;
   const char *keys[MAX_PAIRS];
-  const char *values[MAX_PAIRS];
+  char *values[MAX_PAIRS];
 };
 int request_parse(struct request *request, const uint8_t *payload, size_t length);
 const char *request_get(const struct request *request, const char *key);
-void request_free(struct request *request);
 
 /* service.c: what a channel's process does; called in the child, with the streams in place; returns its exit code. */
 int service_known(const char *name);
@@ -66,7 +66,7 @@ int tar_out(const char *path);
 char *file_read(const char *path, size_t most, size_t *length);
 int file_replace(const char *path, const void *bytes, size_t length, int mode);
 
-/* identity_request.c: what makes a machine another one, checked. Points into the request; free it with identity_free. */
+/* identity_request.c: what makes a machine another one, checked. Points into the request, in which the keys are decoded. */
 #define MAC_LENGTH 6u
 #define MAX_MACS 32u
 #define MAX_SSH_KEYS 4u
@@ -74,10 +74,13 @@ int file_replace(const char *path, const void *bytes, size_t length, int mode);
 #define MAX_SEED 512u
 #define MAX_HOSTNAME 64u
 #define MACHINE_ID_LENGTH 32u
-struct mac_change { uint8_t from[MAC_LENGTH], to[MAC_LENGTH]; };
+struct mac_change {
+  uint8_t from[MAC_LENGTH], to[MAC_LENGTH];
+  int keep; /* its IP addresses stay: nobody else is in its network */
+};
 struct ssh_key {
   const char *type;
-  char *private_key, *public_key;
+  const char *private_key, *public_key;
   size_t private_length, public_length;
 };
 struct identity {
@@ -93,7 +96,6 @@ struct identity {
   const char *unknown; /* a key that this agent does not know */
 };
 int identity_read(const struct request *request, struct identity *identity, char *why, size_t room);
-void identity_free(struct identity *identity);
 int hostname_valid(const char *name);
 int time_read(const char *text, long long *ms);
 

@@ -21,7 +21,7 @@ struct channel {
   pid_t pid;
   int held; /* A terminal whose program has closed it: closing it too would send SIGHUP to a program that is about to end well. */
   int in, out, err; /* -1: closed. With a terminal `in` and `out` are the same device, opened twice. */
-  uint8_t *pending; /* of CREDIT_START bytes */
+  uint8_t *pending; /* of CREDIT_START bytes; NULL until something is sent */
   size_t pending_from, pending_count;
   int in_ended;
   uint32_t credit, taken; /* may be sent to the host; read by the process since the last grant */
@@ -159,8 +159,7 @@ static void open_channel(uint32_t id, const uint8_t *payload, size_t length) {
     memset(channel, 0, sizeof *channel);
     channel->in = channel->out = channel->err = channel->held = -1;
     channel->credit = CREDIT_START;
-    channel->pending = malloc(CREDIT_START);
-    int started = channel->pending ? (rows ? start_terminal(channel, &request, (unsigned)atoi(rows), columns ? (unsigned)atoi(columns) : 80) : start_pipes(channel, &request)) : -1;
+    int started = rows ? start_terminal(channel, &request, (unsigned)atoi(rows), columns ? (unsigned)atoi(columns) : 80) : start_pipes(channel, &request);
     if (started) {
       release(channel);
       fail(id, "the guest cannot start another process");
@@ -171,7 +170,6 @@ static void open_channel(uint32_t id, const uint8_t *payload, size_t length) {
       send_frame(STARTED, id, pid, sizeof pid);
     }
   }
-  request_free(&request);
 }
 
 static void feed(struct channel *channel) {
@@ -218,6 +216,8 @@ static void take_data(struct channel *channel, const uint8_t *bytes, size_t leng
     return;
   }
   if (length > CREDIT_START - channel->pending_count) return kill_group(channel, SIGKILL); /* more than was granted */
+  /* Only now: most commands are sent nothing. */
+  if (!channel->pending && !(channel->pending = malloc(CREDIT_START))) return kill_group(channel, SIGKILL);
   for (size_t i = 0; i < length;) {
     size_t at = (channel->pending_from + channel->pending_count) % CREDIT_START;
     size_t run = CREDIT_START - at < length - i ? CREDIT_START - at : length - i;

@@ -61,6 +61,5 @@ int identity_run(const struct request *request) {
     if (wanted.unknown) printf("skipped=%.40s: this agent does not know it\n", wanted.unknown);
   }
   printf("done=%s\n", done);
-  identity_free(&wanted);
   return malformed ? 1 : 0;
 }

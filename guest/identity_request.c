@@ -86,30 +86,25 @@ static int sextet(char c) {
   return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* The bytes that base64 text stands for, with a zero byte behind them; NULL where it is none or too long. */
-static char *decode(const char *text, size_t length, size_t most, size_t *count) {
-  if (length == 0 || length % 4 || length / 4 * 3 > most + 2) return NULL;
+/* Base64 text into the bytes that it stands for, in its place, with a zero byte behind them. */
+static int decode(char *text, size_t length, size_t most, size_t *count) {
+  if (length == 0 || length % 4 || length / 4 * 3 > most + 2) return -1;
   size_t padding = text[length - 1] != '=' ? 0 : text[length - 2] != '=' ? 1 : 2;
-  char *bytes = malloc(length / 4 * 3 + 1);
   size_t filled = 0;
-  for (size_t i = 0; bytes && i < length; i += 4) {
+  for (size_t i = 0; i < length; i += 4) {
     uint32_t group = 0;
     for (size_t at = i; at < i + 4; at++) {
       int value = at >= length - padding ? 0 : sextet(text[at]);
-      if (value < 0) {
-        free(bytes);
-        return NULL;
-      }
+      if (value < 0) return -1;
       group = group << 6 | (uint32_t)value;
     }
-    bytes[filled++] = (char)(group >> 16);
-    bytes[filled++] = (char)(group >> 8);
-    bytes[filled++] = (char)group;
+    text[filled++] = (char)(group >> 16);
+    text[filled++] = (char)(group >> 8);
+    text[filled++] = (char)group;
   }
-  if (!bytes) return NULL;
   *count = filled - padding;
-  bytes[*count] = 0;
-  return bytes;
+  text[*count] = 0;
+  return 0;
 }
 
 static const struct { const char *type, *algorithm; } known[] = {
@@ -124,8 +119,8 @@ static int printable(const char *text, size_t length, int lines) {
 }
 
 /* TYPE PRIVATE PUBLIC, the keys as base64 of what their files shall contain. */
-static int read_key(const char *text, struct identity *identity) {
-  const char *space = strchr(text, ' '), *second = space ? strchr(space + 1, ' ') : NULL;
+static int read_key(char *text, struct identity *identity) {
+  char *space = strchr(text, ' '), *second = space ? strchr(space + 1, ' ') : NULL;
   if (!second || identity->key_count == MAX_SSH_KEYS) return -1;
   struct ssh_key *key = &identity->keys[identity->key_count];
   const char *algorithm = NULL;
@@ -138,10 +133,11 @@ static int read_key(const char *text, struct identity *identity) {
   if (!algorithm) return -1;
   for (size_t i = 0; i < identity->key_count; i++)
     if (identity->keys[i].type == key->type) return -1;
-  key->private_key = decode(space + 1, (size_t)(second - space - 1), MAX_PRIVATE, &key->private_length);
-  key->public_key = decode(second + 1, strlen(second + 1), MAX_PUBLIC, &key->public_length);
-  identity->key_count++; /* freed with the others, whatever is wrong with it */
-  if (!key->private_key || !key->public_key) return -1;
+  key->private_key = space + 1;
+  key->public_key = second + 1;
+  if (decode(space + 1, (size_t)(second - space - 1), MAX_PRIVATE, &key->private_length)) return -1;
+  if (decode(second + 1, strlen(second + 1), MAX_PUBLIC, &key->public_length)) return -1;
+  identity->key_count++;
   if (!printable(key->private_key, key->private_length, 1) || !printable(key->public_key, key->public_length, 0)) return -1;
   if (strncmp(key->private_key, "-----BEGIN ", 11) != 0 || !strstr(key->private_key, "PRIVATE KEY-----\n")) return -1;
   return strncmp(key->public_key, algorithm, strlen(algorithm)) == 0 ? 0 : -1;
@@ -152,13 +148,14 @@ static int wrong(char *why, size_t room, const char *sentence) {
   return -1;
 }
 
-/* 0, or -1 with a sentence in `why`. Either way identity_free has to follow. */
+/* 0, or -1 with a sentence in `why`. */
 int identity_read(const struct request *request, struct identity *identity, char *why, size_t room) {
   memset(identity, 0, sizeof *identity);
   for (size_t i = 0; i < request->count; i++) {
-    const char *key = request->keys[i], *value = request->values[i];
+    const char *key = request->keys[i];
+    char *value = request->values[i];
     for (size_t other = 0; other < i; other++)
-      if (strcmp(key, "mac") != 0 && strcmp(key, "ssh-key") != 0 && strcmp(key, request->keys[other]) == 0) {
+      if (strcmp(key, "mac") != 0 && strcmp(key, "mac-only") != 0 && strcmp(key, "ssh-key") != 0 && strcmp(key, request->keys[other]) == 0) {
         snprintf(why, room, "%.40s is given twice", key);
         return -1;
       }
@@ -167,10 +164,10 @@ int identity_read(const struct request *request, struct identity *identity, char
       if (read_seed(value, identity)) return wrong(why, room, "the seed is not 32 to 512 bytes in hexadecimal digits");
     } else if (strcmp(key, "time") == 0) {
       if (time_read(value, &identity->time_ms)) return wrong(why, room, "the time is not a number of milliseconds since 1970");
-    } else if (strcmp(key, "mac") == 0) {
+    } else if (strcmp(key, "mac") == 0 || strcmp(key, "mac-only") == 0) {
       if (identity->mac_count == MAX_MACS) return wrong(why, room, "more than 32 network addresses are given");
       if (read_change(value, &identity->macs[identity->mac_count])) return wrong(why, room, "a network address is not given as OLD=NEW, both like 52:54:00:12:34:56");
-      identity->mac_count++;
+      identity->macs[identity->mac_count++].keep = key[3] != 0;
     } else if (strcmp(key, "hostname") == 0) {
       if (!hostname_valid(value)) return wrong(why, room, "the host name is not one: letters, digits, dashes and dots, at most 64");
       identity->hostname = value;
@@ -181,12 +178,4 @@ int identity_read(const struct request *request, struct identity *identity, char
     } else if (!identity->unknown) identity->unknown = key;
   }
   return 0;
-}
-
-void identity_free(struct identity *identity) {
-  for (size_t i = 0; i < identity->key_count; i++) {
-    free(identity->keys[i].private_key);
-    free(identity->keys[i].public_key);
-  }
-  identity->key_count = 0;
 }

@@ -53,6 +53,7 @@ struct interface {
   char name[IFNAMSIZ];
 };
 #define MAX_ADDRESSES 64u
+#define MOST_ABSENT 64u
 struct address {
   uint8_t family, prefix, permanent, scope, bytes[16];
 };
@@ -65,23 +66,28 @@ static int get_mac(int control, const char *name, uint8_t mac[MAC_LENGTH]) {
   return 0;
 }
 
-/* The interface that has the address. Bridges and VLANs bear that of the device below them, which is the one that is meant. */
+/* The interface that has the address. Bridges and VLANs bear that of the device below them, which is the one that is meant. Asked by
+ * number: if_nameindex makes the kernel tell all it knows of each. Numbers are given in order, and those of removed ones stay free. */
 static int find(int control, const uint8_t mac[MAC_LENGTH], struct interface *found) {
   int known = 0;
-  struct if_nameindex *all = if_nameindex();
-  for (struct if_nameindex *one = all; one && one->if_index; one++) {
+  for (unsigned index = 1, absent = 0; absent < MOST_ABSENT; index++) {
     uint8_t has[MAC_LENGTH];
     char device[64];
-    snprintf(device, sizeof device, "/sys/class/net/%s/device", one->if_name);
-    if (get_mac(control, one->if_name, has) || memcmp(has, mac, MAC_LENGTH) != 0) continue;
+    struct ifreq named = {.ifr_ifindex = (int)index};
+    if (ioctl(control, SIOCGIFNAME, &named)) {
+      absent++;
+      continue;
+    }
+    absent = 0;
+    snprintf(device, sizeof device, "/sys/class/net/%.15s/device", named.ifr_name);
+    if (get_mac(control, named.ifr_name, has) || memcmp(has, mac, MAC_LENGTH) != 0) continue;
     int is_device = access(device, F_OK) == 0;
     if (known && !is_device) continue;
     known = 1;
-    found->index = one->if_index;
-    snprintf(found->name, sizeof found->name, "%s", one->if_name);
+    found->index = index;
+    snprintf(found->name, sizeof found->name, "%.15s", named.ifr_name);
     if (is_device) break;
   }
-  if (all) if_freenameindex(all);
   return known;
 }
 
@@ -182,6 +188,7 @@ static int switch_ipv6(const char *name, char off) {
 }
 
 static int changes_one(int control, int netlink, const struct interface *interface, const struct mac_change *change, const struct client *clients, size_t client_count) {
+  if (change->keep) return set_mac(control, interface->name, change->to);
   static struct address addresses[MAX_ADDRESSES];
   struct address old_local = {.family = AF_INET6}, own_local;
   size_t count = list_addresses(netlink, interface->index, addresses);
@@ -218,9 +225,12 @@ static const char *missing(const struct mac_change *change) {
 /* Each interface that has an old address gets its new one. The others are counted, and the first of them named. */
 static size_t change_all(int control, int netlink, const struct mac_change *changes, size_t count, const char **why) {
   static struct client clients[MAX_CLIENTS];
-  static char names[MAX_MACS][16];
+  static char renewed[MAX_MACS][16];
   struct interface interfaces[MAX_MACS];
-  size_t changed = 0, absent = 0, client_count = poke_find_clients(clients);
+  size_t changed = 0, renewed_count = 0, absent = 0, client_count = 0;
+  int alone = 1;
+  for (size_t i = 0; i < count; i++) alone &= changes[i].keep;
+  if (!alone) client_count = poke_find_clients(clients);
   /* All are found before one is changed: two may swap theirs. */
   for (size_t i = 0; i < count; i++) interfaces[i].index = find(control, changes[i].from, &interfaces[i]) ? interfaces[i].index : 0;
   for (size_t i = 0; i < count; i++) {
@@ -229,12 +239,10 @@ static size_t change_all(int control, int netlink, const struct mac_change *chan
       if (find(control, changes[i].to, &already)) continue; /* it was asked before, or its driver has come since */
       if (absent++ == 0 && !*why) *why = missing(&changes[i]);
     } else if (changes_one(control, netlink, &interfaces[i], &changes[i], clients, client_count)) *why = because(interfaces[i].name);
-    else snprintf(names[changed++], sizeof names[0], "%s", interfaces[i].name);
+    else if (++changed && !changes[i].keep) snprintf(renewed[renewed_count++], sizeof renewed[0], "%s", interfaces[i].name);
   }
-  if (changed > 0) {
-    network_files_change(changes, count);
-    poke_renew(clients, client_count, names, changed);
-  }
+  if (changed > 0) network_files_change(changes, count);
+  if (renewed_count > 0) poke_renew(clients, client_count, renewed, renewed_count);
   return absent;
 }
 
@@ -252,13 +260,17 @@ static void watch(int control, int netlink, int news, const struct mac_change *c
 
 const char *network_change(const struct mac_change *changes, size_t count) {
   const char *why = NULL;
-  struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-  int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  int news = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (control < 0 || netlink < 0 || news < 0 || bind(news, (struct sockaddr *)&links, sizeof links)) why = because("the guest's network cannot be reached");
-  else if (change_all(control, netlink, changes, count, &why) > 0 && poke_in_background() == 0) {
-    watch(control, netlink, news, changes, count);
-    _exit(0);
+  int news = -1, netlink = -1, addresses = 0, control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  for (size_t i = 0; i < count; i++) addresses |= !changes[i].keep;
+  if (addresses) netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (control < 0 || (addresses && netlink < 0)) why = because("the guest's network cannot be reached");
+  else if (change_all(control, netlink, changes, count, &why) > 0) {
+    struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    news = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (news >= 0 && bind(news, (struct sockaddr *)&links, sizeof links) == 0 && poke_in_background() == 0) {
+      watch(control, netlink, news, changes, count);
+      _exit(0);
+    }
   }
   if (control >= 0) close(control);
   if (netlink >= 0) close(netlink);

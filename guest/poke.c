@@ -20,6 +20,9 @@
 
 #include "agent.h"
 
+/* A guest that has just been copied runs slowly, and whoever made it waits for an answer. The addresses are gone already. */
+#define FIRST_ANSWER_MS 150
+
 static void nap(long ms) {
   struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
   nanosleep(&pause, NULL);
@@ -92,13 +95,21 @@ static const char *next_word(const struct client *client, const char *word) {
   return next < client->words + client->length ? next : NULL;
 }
 
+/* Asked of the kernel by if_nametoindex, a name that is none makes it run modprobe, for 60 ms in a guest that has just begun to run. */
+static int is_interface(const char *name) {
+  char path[64];
+  if (!name[0] || strlen(name) >= IFNAMSIZ || strchr(name, '/') || name[0] == '.') return 0;
+  snprintf(path, sizeof path, "/sys/class/net/%s", name);
+  return access(path, F_OK) == 0;
+}
+
 /* Whether a DHCP client is there for the interface: it names that one, or none. */
 int poke_serves(const struct client *client, const char *interface) {
   int names_one = 0;
   for (const char *word = next_word(client, NULL); word; word = next_word(client, word)) {
     const char *name = strncmp(word, "-i", 2) == 0 && word[2] ? word + 2 : strncmp(word, "--interface=", 12) == 0 ? word + 12 : word;
     if (strcmp(name, interface) == 0) return 1;
-    if (word != client->words && name[0] && strlen(name) < IFNAMSIZ && if_nametoindex(name)) names_one = 1;
+    if (word != client->words && is_interface(name)) names_one = 1;
   }
   return !names_one;
 }
@@ -156,6 +167,7 @@ static int serves_any(const struct client *client, const char (*interfaces)[16],
 
 void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count) {
   if (count == 0 || poke_in_background()) return;
+  nap(FIRST_ANSWER_MS);
   int again = 0;
   for (size_t i = 0; i < count; i++) {
     const struct client *client = &clients[i];

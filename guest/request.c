@@ -1,21 +1,16 @@
 /* The key=value strings of an OPEN frame, each ended by a zero byte. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
 
 int request_parse(struct request *request, const uint8_t *payload, size_t length) {
   request->count = 0;
-  request->copy = malloc(length + 1);
-  if (!request->copy) return -1;
+  if (length > MAX_PAYLOAD) return -1;
   memcpy(request->copy, payload, length);
   request->copy[length] = 0;
   for (char *at = request->copy, *end = request->copy + length; at < end; at += strlen(at) + 1) {
     char *equals = strchr(at, '=');
-    if (!equals || request->count == MAX_PAIRS) {
-      request_free(request);
-      return -1;
-    }
+    if (!equals || request->count == MAX_PAIRS) return -1;
     char *value = equals + 1;
     *equals = 0;
     request->keys[request->count] = at;
@@ -29,10 +24,4 @@ const char *request_get(const struct request *request, const char *key) {
   for (size_t i = 0; i < request->count; i++)
     if (strcmp(request->keys[i], key) == 0) return request->values[i];
   return NULL;
-}
-
-void request_free(struct request *request) {
-  free(request->copy);
-  request->copy = NULL;
-  request->count = 0;
 }

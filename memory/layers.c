@@ -10,7 +10,8 @@
 // Programs that only hand the environment on (setpriv) map no such file, and nothing happens in them.
 //
 // Control: one connection at a time; a line in, a line out.
-//   freeze   -> `ok FD,FD,... BYTES` the layers, bottom first, and what was copied into the newest | `error WORDS`
+//   prepare  -> `ok BYTES` copied for a freeze on the same connection, while the guest goes on | `error WORDS`
+//   freeze   -> `ok FD,FD,... BYTES` the layers, bottom first, and what was copied into the newest meanwhile | `error WORDS`
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,13 @@ static int layer_count;
 static char *memory;
 static size_t memory_bytes;
 static int shared;
+
+/** The next layer, begun by `prepare`: a page that it has and that is the same in the memory need not be copied again. -1: none. */
+static int next_fd = -1;
+static char *next_view;
+static uint8_t *next_has;
+
+static int has(size_t number) { return next_has[number / 8] >> number % 8 & 1; }
 
 static void *map(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
 	long result = syscall(SYS_mmap, address, length, protection, flags, fd, offset);
@@ -106,7 +114,7 @@ __attribute__((visibility("default"))) void *mmap64(void *address, size_t length
 	return mmap(address, length, protection, flags, fd, offset);
 }
 
-/** Copies [from, to) into the newest layer. */
+/** Copies [from, to) into a layer. */
 static int copy(int fd, size_t from, size_t to) {
 	for (size_t at = from; at < to;) {
 		ssize_t put = pwrite(fd, memory + at, to - at, at);
@@ -117,28 +125,27 @@ static int copy(int fd, size_t from, size_t to) {
 	return 0;
 }
 
-/** Writes every page that is this process's own into `fd`. A page of a layer is a file's (proc(5), pagemap, bit 61). */
-static int copy_written(int fd, size_t *copied) {
+/** Calls `act` with every run of pages that are this process's own, or that the next layer has. A page of a layer is a file's (proc(5),
+ * pagemap, bit 61). */
+static int each_written(int (*act)(size_t from, size_t to, void *), void *argument) {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (pagemap < 0) return -1;
 	static uint64_t entries[8192];
-	const size_t per_entry = page;
 	size_t pages = memory_bytes / page, start = 0, end = 0;
 	int failed = 0;
 	for (size_t at = 0; at < pages && !failed;) {
 		size_t wanted = pages - at < 8192 ? pages - at : 8192;
-		ssize_t got = pread(pagemap, entries, wanted * 8, ((uintptr_t)memory / per_entry + at) * 8);
+		ssize_t got = pread(pagemap, entries, wanted * 8, ((uintptr_t)memory / page + at) * 8);
 		if (got <= 0) {
 			failed = 1;
 			break;
 		}
 		for (size_t nth = 0; nth < (size_t)got / 8; nth++) {
 			const uint64_t here = 3ull << 62, of_file = 1ull << 61;
-			if (!(entries[nth] & here) || (entries[nth] & of_file)) continue;
 			size_t number = at + nth;
+			if ((!(entries[nth] & here) || (entries[nth] & of_file)) && (next_fd < 0 || !has(number))) continue;
 			if (end > 0 && number > end + bridge) {
-				if (copy(fd, start * page, end * page) < 0) failed = 1;
-				*copied += (end - start) * page;
+				failed |= act(start * page, end * page, argument) < 0;
 				end = 0;
 			}
 			if (end == 0) start = number;
@@ -146,11 +153,69 @@ static int copy_written(int fd, size_t *copied) {
 		}
 		at += got / 8;
 	}
-	if (!failed && end > 0) {
-		if (copy(fd, start * page, end * page) < 0) failed = 1;
-		*copied += (end - start) * page;
-	}
+	if (!failed && end > 0) failed = act(start * page, end * page, argument) < 0;
 	close(pagemap);
+	return failed ? -1 : 0;
+}
+
+struct copying {
+	int fd;
+	size_t bytes;
+};
+
+static int copy_run(size_t from, size_t to, void *argument) {
+	struct copying *copying = argument;
+	copying->bytes += to - from;
+	return copy(copying->fd, from, to);
+}
+
+/** Of a run, what the next layer does not have, or has otherwise. */
+static int copy_changed(size_t from, size_t to, void *argument) {
+	for (size_t at = from; at < to; at += page)
+		if (!has(at / page) || memcmp(memory + at, next_view + at, page) != 0)
+			if (copy_run(at, at + page, argument) < 0) return -1;
+	return 0;
+}
+
+static void forget_next(void) {
+	if (next_view) munmap(next_view, memory_bytes);
+	free(next_has);
+	if (next_fd >= 0) close(next_fd);
+	next_view = NULL;
+	next_has = NULL;
+	next_fd = -1;
+}
+
+static int note_copied(size_t from, size_t to, void *argument) {
+	struct copying *copying = argument;
+	if (copy_run(from, to, copying) < 0) return -1;
+	// Looked at later, while the guest stands still: no page of it shall be missing in this process then.
+	madvise(next_view + from, to - from, MADV_POPULATE_READ);
+	for (size_t number = from / page; number < to / page; number++) next_has[number / 8] |= 1 << number % 8;
+	return 0;
+}
+
+/** Copies what the guest has written so far. It goes on, so some of that is old when it stands still; but most is not. */
+static int prepare(size_t *copied) {
+	*copied = 0;
+	forget_next();
+	if (memory == NULL || shared || layer_count == most_layers) return 0;
+	int fd = memfd_create("vivarium-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint8_t *pages = calloc(memory_bytes / page / 8 + 1, 1);
+	void *view = MAP_FAILED;
+	if (fd >= 0 && pages != NULL && ftruncate(fd, memory_bytes) == 0) view = map(NULL, memory_bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (view == MAP_FAILED) {
+		free(pages);
+		if (fd >= 0) close(fd);
+		return -1;
+	}
+	struct copying copying = {fd, 0};
+	next_view = view;
+	next_has = pages;
+	int failed = each_written(note_copied, &copying) < 0;
+	next_fd = fd;
+	*copied = copying.bytes;
+	if (failed) forget_next();
 	return failed ? -1 : 0;
 }
 
@@ -183,20 +248,30 @@ static int freeze(size_t *copied) {
 		seal(layers[0]);
 		return 0;
 	}
-	int fd = memfd_create("vivarium-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int prepared = next_fd >= 0, fd = prepared ? next_fd : memfd_create("vivarium-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0) return -1;
-	int failed = ftruncate(fd, memory_bytes) < 0;
-	int full = layer_count == most_layers;
-	for (int layer = 1; full && !failed && layer < layer_count; layer++) failed = copy_layer(fd, layers[layer], copied) < 0;
-	if (failed || copy_written(fd, copied) < 0) {
+	int failed = !prepared && ftruncate(fd, memory_bytes) < 0;
+	int full = layer_count == most_layers, empty = prepared ? lseek(fd, 0, SEEK_DATA) < 0 : 1;
+	struct copying copying = {fd, 0};
+	for (int layer = 1; full && !failed && layer < layer_count; layer++) failed = copy_layer(fd, layers[layer], &copying.bytes) < 0;
+	failed = failed || each_written(prepared ? copy_changed : copy_run, &copying) < 0;
+	if (prepared) {
+		munmap(next_view, memory_bytes); // a file that somebody may still write to through a mapping cannot be sealed
+		free(next_has);
+		next_view = NULL;
+		next_has = NULL;
+		next_fd = -1;
+	}
+	if (failed) {
 		int problem = errno;
 		close(fd);
 		errno = problem;
 		return -1;
 	}
+	*copied = copying.bytes;
 	seal(fd);
 	while (full && layer_count > 1) close(layers[--layer_count]);
-	if (*copied == 0) {
+	if (empty && *copied == 0) {
 		close(fd);
 		return 0;
 	}
@@ -219,6 +294,12 @@ static void answer(int client, const char *line) {
 				length += snprintf(words + length, sizeof words - length, "%s%d", layer ? "," : "", layers[layer]);
 			length += snprintf(words + length, sizeof words - length, " %zu\n", copied);
 		}
+	} else if (strcmp(line, "prepare") == 0) {
+		size_t copied;
+		if (prepare(&copied) < 0)
+			length = snprintf(words, sizeof words, "error %s\n", strerror(errno));
+		else
+			length = snprintf(words, sizeof words, "ok %zu\n", copied);
 	} else
 		length = snprintf(words, sizeof words, "error not a command\n");
 	if (write(client, words, length) != length) perror("vivarium: the memory's control socket");
@@ -245,6 +326,7 @@ static void *serve(void *argument) {
 			}
 			if (length == sizeof line) break;
 		}
+		forget_next();
 		close(client);
 	}
 	return NULL;

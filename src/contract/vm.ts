@@ -493,7 +493,6 @@ export type Verb =
 type Ruling = 'accept' | 'ignore' | { readonly deny: string };
 
 const notRunning = { deny: 'it is not running; start it first' };
-const asleep = { deny: 'it is suspended; start it first' };
 const broken = { deny: 'it is broken; its reason says why' };
 
 /** Which verb each state allows. The console greys out with it, machine/decide.ts enforces it. `remove --force` and `stop --force` are decided there. */
@@ -526,8 +525,8 @@ export const verdicts: Record<Verb, Record<VmState, Ruling>> = {
   },
   set: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
   rename: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken: 'accept' },
-  fork: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: asleep, broken },
-  snapshot: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: asleep, broken },
+  fork: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken },
+  snapshot: { stopped: 'accept', running: 'accept', paused: 'accept', suspended: 'accept', broken },
   exec: {
     stopped: notRunning,
     running: 'accept',

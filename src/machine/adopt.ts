@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { diskProblem, queryStatus } from '../qemu/command.ts';
 import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
+import { dropSleep } from './drop-sleep.ts';
 import { removeFiles } from './files.ts';
 import type { Machines } from './machines.ts';
 import { hearStatus, stoppedBy } from './news.ts';
@@ -135,6 +136,12 @@ export async function sweep(machines: Machines, busy: (machine: Machine) => bool
     await removeFiles(machine.record, machines.host);
     await machines.drop(machine.id);
     machine.tell({ type: 'event', machine, what: 'removed', message: `what was left of ${machine.name} was removed` });
+  }
+  // A daemon has died between waking a machine, or ending it, and forgetting what it slept at.
+  for (const point of machines.points.all().filter(({ kind }) => kind === 'suspend')) {
+    const machine = machines.byId(point.vm);
+    if (machine && (busy(machine) || machine.record.wakeFrom === point.id)) continue;
+    await dropSleep({ wakeFrom: point.id }, machines);
   }
   const { vms, run } = machines.host.paths;
   const left = new Set<string>();

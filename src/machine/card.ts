@@ -65,7 +65,11 @@ export async function plugIn(machine: Machine, machines: Machines, id: string, s
   machines.networks.has(machine.id, live.process);
   if (!plugged) return;
   const { enter, program } = plugged;
-  await plugCard(nic, { enter, program, tap: tapOf(machine.id, id), socket: machine.paths.cards }, signal);
+  await plugCard(
+    { ...nic, announces: machine.record.started?.announces ?? false },
+    { enter, program, tap: tapOf(machine.id, id), socket: machine.paths.cards },
+    signal,
+  );
   if (!nic.up) await setCable(live.qmp, id, false);
 }
 

@@ -33,7 +33,7 @@ export function childRecord(point: PointRecord, child: Child, parentName: string
     settings: { ...machine.settings, hostname: null, snapshots: null },
     at: null,
     wakeFrom: withMemory ? point.id : null,
-    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac })) },
+    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: true })) },
     forkedFrom: parentName,
     nics,
   };

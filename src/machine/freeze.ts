@@ -3,12 +3,12 @@
 //
 //   stop ─► devices into a file ─► disks: new tops ─► memory: a new layer ─► go on
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { link, mkdir, rm } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
-import { closeTops, openTops, switchTops, topsAreIn } from '../qemu/block.ts';
+import { closeTops, openTops, prepareSwitch, topsAreIn } from '../qemu/block.ts';
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
-import { freezeMemory } from '../qemu/memory.ts';
+import { controlMemory } from '../qemu/memory.ts';
 import { prepareDevices, saveDevices } from '../qemu/state.ts';
 import { makeOwnFile } from './files.ts';
 import { stopFlattening } from './flatten.ts';
@@ -19,6 +19,12 @@ import type { Machine } from './runner.ts';
 import { asLayers, makeTops, onTops, planTops, removeTops, sealLayers, shareWithFamily, type Top } from './tops.ts';
 
 const freezeDeadlineMs = 30_000;
+
+/** What it can be had again from, memory and all, while it sleeps. */
+const sleepsAtPoint = ({ record }: Machine): boolean => record.state === 'suspended' && record.wakeFrom !== null;
+
+/** Its guest has a memory now: it runs, or sleeps. */
+export const hasMemory = (machine: Machine): boolean => machine.live !== null || machine.record.state === 'suspended';
 
 export interface Freezing {
   readonly point: PointRecord;
@@ -31,7 +37,10 @@ export function planPoint(
   machines: Machines,
   wish: Pick<PointRecord, 'kind' | 'label' | 'template' | 'auto'> & { memory: boolean },
 ): Freezing {
-  if (wish.memory && !existsSync(machine.paths.memory))
+  if (wish.memory && machine.record.state === 'suspended') {
+    if (!sleepsAtPoint(machine))
+      throw new VivError('wrong_state', `${machine.name} was suspended without layers of memory; start it, and suspend it again`);
+  } else if (wish.memory && !existsSync(machine.paths.memory))
     throw new VivError(
       'unsupported',
       `the memory of ${machine.name} cannot be frozen, because it was started by a version of Vivarium that could not do that; restart it first`,
@@ -68,15 +77,25 @@ export async function dropPoint(machine: Machine | undefined, machines: Machines
 
 /**
  * Makes the machine's present state into the point. Repeatable as long as the guest has not gone on in between.
+ * @param goOn false: a guest that ran stands still afterwards, unless this fails
  * @returns the point as it is now: complete, but for its memory, which is in the machine's process
  */
-export async function freeze(machine: Machine, machines: Machines, freezing: Freezing, withMemory: boolean): Promise<PointRecord> {
+export async function freeze(
+  machine: Machine,
+  machines: Machines,
+  freezing: Freezing,
+  withMemory: boolean,
+  { goOn = true }: { goOn?: boolean } = {},
+): Promise<PointRecord> {
   const { point, tops } = freezing;
   const present = machines.points.get(point.id);
   if (present.complete) return present;
   const { live } = machine;
-  if (withMemory && !live) throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
-  const frozen = live ? await freezeLive(machine, machines, live, freezing, withMemory) : await freezeFiles(machine, tops);
+  if (withMemory && !live && !sleepsAtPoint(machine))
+    throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
+  const frozen = live
+    ? await freezeLive(machine, machines, live, freezing, { withMemory, goOn })
+    : { ...(await freezeFiles(machine, tops)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };
   await sealLayers(machine.record, tops);
   const { started, settings } = machine.record;
   const record: PointRecord = { ...present, ...frozen, complete: true, machine: { ...present.machine, started, settings } };
@@ -90,7 +109,24 @@ async function freezeFiles(machine: Machine, tops: readonly Top[]): Promise<{ me
   return { memory: null, pausedMs: 0 };
 }
 
-async function freezeLive(machine: Machine, machines: Machines, live: Live, { point, tops }: Freezing, withMemory: boolean) {
+/** The memory of one that sleeps is in files that do not change: they get a second name. */
+async function takeSleep({ record }: Machine, { points, host }: Machines, { id }: PointRecord) {
+  const slept = points.get(record.wakeFrom ?? '');
+  const [from, to] = [host.paths.point(slept.id), host.paths.point(id)];
+  for (const file of ['devices', 'memory'] as const) {
+    await rm(to[file], { force: true });
+    await link(from[file], to[file]);
+  }
+  return { memory: { in: 'file' } as const, memoryBytes: slept.memoryBytes };
+}
+
+async function freezeLive(
+  machine: Machine,
+  machines: Machines,
+  live: Live,
+  { point, tops }: Freezing,
+  { withMemory, goOn }: { withMemory: boolean; goOn: boolean },
+) {
   const { qmp } = live;
   await stopFlattening(machine);
   const devices = machines.host.paths.point(point.id).devices;
@@ -99,23 +135,28 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
   const taken = await topsAreIn(qmp, tops);
   if (taken && (await queryStatus(qmp)).running)
     throw new VivError('qemu_failed', `the point of ${machine.name} was interrupted by a restart of the daemon; make it again`);
+  using control = withMemory ? controlMemory(machine.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
   if (withMemory) {
     await makeOwnFile(devices, before);
     await prepareDevices(qmp);
   }
+  await control?.prepare().catch(() => {}); // a process that was started before it was known: then all is copied in the pause
   if (!taken) await openTops(qmp, tops);
+  const switchTops = taken ? null : await prepareSwitch(qmp, tops);
   // Recorded first: whatever happens from here on, the new tops are where the guest's next write is found, or they are empty.
   await machine.update((record) => onTops(record, tops));
   const begun = performance.now();
   let memory: PointMemory | null = null;
+  let frozen = false;
   try {
     if (running) await stopCpus(qmp);
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
-    if (!taken) await switchTops(qmp, tops);
-    if (withMemory) {
-      const { layers } = await freezeMemory(machine.paths.memory, { timeoutMs: freezeDeadlineMs });
+    await switchTops?.();
+    if (control) {
+      const { layers } = await control.freeze();
       memory = { in: 'process', pid: live.process.pid, startTicks: live.process.startTicks, layers };
     }
+    frozen = true;
   } catch (error) {
     if (!(await topsAreIn(qmp, tops).catch(() => true))) {
       await closeTops(qmp, tops).catch(() => {});
@@ -123,7 +164,8 @@ async function freezeLive(machine: Machine, machines: Machines, live: Live, { po
     }
     throw error;
   } finally {
-    if (running) await cont(qmp);
+    if (frozen && !goOn) live.starved = false;
+    else if (running) await cont(qmp);
     else if (withMemory && !live.starved) await pausedAgain(qmp);
   }
   const pausedMs = performance.now() - begun;

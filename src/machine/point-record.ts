@@ -24,8 +24,8 @@ export const PointRecord = z.object({
   id: z.string(),
   vm: z.string(),
   label: z.string().nullable(),
-  /** `fork`: there for the children that are being made only, and not shown. */
-  kind: z.enum(['snapshot', 'fork']),
+  /** `fork`: there for the children that are being made only. `suspend`: for the machine that sleeps at it only. Neither is shown. */
+  kind: z.enum(['snapshot', 'fork', 'suspend']),
   /** The point before it in the machine's tree. */
   parent: z.string().nullable(),
   createdAt: Time,

@@ -80,6 +80,8 @@ export const MachineRecord = z.object({
     board: z.string().default(''),
     cdroms: z.array(Cd),
     slots: z.int().default(0),
+    /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
+    announces: z.boolean().default(true),
   }).nullable(),
   image: z.object({ name: z.string(), digest: z.string() }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
@@ -96,7 +98,7 @@ export const MachineRecord = z.object({
   wakeFrom: z.string().nullable().default(null),
   /** Set until its guest has been told that it is not the one it was forked from. */
   newcomer: z
-    .object({ macs: z.array(z.object({ old: z.string(), new: z.string() })) })
+    .object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean().default(false) })) })
     .nullable()
     .default(null),
   /** It woke and has not been told how late it is. */

@@ -156,6 +156,10 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
   ...disks.filter(({ kind }) => kind === 'seed'),
 ];
 
+/** What its guest has agreed upon with its network card holds while it sleeps. */
+export const startAnnounces = ({ state, started }: MachineRecord): boolean =>
+  state === 'suspended' && started !== null && started.announces;
+
 export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
 
 /** What QEMU is started with. `marker` is how its process is told to be this machine's. */
@@ -217,6 +221,7 @@ export function qemuConfig(
       backend: backendOf(nic.id),
       slot: nic.slot,
       up: nic.up,
+      announces: startAnnounces(record),
       bootIndex: record.kernel === null ? order('network', index) : null,
     })),
     sockets: { qmp: paths.qmp, serial: paths.serial, agent: paths.agent, qga: paths.qga, vnc: paths.vnc },

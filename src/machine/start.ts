@@ -14,7 +14,9 @@ import { firstTapFd } from '../qemu/memory.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
+import { dropSleep } from './drop-sleep.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
+import { flattenMeanwhile } from './flatten.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
@@ -24,7 +26,7 @@ import { slotsOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startBoard, startDisks, startSettings } from './spec.ts';
+import { qemuConfig, startAnnounces, startBoard, startDisks, startSettings } from './spec.ts';
 import { withTaps } from './taps.ts';
 
 const qmpDeadlineMs = 20_000;
@@ -245,6 +247,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
       board,
+      announces: startAnnounces(record),
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
@@ -271,6 +274,8 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
     throw error;
   }
   await rm(machine.paths.suspendState, { force: true });
+  await dropSleep(slept, machines);
+  if (slept.wakeFrom !== null) flattenMeanwhile(machine, machines);
 }
 
 /** Makes a process's live part: connections and listeners. */

@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../qemu/command.ts';
 import { findProcess } from '../qemu/process.ts';
+import { dropSleep } from './drop-sleep.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
 import { endProcess, letGo } from './start.ts';
@@ -52,10 +53,12 @@ export async function endNow(machine: Machine, machines: Machines): Promise<void
   machine.ending = true;
   try {
     await endQemu(machine, machines);
+    const { record } = machine;
+    if (record.state !== 'stopped' || record.started !== null || record.wakeFrom !== null)
+      await machine.update(() => ({ state: 'stopped', stateReason: null, started: null, wanted: 'stopped', wakeFrom: null, restarts: 0 }));
+    // Now that nothing says that it sleeps there.
+    await dropSleep(record, machines);
     await rm(machine.paths.suspendState, { force: true });
-    if (machine.record.state !== 'stopped' || machine.record.started !== null) {
-      await machine.update(() => ({ state: 'stopped', stateReason: null, started: null, wanted: 'stopped', restarts: 0 }));
-    }
   } finally {
     machine.ending = false;
   }

@@ -1,28 +1,53 @@
-// Suspend to disk: the guest's memory and devices go into one file of the machine's, and its process ends.
+// Suspend to disk: the machine is frozen as for a point, stands still while its memory is written, and its process ends. It sleeps at that
+// point, which is nobody else's to see. A process whose memory is not in layers (a host without the library that maps them) writes
+// memory and devices into one file of the machine's instead.
+import { existsSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import type { Progress } from '../contract/task.ts';
 import { cont, queryStatus, stop as stopCpus } from '../qemu/command.ts';
 import { findProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
 import { saveState, stopSaving } from '../qemu/state.ts';
+import { recordSums } from './check-point.ts';
 import { makeOwnFile } from './files.ts';
 import { stopFlattening } from './flatten.ts';
+import { type Freezing, freeze, planPoint } from './freeze.ts';
 import type { Machines } from './machines.ts';
 import { reconcile } from './reconcile.ts';
 import type { Machine } from './runner.ts';
 import { endQemu } from './stop.ts';
+import { writeMemory } from './write-memory.ts';
 
 /** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
 const newsDeadlineMs = 5000;
 
-/** Saves the state with the CPUs stopped. Repeatable: a state that QEMU has already written completely is left. */
-export async function save(machine: Machine, signal: AbortSignal, progress: (progress: Progress) => void): Promise<void> {
+/** What it will sleep at; null: a file of its own. Nothing changes yet. */
+export function planSleep(machine: Machine, machines: Machines): Freezing | null {
+  if (!existsSync(machine.paths.memory)) return null;
+  return planPoint(machine, machines, { kind: 'suspend', label: null, memory: true, template: false, auto: null });
+}
+
+/** Saves the state with the CPUs stopped. Repeatable: a state that is complete already is left. */
+export async function save(
+  machine: Machine,
+  machines: Machines,
+  freezing: Freezing | null,
+  signal: AbortSignal,
+  progress: (progress: Progress) => void,
+): Promise<void> {
   if (machine.record.state === 'suspended') return;
   const live = machine.alive();
   const { qmp } = live;
   // A guest that a full disk has stopped would be let go on as soon as there is room. It is one that runs, as far as its user
   // knows, and is let go on should this fail; one that was paused is not.
   if (live.starved && machine.record.state === 'paused') await machine.setState('running', null);
+  const onProgress = (done: number, total: number) =>
+    progress({ message: `saving the memory of ${machine.name}`, done, total, unit: 'bytes' });
+  if (freezing) {
+    await freeze(machine, machines, freezing, true, { goOn: false });
+    await recordSums(machines, freezing.point.id);
+    return writeMemory(machines, freezing.point.id, signal, onProgress);
+  }
   live.starved = false;
   await stopFlattening(machine);
   await stopSaving(qmp);
@@ -30,10 +55,7 @@ export async function save(machine: Machine, signal: AbortSignal, progress: (pro
   if (status !== 'postmigrate') {
     await stopCpus(qmp);
     await makeOwnFile(machine.paths.suspendState, machine.record);
-    await saveState(qmp, machine.paths.suspendState, {
-      signal,
-      onProgress: (done, total) => progress({ message: `saving the memory of ${machine.name}`, done, total, unit: 'bytes' }),
-    });
+    await saveState(qmp, machine.paths.suspendState, { signal, onProgress });
   }
   await makeDurable(machine.paths.suspendState);
 }
@@ -49,7 +71,7 @@ async function makeDurable(file: string): Promise<void> {
 }
 
 /** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
-export async function unsave(machine: Machine, machines: Machines): Promise<void> {
+export async function unsave(machine: Machine, machines: Machines, freezing: Freezing | null): Promise<void> {
   const process = await findProcess(machines.marker(machine.id), machine.paths.process);
   if (!process && machine.record.state === 'suspended') return;
   machine.ending = false;
@@ -63,6 +85,7 @@ export async function unsave(machine: Machine, machines: Machines): Promise<void
   }
   await reconcile(machine, machines);
   if (process && machine.record.state !== 'running' && machine.record.state !== 'paused') await machine.setState('running', null);
+  if (freezing && machine.record.wakeFrom === freezing.point.id) await machine.update(() => ({ wakeFrom: null }));
   await rm(machine.paths.suspendState, { force: true });
 }
 
@@ -75,10 +98,11 @@ async function goOn(qmp: QmpConnection, paused: boolean): Promise<void> {
 }
 
 /** Records `suspended` and ends the process. Repeatable. */
-export async function endSuspended(machine: Machine, machines: Machines): Promise<void> {
+export async function endSuspended(machine: Machine, machines: Machines, freezing: Freezing | null): Promise<void> {
   machine.ending = true; // what is saved is all that counts now: an end of its own is no news any more
   try {
-    if (machine.record.state !== 'suspended') await machine.setState('suspended', null);
+    const wakeFrom = freezing?.point.id ?? null;
+    if (machine.record.state !== 'suspended') await machine.update(() => ({ state: 'suspended', stateReason: null, wakeFrom }));
     await endQemu(machine, machines);
   } finally {
     machine.ending = false;

@@ -30,6 +30,9 @@ export async function writeMemory(
   } finally {
     for (const fd of layers) closeSync(fd);
   }
+  // With the machine's process gone, these files are all there is of it.
+  const devices = await open(machines.host.paths.point(id).devices, 'r');
+  await devices.datasync().finally(() => devices.close());
   await shareWithFamily(file, point.machine);
   const { blocks } = await stat(file);
   await machines.points.put({ ...machines.points.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });

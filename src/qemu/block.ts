@@ -44,7 +44,7 @@ export interface NewTop {
   readonly node: string;
 }
 
-/** Makes the new tops known, so that switchTops is quick. Repeatable. */
+/** Makes the new tops known, so that the switch is quick. Repeatable. */
 export async function openTops(qmp: QmpConnection, tops: readonly NewTop[]): Promise<void> {
   const nodes = await nodesOf(qmp);
   for (const { to, node } of tops) {
@@ -63,20 +63,25 @@ export async function closeTops(qmp: QmpConnection, tops: readonly NewTop[]): Pr
   for (const { node } of tops) if (nodes.has(node) && !used.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
 }
 
-/** True when the guest writes to the new tops already: switchTops puts in all of them or none. */
+/** True when the guest writes to the new tops already: the switch puts in all of them or none. */
 export async function topsAreIn(qmp: QmpConnection, tops: readonly NewTop[]): Promise<boolean> {
   const used = await inUse(qmp);
   return tops.some(({ node }) => used.has(node));
 }
 
-/** From here on the guest writes to the new tops: all disks at one instant, or none. */
-export async function switchTops(qmp: QmpConnection, tops: readonly NewTop[]): Promise<void> {
+/**
+ * Asks what the switch needs to know, while the guest goes on. What it resolves to makes the guest write to the new tops from then on:
+ * all disks at one instant, or none.
+ */
+export async function prepareSwitch(qmp: QmpConnection, tops: readonly NewTop[]): Promise<() => Promise<void>> {
   const nodes = await nodesOf(qmp);
   const actions = tops.map(({ disk, from, node }) => ({
     type: 'blockdev-snapshot',
     data: { node: nodeName(nodes, { id: disk, file: from }), overlay: node },
   }));
-  if (actions.length > 0) await qmp.execute('transaction', { actions });
+  return async () => {
+    if (actions.length > 0) await qmp.execute('transaction', { actions });
+  };
 }
 
 /** The node that the guest writes to, of each disk, and how many files are below it. */

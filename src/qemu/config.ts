@@ -26,6 +26,8 @@ export const NicConfig = z.object({
   slot: z.number().int().nullable().default(null),
   /** False: its cable is out. */
   up: z.boolean().default(true),
+  /** Its guest is asked to announce its addresses when it goes on from a saved state. */
+  announces: z.boolean().default(false),
   bootIndex: z.number().int().nullable(),
 });
 export type NicConfig = z.infer<typeof NicConfig>;

@@ -35,38 +35,64 @@ export const firstTapFd = (memory: MemoryLayers | null): number => firstFd + (me
 export interface FrozenMemory {
   /** QEMU's own descriptors of the layers, bottom first. They stay the same for as long as the process lives. */
   readonly layers: number[];
-  /** What had to be copied into the newest one. */
+  /** What had to be copied into the newest one while the guest stood still. */
   readonly copiedBytes: number;
+}
+
+/** What is done about a machine's memory in one go. Disposed of, what was prepared and not frozen is forgotten. */
+export interface MemoryControl extends Disposable {
+  /** Copies what the guest has written since the last freeze, while it goes on, so that the next freeze has little to copy. @throws qemu_failed */
+  prepare(): Promise<void>;
+  /**
+   * Makes what the guest has written since the last time into a layer that does not change any more. Its CPUs must be stopped.
+   * @throws qemu_failed where it is refused or not answered in time
+   */
+  freeze(): Promise<FrozenMemory>;
 }
 
 const longestAnswer = 4096;
 
-/**
- * Makes what the guest has written since the last time into a layer that does not change any more. Its CPUs must be stopped.
- * @throws qemu_failed where it is refused or not answered in time
- */
-export async function freezeMemory(socket: string, { timeoutMs }: { timeoutMs: number }): Promise<FrozenMemory> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const failed = (words: string, cause?: unknown) =>
-    reject(new VivError('qemu_failed', `the machine's memory could not be frozen: ${words}`, { cause }));
-  const connection = connect(socket, () => connection.write('freeze\n'));
-  const timer = setTimeout(() => failed(`no answer within ${timeoutMs} ms`), timeoutMs);
+/** @param timeoutMs for each answer */
+export function controlMemory(socket: string, { timeoutMs }: { timeoutMs: number }): MemoryControl {
+  const connection = connect(socket);
+  let waiting: PromiseWithResolvers<string> | null = null;
   let text = '';
+  const failed = (words: string, cause?: unknown) =>
+    waiting?.reject(new VivError('qemu_failed', `the machine's memory could not be frozen: ${words}`, { cause }));
   connection.setEncoding('utf8');
   connection.on('data', (more: string) => {
     text += more;
-    if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
-    else if (text.length > longestAnswer) failed('an answer without end');
+    if (text.length > longestAnswer) failed('an answer without end');
+    else if (text.includes('\n')) {
+      waiting?.resolve(text.slice(0, text.indexOf('\n')));
+      text = '';
+    }
   });
   connection.on('error', (error) => failed(error.message, error));
   connection.on('close', () => failed('QEMU closed the connection'));
-  try {
-    const line = await promise;
-    const answer = /^ok (\d+(?:,\d+)*) (\d+)$/.exec(line);
-    if (!answer) throw new VivError('qemu_failed', `the machine's memory could not be frozen: ${line.slice(0, 200)}`);
-    return { layers: (answer[1] as string).split(',').map(Number), copiedBytes: Number(answer[2]) };
-  } finally {
-    clearTimeout(timer);
-    connection.destroy();
-  }
+  const ask = async (command: string, answer: RegExp): Promise<RegExpExecArray> => {
+    waiting = Promise.withResolvers<string>();
+    const timer = setTimeout(() => failed(`no answer within ${timeoutMs} ms`), timeoutMs);
+    try {
+      if (connection.destroyed) failed('QEMU closed the connection');
+      else connection.write(`${command}\n`);
+      const line = await waiting.promise;
+      const found = answer.exec(line);
+      if (!found) throw new VivError('qemu_failed', `the machine's memory could not be frozen: ${line.slice(0, 200)}`);
+      return found;
+    } finally {
+      clearTimeout(timer);
+      waiting = null;
+    }
+  };
+  return {
+    prepare: async () => {
+      await ask('prepare', /^ok \d+$/);
+    },
+    freeze: async () => {
+      const [, layers = '', copied] = await ask('freeze', /^ok (\d+(?:,\d+)*) (\d+)$/);
+      return { layers: layers.split(',').map(Number), copiedBytes: Number(copied) };
+    },
+    [Symbol.dispose]: () => connection.destroy(),
+  };
 }

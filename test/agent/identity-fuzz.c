@@ -21,7 +21,7 @@ static const char whole[] =
     "seed=000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\0"
     "time=1790000000000\0"
     "mac=52:54:00:12:34:56=52:54:00:ab:cd:ef\0"
-    "mac=52:54:00:12:34:57=52:54:00:ab:cd:e0\0"
+    "mac-only=52:54:00:12:34:57=52:54:00:ab:cd:e0\0"
     "hostname=web-1.example.com\0"
     "machine-id=0123456789abcdef0123456789abcdef\0"
     /* -----BEGIN A PRIVATE KEY-----\n, ssh-ed25519 AAAA\n */
@@ -95,8 +95,6 @@ int main(int count, char **arguments) {
         refused++;
       }
       if (round == 0) CHECK(taken == 1 && identity.key_count == 2 && identity.mac_count == 2 && identity.seed_length == 32);
-      identity_free(&identity);
-      request_free(&request);
     }
     free(exact);
     free(bytes);

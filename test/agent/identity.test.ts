@@ -160,6 +160,16 @@ test('an interface that shows up late under the old address gets the new one', o
   assert.equal(await sh(agent, changed), `${child}\n`);
 });
 
+test('in a network of its own an interface keeps what DHCP gave it', options, async (t) => {
+  const { agent } = await startGuest(
+    t,
+    {},
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.8.7/24 dev eth7 valid_lft 600 preferred_lft 600`,
+  );
+  assert.deepEqual(await agent.identity({ macs: [{ old: parent, new: child, keepAddresses: true }] }), { done: ['mac'], skipped: [] });
+  assert.match(await sh(agent, 'ip -o link show eth7; ip -o addr show eth7'), new RegExp(`${child}[^]*10[.]9[.]8[.]7/24`));
+});
+
 test('two interfaces may swap their addresses', options, async (t) => {
   const { agent } = await startGuest(t, {}, `ip link add eth8 address ${parent} type veth peer name eth9 address ${child}`);
   const { done } = await agent.identity({

@@ -32,7 +32,6 @@ static void on_frame(uint8_t type, uint32_t channel, const uint8_t *payload, siz
     for (size_t i = 0; i < request.count; i++) state += strlen(request.keys[i]) + strlen(request.values[i]);
     const char *service = request_get(&request, "service");
     if (channel == 77 && service && strcmp(service, "ping") == 0) pings++;
-    request_free(&request);
   }
 }
 

@@ -86,6 +86,23 @@ test('ten at once are ten different machines', async () => {
   await gone(many);
 });
 
+test('a fork that is reset boots as any machine does, and is who it was', async () => {
+  await remember(web, 'lost', 'kept');
+  const [one] = (await web.fork({ name: 'again' })) as [Machine];
+  await remembered(one);
+  const boot = await out(one, 'cat /proc/sys/kernel/random/boot_id');
+  await one.reset();
+  assert.notEqual(await out(one, 'cat /proc/sys/kernel/random/boot_id'), boot);
+  assert.equal(
+    await out(
+      one,
+      'until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done; hostname; cat /root/disk /sys/class/net/eth0/address; ls /run/memory 2>/dev/null || echo gone',
+    ),
+    `again\nkept\n${one.info.nics[0]?.mac}\ngone`,
+  );
+  await gone([one]);
+});
+
 test('a fork can be forked, and lives on when those before it are removed', async () => {
   await remember(web, 'root', 'root');
   const [child] = (await web.fork({ name: 'child' })) as [Machine];
@@ -165,9 +182,6 @@ test('a template is kept until its removal is forced, and what cannot be is said
   assert.equal(await refused(web.restore('base')), 'not_found');
   assert.equal(await refused(web.fork({ name: 'web' })), 'name_taken');
   assert.equal(await refused(web.fork({ count: 0 })), 'invalid');
-  await web.suspend();
-  assert.equal(await refused(web.fork()), 'wrong_state');
-  await web.start();
 });
 
 test('a disk that has come to lie on many layers is made flat again while it runs, and every point stays what it was', async () => {
@@ -209,6 +223,26 @@ test('a paused machine gets points and forks as often as one likes, stays paused
   await web.resume();
   assert.match(await remembered(web), /mem-paused/);
   await gone(forked);
+});
+
+test('a suspended machine can be forked and gets points, and wakes as it was', async () => {
+  await remember(web, 'mem-asleep', 'disk-asleep');
+  await web.suspend();
+  const point = await web.snapshot('asleep');
+  assert.ok(point.memory && point.pausedMs === 0);
+  const [one] = (await web.fork({ name: 'of-asleep' })) as [Machine];
+  assert.equal(one.state, 'running');
+  assert.equal(await remembered(one), 'mem-asleep\ndisk-asleep');
+  await web.refresh();
+  assert.equal(web.state, 'suspended');
+  await web.start();
+  assert.equal(await remembered(web), 'mem-asleep\ndisk-asleep');
+  await remember(web, 'x', 'x');
+  await web.suspend();
+  await web.stop({ force: true });
+  await web.restore('asleep');
+  assert.equal(await remembered(web), 'mem-asleep\ndisk-asleep');
+  await gone([one]);
 });
 
 test('a stopped machine can be forked too, and the copies boot', async () => {

@@ -1,7 +1,7 @@
 // `snapshot.create`: makes a point. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
 // goes on, from the layers that nobody changes any more.
 import { decide } from '../../machine/decide.ts';
-import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
+import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import { thawed } from '../../machine/quiesce.ts';
 import type { HandlerOf, TaskContext } from '../handler.ts';
@@ -25,8 +25,8 @@ export const handler: HandlerOf<'snapshot.create'> = {
   prepare: async ({ vm, label, disksOnly, quiesce, template, auto }, { services }): Promise<Creating> => {
     const machine = services.machines.find(vm);
     decide('snapshot', machine.record);
-    const memory = !disksOnly && machine.live !== null;
-    if (memory) await checkRoom(machine, services);
+    const memory = !disksOnly && hasMemory(machine);
+    if (memory && machine.live) await checkRoom(machine, services);
     const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
     return { id: machine.id, name: machine.name, memory, quiesce, wish };
   },
@@ -37,7 +37,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'plan it',
       run: async (state: Creating, context) => {
         const machine = machineOf(state, context);
-        const memory = state.memory && machine.live !== null;
+        const memory = state.memory && hasMemory(machine);
         return { memory, ...planPoint(machine, context.services.machines, { ...state.wish, memory }) };
       },
     },

@@ -9,7 +9,7 @@ import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { flattenMeanwhile } from '../../machine/flatten.ts';
 import { childRecord, makeChildFiles } from '../../machine/fork.ts';
-import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
+import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { type Machines, nameTaken } from '../../machine/machines.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import type { MachineRecord } from '../../machine/record.ts';
@@ -140,7 +140,7 @@ async function checkForking({ id, from }: Forking, machines: Machines): Promise<
   const point = from === null ? null : machines.points.get(from);
   if (point) await checkPoint(point, machine.name, machines.host.paths);
   const name = point === null ? machine.name : `${machine.name}@${point.label ?? point.id}`;
-  const withMemory = point === null ? machine.live !== null : point.memory !== null;
+  const withMemory = point === null ? hasMemory(machine) : point.memory !== null;
   if (withMemory) await checkWaking(`a fork of ${name}`, point?.machine ?? machine.record, machines);
 }
 
@@ -148,7 +148,7 @@ async function checkForking({ id, from }: Forking, machines: Machines): Promise<
 function planned({ id, from, count, pattern }: Forking, machines: Machines): Plan {
   const machine = machines.get(id);
   const point = from === null ? null : machines.points.get(from);
-  const memory = point === null ? machine.live !== null : point.memory !== null;
+  const memory = point === null ? hasMemory(machine) : point.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
   const freezing = point === null ? planPoint(machine, machines, wish) : null;
   const uids = machines.uids();

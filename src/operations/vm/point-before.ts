@@ -2,7 +2,7 @@
 // Without one a machine is not set back to another point; whatever else was asked for is done all the same, and the reason told.
 import type { VivError } from '../../contract/errors.ts';
 import { verdicts } from '../../contract/vm.ts';
-import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
+import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { removePoint } from '../../machine/remove-point.ts';
 import type { Machine } from '../../machine/runner.ts';
 import { beforeRule, labelOf } from '../../machine/snapshot-policy.ts';
@@ -47,7 +47,7 @@ export function pointBefore<S extends OnMachine>(
     run: async ({ id, guard }, context) => {
       const { machines } = context.services;
       const machine = machines.get(id);
-      if (!guard || (guard.memory && !machine.live)) return;
+      if (!guard || (guard.memory && !hasMemory(machine))) return;
       await orGoOn(risk, machine, context, guard, async () => {
         await preparePoint(machine, machines, guard);
         await freeze(machine, machines, guard, guard.memory);
@@ -83,8 +83,8 @@ async function planned<S extends OnMachine>(risk: Risk<S>, state: S, context: Ta
     return null;
   }
   return orGoOn(risk, machine, context, null, async () => {
-    const memory = machine.live !== null;
-    if (memory) await checkRoom(machine, context.services);
+    const memory = hasMemory(machine);
+    if (memory && machine.live) await checkRoom(machine, context.services);
     const auto = beforeRule(risk.what);
     const label = labelOf(auto, machines.host.clock.now());
     return { memory, ...planPoint(machine, machines, { kind: 'snapshot', label, memory, template: false, auto }) };

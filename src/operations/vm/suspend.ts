@@ -1,14 +1,20 @@
 // `vm.suspend`: saves a machine's memory to disk and ends its process.
 import { VivError } from '../../contract/errors.ts';
 import { decide } from '../../machine/decide.ts';
-import { endSuspended, save, unsave } from '../../machine/suspend.ts';
+import { dropPoint, type Freezing, preparePoint } from '../../machine/freeze.ts';
+import { endSuspended, planSleep, save, unsave } from '../../machine/suspend.ts';
 import { freeSpace } from '../../storage/space.ts';
 import type { HandlerOf } from '../handler.ts';
-import { onMachine, outputView } from './one.ts';
+import { type OnMachine, onMachine, outputView } from './one.ts';
+
+interface Suspending extends OnMachine {
+  /** Set by the first step. */
+  freezing?: Freezing | null;
+}
 
 export const handler: HandlerOf<'vm.suspend'> = {
   ...onMachine,
-  prepare: async ({ vm }, { services }) => {
+  prepare: async ({ vm }, { services }): Promise<Suspending> => {
     const machine = services.machines.find(vm);
     const { memoryBytes } = machine.record.started ?? machine.record.settings;
     const { freeBytes: free } = await freeSpace(services.paths.home);
@@ -23,15 +29,30 @@ export const handler: HandlerOf<'vm.suspend'> = {
   admit: async ({ id }, { machines }) => decide('suspend', machines.get(id).record),
   steps: [
     {
+      name: 'plan it',
+      run: async ({ id }: Suspending, { services: { machines } }) => ({ freezing: planSleep(machines.get(id), machines) }),
+    },
+    {
+      name: 'make its files',
+      run: async ({ id, freezing }: Suspending, { services: { machines } }) => {
+        if (freezing) await preparePoint(machines.get(id), machines, freezing);
+      },
+      undo: async ({ id, freezing }: Suspending, { services: { machines } }) => {
+        const machine = machines.byId(id);
+        if (freezing && machine?.record.wakeFrom !== freezing.point.id) await dropPoint(machine, machines, freezing);
+      },
+    },
+    {
       name: 'save its memory',
-      run: ({ id }, { services, signal, progress }) => save(services.machines.get(id), signal, progress),
-      undo: ({ id }, { services }) => unsave(services.machines.get(id), services.machines),
+      run: ({ id, freezing = null }: Suspending, { services: { machines }, signal, progress }) =>
+        save(machines.get(id), machines, freezing, signal, progress),
+      undo: ({ id, freezing = null }: Suspending, { services: { machines } }) => unsave(machines.get(id), machines, freezing),
     },
     {
       name: 'end QEMU',
-      run: async ({ id }, { services }) => {
+      run: async ({ id, freezing = null }: Suspending, { services }) => {
         const machine = services.machines.get(id);
-        await endSuspended(machine, services.machines);
+        await endSuspended(machine, services.machines, freezing);
         services.events.record({ type: 'vm.suspended', subject: id, name: machine.name, message: `${machine.name} was suspended to disk` });
       },
     },

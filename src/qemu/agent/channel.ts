@@ -48,8 +48,11 @@ export interface IdentityRequest {
   /** 32 to 512 random bytes for the kernel's generator, used at once. */
   readonly seedBytes?: Buffer;
   readonly timeMs?: number;
-  /** The interface that has address `old` gets `new`, drops what DHCP gave it and asks anew. */
-  readonly macs?: readonly { readonly old: string; readonly new: string }[];
+  /**
+   * The interface that has address `old` gets `new`. It drops what DHCP gave it and asks anew, unless its IP addresses are to be kept,
+   * because nobody else is in its network.
+   */
+  readonly macs?: readonly { readonly old: string; readonly new: string; readonly keepAddresses?: boolean }[];
   readonly hostname?: string;
   /** 32 hexadecimal digits. */
   readonly machineId?: string;

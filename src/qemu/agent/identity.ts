@@ -40,7 +40,7 @@ export function identityPairs(request: IdentityRequest): (readonly [string, stri
   return [
     ...(seedBytes ? [['seed', seedBytes.toString('hex')] as const] : []),
     ...(timeMs === undefined ? [] : [['time', String(Math.round(timeMs))] as const]),
-    ...macs.map(({ old, new: own }) => ['mac', `${old}=${own}`] as const),
+    ...macs.map(({ old, new: own, keepAddresses }) => [keepAddresses ? 'mac-only' : 'mac', `${old}=${own}`] as const),
     ...(name === undefined ? [] : [['hostname', name] as const]),
     ...(machineId === undefined ? [] : [['machine-id', machineId] as const]),
     ...sshKeys.map(({ type, privateKey, publicKey }) => ['ssh-key', `${type} ${base64(privateKey)} ${base64(publicKey)}`] as const),

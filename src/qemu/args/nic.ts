@@ -30,11 +30,19 @@ const netdevOf = ({ id, backend }: NicConfig): Record<string, unknown> =>
     : { type: 'tap', id, fd: String(backend.fd), ...(backend.vhostFd === null ? {} : { vhost: true, vhostfd: String(backend.vhostFd) }) };
 
 /** As `-device` and `device_add` take it. romfile: no PXE ROM is loaded unless the machine may boot from the network. */
-export const nicDevice = ({ id, mac, slot, bootIndex }: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'bootIndex'>): Record<string, unknown> => ({
+export const nicDevice = ({
+  id,
+  mac,
+  slot,
+  announces,
+  bootIndex,
+}: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'bootIndex'>): Record<string, unknown> => ({
   driver: 'virtio-net-pci',
   id: `${id}-dev`,
   netdev: id,
   mac,
   ...(slot === null ? {} : { bus: slotOf(slot) }),
+  // A fork would announce the addresses of the machine that it comes from, before it is told its own.
+  ...(announces ? {} : { guest_announce: false }),
   ...(bootIndex === null ? { romfile: '' } : { bootindex: bootIndex }),
 });
