@@ -59,6 +59,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
     poolBytes: () => heldBytes(machines.all().filter(isMember)),
+    networks: () => machines.networks.facts(),
   });
   const hear = (news: News) => {
     if (news.type === 'changed') return pointKeeper.hear(news.machine);

@@ -5,7 +5,7 @@ import { newId } from '../host/id.ts';
 import { createOverlay } from '../storage/disk.ts';
 import { makeFiles, own } from './files.ts';
 import type { MachineHost } from './machines.ts';
-import { macOf } from './nics.ts';
+import { isVirtual, macOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
 import { varsId } from './tops.ts';
@@ -22,7 +22,7 @@ export function childRecord(point: PointRecord, child: Child, parentName: string
   const paths = host.paths.vm(id);
   const { machine } = point;
   const withMemory = point.memory !== null;
-  const nics = machine.nics.map((nic, index) => ({ ...nic, mac: macOf(id, index), ipv4: null, ipv6: null }));
+  const nics = machine.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
   return {
     ...machine,
     ...topsOver(machine, paths.state),
@@ -33,7 +33,9 @@ export function childRecord(point: PointRecord, child: Child, parentName: string
     settings: { ...machine.settings, hostname: null, snapshots: null },
     at: null,
     wakeFrom: withMemory ? point.id : null,
-    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: true })) },
+    newcomer: {
+      macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: !isVirtual(nic) })),
+    },
     forkedFrom: parentName,
     nics,
   };

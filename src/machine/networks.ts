@@ -2,6 +2,7 @@
 // them is brought about by network/networks-here.ts from wanted().
 import { createHash } from 'node:crypto';
 import { VivError } from '../contract/errors.ts';
+import { type NicWish, parseNicWish } from '../contract/nic.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from '../network/address.ts';
 import { hostRoutes } from '../network/host-network.ts';
 import type { NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
@@ -62,10 +63,19 @@ export class Networks {
     if (names.length > 0) await this.here.able();
     for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
     for (const name of names) this.records.get(name);
+    for (const text of wanted) await this.#checkVlans(parseNicWish(text));
     return [...wanted];
   }
 
-  /** @param what for the error: who has it */
+  async #checkVlans({ network, vlan, trunk }: Pick<NicWish, 'network' | 'vlan' | 'trunk'>): Promise<void> {
+    if ((vlan === null && trunk.length === 0) || (await this.here.able()).vlans) return;
+    throw new VivError(
+      'unsupported',
+      `a card in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
+    );
+  }
+
+  /** Subnets that are in use, by our networks and by the host's routes, each with whose it is. */
   async taken(): Promise<{ subnet: Subnet; what: string }[]> {
     const ours = this.records
       .all()
@@ -90,6 +100,20 @@ export class Networks {
     const taken = (await this.taken()).map(({ subnet }) => subnet);
     const seed = `${home}\0${name}`;
     return { ipv4: formatSubnet(freeIpv4(seed, 24, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
+  }
+
+  /** For `viv host`. */
+  async facts(): Promise<{ name: string; detail: string }[]> {
+    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each machine, no way in, no neighbours' };
+    const found = await this.here.capability();
+    if (!found.ok) return [{ ...user, detail: `${user.detail}. Machines have no other, because ${found.why}` }];
+    const way = found.asUser ? 'in a namespace of this user’s, out through pasta' : 'in a namespace of their own, out through the host';
+    const lacks = [...found.limits, ...(found.vlans ? [] : ['no VLANs, because this kernel’s bridges cannot tell them apart'])];
+    const names = this.records.all().map((network) => ({
+      name: network.name,
+      detail: [network.kind, network.ipv4, network.ipv6].filter((part) => part !== null).join(', '),
+    }));
+    return [...names, { name: 'own', detail: [`networks ${way}`, ...lacks].join('; ') }, user];
   }
 
   #makeDefault(): Promise<void> {

@@ -28,6 +28,8 @@ export type Capability =
       readonly programs: NetworkPrograms;
       readonly vhost: boolean;
       readonly tracking: Tracking;
+      /** Its bridges can tell VLANs apart. */
+      readonly vlans: boolean;
       /** User and group that a program may become which needs no more; empty: it stays what it is. */
       readonly nobody: readonly [user: string, group: string] /** What there is less of here. */;
       readonly limits: readonly string[];
@@ -42,6 +44,13 @@ const packages = {
   nsenter: 'util-linux',
   unshare: 'util-linux',
 } as const;
+
+/** Makes one of each in a namespace that ends with it. */
+const trial = `
+"$1" link add name viv0 type bridge && "$2" add table bridge viv0 && "$1" tuntap add dev viv1 mode tap || exit
+"$1" link set dev viv0 type bridge vlan_filtering 1 2>/dev/null && echo vlans
+exit 0
+`;
 
 /** CAP_NET_ADMIN and CAP_SYS_ADMIN (capability.h). */
 const needed = (1n << 12n) | (1n << 21n);
@@ -74,7 +83,8 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const at = (name: keyof typeof packages) => found.get(name) ?? name;
   const asUser = !(await isPrivileged());
   const unshare = at('unshare');
-  const tried = await runProgram(unshare, [...(asUser ? ['--user', '--map-root-user'] : []), '--net', '--', 'true'], { timeoutMs: 5000 });
+  const words = ['--net', '--', '/bin/sh', '-c', trial, 'sh', at('ip'), at('nft')];
+  const tried = await runProgram(unshare, [...(asUser ? ['--user', '--map-root-user'] : []), ...words], { timeoutMs: 5000 });
   if (tried.exitCode !== 0)
     return no(
       'unsupported',
@@ -104,5 +114,14 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   // An ordinary user's namespace has one user in it, and no group can be changed to.
   const groups = await readFile('/etc/group', 'utf8').catch(() => '');
   const nobody = asUser ? (['', ''] as const) : (['nobody', /^nogroup:/m.test(groups) ? 'nogroup' : 'nobody'] as const);
-  return { ok: true, asUser, programs, tracking, nobody, vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK), limits };
+  return {
+    ok: true,
+    asUser,
+    programs,
+    tracking,
+    nobody,
+    vlans: tried.stdout.includes('vlans'),
+    vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK),
+    limits,
+  };
 }

@@ -16,7 +16,8 @@ export const handler: HandlerOf<'network.attach'> = {
   ...onMachine,
   prepare: async ({ vm, network, mac, address, vlan, trunk }, { services: { machines } }): Promise<Attaching> => {
     const machine = machines.find(vm);
-    await machines.networks.chosen([network]);
+    const tags = [...(vlan === undefined ? [] : [`vlan=${vlan}`]), ...(trunk.length === 0 ? [] : [`trunk=${trunk.join('+')}`])];
+    await machines.networks.chosen([[network, ...tags].join(',')]);
     check(machine);
     const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk };
     const nic = nicFrom(wish, machine.id, machine.record.nics);
