@@ -14,9 +14,13 @@ export interface Surroundings {
 export function firewallOf({ networks, ports }: Wanted, { tracking, outward, hostAddresses }: Surroundings): FirewallModel {
   return {
     tracking,
-    uplink: outward ? { interface: uplinkInside, hostAddresses } : null,
+    uplink: outward ? { interface: uplinkInside, hostAddresses: hostAddresses.toSorted() } : null,
     networks: networks.map(networkOf),
-    ports: ports.filter(({ plugged }) => plugged).map(guardedPort),
+    // In the same order for whichever daemon asks, so that the same rules are known to be the same.
+    ports: ports
+      .filter(({ plugged }) => plugged)
+      .toSorted((one, other) => (one.tap < other.tap ? -1 : 1))
+      .map(guardedPort),
     groups: [],
     forwards: [],
     hostAccess: [],

@@ -1,6 +1,6 @@
 // This host's virtual networks: what is wanted of them is brought about in one go at a time, and what is right is left alone. Waiting
 // calls are answered by the next go together, so that a hundred machines that start at once cost a few.
-import { mkdir, rm } from 'node:fs/promises';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
@@ -123,6 +123,14 @@ export class NetworksHere {
 
   /** Whether a namespace is there, made by whichever daemon of this home. */
   async exists(): Promise<boolean> {
+    // Its holder cannot be without it, and most daemons of a test or of user-mode networks never make one.
+    if (
+      !(await access(join(this.#folder, 'hold')).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return false;
     const found = await this.capability();
     return found.ok && (await (await this.#made()).namespace.find());
   }
