@@ -10,7 +10,10 @@ export const Mac = z
     'this MAC address is not one of a single card',
   );
 
-export const Vlan = z.int('a VLAN has an id from 1 to 4094').min(1, 'a VLAN has an id from 1 to 4094').max(4094, 'a VLAN has an id from 1 to 4094');
+export const Vlan = z
+  .int('a VLAN has an id from 1 to 4094')
+  .min(1, 'a VLAN has an id from 1 to 4094')
+  .max(4094, 'a VLAN has an id from 1 to 4094');
 
 export const Nic = z.object({
   id: z.string(),

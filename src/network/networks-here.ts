@@ -15,7 +15,7 @@ import { firewallOf } from './guarding.ts';
 import { hostInterfaces } from './host-network.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
-import { after, ipCommands, plan, vlanCommands } from './plan.ts';
+import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
 import { type TrafficByTap, trafficFrom } from './traffic.ts';
 import { type Uplink, Uplinks } from './uplink.ts';
@@ -276,11 +276,13 @@ export class NetworksHere {
       }
     // Rules are there before what they guard.
     await this.#guard(wanted, outward, parts);
-    const commands = ipCommands(actions);
-    if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
-    const vlans = vlanCommands(actions);
-    if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
-    this.#present = after(this.#present, actions);
+    const change = async (some: readonly Action[]) => {
+      const commands = ipCommands(some);
+      if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
+      this.#present = after(this.#present ?? nothing, some);
+    };
+    // A dnsmasq that starts looks at every interface, so those of the machines come after it.
+    await change(actions.filter((action) => !ofMachine(action)));
     const servers = this.#uplink?.servers ?? [];
     const files = wanted.networks
       .filter(isServed)
@@ -289,5 +291,10 @@ export class NetworksHere {
           [network.name, dnsFiles(network, wanted.ports, { folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody })] as const,
       );
     await Promise.all([dnsmasqs.apply(new Map(files), enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null]);
+    await change(actions.filter(ofMachine));
+    const vlans = vlanCommands(actions);
+    if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
   }
 }
+
+const ofMachine = ({ do: what }: Action): boolean => what === 'make tap' || what === 'mend tap' || what === 'set vlan';
