@@ -10,6 +10,7 @@ import { type Facts, type NetworkFacts, portText } from './facts.ts';
 import { forwardTargets, rewriteDestinations } from './forwards.ts';
 import { addressSets, groupChain } from './groups.ts';
 import { Table } from './ruleset.ts';
+import { writeShares } from './shares.ts';
 import { accepted, refused } from './verdict.ts';
 
 const ip = (family: Family) => (family === 4 ? 'ip' : 'ip6');
@@ -32,6 +33,7 @@ export function inetTable(facts: Facts): Table {
   ]);
   local(table, facts);
   route(table, facts);
+  writeShares(table, facts);
   if (facts.uplink !== null) {
     rewriteDestinations(table, facts.forwards, { hook: 'prerouting', when: `iifname ${facts.uplink}` });
     masquerade(table, facts, facts.uplink);
