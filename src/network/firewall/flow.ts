@@ -18,8 +18,8 @@ export interface Flow {
   readonly targetPort: number | null;
 }
 
-/** What gives the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. */
-export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-U', '-s', '512', '-w', '-'];
+/** What gives the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. No -s: tcpdump takes it for several packets at once. */
+export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-U', '-w', '-'];
 
 const magic = { 2712847316: 1_000_000, 2712812621: 1_000_000_000 } as const; // fractions of a second
 const linkTypeNflog = 239;
