@@ -11,6 +11,7 @@ packages=(
   mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
   e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
   musl-tools gcc libc6-dev                             # the guest agent
+  nftables dnsmasq-base iproute2 iputils-ping tcpdump  # networks: rules, names and addresses; the flow log
   util-linux procps
 )
 
