@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
 import type { FirewallModel, GroupRule, SecurityGroup } from '../../../src/network/firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest, rulesFor } from '../../../src/network/firewall/rules.ts';
+import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from '../../../src/network/firewall/tracking.ts';
 import { type Lab, makeLab, noLab, type Running } from './lab.ts';
 import { empty, group, large, network, port } from './sample.ts';
 
@@ -192,6 +193,16 @@ describe('security groups', { skip: noLab }, () => {
     }
     assert.deepEqual(await answers, ['400', '0']);
     assert.ok(changes >= 10, `only ${changes} changes were made meanwhile`);
+  });
+
+  test('this kernel follows connections in the way that is found', () => {
+    const brNetfilter = lab.run(null, ['cat', brNetfilterFile]).status === 0;
+    const bridge = lab.run(null, ['nft', '--check', '--file', '-'], bridgeTrackingProbe).status === 0;
+    const model = { ...modelWith([tcp(5000, 5003, any)]), tracking: trackingFrom({ brNetfilter, bridge }) };
+    lab.nft(rulesFor(model));
+    assert.ok(asks('web', 'tcp', four('db'), 5000));
+    if (!bridge)
+      assert.equal(lab.run(null, ['nft', '-f', '-'], rulesFor({ ...model, tracking: 'bridge' })).status, 1, 'and the other is refused');
   });
 
   test('nothing is done where nothing differs; what differs is what is sent', () => {
