@@ -38,15 +38,18 @@ export function bridgeTable(facts: Facts): Table {
 function guard(table: Table): void {
   table.chain('guard_arp', null, [
     'arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } iifname . arp saddr ether . arp saddr ip @arps accept',
+    'arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } iifname . arp saddr ether @macs iifname vmap @claiming_arp',
     'goto spoofed',
   ]);
   table.chain('guard_ip4', null, [
     'iifname . ip saddr @own_4 accept',
+    'iifname vmap @claiming_ip4',
     'ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept',
     'goto spoofed',
   ]);
   table.chain('guard_ip6', null, [
     'iifname . ip6 saddr @own_6 accept',
+    'iifname . @nh,128,64 @interface_ids accept',
     // before it has an address: is it free, who routes, what it listens to
     'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     'goto spoofed',
@@ -86,8 +89,8 @@ function leave(table: Table, facts: Facts): void {
     'udp dport { 68, 546 } goto spoofed',
     'icmpv6 type { nd-router-advert, nd-redirect } goto spoofed',
     'icmp type { redirect, router-advertisement } goto spoofed',
-    'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets goto spoofed',
-    'ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . @th,64,128 != @targets goto spoofed',
+    'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets iifname . @th,128,64 != @interface_ids goto spoofed',
+    'ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . @th,64,128 != @targets iifname . @th,128,64 != @interface_ids goto spoofed',
     'udp dport 67 iifname . @th,288,48 != @clients goto spoofed',
     'goto leave_policy',
   ]);

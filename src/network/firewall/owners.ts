@@ -1,6 +1,7 @@
 // The bridge table's sets and maps that follow from the ports alone: whose is which MAC and address, how frames of a port are looked at, and where
 // refused packets are counted. Keyed by interface: one lookup, however many ports there are.
 import { hexadecimal } from './address.ts';
+import { claims } from './claims.ts';
 import { egressChain } from './egress.ts';
 import type { Facts, PortFacts } from './facts.ts';
 import { groupChain } from './groups.ts';
@@ -11,6 +12,7 @@ export function owners(table: Table, facts: Facts): void {
   addresses(table, facts);
   treatments(table, facts);
   policies(table, facts);
+  claims(table, facts);
 }
 
 function counters(table: Table, { ports }: Facts): void {
@@ -49,7 +51,7 @@ function treatments(table: Table, { ports, networks }: Facts): void {
       ...(others === null ? [] : outsides.map((outside) => [outside, others] as const)),
     ]);
   map('standing', () => 'drop', 'drop');
-  map('guarded', ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame'), 'accept');
+  map('guarded', ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame'), 'jump heard');
   map('entering', ({ groups }) => `jump ${groupChain(groups, 'in') ?? 'accepted'}`, 'goto accepted');
   map('leaving', ({ network, trunk }) => (network.guarded && !trunk ? 'goto leave_guarded' : 'goto leave_policy'), null);
 }
