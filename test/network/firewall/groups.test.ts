@@ -205,6 +205,11 @@ describe('security groups', { skip: noLab }, () => {
       assert.equal(lab.run(null, ['nft', '-f', '-'], rulesFor({ ...model, tracking: 'bridge' })).status, 1, 'and the other is refused');
   });
 
+  test('the kernel takes a model that has something of everything', () => {
+    lab.nft(rulesFor({ ...specimen, tracking: 'br_netfilter' }));
+    applied = null;
+  });
+
   test('nothing is done where nothing differs; what differs is what is sent', () => {
     applied = null;
     assert.equal(apply(modelWith([tcp(5000, 5000, any)])), 'replace');
