@@ -19,7 +19,7 @@ export interface Flow {
 }
 
 /** What gives the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. No -s: tcpdump takes it for several packets at once. */
-export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-U', '-w', '-'];
+export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-Z', 'root', '-U', '-w', '-'];
 
 const magic = { 2712847316: 1_000_000, 2712812621: 1_000_000_000 } as const; // fractions of a second
 const linkTypeNflog = 239;

@@ -33,6 +33,27 @@ export function planFor(wanted: FirewallModel, applied: FirewallModel | null, pr
   return { kind: 'replace', script: rulesFor(wanted) };
 }
 
+/** Of a script. An ordinary user's nft cannot enlarge its socket's buffer (208 KiB), so to it a longer one may be "Message too long". */
+export const mostCharactersAsUser = 40_000;
+
+/**
+ * rulesFor in several transactions, each short enough for an ordinary user: the ports come a few at a time. Those that are still to come get nothing through
+ * meanwhile, and nobody gets more than at the end.
+ */
+export function rulesInSteps(model: FirewallModel): string[] {
+  const having = (count: number): FirewallModel =>
+    count === model.ports.length ? model : { ...model, ports: model.ports.slice(0, count) };
+  const steps = (from: FirewallModel, to: FirewallModel): string[] => {
+    const script = changing(rulesetOf(from), rulesetOf(to)) ?? rulesFor(to);
+    const [first, last] = [from.ports.length, to.ports.length];
+    if (script.length <= mostCharactersAsUser || last - first < 2) return [script];
+    const middle = having((first + last) >> 1);
+    return [...steps(from, middle), ...steps(middle, to)];
+  };
+  const start = having(0);
+  return [rulesFor(start), ...(start === model ? [] : steps(start, model))];
+}
+
 /** The program's arguments whose output readDigest reads; it fails where there are no tables of ours. */
 export const digestArguments: readonly string[] = ['list', 'chain', 'inet', tableName, 'applied'];
 

@@ -85,7 +85,7 @@ describe('egress', { skip: noLab }, () => {
   function dnsmasq(where: string | null, lines: readonly string[]): void {
     const file = `/run/dns-${where ?? 'ours'}.conf`;
     lab.ok(null, ['sh', '-c', `cat >${file}`], [...lines, 'bind-interfaces', 'no-hosts', 'user=root', ''].join('\n'));
-    lab.start(where, ['dnsmasq', '--keep-in-foreground', `--conf-file=${file}`, '--pid-file=', '--log-facility=-']);
+    lab.start(where, ['dnsmasq', '--keep-in-foreground', `--conf-file=${file}`, '--pid-file=', '--log-facility=-', '--group=']);
   }
   /** The addresses that the guest gets for the name, from our DNS. */
   function resolved(guest: string, name: string): string[] {
