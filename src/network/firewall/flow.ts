@@ -18,10 +18,17 @@ export interface Flow {
   readonly targetPort: number | null;
 }
 
-/** What gives the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. No -s: tcpdump takes it for several packets at once. */
-export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-Z', 'root', '-U', '-w', '-'];
+/**
+ * What gives the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. No -s: tcpdump takes it for several packets at once.
+ * Debian's gives its rights up and fails where it cannot: in the namespace of an ordinary user with one id.
+ */
+export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-U', '-w', '-'];
 
-const magic = { 2712847316: 1_000_000, 2712812621: 1_000_000_000 } as const; // fractions of a second
+/** First word of a capture, and into how many parts it divides a second. */
+const fractions = new Map([
+  [0xa1b2c3d4, 1_000_000],
+  [0xa1b23c4d, 1_000_000_000],
+]);
 const linkTypeNflog = 239;
 const mostBytes = 262_144; // of one packet, tcpdump's own limit
 
@@ -52,7 +59,7 @@ export async function* readFlows(bytes: AsyncIterable<Uint8Array>): AsyncGenerat
 function captureHeader(bytes: Buffer): { little: boolean; fraction: number } {
   for (const little of [true, false]) {
     const number = (at: number) => (little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
-    const fraction = magic[number(0) as keyof typeof magic];
+    const fraction = fractions.get(number(0));
     if (fraction !== undefined && (number(20) & 0xffff) === linkTypeNflog) return { little, fraction };
   }
   throw new Error('the flow log is no capture of an NFLOG group');

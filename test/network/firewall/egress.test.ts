@@ -134,7 +134,8 @@ describe('egress', { skip: noLab }, () => {
     lab.nft(planFor(model, changed, digestOf(changed)).script);
   });
 
-  test('refused attempts are counted, and told with their ends in the flow log as accepted ones are', async () => {
+  const asUser = process.getuid?.() !== 0 && 'tcpdump cannot give its rights up in the namespace of an ordinary user';
+  test('refused attempts are counted, and told with their ends in the flow log as accepted ones are', { skip: asUser }, async () => {
     const before = readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get('none')?.refusedOutPackets ?? 0;
     const seen: Flow[] = [];
     const reading = (async () => {
