@@ -7,6 +7,7 @@ import { findProgram } from '../host/find-program.ts';
 import { tapProgram } from '../host/guest-asset.ts';
 import { runProgram } from '../host/run.ts';
 import type { Tracking } from './firewall/model.ts';
+import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/tracking.ts';
 
 /** Where each program is; pasta is an ordinary user's way out. */
 export interface NetworkPrograms {
@@ -49,6 +50,7 @@ const packages = {
 const trial = `
 "$1" link add name viv0 type bridge && "$2" add table bridge viv0 && "$1" tuntap add dev viv1 mode tap || exit
 "$1" link set dev viv0 type bridge vlan_filtering 1 2>/dev/null && echo vlans
+printf %s "$3" | "$2" -f - 2>/dev/null && echo bridge-tracking
 exit 0
 `;
 
@@ -83,7 +85,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const at = (name: keyof typeof packages) => found.get(name) ?? name;
   const asUser = !(await isPrivileged());
   const unshare = at('unshare');
-  const words = ['--net', '--', '/bin/sh', '-c', trial, 'sh', at('ip'), at('nft')];
+  const words = ['--net', '--', '/bin/sh', '-c', trial, 'sh', at('ip'), at('nft'), bridgeTrackingProbe];
   const tried = await runProgram(unshare, [...(asUser ? ['--user', '--map-root-user'] : []), ...words], { timeoutMs: 5000 });
   if (tried.exitCode !== 0)
     return no(
@@ -109,8 +111,10 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     tap,
     pasta,
   };
-  // br_netfilter has these settings; without it the kernel follows connections within a bridge by itself.
-  const tracking = (await usable('/proc/sys/net/bridge/bridge-nf-call-iptables', constants.F_OK)) ? 'br_netfilter' : 'bridge';
+  const tracking = trackingFrom({
+    brNetfilter: await usable(brNetfilterFile, constants.F_OK),
+    bridge: tried.stdout.includes('bridge-tracking'),
+  });
   // An ordinary user's namespace has one user in it, and no group can be changed to.
   const groups = await readFile('/etc/group', 'utf8').catch(() => '');
   const nobody = asUser ? (['', ''] as const) : (['nobody', /^nogroup:/m.test(groups) ? 'nogroup' : 'nobody'] as const);

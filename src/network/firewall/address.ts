@@ -17,9 +17,16 @@ export interface Subnet {
   readonly text: string;
 }
 
+/** Read once: every change of the rules asks for the same ones. */
+const read = new Map<string, Address>();
+const locals = new Map<string, Address>();
+
 export function address(text: string, what: string): Address {
-  if (isIPv4(text)) return fromParts(4, bytes4(text));
-  if (isIPv6(text) && !text.includes('%')) return fromParts(6, words6(text));
+  const known = read.get(text);
+  if (known) return known;
+  if (read.size > 50_000) read.clear();
+  if (isIPv4(text)) return remembered(read, text, fromParts(4, bytes4(text)));
+  if (isIPv6(text) && !text.includes('%')) return remembered(read, text, fromParts(6, words6(text)));
   throw new VivError('invalid', `${what} is not an IPv4 or IPv6 address: ${JSON.stringify(text)}`);
 }
 
@@ -55,8 +62,16 @@ export function mac(text: string, what: string): string {
 
 /** The link-local address that systems derive from a MAC (RFC 4291, appendix A). */
 export function linkLocal(mac: string): Address {
+  const known = locals.get(mac);
+  if (known) return known;
+  if (locals.size > 50_000) locals.clear();
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
-  return fromParts(6, [0xfe80, 0, 0, 0, ((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]);
+  return remembered(locals, mac, fromParts(6, [0xfe80, 0, 0, 0, ((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]));
+}
+
+function remembered(where: Map<string, Address>, text: string, address: Address): Address {
+  where.set(text, address);
+  return address;
 }
 
 function bytes4(text: string): number[] {

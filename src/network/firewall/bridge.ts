@@ -11,10 +11,9 @@
 // with empty maps (not sets) beside the new one; each must let through what the other decides about. So what ends a hook is a map too: "standing".
 //
 // Marks: 1 = belongs to a connection that was accepted; 2 = went up to be routed.
-import { hexadecimal } from './address.ts';
-import { egressChain } from './egress.ts';
-import type { Facts, PortFacts } from './facts.ts';
-import { addressSets, groupChain } from './groups.ts';
+import type { Facts } from './facts.ts';
+import { addressSets, groupChains } from './groups.ts';
+import { owners } from './owners.ts';
 import { Table } from './ruleset.ts';
 import { accepted, refused } from './verdict.ts';
 
@@ -23,76 +22,34 @@ const neighbourly =
 
 export function bridgeTable(facts: Facts): Table {
   const table = new Table('bridge');
-  counters(table, facts);
+  table.lasting(facts.ports, 'owners', (part) => owners(part, facts));
   table.chain('accepted', null, accepted);
   table.chain('spoofed', null, refused('refuse spoof', 'counter name iifname map @count_spoofed'));
   table.chain('refused_out', null, refused('refuse out', 'counter name iifname map @count_out'));
   table.chain('refused_egress', null, refused('refuse egress', 'counter name iifname map @count_out'));
   table.chain('refused_in', null, refused('refuse in', 'counter name oifname map @count_in'));
-  guard(table, facts);
+  guard(table);
   leave(table, facts);
   between(table, facts);
   table.chain('upward', 'type filter hook input priority 10; policy accept', ['meta mark set meta mark | 0x2']);
   return table;
 }
 
-function counters(table: Table, { ports }: Facts): void {
-  for (const kind of ['spoofed', 'out', 'in']) {
-    for (const { id } of ports) table.counters.add(`${id}_${kind}`);
-    const entries = ports.map((port) => [port.interface, `"${port.id}_${kind}"`] as const);
-    table.map(`count_${kind}`, 'type ifname : counter', entries);
-  }
-}
-
-function guard(table: Table, facts: Facts): void {
-  const checked = facts.ports.filter(({ network }) => network.guarded);
-  const keys = (of: (port: PortFacts) => readonly string[]) =>
-    checked.flatMap((port) => of(port).map((key) => `${port.interface} . ${key}`));
-  const own = (port: PortFacts, family: 4 | 6) => port.own.filter((address) => address.family === family);
-  table.set(
-    'macs',
-    'type ifname . ether_addr',
-    keys(({ mac }) => [mac]),
-  );
-  table.set(
-    'arps',
-    'type ifname . ether_addr . ipv4_addr',
-    keys((port) => [...own(port, 4).map(({ text }) => `${port.mac} . ${text}`), `${port.mac} . 0.0.0.0`]),
-  );
-  table.set(
-    'own_4',
-    'type ifname . ipv4_addr',
-    keys((port) => own(port, 4).map(({ text }) => text)),
-  );
-  table.set(
-    'own_6',
-    'type ifname . ipv6_addr',
-    keys((port) => own(port, 6).map(({ text }) => text)),
-  );
-  const how = ({ network, trunk }: PortFacts) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame');
-  const outsides = facts.networks.flatMap(({ outside }) => (outside === null ? [] : [outside]));
-  const known = [...facts.ports.map((port) => port.interface), ...outsides];
-  table.set('known', 'type ifname', known);
-  table.map(
-    'standing',
-    'type ifname : verdict',
-    known.map((name) => [name, 'drop'] as const),
-  );
-  table.map('guarded', 'type ifname : verdict', [
-    ...facts.ports.map((port) => [port.interface, how(port)] as const),
-    ...outsides.map((name) => [name, 'accept'] as const),
-  ]);
+function guard(table: Table): void {
   table.chain('guard_arp', null, [
     'arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } iifname . arp saddr ether . arp saddr ip @arps accept',
+    'arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } iifname . arp saddr ether @macs iifname vmap @claiming_arp',
     'goto spoofed',
   ]);
   table.chain('guard_ip4', null, [
     'iifname . ip saddr @own_4 accept',
+    'iifname vmap @claiming_ip4',
     'ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept',
     'goto spoofed',
   ]);
   table.chain('guard_ip6', null, [
     'iifname . ip6 saddr @own_6 accept',
+    'iifname . @nh,128,64 @interface_ids accept',
     // before it has an address: is it free, who routes, what it listens to
     'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     'goto spoofed',
@@ -113,28 +70,8 @@ function guard(table: Table, facts: Facts): void {
 }
 
 function leave(table: Table, facts: Facts): void {
-  const checked = facts.ports.filter(({ network, trunk }) => network.guarded && !trunk);
-  const targets = checked.flatMap((port) =>
-    port.own.filter(({ family }) => family === 6).map((own) => `${port.interface} . ${hexadecimal(own)}`),
-  );
-  // payloads that nft has no name for: the target of a neighbour message, the client's MAC in a DHCP request
-  table.set('targets', 'typeof iifname . @th,64,128', targets);
-  table.set(
-    'clients',
-    'typeof iifname . @th,288,48',
-    checked.map((port) => `${port.interface} . 0x${port.mac.replaceAll(':', '')}`),
-  );
   const gateways = addressSets(table, 'gateways', () => facts.networks.flatMap((network) => network.gateways));
-  const outs: (readonly [string, string])[] = [];
-  const egresses: (readonly [string, string])[] = [];
-  for (const port of facts.ports) {
-    const out = groupChain(table, facts, port, 'out', 'return', 'refused_out');
-    if (out) outs.push([port.interface, `jump ${out}`]);
-    const egress = egressChain(table, port);
-    if (egress) egresses.push([port.interface, `jump ${egress}`]);
-  }
-  table.map('out', 'type ifname : verdict', outs);
-  table.map('egress', 'type ifname : verdict', egresses);
+  groupChains(table, facts, 'out', 'return', 'refused_out');
   table.chain('leave_policy', null, [
     'meta mark & 0x1 == 0x1 accept',
     'meta protocol != { ip, ip6 } accept',
@@ -152,17 +89,11 @@ function leave(table: Table, facts: Facts): void {
     'udp dport { 68, 546 } goto spoofed',
     'icmpv6 type { nd-router-advert, nd-redirect } goto spoofed',
     'icmp type { redirect, router-advertisement } goto spoofed',
-    'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets goto spoofed',
-    'ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . @th,64,128 != @targets goto spoofed',
+    'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets iifname . @th,128,64 != @interface_ids goto spoofed',
+    'ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . @th,64,128 != @targets iifname . @th,128,64 != @interface_ids goto spoofed',
     'udp dport 67 iifname . @th,288,48 != @clients goto spoofed',
     'goto leave_policy',
   ]);
-  const how = ({ network, trunk }: PortFacts) => (network.guarded && !trunk ? 'goto leave_guarded' : 'goto leave_policy');
-  table.map(
-    'leaving',
-    'type ifname : verdict',
-    facts.ports.map((port) => [port.interface, how(port)] as const),
-  );
   table.chain('leave', 'type filter hook prerouting priority 10; policy accept', [
     // where the bridge itself follows connections; else the inet table has set the mark by now
     ...(facts.tracking === 'bridge' ? ['ct state established,related meta mark set meta mark | 0x1'] : []),
@@ -171,12 +102,7 @@ function leave(table: Table, facts: Facts): void {
 }
 
 function between(table: Table, facts: Facts): void {
-  const entering = facts.ports.map((port) => {
-    const chain = groupChain(table, facts, port, 'in', 'goto accepted', 'refused_in');
-    return [port.interface, `jump ${chain ?? 'accepted'}`] as const;
-  });
-  const outsides = facts.networks.flatMap(({ outside }) => (outside === null ? [] : [[outside, 'goto accepted'] as const]));
-  table.map('entering', 'type ifname : verdict', [...entering, ...outsides]);
+  groupChains(table, facts, 'in', 'goto accepted', 'refused_in');
   table.chain('between', 'type filter hook forward priority 10; policy accept', [
     'meta mark & 0x1 == 0x1 accept',
     'meta protocol != { ip, ip6 } accept',

@@ -2,27 +2,28 @@
 // nobody can forge one. A group may close a direction; then only what a rule of any of the port's groups names goes through.
 import type { Address } from './address.ts';
 import { subnet } from './address.ts';
-import { type Facts, type PortFacts, portText } from './facts.ts';
+import { type Facts, portText } from './facts.ts';
 import type { Direction, GroupRule, SecurityGroup } from './model.ts';
 import { named } from './names.ts';
 import type { Table } from './ruleset.ts';
 
-/** @returns the chain for these groups, made if it is not there; null where nothing is closed. Allowed packets get `allow`, others go to `refuse`. */
-export function groupChain(
-  table: Table,
-  facts: Facts,
-  port: PortFacts,
-  direction: Direction,
-  allow: string,
-  refuse: string,
-): string | null {
-  if (port.groups.every(({ otherwise }) => otherwise[direction] === 'allow')) return null;
-  const name = named(direction, ...port.groups.map((group) => group.name));
-  if (table.chains.has(name)) return name;
-  const rules = port.groups.flatMap((group) =>
-    group.rules.filter((rule) => rule.direction === direction).flatMap((rule) => lines(table, facts, group, rule, allow)),
-  );
-  return table.chain(name, null, [...new Set(rules), `goto ${refuse}`]);
+/** The chain for what these groups let through; null where there are none. */
+export function groupChain(groups: readonly string[], direction: Direction): string | null {
+  return groups.length === 0 ? null : named(direction, ...groups);
+}
+
+/** Makes them for every combination that some port has. Allowed packets get `allow`, others go to `refuse`. */
+export function groupChains(table: Table, facts: Facts, direction: Direction, allow: string, refuse: string): void {
+  for (const names of facts.combinations) {
+    const chain = groupChain(names, direction);
+    if (chain === null) continue;
+    const groups = names.flatMap((name) => facts.groups.get(name) ?? []);
+    const open = groups.every(({ otherwise }) => otherwise[direction] === 'allow');
+    const rules = groups.flatMap((group) =>
+      group.rules.filter((rule) => rule.direction === direction).flatMap((rule) => lines(table, facts, group, rule, allow)),
+    );
+    table.chain(chain, null, open ? [allow] : [...new Set(rules), `goto ${refuse}`]);
+  }
 }
 
 function lines(table: Table, facts: Facts, group: SecurityGroup, rule: GroupRule, allow: string): string[] {

@@ -4,20 +4,25 @@
 //   local    guests reach our DHCP and DNS on their own gateway and nothing else here; nobody else reaches anything
 //   route    by the kinds of network; the host's own addresses are refused; then the receiving port's groups
 //   forwards are destinations rewritten, nat networks' senders are masqueraded, both at the uplink only
+import { VivError } from '../../contract/errors.ts';
 import type { Address, Family } from './address.ts';
 import { address } from './address.ts';
 import { type Facts, type NetworkFacts, portText } from './facts.ts';
 import { forwardTargets, rewriteDestinations } from './forwards.ts';
-import { addressSets, groupChain } from './groups.ts';
+import { addressSets, groupChain, groupChains } from './groups.ts';
 import { Table } from './ruleset.ts';
+import { writeShares } from './shares.ts';
 import { accepted, refused } from './verdict.ts';
 
 const ip = (family: Family) => (family === 4 ? 'ip' : 'ip6');
 
 export function inetTable(facts: Facts): Table {
   const table = new Table('inet');
-  counters(table, facts);
-  bridges(table, facts);
+  table.lasting(facts.ports, 'places', (part) => {
+    counters(part, facts);
+    bridges(part, facts);
+    entering(part, facts);
+  });
   table.chain('accepted', null, accepted);
   const bySender = ([4, 6] as const).map((family) => `counter name ${ip(family)} saddr map @count_out_${family}`);
   table.chain('refused_host', null, refused('refuse host', ...bySender));
@@ -32,6 +37,7 @@ export function inetTable(facts: Facts): Table {
   ]);
   local(table, facts);
   route(table, facts);
+  writeShares(table, facts);
   if (facts.uplink !== null) {
     rewriteDestinations(table, facts.forwards, { hook: 'prerouting', when: `iifname ${facts.uplink}` });
     masquerade(table, facts, facts.uplink);
@@ -48,6 +54,17 @@ function counters(table: Table, { ports }: Facts): void {
       );
       table.map(`count_${kind}_${family}`, `type ipv${family}_addr : counter`, entries);
     }
+  }
+}
+
+function entering(table: Table, { ports }: Facts): void {
+  for (const family of [4, 6] as const) {
+    const entries = ports.flatMap(({ addresses, network, groups }) =>
+      addresses.flatMap((own) =>
+        own.family === family ? [[`${network.bridge} . ${own.text}`, `jump ${groupChain(groups, 'in') ?? 'accepted'}`] as const] : [],
+      ),
+    );
+    table.map(`entering_${family}`, `type ifname . ipv${family}_addr : verdict`, entries);
   }
 }
 
@@ -129,14 +146,7 @@ function route(table: Table, facts: Facts): void {
   const host = addressSets(table, 'host', () => facts.hostAddresses);
   const fromHost = host.map(({ family, text }) => `oifname @nat ${ip(family)} saddr ${text} return`);
   const published = forwardTargets(table, facts.forwards);
-  for (const family of [4, 6] as const) {
-    const entries = facts.ports.flatMap((port) => {
-      const chain = groupChain(table, facts, port, 'in', 'goto accepted', 'refused_in');
-      const own = port.addresses.filter((each) => each.family === family);
-      return own.map(({ text }) => [`${port.network.bridge} . ${text}`, `jump ${chain ?? 'accepted'}`] as const);
-    });
-    table.map(`entering_${family}`, `type ifname . ipv${family}_addr : verdict`, entries);
-  }
+  groupChains(table, facts, 'in', 'goto accepted', 'refused_in');
   table.chain('to_world', null, [
     ...hostAccess(facts),
     ...host.map(({ family, text }) => `${ip(family)} daddr ${text} goto refused_host`),
@@ -181,7 +191,9 @@ function route(table: Table, facts: Facts): void {
 function hostAccess(facts: Facts): string[] {
   return facts.hostAccess.flatMap((access) => {
     const network = facts.networks.find(({ name }) => name === access.network);
-    if (!network) return [];
+    if (!network) {
+      throw new VivError('invalid', `an exception for the host is for network ${JSON.stringify(access.network)}, which is not there`);
+    }
     const where = access.address === undefined ? null : address(access.address, 'the address of an exception for the host');
     const ports = `${access.protocol} dport ${portText(access.ports, 'an exception for the host')}`;
     const families = where

@@ -34,6 +34,25 @@ export class Table {
     return name;
   }
 
+  /**
+   * What follows from `source` alone: built once for it, the same objects every time, so that a change of anything else need not even compare them.
+   * @param label unique for this family and source
+   */
+  lasting(source: object, label: string, build: (part: Table) => void): void {
+    const kept = parts.get(source) ?? new Map<string, Table>();
+    parts.set(source, kept);
+    const key = `${this.family} ${label}`;
+    let part = kept.get(key);
+    if (!part) {
+      part = new Table(this.family);
+      build(part);
+      kept.set(key, part);
+    }
+    for (const name of part.counters) this.counters.add(name);
+    for (const [name, elements] of part.elements) this.elements.set(name, elements);
+    for (const [name, chain] of part.chains) this.chains.set(name, chain);
+  }
+
   set(name: string, head: string, keys: readonly string[] | null): string {
     this.elements.set(name, { kind: 'set', head, keys, values: [] });
     return name;
@@ -44,6 +63,8 @@ export class Table {
     return name;
   }
 }
+
+const parts = new WeakMap<object, Map<string, Table>>();
 
 export type Ruleset = readonly Table[];
 
@@ -106,7 +127,7 @@ function differences(before: Table, after: Table, table: string): string[] {
 
 /** Those that the other has not, or has with another value. */
 function missing(keys: readonly string[] | null, values: readonly string[], other: Elements | undefined): [string, string | undefined][] {
-  if (keys === null || other?.keys === null) return [];
+  if (keys === null || other?.keys === null || keys === other?.keys) return [];
   if (same(keys, other?.keys) && same(values, other?.values)) return []; // as nearly all are
   const there = new Map(other?.keys.map((key, at) => [key, other.values[at] ?? '']));
   return keys.map((key, at): [string, string | undefined] => [key, values[at]]).filter(([key, value]) => there.get(key) !== (value ?? ''));

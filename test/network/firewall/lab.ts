@@ -26,7 +26,6 @@ export interface Answer {
 }
 
 export interface Running {
-  readonly child: ChildProcess;
   /** The next line it says; its own words on standard error when it ends instead. */
   line(): Promise<string>;
   write(text: string): void;
@@ -39,6 +38,8 @@ export interface Lab {
   /** Like run, throws unless it ends well. */
   ok(where: string | null, words: readonly string[], input?: string): string;
   start(where: string | null, words: readonly string[]): Running;
+  /** What it writes, as bytes; end the reading to end it. */
+  bytes(where: string | null, words: readonly string[]): AsyncGenerator<Uint8Array>;
   /** Many lines for `ip -batch`. */
   ip(where: string | null, lines: readonly string[]): void;
   /** A namespace with one interface eth0; the other end is in ours. */
@@ -88,6 +89,14 @@ export function makeLab(): Lab {
       return stdout;
     },
     start: (where, rest) => running(spawn('nsenter', words(where, rest), { stdio: ['pipe', 'pipe', 'pipe'], detached: true })),
+    async *bytes(where, rest) {
+      const child = spawn('nsenter', words(where, rest), { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+      try {
+        yield* child.stdout;
+      } finally {
+        if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid);
+      }
+    },
     ip: (where, lines) => void lab.ok(where, ['ip', '-batch', '-'], `${lines.join('\n')}\n`),
     add(where, iface, { mac, addresses, bridge, gateways = [] }) {
       lab.ip(null, [
@@ -162,7 +171,6 @@ function running(child: ChildProcess): Running {
     for (const wake of waiting.splice(0)) wake(ended);
   });
   return {
-    child,
     line: () =>
       new Promise((resolve, reject) => {
         const first = lines.shift();

@@ -1,7 +1,6 @@
 // Models for the tests and the bench: many networks and NICs, all different, with groups, egress policies and forwards.
 import type { FirewallModel, FirewallNetwork, FirewallPort, SecurityGroup } from '../../../src/network/firewall/model.ts';
 
-export const open = { in: 'allow', out: 'allow' } as const;
 export const closed = { in: 'deny', out: 'allow' } as const;
 
 export const empty: FirewallModel = {
