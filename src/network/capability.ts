@@ -111,10 +111,15 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     tap,
     pasta,
   };
-  const tracking = trackingFrom({
-    brNetfilter: await usable(brNetfilterFile, constants.F_OK),
-    bridge: tried.stdout.includes('bridge-tracking'),
-  });
+  let tracking: Tracking;
+  try {
+    tracking = trackingFrom({
+      brNetfilter: await usable(brNetfilterFile, constants.F_OK),
+      bridge: tried.stdout.includes('bridge-tracking'),
+    });
+  } catch (error) {
+    return no('unsupported', (error as Error).message);
+  }
   // An ordinary user's namespace has one user in it, and no group can be changed to.
   const groups = await readFile('/etc/group', 'utf8').catch(() => '');
   const nobody = asUser ? (['', ''] as const) : (['nobody', /^nogroup:/m.test(groups) ? 'nogroup' : 'nobody'] as const);
