@@ -146,7 +146,8 @@ static void systemctl(const char *verb, const char *unit) {
   start(NULL, words);
 }
 
-/* Killed and begun again with the same words: asked in any other way it would release. */
+/* Killed and begun again with the same words: asked in any other way dhclient would release, and udhcpc ask for the address it had for
+ * 9 s, from that address, which a network that is guarded does not even let through. */
 static void restart_client(const struct client *client) {
   char link[64], path[512], *words[64];
   size_t count = 0;
@@ -168,7 +169,6 @@ static int serves_any(const struct client *client, const char (*interfaces)[16],
 void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count) {
   if (count == 0 || poke_in_background()) return;
   nap(FIRST_ANSWER_MS);
-  int again = 0;
   for (size_t i = 0; i < count; i++) {
     const struct client *client = &clients[i];
     if (client->kind == NETWORKD) systemctl("restart", "systemd-networkd.service");
@@ -178,15 +178,8 @@ void poke_renew(const struct client *clients, size_t count, const char (*interfa
         if (interfaces[at][0] != '-') start(NULL, words);
       }
     } else if (!serves_any(client, interfaces, interface_count)) continue;
-    else if (client->kind == DHCLIENT) restart_client(client);
     else if (client->kind == DHCPCD) kill(client->pid, SIGHUP); /* rebinds */
-    else again |= kill(client->pid, SIGUSR1) == 0;
-  }
-  /* The first makes udhcpc ask for the address it had; where nobody answers that, the next ones make it look for one from the start. */
-  for (int turn = 0; again && turn < 2; turn++) {
-    nap(400);
-    for (size_t i = 0; i < count; i++)
-      if (clients[i].kind == UDHCPC && serves_any(&clients[i], interfaces, interface_count) && ours(clients[i].pid)) kill(clients[i].pid, SIGUSR1);
+    else restart_client(client);
   }
   _exit(0);
 }

@@ -17,10 +17,12 @@ function compile(): void {
   });
 }
 
-/** dist/guest/<arch>/ and dist/memory/<arch>/: what scripts/build-guest.sh has built. */
+/** dist/guest/<arch>/, dist/memory/<arch>/ and dist/tap/<arch>/: what scripts/build-guest.sh has built. */
 function copyGuests(dist: string): void {
-  const libraries = join(root, '.build/memory');
-  if (existsSync(libraries)) cpSync(libraries, join(dist, 'memory'), { recursive: true });
+  for (const name of ['memory', 'tap']) {
+    const folder = join(root, '.build', name);
+    if (existsSync(folder)) cpSync(folder, join(dist, name), { recursive: true });
+  }
   const built = join(root, '.build/guest');
   if (!existsSync(built)) {
     process.stderr.write('No guest agent is built (.build/guest is absent); the package will not contain one\n');

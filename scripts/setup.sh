@@ -13,6 +13,7 @@ packages=(
   mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
   e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
   musl-tools gcc libc6-dev                             # the guest agent
+  iproute2 nftables dnsmasq-base passt tcpdump iputils-ping # networks: rules, names and addresses, an ordinary user's way out; the flow log
   util-linux procps
 )
 

@@ -59,6 +59,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
     poolBytes: () => heldBytes(machines.all().filter(isMember)),
+    networks: () => machines.networks.facts(),
   });
   const hear = (news: News) => {
     if (news.type === 'changed') return pointKeeper.hear(news.machine);
@@ -69,6 +70,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   };
   const machines = await Machines.open({
     paths,
+    env,
     store,
     log,
     clock,
@@ -120,6 +122,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
 
   const present = new Set(machines.all());
   const adopted = await adoptAll(machines, stopping.signal);
+  void machines.networks.begin();
   const recovered = await tasks.recover();
   keeper.begin();
   pointKeeper.begin();
@@ -159,6 +162,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await server.close();
     await tasks.drain(10_000);
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+    await machines.networks.stop();
     for (const machine of machines.all()) machine.live?.end();
     events.record({ type: 'daemon.stopped', message: 'the daemon stopped; machines go on' });
     await events.flush();

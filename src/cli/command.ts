@@ -2,7 +2,16 @@
 import type { Context } from './context.ts';
 import type { Argument, Flag } from './flag.ts';
 
-export const groups = ['Machines', 'Inside a machine', 'Points in time', 'Images', 'Host', 'Tasks and events', 'Shell'] as const;
+export const groups = [
+  'Machines',
+  'Inside a machine',
+  'Points in time',
+  'Networks',
+  'Images',
+  'Host',
+  'Tasks and events',
+  'Shell',
+] as const;
 export type Group = (typeof groups)[number];
 
 /** What was typed, taken apart. */

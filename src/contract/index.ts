@@ -2,6 +2,7 @@
 import * as event from './event.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
+import * as network from './network.ts';
 import type { Operation } from './operation.ts';
 import * as pool from './pool.ts';
 import * as snapshot from './snapshot.ts';
@@ -50,6 +51,16 @@ export const operations = {
     remove: pool.remove,
     take: pool.take,
     fill: pool.fill,
+  },
+  network: {
+    create: network.create,
+    list: network.list,
+    show: network.show,
+    remove: network.remove,
+    attach: network.attach,
+    detach: network.detach,
+    link: network.link,
+    capture: network.capture,
   },
   image: {
     list: image.list,

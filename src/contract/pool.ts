@@ -106,7 +106,7 @@ export const take = defineOperation({
   summary: 'Take a running machine out of a pool; an empty one makes it at once',
   input: One.extend({ name: Name.optional().describe('Name of the machine; the pool’s name and a number when left out') }),
   output: Vm,
-  errors: ['not_found', 'name_taken', ...failures.start],
+  errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
   cli: { command: 'pool take', args: ['pool'] },
 });
 
@@ -120,5 +120,5 @@ export const fill = defineOperation({
   summary: 'Make one machine that a pool lacks',
   input: One,
   output: Pool,
-  errors: ['not_found', 'name_taken', ...failures.start],
+  errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
 });

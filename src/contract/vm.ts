@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
+import { Nic, NicText } from './nic.ts';
 import { defineOperation } from './operation.ts';
 import { SnapshotPolicyText } from './snapshot-policy.ts';
 
@@ -49,8 +50,6 @@ export const Disk = z.object({
   /** The file that its own one is laid on (an image's, or a layer shared with points and forks); null: it stands alone. */
   backing: z.string().nullable(),
 });
-
-export const Nic = z.object({ id: z.string(), network: z.string(), mac: z.string() });
 
 export const GuestAgent = z.object({
   connected: z.boolean(),
@@ -124,10 +123,10 @@ export const VmOptions = z.object({
   memoryBytes: memoryBytes.optional().describe('Memory; the image says how much when left out'),
   diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own when left out'),
   networks: z
-    .array(z.enum(['user', 'none']))
-    .max(1)
-    .default(['user'])
-    .describe('user: NAT by QEMU; none: no network'),
+    .array(NicText)
+    .max(8)
+    .optional()
+    .describe('Network of a card, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
   accel: Accel.default('auto').describe('How guest instructions are executed'),
   firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
   tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),

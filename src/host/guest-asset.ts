@@ -1,5 +1,5 @@
 // What this package carries in machine code: the agent that goes into guests and what installs it (guest/), and the library that
-// QEMU processes load (memory/). scripts/build-guest.sh builds both.
+// QEMU processes load (memory/), and what opens taps for them (tap/). scripts/build-guest.sh builds both.
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -24,10 +24,17 @@ export async function agentFile(arch: Arch): Promise<string> {
 
 /** What the host's QEMU loads to map memory as layers. Null where it has not been built: machines run, and cannot be forked. */
 export async function memoryLibrary(): Promise<string | null> {
-  const arch = { x64: 'x86_64', arm64: 'aarch64' }[process.arch as string] ?? process.arch;
-  const name = join('memory', arch, 'vivarium-memory.so');
+  const name = join('memory', hostArch(), 'vivarium-memory.so');
   return (await inPackage(join('.build', name))) ?? (await inPackage(name));
 }
+
+/** Opens a machine's taps and hands them to its QEMU (tap/tap.c). Null where it has not been built. */
+export async function tapProgram(): Promise<string | null> {
+  const name = join('tap', hostArch(), 'vivarium-tap');
+  return (await inPackage(join('.build', name))) ?? (await inPackage(name));
+}
+
+const hostArch = (): string => ({ x64: 'x86_64', arm64: 'aarch64' })[process.arch as string] ?? process.arch;
 
 /** A file of guest/. */
 export async function guestFile(name: (typeof installers)[number]): Promise<string> {

@@ -9,6 +9,8 @@ export interface Paths {
   readonly home: string;
   /** Sockets, pids and locks of this daemon. */
   readonly run: string;
+  /** run/network/: what keeps the virtual networks, and their dnsmasqs' files. */
+  readonly network: string;
   /** The daemon's API. */
   readonly apiSocket: string;
   readonly daemonLock: string;
@@ -65,6 +67,8 @@ export interface VmPaths {
   readonly agent: string;
   readonly qga: string;
   readonly vnc: string;
+  /** A second monitor, over which cards are handed to it. */
+  readonly cards: string;
   /** pid and start time of its QEMU, written by us. */
   readonly process: string;
 }
@@ -85,6 +89,7 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
   return {
     home,
     run,
+    network: join(run, 'network'),
     apiSocket: join(run, 'api.sock'),
     daemonLock: join(home, 'daemon.lock'),
     daemonLog: join(home, 'daemon.log'),
@@ -137,6 +142,7 @@ function vmPaths(state: string, run: string): VmPaths {
     agent: join(run, 'agent.sock'),
     qga: join(run, 'qga.sock'),
     vnc: join(run, 'vnc.sock'),
+    cards: join(run, 'cards.sock'),
     process: join(run, 'process.json'),
   };
 }

@@ -5,9 +5,9 @@ import { newId } from '../host/id.ts';
 import { createOverlay } from '../storage/disk.ts';
 import { makeFiles, own } from './files.ts';
 import type { MachineHost } from './machines.ts';
+import { isVirtual, macOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { MachineRecord } from './record.ts';
-import { macOf } from './spec.ts';
 import { varsId } from './tops.ts';
 import { copyTpm } from './tpm.ts';
 
@@ -33,7 +33,7 @@ export function childRecord(point: PointRecord, child: Child, parentName: string
 
 /** What every copy of a machine has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
 export function newcomer(machine: MachineRecord, { id, name, uid }: Child, parentName: string, createdAt: number): MachineRecord {
-  const nics = machine.nics.map((nic, index) => ({ ...nic, mac: macOf(id, index) }));
+  const nics = machine.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
   return {
     ...machine,
     ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
@@ -41,7 +41,9 @@ export function newcomer(machine: MachineRecord, { id, name, uid }: Child, paren
     // Automatic points are the other's: a hundred forks of it would make a hundred of each.
     settings: { ...machine.settings, hostname: null, snapshots: null },
     ...{ at: null, wakeFrom: null, asleep: false },
-    newcomer: { macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: true })) },
+    newcomer: {
+      macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: !isVirtual(nic) })),
+    },
     forkedFrom: parentName,
     nics,
   };

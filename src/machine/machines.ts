@@ -5,6 +5,8 @@ import { VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
+import { Networks } from './networks.ts';
+import { hasVirtual } from './nics.ts';
 import { Points } from './points.ts';
 import { Pools } from './pools.ts';
 import { MachineRecord, nameKey, vmKey } from './record.ts';
@@ -14,6 +16,7 @@ import { cdsInUse } from './spec.ts';
 /** What machines need of the host; daemon.ts hands it down. */
 export interface MachineHost {
   readonly paths: Paths;
+  readonly env: NodeJS.ProcessEnv;
   readonly store: Store;
   readonly log: Logger;
   readonly clock: Clock;
@@ -34,6 +37,7 @@ export class Machines {
   readonly host: MachineHost;
   readonly points: Points;
   readonly pools: Pools;
+  #networks: Networks | null = null;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
   /** Records that this version cannot read, as JSON, by id: their machines keep everything they have. */
@@ -50,6 +54,7 @@ export class Machines {
   /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
   static async open(host: MachineHost): Promise<Machines> {
     const machines = new Machines(host, await Points.open(host.store, host.log), await Pools.open(host.store, host.log));
+    machines.#networks = await Networks.open(host, machines);
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = MachineRecord.safeParse(value);
       if (parsed.success) machines.#add(parsed.data, revision);
@@ -59,6 +64,11 @@ export class Machines {
       }
     }
     return machines;
+  }
+
+  get networks(): Networks {
+    if (!this.#networks) throw new Error('machines are opened with Machines.open');
+    return this.#networks;
   }
 
   /** Machines that have been made completely, by name. */
@@ -134,10 +144,11 @@ export class Machines {
     return [...users, ...[...this.#unreadable].flatMap(([id, text]) => (text.includes(digest) ? [id] : []))];
   }
 
-  /** Enters a new machine under its name. Repeatable. @throws name_taken */
-  async insert(record: MachineRecord): Promise<Machine> {
-    const present = this.#byId.get(record.id);
+  /** Enters a new machine under its name, with addresses of its own. Repeatable. @throws name_taken, in_use, invalid, not_found */
+  async insert(unplaced: MachineRecord): Promise<Machine> {
+    const present = this.#byId.get(unplaced.id);
     if (present) return present;
+    const record = this.networks.placed(unplaced);
     try {
       const { revision } = await this.host.store.commit({
         guards: [
@@ -153,6 +164,8 @@ export class Machines {
     } catch (error) {
       if ((error as Error).name === 'StoreConflict') throw nameTaken(record.name, error);
       throw error;
+    } finally {
+      this.networks.entered(record.id);
     }
   }
 
@@ -173,6 +186,7 @@ export class Machines {
     this.#byName.delete(old);
     this.#byName.set(name, machine);
     this.#sorted = null;
+    if (hasVirtual(machine.record)) await this.networks.changed();
   }
 
   /** Forgets a machine. Repeatable. */
@@ -184,6 +198,7 @@ export class Machines {
     this.#sorted = null;
     if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
     machine.changed();
+    if (hasVirtual(machine.record)) void this.networks.changed();
   }
 
   /** How a machine's process is told to be its: unique for this home. */

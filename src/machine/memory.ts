@@ -4,9 +4,9 @@ import { VivError } from '../contract/errors.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
 import { createMemoryFile } from '../host/memory-file.ts';
 import type { Paths } from '../host/paths.ts';
+import { isProcess } from '../host/process-start.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import type { MemoryLayers } from '../qemu/memory.ts';
-import { isProcess } from '../qemu/process.ts';
 import type { PointMemory, PointRecord } from './point-record.ts';
 
 /** The descriptors are the daemon's; `close` lets go of them when the process has been started. */

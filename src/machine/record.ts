@@ -24,6 +24,23 @@ const Cd = z.union([
   z.string().transform((file) => ({ file, digest: null })),
 ]);
 
+export const NicRecord = z.object({
+  id: z.string(),
+  /** Name of a network of ours, or `user`. */
+  network: z.string(),
+  mac: z.string(),
+  /** Its for life; null until it is in the store (networks.ts), and where others give them. */
+  ipv4: z.string().nullable().default(null),
+  ipv6: z.string().nullable().default(null),
+  /** False: its cable is out. */
+  up: z.boolean().default(true),
+  /** Which hot-plug slot it is in; null: on the board itself, where it stays while the machine runs. */
+  slot: z.int().nullable().default(null),
+  vlan: z.int().nullable().default(null),
+  trunk: z.array(z.int()).default([]),
+});
+export type NicRecord = z.infer<typeof NicRecord>;
+
 /** What a user can set. */
 export const Settings = z.object({
   cpus: z.int(),
@@ -63,6 +80,7 @@ export const MachineRecord = z.object({
     accelInUse: z.enum(['kvm', 'tcg']),
     board: z.string().default(''),
     cdroms: z.array(Cd),
+    slots: z.int().default(0),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
   }).nullable(),
@@ -90,7 +108,7 @@ export const MachineRecord = z.object({
   forkedFrom: z.string().nullable().default(null),
   /** The pool that it stands ready in until it is taken; it is not complete for as long. */
   pool: z.string().nullable().default(null),
-  nics: z.array(z.object({ id: z.string(), network: z.string(), mac: z.string() })),
+  nics: z.array(NicRecord),
   createdAt: Time,
   startedAt: Time.nullable(),
   /** Boot of the host it was started in; another one means that the host restarted. */

@@ -1,5 +1,4 @@
 // From what was asked for and the image to a machine's record, and from the record to what QEMU is started with. Pure.
-import { createHash } from 'node:crypto';
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
@@ -7,6 +6,7 @@ import type { BootDevice, VmOptions } from '../contract/vm.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { boardOf } from '../qemu/args/machine.ts';
 import type { QemuConfig } from '../qemu/config.ts';
+import { isVirtual, nicsFrom, slotsOf } from './nics.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
 
 /** What a machine needs to know of an image (a StoredImage has all of it). */
@@ -98,9 +98,7 @@ export function newRecord(
     kernel: image.kernelFiles,
     seed: image.defaults.cloudInit ? { users: options.users, sshKeys: options.sshKeys, userData: options.userData ?? null } : null,
     disks,
-    nics: options.networks
-      .filter((network) => network !== 'none')
-      .map((network, index) => ({ id: `net${index}`, network, mac: macOf(identity.id, index) })),
+    nics: nicsFrom(options.networks ?? ['user'], identity.id),
     vars: null,
     family: null,
     at: null,
@@ -128,12 +126,6 @@ function cdrom(index: number, image: ImageFacts): DiskRecord {
 }
 
 const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
-
-/** A stable MAC address in QEMU's own prefix 52:54:00, derived from the machine's id. */
-export function macOf(id: string, index: number): string {
-  const hash = createHash('sha256').update(`${id}/${index}`).digest();
-  return ['52', '54', '00', ...[0, 1, 2].map((at) => (hash[at] ?? 0).toString(16).padStart(2, '0'))].join(':');
-}
 
 /** What it is started with: a suspended machine wakes as what it was when it went to sleep, whatever has been set since. */
 export function startSettings(record: MachineRecord): MachineRecord['settings'] {
@@ -184,11 +176,17 @@ export function qemuConfig(
     /** Descriptor that its TPM answers at. */
     tpmFd: number | null;
     incoming: boolean;
+    /** The descriptor of each card's tap, and of the kernel's part of it where it has one. */
+    taps?: ReadonlyMap<string, { fd: number; vhostFd: number | null }>;
   },
 ): QemuConfig {
   const settings = startSettings(record);
   const order = bootOrder(settings.boot);
   let cds = 0;
+  const backendOf = (nic: string) => {
+    const tap = host.taps?.get(nic);
+    return tap ? { type: 'tap' as const, ...tap } : { type: 'user' as const, hostname: hostnameOf(record) };
+  };
   return {
     id: host.marker,
     name: record.name,
@@ -223,7 +221,9 @@ export function qemuConfig(
     nics: record.nics.map((nic, index) => ({
       id: nic.id,
       mac: nic.mac,
-      backend: { type: 'user', hostname: hostnameOf(record) },
+      backend: backendOf(nic.id),
+      slot: nic.slot,
+      up: nic.up,
       announces: startAnnounces(record),
       bootIndex: record.kernel === null ? order('network', index) : null,
     })),
@@ -231,6 +231,7 @@ export function qemuConfig(
     serialLog: paths.serialLog,
     tpm: host.tpmFd === null ? null : { fd: host.tpmFd },
     incoming: host.incoming,
+    hotplug: record.nics.some(isVirtual) ? { socket: paths.cards, slots: slotsOf(record) } : null,
   };
 }
 

@@ -7,8 +7,10 @@ import { GiB, MiB } from '../contract/field.ts';
 import { availableMemory } from '../host/memory.ts';
 import { qemuArguments } from '../qemu/args/build.ts';
 import { findQemu } from '../qemu/binary.ts';
+import { setCable } from '../qemu/card.ts';
 import { cont, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
+import { firstTapFd } from '../qemu/memory.ts';
 import { findProcess, lastWords, type QemuProcess, startQemu, tpmFd } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
@@ -19,12 +21,14 @@ import { flattenMeanwhile } from './flatten.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
 import type { Machines } from './machines.ts';
-import { openMemory } from './memory.ts';
+import { type OpenMemory, openMemory } from './memory.ts';
 import { listen } from './news.ts';
+import { slotsOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
 import { qemuConfig, startAnnounces, startBoard, startDisks, startSettings } from './spec.ts';
+import { withTaps } from './taps.ts';
 import { openTpm, watchTpm } from './tpm.ts';
 
 const qmpDeadlineMs = 20_000;
@@ -127,10 +131,14 @@ async function spawn(
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
+  const network = await machines.networks.plug(machine);
+  let memory: OpenMemory | null = null;
   let tpm: Tpm | null = null;
   try {
+    memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
     tpm = await openTpm(record, paths);
+    // What is inherited: its memory, its TPM, its taps.
+    const through = network === null ? null : withTaps(record, network, firstTapFd(memory.layers) + (tpm === null ? 0 : 1));
     const config = qemuConfig(record, paths, {
       marker: machines.marker(machine.id),
       board: startBoard(record, binary.version),
@@ -139,6 +147,7 @@ async function spawn(
       memory: memory.layers === null ? 'plain' : 'layers',
       tpmFd: tpm && tpmFd(memory.layers),
       incoming,
+      ...(through === null ? {} : { taps: through.taps }),
     });
     const started = await startQemu({
       binary: binary.path,
@@ -151,15 +160,18 @@ async function spawn(
       group: record.uid === null || record.family === record.uid ? null : record.family,
       memory: memory.layers,
       tpm: tpm?.fd ?? null,
+      through: through?.words ?? [],
       signal,
     });
+    if (network !== null) machines.networks.has(machine.id, started);
     if (tpm) void watchTpm(machine, started, tpm.exited);
     return started;
   } catch (error) {
+    if (network !== null) machines.networks.unplug(machine.id, null);
     if (tpm) await endTpm(paths.tpm);
     throw error;
   } finally {
-    memory.close();
+    memory?.close();
     tpm?.close();
   }
 }
@@ -250,6 +262,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
+      slots: slotsOf(slept),
     },
   }));
   machine.ending = false;
@@ -259,7 +272,10 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       ran = status === 'running';
       throw new VivError('qemu_failed', 'QEMU ended at once');
     }
-    if (status !== 'running') await cont(qmp);
+    if (status !== 'running') {
+      for (const nic of slept.nics) if (!nic.up) await setCable(qmp, nic.id, false);
+      await cont(qmp);
+    }
   } catch (error) {
     // Refused or not even asked, so the guest has not run: it sleeps on.
     if ((error instanceof QmpError || !ran) && slept.state === 'suspended') {

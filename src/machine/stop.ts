@@ -43,6 +43,7 @@ export async function endQemu(machine: Machine, machines: Machines): Promise<voi
     if (process) await endProcess(process, machine.paths);
     else await endTpm(machine.paths.tpm);
     letGo(machine);
+    machines.networks.ended(machine.id);
     await rm(machine.paths.run, { recursive: true, force: true });
   } finally {
     machine.ending = false;

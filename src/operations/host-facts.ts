@@ -28,6 +28,8 @@ export interface HostFactsOptions {
   readonly committedBytes: () => number;
   /** Held by what stands ready in pools. */
   readonly poolBytes: () => Promise<number>;
+  /** What kinds of networks machines can have here, and what is missing for better ones. */
+  readonly networks: () => Promise<Host['networks']>;
 }
 
 export function createHostFacts(options: HostFactsOptions): HostFacts {
@@ -74,7 +76,7 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         ],
         accelerator: proof.works ? 'kvm' : 'tcg',
         programs,
-        networks: [{ name: 'user', detail: 'NAT by QEMU itself: the way out for each machine, no way in' }],
+        networks: await options.networks(),
         problems: [...missing(programs), ...(await others(proof, qemu.problem, programs)), ...nearlyFull(paths.home, storage)],
       } satisfies Host;
     },

@@ -14,6 +14,14 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
+import { handler as networkAttach } from './network/attach.ts';
+import { handler as networkCapture } from './network/capture.ts';
+import { handler as networkCreate } from './network/create.ts';
+import { handler as networkDetach } from './network/detach.ts';
+import { handler as networkLink } from './network/link.ts';
+import { handler as networkList } from './network/list.ts';
+import { handler as networkRemove } from './network/remove.ts';
+import { handler as networkShow } from './network/show.ts';
 import { handler as poolCreate } from './pool/create.ts';
 import { handler as poolFill } from './pool/fill.ts';
 import { handler as poolList } from './pool/list.ts';
@@ -69,6 +77,14 @@ export const handlers: Handlers = {
   'image.pull': imagePull,
   'image.remove': imageRemove,
   'image.show': imageShow,
+  'network.attach': networkAttach,
+  'network.capture': networkCapture,
+  'network.create': networkCreate,
+  'network.detach': networkDetach,
+  'network.link': networkLink,
+  'network.list': networkList,
+  'network.remove': networkRemove,
+  'network.show': networkShow,
   'pool.create': poolCreate,
   'pool.fill': poolFill,
   'pool.list': poolList,

@@ -17,12 +17,20 @@ export type DiskConfig = z.infer<typeof DiskConfig>;
 export const NicConfig = z.object({
   id: z.string().regex(/^[a-z][a-z0-9-]*$/),
   mac: z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
-  /** user: QEMU's own NAT. Later: tap with an inherited file descriptor. */
-  backend: z.object({ type: z.literal('user'), hostname: z.string() }),
+  /** user: QEMU's own NAT. tap: one that the process inherits, with the kernel's own part of it where it has that. */
+  backend: z.discriminatedUnion('type', [
+    z.object({ type: z.literal('user'), hostname: z.string() }),
+    z.object({ type: z.literal('tap'), fd: z.number().int(), vhostFd: z.number().int().nullable() }),
+  ]),
+  /** Hot-plug slot; null: on the board itself. */
+  slot: z.number().int().nullable().default(null),
+  /** False: its cable is out. */
+  up: z.boolean().default(true),
   /** Its guest is asked to announce its addresses when it goes on from a saved state. */
   announces: z.boolean().default(false),
   bootIndex: z.number().int().nullable(),
 });
+export type NicConfig = z.infer<typeof NicConfig>;
 
 export const QemuConfig = z.object({
   /** Shown by ps, and how a process is told to be this machine's. */
@@ -53,5 +61,7 @@ export const QemuConfig = z.object({
   tpm: z.object({ fd: z.int() }).nullable(),
   /** Start with CPUs stopped; waiting for a state to come in over QMP (`migrate-incoming`). */
   incoming: z.boolean(),
+  /** How cards are plugged in while it runs: over a monitor of their own, into so many slots. */
+  hotplug: z.object({ socket: z.string(), slots: z.number().int() }).nullable().default(null),
 });
 export type QemuConfig = z.infer<typeof QemuConfig>;

@@ -29,6 +29,9 @@ export function inherited({ library, socket, layers, own }: MemoryLayers): { fds
   };
 }
 
+/** The first descriptor that is free for a tap. Pure. */
+export const firstTapFd = (memory: MemoryLayers | null): number => firstFd + (memory === null ? 0 : 1 + memory.layers.length);
+
 export interface FrozenMemory {
   /** QEMU's own descriptors of the layers, bottom first. They stay the same for as long as the process lives. */
   readonly layers: number[];

@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { startTicksOf } from '../host/process-start.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
@@ -22,6 +23,8 @@ export interface StartOptions {
   readonly kvm: boolean;
   /** A group more that it is in: that of the disks which machines of one family share. */
   readonly group: number | null;
+  /** Words before the program's, which enter a namespace and hand descriptors on; each executes the next in the same process. */
+  readonly through: readonly string[];
   /** Null: QEMU makes its memory itself. */
   readonly memory: MemoryLayers | null;
   /** The connection with its TPM, inherited as tpmFd says. */
@@ -58,7 +61,8 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
   const { identity, kvm, group, binary } = options;
   const groups = [kvm && identity !== null ? await kvmGroup().catch(() => null) : null, group].filter((gid) => typeof gid === 'number');
-  const [program, args] = asUser(identity, groups, binary, options.args);
+  const [own, ownArgs] = asUser(identity, groups, binary, options.args);
+  const [program = own, ...args] = [...options.through, own, ...ownArgs];
   const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: ChildProcess;
@@ -82,7 +86,7 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   );
   const pid = await promise;
   child.unref();
-  const startTicks = (await startOf(pid)) ?? 0;
+  const startTicks = (await startTicksOf(pid)) ?? 0;
   const started = handle({ pid, startTicks, logOffset }, exited);
   try {
     await writeFile(`${options.processFile}.new`, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
@@ -140,7 +144,7 @@ export async function findProcess(marker: string, processFile: string): Promise<
   if (
     recorded &&
     recorded.marker === marker &&
-    (await startOf(recorded.pid)) === recorded.startTicks &&
+    (await startTicksOf(recorded.pid)) === recorded.startTicks &&
     markerIn(await argumentsOf(recorded.pid), marker) !== null
   )
     return handle(recorded);
@@ -160,7 +164,7 @@ export async function processesWith(look: (line: string) => string | null): Prom
   const found = await Promise.all(
     pids.map(async (pid) => {
       const what = look(await argumentsOf(pid));
-      const startTicks = what === null ? null : await startOf(pid);
+      const startTicks = what === null ? null : await startTicksOf(pid);
       return what === null || startTicks === null ? [] : [{ what, process: handle({ pid, startTicks, logOffset: 0 }) }];
     }),
   );
@@ -176,19 +180,6 @@ function markerIn(line: string, prefix: string): string | null {
   return marker?.startsWith(prefix) ? marker : null;
 }
 
-/** Whether the process that was started then is alive. */
-export const isProcess = async (pid: number, startTicks: number): Promise<boolean> => (await startOf(pid)) === startTicks;
-
-/** Start time, or null when there is no such process or all its threads have ended (before that it still holds its files). */
-async function startOf(pid: number): Promise<number | null> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
-  if (text === null) return null;
-  // The second field, in parentheses, may hold anything; the third is the state.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  if (fields[0] === 'X' || (fields[0] === 'Z' && (await readdir(`/proc/${pid}/task`).catch(() => [])).length <= 1)) return null;
-  return Number(fields[19]);
-}
-
 function handle(known: { pid: number; startTicks: number; logOffset: number }, child?: Promise<Exit>): QemuProcess {
   const { pid, startTicks, logOffset } = known;
   let exited = child;
@@ -202,7 +193,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
       return exited;
     },
     async kill() {
-      if ((await startOf(pid)) === startTicks) {
+      if ((await startTicksOf(pid)) === startTicks) {
         try {
           process.kill(pid, 'SIGKILL');
         } catch {
@@ -210,7 +201,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
         }
       }
       const deadline = Date.now() + killDeadlineMs;
-      while ((await startOf(pid)) === startTicks) {
+      while ((await startTicksOf(pid)) === startTicks) {
         if (Date.now() > deadline) throw new VivError('timeout', `process ${pid} does not end although it was killed`);
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
@@ -225,7 +216,7 @@ function watchExit(pid: number, startTicks: number): Promise<Exit> {
     const timer = setInterval(async () => {
       looks += 1;
       if (looks % thoroughEvery !== 0 && answersSignals(pid)) return;
-      if ((await startOf(pid)) === startTicks) return;
+      if ((await startTicksOf(pid)) === startTicks) return;
       clearInterval(timer);
       resolve(null);
     }, lookEveryMs);

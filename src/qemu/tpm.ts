@@ -5,8 +5,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
+import { isProcess } from '../host/process-start.ts';
 import { socketPair } from '../host/socket-pair.ts';
-import { asUser, isProcess, processesWith, type QemuProcess } from './process.ts';
+import { asUser, processesWith, type QemuProcess } from './process.ts';
 
 export interface TpmOptions {
   /** swtpm's. */

@@ -20,6 +20,7 @@ export class Client {
   readonly vm: VmCalls;
   readonly snapshot: Calls['snapshot'];
   readonly pool: Calls['pool'];
+  readonly network: Calls['network'];
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
@@ -32,6 +33,7 @@ export class Client {
     this.host = calls.host;
     this.snapshot = calls.snapshot;
     this.pool = calls.pool;
+    this.network = calls.network;
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;

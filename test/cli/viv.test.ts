@@ -39,7 +39,7 @@ test('ls prints a table, names only, or the document of the API', async () => {
   assert.equal(table.code, 0);
   assert.match(
     table.stdout,
-    /^NAME +STATE +IMAGE +CPUS +MEMORY +AGENT +UPTIME\nweb +running +tiny +1 +256 MiB +yes +1m \d+s\ndb +broken +tiny +1 +256 MiB +- +-\n {2}its disk cannot be read\n$/,
+    /^NAME +STATE +IMAGE +CPUS +MEMORY +ADDRESS +AGENT +UPTIME\nweb +running +tiny +1 +256 MiB +- +yes +1m \d+s\ndb +broken +tiny +1 +256 MiB +- +- +-\n {2}its disk cannot be read\n$/,
   );
   assert.equal((await viv(server.home, ['ls', '-q'])).stdout, 'web\ndb\n');
   assert.deepEqual(

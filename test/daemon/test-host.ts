@@ -38,6 +38,7 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     ...process.env,
     VIV_HOME: home,
     VIV_RESERVE_BYTES: '1048576',
+    VIV_DEFAULT_NETWORK: 'user', // tests of the networks ask for them
     VIV_TEST_CHECK: '1', // an answer or an error that the contract does not declare fails the test
     ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}),
     ...options.env,
@@ -111,6 +112,10 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
         process.kill(tpm, 'SIGKILL');
         await gone(tpm);
       }
+      for (const pid of await networkProcesses(paths.network)) {
+        process.kill(pid, 'SIGKILL');
+        await gone(pid);
+      }
       const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
       await rm(home, { recursive: true, force: true });
       await rm(paths.run, { recursive: true, force: true });
@@ -118,6 +123,17 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     },
   };
   return host;
+}
+
+/** What keeps a host's networks: the namespace's holder and the dnsmasqs. */
+export async function networkProcesses(folder: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const line = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    if (line.includes(`${folder}/`)) found.push(Number(entry));
+  }
+  return found;
 }
 
 /** False once all its threads have ended; until then it still holds its sockets. */

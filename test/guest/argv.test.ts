@@ -102,6 +102,7 @@ async function start(config: QemuConfig, at: string): Promise<{ process: QemuPro
     group: null,
     memory: null,
     tpm: tpm?.fd ?? null,
+    through: [],
     signal,
   });
   tpm?.close();

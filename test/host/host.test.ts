@@ -101,6 +101,7 @@ test('a host without a working KVM says so at once where KVM is asked for, and e
     findQemu: async () => ({ path: '/usr/bin/qemu-system-x86_64', version: '10.0.2' }),
     committedBytes: () => 42,
     poolBytes: async () => 0,
+    networks: async () => [],
   });
   const host = createHostFacts(options('1'));
   await assert.rejects(host.accelerator('kvm'), { code: 'no_accelerator', message: /made no progress/ });

@@ -4,9 +4,10 @@ import { GiB, MiB } from '../../src/contract/field.ts';
 import { VmOptions } from '../../src/contract/vm.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import { isUnfinishedEnd } from '../../src/machine/keeper.ts';
+import { macOf } from '../../src/machine/nics.ts';
 import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
-import { type ImageFacts, macOf, newRecord, qemuConfig, startBoard, withCdroms } from '../../src/machine/spec.ts';
+import { type ImageFacts, newRecord, qemuConfig, startBoard, withCdroms } from '../../src/machine/spec.ts';
 
 const paths = pathsFrom({ VIV_HOME: '/v' }, 0).vm('a1');
 const identity = { id: 'a1', name: 'web', uuid: '4b7a1c58-5f0c-4a42-9a3c-1d5f5d2a0b11', uid: null, createdAt: 1 };
@@ -80,7 +81,7 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
 });
 
 test('a suspended machine wakes as what it was, and what was set since waits', () => {
-  const started = { ...make({}).settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [] };
+  const started = { ...make({}).settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [], slots: 0 };
   const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
   assert.equal(config.cpus, 1);
@@ -106,6 +107,7 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
     board: 'pc-q35-9.2',
     announces: false,
     cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),
+    slots: 0,
   };
   const changed = { ...record, disks: withCdroms(record.disks, []), started };
   const ids = (config: { disks: { id: string }[] }) => config.disks.map(({ id }) => id);
@@ -117,7 +119,7 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
 
 test('what was to follow an end is done by the next daemon: a removal, and a restart in the same boot of the host', () => {
   const base = make({});
-  const started = { ...base.settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [] };
+  const started = { ...base.settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [], slots: 0 };
   const ended = (settings: object, more: Partial<MachineRecord> = {}): MachineRecord => ({
     ...base,
     started,

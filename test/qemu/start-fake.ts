@@ -43,6 +43,7 @@ export async function startFake(
       kernel: null,
       disks: [],
       nics: [],
+      hotplug: null,
       sockets: { qmp: qmpPath, serial: at('serial.sock'), agent: at('agent.sock'), qga: at('qga.sock'), vnc: at('vnc.sock') },
       serialLog: at('serial.log'),
       tpm: null,
@@ -56,6 +57,7 @@ export async function startFake(
     group: null,
     memory: null,
     tpm: null,
+    through: [],
     signal: AbortSignal.timeout(10_000),
   });
   return { process: started, marker, qmpPath, processFile, logFile: at('qemu.log') };

@@ -9,6 +9,7 @@ const columnsOf = (now: number): Column<Vm>[] => [
   { title: 'IMAGE', value: (vm) => vm.image ?? shortDigest(vm.imageDigest) ?? '-' },
   { title: 'CPUS', value: (vm) => String(vm.cpus), right: true },
   { title: 'MEMORY', value: (vm) => formatBytes(vm.memoryBytes), right: true },
+  { title: 'ADDRESS', value: (vm) => vm.nics.flatMap(({ addresses }) => addresses.slice(0, 1))[0] ?? '-' },
   { title: 'AGENT', value: agentWord },
   { title: 'UPTIME', value: (vm) => uptime(vm, now) },
 ];
@@ -38,7 +39,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
           `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here, ${disk.backing === null ? 'stands alone' : `on ${disk.backing}`}`}`,
       ),
     ],
-    ['networks', vm.nics.map((nic) => `${nic.id}  ${nic.network}, ${nic.mac}`)],
+    ['networks', vm.nics.map((nic) => `${nic.id}  ${[nic.network, nic.mac, ...nic.addresses, ...cable(nic)].join(', ')}`)],
     ['tpm', vm.tpm ? 'yes' : null],
     ['boot', vm.boot.join(', ')],
     ['restart', vm.restart],
@@ -60,6 +61,11 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
   ]);
 }
 
+const cable = ({ up, vlan, trunk }: Vm['nics'][number]): string[] => [
+  ...(vlan === null ? [] : [`VLAN ${vlan}`]),
+  ...(trunk.length === 0 ? [] : [`trunk of ${trunk.join(', ')}`]),
+  ...(up ? [] : ['cable out']),
+];
 const isLive = (vm: Vm) => vm.state === 'running' || vm.state === 'paused';
 const uptime = (vm: Vm, now: number) => (isLive(vm) && vm.startedAt !== null ? formatDuration(now - vm.startedAt) : '-');
 const agentWord = (vm: Vm) => (vm.agent.connected ? 'yes' : isLive(vm) ? 'no' : '-');

@@ -1,5 +1,6 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
 import type { CatalogEntry, Image } from '../../contract/image.ts';
+import type { Network } from '../../contract/network.ts';
 import type { Pool } from '../../contract/pool.ts';
 import type { Snapshot } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
@@ -7,6 +8,7 @@ import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
+import { networkSheet } from './network.ts';
 import { poolSheet } from './pool.ts';
 import { pointName } from './snapshot.ts';
 import { taskSheet } from './task.ts';
@@ -16,6 +18,7 @@ type Render = (output: never, width: number | undefined) => string[];
 const renders: Readonly<Record<string, Render>> = {
   'vm.show': (vm: Vm) => machineSheet(vm),
   'snapshot.create': (point: Snapshot) => [pointName(point)],
+  'network.show': (network: Network) => networkSheet(network),
   'pool.show': (pool: Pool) => poolSheet(pool),
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),

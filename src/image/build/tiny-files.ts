@@ -84,7 +84,11 @@ printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n127.0.1.1 %s\\n' "$n
 modprobe -a ${lateModules.join(' ')}
 acpid
 ip link set lo up
-[ -e /sys/class/net/eth0 ] && { ip link set eth0 up; udhcpc -b -S -i eth0 -x "hostname:$name" >/dev/null 2>&1 & }
+for card in /sys/class/net/eth*; do
+  [ -e "$card" ] || continue
+  ip link set "\${card##*/}" up
+  udhcpc -b -S -i "\${card##*/}" -x "hostname:$name" >/dev/null 2>&1 &
+done
 # The disk may have been made larger than the file system on it.
 read -r size </sys/class/block/vda/size
 read -r known </etc/vivarium/disk-sectors

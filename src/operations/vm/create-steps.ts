@@ -37,7 +37,8 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const id = newId();
   const uid = machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
-  const record = newRecord(options, options.image, image, cdroms, identity, machines.host.paths.vm(id));
+  const networks = await machines.networks.chosen(options.networks);
+  const record = newRecord({ ...options, networks }, options.image, image, cdroms, identity, machines.host.paths.vm(id));
   return { id, name, record };
 }
 

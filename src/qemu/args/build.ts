@@ -15,7 +15,7 @@ export function qemuArguments(config: QemuConfig): string[] {
     ...securityArguments(),
     ...firmwareArguments(config.firmware),
     ...diskArguments(config),
-    ...nicArguments(config.nics),
+    ...nicArguments(config),
     ...portArguments(config),
     ...displayArguments(config),
     ...tpmArguments(config),

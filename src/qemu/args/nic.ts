@@ -1,19 +1,48 @@
-// Network cards. Until machines have networks of their own, QEMU's user-mode NAT.
-import type { QemuConfig } from '../config.ts';
+// Network cards: each has a tap of ours, or QEMU's user-mode NAT. Those in hot-plug slots can be pulled while the guest runs.
+import type { NicConfig, QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
-export function nicArguments(nics: QemuConfig['nics']): string[] {
-  return nics.flatMap((nic) => [
-    ...json('-netdev', { type: 'user', id: nic.id, hostname: nic.backend.hostname }),
-    // romfile: no PXE ROM is loaded unless the machine may boot from the network.
-    ...json('-device', {
-      driver: 'virtio-net-pci',
-      id: `${nic.id}-dev`,
-      netdev: nic.id,
-      mac: nic.mac,
-      // A fork would announce the addresses of the machine that it comes from, before it is told its own.
-      ...(nic.announces ? {} : { guest_announce: false }),
-      ...(nic.bootIndex === null ? { romfile: '' } : { bootindex: nic.bootIndex }),
-    }),
-  ]);
+/** On the PC's board, where no other device of ours is put by hand (args/disk.ts has 1e), and one function for each slot. */
+const slotsAddress = '1d';
+
+export function nicArguments({ nics, hotplug }: Pick<QemuConfig, 'nics' | 'hotplug'>): string[] {
+  return [
+    ...Array.from({ length: hotplug?.slots ?? 0 }, (_, slot) =>
+      json('-device', {
+        driver: 'pcie-root-port',
+        id: slotOf(slot),
+        bus: 'pcie.0',
+        addr: `${slotsAddress}.${slot}`,
+        multifunction: true,
+        chassis: slot + 1,
+        slot: slot + 1,
+      }),
+    ).flat(),
+    ...nics.flatMap((nic) => [...json('-netdev', netdevOf(nic)), ...json('-device', nicDevice(nic))]),
+  ];
 }
+
+const slotOf = (slot: number): string => `slot${slot}`;
+
+const netdevOf = ({ id, backend }: NicConfig): Record<string, unknown> =>
+  backend.type === 'user'
+    ? { type: 'user', id, hostname: backend.hostname }
+    : { type: 'tap', id, fd: String(backend.fd), ...(backend.vhostFd === null ? {} : { vhost: true, vhostfd: String(backend.vhostFd) }) };
+
+/** As `-device` and `device_add` take it. romfile: no PXE ROM is loaded unless the machine may boot from the network. */
+export const nicDevice = ({
+  id,
+  mac,
+  slot,
+  announces,
+  bootIndex,
+}: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'bootIndex'>): Record<string, unknown> => ({
+  driver: 'virtio-net-pci',
+  id: `${id}-dev`,
+  netdev: id,
+  mac,
+  ...(slot === null ? {} : { bus: slotOf(slot) }),
+  // A fork would announce the addresses of the machine that it comes from, before it is told its own.
+  ...(announces ? {} : { guest_announce: false }),
+  ...(bootIndex === null ? { romfile: '' } : { bootindex: bootIndex }),
+});

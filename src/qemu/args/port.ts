@@ -9,10 +9,11 @@ export const guestAgentPort = 'qga-port';
 
 const socket = (id: string, path: string, more = '') => ['-chardev', `socket,id=${id},path=${escaped(path)},server=on,wait=off${more}`];
 
-export function portArguments({ sockets, serialLog }: QemuConfig): string[] {
+export function portArguments({ sockets, serialLog, hotplug }: QemuConfig): string[] {
   return [
     ...socket('qmp', sockets.qmp),
     ...['-mon', 'chardev=qmp,mode=control'],
+    ...(hotplug === null ? [] : [...socket('cards', hotplug.socket), '-mon', 'chardev=cards,mode=control']),
     // QEMU keeps the log itself, so that nothing is lost while no daemon is there.
     ...socket('serial', sockets.serial, `,logfile=${escaped(serialLog)},logappend=on`),
     ...['-serial', 'chardev:serial'],

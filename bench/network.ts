@@ -1,0 +1,78 @@
+// 200 networks and 1,000 cards: planned and brought about in the kernel (bridges, taps, rules, a dnsmasq each), looked at again when all
+// of it is right, changed by one card, and removed. In a namespace of its own, without guests: run as root.
+//   unshare --net node bench/network.ts [NETWORKS] [CARDS]
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NetworkSpec, PortSpec } from '../src/network/model.ts';
+import { bridgeMac, bridgeOf } from '../src/network/names.ts';
+import { NetworksHere } from '../src/network/networks-here.ts';
+import { plan } from '../src/network/plan.ts';
+import { nothing } from '../src/network/present.ts';
+
+const [networkCount = 200, portCount = 1000] = process.argv.slice(2).map(Number);
+const home = await mkdtemp(join(tmpdir(), 'viv-bench-'));
+const letters = 'abcdefghjk';
+const idOf = (nth: number) => `m${String(nth).padStart(11, '0')}`.replace(/\d/g, (digit) => letters[Number(digit)] ?? 'a');
+
+const networks = Array.from({ length: networkCount }, (_, nth): NetworkSpec => {
+  const name = `net${nth}`;
+  return {
+    name,
+    kind: nth % 2 === 0 ? 'nat' : 'isolated',
+    bridge: bridgeOf(name),
+    mac: bridgeMac(home, name),
+    ipv4: `10.${100 + (nth >> 8)}.${nth & 255}.1/24`,
+    ipv6: `fd00:1:1:${nth.toString(16)}::1/64`,
+    interface: null,
+  };
+});
+const port = (nth: number): PortSpec => {
+  const at = nth % networkCount;
+  const host = 2 + Math.floor(nth / networkCount);
+  const mac = `52:54:00:00:${(nth >> 8).toString(16).padStart(2, '0')}:${(nth & 255).toString(16).padStart(2, '0')}`;
+  return {
+    tap: `t${idOf(nth)}0`,
+    owner: idOf(nth),
+    network: `net${at}`,
+    machine: `machine-${nth}`,
+    mac,
+    ipv4: `10.${100 + (at >> 8)}.${at & 255}.${host}`,
+    ipv6: `fd00:1:1:${at.toString(16)}::${host}`,
+    up: true,
+    vlan: null,
+    plugged: true,
+  };
+};
+const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
+let wanted = { networks, ports };
+const here = new NetworksHere({
+  home,
+  folder: join(home, 'run'),
+  env: process.env,
+  log: (error) => console.error(error),
+  wanted: () => wanted,
+  guests: () => [],
+});
+
+async function timed(what: string, act: () => unknown): Promise<void> {
+  const begun = performance.now();
+  await act();
+  console.log(`${what.padEnd(60)} ${(performance.now() - begun).toFixed(0).padStart(7)} ms`);
+}
+
+try {
+  await here.capability();
+  await timed(`${networkCount} networks, ${portCount} cards: planned`, () => plan(wanted, nothing));
+  await timed('planned and applied', () => here.apply());
+  await timed('looked at again: all is right', () => {
+    here.lookAgain();
+    return here.apply();
+  });
+  wanted = { networks, ports: [...ports, port(portCount)] };
+  await timed('one more card', () => here.apply());
+  wanted = { networks: [], ports: [] };
+} finally {
+  await timed('removed', () => here.end());
+  await rm(home, { recursive: true, force: true });
+}

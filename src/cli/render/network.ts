@@ -1,0 +1,40 @@
+// Networks for reading: the table of `viv network ls` and the sheet of `viv network show`.
+import type { Network } from '../../contract/network.ts';
+import { formatBytes, formatTime } from '../quantity.ts';
+import { renderSheet, renderTable } from '../table.ts';
+
+export function networkTable(networks: readonly Network[], width: number | undefined): string[] {
+  return renderTable(
+    networks,
+    [
+      { title: 'NAME', value: ({ name }) => name, whole: true },
+      { title: 'KIND', value: ({ kind }) => kind, whole: true },
+      { title: 'IPV4', value: ({ ipv4 }) => ipv4 ?? '-' },
+      { title: 'IPV6', value: ({ ipv6 }) => ipv6 ?? '-' },
+      { title: 'INTERFACE', value: (network) => network.interface ?? '-' },
+      { title: 'CARDS', value: ({ nics }) => String(nics.length), right: true },
+    ],
+    width,
+  );
+}
+
+type Card = Network['nics'][number];
+
+const passed = ({ fromGuest, toGuest }: Card): string =>
+  fromGuest === null || toGuest === null ? '' : `, ${formatBytes(fromGuest.bytes)} out, ${formatBytes(toGuest.bytes)} in`;
+
+export const networkSheet = (network: Network): string[] =>
+  renderSheet([
+    ['network', network.name],
+    ['kind', network.kind],
+    ['subnets', [network.ipv4, network.ipv6].filter((subnet) => subnet !== null)],
+    ['gateways', network.gateways],
+    ['interface', network.interface],
+    [
+      'cards',
+      network.nics.map(
+        (card) => `${card.vm} ${card.nic}  ${[card.mac, ...card.addresses].join(', ')}${card.up ? '' : ', cable out'}${passed(card)}`,
+      ),
+    ],
+    ['made', formatTime(network.createdAt)],
+  ]);

@@ -1,0 +1,178 @@
+// Virtual networks of a host: what one is, who is in it, and how a machine's cards are plugged in and out.
+import { z } from 'zod';
+import { failures } from './errors.ts';
+import { Ref, Time } from './field.ts';
+import { Mac, NetworkName, Vlan } from './nic.ts';
+import { defineOperation } from './operation.ts';
+import { Vm } from './vm.ts';
+
+/**
+ * nat: machines reach each other and the world, which sees the host in their place. isolated: machines only.
+ * bridged: joined to an interface of the host, whose network gives the addresses. routed: as nat, with the machines' own addresses.
+ */
+export const NetworkKind = z.enum(['nat', 'isolated', 'bridged', 'routed']);
+export type NetworkKind = z.infer<typeof NetworkKind>;
+
+export const Traffic = z.object({ bytes: z.int(), packets: z.int(), dropped: z.int() });
+
+export const Attachment = z.object({
+  /** Name of the machine. */
+  vm: z.string(),
+  nic: z.string(),
+  mac: z.string(),
+  addresses: z.array(z.string()),
+  up: z.boolean(),
+  /** What has passed since it was plugged in; null where it is not. */
+  fromGuest: Traffic.nullable(),
+  toGuest: Traffic.nullable(),
+});
+
+export const Network = z.object({
+  name: z.string(),
+  kind: NetworkKind,
+  /** Subnets that its machines' addresses are from; null: none of ours. */
+  ipv4: z.string().nullable(),
+  ipv6: z.string().nullable(),
+  /** Where its machines find the way out, DHCP and DNS. */
+  gateways: z.array(z.string()),
+  /** The host's interface that it is joined to. */
+  interface: z.string().nullable(),
+  nics: z.array(Attachment),
+  createdAt: Time,
+});
+export type Network = z.infer<typeof Network>;
+
+const network = NetworkName.describe('Name of the network');
+const vm = Ref.describe('Name or id of the machine');
+const nic = z
+  .string()
+  .regex(/^net\d{1,3}$/, 'a card is named like net0')
+  .describe('Card, such as net1; viv show lists them');
+const One = z.object({ network });
+
+export const create = defineOperation({
+  id: 'network.create',
+  method: 'POST',
+  path: '/v1/networks',
+  role: 'operator',
+  task: true,
+  summary: 'Make a network',
+  input: z.object({
+    network,
+    kind: NetworkKind.default('nat').describe(
+      'nat: out under the host’s address; isolated: machines only; bridged: into the host’s own network; routed: out under their own addresses',
+    ),
+    ipv4: z.string().max(18).optional().describe('Its IPv4 subnet, or none; a free one when left out'),
+    ipv6: z.string().max(43).optional().describe('Its IPv6 subnet, or none; one of this home’s own when left out'),
+    interface: z
+      .string()
+      .max(15)
+      .regex(/^[^\s/]+$/, 'an interface has a name such as eth0')
+      .optional()
+      .describe('Bridged: the host’s interface that it is joined to'),
+  }),
+  output: Network,
+  errors: ['name_taken', 'unsupported', 'missing_program', 'in_use', 'timeout'],
+  cli: { command: 'network create', args: ['network'] },
+});
+
+export const list = defineOperation({
+  id: 'network.list',
+  method: 'GET',
+  path: '/v1/networks',
+  role: 'viewer',
+  summary: 'List the networks',
+  input: z.object({}),
+  output: z.array(Network),
+  errors: [],
+  cli: { command: 'network ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'network.show',
+  method: 'GET',
+  path: '/v1/networks/{network}',
+  role: 'viewer',
+  summary: 'Show one network, who is in it and what has passed',
+  input: One,
+  output: Network,
+  errors: ['not_found'],
+  cli: { command: 'network show', args: ['network'] },
+});
+
+export const remove = defineOperation({
+  id: 'network.remove',
+  method: 'DELETE',
+  path: '/v1/networks/{network}',
+  role: 'operator',
+  task: true,
+  summary: 'Remove a network that no machine is in',
+  input: One,
+  output: z.object({ name: z.string() }),
+  errors: ['not_found', 'in_use', 'unsupported', 'timeout'],
+  cli: { command: 'network rm', args: ['network...'] },
+});
+
+export const attach = defineOperation({
+  id: 'network.attach',
+  method: 'POST',
+  path: '/v1/vms/{vm}/nics',
+  role: 'operator',
+  task: true,
+  summary: 'Give a machine another card in a network; a running one gets it at once',
+  input: z.object({
+    vm,
+    network,
+    mac: Mac.optional().describe('Its MAC address; made up when left out'),
+    address: z.union([z.ipv4(), z.ipv6()]).optional().describe('Its address; a free one when left out'),
+    vlan: Vlan.optional().describe('VLAN that its frames are in'),
+    trunk: z.array(Vlan).max(128).default([]).describe('VLANs that it may tag itself'),
+  }),
+  output: Vm,
+  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', 'missing_program', ...failures.qemu],
+  cli: { command: 'network attach', args: ['vm', 'network'] },
+});
+
+export const detach = defineOperation({
+  id: 'network.detach',
+  method: 'DELETE',
+  path: '/v1/vms/{vm}/nics/{nic}',
+  role: 'operator',
+  task: true,
+  summary: 'Take a card away from a machine, also from a running one',
+  input: z.object({ vm, nic }),
+  output: Vm,
+  errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
+  cli: { command: 'network detach', args: ['vm', 'nic'] },
+});
+
+export const link = defineOperation({
+  id: 'network.link',
+  method: 'PATCH',
+  path: '/v1/vms/{vm}/nics/{nic}',
+  role: 'operator',
+  task: true,
+  summary: 'Pull a card’s cable out, or put it back',
+  input: z.object({ vm, nic, state: z.enum(['up', 'down']) }),
+  output: Vm,
+  errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
+  cli: { command: 'network link', args: ['vm', 'nic', 'state'] },
+});
+
+export const capture = defineOperation({
+  id: 'network.capture',
+  method: 'GET',
+  path: '/v1/networks/{network}/capture',
+  role: 'operator',
+  transport: 'download',
+  summary: 'Read a network’s frames as they pass, in the format of pcap',
+  input: z.object({
+    network,
+    vm: Ref.optional().describe('Only those of this machine'),
+    filter: z.string().max(1000).optional().describe('Only those that fit, such as "tcp port 80" (pcap-filter(7))'),
+    packets: z.int().min(1).optional().describe('End after so many'),
+  }),
+  output: z.unknown(),
+  errors: [...failures.find, 'wrong_state', 'unsupported', 'missing_program', 'timeout'],
+  cli: { command: 'network capture', args: ['network'], custom: true },
+});

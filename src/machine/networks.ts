@@ -1,0 +1,327 @@
+// The host's networks as machines see them: which there are, whose address is which, and who is plugged in now. What the kernel has of
+// them is brought about by network/networks-here.ts from wanted().
+import { createHash } from 'node:crypto';
+import { VivError } from '../contract/errors.ts';
+import { type NicWish, parseNicWish } from '../contract/nic.ts';
+import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from '../network/address.ts';
+import { hostRoutes } from '../network/host-network.ts';
+import type { NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
+import { bridgeMac, bridgeOf, tapOf, uplinkOutside } from '../network/names.ts';
+import { NetworksHere } from '../network/networks-here.ts';
+import { freeIpv4, freeIpv6 } from '../network/subnet.ts';
+import type { MachineHost, Machines } from './machines.ts';
+import { type NetworkRecord, NetworkRecords } from './network-records.ts';
+import { hasVirtual, isVirtual } from './nics.ts';
+import type { MachineRecord, NicRecord } from './record.ts';
+import type { Machine } from './runner.ts';
+
+export const defaultNetwork = 'default';
+
+/** What a process needs to be started where its taps are. */
+export interface Plugged {
+  /** What goes before its program's words so that it runs there. */
+  readonly enter: readonly string[];
+  /** Hands the taps on. */
+  readonly program: string;
+  readonly vhost: boolean;
+}
+
+export class Networks {
+  readonly records: NetworkRecords;
+  readonly here: NetworksHere;
+  readonly #machines: Machines;
+  readonly #host: MachineHost;
+  /** Machines whose taps are needed, and the process that has them; null: it is being started. */
+  readonly #plugged = new Map<string, number | null>();
+  /** Cards of machines that are being entered into the store, by the machine's id. */
+  readonly #placing = new Map<string, readonly NicRecord[]>();
+  #making: Promise<void> = Promise.resolve();
+
+  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords) {
+    const { paths, env, log } = host;
+    this.records = records;
+    this.#machines = machines;
+    this.#host = host;
+    this.here = new NetworksHere({
+      home: paths.home,
+      folder: paths.network,
+      env,
+      log: (error, message) => log.warn({ error }, message),
+      wanted: () => this.wanted(),
+      guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
+    });
+  }
+
+  static async open(host: MachineHost, machines: Machines): Promise<Networks> {
+    return new Networks(host, machines, await NetworkRecords.open(host.store, host.log));
+  }
+
+  /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
+  async chosen(texts: readonly string[] | undefined): Promise<string[]> {
+    const wanted = texts ?? [this.#host.env['VIV_DEFAULT_NETWORK'] || ((await this.here.capability()).ok ? defaultNetwork : 'user')];
+    const names = wanted.map((text) => text.split(',')[0] as string).filter((name) => name !== 'user' && name !== 'none');
+    if (names.length > 0) await this.here.able();
+    for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
+    for (const name of names) this.records.get(name);
+    for (const text of wanted) await this.#checkVlans(parseNicWish(text));
+    return [...wanted];
+  }
+
+  async #checkVlans({ network, vlan, trunk }: Pick<NicWish, 'network' | 'vlan' | 'trunk'>): Promise<void> {
+    if ((vlan === null && trunk.length === 0) || (await this.here.able()).vlans) return;
+    throw new VivError(
+      'unsupported',
+      `a card in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
+    );
+  }
+
+  /** Subnets that are in use, by our networks and by the host's routes, each with whose it is. */
+  async taken(): Promise<{ subnet: Subnet; what: string }[]> {
+    const ours = this.records
+      .all()
+      .flatMap(({ name, ipv4, ipv6 }) =>
+        [ipv4, ipv6].flatMap((text) => (text === null ? [] : [{ subnet: subnetOf(text), what: `the subnet of the network ${name}` }])),
+      );
+    const { programs } = await this.here.able();
+    const device = uplinkOutside(this.#host.paths.home);
+    const routes = (await hostRoutes(programs.ip)).filter((route) => route.device !== device);
+    return [
+      ...ours,
+      ...routes.map(({ subnet, device: through }) => ({
+        subnet,
+        what: `which this host reaches through ${through ?? 'a route of its own'}`,
+      })),
+    ];
+  }
+
+  /** A free one of each family. */
+  async freeSubnets(name: string): Promise<{ ipv4: string; ipv6: string }> {
+    const { home } = this.#host.paths;
+    const taken = (await this.taken()).map(({ subnet }) => subnet);
+    const seed = `${home}\0${name}`;
+    return { ipv4: formatSubnet(freeIpv4(seed, 24, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
+  }
+
+  /** For `viv host`. */
+  async facts(): Promise<{ name: string; detail: string }[]> {
+    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each machine, no way in, no neighbours' };
+    const found = await this.here.capability();
+    if (!found.ok) return [{ ...user, detail: `${user.detail}. Machines have no other, because ${found.why}` }];
+    const way = found.asUser ? 'in a namespace of this user’s, out through pasta' : 'in a namespace of their own, out through the host';
+    const lacks = [...found.limits, ...(found.vlans ? [] : ['no VLANs, because this kernel’s bridges cannot tell them apart'])];
+    const names = this.records.all().map((network) => ({
+      name: network.name,
+      detail: [network.kind, network.ipv4, network.ipv6].filter((part) => part !== null).join(', '),
+    }));
+    return [...names, { name: 'own', detail: [`networks ${way}`, ...lacks].join('; ') }, user];
+  }
+
+  #makeDefault(): Promise<void> {
+    const make = async () => {
+      if (this.records.byName(defaultNetwork)) return;
+      const subnets = await this.freeSubnets(defaultNetwork);
+      await this.records.insert({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() });
+    };
+    this.#making = this.#making.then(make, make);
+    return this.#making;
+  }
+
+  /**
+   * The record with an address for each of its cards, kept free for it until entered() is called.
+   * @throws in_use, invalid where an address or MAC address that was asked for cannot be had
+   */
+  placed(record: MachineRecord): MachineRecord {
+    const nics: NicRecord[] = [];
+    for (const nic of record.nics) nics.push(this.#place(nic, record, nics));
+    this.#placing.set(record.id, nics);
+    return { ...record, nics };
+  }
+
+  entered(id: string): void {
+    this.#placing.delete(id);
+  }
+
+  #place(nic: NicRecord, { id, name }: MachineRecord, own: readonly NicRecord[]): NicRecord {
+    if (!isVirtual(nic)) return nic;
+    const network = this.records.get(nic.network);
+    const others = [
+      ...this.#nicsIn(network.name, id),
+      ...own.filter((one) => one.network === network.name).map((one) => ({ nic: one, vm: name })),
+    ];
+    const sameMac = others.find((other) => other.nic.mac === nic.mac);
+    if (sameMac)
+      throw new VivError(
+        'in_use',
+        `${sameMac.vm} has the MAC address ${nic.mac} in the network ${network.name} already; choose another one`,
+      );
+    const taken = new Map(
+      others.flatMap((other) =>
+        [other.nic.ipv4, other.nic.ipv6].flatMap((address) => (address === null ? [] : [[address, other.vm] as const])),
+      ),
+    );
+    const ipv4 =
+      network.ipv4 === null ? refuse(nic.ipv4, network, 4) : addressIn(nic.ipv4, subnetOf(network.ipv4), network, taken, `${id}/${nic.id}`);
+    const ipv6 =
+      network.ipv6 === null
+        ? refuse(nic.ipv6, network, 6)
+        : addressIn(nic.ipv6 ?? fromMac(subnetOf(network.ipv6), nic.mac), subnetOf(network.ipv6), network, taken, '');
+    return { ...nic, ipv4, ipv6 };
+  }
+
+  /** Cards in a network, those in points and of machines being entered as well, but for one machine's. */
+  *#nicsIn(network: string, but: string): Generator<{ nic: NicRecord; vm: string }> {
+    const records = [
+      ...this.#machines.all().map(({ record }) => record),
+      ...this.#machines.points.all().map(({ machine, vm }) => ({ ...machine, id: vm })),
+    ];
+    for (const { id, name, nics } of records) if (id !== but) for (const nic of nics) if (nic.network === network) yield { nic, vm: name };
+    for (const [id, nics] of this.#placing) if (id !== but) for (const nic of nics) if (nic.network === network) yield { nic, vm: id };
+  }
+
+  /** Names of the machines and points that have a card in it. */
+  usersOf(network: string): string[] {
+    return [...new Set([...this.#nicsIn(network, '')].map(({ vm }) => vm))];
+  }
+
+  /** What the kernel is meant to have. */
+  wanted(): Wanted {
+    const ports: PortSpec[] = [];
+    const needed = new Set<string>();
+    for (const machine of this.#machines.all()) {
+      const plugged = this.#plugged.has(machine.id);
+      for (const nic of machine.record.nics) {
+        if (!isVirtual(nic) || !this.records.byName(nic.network)) continue;
+        if (plugged) needed.add(nic.network);
+        ports.push(portOf(machine.record, nic, plugged));
+      }
+    }
+    const networks = this.records.all().filter(({ name }) => needed.has(name));
+    return { networks: networks.map((network) => specOf(network, this.#host.paths.home)), ports };
+  }
+
+  /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */
+  async plug(machine: Machine): Promise<Plugged | null> {
+    if (!hasVirtual(machine.record)) return null;
+    const { programs, vhost } = await this.here.able();
+    for (const nic of machine.record.nics) if (isVirtual(nic)) this.records.get(nic.network);
+    const before = this.#plugged.get(machine.id);
+    if (before === undefined) this.#plugged.set(machine.id, null);
+    try {
+      await this.here.apply();
+      return { enter: await this.here.inside(), program: programs.tap, vhost };
+    } catch (error) {
+      if (before === undefined) this.unplug(machine.id, null);
+      throw error;
+    }
+  }
+
+  /** A process has them from now on, until it ends. */
+  has(id: string, process: { pid: number; exited: Promise<unknown> }): void {
+    this.#plugged.set(id, process.pid);
+    void process.exited.then(() => this.unplug(id, process.pid));
+  }
+
+  /** @param pid of the process that has ended; another one that has taken its place keeps the taps */
+  unplug(id: string, pid: number | null): void {
+    if (this.#plugged.get(id) !== pid) return;
+    this.#plugged.delete(id);
+    void this.changed();
+  }
+
+  /** Its process has been ended. Repeatable. */
+  ended(id: string): void {
+    if (this.#plugged.delete(id)) void this.changed();
+  }
+
+  /** Something about machines or networks has changed that the kernel or dnsmasq is to know. Never throws: it is tried again with the next change. */
+  async changed(): Promise<void> {
+    if (this.#plugged.size === 0 && !(await this.here.exists().catch(() => false))) return;
+    await this.here.apply().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
+  }
+
+  /** On the daemon's return, when machines have been adopted. */
+  async begin(): Promise<void> {
+    for (const machine of this.#machines.all()) {
+      if (machine.live && hasVirtual(machine.record)) this.has(machine.id, machine.live.process);
+      // Its process may be there although it does not answer.
+      else if (machine.record.state === 'broken' && machine.record.started !== null && hasVirtual(machine.record))
+        this.#plugged.set(machine.id, null);
+    }
+    this.here.lookAgain();
+    await this.changed();
+  }
+
+  /** The daemon goes. What no machine needs any more is removed. */
+  async stop(): Promise<void> {
+    if (this.#plugged.size === 0)
+      await this.here.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
+    this.here.stop();
+  }
+}
+
+export function specOf({ name, kind, ipv4, ipv6, interface: host }: NetworkRecord, home: string): NetworkSpec {
+  const gateway = (text: string | null) => (text === null ? null : `${gatewayOf(text)}/${subnetOf(text).prefix}`);
+  return { name, kind, bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host };
+}
+
+/** The first address of a subnet is the network's own. */
+export const gatewayOf = (subnet: string): string => nth(subnetOf(subnet), 1n);
+
+function portOf({ id, name, pool }: MachineRecord, nic: NicRecord, plugged: boolean): PortSpec {
+  const { network, mac, ipv4, ipv6, up, vlan, trunk } = nic;
+  return {
+    tap: tapOf(id, nic.id),
+    owner: id,
+    network,
+    // One that stands ready in a pool has no name of its own yet.
+    machine: pool === null ? name : null,
+    mac,
+    ipv4,
+    ipv6,
+    up,
+    vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
+    plugged,
+  };
+}
+
+function refuse(asked: string | null, { name }: NetworkRecord, family: 4 | 6): null {
+  if (asked !== null)
+    throw new VivError('invalid', `${asked} cannot be had in the network ${name}, which has no IPv${family} subnet of ours`);
+  return null;
+}
+
+/** The address that was asked for, or a free one; where it begins to look follows from `seed`. */
+function addressIn(
+  asked: string | null,
+  subnet: Subnet,
+  { name }: NetworkRecord,
+  taken: ReadonlyMap<string, string>,
+  seed: string,
+): string {
+  if (asked !== null) {
+    const { family, value } = addressOf(asked);
+    const address = formatAddress(family, value);
+    if (!contains(subnet, address))
+      throw new VivError('invalid', `${address} is not in ${formatSubnet(subnet)}, the subnet of the network ${name}`);
+    const own = value - subnet.base;
+    if (own === 0n || own === 1n || (family === 4 && own === hostCount(subnet) + 2n))
+      throw new VivError('invalid', `${address} is the network ${name}’s own; choose another address in ${formatSubnet(subnet)}`);
+    const holder = taken.get(address);
+    if (holder !== undefined)
+      throw new VivError(
+        'in_use',
+        `${address} is taken by ${holder} in the network ${name}; choose another one, or none to have one chosen`,
+      );
+    return address;
+  }
+  const count = hostCount(subnet);
+  const start = BigInt(createHash('sha256').update(seed).digest().readUInt32BE(0)) % count;
+  for (let step = 0n; step < count; step++) {
+    const address = nth(subnet, 2n + ((start + step) % count));
+    if (!taken.has(address)) return address;
+  }
+  throw new VivError(
+    'in_use',
+    `every address of the network ${name} (${formatSubnet(subnet)}) is taken; make another network, or remove machines`,
+  );
+}

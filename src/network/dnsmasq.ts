@@ -1,0 +1,202 @@
+// DHCP, router advertisements and DNS of the networks: one dnsmasq for each, so that no network hears of another's machines. Every
+// machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { VivError } from '../contract/errors.ts';
+import { isProcess, startTicksOf } from '../host/process-start.ts';
+import { runProgram } from '../host/run.ts';
+import { endStaying, type Staying } from '../host/stay.ts';
+import { formatAddress, formatSubnet, subnetOf } from './address.ts';
+import type { NetworkSpec, PortSpec } from './model.ts';
+
+export interface DnsFiles {
+  /** What it is started with: another text means another process. */
+  readonly config: string;
+  readonly hosts: string;
+  readonly reservations: string;
+}
+
+interface Serving {
+  readonly process: Staying;
+  readonly files: DnsFiles;
+}
+
+const startDeadlineMs = 10_000;
+const Pid = z.coerce.number().int().positive();
+
+/** The domain of all machines: web.default.viv is the machine `web` in the network `default`. */
+const domain = 'viv';
+
+/** One without addresses of its own has nobody to ask in it. */
+export const isServed = ({ ipv4, ipv6 }: NetworkSpec): boolean => ipv4 !== null || ipv6 !== null;
+
+/** What a dnsmasq is given. Pure. @param servers name servers that other names are asked of @param user whom it runs as */
+export function dnsFiles(
+  network: NetworkSpec,
+  ports: readonly PortSpec[],
+  { folder, servers, user }: { folder: string; servers: readonly string[]; user: readonly [string, string] },
+): DnsFiles {
+  const { name, bridge, kind, ipv4, ipv6 } = network;
+  const way = kind !== 'isolated';
+  const subnet = (text: string) => subnetOf(text);
+  const gateway = (text: string) => text.slice(0, text.indexOf('/'));
+  const config = [
+    `pid-file=${join(folder, 'pid')}`,
+    `interface=${bridge}`,
+    ...['bind-dynamic', 'except-interface=lo', 'no-hosts', 'no-resolv', 'no-poll', 'domain-needed', 'bogus-priv'],
+    `user=${user[0]}`,
+    `group=${user[1]}`,
+    `addn-hosts=${join(folder, 'hosts')}`,
+    `domain=${name}.${domain}`,
+    `local=/${domain}/`,
+    ...(way ? servers.map((server) => `server=${server}`) : []),
+    'cache-size=1000',
+    ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
+    `dhcp-hostsfile=${join(folder, 'reservations')}`,
+    `dhcp-option=option:domain-search,${name}.${domain}`,
+    ...(ipv4 === null
+      ? []
+      : [`dhcp-range=${firstOf(subnet(ipv4))},static,${maskOf(subnet(ipv4).prefix)},12h`, ...(way ? [] : ['dhcp-option=option:router'])]),
+    ...(ipv6 === null
+      ? []
+      : [
+          'enable-ra',
+          // Guests that know no DHCPv6 make the same address of their MAC themselves.
+          `dhcp-range=${firstOf(subnet(ipv6))},static,slaac,64,12h`,
+          `dhcp-option=option6:dns-server,[${gateway(ipv6)}]`,
+          `dhcp-option=option6:domain-search,${name}.${domain}`,
+          `ra-param=${bridge},60,${way ? 1800 : 0}`,
+        ]),
+  ];
+  const ours = ports.filter((port) => port.network === name);
+  const lines = (text: readonly string[]) => text.map((line) => `${line}\n`).join('');
+  return {
+    config: lines(config),
+    hosts: lines(
+      ours.flatMap(({ machine, ipv4: own4, ipv6: own6 }) =>
+        machine === null
+          ? []
+          : [own4, own6].flatMap((address) => (address === null ? [] : [`${address} ${machine}.${name}.${domain} ${machine}`])),
+      ),
+    ),
+    reservations: lines(
+      ours.map(({ mac, ipv4: own4, ipv6: own6 }) =>
+        [mac, ...(own4 === null ? [] : [own4]), ...(own6 === null ? [] : [`[${own6}]`])].join(','),
+      ),
+    ),
+  };
+}
+
+const firstOf = (subnet: ReturnType<typeof subnetOf>): string => formatSubnet(subnet).split('/')[0] as string;
+const maskOf = (prefix: number): string => formatAddress(4, (2n ** 32n - 1n) ^ (2n ** BigInt(32 - prefix) - 1n));
+
+/** All dnsmasqs of a home. */
+export class Dnsmasqs {
+  readonly #folder: string;
+  readonly #program: string;
+  readonly #serving = new Map<string, Serving>();
+
+  /** @param folder one folder in it for each network */
+  constructor(folder: string, program: string) {
+    this.#folder = folder;
+    this.#program = program;
+  }
+
+  folderOf(network: string): string {
+    return join(this.#folder, network);
+  }
+
+  /** Finds those that a daemon before this one has started. */
+  async adopt(): Promise<void> {
+    for (const network of await readdir(this.#folder).catch(() => [])) {
+      const folder = this.folderOf(network);
+      const process = await this.#running(folder);
+      if (!process) continue;
+      const text = (name: string) => readFile(join(folder, name), 'utf8').catch(() => '');
+      const [config, hosts, reservations] = await Promise.all([text('dnsmasq.conf'), text('hosts'), text('reservations')]);
+      this.#serving.set(network, { process, files: { config, hosts, reservations } });
+    }
+  }
+
+  /** Brings all of them to what is wanted. @param enter what goes before a program's words so that it runs in the namespace */
+  async apply(wanted: ReadonlyMap<string, DnsFiles>, enter: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const name of [...this.#serving.keys()]) if (!wanted.has(name)) await this.#stop(name);
+    const starting: string[] = [];
+    for (const [name, files] of wanted) {
+      const serving = this.#serving.get(name);
+      const alive = serving !== undefined && (await isProcess(serving.process.pid, serving.process.startTicks));
+      if (alive && serving.files.config === files.config) {
+        if (serving.files.hosts === files.hosts && serving.files.reservations === files.reservations) continue;
+        await this.#write(name, files);
+        process.kill(serving.process.pid, 'SIGHUP');
+        this.#serving.set(name, { ...serving, files });
+        continue;
+      }
+      if (alive) await this.#stop(name);
+      await this.#write(name, files);
+      starting.push(name);
+    }
+    if (starting.length === 0) return;
+    await this.#start(starting, enter, signal);
+    for (const name of starting) {
+      const process = await this.#running(this.folderOf(name));
+      if (!process) throw new VivError('unsupported', `dnsmasq of the network ${name} ended at once`);
+      this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.adopt();
+    for (const name of [...this.#serving.keys()]) await this.#stop(name);
+  }
+
+  /** Each goes into the background by itself when it serves. One shell starts all of them. */
+  async #start(names: readonly string[], enter: readonly string[], signal: AbortSignal): Promise<void> {
+    const [program = '', ...args] = [
+      ...enter,
+      '/bin/sh',
+      '-c',
+      'd=$1; shift; for c; do "$d" --conf-file="$c" || exit; done',
+      'sh',
+      this.#program,
+    ];
+    const result = await runProgram(program, [...args, ...names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'))], {
+      timeoutMs: startDeadlineMs + names.length * 100,
+      signal,
+    });
+    if (result.exitCode === 0) return;
+    throw new VivError('unsupported', `dnsmasq could not be started: ${result.stderr.trim().slice(-500)}`);
+  }
+
+  async #stop(network: string): Promise<void> {
+    const serving = this.#serving.get(network);
+    if (serving) await endStaying(serving.process);
+    this.#serving.delete(network);
+    await rm(this.folderOf(network), { recursive: true, force: true });
+  }
+
+  async #write(network: string, files: DnsFiles): Promise<void> {
+    const folder = this.folderOf(network);
+    // dnsmasq reads them again when it is nobody.
+    for (const one of [this.#folder, folder]) {
+      await mkdir(one, { recursive: true });
+      await chmod(one, 0o711);
+    }
+    const write = async (name: string, text: string) => {
+      await writeFile(join(folder, `${name}.new`), text, { mode: 0o644 });
+      await chmod(join(folder, `${name}.new`), 0o644);
+      await rename(join(folder, `${name}.new`), join(folder, name));
+    };
+    await Promise.all([write('dnsmasq.conf', files.config), write('hosts', files.hosts), write('reservations', files.reservations)]);
+  }
+
+  async #running(folder: string): Promise<Staying | null> {
+    const pid = Pid.safeParse(await readFile(join(folder, 'pid'), 'utf8').catch(() => '')).data;
+    if (pid === undefined) return null;
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (!line.includes(join(folder, 'dnsmasq.conf'))) return null;
+    const startTicks = await startTicksOf(pid);
+    return startTicks === null ? null : { pid, startTicks };
+  }
+}

@@ -1,0 +1,61 @@
+// Security groups as chains. Ports in the same groups share one chain, however many they are; who is in a group is a set of addresses, true because
+// nobody can forge one. A group may close a direction; then only what a rule of any of the port's groups names goes through.
+import type { Address } from './address.ts';
+import { subnet } from './address.ts';
+import { type Facts, portText } from './facts.ts';
+import type { Direction, GroupRule, SecurityGroup } from './model.ts';
+import { named } from './names.ts';
+import type { Table } from './ruleset.ts';
+
+/** The chain for what these groups let through; null where there are none. */
+export function groupChain(groups: readonly string[], direction: Direction): string | null {
+  return groups.length === 0 ? null : named(direction, ...groups);
+}
+
+/** Makes them for every combination that some port has. Allowed packets get `allow`, others go to `refuse`. */
+export function groupChains(table: Table, facts: Facts, direction: Direction, allow: string, refuse: string): void {
+  for (const names of facts.combinations) {
+    const chain = groupChain(names, direction);
+    if (chain === null) continue;
+    const groups = names.flatMap((name) => facts.groups.get(name) ?? []);
+    const open = groups.every(({ otherwise }) => otherwise[direction] === 'allow');
+    const rules = groups.flatMap((group) =>
+      group.rules.filter((rule) => rule.direction === direction).flatMap((rule) => lines(table, facts, group, rule, allow)),
+    );
+    table.chain(chain, null, open ? [allow] : [...new Set(rules), `goto ${refuse}`]);
+  }
+}
+
+function lines(table: Table, facts: Facts, group: SecurityGroup, rule: GroupRule, allow: string): string[] {
+  const remote = rule.direction === 'in' ? 'saddr' : 'daddr';
+  const what = service(rule, `a rule of security group ${JSON.stringify(group.name)}`);
+  return whose(table, facts, rule)
+    .map((whom) => (whom === null ? '' : `${whom.family === 4 ? 'ip' : 'ip6'} ${remote} ${whom.text}`))
+    .map((whom) => [whom, what, allow].filter((part) => part !== '').join(' '));
+}
+
+function service({ protocol, ports }: GroupRule, what: string): string {
+  if (protocol === 'any') return '';
+  if (protocol === 'icmp') return 'meta l4proto { icmp, icmpv6 }';
+  return ports ? `${protocol} dport ${portText(ports, what)}` : `meta l4proto ${protocol}`;
+}
+
+function whose(table: Table, facts: Facts, { remote }: GroupRule): ({ family: 4 | 6; text: string } | null)[] {
+  if (remote.kind === 'any') return [null];
+  if (remote.kind === 'cidr') return [subnet(remote.cidr, 'the remote of a rule')];
+  const who = remote.kind === 'group' ? remote.group : remote.machine;
+  const members = () => (facts.members[remote.kind].get(who) ?? []).flatMap(({ own }) => own);
+  return addressSets(table, named(remote.kind, who), members);
+}
+
+/** NAME_4 and NAME_6. */
+export function addressSets(table: Table, name: string, addresses: () => readonly Address[]): { family: 4 | 6; text: string }[] {
+  return ([4, 6] as const).map((family) => {
+    const set = `${name}_${family}`;
+    if (!table.elements.has(set)) {
+      const texts = addresses().flatMap((address) => (address.family === family ? [address.text] : []));
+      table.set(set, `type ipv${family}_addr`, texts);
+    }
+    return { family, text: `@${set}` };
+  });
+}

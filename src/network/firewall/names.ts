@@ -1,0 +1,40 @@
+// What things are called inside the kernel. A user's name is never written there: it becomes a digest, the same one every time, so that a change
+// touches only what changed. Interfaces keep theirs, read strictly.
+import { createHash } from 'node:crypto';
+import { VivError } from '../../contract/errors.ts';
+
+/** Both tables have it. The namespace is ours, so it needs no further name. */
+export const tableName = 'vivarium';
+/** The NFLOG group that every verdict is told to. */
+export const logGroup = 1;
+
+const known = new Map<string, string>();
+
+/** KIND_DIGEST, the digest of the parts. */
+export function named(kind: string, ...parts: readonly string[]): string {
+  const key = JSON.stringify([kind, ...parts]);
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  if (known.size > 20_000) known.clear();
+  const name = `${kind}_${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
+  known.set(key, name);
+  return name;
+}
+
+/** An interface's name in quotes. */
+export function quoted(name: string, what: string): string {
+  if (!/^[a-z][a-z0-9_.-]{0,14}$/i.test(name)) throw new VivError('invalid', `${what} is no name of an interface: ${JSON.stringify(name)}`);
+  return `"${name}"`;
+}
+
+/** A domain in the form that DNS has it: lower case, IDNA, no dot at its end. */
+export function domainName(text: string): string {
+  const plain = text.replace(/\.$/, '');
+  // Only what URL reads as a name and nothing else; it turns other scripts into xn--...
+  const url = /^[^\s/?#@:\\%[\]*]+$/.test(plain) && URL.canParse(`http://${plain}/`) ? new URL(`http://${plain}/`).hostname : '';
+  const labels = url.split('.');
+  const well = url.length <= 253 && labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
+  if (!well || /^[\d.]+$/.test(url))
+    throw new VivError('invalid', `egress by domain needs a domain name, this is none: ${JSON.stringify(text)}`);
+  return url;
+}

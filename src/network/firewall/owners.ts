@@ -1,0 +1,70 @@
+// The bridge table's sets and maps that follow from the ports alone: whose is which MAC and address, how frames of a port are looked at, and where
+// refused packets are counted. Keyed by interface: one lookup, however many ports there are.
+import { hexadecimal } from './address.ts';
+import { claims } from './claims.ts';
+import { egressChain } from './egress.ts';
+import type { Facts, PortFacts } from './facts.ts';
+import { groupChain } from './groups.ts';
+import type { Table } from './ruleset.ts';
+
+export function owners(table: Table, facts: Facts): void {
+  counters(table, facts);
+  addresses(table, facts);
+  treatments(table, facts);
+  policies(table, facts);
+  claims(table, facts);
+}
+
+function counters(table: Table, { ports }: Facts): void {
+  for (const kind of ['spoofed', 'out', 'in']) {
+    for (const { id } of ports) table.counters.add(`${id}_${kind}`);
+    const entries = ports.map((port) => [port.interface, `"${port.id}_${kind}"`] as const);
+    table.map(`count_${kind}`, 'type ifname : counter', entries);
+  }
+}
+
+function addresses(table: Table, { ports }: Facts): void {
+  const checked = ports.filter(({ network }) => network.guarded);
+  const set = (name: string, head: string, of: (port: PortFacts) => readonly string[]) => {
+    const keys = checked.flatMap((port) => of(port).map((key) => `${port.interface} . ${key}`));
+    return table.set(name, head, keys);
+  };
+  const own = (port: PortFacts, family: 4 | 6) => port.own.filter((address) => address.family === family);
+  set('macs', 'type ifname . ether_addr', ({ mac }) => [mac]);
+  set('arps', 'type ifname . ether_addr . ipv4_addr', (port) =>
+    [...own(port, 4).map(({ text }) => text), '0.0.0.0'].map((text) => `${port.mac} . ${text}`),
+  );
+  set('own_4', 'type ifname . ipv4_addr', (port) => own(port, 4).map(({ text }) => text));
+  set('own_6', 'type ifname . ipv6_addr', (port) => own(port, 6).map(({ text }) => text));
+  // payloads that nft has no name for: the target of a neighbour message, the client's MAC in a DHCP request
+  set('targets', 'typeof iifname . @th,64,128', (port) => own(port, 6).map(hexadecimal));
+  set('clients', 'typeof iifname . @th,288,48', ({ mac }) => [`0x${mac.replaceAll(':', '')}`]);
+}
+
+function treatments(table: Table, { ports, networks }: Facts): void {
+  const outsides = networks.flatMap(({ outside }) => (outside === null ? [] : [outside]));
+  const known = [...ports.map((port) => port.interface), ...outsides];
+  table.set('known', 'type ifname', known);
+  const map = (name: string, of: (port: PortFacts) => string, others: string | null) =>
+    table.map(name, 'type ifname : verdict', [
+      ...ports.map((port) => [port.interface, of(port)] as const),
+      ...(others === null ? [] : outsides.map((outside) => [outside, others] as const)),
+    ]);
+  map('standing', () => 'drop', 'drop');
+  map('guarded', ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame'), 'jump heard');
+  map('entering', ({ groups }) => `jump ${groupChain(groups, 'in') ?? 'accepted'}`, 'goto accepted');
+  map('leaving', ({ network, trunk }) => (network.guarded && !trunk ? 'goto leave_guarded' : 'goto leave_policy'), null);
+}
+
+/** The chains of the groups are made by groups.ts: what is in them does not follow from the ports. */
+function policies(table: Table, { ports }: Facts): void {
+  const map = (name: string, of: (port: PortFacts) => string | null) => {
+    const entries = ports.flatMap((port) => {
+      const chain = of(port);
+      return chain === null ? [] : [[port.interface, `jump ${chain}`] as const];
+    });
+    table.map(name, 'type ifname : verdict', entries);
+  };
+  map('out', ({ groups }) => groupChain(groups, 'out'));
+  map('egress', (port) => egressChain(table, port));
+}

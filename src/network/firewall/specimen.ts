@@ -1,0 +1,46 @@
+// A model that has something of everything. Its rules stand for how this version writes them (rules.ts), and nothing else is made of it.
+import type { FirewallModel } from './model.ts';
+
+export const specimen: FirewallModel = {
+  tracking: 'bridge',
+  uplink: { interface: 'up', hostAddresses: ['192.0.2.1', '2001:db8::1'] },
+  networks: (['nat', 'isolated', 'routed', 'bridged'] as const).map((kind, at) => ({
+    name: kind,
+    kind,
+    bridge: `br${at}`,
+    subnets: kind === 'bridged' ? [] : [`198.51.${at}.0/24`, `2001:db8:${at}::/64`],
+    gateways: kind === 'bridged' ? [] : [`198.51.${at}.1`, `2001:db8:${at}::1`],
+    ...(kind === 'bridged' ? { outside: 'outside' } : {}),
+    guarded: kind !== 'routed',
+    capacityBytesPerSecond: 1_000_000,
+  })),
+  ports: (['nat', 'isolated', 'routed', 'bridged'] as const).map((network, at) => ({
+    name: network,
+    machine: network,
+    network,
+    interface: `tap${at}`,
+    mac: `52:54:00:00:00:0${at}`,
+    addresses: network === 'bridged' ? [] : [`198.51.${at}.2`, `2001:db8:${at}::2`],
+    groups: ['group'],
+    egress:
+      at === 0 ? { kind: 'all' } : at === 1 ? { kind: 'none' } : { kind: 'listed', cidrs: ['203.0.113.0/24'], domains: ['example.org'] },
+    trunk: network === 'isolated',
+  })),
+  groups: [
+    {
+      name: 'group',
+      otherwise: { in: 'deny', out: 'deny' },
+      rules: (['in', 'out'] as const).flatMap((direction) => [
+        { direction, protocol: 'tcp', ports: { from: 1, to: 2 }, remote: { kind: 'any' } },
+        { direction, protocol: 'udp', remote: { kind: 'cidr', cidr: '203.0.113.0/24' } },
+        { direction, protocol: 'icmp', remote: { kind: 'machine', machine: 'nat' } },
+        { direction, protocol: 'any', remote: { kind: 'group', group: 'group' } },
+      ]),
+    },
+  ],
+  forwards: [
+    { protocol: 'tcp', bind: null, ports: { from: 1, to: 2 }, target: '198.51.0.2', targetPort: 1 },
+    { protocol: 'udp', bind: '2001:db8::1', ports: { from: 1, to: 2 }, target: '2001:db8::2', targetPort: 3 },
+  ],
+  hostAccess: [{ network: 'nat', protocol: 'tcp', ports: { from: 1, to: 1 } }],
+};

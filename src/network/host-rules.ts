@@ -1,0 +1,41 @@
+// The table of rules that the host itself gets where the way out leads through it: guests do not reach the host, strangers do not reach
+// guests, and what goes out bears the host's address. Pure.
+
+export interface HostRules {
+  readonly table: string;
+  /** The host's end of the way out. */
+  readonly uplink: string;
+  /** The namespace's own addresses at its end. */
+  readonly addresses: readonly string[];
+  /** Subnets whose machines the outside reaches by their own addresses. */
+  readonly routed: readonly string[];
+}
+
+const family = (address: string): string => (address.includes(':') ? 'ip6' : 'ip');
+
+export function hostRules({ table, uplink, addresses, routed }: HostRules): string {
+  return [
+    `table inet ${table}`,
+    `delete table inet ${table}`,
+    `table inet ${table} {`,
+    '  chain input {',
+    '    type filter hook input priority filter; policy accept;',
+    `    iifname "${uplink}" ct state established,related accept`,
+    `    iifname "${uplink}" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept`,
+    `    iifname "${uplink}" counter drop`,
+    '  }',
+    '  chain forward {',
+    '    type filter hook forward priority filter; policy accept;',
+    `    iifname "${uplink}" accept`,
+    `    oifname "${uplink}" ct state established,related accept`,
+    ...routed.map((subnet) => `    oifname "${uplink}" ${family(subnet)} daddr ${subnet} accept`),
+    `    oifname "${uplink}" counter drop`,
+    '  }',
+    '  chain postrouting {',
+    '    type nat hook postrouting priority srcnat; policy accept;',
+    ...addresses.map((address) => `    oifname != "${uplink}" ${family(address)} saddr ${address} masquerade`),
+    '  }',
+    '}',
+    '',
+  ].join('\n');
+}

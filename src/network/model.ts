@@ -1,0 +1,39 @@
+// What the host's virtual networks are meant to be: the networks, and a port for each machine's NIC. Made from the store's records by
+// machine/networks.ts; everything in this room is derived from it.
+
+export interface NetworkSpec {
+  readonly name: string;
+  readonly kind: 'nat' | 'isolated' | 'bridged' | 'routed';
+  readonly bridge: string;
+  /** MAC address of the bridge. */
+  readonly mac: string;
+  /** The gateway's address with the subnet's prefix, such as 10.1.2.1/24; null: none. */
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+  /** The host's interface that it is joined to. */
+  readonly interface: string | null;
+}
+
+export interface PortSpec {
+  readonly tap: string;
+  /** Id of the machine. */
+  readonly owner: string;
+  readonly network: string;
+  /** Its name; null: it is not to be found by name (yet). */
+  readonly machine: string | null;
+  readonly mac: string;
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+  /** False: its cable is out. */
+  readonly up: boolean;
+  /** VLAN that its frames are in, and those that it may tag; null: none. */
+  readonly vlan: { readonly access: number | null; readonly trunk: readonly number[] } | null;
+  /** A process of the machine has it in use, or is about to. */
+  readonly plugged: boolean;
+}
+
+export interface Wanted {
+  /** Those that a plugged port is in. */
+  readonly networks: readonly NetworkSpec[];
+  readonly ports: readonly PortSpec[];
+}

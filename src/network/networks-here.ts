@@ -1,0 +1,300 @@
+// This host's virtual networks: what is wanted of them is brought about in one go at a time, and what is right is left alone. Waiting
+// calls are answered by the next go together, so that a hundred machines that start at once cost a few.
+import { access, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { VivError } from '../contract/errors.ts';
+import { findProgram } from '../host/find-program.ts';
+import { runOk, runProgram } from '../host/run.ts';
+import { streamProgram } from '../host/stream.ts';
+import { type Capability, findCapability } from './capability.ts';
+import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
+import type { FirewallModel } from './firewall/model.ts';
+import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
+import { firewallOf } from './guarding.ts';
+import { hostInterfaces } from './host-network.ts';
+import type { Wanted } from './model.ts';
+import { Namespace } from './namespace.ts';
+import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
+import { nothing, type Present, presentFrom } from './present.ts';
+import { type TrafficByTap, trafficFrom } from './traffic.ts';
+import { type Uplink, Uplinks } from './uplink.ts';
+
+const deadlineMs = 30_000;
+/** A package that was missing may be there by now. */
+const lookAgainMs = 30_000;
+const addressesLastMs = 10_000;
+
+type Able = Extract<Capability, { ok: true }>;
+
+interface Parts {
+  readonly able: Able;
+  readonly namespace: Namespace;
+  readonly uplinks: Uplinks;
+  readonly dnsmasqs: Dnsmasqs;
+}
+
+export class NetworksHere {
+  readonly #home: string;
+  readonly #folder: string;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #log: (problem: unknown, message: string) => void;
+  readonly #wanted: () => Wanted;
+  /** Processes of machines, in case they are all that is left in the namespace. */
+  readonly #guests: () => readonly number[];
+  #capability: { found: Promise<Capability>; at: number } | null = null;
+  #parts: Parts | null = null;
+  #present: Present | null = null;
+  /** The rules that the kernel was given last; null: not known. */
+  #guarded: FirewallModel | null = null;
+  #uplink: Uplink | null = null;
+  /** The host's own, which may change with what it is plugged into. */
+  #hostAddresses: { found: readonly string[]; at: number } | null = null;
+  #going: Promise<void> = Promise.resolve();
+  #next: Promise<void> | null = null;
+  readonly #stopping = new AbortController();
+
+  /** @param folder for run files */
+  constructor(options: {
+    home: string;
+    folder: string;
+    env: NodeJS.ProcessEnv;
+    log: (problem: unknown, message: string) => void;
+    wanted: () => Wanted;
+    guests: () => readonly number[];
+  }) {
+    this.#home = options.home;
+    this.#folder = options.folder;
+    this.#env = options.env;
+    this.#log = options.log;
+    this.#wanted = options.wanted;
+    this.#guests = options.guests;
+  }
+
+  capability(): Promise<Capability> {
+    if (this.#capability === null || Date.now() - this.#capability.at > lookAgainMs) {
+      const look = { found: findCapability(this.#env), at: Date.now() };
+      void look.found.then(
+        (found) => {
+          if (found.ok) look.at = Number.POSITIVE_INFINITY;
+        },
+        () => {
+          this.#capability = null;
+        },
+      );
+      this.#capability = look;
+    }
+    return this.#capability.found;
+  }
+
+  /** @throws missing_program, unsupported where the host cannot have networks */
+  async able(): Promise<Able> {
+    const found = await this.capability();
+    if (found.ok) return found;
+    throw new VivError(found.code, `networks cannot be made on this host: ${found.why}. Without them: --network user`);
+  }
+
+  /** Brings the networks to what is wanted. Resolves when what was wanted at the call is there. */
+  apply(): Promise<void> {
+    // One go is under way and one waits for it; the one that waits will see what is wanted now.
+    this.#next ??= this.#going.then(() => {
+      this.#next = null;
+      const going = this.#go();
+      this.#going = going.catch(() => {});
+      return going;
+    });
+    return this.#next;
+  }
+
+  /** What goes before a program's words so that it runs where the networks are. After apply(). */
+  async inside(): Promise<string[]> {
+    const { namespace } = await this.#made();
+    if (!(await namespace.find())) throw new VivError('unavailable', 'there are no networks on this host now');
+    return namespace.enter();
+  }
+
+  /** Looks again at what is there, instead of trusting what is known: for a daemon's return. */
+  lookAgain(): void {
+    this.#present = null;
+    this.#guarded = null;
+    this.#hostAddresses = null;
+    this.#parts?.uplinks.forget();
+  }
+
+  /** Whether a namespace is there, made by whichever daemon of this home. */
+  async exists(): Promise<boolean> {
+    // Its holder cannot be without it, and most daemons of a test or of user-mode networks never make one.
+    if (
+      !(await access(join(this.#folder, 'hold')).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return false;
+    const found = await this.capability();
+    return found.ok && (await (await this.#made()).namespace.find());
+  }
+
+  /** What has passed through each tap; nothing where there are no networks now. */
+  async traffic(): Promise<TrafficByTap> {
+    if (!(await this.exists())) return new Map();
+    const { able, namespace } = await this.#made();
+    const [first = '', ...rest] = [...namespace.enter(), able.programs.ip, '-statistics', '-json', 'link', 'show'];
+    return trafficFrom(await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes: 256 * 1024 * 1024 }));
+  }
+
+  /** Frames that pass an interface, as pcap; null where it is not there now. @throws missing_program, invalid where the filter cannot be understood */
+  async capture(
+    device: string,
+    { filter, packets }: { filter: string | null; packets: number | null },
+    signal: AbortSignal,
+  ): Promise<Readable | null> {
+    if (!(await this.exists())) return null;
+    const { namespace } = await this.#made();
+    const program = await findProgram('tcpdump', this.#env);
+    if (program === null) throw new VivError('missing_program', 'tcpdump is not installed; install it with: apt-get install tcpdump');
+    const enter = namespace.enter();
+    const [show = '', ...link] = [...enter, (await this.able()).programs.ip, 'link', 'show', 'dev', device];
+    if ((await runProgram(show, link, { timeoutMs: deadlineMs, signal })).exitCode !== 0) return null;
+    const words = [
+      '--interface',
+      device,
+      '--no-promiscuous-mode',
+      '-n',
+      '--packet-buffered',
+      '-Z',
+      'root',
+      '-w',
+      '-',
+      ...(packets === null ? [] : ['-c', String(packets)]),
+      '--',
+      ...(filter === null ? [] : [filter]),
+    ];
+    const [first = '', ...rest] = [...enter, program, ...words];
+    return streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
+  }
+
+  /** Removes everything: for the end of the last machine. Repeatable. */
+  async end(): Promise<void> {
+    await this.#next?.catch(() => {});
+    await this.#going;
+    if (!(await this.exists())) return;
+    const { namespace, uplinks, dnsmasqs } = await this.#made();
+    await dnsmasqs.end();
+    await uplinks.end();
+    await namespace.end();
+    await rm(this.#folder, { recursive: true, force: true });
+    this.lookAgain();
+    this.#uplink = null;
+  }
+
+  stop(): void {
+    this.#stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+  }
+
+  async #made(): Promise<Parts> {
+    if (this.#parts) return this.#parts;
+    const able = await this.able();
+    const { programs, asUser } = able;
+    const dnsmasqs = new Dnsmasqs(join(this.#folder, 'dns'), programs.dnsmasq);
+    await dnsmasqs.adopt();
+    this.#parts ??= {
+      able,
+      namespace: new Namespace(this.#folder, programs, asUser),
+      uplinks: new Uplinks(this.#home, this.#folder, programs, asUser),
+      dnsmasqs,
+    };
+    return this.#parts;
+  }
+
+  async #go(): Promise<void> {
+    const wanted = this.#wanted();
+    if (wanted.networks.length === 0 && !(await this.exists())) return;
+    const parts = await this.#made();
+    await mkdir(this.#folder, { recursive: true, mode: 0o711 });
+    if (await parts.namespace.make(this.#guests(), this.#stopping.signal)) {
+      this.lookAgain();
+      this.#present = nothing;
+      this.#uplink = null;
+    }
+    try {
+      await this.#bring(wanted, parts);
+    } catch (error) {
+      if (this.#stopping.signal.aborted) throw error;
+      // What is there is not what was known: somebody else has changed it.
+      this.#log(error, 'the networks are looked at again, because a change failed');
+      this.lookAgain();
+      await this.#bring(wanted, parts);
+    }
+  }
+
+  async #addresses(ip: string): Promise<readonly string[]> {
+    if (this.#hostAddresses === null || Date.now() - this.#hostAddresses.at > addressesLastMs)
+      this.#hostAddresses = { found: (await hostInterfaces(ip)).flatMap(({ addresses }) => addresses), at: Date.now() };
+    return this.#hostAddresses.found;
+  }
+
+  /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
+  async #guard(wanted: Wanted, outward: boolean, { able, namespace }: Parts): Promise<void> {
+    const { programs, tracking } = able;
+    const { signal } = this.#stopping;
+    const model = firewallOf(wanted, { tracking, outward, hostAddresses: outward ? await this.#addresses(programs.ip) : [] });
+    const run = (args: readonly string[], input: string) => {
+      const [first = '', ...rest] = [...namespace.enter(), programs.nft, ...args];
+      return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal });
+    };
+    const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(digestArguments, '')).stdout);
+    const { kind, script } = planFor(model, this.#guarded, present);
+    if (kind !== 'nothing') {
+      const { exitCode, stderr } = await run(['-f', '-'], script);
+      if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
+    }
+    this.#guarded = model;
+  }
+
+  async #bring(wanted: Wanted, parts: Parts): Promise<void> {
+    const { able, namespace, uplinks, dnsmasqs } = parts;
+    const { programs } = able;
+    const { signal } = this.#stopping;
+    const enter = namespace.enter();
+    const run = (program: string, args: readonly string[], input: string) => {
+      const [first = '', ...rest] = [...enter, program, ...args];
+      return runOk(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
+    };
+    const holder = namespace.holder?.pid ?? 0;
+    this.#present ??= presentFrom(await run(programs.ip, ['-details', '-json', 'address', 'show'], ''));
+    const outward = wanted.networks.some(({ kind }) => kind === 'nat' || kind === 'routed');
+    if (outward) this.#uplink ??= await uplinks.make(enter, holder, this.#present.others, signal);
+    for (const network of wanted.networks)
+      if (network.kind === 'bridged' && able.asUser)
+        throw new VivError('unsupported', `the network ${network.name} is bridged to an interface of the host, which takes root`);
+    const actions = plan(wanted, this.#present);
+    for (const action of actions)
+      if (action.do === 'join' && !this.#present.others.has(action.port)) {
+        const network = wanted.networks.find(({ bridge }) => bridge === action.bridge);
+        if (network) await uplinks.join(network, holder, signal);
+      }
+    // Rules are there before what they guard.
+    await this.#guard(wanted, outward, parts);
+    const change = async (some: readonly Action[]) => {
+      const commands = ipCommands(some);
+      if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
+      this.#present = after(this.#present ?? nothing, some);
+    };
+    // A dnsmasq that starts looks at every interface, so those of the machines come after it.
+    await change(actions.filter((action) => !ofMachine(action)));
+    const servers = this.#uplink?.servers ?? [];
+    const files = wanted.networks
+      .filter(isServed)
+      .map(
+        (network) =>
+          [network.name, dnsFiles(network, wanted.ports, { folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody })] as const,
+      );
+    await Promise.all([dnsmasqs.apply(new Map(files), enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null]);
+    await change(actions.filter(ofMachine));
+    const vlans = vlanCommands(actions);
+    if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
+  }
+}
+
+const ofMachine = ({ do: what }: Action): boolean => what === 'make tap' || what === 'mend tap' || what === 'set vlan';

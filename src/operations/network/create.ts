@@ -1,0 +1,87 @@
+// `network.create`: everything that could be wrong with a network is found before anything changes; the kernel has it when the first
+// machine in it starts.
+import { VivError } from '../../contract/errors.ts';
+import type { Network } from '../../contract/network.ts';
+import { type NetworkRecord, networkNameTaken } from '../../machine/network-records.ts';
+import type { Networks } from '../../machine/networks.ts';
+import { formatSubnet } from '../../network/address.ts';
+import { checkBridgeable } from '../../network/bridgeable.ts';
+import { askedSubnet, checkFree } from '../../network/subnet.ts';
+import type { HandlerOf } from '../handler.ts';
+import { viewOf } from './view.ts';
+
+interface Creating {
+  name: string;
+  record: NetworkRecord;
+}
+
+type Asked = Pick<Network, 'kind'> & { ipv4?: string | undefined; ipv6?: string | undefined; interface?: string | undefined };
+
+export const handler: HandlerOf<'network.create'> = {
+  target: ({ name }: Creating) => name,
+  // One after the other: two at once could choose the same subnet.
+  queue: () => 'networks',
+  prepare: async ({ network: name, ...asked }, { services: { machines } }): Promise<Creating> => ({
+    name,
+    record: {
+      name,
+      kind: asked.kind,
+      ...(await subnets(name, asked, machines.networks)),
+      interface: asked.interface ?? null,
+      createdAt: Date.now(),
+    },
+  }),
+  admit: async ({ record }: Creating, { machines: { networks } }) => {
+    if (networks.records.byName(record.name)) throw networkNameTaken(record.name);
+    return 'accept';
+  },
+  steps: [
+    {
+      name: 'enter it',
+      run: async ({ name, record }: Creating, { services: { machines, events } }) => {
+        const taken = await machines.networks.taken();
+        const own = machines.networks.records.byName(name);
+        if (!own)
+          for (const text of [record.ipv4, record.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
+        await machines.networks.records.insert(record);
+        events.record({ type: 'network.created', name, message: `the network ${name} was made` });
+      },
+      undo: async ({ name, record }: Creating, { services: { machines } }) => {
+        if (machines.networks.records.byName(name)?.createdAt === record.createdAt) await machines.networks.records.drop(name);
+      },
+    },
+  ],
+  output: async ({ name }: Creating, services) => viewOf(services.machines.networks.records.get(name), services, null),
+};
+
+/** @throws invalid, unsupported, in_use */
+async function subnets(
+  name: string,
+  { kind, ipv4, ipv6, interface: host }: Asked,
+  networks: Networks,
+): Promise<Pick<NetworkRecord, 'ipv4' | 'ipv6'>> {
+  const able = await networks.here.able();
+  if (networks.records.byName(name)) throw networkNameTaken(name);
+  if (able.asUser && (kind === 'bridged' || kind === 'routed'))
+    throw new VivError('unsupported', `a network can only be ${kind} where the daemon runs as root; nat and isolated are for everybody`);
+  if (kind !== 'bridged' && host !== undefined)
+    throw new VivError('invalid', `--interface is for bridged networks, and ${name} is to be ${kind}`);
+  if (kind === 'bridged') {
+    if (host === undefined) throw new VivError('invalid', `say which interface of the host ${name} is to be joined to: --interface eth1`);
+    if (ipv4 !== undefined || ipv6 !== undefined)
+      throw new VivError('invalid', `the host’s own network gives the addresses in ${name}; leave --ipv4 and --ipv6 out`);
+    const others = networks.records.all().filter((one) => one.interface === host);
+    if (others[0]) throw new VivError('in_use', `the network ${others[0].name} is joined to ${host} already`);
+    await checkBridgeable(able.programs.ip, host);
+    return { ipv4: null, ipv6: null };
+  }
+  const free = await networks.freeSubnets(name);
+  const one = (asked: string | undefined, family: 4 | 6, standard: string) =>
+    asked === undefined ? standard : asked === 'none' ? null : formatSubnet(askedSubnet(asked, family));
+  const chosen = { ipv4: one(ipv4, 4, free.ipv4), ipv6: one(ipv6, 6, free.ipv6) };
+  if (chosen.ipv4 === null && chosen.ipv6 === null && kind !== 'isolated')
+    throw new VivError('invalid', `a network that is ${kind} has a subnet, IPv4 or IPv6`);
+  const taken = await networks.taken();
+  for (const text of [chosen.ipv4, chosen.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
+  return chosen;
+}

@@ -1,0 +1,42 @@
+// `network.remove`: only one that nobody is in.
+import { VivError } from '../../contract/errors.ts';
+import type { Networks } from '../../machine/networks.ts';
+import type { HandlerOf } from '../handler.ts';
+
+interface Removing {
+  name: string;
+}
+
+export const handler: HandlerOf<'network.remove'> = {
+  target: ({ name }: Removing) => name,
+  queue: () => 'networks',
+  prepare: async ({ network }, { services: { machines } }): Promise<Removing> => {
+    machines.networks.records.get(network);
+    checkUnused(network, machines.networks);
+    return { name: network };
+  },
+  steps: [
+    {
+      name: 'forget it',
+      run: async ({ name }: Removing, { services: { machines, events } }) => {
+        if (!machines.networks.records.byName(name)) return;
+        checkUnused(name, machines.networks);
+        await machines.networks.records.drop(name);
+        await machines.networks.changed();
+        events.record({ type: 'network.removed', name, message: `the network ${name} was removed` });
+      },
+    },
+  ],
+  output: async ({ name }: Removing) => ({ name }),
+};
+
+function checkUnused(name: string, networks: Networks): void {
+  const users = networks.usersOf(name);
+  if (users.length === 0) return;
+  const named = `${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}`;
+  throw new VivError(
+    'in_use',
+    `machines or their points have cards in the network ${name}: ${named}; take them out first, or remove them`,
+    { details: { users } },
+  );
+}

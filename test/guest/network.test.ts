@@ -1,0 +1,177 @@
+// Networks with real guests: by name, to the outside, never to the host; through forks, renames and the daemon's death. The host is a
+// namespace of the test's own, and the outside another one (test/network/world.ts).
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import type { VivError } from '../../src/contract/errors.ts';
+import type { Machine } from '../../src/sdk/index.ts';
+import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
+import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
+
+const skip = noWorld;
+let world: World;
+let host: TestHost;
+let web: Machine;
+let db: Machine;
+
+before(async () => {
+  if (skip) return;
+  world = await makeWorld();
+  host = await testHost({ qemu: 'real', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
+  await host.start();
+  web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * 2 ** 20 });
+  await out(
+    web,
+    'for i in $(seq 100); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && break; sleep 0.1; done',
+  );
+  [db] = (await web.fork({ name: 'db' })) as [Machine];
+});
+
+after(async () => {
+  await host?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const out = async (machine: Machine, script: string): Promise<string> => {
+  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stdout}${stderr}`);
+  return stdout.trim();
+};
+const fails = async (machine: Machine, script: string): Promise<boolean> => (await machine.exec(['sh', '-c', script])).exitCode !== 0;
+/** What a web server there says. busybox' nc ends with its input. */
+const get = (address: string) => `(printf "GET / HTTP/1.0\\r\\n\\r\\n"; sleep 0.5) | nc -w 1 ${address} 8080 | grep -q said`;
+const server = `require('http').createServer((_, answer) => answer.end('said')).listen(8080, '::')`;
+const addressesOf = async (name: string) => (await host.client.vm.show({ vm: name })).nics.flatMap(({ addresses }) => addresses);
+/** A machine that was just made may still be asking for its address. */
+const ping = (target: string, family = 4) => `for i in $(seq 30); do ping -${family} -c1 -W1 ${target} >/dev/null && exit 0; done; exit 1`;
+
+test('machines have the addresses that they were promised, and find each other by name', { skip }, async () => {
+  const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
+  const shown = await out(web, 'ip address show eth0');
+  assert.ok(shown.includes(`inet ${ipv4}/24`) && shown.includes(`inet6 ${ipv6}/64`), shown);
+  for (const name of ['db', 'db.default.viv']) await out(web, ping(name));
+  await out(db, ping('web'));
+  await out(db, ping('web', 6));
+});
+
+test('a fork has an address and a name of its own', { skip }, async () => {
+  const [one, other] = [await addressesOf('web'), await addressesOf('db')];
+  assert.equal(new Set([...one, ...other]).size, 4);
+  const shown = await out(db, 'ip address show eth0');
+  for (const address of other) assert.ok(shown.includes(` ${address}/`), shown);
+  for (const address of one) assert.ok(!shown.includes(` ${address}/`), shown);
+});
+
+test('machines reach the outside, which does not reach them', { skip }, async () => {
+  await out(web, ping(outsideAddress));
+  await out(web, ping('2001:db8:2::7', 6));
+  const [ipv4] = await addressesOf('web');
+  const { subnet } = { subnet: `${ipv4?.split('.').slice(0, 3).join('.')}.0/24` };
+  world.run('outside', `ip route add ${subnet} via ${hostAddress}`);
+  assert.throws(() => world.run('outside', `ping -c1 -W1 ${ipv4}`));
+});
+
+test('the host reaches machines by their addresses, and no machine reaches the host', { skip }, async () => {
+  const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
+  world.run('host', `ping -c1 -W2 ${ipv4} && ping -c1 -W2 ${ipv6}`);
+  for (const where of ['host', 'outside'] as const) {
+    world.start(where, [process.execPath, '-e', server]);
+    for (let tries = 0; !world.run(where, 'ss -ltn').includes(':8080'); tries++) {
+      if (tries > 100) throw new Error('the server of the test does not listen');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  for (const address of [outsideAddress, '2001:db8:2::7']) await out(web, get(address));
+  const ends = world.run('host', 'ip -br address').match(/\d+\.\d+\.\d+\.\d+|[0-9a-f]+:[0-9a-f:]+(?=\/)/g) ?? [];
+  assert.ok(ends.some((address) => address === hostAddress) && ends.length >= 4, ends.join(' '));
+  const asked = ends.filter((address) => !address.startsWith('fe80') && !address.startsWith('127.') && address !== '::1');
+  for (const address of asked) {
+    assert.ok(await fails(web, get(address)), `${address} was reached`);
+  }
+});
+
+test('a new name is known at once, and the old one is not any more', { skip }, async () => {
+  await db.rename('store');
+  await out(web, 'nslookup store.default.viv');
+  assert.ok(await fails(web, 'nslookup db.default.viv'));
+  await db.rename('db');
+});
+
+test('the daemon dies, and traffic flows on; the next one takes up what is there and touches nothing that is right', { skip }, async () => {
+  const before = await networkProcesses(host.paths.network);
+  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
+  const inside = (command: string) => world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
+  const rules = inside('nft -s list ruleset');
+  const links = inside('ip -o link | cut -d: -f1,2');
+  const session = await web.exec(['sh', '-c', 'ping -4 -c 40 -i 0.1 db >/run/ping.log 2>&1 &']);
+  assert.equal(session.exitCode, 0);
+  await host.kill();
+  await host.start();
+  web = await host.client.vm('web');
+  db = await host.client.vm('db');
+  await out(web, 'for i in $(seq 100); do grep -q transmitted /run/ping.log && break; sleep 0.1; done');
+  assert.match(await out(web, 'cat /run/ping.log'), /40 packets transmitted, 40 packets received/);
+  assert.deepEqual(await networkProcesses(host.paths.network), before);
+  assert.ok(inside('nft -s list ruleset') === rules, 'the rules are the same');
+  assert.equal(inside('ip -o link | cut -d: -f1,2'), links);
+});
+
+test('what somebody broke while the daemon was away is mended', { skip }, async () => {
+  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
+  const inside = (command: string) => world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
+  await host.kill();
+  inside(`ip link set t${web.id}0 nomaster; nft flush ruleset; ip link add name tabcdefghjkmn0 type dummy || true`);
+  await host.start();
+  web = await host.client.vm('web');
+  db = await host.client.vm('db');
+  await out(web, ping('db'));
+  assert.ok(inside('nft list tables').includes('vivarium'));
+});
+
+test('a card is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
+  await host.client.network.create({ network: 'back', kind: 'isolated', ipv4: '10.200.1.0/24', ipv6: 'none' });
+  const [, nic] = (await host.client.network.attach({ vm: 'web', network: 'back', address: '10.200.1.77' })).nics;
+  assert.deepEqual(nic?.addresses, ['10.200.1.77']);
+  await out(
+    web,
+    'for i in $(seq 50); do [ -e /sys/class/net/eth1 ] && break; sleep 0.1; done; ip link set eth1 up && udhcpc -n -q -s /bin/true -i eth1 2>&1 | grep -q 10.200.1.77',
+  );
+  await host.client.network.link({ vm: 'web', nic: 'net1', state: 'down' });
+  await out(web, 'for i in $(seq 50); do [ "$(cat /sys/class/net/eth1/carrier)" = 0 ] && exit 0; sleep 0.1; done; exit 1');
+  await host.client.network.link({ vm: 'web', nic: 'net1', state: 'up' });
+  await host.client.network.detach({ vm: 'web', nic: 'net1' });
+  await out(web, 'for i in $(seq 50); do [ -e /sys/class/net/eth1 ] || exit 0; sleep 0.1; done; exit 1');
+  await host.client.network.remove({ network: 'back' });
+});
+
+test('frames are captured as they pass', { skip }, async () => {
+  const stream = await host.client.network.capture({ network: 'default', vm: 'web', filter: 'icmp', packets: 2 });
+  const asked = out(web, 'for i in 1 2 3 4 5; do ping -4 -c2 -i 0.2 db; done');
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  await asked;
+  assert.equal(Buffer.concat(chunks).readUInt32LE(0), 0xa1b2c3d4, 'the magic number of pcap');
+  const shown = await host.client.network.show({ network: 'default' });
+  assert.ok(shown.nics.every(({ fromGuest, toGuest }) => (fromGuest?.packets ?? 0) > 0 && (toGuest?.packets ?? 0) > 0));
+  const wrong = await host.client.network.capture({ network: 'default', filter: 'such nonsense(' }).catch((error: VivError) => error);
+  assert.equal((wrong as VivError).code, 'invalid');
+});
+
+test('a machine that slept wakes with its card, and the last one leaves nothing behind', { skip }, async () => {
+  await web.suspend();
+  await web.start();
+  await out(web, ping('db'));
+  for (const machine of [web, db]) await machine.remove({ force: true });
+  await host.down();
+  assert.deepEqual(await networkProcesses(host.paths.network), []);
+  assert.equal(world.run('host', 'nft list ruleset'), '');
+  assert.equal(world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim(), '0');
+  const links = world.run('host', 'ip -o link | cut -d: -f2');
+  assert.deepEqual(
+    links
+      .trim()
+      .split(/\s+/)
+      .map((name) => name.replace(/@.*/, '')),
+    ['lo', 'e0'],
+  );
+});

@@ -1,0 +1,100 @@
+// Limits with real packets: what passes in a second, both ways, and what two ports get of a network that is full.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { limitsFor } from '../../../src/network/firewall/limits.ts';
+import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
+import { rulesFor } from '../../../src/network/firewall/rules.ts';
+import { type Lab, makeLab, noLab } from './lab.ts';
+import { empty, network, port } from './sample.ts';
+
+const second = 1000;
+const slow = 1_000_000;
+const mac = (name: string) => `52:54:00:00:04:0${name}`;
+const four = (name: string) => `10.4.0.1${name}`;
+
+function modelWith(some: Partial<FirewallPort>, capacityBytesPerSecond?: number): FirewallModel {
+  return {
+    ...empty,
+    uplink: { interface: 'up', hostAddresses: [] },
+    networks: [
+      network('br0', {
+        kind: 'routed',
+        subnets: ['10.4.0.0/24'],
+        gateways: ['10.4.0.1'],
+        ...(capacityBytesPerSecond ? { capacityBytesPerSecond } : {}),
+      }),
+    ],
+    ports: ['1', '2'].map((name) =>
+      port(`port${name}`, { network: 'br0', mac: mac(name), addresses: [four(name)], ...(name === '1' ? some : {}) }),
+    ),
+  };
+}
+
+describe('limits', { skip: noLab }, () => {
+  let lab: Lab;
+  let applied: FirewallModel | null = null;
+  before(async () => {
+    lab = makeLab();
+    lab.bridge('br0', ['10.4.0.1/24']);
+    for (const name of ['1', '2'])
+      lab.add(`guest${name}`, `port${name}`, { mac: mac(name), addresses: [`${four(name)}/24`], bridge: 'br0', gateways: ['10.4.0.1'] });
+    lab.add('outside', 'up', { mac: mac('9'), addresses: ['192.168.78.1/24'] });
+    lab.ip(null, ['addr add 192.168.78.2/24 dev up']);
+    lab.ip('outside', ['route add 10.4.0.0/24 via 192.168.78.2']);
+    for (const where of ['guest1', 'guest2', 'outside'])
+      assert.equal(await lab.start(where, [lab.frames, 'serve', 'tcp', '5000', '5000']).line(), 'ready');
+  });
+  after(() => lab?.close());
+
+  function apply(model: FirewallModel): void {
+    lab.nft(rulesFor(model));
+    const { links, queues } = limitsFor(model, applied);
+    lab.ok(null, ['ip', '-batch', '-'], links);
+    lab.ok(null, ['tc', '-batch', '-'], queues);
+    applied = model;
+  }
+  /** Bytes a second. */
+  async function pump(from: string, to: string, ms: number): Promise<number> {
+    return (Number(await lab.start(from, [lab.frames, 'pump', to, '5000', `${ms}`]).line()) / ms) * second;
+  }
+  /** Never much more; less where this machine is busy with other things. */
+  function near(rate: number, wanted: number): void {
+    assert.ok(rate > wanted * 0.5 && rate < wanted * 1.25, `${Math.round(rate)} bytes/s, wanted ${wanted}`);
+  }
+
+  test('each direction of a NIC has its own', async () => {
+    apply(modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }));
+    near(await pump('guest2', four('1'), second), slow);
+    near(await pump('guest1', four('2'), second), slow * 2);
+  });
+
+  test('a changed limit holds at once, a burst passes faster, and none is none again', async () => {
+    apply(modelWith({ fromGuest: { bytesPerSecond: slow } }));
+    assert.ok((await pump('guest2', four('1'), 300)) > slow * 3, 'the other direction has none');
+    apply(modelWith({ fromGuest: { bytesPerSecond: slow, burstBytes: slow * 2 } }));
+    assert.ok((await pump('guest1', four('2'), 300)) > slow * 3, 'the burst');
+    apply(modelWith({}));
+    assert.ok((await pump('guest1', four('2'), 300)) > slow * 10);
+    assert.equal(lab.ok(null, ['ip', '-br', 'link', 'show', 'type', 'ifb']), '');
+  });
+
+  test('two ports share a full network fairly, and one alone has all of it', async () => {
+    apply(modelWith({}, slow * 2));
+    for (const [ends, one, other] of [
+      ['to the world', () => pump('guest1', '192.168.78.1', second), () => pump('guest2', '192.168.78.1', second)],
+      ['from the world', () => pump('outside', four('1'), second), () => pump('outside', four('2'), second)],
+    ] as const) {
+      const [first, last] = await Promise.all([one(), other()]);
+      assert.ok(Math.min(first, last) / Math.max(first, last) > 0.7, `${ends}: ${first} and ${last}`);
+      near(first + last, slow * 2);
+    }
+    near(await pump('guest1', '192.168.78.1', second), slow * 2);
+    assert.ok((await pump('guest1', four('2'), 300)) > slow * 5, 'neighbours do not wait for the world');
+  });
+
+  test('what is no limit is refused before anything changes', () => {
+    for (const bytesPerSecond of [0, -1, Number.NaN, 1.5, 2 ** 60])
+      assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond } }), null), /bytes a second is no limit/);
+    assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond: 5000, burstBytes: -1 } }), null), /no burst/);
+  });
+});
