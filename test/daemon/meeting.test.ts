@@ -1,6 +1,6 @@
 // Verbs that meet on one machine: the later one decides by what the earlier one has left.
 import assert from 'node:assert/strict';
-import { access, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type TestHost, testHost } from './test-host.ts';
@@ -74,15 +74,17 @@ async function underWay(host: TestHost) {
 test('a paused machine whose suspension is cancelled stays paused', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
-  const { id } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
+  await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
   await host.client.vm.pause({ vm: 'one' });
   await host.down();
   await host.start({ VIV_TEST_FAULT: 'vm.suspend:save its memory:after:run:throw' });
   await assert.rejects(host.client.vm.suspend({ vm: 'one' }), { code: 'internal' });
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'paused');
   await host.client.vm.suspend({ vm: 'one' });
-  assert.ok((await readFile(host.paths.vm(id).suspendState, 'utf8')).length > 0);
+  const [slept = ''] = await readdir(host.paths.points);
+  assert.ok((await stat(host.paths.point(slept).memory)).size > 0, 'what it sleeps at');
   assert.equal((await host.client.vm.start({ vm: 'one' })).state, 'running');
+  assert.deepEqual(await readdir(host.paths.points), []);
 });
 
 test('a QEMU that ends while its memory is saved is told, and started again where its policy says so', limits, async () => {
