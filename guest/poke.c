@@ -157,7 +157,8 @@ static void restart_client(const struct client *client) {
   path[length] = 0;
   for (const char *word = next_word(client, NULL); word && count < 63; word = next_word(client, word)) words[count++] = (char *)word;
   words[count] = NULL;
-  if (kill(client->pid, SIGKILL) == 0) start(path, words);
+  /* busybox by the name that it was called by, which it is found by the next time. */
+  if (kill(client->pid, SIGKILL) == 0) start(client->kind == UDHCPC ? NULL : path, words);
 }
 
 static int serves_any(const struct client *client, const char (*interfaces)[16], size_t count) {
