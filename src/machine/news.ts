@@ -33,12 +33,14 @@ export function listen(machine: Machine, live: Live): void {
     const problem = await diskProblem(qmp);
     if (!problem || !running()) return; // asked for: whoever asked records it
     live.starved = problem.full;
+    machine.changed();
     const reason = stoppedBy(problem, machine.name);
     await machine.setState('paused', reason);
     note('paused', reason.message);
   };
   qmp.on('RESUME', () => {
     live.starved = false;
+    machine.changed();
   });
   qmp.on('STOP', () => void stopped().catch((error: unknown) => mine() && failed(error)));
 

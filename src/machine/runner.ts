@@ -7,6 +7,7 @@ import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import { SerialLine } from './console.ts';
 import type { Live } from './live.ts';
+import { stoppedBy } from './news.ts';
 import { type MachineRecord, vmKey } from './record.ts';
 
 /** What machines tell upward; daemon.ts hands the listener down. */
@@ -121,6 +122,12 @@ export class Machine {
   }
 }
 
+/** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
+function stateOf({ state, stateReason, name }: MachineRecord, live: Live | null): Pick<Vm, 'state' | 'stateReason'> {
+  if (!live?.starved || state !== 'running') return { state, stateReason };
+  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), at: Date.now() } };
+}
+
 function viewOf(record: MachineRecord, live: Live | null): Vm {
   const { settings, started } = record;
   const active = record.state === 'running' || record.state === 'paused';
@@ -128,8 +135,7 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
   return {
     id: record.id,
     name: record.name,
-    state: record.state,
-    stateReason: record.stateReason,
+    ...stateOf(record, live),
     activity: null,
     image: record.image.name,
     imageDigest: record.image.digest,
