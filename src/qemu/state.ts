@@ -1,6 +1,7 @@
 // Saving a machine's state into a file and loading it: memory and devices, or the devices alone.
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { queryStatus } from './command.ts';
 import type { QmpConnection } from './qmp.ts';
 
 const Migration = z.object({
@@ -89,7 +90,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
       changed = Promise.withResolvers<void>();
       const now = Migration.parse(await qmp.execute('query-migrate'));
       if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
-      if (now.status === 'completed') return;
+      if (now.status === 'completed') return await untilSettled(qmp, doing);
       if (now.status === 'failed' || now.status === 'cancelled')
         throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}${hint(now['error-desc'])}`);
       if (signal.aborted || Date.now() > deadline) {
@@ -107,6 +108,17 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
 /** What QEMU's words mean, where they do not say it. */
 const hint = (words = ''): string =>
   /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
+
+const settleDeadlineMs = 10_000;
+
+/** QEMU says that it has completed before it has, and refuses to let the guest go on until then. */
+async function untilSettled(qmp: QmpConnection, doing: string): Promise<void> {
+  const deadline = Date.now() + settleDeadlineMs;
+  while ((await queryStatus(qmp)).status === 'finish-migrate') {
+    if (Date.now() > deadline) throw new VivError('timeout', `${doing} was completed and did not end within ${settleDeadlineMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
 
 async function orLater(news: Promise<void>, pauseMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
