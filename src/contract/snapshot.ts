@@ -97,6 +97,47 @@ export const show = defineOperation({
   cli: { command: 'snapshot show', args: ['vm', 'point'], custom: true },
 });
 
+export const DiskDifference = z.object({
+  /** The machine's disk. */
+  id: z.string(),
+  /** Counted in blocks of 64 KiB. */
+  changedBytes: Bytes,
+  /** Offsets as the guest sees the disk, in order, at most 1000. */
+  ranges: z.array(z.object({ offset: Bytes, length: Bytes })),
+  /** How many ranges are left out behind them. */
+  more: z.int(),
+});
+export const Difference = z.object({ disks: z.array(DiskDifference) });
+export type Difference = z.infer<typeof Difference>;
+
+export const diff = defineOperation({
+  id: 'snapshot.diff',
+  method: 'POST',
+  path: '/v1/vms/{vm}/snapshots/{from}/diff',
+  role: 'operator',
+  task: true,
+  summary: 'Tell which regions of a machine’s disks differ between two points',
+  input: z.object({
+    vm,
+    from: point.describe('Label or id of the one point'),
+    to: point.describe('Label or id of the other; now: the machine as it is, stopped'),
+  }),
+  output: Difference,
+  errors: [
+    'invalid',
+    'not_found',
+    'ambiguous',
+    'wrong_state',
+    'corrupt',
+    'unsupported',
+    'missing_program',
+    'in_use',
+    'no_space',
+    'timeout',
+  ],
+  cli: { command: 'snapshot diff', args: ['vm', 'from', 'to'] },
+});
+
 export const thumbnail = defineOperation({
   id: 'snapshot.thumbnail',
   method: 'GET',

@@ -1,10 +1,11 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Pool } from '../../contract/pool.ts';
-import type { Snapshot } from '../../contract/snapshot.ts';
+import type { Difference, Snapshot } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
+import { differenceTable } from './difference.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
 import { poolSheet } from './pool.ts';
@@ -16,6 +17,7 @@ type Render = (output: never, width: number | undefined) => string[];
 const renders: Readonly<Record<string, Render>> = {
   'vm.show': (vm: Vm) => machineSheet(vm),
   'snapshot.create': (point: Snapshot) => [pointName(point)],
+  'snapshot.diff': (difference: Difference, width) => differenceTable(difference, width),
   'pool.show': (pool: Pool) => poolSheet(pool),
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),

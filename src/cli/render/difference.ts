@@ -1,0 +1,39 @@
+// What `viv snapshot diff` prints: each disk with how much of it differs, and below it where.
+import type { Difference } from '../../contract/snapshot.ts';
+import { formatBytes } from '../quantity.ts';
+import { renderTable } from '../table.ts';
+
+interface Row {
+  readonly disk: string;
+  readonly offset: string;
+  readonly length: string;
+}
+
+/** More of them would push the sums off the screen; --json has them all. */
+const mostShown = 20;
+
+export function differenceTable({ disks }: Difference, width: number | undefined): string[] {
+  return disks.flatMap(({ id, changedBytes, ranges, more }) => {
+    if (changedBytes === 0) return [`${id}: nothing differs`];
+    const rows: Row[] = ranges.slice(0, mostShown).map(({ offset, length }) => ({
+      disk: id,
+      offset: `0x${offset.toString(16)}`,
+      length: formatBytes(length),
+    }));
+    const total = ranges.length + more;
+    const left = total - rows.length;
+    return [
+      `${id}: ${formatBytes(changedBytes)} differ, in ${total} ${total === 1 ? 'region' : 'regions'}`,
+      ...renderTable(
+        rows,
+        [
+          { title: 'DISK', value: ({ disk }) => disk },
+          { title: 'OFFSET', value: ({ offset }) => offset, right: true },
+          { title: 'LENGTH', value: ({ length }) => length, right: true },
+        ],
+        width,
+      ),
+      ...(left > 0 ? [`and ${left} more${more > 0 ? '' : '; --json has them all'}`] : []),
+    ];
+  });
+}
