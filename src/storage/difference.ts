@@ -177,6 +177,9 @@ const MapOutput = z.array(
 
 /** Where the bytes of a qcow2 disk are, those of the files below it as well. */
 async function extentsOf(file: string, signal: AbortSignal): Promise<Extent[]> {
+  // First, because it says by name which file is missing.
+  const chain = [file];
+  for (let at = (await backingFile(file)).backing; at !== null; at = await belowOf(at)) chain.push(at);
   // -U: a file below may be open for a guest, which reads it as we do.
   const text = await qemuImg(['map', '-U', '-f', 'qcow2', '--output=json', '--', file], `read the map of the disk ${file}`, {
     timeoutMs: long,
@@ -185,8 +188,6 @@ async function extentsOf(file: string, signal: AbortSignal): Promise<Extent[]> {
   });
   if (!text.trimEnd().endsWith(']') || !text.startsWith('['))
     throw new VivError('unsupported', `The disk ${file} lies in too many pieces to be compared with another one.`);
-  const chain = [file];
-  for (let at = (await backingFile(file)).backing; at !== null; at = await belowOf(at)) chain.push(at);
   return MapOutput.parse(JSON.parse(text)).map(({ start, length, depth, zero, data, compressed, offset, filename }) => ({
     start,
     length,
@@ -203,5 +204,8 @@ async function extentsOf(file: string, signal: AbortSignal): Promise<Extent[]> {
 const belowOf = (file: string): Promise<string | null> =>
   backingFile(file).then(
     ({ backing }) => backing,
-    () => null,
+    (error: unknown) => {
+      if (error instanceof VivError && error.code === 'corrupt') return null;
+      throw error;
+    },
   );

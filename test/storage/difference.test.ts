@@ -100,7 +100,15 @@ test('what is packed in an image that both have below is the same, and counts as
   assert.equal((await compareDisks(one, other, 10, never)).changedBytes, 64 * KiB);
 });
 
-test('a disk that is not there, and one that is none, are told', async (t) => {
-  const { folder, one } = await chain(t);
-  await assert.rejects(compareDisks(one, join(folder, 'gone'), 10, never));
+test('a file that is missing is named, one below as well', async (t) => {
+  const { folder, base, one, other } = await chain(t);
+  const gone = join(folder, 'gone');
+  await assert.rejects(compareDisks(one, gone, 10, never), { code: 'not_found', message: new RegExp(gone) });
+  await rm(base);
+  await assert.rejects(compareDisks(one, other, 10, never), { code: 'not_found', message: new RegExp(base) });
+});
+
+test('it ends when it is cancelled', async (t) => {
+  const { one, other } = await chain(t);
+  await assert.rejects(compareDisks(one, other, 10, AbortSignal.abort(new Error('enough'))), { message: 'enough' });
 });
