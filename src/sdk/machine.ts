@@ -134,9 +134,9 @@ export class Machine {
     return this.#client.snapshot.list({ vm: this.id }, call);
   }
 
-  /** Which regions of its disks differ between two points, by label or id; `now` is the machine itself, stopped. */
-  diff(from: string, to: string, call: CallOptions = {}): Promise<Difference> {
-    return this.#client.snapshot.diff({ vm: this.id, from, to }, call);
+  /** Which regions of its disks, and which files, differ between two points, by label or id; `now` is the machine itself, stopped. */
+  diff(from: string, to: string, options: { files?: boolean } = {}, call: CallOptions = {}): Promise<Difference> {
+    return this.#client.snapshot.diff({ vm: this.id, from, to, ...options }, call);
   }
 
   /** Sets it back to a point, by label or id. What it has done since is lost unless it has a point; no point ever is. */

@@ -1,7 +1,8 @@
-// What `viv snapshot diff` prints: each disk with how much of it differs, and below it where.
+// What `viv snapshot diff` prints: each disk with how much of it differs, below it where, and the files.
 import type { Difference } from '../../contract/snapshot.ts';
 import { formatBytes } from '../quantity.ts';
 import { renderTable } from '../table.ts';
+import { clean } from '../text.ts';
 
 interface Row {
   readonly disk: string;
@@ -12,7 +13,25 @@ interface Row {
 /** More of them would push the sums off the screen; --json has them all. */
 const mostShown = 20;
 
-export function differenceTable({ disks }: Difference, width: number | undefined): string[] {
+const signs = { added: '+', removed: '-', changed: '~' } as const;
+
+export const differenceTable = (difference: Difference, width: number | undefined): string[] => [
+  ...diskLines(difference, width),
+  ...fileLines(difference),
+];
+
+function fileLines({ files, filesReason }: Difference): string[] {
+  if (filesReason !== null) return [`files: ${filesReason}`];
+  if (files === null) return [];
+  const { added, removed, changed, list, more } = files;
+  return [
+    `files: ${added} added, ${removed} removed, ${changed} changed`,
+    ...list.map(({ on, path, change, kind }) => `${signs[change]} ${on}:${clean(path)}${kind === 'directory' ? '/' : ''}`),
+    ...(more > 0 ? [`and ${more} more`] : []),
+  ];
+}
+
+function diskLines({ disks }: Difference, width: number | undefined): string[] {
   return disks.flatMap(({ id, changedBytes, ranges, more }) => {
     if (changedBytes === 0) return [`${id}: nothing differs`];
     const rows: Row[] = ranges.slice(0, mostShown).map(({ offset, length }) => ({
