@@ -39,6 +39,7 @@ export const operations = {
     create: snapshot.create,
     list: snapshot.list,
     show: snapshot.show,
+    diff: snapshot.diff,
     thumbnail: snapshot.thumbnail,
     restore: snapshot.restore,
     remove: snapshot.remove,

@@ -1,6 +1,7 @@
 // Snapshots: points in a machine's life that it can be set back to, and that new machines can be forked from. Points form a
 // tree: setting a machine back to an older one makes that the parent of its next one, and nothing is lost.
 import { z } from 'zod';
+import { failures } from './errors.ts';
 import { Bytes, Name, Ref, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 import { Vm } from './vm.ts';
@@ -95,6 +96,63 @@ export const show = defineOperation({
   output: Snapshot,
   errors: ['invalid', 'not_found', 'ambiguous'],
   cli: { command: 'snapshot show', args: ['vm', 'point'], custom: true },
+});
+
+export const DiskDifference = z.object({
+  /** The machine's disk. */
+  id: z.string(),
+  /** Counted in blocks of 64 KiB. */
+  changedBytes: Bytes,
+  /** Offsets as the guest sees the disk, in order, at most 1000. */
+  ranges: z.array(z.object({ offset: Bytes, length: Bytes })),
+  /** How many ranges are left out behind them. */
+  more: z.int(),
+});
+export const FileDifference = z.object({
+  added: z.int(),
+  removed: z.int(),
+  changed: z.int(),
+  list: z.array(
+    z.object({
+      /** The file system: its disk, and the number of its partition where it has some (`root`, `root1`). */
+      on: z.string(),
+      /** From the root of its file system. Bytes that are no text are \\xNN, a backslash is doubled. */
+      path: z.string(),
+      change: z.enum(['added', 'removed', 'changed']),
+      kind: z.enum(['file', 'directory', 'link', 'other']),
+      bytes: Bytes,
+    }),
+  ),
+  /** How many are left out of the list. */
+  more: z.int(),
+});
+export type FileDifference = z.infer<typeof FileDifference>;
+
+export const Difference = z.object({
+  disks: z.array(DiskDifference),
+  /** Null: they were not asked for, or could not be read. */
+  files: FileDifference.nullable(),
+  /** Why they, or those of some file systems, could not be read. */
+  filesReason: z.string().nullable(),
+});
+export type Difference = z.infer<typeof Difference>;
+
+export const diff = defineOperation({
+  id: 'snapshot.diff',
+  method: 'POST',
+  path: '/v1/vms/{vm}/snapshots/{from}/diff',
+  role: 'operator',
+  task: true,
+  summary: 'Tell which regions of a machine’s disks, and which files, differ between two points',
+  input: z.object({
+    vm,
+    from: point.describe('Label or id of the one point'),
+    to: point.describe('Label or id of the other; now: the machine as it is, stopped'),
+    files: z.boolean().default(true).describe('Which files, read by a guest of its own for ext2 to ext4 and FAT'),
+  }),
+  output: Difference,
+  errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
+  cli: { command: 'snapshot diff', args: ['vm', 'from', 'to'] },
 });
 
 export const thumbnail = defineOperation({

@@ -30,6 +30,7 @@ import { handler as poolSet } from './pool/set.ts';
 import { handler as poolShow } from './pool/show.ts';
 import { handler as poolTake } from './pool/take.ts';
 import { handler as snapshotCreate } from './snapshot/create.ts';
+import { handler as snapshotDiff } from './snapshot/diff.ts';
 import { handler as snapshotList } from './snapshot/list.ts';
 import { handler as snapshotRemove } from './snapshot/remove.ts';
 import { handler as snapshotRestore } from './snapshot/restore.ts';
@@ -93,6 +94,7 @@ export const handlers: Handlers = {
   'pool.show': poolShow,
   'pool.take': poolTake,
   'snapshot.create': snapshotCreate,
+  'snapshot.diff': snapshotDiff,
   'snapshot.list': snapshotList,
   'snapshot.remove': snapshotRemove,
   'snapshot.restore': snapshotRestore,

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
-import type { Snapshot } from '../contract/snapshot.ts';
+import type { Difference, Snapshot } from '../contract/snapshot.ts';
 import type * as contract from '../contract/vm.ts';
 import type { Client } from './client.ts';
 import type { CopyOptions } from './copy.ts';
@@ -132,6 +132,11 @@ export class Machine {
   /** Its points, oldest first; `parent` makes them a tree. */
   snapshots(call: CallOptions = {}): Promise<Snapshot[]> {
     return this.#client.snapshot.list({ vm: this.id }, call);
+  }
+
+  /** Which regions of its disks, and which files, differ between two points, by label or id; `now` is the machine itself, stopped. */
+  diff(from: string, to: string, options: { files?: boolean } = {}, call: CallOptions = {}): Promise<Difference> {
+    return this.#client.snapshot.diff({ vm: this.id, from, to, ...options }, call);
   }
 
   /** Sets it back to a point, by label or id. What it has done since is lost unless it has a point; no point ever is. */

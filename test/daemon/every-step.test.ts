@@ -55,6 +55,14 @@ const scenarios: Record<string, Scenario> = {
     act: (client) => client.snapshot.restore({ vm: 'one', point: 'then' }),
     after: ['running', 'suspended'],
   },
+  'snapshot.diff': {
+    prepare: async (client) => {
+      const machine = await run(client);
+      for (const label of ['then', 'later']) await machine.snapshot(label);
+    },
+    act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'later' }),
+    after: ['running'],
+  },
   'snapshot.remove': {
     prepare: async (client) => (await run(client)).snapshot('then'),
     act: (client) => client.snapshot.remove({ vm: 'one', point: 'then' }),

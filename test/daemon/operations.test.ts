@@ -117,6 +117,11 @@ describe('every operation', () => {
       [point.id],
     );
     assert.equal((await api.snapshot.show({ vm: 'idle', point: 'clean' })).id, point.id);
+    assert.deepEqual(await api.snapshot.diff({ vm: 'idle', from: 'clean', to: 'now' }), {
+      disks: [{ id: 'root', changedBytes: 0, ranges: [], more: 0 }],
+      files: { added: 0, removed: 0, changed: 0, list: [], more: 0 },
+      filesReason: null,
+    });
     const forks = await api.vm.fork({ vm: 'idle', point: 'clean', count: 2, name: 'f{}' });
     assert.deepEqual(forks.map(({ name }) => name).sort(), ['f1', 'f2']);
     for (const { id } of forks) await api.vm.remove({ vm: id, force: true });

@@ -2,10 +2,11 @@
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
 import type { Pool } from '../../contract/pool.ts';
-import type { Snapshot } from '../../contract/snapshot.ts';
+import type { Difference, Snapshot } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
+import { differenceTable } from './difference.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
 import { networkSheet } from './network.ts';
@@ -19,6 +20,7 @@ const renders: Readonly<Record<string, Render>> = {
   'vm.show': (vm: Vm) => machineSheet(vm),
   'snapshot.create': (point: Snapshot) => [pointName(point)],
   'network.show': (network: Network) => networkSheet(network),
+  'snapshot.diff': (difference: Difference, width) => differenceTable(difference, width),
   'pool.show': (pool: Pool) => poolSheet(pool),
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),
