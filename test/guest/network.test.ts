@@ -42,8 +42,9 @@ const fails = async (machine: Machine, script: string): Promise<boolean> => (awa
 const get = (address: string) => `(printf "GET / HTTP/1.0\\r\\n\\r\\n"; sleep 0.5) | nc -w 1 ${address} 8080 | grep -q said`;
 const server = `require('http').createServer((_, answer) => answer.end('said')).listen(8080, '::')`;
 const addressesOf = async (name: string) => (await host.client.vm.show({ vm: name })).nics.flatMap(({ addresses }) => addresses);
-/** A machine that was just made may still be asking for its address. */
-const ping = (target: string, family = 4) => `for i in $(seq 30); do ping -${family} -c1 -W1 ${target} >/dev/null && exit 0; done; exit 1`;
+/** A machine that was just made may still be asking for its address; without one ping fails at once. */
+const ping = (target: string, family = 4) =>
+  `for i in $(seq 50); do ping -${family} -c1 -W1 ${target} >/dev/null && exit 0; sleep 0.2; done; exit 1`;
 
 test('machines have the addresses that they were promised, and find each other by name', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');

@@ -108,10 +108,10 @@ const dhcp = `#!/bin/sh
 # Called by udhcpc with what a DHCP server gave.
 case "$1" in
   deconfig)
-    ip addr flush dev "$interface"
+    ip -4 addr flush dev "$interface"
     ;;
   bound | renew)
-    ip addr flush dev "$interface"
+    ip -4 addr flush dev "$interface"
     ip addr add "$ip/\${mask:-24}" dev "$interface"
     for gateway in $router; do
       ip route replace default via "$gateway" dev "$interface"
