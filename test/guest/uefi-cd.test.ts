@@ -43,7 +43,7 @@ test('UEFI boots from a CD on virtio-scsi', { timeout: 120_000 }, async () => {
   let serial = '';
   for await (const bytes of await host.client.vm.logs({ vm: 'one', follow: true }, { signal: AbortSignal.timeout(60_000) })) {
     serial += Buffer.from(bytes).toString('latin1');
-    if (serial.includes('BdsDxe: starting') || serial.includes('BdsDxe: failed')) break;
+    if (/BdsDxe: (starting|failed)[^\n]*\n/.test(serial)) break;
   }
   assert.match(serial, /BdsDxe: starting .*CD-ROM.*Scsi\(/);
   await host.client.vm.remove({ vm: 'one', force: true });
