@@ -1,6 +1,7 @@
 // Starting a program that outlives the daemon and is not waited for: in a session of its own, its words in a log.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
 import { startTicksOf } from './process-start.ts';
@@ -53,6 +54,15 @@ export async function startStaying(
     output.destroy();
     child.unref();
   }
+}
+
+/** The one that wrote its pid into a file, told from another process that has the pid now by a word among its arguments. Null: it has ended. */
+export async function findStaying(pidFile: string, word: string): Promise<Staying | null> {
+  const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
+  if (!Number.isInteger(pid) || pid <= 0) return null;
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const startTicks = line.includes(word) ? await startTicksOf(pid) : null;
+  return startTicks === null ? null : { pid, startTicks };
 }
 
 /** Ends it: politely, and firmly after a second. Resolves when it has gone. @throws timeout */

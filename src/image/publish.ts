@@ -1,9 +1,10 @@
 // Turns a folder of finished files into an image: sums, manifest, flush, one rename. The digest is the sha256 of what the
 // image is (its files and how they are used), not of its name, its source or the time: the same content is the same image.
 import { createHash, randomUUID } from 'node:crypto';
-import { chmod, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
+import { makeDurable } from '../host/durable.ts';
 import { probeFile } from '../storage/probe.ts';
 import type { BuiltImage } from './build/types.ts';
 import { hashFile } from './hash.ts';
@@ -70,12 +71,7 @@ export async function writeManifest(folder: string, manifest: ImageManifest): Pr
 /** Flushes a file or folder to the disk; with `mode`, opens it to the users that machines run as. */
 async function settle(path: string, mode?: number): Promise<void> {
   if (mode !== undefined) await chmod(path, mode);
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await makeDurable(path);
 }
 
 /** JSON with its keys in order, so that the same content gives the same text. */

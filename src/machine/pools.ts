@@ -4,7 +4,8 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { Name, Time } from '../contract/field.ts';
-import { type Store, StoreConflict } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import { type Kind, NamedRecords, readRecords } from './named-records.ts';
 import type { Machine } from './runner.ts';
 
 export const PoolRecord = z.object({
@@ -17,70 +18,25 @@ export const PoolRecord = z.object({
 });
 export type PoolRecord = z.infer<typeof PoolRecord>;
 
-const poolKey = (name: string) => `pool/${name}`;
+const kind: Kind<PoolRecord> = {
+  noun: 'pool',
+  schema: PoolRecord,
+  notFound: (name) => new VivError('not_found', `there is no pool named ${name}; viv pool ls lists them`),
+  nameTaken: poolNameTaken,
+};
 
-export class Pools {
-  readonly #store: Store;
-  readonly #byName = new Map<string, PoolRecord>();
+export class Pools extends NamedRecords<PoolRecord> {
   /** Machines that a task is about to make its own, and the names they get. */
   readonly #chosen = new Map<string, string>();
   /** Why a pool is not full and not being filled, by its name. */
   readonly problems = new Map<string, string>();
 
-  private constructor(store: Store, found: readonly PoolRecord[]) {
-    this.#store = store;
-    for (const pool of found) this.#byName.set(pool.name, pool);
-  }
-
   static async open(store: Store, log: Logger): Promise<Pools> {
-    const found: PoolRecord[] = [];
-    for (const { key, value } of await store.list('pool/')) {
-      const parsed = PoolRecord.safeParse(value);
-      if (parsed.success) found.push(parsed.data);
-      else log.error({ key, problem: parsed.error.message }, 'a pool’s record cannot be read; it is left alone');
-    }
-    return new Pools(store, found);
-  }
-
-  /** By name. */
-  all(): PoolRecord[] {
-    return [...this.#byName.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
-  }
-
-  byName(name: string): PoolRecord | undefined {
-    return this.#byName.get(name);
-  }
-
-  /** @throws not_found */
-  get(name: string): PoolRecord {
-    const pool = this.#byName.get(name);
-    if (!pool) throw new VivError('not_found', `there is no pool named ${name}; viv pool ls lists them`);
-    return pool;
-  }
-
-  /** Enters a new one. Repeatable. @throws name_taken */
-  async insert(pool: PoolRecord): Promise<void> {
-    if (this.#byName.get(pool.name)?.createdAt === pool.createdAt) return;
-    try {
-      await this.#store.commit({ guards: [{ key: poolKey(pool.name), revision: 0 }], puts: [{ key: poolKey(pool.name), value: pool }] });
-    } catch (error) {
-      if (error instanceof StoreConflict) throw poolNameTaken(pool.name, error);
-      throw error;
-    }
-    this.#byName.set(pool.name, pool);
+    return new Pools(store, kind, await readRecords(store, kind, log));
   }
 
   async setSize(name: string, size: number): Promise<void> {
-    const pool = { ...this.get(name), size };
-    await this.#store.commit({ puts: [{ key: poolKey(name), value: pool }] });
-    this.#byName.set(name, pool);
-  }
-
-  /** Repeatable. */
-  async drop(name: string): Promise<void> {
-    if (!this.#byName.has(name)) return;
-    await this.#store.commit({ deletes: [poolKey(name)] });
-    this.#byName.delete(name);
+    await this.put({ ...this.get(name), size });
   }
 
   /** Whether someone is about to take this machine. */

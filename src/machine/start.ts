@@ -10,8 +10,8 @@ import { findQemu } from '../qemu/binary.ts';
 import { setCable } from '../qemu/card.ts';
 import { cont, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
-import { firstTapFd } from '../qemu/memory.ts';
-import { findProcess, lastWords, type QemuProcess, startQemu, tpmFd } from '../qemu/process.ts';
+import { firstFreeFd } from '../qemu/memory.ts';
+import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
 import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
@@ -138,14 +138,15 @@ async function spawn(
     memory = await openMemory(startSettings(record).memoryBytes, paths.memory, wakesFrom(machine, machines), machines.host.paths);
     tpm = await openTpm(record, paths);
     // What is inherited: its memory, its TPM, its taps.
-    const through = network === null ? null : withTaps(record, network, firstTapFd(memory.layers) + (tpm === null ? 0 : 1));
+    const tpmFd = tpm && firstFreeFd(memory.layers);
+    const through = network === null ? null : withTaps(record, network, tpmFd === null ? firstFreeFd(memory.layers) : tpmFd + 1);
     const config = qemuConfig(record, paths, {
       marker: machines.marker(machine.id),
       board: startBoard(record, binary.version),
       accel,
       firmwareCode: firmware?.code ?? null,
       memory: memory.layers === null ? 'plain' : 'layers',
-      tpmFd: tpm && tpmFd(memory.layers),
+      tpmFd,
       incoming,
       ...(through === null ? {} : { taps: through.taps }),
     });

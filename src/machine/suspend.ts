@@ -2,9 +2,10 @@
 // point, which is nobody else's to see. A process whose memory is not in layers (a host without the library that maps them) writes
 // memory and devices into one file of the machine's instead.
 import { existsSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Progress } from '../contract/task.ts';
-import { cont, queryStatus, stop as stopCpus } from '../qemu/command.ts';
+import { makeDurable } from '../host/durable.ts';
+import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
 import { findProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
 import { saveState, stopSaving } from '../qemu/state.ts';
@@ -57,17 +58,8 @@ export async function save(
     await makeOwnFile(machine.paths.suspendState, machine.record);
     await saveState(qmp, machine.paths.suspendState, { signal, onProgress });
   }
+  // Its process is ended next, and then the file is all there is of the guest's memory.
   await makeDurable(machine.paths.suspendState);
-}
-
-/** Its process is ended next, and then the file is all there is of the guest's memory. */
-async function makeDurable(file: string): Promise<void> {
-  const handle = await open(file, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
@@ -89,12 +81,9 @@ export async function unsave(machine: Machine, machines: Machines, freezing: Fre
   await rm(machine.paths.suspendState, { force: true });
 }
 
-/** QEMU takes its disks back only with `cont`, so a guest that was paused runs for an instant after a save that was finished. */
 async function goOn(qmp: QmpConnection, paused: boolean): Promise<void> {
-  if (!paused) return void (await cont(qmp));
-  if ((await queryStatus(qmp)).status !== 'postmigrate') return;
-  await cont(qmp);
-  await stopCpus(qmp);
+  if (!paused) await cont(qmp);
+  else if ((await queryStatus(qmp)).status === 'postmigrate') await pausedAgain(qmp);
 }
 
 /** Records `suspended` and ends the process. Repeatable. */

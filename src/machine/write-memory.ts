@@ -1,6 +1,7 @@
 // A point's memory goes from the machine's process, where it was frozen, into the point's own file. The machine goes on meanwhile.
 import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
+import { makeDurable } from '../host/durable.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import { flatten } from '../storage/flatten.ts';
 import type { Machines } from './machines.ts';
@@ -31,8 +32,7 @@ export async function writeMemory(
     for (const fd of layers) closeSync(fd);
   }
   // With the machine's process gone, these files are all there is of it.
-  const devices = await open(machines.host.paths.point(id).devices, 'r');
-  await devices.datasync().finally(() => devices.close());
+  await makeDurable(machines.host.paths.point(id).devices);
   await shareWithFamily(file, point.machine);
   const { blocks } = await stat(file);
   await machines.points.put({ ...machines.points.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });

@@ -12,11 +12,14 @@ export interface Subnet {
 
 const bitsOf = (family: 4 | 6): number => (family === 4 ? 32 : 128);
 
+/** An IPv4 address, or an IPv6 one without a zone. */
+export const isAddress = (text: string): boolean => isIPv4(text) || (isIPv6(text) && !text.includes('%'));
+
 /** @throws invalid where it is no address */
 export function addressOf(text: string): { family: 4 | 6; value: bigint } {
+  if (!isAddress(text)) throw new VivError('invalid', `${text} is no IPv4 or IPv6 address`);
   if (isIPv4(text)) return { family: 4, value: text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
-  if (isIPv6(text) && !text.includes('%')) return { family: 6, value: wide(text) };
-  throw new VivError('invalid', `${text} is no IPv4 or IPv6 address`);
+  return { family: 6, value: wide(text) };
 }
 
 function wide(text: string): bigint {

@@ -2,11 +2,10 @@
 // machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { isProcess, startTicksOf } from '../host/process-start.ts';
+import { isProcess } from '../host/process-start.ts';
 import { runProgram } from '../host/run.ts';
-import { endStaying, type Staying } from '../host/stay.ts';
+import { endStaying, findStaying, type Staying } from '../host/stay.ts';
 import { formatAddress, formatSubnet, subnetOf } from './address.ts';
 import type { NetworkSpec, PortSpec } from './model.ts';
 
@@ -23,7 +22,6 @@ interface Serving {
 }
 
 const startDeadlineMs = 10_000;
-const Pid = z.coerce.number().int().positive();
 
 /** The domain of all machines: web.default.viv is the machine `web` in the network `default`. */
 const domain = 'viv';
@@ -191,12 +189,7 @@ export class Dnsmasqs {
     await Promise.all([write('dnsmasq.conf', files.config), write('hosts', files.hosts), write('reservations', files.reservations)]);
   }
 
-  async #running(folder: string): Promise<Staying | null> {
-    const pid = Pid.safeParse(await readFile(join(folder, 'pid'), 'utf8').catch(() => '')).data;
-    if (pid === undefined) return null;
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (!line.includes(join(folder, 'dnsmasq.conf'))) return null;
-    const startTicks = await startTicksOf(pid);
-    return startTicks === null ? null : { pid, startTicks };
+  #running(folder: string): Promise<Staying | null> {
+    return findStaying(join(folder, 'pid'), join(folder, 'dnsmasq.conf'));
   }
 }

@@ -5,9 +5,8 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { startTicksOf } from '../host/process-start.ts';
 import { runOk, runProgram } from '../host/run.ts';
-import { endStaying } from '../host/stay.ts';
+import { endStaying, findStaying, type Staying } from '../host/stay.ts';
 import { formatSubnet, nth, subnetOf } from './address.ts';
 import type { NetworkPrograms } from './capability.ts';
 import { hostInterfaces, hostRoutes, learnsIpv6Routes, resolvers } from './host-network.ts';
@@ -256,12 +255,8 @@ export class Uplinks {
     return [pastaResolver];
   }
 
-  async #pasta(): Promise<{ pid: number; startTicks: number } | null> {
-    const pid = Number(await readFile(this.#pastaPid, 'utf8').catch(() => ''));
-    if (!Number.isInteger(pid) || pid <= 0) return null;
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    const startTicks = line.includes(this.#pastaPid) ? await startTicksOf(pid) : null;
-    return startTicks === null ? null : { pid, startTicks };
+  #pasta(): Promise<Staying | null> {
+    return findStaying(this.#pastaPid, this.#pastaPid);
   }
 
   async #endPasta(): Promise<void> {

@@ -7,7 +7,7 @@ import { VivError } from '../contract/errors.ts';
 export interface MemoryLayers {
   /** The library that QEMU loads, opened: its folder need not be reachable for QEMU's user. */
   readonly library: number;
-  /** Where it listens, for `freezeMemory`. */
+  /** Where it listens, for `controlMemory`. */
   readonly socket: string;
   /** Descriptors, bottom first. One alone that is `own` is empty and the machine's. */
   readonly layers: readonly number[];
@@ -29,8 +29,8 @@ export function inherited({ library, socket, layers, own }: MemoryLayers): { fds
   };
 }
 
-/** The first descriptor that is free for a tap. Pure. */
-export const firstTapFd = (memory: MemoryLayers | null): number => firstFd + (memory === null ? 0 : 1 + memory.layers.length);
+/** The first descriptor that its memory leaves free. Pure. */
+export const firstFreeFd = (memory: MemoryLayers | null): number => firstFd + (memory === null ? 0 : inherited(memory).fds.length);
 
 export interface FrozenMemory {
   /** QEMU's own descriptors of the layers, bottom first. They stay the same for as long as the process lives. */

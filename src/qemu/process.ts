@@ -27,7 +27,7 @@ export interface StartOptions {
   readonly through: readonly string[];
   /** Null: QEMU makes its memory itself. */
   readonly memory: MemoryLayers | null;
-  /** The connection with its TPM, inherited as tpmFd says. */
+  /** The connection with its TPM, inherited after what its memory needs (firstFreeFd). */
   readonly tpm: number | null;
   readonly signal: AbortSignal;
 }
@@ -98,9 +98,6 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScore)).catch(() => {}); // it has ended, or the host does not let us
   return started;
 }
-
-/** The number that the TPM's connection has in the process: after what its memory needs. */
-export const tpmFd = (memory: MemoryLayers | null): number => 3 + (memory === null ? 0 : inherited(memory).fds.length);
 
 /** setpriv (util-linux) drops to the user and executes the program in the same process, so the pid stays. */
 export function asUser(

@@ -5,10 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { open, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { VivError } from '../../src/contract/errors.ts';
+import type { VivError } from '../../src/contract/errors.ts';
 import type { Snapshot } from '../../src/contract/snapshot.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { out, refusal } from './in-guest.ts';
 
 let host: TestHost;
 let web: Machine;
@@ -21,22 +22,6 @@ before(async () => {
 });
 
 after(() => host[Symbol.asyncDispose]());
-
-const out = async (machine: Machine, script: string): Promise<string> => {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
-  return stdout.trim();
-};
-
-async function refusal(promise: Promise<unknown>): Promise<VivError> {
-  return promise.then(
-    () => assert.fail('it was not refused'),
-    (error: unknown) => {
-      assert.ok(error instanceof VivError, String(error));
-      return error;
-    },
-  );
-}
 
 /** One sentence, for a person: no stack, no second line. */
 const oneSentence = ({ message }: VivError) => assert.match(message, /^[^\n]{20,500}$/);

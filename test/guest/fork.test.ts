@@ -6,6 +6,7 @@ import type { VivError } from '../../src/contract/errors.ts';
 import { runProgram } from '../../src/host/run.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { out } from './in-guest.ts';
 
 let host: TestHost;
 let web: Machine;
@@ -18,11 +19,6 @@ before(async () => {
 
 after(() => host[Symbol.asyncDispose]());
 
-const out = async (machine: Machine, script: string): Promise<string> => {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
-  return stdout.trim();
-};
 /** Kept in the guest's memory alone: a file of /run, which is a tmpfs. */
 const remember = (machine: Machine, memory: string, disk: string) =>
   out(machine, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);

@@ -2,14 +2,8 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { Machine } from '../../src/sdk/index.ts';
 import { testHost } from '../daemon/test-host.ts';
-
-const out = async (machine: Machine, script: string): Promise<string> => {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
-  return stdout.trim();
-};
+import { out } from './in-guest.ts';
 
 test('a full clone boots after its origin has gone, and is somebody else', { timeout: 120_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });

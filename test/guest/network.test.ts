@@ -7,6 +7,7 @@ import type { VivError } from '../../src/contract/errors.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
 import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
+import { out } from './in-guest.ts';
 
 const skip = noWorld;
 let world: World;
@@ -32,11 +33,6 @@ after(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-const out = async (machine: Machine, script: string): Promise<string> => {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stdout}${stderr}`);
-  return stdout.trim();
-};
 const fails = async (machine: Machine, script: string): Promise<boolean> => (await machine.exec(['sh', '-c', script])).exitCode !== 0;
 /** What a web server there says. busybox' nc ends with its input. */
 const get = (address: string) => `(printf "GET / HTTP/1.0\\r\\n\\r\\n"; sleep 0.5) | nc -w 1 ${address} 8080 | grep -q said`;

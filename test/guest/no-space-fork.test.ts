@@ -11,14 +11,9 @@ import { VivError } from '../../src/contract/errors.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { checkDisk } from '../../src/storage/disk.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { out, refusal } from './in-guest.ts';
 
 const MiB = 2 ** 20;
-
-const out = async (machine: Machine, script: string): Promise<string> => {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script}: ${stderr}`);
-  return stdout.trim();
-};
 
 /** Takes all but so much, until it is disposed of. */
 async function fill(host: TestHost, leaveBytes: number): Promise<AsyncDisposable> {
@@ -47,16 +42,6 @@ async function newFile(folder: string, wanted: (file: string) => boolean): Promi
     signal.throwIfAborted();
     await new Promise((resolve) => setImmediate(resolve));
   }
-}
-
-async function refusal(promise: Promise<unknown>): Promise<VivError> {
-  return promise.then(
-    () => assert.fail('it was not refused'),
-    (error: unknown) => {
-      assert.ok(error instanceof VivError, String(error));
-      return error;
-    },
-  );
 }
 
 function told({ code, message }: VivError, t: TestContext): void {

@@ -1,8 +1,8 @@
 // A warm pool with real guests: what it gives answers, remembers what its point was, and is somebody of its own.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { out } from './in-guest.ts';
 
 let host: TestHost;
 
@@ -15,12 +15,6 @@ before(async () => {
 });
 
 after(() => host[Symbol.asyncDispose]());
-
-async function out(machine: Machine, script: string): Promise<string> {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
-  return stdout.trim();
-}
 
 async function full(): Promise<void> {
   for (let tries = 0; tries < 1200; tries++) {

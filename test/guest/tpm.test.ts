@@ -6,12 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Machine } from '../../src/sdk/index.ts';
 import { testHost } from '../daemon/test-host.ts';
-
-const out = async (machine: Machine, script: string): Promise<string> => {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stderr}`);
-  return stdout.trim();
-};
+import { out } from './in-guest.ts';
 
 // Commands as in "TPM 2.0 Library Part 3: Commands"; numbers are big endian.
 const be = (bytes: number, value: number) => value.toString(16).padStart(2 * bytes, '0');

@@ -1,6 +1,6 @@
 // Addresses as text that is safe in a script: read by the rules of node:net, written anew from their bits.
-import { isIPv4, isIPv6 } from 'node:net';
 import { VivError } from '../../contract/errors.ts';
+import { addressOf, fromMac, isAddress, subnetOf } from '../address.ts';
 
 export type Family = 4 | 6;
 
@@ -20,14 +20,15 @@ export interface Subnet {
 /** Read once: every change of the rules asks for the same ones. */
 const read = new Map<string, Address>();
 const locals = new Map<string, Address>();
+const linkLocals = subnetOf('fe80::/64');
 
 export function address(text: string, what: string): Address {
   const known = read.get(text);
   if (known) return known;
   if (read.size > 50_000) read.clear();
-  if (isIPv4(text)) return remembered(read, text, fromParts(4, bytes4(text)));
-  if (isIPv6(text) && !text.includes('%')) return remembered(read, text, fromParts(6, words6(text)));
-  throw new VivError('invalid', `${what} is not an IPv4 or IPv6 address: ${JSON.stringify(text)}`);
+  if (!isAddress(text)) throw new VivError('invalid', `${what} is not an IPv4 or IPv6 address: ${JSON.stringify(text)}`);
+  const { family, value } = addressOf(text);
+  return remembered(read, text, fromParts(family, family === 4 ? pieces(value, 4, 8) : pieces(value, 8, 16)));
 }
 
 /** ADDRESS/LENGTH, or an address alone. Bits behind the length are cleared. */
@@ -65,8 +66,7 @@ export function linkLocal(mac: string): Address {
   const known = locals.get(mac);
   if (known) return known;
   if (locals.size > 50_000) locals.clear();
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
-  return remembered(locals, mac, fromParts(6, [0xfe80, 0, 0, 0, ((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]));
+  return remembered(locals, mac, address(fromMac(linkLocals, mac), 'its link-local address'));
 }
 
 function remembered(where: Map<string, Address>, text: string, address: Address): Address {
@@ -74,20 +74,9 @@ function remembered(where: Map<string, Address>, text: string, address: Address)
   return address;
 }
 
-function bytes4(text: string): number[] {
-  return text.split('.').map(Number);
-}
-
-function words6(text: string): number[] {
-  const plain = text.replace(/\d+\.\d+\.\d+\.\d+$/, (tail) => {
-    const [a = 0, b = 0, c = 0, d = 0] = bytes4(tail);
-    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
-  });
-  const [head = '', tail] = plain.split('::');
-  const words = (part: string) => (part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16)));
-  const [left, right] = [words(head), words(tail ?? '')];
-  return [...left, ...(tail === undefined ? [] : new Array<number>(8 - left.length - right.length).fill(0)), ...right];
-}
+/** The highest first. */
+const pieces = (value: bigint, count: number, bits: number): number[] =>
+  Array.from({ length: count }, (_, at) => Number(BigInt.asUintN(bits, value >> BigInt((count - 1 - at) * bits))));
 
 function fromParts(family: Family, parts: readonly number[]): Address {
   return { family, parts, text: family === 4 ? parts.join('.') : parts.map((part) => part.toString(16)).join(':') };
