@@ -19,7 +19,7 @@ export const fork = () =>
     await answer(web);
     return [
       ...(await againstBoot(client, web)),
-      ...(await againstBare(client, web, folder)),
+      ...(await againstBare(client, folder)),
       ...(await tenAtOnce(web)),
       ...(await memoryOf(web)),
       ...(await pauses(client)),
@@ -75,8 +75,14 @@ async function settled(client: Client, vm: Machine, { id }: { id: string }): Pro
   throw new Error(`The memory of ${vm.name} was not written within a minute`);
 }
 
-/** Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork. */
-async function againstBare(client: Client, web: Machine, folder: string): Promise<Figure[]> {
+/**
+ * Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a machine in QEMU's own
+ * network, because nobody hands a bare one its taps.
+ */
+async function againstBare(client: Client, folder: string): Promise<Figure[]> {
+  const web = await client.run('tiny', { name: 'alone', networks: ['user'] });
+  await answer(web);
+  await settled(client, web, await web.snapshot('bench'));
   const point = (await web.snapshots()).find(({ label }) => label === 'bench');
   const [model] = await client.vm.fork({ vm: web.id, point: 'bench', name: 'model' });
   const restore = bareRestore(model?.pid ?? 0, `${folder}/points/${point?.id}`, model?.memoryBytes ?? 0);
@@ -92,6 +98,7 @@ async function againstBare(client: Client, web: Machine, folder: string): Promis
     bare.push(bareTook);
   }
   await client.vm.remove({ vm: 'model', force: true });
+  await web.remove({ force: true });
   return [
     ...spread('fork of a point until running', ours),
     ...spread('bare QEMU restoring the same state until running', bare),
