@@ -1,6 +1,7 @@
 // DHCP, router advertisements and DNS of the networks: one dnsmasq for each, so that no network hears of another's machines. Every
 // machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { isProcess } from '../host/process-start.ts';
@@ -158,8 +159,13 @@ export class Dnsmasqs {
     for (const name of [...this.#serving.keys()]) await this.#stop(name);
   }
 
-  /** Each goes into the background by itself when it serves. One shell starts all of them. */
+  /** Each goes into the background by itself when it serves. A shell for each CPU starts them one after the other. */
   async #start(names: readonly string[], enter: readonly string[], signal: AbortSignal): Promise<void> {
+    const files = names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'));
+    const share = Math.ceil(files.length / availableParallelism());
+    const shares = Array.from({ length: Math.ceil(files.length / Math.max(1, share)) }, (_, nth) =>
+      files.slice(nth * share, (nth + 1) * share),
+    );
     const [program = '', ...args] = [
       ...enter,
       '/bin/sh',
@@ -168,12 +174,10 @@ export class Dnsmasqs {
       'sh',
       this.#program,
     ];
-    const result = await runProgram(program, [...args, ...names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'))], {
-      timeoutMs: startDeadlineMs + names.length * 100,
-      signal,
-    });
-    if (result.exitCode === 0) return;
-    throw new VivError('unsupported', `dnsmasq could not be started: ${result.stderr.trim().slice(-500)}`);
+    const timeoutMs = startDeadlineMs + names.length * 100;
+    const results = await Promise.all(shares.map((some) => runProgram(program, [...args, ...some], { timeoutMs, signal })));
+    const failed = results.find(({ exitCode }) => exitCode !== 0);
+    if (failed) throw new VivError('unsupported', `dnsmasq could not be started: ${failed.stderr.trim().slice(-500)}`);
   }
 
   async #stop(network: string): Promise<void> {
