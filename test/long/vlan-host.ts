@@ -114,8 +114,16 @@ async function watched(networks: NetworksHere): Promise<Pick<Report, 'wire'> & {
   return { played, wire: { trunk: wire[0], street: wire[1] } };
 }
 
+/** The kernel tells of taps that nobody has any more, and of the bridge that they were all of, when it comes to it. */
+async function settled(networks: NetworksHere): Promise<void> {
+  const signal = AbortSignal.timeout(deadlineMs);
+  const down = (text: string) => !/"ifname":"(t|br-lan)[^}]*"operstate":"(?!DOWN)/.test(text);
+  while (!down(await inside(networks, 'ip', '-json', 'link', 'show'))) signal.throwIfAborted();
+}
+
 /** Interfaces that the kernel tells of while something is done. */
 async function touched(networks: NetworksHere, what: () => Promise<unknown>): Promise<string[]> {
+  await settled(networks);
   const signal = AbortSignal.timeout(deadlineMs);
   const [program = '', ...args] = [...(await networks.inside()), 'sh', '-c', 'echo begin; exec ip -o monitor link'];
   const monitor = await streamProgram(program, args, { timeoutMs: deadlineMs, signal });
