@@ -290,7 +290,10 @@ export class NetworksHere {
       return runOk(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
     };
     const holder = namespace.holder?.pid ?? 0;
-    this.#present ??= presentFrom(await run(programs.ip, ['-details', '-json', 'address', 'show'], ''));
+    this.#present ??= presentFrom(
+      await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
+      able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
+    );
     const outward = wanted.networks.some(({ kind }) => kind === 'nat' || kind === 'routed');
     if (outward) this.#uplink ??= await uplinks.make(enter, holder, this.#present.others, signal);
     for (const network of wanted.networks)
@@ -315,7 +318,7 @@ export class NetworksHere {
       this.#present = after(this.#present ?? nothing, some);
     };
     // A dnsmasq that starts looks at every interface, so those of the machines come after it.
-    await change(actions.filter((action) => !ofMachine(action)));
+    await change(actions.filter((action) => !ofPort(action)));
     const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
     const files = wanted.networks.filter(isServed).map(
       (network) =>
@@ -328,9 +331,10 @@ export class NetworksHere {
         ] as const,
     );
     await Promise.all([dnsmasqs.apply(new Map(files), enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null]);
-    await change(actions.filter(ofMachine));
+    await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
+    await change(actions.filter(({ do: what }) => what === 'set vlans' || what === 'raise tap'));
     await this.#shaping.apply(model, programs, (program, args, input) => {
       const [first = '', ...rest] = [...enter, program, ...args];
       return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
@@ -338,4 +342,4 @@ export class NetworksHere {
   }
 }
 
-const ofMachine = ({ do: what }: Action): boolean => what === 'make tap' || what === 'mend tap' || what === 'set vlan';
+const ofPort = ({ do: what }: Action): boolean => ['make tap', 'mend tap', 'set vlans', 'raise tap'].includes(what);

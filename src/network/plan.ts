@@ -2,7 +2,8 @@
 // already is touched, so traffic flows on while the daemon looks after the networks.
 import type { NetworkSpec, PortSpec, Wanted } from './model.ts';
 import { jointInside } from './names.ts';
-import type { Present, PresentBridge, PresentTap } from './present.ts';
+import type { Present, PresentBridge } from './present.ts';
+import { outwardVlans, sameVlans, unset, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
 
 export type Action =
   | {
@@ -23,12 +24,12 @@ export type Action =
   | { readonly do: 'remove bridge'; readonly bridge: string }
   | { readonly do: 'make tap'; readonly tap: string; readonly bridge: string; readonly up: boolean }
   | { readonly do: 'mend tap'; readonly tap: string; readonly bridge: string; readonly up: boolean }
-  | { readonly do: 'set vlan'; readonly tap: string; readonly vlan: PortSpec['vlan'] }
+  | { readonly do: 'set vlans'; readonly port: string; readonly from: Vlans; readonly to: Vlans }
+  | { readonly do: 'raise tap'; readonly tap: string }
   | { readonly do: 'remove tap'; readonly tap: string }
   | { readonly do: 'join'; readonly port: string; readonly bridge: string };
 
 const addressesOf = ({ ipv4, ipv6 }: NetworkSpec): string[] => [ipv4, ipv6].filter((address) => address !== null);
-export const vlanText = (vlan: PortSpec['vlan']): string | null => (vlan === null ? null : `${vlan.access ?? '-'}:${vlan.trunk.join(',')}`);
 
 export function plan(wanted: Wanted, present: Present): Action[] {
   const plugged = wanted.ports.filter((port) => port.plugged);
@@ -36,12 +37,21 @@ export function plan(wanted: Wanted, present: Present): Action[] {
   const tagged = new Set(plugged.filter(({ vlan }) => vlan !== null).map(({ network }) => network));
   const taps = new Set(plugged.map(({ tap }) => tap));
   const bridges = new Set(bridgeOf.values());
+  const cards = plugged.flatMap((port) => forTap(port, bridgeOf.get(port.network), present));
   return [
     ...[...present.taps.keys()].filter((tap) => !taps.has(tap)).map((tap): Action => ({ do: 'remove tap', tap })),
     ...[...present.bridges.keys()].filter((bridge) => !bridges.has(bridge)).map((bridge): Action => ({ do: 'remove bridge', bridge })),
     ...wanted.networks.flatMap((network) => forBridge(network, present.bridges.get(network.bridge), tagged.has(network.name))),
-    ...wanted.networks.flatMap((network) => forJoint(network, present)),
-    ...plugged.flatMap((port) => forTap(port, bridgeOf.get(port.network), present.taps.get(port.tap))),
+    ...wanted.networks.flatMap((network) =>
+      forJoint(
+        network,
+        plugged.filter((port) => port.network === network.name),
+        present,
+      ),
+    ),
+    // What makes all cards what they are in one go, then their VLANs in one, and only then those get through that are in one.
+    ...cards.filter(({ do: what }) => what !== 'raise tap'),
+    ...cards.filter(({ do: what }) => what === 'raise tap'),
   ];
 }
 
@@ -56,18 +66,30 @@ function forBridge(network: NetworkSpec, present: PresentBridge | undefined, vla
 }
 
 /** The near end of what leads to the host's interface; uplink.ts makes it. */
-function forJoint({ kind, name, bridge }: NetworkSpec, present: Present): Action[] {
-  if (kind !== 'bridged' || present.others.get(jointInside(name)) === bridge) return [];
-  return [{ do: 'join', port: jointInside(name), bridge }];
+function forJoint({ kind, name, bridge }: NetworkSpec, ports: readonly PortSpec[], present: Present): Action[] {
+  if (kind !== 'bridged') return [];
+  const port = jointInside(name);
+  const joined = present.others.get(port) === bridge;
+  return [...(joined ? [] : [{ do: 'join', port, bridge } as const]), ...forVlans(port, joined, outwardVlans(ports), present)];
 }
 
-function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, present: PresentTap | undefined): Action[] {
+function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, present: Present): Action[] {
   if (bridge === undefined) return [];
+  const there = present.taps.get(tap);
+  const joined = there?.bridge === bridge;
+  const vlans = forVlans(tap, joined, vlansOf(vlan), present);
+  // A port begins in the first VLAN, where nobody is to hear a card that is in another one.
+  const late = up && !joined && vlans.length > 0;
   const actions: Action[] = [];
-  if (!present) actions.push({ do: 'make tap', tap, bridge, up });
-  else if (present.bridge !== bridge || present.up !== up) actions.push({ do: 'mend tap', tap, bridge, up });
-  if (vlanText(vlan) !== (present?.vlan ?? null)) actions.push({ do: 'set vlan', tap, vlan });
-  return actions;
+  if (!there) actions.push({ do: 'make tap', tap, bridge, up: up && !late });
+  else if (!joined || there.up !== up) actions.push({ do: 'mend tap', tap, bridge, up: up && !late });
+  return [...actions, ...vlans, ...(late ? [{ do: 'raise tap', tap } as const] : [])];
+}
+
+/** @param joined it is a port of its bridge already */
+function forVlans(port: string, joined: boolean, to: Vlans, present: Present): Action[] {
+  const from = (joined ? present.vlans.get(port) : undefined) ?? unset;
+  return sameVlans(from, to) ? [] : [{ do: 'set vlans', port, from, to }];
 }
 
 /** The plan as it is handed to `ip -batch`; VLANs are `bridge`'s business (vlanCommands). Pure. */
@@ -100,9 +122,13 @@ function commandsOf(action: Action): string[] {
         `link set dev ${action.tap} master ${action.bridge} addrgenmode none ${action.up ? 'up' : 'down'}`,
       ];
     case 'mend tap':
-      return [`link set dev ${action.tap} master ${action.bridge} ${action.up ? 'up' : 'down'}`];
-    case 'set vlan':
+      return action.up
+        ? [`link set dev ${action.tap} master ${action.bridge} up`]
+        : [`link set dev ${action.tap} down`, `link set dev ${action.tap} master ${action.bridge}`];
+    case 'set vlans':
       return [];
+    case 'raise tap':
+      return [`link set dev ${action.tap} up`];
     case 'remove tap':
       return [`link del dev ${action.tap}`];
     case 'join':
@@ -114,24 +140,15 @@ function commandsOf(action: Action): string[] {
 const addAddress = (bridge: string, address: string) => `address add ${address} dev ${bridge}${address.includes(':') ? ' nodad' : ''}`;
 
 /** For `bridge -batch`. Pure. */
-export function vlanCommands(actions: readonly Action[]): string[] {
-  return actions.flatMap((action) => {
-    if (action.do !== 'set vlan') return [];
-    const { tap, vlan } = action;
-    const { access, trunk } = vlan ?? { access: 1, trunk: [] };
-    return [
-      `vlan del dev ${tap} vid 1-4094`,
-      ...trunk.filter((id) => id !== access).map((id) => `vlan add dev ${tap} vid ${id}`),
-      ...(access === null ? [] : [`vlan add dev ${tap} vid ${access} pvid untagged`]),
-    ];
-  });
-}
+export const vlanCommands = (actions: readonly Action[]): string[] =>
+  actions.flatMap((action) => (action.do === 'set vlans' ? vlanChanges(action.port, action.from, action.to) : []));
 
 /** What is present once the plan has been carried out. Pure. */
 export function after(present: Present, actions: readonly Action[]): Present {
   const bridges = new Map(present.bridges);
   const taps = new Map(present.taps);
   const others = new Map(present.others);
+  const vlans = new Map(present.vlans);
   for (const action of actions) {
     switch (action.do) {
       case 'make bridge':
@@ -150,22 +167,30 @@ export function after(present: Present, actions: readonly Action[]): Present {
       }
       case 'remove bridge':
         bridges.delete(action.bridge);
+        // Its ports stay, and are nobody's.
+        for (const [port, bridge] of others) if (bridge === action.bridge) others.set(port, null);
         break;
       case 'make tap':
       case 'mend tap':
-        taps.set(action.tap, { bridge: action.bridge, up: action.up, vlan: taps.get(action.tap)?.vlan ?? null });
+        if (taps.get(action.tap)?.bridge !== action.bridge) vlans.delete(action.tap);
+        taps.set(action.tap, { bridge: action.bridge, up: action.up });
         break;
-      case 'set vlan': {
+      case 'set vlans':
+        vlans.set(action.port, action.to);
+        break;
+      case 'raise tap': {
         const was = taps.get(action.tap);
-        if (was) taps.set(action.tap, { ...was, vlan: vlanText(action.vlan) });
+        if (was) taps.set(action.tap, { ...was, up: true });
         break;
       }
       case 'remove tap':
         taps.delete(action.tap);
+        vlans.delete(action.tap);
         break;
       case 'join':
         others.set(action.port, action.bridge);
+        vlans.delete(action.port);
     }
   }
-  return { bridges, taps, others };
+  return { bridges, taps, others, vlans };
 }

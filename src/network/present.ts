@@ -1,7 +1,8 @@
-// What is there in the namespace, as the kernel tells it (ip -json). Kept by whoever has read it, and brought along with each action
+// What is there in the namespace, as the kernel tells it (ip -json, bridge -json). Kept by whoever has read it, and brought along with each action
 // that was done, because reading a thousand interfaces takes longer than changing one.
 import { z } from 'zod';
 import { isBridge, isTap } from './names.ts';
+import { unset, type Vlans, vlansFrom } from './vlans.ts';
 
 export interface PresentBridge {
   readonly addresses: readonly string[];
@@ -13,17 +14,17 @@ export interface PresentBridge {
 export interface PresentTap {
   readonly bridge: string | null;
   readonly up: boolean;
-  /** How its VLANs were set; null: not at all, or not known. */
-  readonly vlan: string | null;
 }
 export interface Present {
   readonly bridges: ReadonlyMap<string, PresentBridge>;
   readonly taps: ReadonlyMap<string, PresentTap>;
   /** Other interfaces by name, with the bridge that they are a port of. */
   readonly others: ReadonlyMap<string, string | null>;
+  /** Of the bridges' ports; those that are not here have what every port begins with. */
+  readonly vlans: ReadonlyMap<string, Vlans>;
 }
 
-export const nothing: Present = { bridges: new Map(), taps: new Map(), others: new Map() };
+export const nothing: Present = { bridges: new Map(), taps: new Map(), others: new Map(), vlans: new Map() };
 
 const Links = z.array(
   z.object({
@@ -38,8 +39,8 @@ const Links = z.array(
   }),
 );
 
-/** From `ip -details -json address show`. Pure. @throws where it cannot be understood */
-export function presentFrom(text: string): Present {
+/** From `ip -details -json address show` and `bridge -json vlan show`. Pure. @throws where it cannot be understood */
+export function presentFrom(text: string, vlanText: string): Present {
   const bridges = new Map<string, PresentBridge>();
   const taps = new Map<string, PresentTap>();
   const others = new Map<string, string | null>();
@@ -50,8 +51,23 @@ export function presentFrom(text: string): Present {
         scope === 'link' || local === undefined ? [] : [`${local}/${prefixlen}`],
       );
       bridges.set(link.ifname, { addresses, mac: link.address, up, vlans: link.linkinfo?.info_data?.vlan_filtering === 1 });
-    } else if (isTap(link.ifname)) taps.set(link.ifname, { bridge: link.master ?? null, up, vlan: null });
+    } else if (isTap(link.ifname)) taps.set(link.ifname, { bridge: link.master ?? null, up });
     else others.set(link.ifname, link.master ?? null);
   }
-  return { bridges, taps, others };
+  return { bridges, taps, others, vlans: portVlans(bridges, taps, others, vlansFrom(vlanText)) };
+}
+
+function portVlans(
+  bridges: Present['bridges'],
+  taps: Present['taps'],
+  others: Present['others'],
+  listed: ReadonlyMap<string, Vlans>,
+): Map<string, Vlans> {
+  const ports = [...[...taps].map(([name, { bridge }]) => [name, bridge] as const), ...others];
+  return new Map(
+    ports.flatMap(([name, master]) => {
+      const bridge = master === null ? undefined : bridges.get(master);
+      return bridge ? [[name, listed.get(name) ?? (bridge.vlans ? [] : unset)] as const] : [];
+    }),
+  );
 }

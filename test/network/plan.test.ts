@@ -34,14 +34,22 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
 const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports, groups: [] });
 const all = wanted([network()], [port()]);
 const there: Present = after(nothing, plan(all, nothing));
+const tagged = after(nothing, plan(wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));
+const lan = network({ name: 'lan', kind: 'bridged', interface: 'eth1', ipv4: null });
 const without = (
   present: Present,
-  change: (maps: { bridges: Map<string, unknown>; taps: Map<string, unknown>; others: Map<string, unknown> }) => void,
+  change: (maps: {
+    bridges: Map<string, unknown>;
+    taps: Map<string, unknown>;
+    others: Map<string, unknown>;
+    vlans: Map<string, unknown>;
+  }) => void,
 ): Present => {
   const maps = {
     bridges: new Map<string, unknown>(present.bridges),
     taps: new Map<string, unknown>(present.taps),
     others: new Map<string, unknown>(present.others),
+    vlans: new Map<string, unknown>(present.vlans),
   };
   change(maps);
   return maps as unknown as Present;
@@ -57,7 +65,7 @@ const table: [title: string, wanted: Wanted, present: Present, does: Action['do'
   [
     'a tap that lost its bridge is put back',
     all,
-    without(there, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true, vlan: null })),
+    without(there, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
     ['mend tap'],
   ],
   ['a cable is pulled', wanted([network()], [port({ up: false })]), there, ['mend tap']],
@@ -74,7 +82,44 @@ const table: [title: string, wanted: Wanted, present: Present, does: Action['do'
     'a card in a VLAN needs a bridge that knows them',
     wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     there,
-    ['mend bridge', 'set vlan'],
+    ['mend bridge', 'set vlans'],
+  ],
+  [
+    'a new card in a VLAN gets through when it is in it, not before',
+    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    nothing,
+    ['make bridge', 'make tap', 'set vlans', 'raise tap'],
+  ],
+  ['a card in the first VLAN is as any other', wanted([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['mend bridge']],
+  [
+    'a card in a VLAN that lost its bridge is shut until it is in its VLAN again',
+    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    without(tagged, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
+    ['mend tap', 'set vlans', 'raise tap'],
+  ],
+  [
+    'a card whose VLAN somebody changed gets it back',
+    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    without(tagged, ({ vlans }) => vlans.set('tabcdefghjkmn0', ['1 pvid untagged'])),
+    ['set vlans'],
+  ],
+  [
+    'the cable of a card in a VLAN is pulled, and it stays in it',
+    wanted([network()], [port({ up: false, vlan: { access: 5, trunk: [] } })]),
+    tagged,
+    ['mend tap'],
+  ],
+  [
+    'a bridged network’s far end has the VLANs of its cards',
+    wanted([lan], [port({ network: 'lan', vlan: { access: 5, trunk: [6] } })]),
+    after(nothing, plan(wanted([lan], []), nothing)),
+    ['mend bridge', 'set vlans', 'make tap', 'set vlans', 'raise tap'],
+  ],
+  [
+    'a bridged network that comes back while its far end is still there is joined to it again',
+    wanted([lan], []),
+    after(after(nothing, plan(wanted([lan], []), nothing)), [{ do: 'remove bridge', bridge: 'br-default' }]),
+    ['make bridge', 'join'],
   ],
   [
     'a bridged network is joined to its far end',
@@ -97,21 +142,21 @@ for (const [title, want, present, does] of table) {
 }
 
 test('the plan is written for ip and bridge, and guests’ taps have no address of ours', () => {
-  const tagged = wanted([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [7, 8] } })]);
-  const actions = plan(tagged, nothing);
+  const actions = plan(wanted([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), nothing);
   assert.deepEqual(ipCommands(actions), [
     'link add name br-default address 06:00:00:00:00:01 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 vlan_filtering 1',
     'address add 10.1.2.1/24 dev br-default',
     'address add fd00::1/64 dev br-default nodad',
     'link set dev br-default up',
     'tuntap add dev tabcdefghjkmn0 mode tap vnet_hdr',
-    'link set dev tabcdefghjkmn0 master br-default addrgenmode none up',
+    'link set dev tabcdefghjkmn0 master br-default addrgenmode none down',
+    'link set dev tabcdefghjkmn0 up',
   ]);
   assert.deepEqual(vlanCommands(actions), [
-    'vlan del dev tabcdefghjkmn0 vid 1-4094',
+    'vlan del dev tabcdefghjkmn0 vid 1',
+    'vlan add dev tabcdefghjkmn0 vid 5 pvid untagged',
     'vlan add dev tabcdefghjkmn0 vid 7',
     'vlan add dev tabcdefghjkmn0 vid 8',
-    'vlan add dev tabcdefghjkmn0 vid 5 pvid untagged',
   ]);
 });
 
@@ -130,6 +175,7 @@ test('what the kernel tells of its interfaces is read: bridges, taps with their 
       link('tabcdefghjkmn0', { master: 'br-default' }),
       link('j-01234567', { master: 'br-lan' }),
     ]),
+    '[]',
   );
   assert.deepEqual(plan(all, present), []);
   assert.deepEqual(
@@ -139,4 +185,37 @@ test('what the kernel tells of its interfaces is read: bridges, taps with their 
       ['j-01234567', 'br-lan'],
     ],
   );
+});
+
+test('what the kernel tells of VLANs is read, so that a card that is in the right ones is left alone', () => {
+  const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
+  const links = [
+    link('br-default', {
+      linkinfo: { info_kind: 'bridge', info_data: { vlan_filtering: 1 } },
+      addr_info: [{ local: '10.1.2.1', prefixlen: 24, scope: 'global' }],
+    }),
+    link('tabcdefghjkmn0', { master: 'br-default' }),
+  ];
+  const first = { vlan: 1, flags: ['PVID', 'Egress Untagged'] };
+  const presentWith = (...vlans: object[]) =>
+    presentFrom(
+      JSON.stringify(links),
+      JSON.stringify([{ ifname: 'br-default', vlans: [first] }, ...(vlans.length > 0 ? [{ ifname: 'tabcdefghjkmn0', vlans }] : [])]),
+    );
+  const card = (vlan: PortSpec['vlan']) => wanted([network()], [port({ vlan })]);
+  const commands = (vlan: PortSpec['vlan'], present: Present) => vlanCommands(plan(card(vlan), present));
+  const five = { vlan: 5, flags: ['PVID', 'Egress Untagged'] };
+  assert.deepEqual(plan(card({ access: 5, trunk: [7] }), presentWith(five, { vlan: 7 })), []);
+  assert.deepEqual(plan(card(null), presentWith(first)), []);
+  // Of what is right nothing is touched.
+  assert.deepEqual(commands({ access: 5, trunk: [7, 8] }, presentWith(five, { vlan: 6 }, { vlan: 7 })), [
+    'vlan del dev tabcdefghjkmn0 vid 6',
+    'vlan add dev tabcdefghjkmn0 vid 8',
+  ]);
+  assert.deepEqual(commands({ access: 5, trunk: [7] }, presentWith({ vlan: 5 }, { vlan: 7, flags: ['Egress Untagged'] })), [
+    'vlan add dev tabcdefghjkmn0 vid 5 pvid untagged',
+    'vlan add dev tabcdefghjkmn0 vid 7',
+  ]);
+  // A port in no VLAN is not listed.
+  assert.deepEqual(commands(null, presentWith()), ['vlan add dev tabcdefghjkmn0 vid 1 pvid untagged']);
 });

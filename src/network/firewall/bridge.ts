@@ -54,7 +54,12 @@ function guard(table: Table): void {
     'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     'goto spoofed',
   ]);
-  table.chain('guard_trunk', null, ['iifname . ether saddr @macs accept', 'goto spoofed']);
+  table.chain('guard_trunk', null, [
+    'iifname . ether saddr != @macs goto spoofed',
+    'ether type 0x8100 accept',
+    // in the port's own VLAN, as any other
+    'goto guard_frame',
+  ]);
   table.chain('guard_frame', null, [
     'iifname . ether saddr != @macs goto spoofed',
     'ether type arp goto guard_arp',
@@ -94,6 +99,7 @@ function leave(table: Table, facts: Facts): void {
     'udp dport 67 iifname . @th,288,48 != @clients goto spoofed',
     'goto leave_policy',
   ]);
+  table.chain('leave_trunk', null, ['ether type 0x8100 goto leave_policy', 'goto leave_guarded']);
   table.chain('leave', 'type filter hook prerouting priority 10; policy accept', [
     // where the bridge itself follows connections; else the inet table has set the mark by now
     ...(facts.tracking === 'bridge' ? ['ct state established,related meta mark set meta mark | 0x1'] : []),

@@ -55,7 +55,7 @@ export interface FirewallPort {
   readonly addresses: readonly string[];
   readonly groups: readonly string[];
   readonly egress: Egress;
-  /** A trunk: frames with VLAN tags pass, only their MAC is checked. */
+  /** A trunk: frames with VLAN tags pass, only their MAC is checked; those without are as any other's. */
   readonly trunk?: boolean;
   readonly toGuest?: Rate;
   readonly fromGuest?: Rate;

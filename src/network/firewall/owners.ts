@@ -53,7 +53,11 @@ function treatments(table: Table, { ports, networks }: Facts): void {
   map('standing', () => 'drop', 'drop');
   map('guarded', ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump guard_trunk' : 'jump guard_frame'), 'jump heard');
   map('entering', ({ groups }) => `jump ${groupChain(groups, 'in') ?? 'accepted'}`, 'goto accepted');
-  map('leaving', ({ network, trunk }) => (network.guarded && !trunk ? 'goto leave_guarded' : 'goto leave_policy'), null);
+  map(
+    'leaving',
+    ({ network, trunk }) => (!network.guarded ? 'goto leave_policy' : trunk ? 'goto leave_trunk' : 'goto leave_guarded'),
+    null,
+  );
 }
 
 /** The chains of the groups are made by groups.ts: what is in them does not follow from the ports. */

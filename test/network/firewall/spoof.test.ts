@@ -196,6 +196,15 @@ describe('forged frames', { skip: noLab }, () => {
     assert.notEqual(lab.run('stranger', ['ping', '-c1', '-W1', victim.ip]).status, 0);
   });
 
+  test('a trunk’s frames with a tag pass under its own MAC, those without are as any other’s', async () => {
+    lab.nft(rulesFor({ ...model, ports: model.ports.map((one) => ({ ...one, trunk: one.name === 'evil' })) }));
+    const tag = forged['a VLAN tag'] ?? '';
+    assert.equal(await delivered(tag, 10), 10);
+    assert.equal(await delivered(tag.replace(evil.mac.replaceAll(':', ''), nobody.replaceAll(':', '')), 10), 0);
+    for (const [kind, hex] of Object.entries(forged)) if (hex !== tag) assert.equal(await delivered(hex, 10), 0, kind);
+    for (const [kind, hex] of Object.entries(right)) assert.equal(await delivered(hex, 10), 10, kind);
+  });
+
   test('where the network does not guard, everything passes', async () => {
     lab.nft(rulesFor({ ...model, networks: model.networks.map((net) => ({ ...net, guarded: false })) }));
     for (const kind of ['another MAC', 'an ARP answer for the gateway', 'a kind of frame that is not IP', 'a router advertisement']) {
