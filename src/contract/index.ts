@@ -1,5 +1,6 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start.
 import * as event from './event.ts';
+import * as forward from './forward.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as network from './network.ts';
@@ -62,6 +63,9 @@ export const operations = {
     detach: network.detach,
     link: network.link,
     capture: network.capture,
+    forward: forward.forward,
+    forwards: forward.forwards,
+    unforward: forward.unforward,
   },
   image: {
     list: image.list,

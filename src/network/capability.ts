@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
-import { tapProgram } from '../host/guest-asset.ts';
+import { forwardProgram, tapProgram } from '../host/guest-asset.ts';
 import { runProgram } from '../host/run.ts';
 import type { Tracking } from './firewall/model.ts';
 import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/tracking.ts';
@@ -20,6 +20,8 @@ export interface NetworkPrograms {
   /** Ours: opens taps and hands them on. */
   readonly tap: string;
   readonly pasta: string | null;
+  /** Ours: relays forwards. */
+  readonly forward: string | null;
 }
 
 export type Capability =
@@ -110,6 +112,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     unshare,
     tap,
     pasta,
+    forward: await forwardProgram(),
   };
   let tracking: Tracking;
   try {

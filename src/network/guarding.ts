@@ -22,7 +22,6 @@ export function firewallOf({ networks, ports }: Wanted, { tracking, outward, hos
       .toSorted((one, other) => (one.tap < other.tap ? -1 : 1))
       .map(guardedPort),
     groups: [],
-    forwards: [],
     hostAccess: [],
   };
 }
