@@ -4,7 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { NetworkSpec, PortSpec } from '../src/network/model.ts';
+import type { NetworkSpec, PortSpec, Wanted } from '../src/network/model.ts';
 import { bridgeMac, bridgeOf } from '../src/network/names.ts';
 import { NetworksHere } from '../src/network/networks-here.ts';
 import { plan } from '../src/network/plan.ts';
@@ -45,7 +45,7 @@ const port = (nth: number): PortSpec => {
   };
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
-let wanted = { networks, ports };
+let wanted: Wanted = { networks, ports, forwards: [] };
 const here = new NetworksHere({
   home,
   folder: join(home, 'run'),
@@ -53,6 +53,7 @@ const here = new NetworksHere({
   log: (error) => console.error(error),
   wanted: () => wanted,
   guests: () => [],
+  forwardChanged: () => {},
 });
 
 async function timed(what: string, act: () => unknown): Promise<void> {
@@ -69,9 +70,9 @@ try {
     here.lookAgain();
     return here.apply();
   });
-  wanted = { networks, ports: [...ports, port(portCount)] };
+  wanted = { networks, ports: [...ports, port(portCount)], forwards: [] };
   await timed('one more card', () => here.apply());
-  wanted = { networks: [], ports: [] };
+  wanted = { networks: [], ports: [], forwards: [] };
 } finally {
   await timed('removed', () => here.end());
   await rm(home, { recursive: true, force: true });

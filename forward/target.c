@@ -16,24 +16,16 @@ static const union address *choose(const union address *client, int attempt) {
 	return &forward.targets[(first + attempt) % forward.target_count];
 }
 
-static bool speak_as(int fd, const union address *client) {
+/** Where that cannot be, it speaks as the gateway. */
+static void speak_as(int fd, const union address *client) {
 	bool six = client->any.sa_family == AF_INET6;
 	union address own = *client;
 	set_port(&own, 0);
 #ifdef IP_BIND_ADDRESS_NO_PORT
 	if (forward.type == SOCK_STREAM) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
 #endif
-	return setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof on) == 0 &&
-	       bind(fd, &own.any, length_of(&own)) == 0;
-}
-
-static int try_target(const union address *client, const union address *target, bool as_client) {
-	int fd = socket(target->any.sa_family, forward.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) return -1;
-	bool ready = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0 && (!as_client || speak_as(fd, client));
-	if (ready && (connect(fd, &target->any, length_of(target)) == 0 || errno == EINPROGRESS)) return fd;
-	close(fd);
-	return -1;
+	if (setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof on)) return;
+	(void)!bind(fd, &own.any, length_of(&own));
 }
 
 int open_target(const union address *client, uint16_t port, int attempt) {
@@ -41,9 +33,11 @@ int open_target(const union address *client, uint16_t port, int attempt) {
 	if (!chosen) return -1;
 	union address target = *chosen;
 	set_port(&target, (uint16_t)(forward.target_first + (port - forward.first)));
-	if (forward.keeps_clients && is_routable(client) && client->any.sa_family == target.any.sa_family) {
-		int fd = try_target(client, &target, true);
-		if (fd >= 0) return fd;
-	}
-	return try_target(client, &target, false);
+	int fd = socket(target.any.sa_family, forward.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) return -1;
+	if (forward.keeps_clients && is_routable(client) && client->any.sa_family == target.any.sa_family) speak_as(fd, client);
+	/* without its mark the rules of the networks would not know it */
+	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0 && (connect(fd, &target.any, length_of(&target)) == 0 || errno == EINPROGRESS)) return fd;
+	close(fd);
+	return -1;
 }

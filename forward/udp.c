@@ -118,7 +118,8 @@ static void session_ready(struct source *source, uint32_t events) {
 		ssize_t heard = recv(session->fd, chunk, sizeof chunk, 0);
 		if (heard < 0 && errno == EINTR) continue;
 		if (heard < 0 && errno == EAGAIN) return;
-		if (heard < 0) return refused(session);
+		if (heard < 0 && errno == ECONNREFUSED) return refused(session);
+		if (heard < 0) return;
 		session->answered = true;
 		unlink_use(session);
 		link_use(session);
@@ -178,8 +179,8 @@ void udp_receive(struct source *source, uint32_t events) {
 		if (!session) continue;
 		unlink_use(session);
 		link_use(session);
-		/* an error of before is told first, and is none of this one's */
-		if (send(session->fd, chunk, (size_t)heard, MSG_NOSIGNAL) >= 0 || errno == EAGAIN) continue;
+		/* what the guest refused before is told first, and is none of this one's; what its groups refuse is refused */
+		if (send(session->fd, chunk, (size_t)heard, MSG_NOSIGNAL) >= 0 || errno != ECONNREFUSED) continue;
 		refused(session);
 		if (session->source.ready) send(session->fd, chunk, (size_t)heard, MSG_NOSIGNAL);
 	}

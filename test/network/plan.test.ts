@@ -28,7 +28,7 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   plugged: true,
   ...some,
 });
-const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports });
+const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports, forwards: [] });
 const all = wanted([network()], [port()]);
 const there: Present = after(nothing, plan(all, nothing));
 const without = (
