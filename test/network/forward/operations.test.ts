@@ -31,7 +31,14 @@ const refused = (call: Promise<unknown>) =>
     () => assert.fail('it was not refused'),
     (error: VivError) => error,
   );
-const listening = () => world.run('host', 'ss -Hltun').split('\n').filter((line) => !line.includes(':53 ')).map((line) => line.trim().split(/\s+/)[4]).filter(Boolean).sort();
+const listening = () =>
+  world
+    .run('host', 'ss -Hltun')
+    .split('\n')
+    .filter((line) => !line.includes(':53 '))
+    .map((line) => line.trim().split(/\s+/)[4])
+    .filter(Boolean)
+    .sort();
 const list = async () => (await host.client.network.forwards({})).map(({ name, vm, state }) => `${name} ${vm} ${state}`);
 const relays = async () => {
   const found = new Map<string, number>();
@@ -121,18 +128,28 @@ test('a card that is bridged to the outside has no address to lead to', { skip }
 test('they are open while the machine runs, and go with it; a new name takes nothing away', { skip }, async () => {
   const machine = await host.client.run('tiny', { name: 'app', forwards: ['8080:80', `${hostAddress}:5353:53/udp`, '[::1]:9000-9001'] });
   const names = ['8080/tcp', `${hostAddress}:5353/udp`, '[::1]:9000-9001/tcp'].sort();
-  assert.deepEqual((await host.client.vm.show({ vm: 'app' })).forwards, [`${hostAddress}:5353:53/udp`, '8080:80/tcp', '[::1]:9000-9001:9000/tcp']);
+  assert.deepEqual((await host.client.vm.show({ vm: 'app' })).forwards, [
+    `${hostAddress}:5353:53/udp`,
+    '8080:80/tcp',
+    '[::1]:9000-9001:9000/tcp',
+  ]);
   const ports = [`${hostAddress}:5353`, '0.0.0.0:8080', '[::1]:9000', '[::1]:9001', '[::]:8080'].sort();
   await until('all ports are open', async () => listening().length === 5);
   assert.deepEqual(listening(), ports);
   await machine.rename('shop');
-  assert.deepEqual(await list(), names.map((name) => `${name} shop open`));
+  assert.deepEqual(
+    await list(),
+    names.map((name) => `${name} shop open`),
+  );
   const [fork] = await machine.fork({ name: 'twin' });
   assert.deepEqual((await host.client.vm.show({ vm: fork?.name ?? '' })).forwards, []);
   await host.client.vm.remove({ vm: 'twin', force: true });
   await host.client.vm.stop({ vm: 'shop', force: true });
   await until('all ports are closed', async () => listening().length === 0);
-  assert.deepEqual(await list(), names.map((name) => `${name} shop closed`));
+  assert.deepEqual(
+    await list(),
+    names.map((name) => `${name} shop closed`),
+  );
   const error = await refused(host.client.network.detach({ vm: 'shop', nic: 'net0' }));
   assert.equal(error.code, 'in_use');
   assert.match(error.message, /close them first: viv network unforward/);
