@@ -4,10 +4,11 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 interface Socket {
   readonly inode: string;
   readonly uid: number;
+  readonly state: string;
 }
 
-/** LISTEN (tcp_states.h); a socket of UDP that is not connected says CLOSE. */
-const takes = { tcp: '0A', udp: '07' } as const;
+/** tcp_states.h */
+const listens = '0A';
 
 /**
  * "nginx (pid 12)", or whose it is where that cannot be seen; null: nobody that can be found.
@@ -16,7 +17,10 @@ const takes = { tcp: '0A', udp: '07' } as const;
 export async function portOwner(protocol: 'tcp' | 'udp', address: string | null, port: number): Promise<string | null> {
   const tables = await Promise.all([protocol, `${protocol}6`].map((name) => readFile(`/proc/self/net/${name}`, 'utf8').catch(() => '')));
   const wanted = address === null || /^[0.:]+$/.test(address) ? null : hexOf(address);
-  const sockets = tables.flatMap((table) => socketsIn(table, takes[protocol], port, wanted));
+  const all = tables.flatMap((table) => socketsIn(table, port, wanted));
+  const listening = all.filter(({ state }) => state === listens);
+  // A connection that goes out has its port to itself too.
+  const sockets = listening.length > 0 ? listening : all;
   if (sockets.length === 0) return null;
   const inodes = new Set(sockets.map(({ inode }) => `socket:[${inode}]`));
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).sort((one, other) => Number(one) - Number(other));
@@ -26,12 +30,13 @@ export async function portOwner(protocol: 'tcp' | 'udp', address: string | null,
 }
 
 /** Pure. From /proc/net/tcp and its like. @param address as the table writes it; null: any */
-export function socketsIn(table: string, state: string, port: number, address: string | null): Socket[] {
+export function socketsIn(table: string, port: number, address: string | null): Socket[] {
   return table.split('\n').flatMap((line) => {
-    const [, local = '', , status, , , , uid, , inode] = line.trim().split(/\s+/);
+    const [, local = '', , state = '', , , , uid, , inode] = line.trim().split(/\s+/);
     const [host = '', number = ''] = local.split(':');
-    if (status !== state || Number.parseInt(number, 16) !== port || inode === undefined) return [];
-    return address === null || host === address || /^0+$/.test(host) ? [{ inode, uid: Number(uid) }] : [];
+    // One without an inode is the kernel's own memory of a connection.
+    if (inode === undefined || inode === '0' || Number.parseInt(number, 16) !== port) return [];
+    return address === null || host === address || /^0+$/.test(host) ? [{ inode, uid: Number(uid), state }] : [];
   });
 }
 
