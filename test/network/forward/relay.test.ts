@@ -126,6 +126,20 @@ describe('the relay', { skip: noLab }, () => {
     assert.equal(await ask('stranger', { do: 'many', host: '198.51.100.1', port: 8000, count: 200 }), 200);
   });
 
+  test('with few descriptors clients wait for one another, and none is lost', async () => {
+    for (const [protocol, at] of [
+      ['tcp', '8300'],
+      ['udp', '8300'],
+    ] as const) {
+      const words = [relay, 'serve', 'test', '1', 'nobody', 'nogroup', protocol, '*', `${at}-${at}`, '5000', 'client', guest.four];
+      const one = lab.start('host', ['sh', '-c', 'ulimit -n 40; exec "$@"', 'sh', ...words]);
+      assert.equal(await one.line(), 'ready');
+      running.push(one);
+    }
+    assert.equal(await ask('stranger', { do: 'many', host: '198.51.100.1', port: 8300, count: 200 }), 200);
+    for (let at = 0; at < 60; at++) assert.equal(await udp('stranger', '198.51.100.1', 8300), `5000 ${stranger.four} hello`);
+  });
+
   test('the guest’s groups hold: by the client’s address, and by the gateway’s for one of the host', async () => {
     const rule = (cidr: string) => ({ direction: 'in', protocol: 'any', remote: { kind: 'cidr', cidr } }) as const;
     const only = (cidr: string) =>
