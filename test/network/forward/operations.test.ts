@@ -53,10 +53,9 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
     if (Date.now() > end) assert.fail(`${what}: it never came to that`);
 }
 /** Somebody who has a port, and listens. */
-async function takes(script: string): Promise<{ pid: number; end(): Promise<void> }> {
+async function takes(port: number, script: string): Promise<{ pid: number; end(): Promise<void> }> {
   const child = world.start('host', [process.execPath, '-e', `process.title = 'squatter'; ${script}`]);
-  const before = listening().length;
-  await until('a port is taken', async () => listening().length > before);
+  await until(`port ${port} is taken`, async () => listening().some((at) => at?.endsWith(`:${port}`)));
   return {
     pid: child.pid as number,
     async end() {
@@ -69,8 +68,8 @@ async function takes(script: string): Promise<{ pid: number; end(): Promise<void
 test('what cannot be had is refused with the reason, and nothing has changed', { skip }, async () => {
   const { network } = host.client;
   await network.forward({ vm: 'web', forwards: ['7000-7009:7000'] });
-  const tcp = await takes(`require('net').createServer().listen(8001, '127.0.0.1')`);
-  const udp = await takes(`require('dgram').createSocket('udp6').bind(8002, '::')`);
+  const tcp = await takes(8001, `require('net').createServer().listen(8001, '127.0.0.1')`);
+  const udp = await takes(8002, `require('dgram').createSocket('udp6').bind(8002, '::')`);
   await network.create({ network: 'lan', kind: 'isolated', ipv4: 'none', ipv6: 'none' });
   await host.client.create('tiny', { name: 'old', networks: ['user'] });
   await host.client.create('tiny', { name: 'bare', networks: ['none'] });
@@ -170,7 +169,7 @@ test('of two that want the same port at once one gets it', { skip }, async () =>
 
 test('a port that is taken when the machine starts is told, and had when it is free again', { skip }, async () => {
   await host.client.network.forward({ vm: 'off', forwards: ['8300:80'] });
-  const squatter = await takes(`require('net').createServer().listen(8300)`);
+  const squatter = await takes(8300, `require('net').createServer().listen(8300)`);
   await host.client.vm.start({ vm: 'off' });
   const [failed] = await host.client.network.forwards({ vm: 'off' });
   assert.equal(failed?.state, 'failed');
