@@ -2,9 +2,10 @@
 // with the machine, and what becomes of it when something dies. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../../src/contract/errors.ts';
+import { handlers } from '../../../src/operations/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../../daemon/test-host.ts';
 import { hostAddress, makeWorld, noWorld, type World } from '../world.ts';
 
@@ -16,6 +17,8 @@ before(async () => {
   if (skip) return;
   world = await makeWorld();
   host = await testHost({ qemu: 'fake', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
+  host.env['VIV_TEST_FAULT'] = `@${host.home}/faults`;
+  await writeFile(`${host.home}/faults`, '');
   await host.start();
   await host.client.run('tiny', { name: 'web' });
   await host.client.create('tiny', { name: 'off' });
@@ -182,6 +185,7 @@ test('a port that is taken when the machine starts is told, and had when it is f
   assert.deepEqual(await list(), ['8300/tcp off open', '8301/tcp web open']);
   assert.equal((await events('network.forward_opened')).length, 1);
   await host.client.vm.stop({ vm: 'off', force: true });
+  await host.client.network.unforward({ forward: '8300' });
 });
 
 test('the daemon dies, and they stay as they are; what died or is not wanted any more meanwhile is mended', { skip }, async () => {
@@ -203,4 +207,38 @@ test('the daemon dies, and they stay as they are; what died or is not wanted any
   for (const name of after.keys()) await host.client.network.unforward({ forward: name });
   assert.deepEqual([...(await relays()).keys()], []);
   assert.deepEqual(listening(), []);
+});
+
+test('a fault at any step leaves all of them, open, or none', { skip }, async () => {
+  for (const operation of ['network.forward', 'network.unforward'] as const)
+    for (const { name } of handlers[operation].steps)
+      for (const [moment, how] of [
+        ['before', 'throw'],
+        ['before', 'kill'],
+        ['after', 'throw'],
+        ['after', 'kill'],
+      ]) {
+        const fault = `${operation}:${name}:${moment}:run:${how}`;
+        if (operation === 'network.unforward') await host.client.network.forward({ vm: 'web', forwards: ['8500'] });
+        await writeFile(`${host.home}/faults`, fault);
+        const { network } = host.client;
+        await refused(
+          operation === 'network.forward'
+            ? network.forward({ vm: 'web', forwards: ['8500', '8501/udp'] })
+            : network.unforward({ forward: '8500' }),
+        );
+        await writeFile(`${host.home}/faults`, '');
+        if (how === 'kill') await host.start();
+        for (const { id } of await host.client.task.list({ state: 'running' }))
+          for await (const { state } of host.client.task.follow({ task: id })) if (state !== 'running') break;
+        const settled = async () => {
+          const lines = await list();
+          return lines.every((line) => line.endsWith(' open')) && lines.length === (await relays()).size;
+        };
+        await until(`${fault}: relays are those of the list`, settled);
+        const left = (await list()).length;
+        assert.ok([0, operation === 'network.forward' ? 2 : 1].includes(left), `${fault}: ${left} are left`);
+        for (const one of await host.client.network.forwards({})) await host.client.network.unforward({ forward: one.name });
+        assert.deepEqual([(await relays()).size, listening()], [0, []], fault);
+      }
 });
