@@ -97,12 +97,16 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
       `this host does not let ${asUser ? 'an ordinary user' : 'us'} make namespaces (${tried.stderr.trim()}); let it as root with sysctl user.max_user_namespaces=15000 (and, where they exist, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0)`,
     );
   const pasta = asUser ? await findProgram('pasta', env) : null;
+  const forward = await forwardProgram();
   const limits = [
+    ...(forward === null ? ['no forwards, because vivarium-forward has not been built; build it with: scripts/build-guest.sh'] : []),
     ...(asUser && pasta === null
       ? ['machines have no way out, because pasta is not installed; install it with: apt-get install passt']
       : []),
     ...(asUser
-      ? ['the host does not reach machines by their addresses, and networks can be neither bridged nor routed: that takes root']
+      ? [
+          'the host does not reach machines by their addresses (but by forwards), and networks can be neither bridged nor routed: that takes root',
+        ]
       : []),
   ];
   const programs = {
@@ -115,7 +119,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     unshare,
     tap,
     pasta,
-    forward: await forwardProgram(),
+    forward,
   };
   let tracking: Tracking;
   try {
