@@ -50,6 +50,15 @@ for (const user of [null, someone]) {
       assert.throws(() => get('outside', '[2001:db8:1::9]:8081'));
     });
 
+    test('the card’s groups hold for what comes by a forward', async () => {
+      await host.client.group.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
+      await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
+      assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
+      assert.throws(() => world.run('host', `curl -s --max-time 1 'http://${hostAddress}:8080/'`));
+      await host.client.network.guard({ vm: 'web', nic: 'net0', groups: [] });
+      assert.equal(get('host', `${hostAddress}:8080`), 'hello');
+    });
+
     test('the daemon dies, and it answers on; the next daemon leaves everything as it is', async () => {
       const relays = async () => (await networkProcesses(host.paths.network)).sort();
       const before = await relays();
