@@ -11,6 +11,9 @@ import { out } from './in-guest.ts';
 /** An id that no account has. */
 const someone = '1234567';
 
+/** A client: its arguments are what it asks and how long it waits. */
+const asking = `const [url, ms] = process.argv.slice(1); require("http").get(url, { timeout: +ms }, (answer) => answer.pipe(process.stdout)).on("timeout", () => process.exit(1));`;
+
 for (const user of [null, someone]) {
   describe(user === null ? 'forwards of root' : 'forwards of an ordinary user', { skip: noWorld }, () => {
     let world: World;
@@ -37,7 +40,8 @@ for (const user of [null, someone]) {
       await world?.[Symbol.asyncDispose]();
     });
 
-    const get = (where: 'host' | 'outside', at: string) => world.run(where, `curl -s -S --max-time 10 'http://${at}/'`).trim();
+    const get = (where: 'host' | 'outside', at: string, ms = 10_000) =>
+      world.run(where, `'${process.execPath}' -e '${asking}' 'http://${at}/' ${ms}`).trim();
     const log = async () => out(await host.client.vm('web'), 'cat /run/log');
 
     test('its web server answers at every address of the host, and sees who asks', async () => {
@@ -54,7 +58,7 @@ for (const user of [null, someone]) {
       await host.client.group.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
-      assert.throws(() => world.run('host', `curl -s --max-time 1 'http://${hostAddress}:8080/'`));
+      assert.throws(() => get('host', `${hostAddress}:8080`, 1000));
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: [] });
       assert.equal(get('host', `${hostAddress}:8080`), 'hello');
     });
