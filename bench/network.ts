@@ -48,7 +48,7 @@ const port = (nth: number): PortSpec => {
   };
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
-let wanted: Wanted = { networks, ports, groups: [] };
+let wanted: Wanted = { networks, ports, groups: [], forwards: [] };
 const here = new NetworksHere({
   home,
   folder: join(home, 'run'),
@@ -56,6 +56,7 @@ const here = new NetworksHere({
   log: (error) => console.error(error),
   wanted: () => wanted,
   guests: () => [],
+  forwardChanged: () => {},
 });
 
 async function timed(what: string, act: () => unknown): Promise<void> {
@@ -74,7 +75,7 @@ try {
   });
   wanted = { ...wanted, ports: [...ports, port(portCount)] };
   await timed('one more card', () => here.apply());
-  wanted = { networks: [], ports: [], groups: [] };
+  wanted = { networks: [], ports: [], groups: [], forwards: [] };
 } finally {
   await timed('removed', () => here.end());
   await rm(home, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start.
 import * as event from './event.ts';
 import * as flow from './flow.ts';
+import * as forward from './forward.ts';
 import * as group from './group.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
@@ -67,6 +68,9 @@ export const operations = {
     guard: network.guard,
     limit: network.limit,
     capture: network.capture,
+    forward: forward.forward,
+    forwards: forward.forwards,
+    unforward: forward.unforward,
   },
   group: {
     create: group.create,

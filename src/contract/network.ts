@@ -204,7 +204,7 @@ export const detach = defineOperation({
   summary: 'Take a card away from a machine, also from a running one',
   input: z.object({ vm, nic }),
   output: Vm,
-  errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
+  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', ...failures.qemu],
   cli: { command: 'network detach', args: ['vm', 'nic'] },
 });
 

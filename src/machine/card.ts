@@ -5,7 +5,7 @@ import { tapOf } from '../network/names.ts';
 import { plugCard, pullCard, removeNetdev, setCable } from '../qemu/card.ts';
 import type { Machines } from './machines.ts';
 import { isVirtual } from './nics.ts';
-import type { NicRecord } from './record.ts';
+import type { MachineRecord, NicRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 
 /** @throws wrong_state, unsupported where its process cannot get another card now */
@@ -24,7 +24,7 @@ export function checkPlug({ name, record, live }: Machine): void {
 }
 
 /** The machine's card of that name. @throws not_found */
-export function cardOf({ name, record }: Machine, id: string): NicRecord {
+export function cardOf({ name, record }: { name: string; record: Pick<MachineRecord, 'nics'> }, id: string): NicRecord {
   const nic = record.nics.find((one) => one.id === id);
   if (!nic) throw new VivError('not_found', `${name} has no card ${id}; it has ${record.nics.map((one) => one.id).join(', ') || 'none'}`);
   return nic;

@@ -6,11 +6,13 @@ import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from '../network/address.ts';
 import { hostRoutes } from '../network/host-network.ts';
-import type { NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
+import type { ForwardSpec, NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
 import { bridgeMac, bridgeOf, tapOf, uplinkOutside } from '../network/names.ts';
 import { NetworksHere } from '../network/networks-here.ts';
 import { freeIpv4, freeIpv6 } from '../network/subnet.ts';
 import { FlowLog } from './flow-log.ts';
+import { ForwardRecords } from './forward-records.ts';
+import { MachineForwards } from './forwards.ts';
 import { GroupRecords, securityGroup } from './group-records.ts';
 import type { MachineHost, Machines } from './machines.ts';
 import { NetworkRecord, NetworkRecords } from './network-records.ts';
@@ -34,6 +36,7 @@ export class Networks {
   readonly groups: GroupRecords;
   readonly here: NetworksHere;
   readonly flows: FlowLog;
+  readonly forwards: MachineForwards;
   readonly #machines: Machines;
   readonly #host: MachineHost;
   /** Machines whose taps are needed, and the process that has them; null: it is being started. */
@@ -42,7 +45,7 @@ export class Networks {
   readonly #placing = new Map<string, readonly NicRecord[]>();
   #making: Promise<void> = Promise.resolve();
 
-  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords) {
+  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
     const { paths, env, log } = host;
     this.records = records;
     this.groups = groups;
@@ -55,13 +58,20 @@ export class Networks {
       log: (error, message) => log.warn({ error }, message),
       wanted: () => this.wanted(),
       guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
+      forwardChanged: (name, problem) => this.#forwardChanged(name, problem),
     });
     this.flows = new FlowLog(host, machines, records, this.here);
+    this.forwards = new MachineForwards(forwards, machines, records, this.here);
   }
 
   static async open(host: MachineHost, machines: Machines): Promise<Networks> {
     const { store, log } = host;
-    return new Networks(host, machines, await NetworkRecords.open(store, log), await GroupRecords.open(store, log));
+    const [records, groups, forwards] = await Promise.all([
+      NetworkRecords.open(store, log),
+      GroupRecords.open(store, log),
+      ForwardRecords.open(store, log),
+    ]);
+    return new Networks(host, machines, records, groups, forwards);
   }
 
   /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
@@ -215,9 +225,11 @@ export class Networks {
   /** What the kernel is meant to have. */
   wanted(): Wanted {
     const ports: PortSpec[] = [];
+    const forwards: ForwardSpec[] = [];
     const needed = new Set<string>();
     for (const machine of this.#machines.all()) {
       const plugged = this.#plugged.has(machine.id);
+      if (plugged) forwards.push(...this.forwards.wanted(machine.record));
       for (const nic of machine.record.nics) {
         if (!isVirtual(nic) || !this.records.byName(nic.network)) continue;
         if (plugged) needed.add(nic.network);
@@ -229,7 +241,19 @@ export class Networks {
       networks: networks.map((network) => specOf(network, this.#host.paths.home)),
       ports,
       groups: this.groups.all().map(securityGroup),
+      forwards,
     };
+  }
+
+  /** Its machine runs all the same. */
+  #forwardChanged(name: string, problem: string | null): void {
+    const machine = this.#machines.byId(this.forwards.records.byName(name)?.vm ?? '');
+    if (!machine) return;
+    const [what, message] =
+      problem === null
+        ? ['forward_opened', `the forward ${name} to ${machine.name} is open now`]
+        : ['forward_failed', `the forward ${name} to ${machine.name} is not open: ${problem}`];
+    machine.tell({ type: 'event', machine, noun: 'network', what: what as string, message: message as string });
   }
 
   /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */

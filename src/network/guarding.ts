@@ -28,7 +28,6 @@ export function firewallOf({ networks, ports, groups }: Wanted, { tracking, outw
       .toSorted((one, other) => (one.tap < other.tap ? -1 : 1))
       .map(guardedPort),
     groups: [...groups, ...lost.map(closed)].toSorted((one, other) => (one.name < other.name ? -1 : 1)),
-    forwards: [],
     hostAccess: networks.flatMap(({ name, hostAccess }) =>
       hostAccess.map(({ protocol, ports: range, address }) => ({
         network: name,

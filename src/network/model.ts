@@ -48,9 +48,28 @@ export interface PortSpec {
   readonly guard: NicGuard;
 }
 
+/** Ports of the host that lead to a machine. */
+export interface ForwardSpec {
+  /** Unique: the host's side as text, such as 127.0.0.1:8080/tcp. */
+  readonly name: string;
+  readonly protocol: 'tcp' | 'udp';
+  /** Null: every address of the host. */
+  readonly bind: string | null;
+  readonly port: number;
+  readonly lastPort: number;
+  /** Where the range begins in the guest. */
+  readonly targetPort: number;
+  /** The card's addresses, one of a family. */
+  readonly targets: readonly string[];
+  /** The guest can answer to a client's own address. */
+  readonly keepsClients: boolean;
+}
+
 export interface Wanted {
   /** Those that a plugged port is in. */
   readonly networks: readonly NetworkSpec[];
   readonly ports: readonly PortSpec[];
+  /** To plugged ports. */
+  readonly forwards: readonly ForwardSpec[];
   readonly groups: readonly SecurityGroup[];
 }

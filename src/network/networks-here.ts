@@ -8,6 +8,7 @@ import { findProgram } from '../host/find-program.ts';
 import { runOk, runProgram } from '../host/run.ts';
 import { streamProgram } from '../host/stream.ts';
 import { isAddress } from './address.ts';
+import { answerWay } from './answer-way.ts';
 import { type Capability, findCapability } from './capability.ts';
 import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
 import { countersArguments, type PortCounters, readCounters } from './firewall/counters.ts';
@@ -15,6 +16,7 @@ import { assertNamesCanBePinned, domainLines } from './firewall/egress.ts';
 import { type Flow, flowArguments, readFlows } from './firewall/flow.ts';
 import type { FirewallModel } from './firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
+import { Forwards } from './forwarding.ts';
 import { firewallOf } from './guarding.ts';
 import { hostInterfaces } from './host-network.ts';
 import { named } from './interface-names.ts';
@@ -38,6 +40,7 @@ interface Parts {
   readonly namespace: Namespace;
   readonly uplinks: Uplinks;
   readonly dnsmasqs: Dnsmasqs;
+  readonly forwards: Forwards;
 }
 
 export class NetworksHere {
@@ -48,12 +51,15 @@ export class NetworksHere {
   readonly #wanted: () => Wanted;
   /** Processes of machines, in case they are all that is left in the namespace. */
   readonly #guests: () => readonly number[];
+  readonly #forwardChanged: (name: string, problem: string | null) => void;
   #capability: { found: Promise<Capability>; at: number } | null = null;
   #parts: Parts | null = null;
   #present: Present | null = null;
   /** The rules that the kernel was given last; null: not known. */
   #guarded: FirewallModel | null = null;
   #uplink: Uplink | null = null;
+  /** Answers to relays find back (answer-way.ts). */
+  #answered = false;
   /** The host's own, which may change with what it is plugged into. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
   #going: Promise<void> = Promise.resolve();
@@ -61,7 +67,7 @@ export class NetworksHere {
   readonly #shaping = new Shaping();
   readonly #stopping = new AbortController();
 
-  /** @param folder for run files */
+  /** @param folder for run files @param forwardChanged a forward that should be open has another problem now, or none any more */
   constructor(options: {
     home: string;
     folder: string;
@@ -69,6 +75,7 @@ export class NetworksHere {
     log: (problem: unknown, message: string) => void;
     wanted: () => Wanted;
     guests: () => readonly number[];
+    forwardChanged: (name: string, problem: string | null) => void;
   }) {
     this.#home = options.home;
     this.#folder = options.folder;
@@ -76,6 +83,7 @@ export class NetworksHere {
     this.#log = options.log;
     this.#wanted = options.wanted;
     this.#guests = options.guests;
+    this.#forwardChanged = options.forwardChanged;
   }
 
   capability(): Promise<Capability> {
@@ -124,6 +132,7 @@ export class NetworksHere {
   lookAgain(): void {
     this.#present = null;
     this.#guarded = null;
+    this.#answered = false;
     this.#hostAddresses = null;
     this.#shaping.forget();
     this.#parts?.uplinks.forget();
@@ -141,6 +150,15 @@ export class NetworksHere {
       return false;
     const found = await this.capability();
     return found.ok && (await (await this.#made()).namespace.find());
+  }
+
+  /** How a forward to a machine that runs is: open, or why not. Null: nothing is known yet. */
+  async forward(name: string): Promise<'open' | { problem: string } | null> {
+    const forwards = this.#parts?.forwards;
+    if (!forwards) return null;
+    const problem = forwards.problemOf(name);
+    if (problem !== null) return { problem };
+    return (await forwards.isOpen(name)) ? 'open' : null;
   }
 
   /** What has passed through each tap; nothing where there are no networks now. */
@@ -208,7 +226,8 @@ export class NetworksHere {
     await this.#next?.catch(() => {});
     await this.#going;
     if (!(await this.exists())) return;
-    const { namespace, uplinks, dnsmasqs } = await this.#made();
+    const { namespace, uplinks, dnsmasqs, forwards } = await this.#made();
+    await forwards.end();
     await dnsmasqs.end();
     await uplinks.end();
     await namespace.end();
@@ -218,6 +237,7 @@ export class NetworksHere {
   }
 
   stop(): void {
+    this.#parts?.forwards.stop();
     this.#stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
   }
 
@@ -226,12 +246,18 @@ export class NetworksHere {
     const able = await this.able();
     const { programs, asUser } = able;
     const dnsmasqs = new Dnsmasqs(join(this.#folder, 'dns'), programs.dnsmasq);
-    await dnsmasqs.adopt();
+    const again = () => this.apply().catch((error: unknown) => this.#log(error, 'the networks could not be brought up to date'));
+    const forwards = new Forwards({
+      ...{ folder: this.#folder, program: programs.forward, nobody: able.nobody, changed: this.#forwardChanged },
+      again,
+    });
+    await Promise.all([dnsmasqs.adopt(), forwards.adopt()]);
     this.#parts ??= {
       able,
       namespace: new Namespace(this.#folder, programs, asUser),
       uplinks: new Uplinks(this.#home, this.#folder, programs, asUser),
       dnsmasqs,
+      forwards,
     };
     return this.#parts;
   }
@@ -281,7 +307,7 @@ export class NetworksHere {
   }
 
   async #bring(wanted: Wanted, parts: Parts): Promise<void> {
-    const { able, namespace, uplinks, dnsmasqs } = parts;
+    const { able, namespace, uplinks, dnsmasqs, forwards } = parts;
     const { programs } = able;
     const { signal } = this.#stopping;
     const enter = namespace.enter();
@@ -339,6 +365,11 @@ export class NetworksHere {
       const [first = '', ...rest] = [...enter, program, ...args];
       return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
     });
+    if (wanted.forwards.length > 0 && !this.#answered) {
+      await run('/bin/sh', ['-c', answerWay, 'sh', programs.ip], '');
+      this.#answered = true;
+    }
+    await forwards.apply(wanted.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
   }
 }
 

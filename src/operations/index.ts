@@ -27,6 +27,8 @@ import { handler as networkAttach } from './network/attach.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
 import { handler as networkDetach } from './network/detach.ts';
+import { handler as networkForward } from './network/forward.ts';
+import { handler as networkForwards } from './network/forwards.ts';
 import { handler as networkGuard } from './network/guard.ts';
 import { handler as networkLimit } from './network/limit.ts';
 import { handler as networkLink } from './network/link.ts';
@@ -34,6 +36,7 @@ import { handler as networkList } from './network/list.ts';
 import { handler as networkRemove } from './network/remove.ts';
 import { handler as networkSet } from './network/set.ts';
 import { handler as networkShow } from './network/show.ts';
+import { handler as networkUnforward } from './network/unforward.ts';
 import { handler as poolCreate } from './pool/create.ts';
 import { handler as poolFill } from './pool/fill.ts';
 import { handler as poolList } from './pool/list.ts';
@@ -106,10 +109,13 @@ export const handlers: Handlers = {
   'network.set': networkSet,
   'network.create': networkCreate,
   'network.detach': networkDetach,
+  'network.forward': networkForward,
+  'network.forwards': networkForwards,
   'network.link': networkLink,
   'network.list': networkList,
   'network.remove': networkRemove,
   'network.show': networkShow,
+  'network.unforward': networkUnforward,
   'pool.create': poolCreate,
   'pool.fill': poolFill,
   'pool.list': poolList,

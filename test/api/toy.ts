@@ -32,6 +32,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     accelInUse: 'tcg',
     disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512, backing: null }],
     nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01', addresses: [], up: true, vlan: null, trunk: [], ...openGuard }],
+    forwards: [],
     boot: ['disk'],
     restart: 'no',
     autostart: false,

@@ -31,7 +31,7 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   guard: openGuard,
   ...some,
 });
-const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports, groups: [] });
+const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports, groups: [], forwards: [] });
 const all = wanted([network()], [port()]);
 const there: Present = after(nothing, plan(all, nothing));
 const tagged = after(nothing, plan(wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));

@@ -42,6 +42,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
       ),
     ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${[nic.network, nic.mac, ...nic.addresses, ...cable(nic)].join(', ')}`)],
+    ['forwards', vm.forwards],
     ['tpm', vm.tpm ? 'yes' : null],
     ['boot', vm.boot.join(', ')],
     ['restart', vm.restart],
