@@ -80,6 +80,7 @@ static void serve(int port, int is_socket) {
 int main(int count, char **arguments) {
   const char *path = NULL;
   int is_socket = 0;
+  if (count == 2 && udhcpc_calls()) return udhcpc_script(arguments[1]);
   if (count == 3 && (strcmp(arguments[1], "--port") == 0 || (is_socket = strcmp(arguments[1], "--socket") == 0))) path = arguments[2];
   else if (count == 2 && strcmp(arguments[1], "--version") == 0) return puts("vivarium-agent " AGENT_VERSION) < 0;
   else if (count != 1) return fprintf(stderr, "usage: vivarium-agent [--port PATH | --socket PATH | --version]\n"), 2;

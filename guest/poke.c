@@ -148,8 +148,8 @@ static void systemctl(const char *verb, const char *unit) {
 
 /* Killed and begun again with the same words: asked in any other way dhclient would release, and udhcpc ask for the address it had for
  * 9 s, from that address, which a network that is guarded does not even let through. */
-static void restart_client(const struct client *client) {
-  char link[64], path[512], *words[64];
+static void restart_client(const struct client *client, int has_address) {
+  char link[64], path[512], *words[64 + 2];
   size_t count = 0;
   snprintf(link, sizeof link, "/proc/%d/exe", (int)client->pid);
   ssize_t length = readlink(link, path, sizeof path - 1);
@@ -158,29 +158,33 @@ static void restart_client(const struct client *client) {
   for (const char *word = next_word(client, NULL); word && count < 63; word = next_word(client, word)) words[count++] = (char *)word;
   words[count] = NULL;
   /* busybox by the name that it was called by, which it is found by the next time. */
+  if (client->kind == UDHCPC) udhcpc_before_script(client->pid, words, count, has_address);
   if (kill(client->pid, SIGKILL) == 0) start(client->kind == UDHCPC ? NULL : path, words);
+  udhcpc_forget();
 }
 
-static int serves_any(const struct client *client, const char (*interfaces)[16], size_t count) {
+/* The first of the interfaces that the client is there for. */
+static const struct renewed *served_by(const struct client *client, const struct renewed *interfaces, size_t count) {
   for (size_t i = 0; i < count; i++)
-    if (poke_serves(client, interfaces[i])) return 1;
-  return 0;
+    if (poke_serves(client, interfaces[i].interface)) return &interfaces[i];
+  return NULL;
 }
 
-void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count) {
+void poke_renew(const struct client *clients, size_t count, const struct renewed *interfaces, size_t interface_count) {
   if (count == 0 || poke_in_background()) return;
   nap(FIRST_ANSWER_MS);
   for (size_t i = 0; i < count; i++) {
     const struct client *client = &clients[i];
+    const struct renewed *served = served_by(client, interfaces, interface_count);
     if (client->kind == NETWORKD) systemctl("restart", "systemd-networkd.service");
     else if (client->kind == NETWORK_MANAGER) {
       for (size_t at = 0; at < interface_count; at++) {
-        char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at], NULL};
-        if (interfaces[at][0] != '-') start(NULL, words);
+        char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at].interface, NULL};
+        if (interfaces[at].interface[0] != '-') start(NULL, words);
       }
-    } else if (!serves_any(client, interfaces, interface_count)) continue;
+    } else if (!served) continue;
     else if (client->kind == DHCPCD) kill(client->pid, SIGHUP); /* rebinds */
-    else restart_client(client);
+    else restart_client(client, served->has_ipv4);
   }
   _exit(0);
 }

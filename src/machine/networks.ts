@@ -183,6 +183,14 @@ export class Networks {
     return [...new Set([...this.#nicsIn(network, '')].map(({ vm }) => vm))];
   }
 
+  /** A card's own addresses, each with the prefix of its network; none where others give them. */
+  addressesOf({ network, ipv4, ipv6 }: NicRecord): string[] {
+    const subnets = this.records.byName(network);
+    const within = (address: string | null, subnet: string | null) =>
+      address === null || subnet === null ? [] : [`${address}/${subnetOf(subnet).prefix}`];
+    return subnets ? [...within(ipv4, subnets.ipv4), ...within(ipv6, subnets.ipv6)] : [];
+  }
+
   /** What the kernel is meant to have. */
   wanted(): Wanted {
     const ports: PortSpec[] = [];
