@@ -84,6 +84,17 @@ static int is_route_over(const uint8_t *message, size_t length, const void *cont
   return header.about.type == RTM_NEWROUTE && header.type == RTN_UNICAST && out && memcmp(out, context, 4) == 0;
 }
 
+/* Set without an end where the client was told to keep it (networkd.c): what tells is that routes which came by DHCP go out under it. */
+static int is_leased(struct messages *routes, const uint8_t *bytes) {
+  for (uint8_t *message = netlink_first(routes); message; message = netlink_next(routes, message)) {
+    struct route_message header;
+    memcpy(&header, message, sizeof header);
+    const uint8_t *source = netlink_attribute(message, sizeof header, RTA_PREFSRC, 4);
+    if (header.protocol == RTPROT_DHCP && source && memcmp(source, bytes, 4) == 0) return 1;
+  }
+  return 0;
+}
+
 static const struct own_address *own_of(const struct mac_change *change, uint8_t family) {
   for (size_t i = 0; i < change->address_count; i++)
     if (change->addresses[i].family == family) return &change->addresses[i];
@@ -97,6 +108,8 @@ void addresses_take(int netlink, const struct interface *interface, const struct
   leaving->own4 = own_of(change, AF_INET);
   leaving->own6 = own_of(change, AF_INET6);
   link_local_of(change->from, old_local);
+  leaving->routes.filled = 0;
+  if (leaving->own4) netlink_list(netlink, RTM_GETROUTE, AF_INET, is_route_over, &interface->index, &leaving->routes);
   netlink_list(netlink, RTM_GETADDR, AF_UNSPEC, is_of_interface, &interface->index, &leaving->addresses);
   for (uint8_t *message = netlink_first(&leaving->addresses), *next; message; message = next) {
     const struct address_message header = header_of(message);
@@ -108,10 +121,9 @@ void addresses_take(int netlink, const struct interface *interface, const struct
     uint8_t **heir = header.family == AF_INET ? &leaving->old4 : &leaving->old6;
     if (header.family == AF_INET6 && memcmp(bytes, old_local, 16) == 0) old_locals = message;
     /* An address with an end was given by somebody; busybox' client sets one without. */
-    else if (!permanent || (header.family == AF_INET && by_udhcpc)) {
+    else if (!permanent || (header.family == AF_INET && (by_udhcpc || is_leased(&leaving->routes, bytes)))) {
       if (own && !*heir && in_subnet(bytes, own) && !(header.family == AF_INET6 && (header.flags & IFA_F_TEMPORARY))) {
         *heir = message;
-        if (header.family == AF_INET) netlink_list(netlink, RTM_GETROUTE, AF_INET, is_route_over, &interface->index, &leaving->routes);
         memcpy(leaving->old4_bytes, bytes, header.family == AF_INET ? 4 : 0);
       }
       netlink_change(netlink, RTM_DELADDR, 0, message);

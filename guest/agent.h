@@ -142,6 +142,7 @@ struct client {
   size_t length;
 };
 struct renewed {
+  unsigned index;
   char interface[16];
   int has_ipv4; /* its own address, which no client may take away */
 };
@@ -151,6 +152,11 @@ int poke_serves(const struct client *client, const char *interface);
 void poke_renew(const struct client *clients, size_t count, const struct renewed *interfaces, size_t interface_count);
 void poke_sshd(void);
 void poke_journal(void);
+
+/* networkd.c */
+void networkd_hold(const struct client *clients, size_t count);
+void networkd_release(const struct client *clients, size_t count);
+void networkd_keep(const struct renewed *interfaces, size_t count);
 
 /* udhcpc.c: begins one anew whose interface keeps its address, and is called by that as its script. */
 void udhcpc_before_script(pid_t pid, char **words, size_t count, int has_address);

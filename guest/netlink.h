@@ -26,6 +26,7 @@
 #define RTA_GATEWAY 5
 #define RTA_PREFSRC 7
 #define RTN_UNICAST 1
+#define RTPROT_DHCP 16
 #define RTNH_F_ONLINK 4
 
 /* What stands before the attributes of a message about an address, and of one about a route. */

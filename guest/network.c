@@ -88,6 +88,7 @@ static int changes_one(int control, int netlink, const struct interface *interfa
     *why = because("its own IP addresses cannot be set");
     leaving.own4 = NULL;
   }
+  renewed->index = interface->index;
   snprintf(renewed->interface, sizeof renewed->interface, "%s", interface->name);
   renewed->has_ipv4 = leaving.own4 != NULL;
   return failed;
@@ -112,6 +113,7 @@ static size_t change_all(int control, int netlink, const struct mac_change *chan
   if (!alone) client_count = poke_find_clients(clients);
   /* All are found before one is changed: two may swap theirs. */
   for (size_t i = 0; i < count; i++) interfaces[i].index = find(control, changes[i].from, &interfaces[i]) ? interfaces[i].index : 0;
+  networkd_hold(clients, client_count);
   for (size_t i = 0; i < count; i++) {
     struct interface already;
     if (interfaces[i].index == 0) {
@@ -124,6 +126,7 @@ static size_t change_all(int control, int netlink, const struct mac_change *chan
   }
   if (changed > 0) network_files_change(changes, count);
   if (renewed_count > 0) poke_renew(clients, client_count, renewed, renewed_count);
+  else networkd_release(clients, client_count);
   return absent;
 }
 

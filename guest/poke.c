@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,11 +115,11 @@ int poke_serves(const struct client *client, const char *interface) {
   return !names_one;
 }
 
-/* 0 in a process of its own, that outlives the service and holds none of its streams. */
+/* 0 in a process of its own, that outlives the service and holds none of its streams; -1: there is none. */
 int poke_in_background(void) {
   fflush(NULL);
   pid_t pid = fork();
-  if (pid != 0) return -1;
+  if (pid != 0) return pid > 0 ? 1 : -1;
   setsid();
   int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3; fd++)
@@ -127,7 +128,7 @@ int poke_in_background(void) {
   return 0;
 }
 
-static void start(const char *path, char *const *words) {
+static pid_t start(const char *path, char *const *words) {
   pid_t pid = fork();
   if (pid == 0) {
     setsid();
@@ -138,12 +139,17 @@ static void start(const char *path, char *const *words) {
     }
     _exit(127);
   }
+  return pid;
 }
 
-static void systemctl(const char *verb, const char *unit) {
-  if (access("/run/systemd/system", F_OK)) return;
+/* 0 once systemd has taken the job. */
+static int systemctl(const char *verb, const char *unit) {
+  if (access("/run/systemd/system", F_OK)) return -1;
   char *words[] = {"systemctl", "--no-block", (char *)verb, (char *)unit, NULL};
-  start(NULL, words);
+  int status = -1;
+  pid_t pid = start(NULL, words);
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return status ? -1 : 0;
 }
 
 /* Killed and begun again with the same words: asked in any other way dhclient would release, and udhcpc ask for the address it had for
@@ -171,13 +177,18 @@ static const struct renewed *served_by(const struct client *client, const struct
 }
 
 void poke_renew(const struct client *clients, size_t count, const struct renewed *interfaces, size_t interface_count) {
-  if (count == 0 || poke_in_background()) return;
+  if (count == 0) return;
+  int where = poke_in_background();
+  if (where < 0) networkd_release(clients, count);
+  if (where) return;
   nap(FIRST_ANSWER_MS);
   for (size_t i = 0; i < count; i++) {
     const struct client *client = &clients[i];
     const struct renewed *served = served_by(client, interfaces, interface_count);
-    if (client->kind == NETWORKD) systemctl("restart", "systemd-networkd.service");
-    else if (client->kind == NETWORK_MANAGER) {
+    if (client->kind == NETWORKD) {
+      networkd_keep(interfaces, interface_count);
+      if (systemctl("restart", "systemd-networkd.service")) networkd_release(client, 1);
+    } else if (client->kind == NETWORK_MANAGER) {
       for (size_t at = 0; at < interface_count; at++) {
         char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at].interface, NULL};
         if (interfaces[at].interface[0] != '-') start(NULL, words);
