@@ -157,7 +157,8 @@ until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do 
   const sorted = (text: string) => text.trim().split(/\s*\n/).sort();
   const now = (await sh(agent, 'ip -4 route; ip -6 route')).replace(/ expires [^ ]*/g, '');
   assert.deepEqual(sorted(now), sorted(before.replaceAll('10.9.0.5', '10.9.0.6')));
-  // And the copy of the copy.
+  // And the copy of the copy, whose client keeps its address without an end: that it was given is told by the routes.
+  await sh(agent, 'ip addr change 10.9.0.6/24 brd + dev eth7 valid_lft forever preferred_lft forever');
   const again = { old: child, new: '52:54:00:cc:00:03', addresses: ['10.9.0.7/24', 'fd09::5054:ff:fecc:3/64'] };
   assert.deepEqual(await agent.identity({ macs: [again] }), { done: ['mac'], skipped: [] });
   const third = await sh(agent, 'ip -o addr show dev eth7; ip route');
@@ -196,6 +197,28 @@ while :; do sleep 0.05; done
   assert.match(await sh(agent, 'ip -4 -o addr show dev eth7'), /10\.9\.0\.7\/24/);
   await agent.identity({ macs: [{ old: parent, new: child }] });
   assert.equal(await sh(agent, `${words(6)}; tail -n 2 /run/words`), 'deconfig\nbound\n', 'it has no address to keep');
+});
+
+test('systemd-networkd is told to keep the address, still knows its interface, and is not left standing', options, async (t) => {
+  const daemon = '#!/bin/sh\nwhile :; do sleep 0.05; done\n';
+  const unit = '/run/systemd/network/10-one.network';
+  const given = { 'etc/prog/systemd-network': daemon, [unit.slice(1)]: `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${parent}\n` };
+  const { agent } = await startGuest(
+    t,
+    { ...files, ...given },
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=${unit}\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth7/ifindex)
+/etc/prog/systemd-network & echo $! >/run/pid`,
+  );
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  const standing = 'grep -q "^State:.T" /proc/$(cat /run/pid)/status';
+  assert.equal(await sh(agent, `${standing} && echo standing`), 'standing\n');
+  // Here there is no systemd that could restart it.
+  assert.equal(
+    await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
+    "# The guest's addresses are its own for life.\n[Network]\nKeepConfiguration=dhcp\n",
+  );
+  assert.equal(await sh(agent, `cat ${unit}`), `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${child}\n`);
 });
 
 test('what a guest cannot do is named, and the rest is done', options, async (t) => {
