@@ -335,12 +335,16 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'viv-script-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  const { command } = sandbox(folder, files, `${network}\nmount --bind /dev/null /dev/urandom`);
+  const { command } = sandbox(
+    folder,
+    files,
+    `${network}\nip route add default via 10.9.0.1 dev eth7 proto dhcp src 10.9.0.5 metric 100\nmount --bind /dev/null /dev/urandom`,
+  );
   const sshKeys = await generateHostKeys('');
   const request = {
     hostname: 'web-5',
     machineId: '2'.repeat(32),
-    macs: [{ old: parent, new: child }],
+    macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::6/64'] }],
     sshKeys,
     seedBytes: randomBytes(32),
   };
@@ -348,7 +352,7 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
     ...command,
     'sh',
     '-c',
-    `${identityScript}\ncat /proc/sys/kernel/hostname; ip -o addr show eth7; ip link show eth7`,
+    `${identityScript}\ncat /proc/sys/kernel/hostname; ip -o addr show eth7; ip link show eth7; ip route`,
   ];
   const input = identityInput(request);
   const { stdout, stderr } = spawnSync(program, [...words, 'identity', ...identityArguments(request)], {
@@ -361,7 +365,9 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
   assert.match(skipped.join(), /^seed: it is mixed in, but/);
   assert.match(stdout, /\nweb-5\n/);
   assert.match(stdout, new RegExp(child));
-  assert.doesNotMatch(stdout, /10\.9\.0\.5/);
+  assert.doesNotMatch(stdout, /10\.9\.0\.5|fd09/, 'it had none in IPv6');
+  assert.match(stdout, / 10\.9\.0\.6\/24 .* dynamic eth7/);
+  assert.match(stdout, /default via 10\.9\.0\.1 dev eth7 proto dhcp metric 100/);
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
   assert.equal(read('etc/hostname'), 'web-5\n');
   assert.match(read('etc/hosts'), /^127\.0\.1\.1 web\.lan web-5 # web/m);
