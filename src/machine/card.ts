@@ -1,5 +1,6 @@
 // A machine's cards while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
 import { VivError } from '../contract/errors.ts';
+import type { NicGuard } from '../contract/nic.ts';
 import { tapOf } from '../network/names.ts';
 import { plugCard, pullCard, removeNetdev, setCable } from '../qemu/card.ts';
 import type { Machines } from './machines.ts';
@@ -83,6 +84,13 @@ export async function dropCard(machine: Machine, machines: Machines, id: string)
   if (!machine.record.nics.some((nic) => nic.id === id)) return;
   await machine.update((record) => ({ nics: record.nics.filter((nic) => nic.id !== id) }));
   await machines.networks.changed();
+}
+
+/** Repeatable. @throws where the kernel does not take it */
+export async function setGuard(machine: Machine, machines: Machines, id: string, guard: Partial<NicGuard>): Promise<void> {
+  cardOf(machine, id);
+  await machine.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, ...guard } : nic)) }));
+  await machines.networks.bring();
 }
 
 /** Repeatable. */

@@ -1,17 +1,20 @@
 // The host's networks as machines see them: which there are, whose address is which, and who is plugged in now. What the kernel has of
 // them is brought about by network/networks-here.ts from wanted().
 import { createHash } from 'node:crypto';
+import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
-import { type NicWish, parseNicWish } from '../contract/nic.ts';
+import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from '../network/address.ts';
 import { hostRoutes } from '../network/host-network.ts';
 import type { NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
 import { bridgeMac, bridgeOf, tapOf, uplinkOutside } from '../network/names.ts';
 import { NetworksHere } from '../network/networks-here.ts';
 import { freeIpv4, freeIpv6 } from '../network/subnet.ts';
+import { FlowLog } from './flow-log.ts';
+import { GroupRecords, securityGroup } from './group-records.ts';
 import type { MachineHost, Machines } from './machines.ts';
-import { type NetworkRecord, NetworkRecords } from './network-records.ts';
-import { hasVirtual, isVirtual } from './nics.ts';
+import { NetworkRecord, NetworkRecords } from './network-records.ts';
+import { guardOf, hasVirtual, isVirtual } from './nics.ts';
 import type { MachineRecord, NicRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 
@@ -28,7 +31,9 @@ export interface Plugged {
 
 export class Networks {
   readonly records: NetworkRecords;
+  readonly groups: GroupRecords;
   readonly here: NetworksHere;
+  readonly flows: FlowLog;
   readonly #machines: Machines;
   readonly #host: MachineHost;
   /** Machines whose taps are needed, and the process that has them; null: it is being started. */
@@ -37,9 +42,10 @@ export class Networks {
   readonly #placing = new Map<string, readonly NicRecord[]>();
   #making: Promise<void> = Promise.resolve();
 
-  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords) {
+  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords) {
     const { paths, env, log } = host;
     this.records = records;
+    this.groups = groups;
     this.#machines = machines;
     this.#host = host;
     this.here = new NetworksHere({
@@ -50,10 +56,12 @@ export class Networks {
       wanted: () => this.wanted(),
       guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
     });
+    this.flows = new FlowLog(host, machines, records, this.here);
   }
 
   static async open(host: MachineHost, machines: Machines): Promise<Networks> {
-    return new Networks(host, machines, await NetworkRecords.open(host.store, host.log));
+    const { store, log } = host;
+    return new Networks(host, machines, await NetworkRecords.open(store, log), await GroupRecords.open(store, log));
   }
 
   /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
@@ -63,8 +71,17 @@ export class Networks {
     if (names.length > 0) await this.here.able();
     for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
     for (const name of names) this.records.get(name);
-    for (const text of wanted) await this.#checkVlans(parseNicWish(text));
+    for (const wish of wanted.map(parseNicWish)) {
+      await this.#checkVlans(wish);
+      await this.checkGuard(wish.guard);
+    }
     return [...wanted];
+  }
+
+  /** @throws not_found, unsupported */
+  async checkGuard({ groups, egress }: Pick<NicGuard, 'groups' | 'egress'>): Promise<void> {
+    for (const group of groups) this.groups.get(group);
+    if (egress?.some((item) => !isSubnet(item))) await this.here.checkNames();
   }
 
   async #checkVlans({ network, vlan, trunk }: Pick<NicWish, 'network' | 'vlan' | 'trunk'>): Promise<void> {
@@ -99,7 +116,9 @@ export class Networks {
     const { home } = this.#host.paths;
     const taken = (await this.taken()).map(({ subnet }) => subnet);
     const seed = `${home}\0${name}`;
-    return { ipv4: formatSubnet(freeIpv4(seed, 24, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
+    // The one that every machine is in has room for 4,093.
+    const prefix = name === defaultNetwork ? 20 : 24;
+    return { ipv4: formatSubnet(freeIpv4(seed, prefix, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
   }
 
   /** For `viv host`. */
@@ -120,7 +139,9 @@ export class Networks {
     const make = async () => {
       if (this.records.byName(defaultNetwork)) return;
       const subnets = await this.freeSubnets(defaultNetwork);
-      await this.records.insert({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() });
+      await this.records.insert(
+        NetworkRecord.parse({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() }),
+      );
     };
     this.#making = this.#making.then(make, make);
     return this.#making;
@@ -191,6 +212,14 @@ export class Networks {
     return subnets ? [...within(ipv4, subnets.ipv4), ...within(ipv6, subnets.ipv6)] : [];
   }
 
+  /** Cards that are in a group, those in points as well. */
+  *cardsIn(group: string): Generator<{ vm: string; nic: string; point: boolean }> {
+    for (const { record } of this.#machines.all())
+      for (const nic of record.nics) if (nic.groups.includes(group)) yield { vm: record.name, nic: nic.id, point: false };
+    for (const { machine } of this.#machines.points.all())
+      for (const nic of machine.nics) if (nic.groups.includes(group)) yield { vm: machine.name, nic: nic.id, point: true };
+  }
+
   /** What the kernel is meant to have. */
   wanted(): Wanted {
     const ports: PortSpec[] = [];
@@ -204,7 +233,11 @@ export class Networks {
       }
     }
     const networks = this.records.all().filter(({ name }) => needed.has(name));
-    return { networks: networks.map((network) => specOf(network, this.#host.paths.home)), ports };
+    return {
+      networks: networks.map((network) => specOf(network, this.#host.paths.home)),
+      ports,
+      groups: this.groups.all().map(securityGroup),
+    };
   }
 
   /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */
@@ -216,6 +249,7 @@ export class Networks {
     if (before === undefined) this.#plugged.set(machine.id, null);
     try {
       await this.here.apply();
+      this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost };
     } catch (error) {
       if (before === undefined) this.unplug(machine.id, null);
@@ -241,10 +275,16 @@ export class Networks {
     if (this.#plugged.delete(id)) void this.changed();
   }
 
-  /** Something about machines or networks has changed that the kernel or dnsmasq is to know. Never throws: it is tried again with the next change. */
-  async changed(): Promise<void> {
+  /** The kernel and dnsmasq have what is wanted now. @throws where they do not */
+  async bring(): Promise<void> {
     if (this.#plugged.size === 0 && !(await this.here.exists().catch(() => false))) return;
-    await this.here.apply().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
+    await this.here.apply();
+    this.flows.listen();
+  }
+
+  /** As bring(), for what is done already. Never throws: it is tried again with the next change. */
+  async changed(): Promise<void> {
+    await this.bring().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
   }
 
   /** On the daemon's return, when machines have been adopted. */
@@ -261,15 +301,20 @@ export class Networks {
 
   /** The daemon goes. What no machine needs any more is removed. */
   async stop(): Promise<void> {
+    await this.flows.stop();
     if (this.#plugged.size === 0)
       await this.here.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
     this.here.stop();
   }
 }
 
-export function specOf({ name, kind, ipv4, ipv6, interface: host }: NetworkRecord, home: string): NetworkSpec {
+export function specOf(record: NetworkRecord, home: string): NetworkSpec {
+  const { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess } = record;
   const gateway = (text: string | null) => (text === null ? null : `${gatewayOf(text)}/${subnetOf(text).prefix}`);
-  return { name, kind, bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host };
+  return {
+    ...{ name, kind, bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host },
+    ...{ guarded, capacityBytesPerSecond, hostAccess },
+  };
 }
 
 /** The first address of a subnet is the network's own. */
@@ -289,6 +334,7 @@ function portOf({ id, name, pool }: MachineRecord, nic: NicRecord, plugged: bool
     up,
     vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
     plugged,
+    guard: guardOf(nic),
   };
 }
 

@@ -146,8 +146,8 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
     accel: settings.accel,
     accelInUse: active ? (started?.accelInUse ?? null) : null,
     disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
-    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk }) => ({
-      ...{ id, network, mac, up, vlan, trunk },
+    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, groups, egress, toGuest, fromGuest }) => ({
+      ...{ id, network, mac, up, vlan, trunk, groups, egress, toGuest, fromGuest },
       addresses: [ipv4, ipv6].filter((address) => address !== null),
     })),
     boot: settings.boot,

@@ -13,6 +13,7 @@ import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/t
 export interface NetworkPrograms {
   readonly ip: string;
   readonly bridge: string;
+  readonly tc: string;
   readonly nft: string;
   readonly dnsmasq: string;
   readonly nsenter: string;
@@ -40,6 +41,7 @@ export type Capability =
 const packages = {
   ip: 'iproute2',
   bridge: 'iproute2',
+  tc: 'iproute2',
   nft: 'nftables',
   dnsmasq: 'dnsmasq-base',
   nsenter: 'util-linux',
@@ -104,6 +106,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const programs = {
     ip: at('ip'),
     bridge: at('bridge'),
+    tc: at('tc'),
     nft: at('nft'),
     dnsmasq: at('dnsmasq'),
     nsenter: at('nsenter'),

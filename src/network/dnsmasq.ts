@@ -29,11 +29,19 @@ const domain = 'viv';
 /** One without addresses of its own has nobody to ask in it. */
 export const isServed = ({ ipv4, ipv6 }: NetworkSpec): boolean => ipv4 !== null || ipv6 !== null;
 
-/** What a dnsmasq is given. Pure. @param servers name servers that other names are asked of @param user whom it runs as */
+/**
+ * What a dnsmasq is given. Pure. @param servers name servers that other names are asked of @param user whom it runs as
+ * @param domains lines for the names whose addresses the firewall is to know
+ */
 export function dnsFiles(
   network: NetworkSpec,
   ports: readonly PortSpec[],
-  { folder, servers, user }: { folder: string; servers: readonly string[]; user: readonly [string, string] },
+  {
+    folder,
+    servers,
+    user,
+    domains,
+  }: { folder: string; servers: readonly string[]; user: readonly [string, string]; domains: readonly string[] },
 ): DnsFiles {
   const { name, bridge, kind, ipv4, ipv6 } = network;
   const way = kind !== 'isolated';
@@ -50,6 +58,7 @@ export function dnsFiles(
     `local=/${domain}/`,
     ...(way ? servers.map((server) => `server=${server}`) : []),
     'cache-size=1000',
+    ...domains,
     ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
     `dhcp-hostsfile=${join(folder, 'reservations')}`,
     `dhcp-option=option:domain-search,${name}.${domain}`,
