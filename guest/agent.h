@@ -112,6 +112,7 @@ const char *clock_set(long long ms);                                   /* contro
 const char *random_seed(const uint8_t *seed, size_t length);           /* identity.c */
 const char *hostname_set(const char *name);                            /* names.c */
 const char *machine_id_set(const char *id);                            /* names.c */
+void names_look(void);                                                 /* names.c */
 const char *network_change(const struct mac_change *changes, size_t count); /* network.c */
 const char *ssh_keys_replace(const struct ssh_key *keys, size_t count);  /* ssh_keys.c */
 /* identity.c */
