@@ -43,6 +43,8 @@ export class Networks {
   readonly #plugged = new Map<string, number | null>();
   /** Cards of machines that are being entered into the store, by the machine's id. */
   readonly #placing = new Map<string, readonly NicRecord[]>();
+  /** Machines that will be entered soon, whose taps are made meanwhile, by id. */
+  readonly #coming = new Map<string, MachineRecord>();
   #making: Promise<void> = Promise.resolve();
 
   private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
@@ -170,6 +172,25 @@ export class Networks {
 
   entered(id: string): void {
     this.#placing.delete(id);
+    this.#coming.delete(id);
+  }
+
+  /** The taps of a machine that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
+  expect(record: MachineRecord): void {
+    if (!hasVirtual(record)) return;
+    try {
+      this.#coming.set(record.id, this.placed(record));
+    } catch {
+      return; // told when it is entered
+    }
+    this.#plugged.set(record.id, this.#plugged.get(record.id) ?? null);
+    void this.here.apply().catch(() => {});
+  }
+
+  /** It will not come after all. Repeatable. */
+  giveUp(id: string): void {
+    this.entered(id);
+    this.ended(id);
   }
 
   #place(nic: NicRecord, { id, name }: MachineRecord, own: readonly NicRecord[]): NicRecord {
@@ -214,6 +235,14 @@ export class Networks {
     return [...new Set([...this.#nicsIn(network, '')].map(({ vm }) => vm))];
   }
 
+  /** A card's own addresses, each with the prefix of its network; none where others give them. */
+  addressesOf({ network, ipv4, ipv6 }: NicRecord): string[] {
+    const subnets = this.records.byName(network);
+    const within = (address: string | null, subnet: string | null) =>
+      address === null || subnet === null ? [] : [`${address}/${subnetOf(subnet).prefix}`];
+    return subnets ? [...within(ipv4, subnets.ipv4), ...within(ipv6, subnets.ipv6)] : [];
+  }
+
   /** Cards that are in a group, those in points as well. */
   *cardsIn(group: string): Generator<{ vm: string; nic: string; point: boolean }> {
     for (const { record } of this.#machines.all())
@@ -227,13 +256,13 @@ export class Networks {
     const ports: PortSpec[] = [];
     const forwards: ForwardSpec[] = [];
     const needed = new Set<string>();
-    for (const machine of this.#machines.all()) {
-      const plugged = this.#plugged.has(machine.id);
-      if (plugged) forwards.push(...this.forwards.wanted(machine.record));
-      for (const nic of machine.record.nics) {
+    for (const record of [...this.#machines.all().map((machine) => machine.record), ...this.#coming.values()]) {
+      const plugged = this.#plugged.has(record.id);
+      if (plugged) forwards.push(...this.forwards.wanted(record));
+      for (const nic of record.nics) {
         if (!isVirtual(nic) || !this.records.byName(nic.network)) continue;
         if (plugged) needed.add(nic.network);
-        ports.push(portOf(machine.record, nic, plugged));
+        ports.push(portOf(record, nic, plugged));
       }
     }
     const networks = this.records.all().filter(({ name }) => needed.has(name));

@@ -64,6 +64,38 @@ test('a fork has an address and a name of its own', { skip }, async () => {
   for (const address of one) assert.ok(!shown.includes(` ${address}/`), shown);
 });
 
+/** Parent's and own addresses, looked at in the first command that a fork answers. */
+async function seenAtOnce(fork: Machine, parent: string): Promise<void> {
+  const [ipv4 = '', ipv6 = ''] = await addressesOf(parent);
+  const first = await fork.exec([
+    'sh',
+    '-c',
+    `ip address show eth0; ping -4 -c1 -W1 ${ipv4} && ping -6 -c1 -W1 ${ipv6} && ip route && ip -6 route`,
+  ]);
+  assert.equal(first.exitCode, 0, first.stdout + first.stderr);
+  const [own4 = '', own6 = ''] = await addressesOf(fork.name);
+  world.run('host', `ping -c1 -W1 ${own4} && ping -c1 -W1 ${own6}`);
+  for (const address of [`inet ${own4}/`, `inet6 ${own6}/64`]) assert.ok(first.stdout.includes(address), first.stdout);
+  assert.doesNotMatch(first.stdout, new RegExp(`inet6? (${ipv4}|${ipv6})/|tentative`));
+  assert.equal(first.stdout.match(/^default via .* dev eth0/gm)?.length, 2, first.stdout);
+}
+
+test('a fork has its addresses at its first answer, reaches and is reached, and keeps them while it asks for its lease', {
+  skip,
+}, async () => {
+  await out(web, 'cp /etc/resolv.conf /run/resolv.conf; echo "# asked" >>/etc/resolv.conf');
+  const [one] = (await web.fork({ name: 'early' })) as [Machine];
+  await seenAtOnce(one, 'web');
+  const own = (await addressesOf('early')).join(' ');
+  // udhcpc's script writes the file anew when it has the lease.
+  const lost = `for i in $(seq 100); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; done`;
+  assert.equal(await out(one, `${lost}; cat /etc/resolv.conf`), await out(web, 'cat /run/resolv.conf'));
+  const [two] = (await one.fork({ name: 'later' })) as [Machine];
+  await seenAtOnce(two, 'web');
+  await out(web, 'cp /run/resolv.conf /etc/resolv.conf');
+  for (const machine of [two, one]) await machine.remove({ force: true });
+});
+
 test('machines reach the outside, which does not reach them', { skip }, async () => {
   await out(web, ping(outsideAddress));
   await out(web, ping('2001:db8:2::7', 6));
