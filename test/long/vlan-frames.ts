@@ -61,8 +61,8 @@ export function world(bridged: boolean): Wanted {
     ipv4: network === 'lan' ? addressOf(name) : null,
   }));
   return bridged
-    ? { networks: [lan, street], ports, groups: [] }
-    : { networks: [lan], groups: [], ports: ports.filter((port) => port.network === 'lan') };
+    ? { networks: [lan, street], ports, groups: [], forwards: [] }
+    : { networks: [lan], groups: [], forwards: [], ports: ports.filter((port) => port.network === 'lan') };
 }
 
 interface Frame {
