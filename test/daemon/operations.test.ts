@@ -236,7 +236,7 @@ describe('every operation', () => {
       .create({ network: 'lab', kind: 'isolated', ipv4: '10.213.7.0/24', ipv6: 'none' })
       .catch((error: unknown) => error);
     if (['unsupported', 'missing_program'].includes((made as { code?: string }).code ?? '')) {
-      for (const { id } of operationList) if (id.startsWith('network.')) called.add(id);
+      for (const { id } of operationList) if (/^(network|group|flow)\./.test(id)) called.add(id);
       return t.skip(String(made));
     }
     await api.vm.create({ image: 'tiny', name: 'carded', memoryBytes, networks: ['none'] });
@@ -252,6 +252,23 @@ describe('every operation', () => {
       ['carded'],
     );
     await assert.rejects(api.network.capture({ network: 'lab' }), { code: 'wrong_state' });
+    const { rules } = await api.group.create({ group: 'web', rules: ['in tcp 80'] });
+    assert.deepEqual(rules, ['in tcp 80']);
+    assert.deepEqual((await api.group.allow({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
+    assert.deepEqual((await api.group.revoke({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
+    assert.equal((await api.group.set({ group: 'web', out: 'deny' })).out, 'deny');
+    assert.deepEqual((await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['web'], egress: ['none'] })).nics[0]?.egress, []);
+    assert.equal((await api.network.limit({ vm: 'carded', nic: 'net0', toGuest: '8Mbit' })).nics[0]?.toGuest?.bytesPerSecond, 1_000_000);
+    assert.deepEqual((await api.group.show({ group: 'web' })).cards, [{ vm: 'carded', nic: 'net0' }]);
+    assert.equal((await api.network.set({ network: 'lab', spoofing: 'allow' })).guarded, false);
+    await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['none'] });
+    assert.deepEqual(await api.group.remove({ group: 'web' }), { name: 'web' });
+    assert.deepEqual(await api.group.list({}), []);
+    assert.deepEqual(await api.flow.list({ vm: 'carded' }), []);
+    const ended = new AbortController();
+    const following = api.flow.follow({}, { signal: ended.signal })[Symbol.asyncIterator]().next();
+    ended.abort();
+    await assert.rejects(following);
     const [forward] = await api.network.forward({ vm: 'carded', forwards: ['127.0.0.1:28713:80'] });
     assert.deepEqual([forward?.name, forward?.state, forward?.targets], ['127.0.0.1:28713/tcp', 'closed', ['10.213.7.9']]);
     assert.equal((await api.network.forwards({})).length, 1);

@@ -1,0 +1,123 @@
+// A fault at every step of what changes who may talk to whom (the step fails, or the daemon dies, just before and just after it), and daemons
+// that are killed at any moment: what the kernel has is what the store says.
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { handlers } from '../../src/operations/index.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { makeWorld, noWorld, type World } from './world.ts';
+
+const skip = noWorld;
+let world: World;
+let host: TestHost;
+
+before(async () => {
+  if (skip) return;
+  world = await makeWorld();
+  host = await testHost({ qemu: 'fake', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
+  host.env['VIV_TEST_FAULT'] = `@${host.home}/faults`;
+  await writeFile(`${host.home}/faults`, '');
+  await host.start();
+  await host.client.run('tiny', { name: 'web' });
+});
+
+after(async () => {
+  await host?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+async function inside(command: string): Promise<string> {
+  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
+  return world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
+}
+
+/** What the store says of each thing that can be seen in the kernel as well, and what the kernel says. */
+async function both(): Promise<{ store: unknown; kernel: unknown }> {
+  const { vm, group, network } = host.client;
+  const [card] = (await vm.show({ vm: 'web' })).nics;
+  const rules = (await group.list({})).find(({ name }) => name === 'web')?.rules ?? [];
+  const { capacityBytesPerSecond } = await network.show({ network: 'default' });
+  const [ruleset, queues] = [await inside('nft -s list ruleset'), await inside('tc qdisc show')];
+  const guarded = card?.groups.includes('web') === true;
+  return {
+    store: {
+      egress: card?.egress?.length === 0,
+      limited: card?.toGuest !== null,
+      capacity: capacityBytesPerSecond !== null,
+      rule: guarded && rules.includes('in tcp 8443'),
+    },
+    kernel: {
+      egress: /goto refused_egress/.test(ruleset),
+      limited: / tbf /.test(queues),
+      capacity: / htb /.test(queues),
+      rule: /tcp dport 8443/.test(ruleset),
+    },
+  };
+}
+
+async function settled(what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const running = await host.client.task.list({ state: 'running' });
+    const { store, kernel } = await both();
+    try {
+      assert.deepEqual(running, [], what);
+      return assert.deepEqual(kernel, store, what);
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Each changes one thing and takes it back. */
+const changes = {
+  'group.allow': [
+    () => host.client.group.allow({ group: 'web', rule: 'in tcp 8443' }),
+    () => host.client.group.revoke({ group: 'web', rule: 'in tcp 8443' }),
+  ],
+  'network.guard': [
+    () => host.client.network.guard({ vm: 'web', nic: 'net0', egress: ['none'] }),
+    () => host.client.network.guard({ vm: 'web', nic: 'net0', egress: ['all'] }),
+  ],
+  'network.limit': [
+    () => host.client.network.limit({ vm: 'web', nic: 'net0', toGuest: '8Mbit' }),
+    () => host.client.network.limit({ vm: 'web', nic: 'net0', toGuest: 'none' }),
+  ],
+  'network.set': [
+    () => host.client.network.set({ network: 'default', capacity: '80Mbit' }),
+    () => host.client.network.set({ network: 'default', capacity: 'none' }),
+  ],
+} as const;
+
+test('a fault at any step leaves the kernel with what the store says', { skip, timeout: 120_000 }, async () => {
+  await host.client.group.create({ group: 'web', rules: ['in tcp 80'] });
+  await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
+  for (const [operation, [change, back]] of Object.entries(changes))
+    for (const { name } of handlers[operation as 'group.allow'].steps.slice(1)) // the first only looks
+      for (const how of ['before:run:throw', 'after:run:throw', 'before:run:kill', 'after:run:kill']) {
+        const fault = `${operation}:${name}:${how}`;
+        await writeFile(`${host.home}/faults`, fault);
+        await assert.rejects(change() as Promise<unknown>, fault);
+        await writeFile(`${host.home}/faults`, '');
+        if (how.endsWith('kill')) await host.start();
+        await settled(fault);
+        await (back() as Promise<unknown>).catch((error: { code?: string }) => assert.equal(error.code, 'not_found', fault)); // it was undone
+      }
+});
+
+test('8 kills of the daemon while all of it changes leave the kernel with what the store says', { skip, timeout: 120_000 }, async () => {
+  for (let kill = 0; kill < 8; kill++) {
+    const calls = Object.values(changes).map(([change, back]) => (kill % 2 === 0 ? change : back)() as Promise<unknown>);
+    const over = Promise.allSettled(calls);
+    // Each a little later than the one before.
+    const until = performance.now() + kill * 18;
+    while (performance.now() < until) await new Promise((resolve) => setImmediate(resolve));
+    await host.kill();
+    await over;
+    await host.start();
+    await settled(`kill ${kill}`);
+  }
+  for (const [, back] of Object.values(changes)) await (back() as Promise<unknown>).catch(() => {});
+  await settled('at the end');
+});
