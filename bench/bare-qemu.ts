@@ -11,8 +11,18 @@ import { createMemoryFile } from '../src/host/memory-file.ts';
 /** The arguments of a running process. */
 export const argumentsOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
 
+/** The same, with memory of its own in place of what it was handed. */
+export const plainArgumentsOf = (pid: number) =>
+  argumentsOf(pid).map((word) => {
+    if (!word.includes('"memory-backend-file"')) return word;
+    const { id, size } = JSON.parse(word) as { id: string; size: number };
+    return JSON.stringify({ 'qom-type': 'memory-backend-ram', id, size });
+  });
+
 /** What a QEMU without the daemon is given beside its arguments. */
 interface Given {
+  /** What goes before them, such as a program that hands it its taps. */
+  readonly through?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly fds?: readonly number[];
   /** The devices' state that it loads first. */
@@ -43,8 +53,18 @@ export function bareRestore(pid: number, point: string, memoryBytes: number): ()
 }
 
 /** Milliseconds from spawning it until its QMP says that the guest runs; it is ended and its sockets removed before this resolves. */
-export async function bareStart(command: readonly string[], { env, fds = [], devices }: Given = {}): Promise<number> {
-  const [program = '', ...args] = command;
+export async function bareStart(command: readonly string[], given: Given = {}): Promise<number> {
+  const { took, end } = await bareRun(command, given);
+  await end();
+  return took;
+}
+
+/** The same, and it runs until `end` is called. */
+export async function bareRun(
+  command: readonly string[],
+  { env, fds = [], devices, through = [] }: Given = {},
+): Promise<{ took: number; end: () => Promise<void> }> {
+  const [program = '', ...args] = [...through, ...command];
   const socket = /path=([^,]*qmp\.sock)/.exec(args.join('\n'))?.[1];
   if (socket === undefined) throw new Error('The machine’s arguments name no QMP socket');
   rmSync(dirname(socket), { recursive: true, force: true });
@@ -52,6 +72,11 @@ export async function bareStart(command: readonly string[], { env, fds = [], dev
   const from = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit', ...fds], cwd: '/', ...(env ? { env } : {}) });
   const ended = once(child, 'exit');
+  const end = async () => {
+    child.kill('SIGKILL');
+    await ended;
+    rmSync(dirname(socket), { recursive: true, force: true });
+  };
   try {
     const qmp = await reach(socket, child);
     const answers = createInterface(qmp)[Symbol.asyncIterator]();
@@ -76,11 +101,10 @@ export async function bareStart(command: readonly string[], { env, fds = [], dev
     if (status !== 'running') throw new Error(`The bare QEMU is ${status}`);
     const took = performance.now() - from;
     qmp.destroy();
-    return took;
-  } finally {
-    child.kill('SIGKILL');
-    await ended;
-    rmSync(dirname(socket), { recursive: true, force: true });
+    return { took, end };
+  } catch (error) {
+    await end();
+    throw error;
   }
 }
 

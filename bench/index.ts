@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   fork: async () => (await import('./fork.ts')).fork(),
   pool: async () => (await import('./pool.ts')).pool(),
   boot: async () => (await import('./boot.ts')).boot(),
+  traffic: async () => (await import('./traffic.ts')).traffic(),
   firewall: async () => (await import('./firewall.ts')).firewall(),
 };
 

@@ -6,7 +6,7 @@ export interface Figure {
   /** What was measured, in a few words. */
   readonly name: string;
   readonly value: number;
-  readonly unit: 'ms' | 'MiB' | '%' | 'requests/s' | 'x';
+  readonly unit: 'ms' | 'MiB' | '%' | 'requests/s' | 'x' | 'Mbit/s';
   /** What it has to stay below (or above, for rates); null for a figure that is only for comparison. */
   readonly target: number | null;
   readonly note?: string;

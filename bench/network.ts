@@ -4,7 +4,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { NetworkSpec, PortSpec } from '../src/network/model.ts';
+import { openGuard } from '../src/contract/nic.ts';
+import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../src/network/model.ts';
 import { bridgeMac, bridgeOf } from '../src/network/names.ts';
 import { NetworksHere } from '../src/network/networks-here.ts';
 import { plan } from '../src/network/plan.ts';
@@ -25,6 +26,7 @@ const networks = Array.from({ length: networkCount }, (_, nth): NetworkSpec => {
     ipv4: `10.${100 + (nth >> 8)}.${nth & 255}.1/24`,
     ipv6: `fd00:1:1:${nth.toString(16)}::1/64`,
     interface: null,
+    ...usual,
   };
 });
 const port = (nth: number): PortSpec => {
@@ -42,10 +44,11 @@ const port = (nth: number): PortSpec => {
     up: true,
     vlan: null,
     plugged: true,
+    guard: openGuard,
   };
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
-let wanted = { networks, ports };
+let wanted: Wanted = { networks, ports, groups: [], forwards: [] };
 const here = new NetworksHere({
   home,
   folder: join(home, 'run'),
@@ -53,6 +56,7 @@ const here = new NetworksHere({
   log: (error) => console.error(error),
   wanted: () => wanted,
   guests: () => [],
+  forwardChanged: () => {},
 });
 
 async function timed(what: string, act: () => unknown): Promise<void> {
@@ -69,9 +73,9 @@ try {
     here.lookAgain();
     return here.apply();
   });
-  wanted = { networks, ports: [...ports, port(portCount)] };
+  wanted = { ...wanted, ports: [...ports, port(portCount)] };
   await timed('one more card', () => here.apply());
-  wanted = { networks: [], ports: [] };
+  wanted = { networks: [], ports: [], groups: [], forwards: [] };
 } finally {
   await timed('removed', () => here.end());
   await rm(home, { recursive: true, force: true });

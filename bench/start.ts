@@ -1,5 +1,5 @@
 // (b) From the request to start a machine until QMP says it runs, beside a bare QEMU with the same arguments, and beside libvirt.
-import { argumentsOf, bareStart } from './bare-qemu.ts';
+import { bareStart, plainArgumentsOf } from './bare-qemu.ts';
 import { viv, withHome } from './home.ts';
 import { defineLike, hasLibvirt } from './libvirt.ts';
 import { type Figure, median, repeat, wholeProcess } from './measure.ts';
@@ -12,7 +12,7 @@ export const start = () =>
     const vm = await client.create('tiny', { name: 'bench', networks: ['user'] });
     const carded = await client.create('tiny', { name: 'carded', networks: ['default'] });
     await vm.start();
-    const args = argumentsOf(vm.info.pid ?? 0);
+    const args = plainArgumentsOf(vm.info.pid ?? 0);
     await vm.stop({ force: true });
     const domain = hasLibvirt() ? defineLike(args, vm.info.memoryBytes) : null;
     try {

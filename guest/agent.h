@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "netlink.h"
+
 #define AGENT_VERSION "1"
 #define MAX_PAYLOAD 65536u
 #define HEADER 12u
@@ -74,9 +76,14 @@ int file_replace(const char *path, const void *bytes, size_t length, int mode);
 #define MAX_SEED 512u
 #define MAX_HOSTNAME 64u
 #define MACHINE_ID_LENGTH 32u
+struct own_address {
+  uint8_t family, prefix, bytes[16];
+};
 struct mac_change {
   uint8_t from[MAC_LENGTH], to[MAC_LENGTH];
   int keep; /* its IP addresses stay: nobody else is in its network */
+  struct own_address addresses[2]; /* those that are known before anybody is asked; at most one of a family */
+  size_t address_count;
 };
 struct ssh_key {
   const char *type;
@@ -105,10 +112,25 @@ const char *clock_set(long long ms);                                   /* contro
 const char *random_seed(const uint8_t *seed, size_t length);           /* identity.c */
 const char *hostname_set(const char *name);                            /* names.c */
 const char *machine_id_set(const char *id);                            /* names.c */
+void names_look(void);                                                 /* names.c */
 const char *network_change(const struct mac_change *changes, size_t count); /* network.c */
 const char *ssh_keys_replace(const struct ssh_key *keys, size_t count);  /* ssh_keys.c */
 /* identity.c */
 int identity_run(const struct request *request);
+/* addresses.c: what an interface loses before it gets its MAC address, and what it gets then. */
+struct interface {
+  unsigned index;
+  char name[16];
+};
+struct leaving {
+  const struct own_address *own4, *own6; /* NULL: it has to ask for one */
+  uint8_t *old4, *old6, *local;          /* messages about those whose place they take, and about the one made of the MAC address */
+  int local_gone, off;                   /* IPv6 is turned off meanwhile */
+  uint8_t old4_bytes[4];
+  struct messages addresses, routes;
+};
+void addresses_take(int netlink, const struct interface *interface, const struct mac_change *change, int by_udhcpc, struct leaving *leaving);
+int addresses_give(int netlink, const struct interface *interface, const uint8_t mac[MAC_LENGTH], struct leaving *leaving);
 /* network_files.c */
 void network_files_change(const struct mac_change *changes, size_t count);
 
@@ -120,12 +142,28 @@ struct client {
   char words[2048]; /* its command line, each word ended by a zero byte */
   size_t length;
 };
+struct renewed {
+  unsigned index;
+  char interface[16];
+  int has_ipv4; /* its own address, which no client may take away */
+};
 size_t poke_find_clients(struct client *clients);
 int poke_in_background(void);
 int poke_serves(const struct client *client, const char *interface);
-void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count);
+void poke_renew(const struct client *clients, size_t count, const struct renewed *interfaces, size_t interface_count);
 void poke_sshd(void);
 void poke_journal(void);
+
+/* networkd.c */
+void networkd_hold(const struct client *clients, size_t count);
+void networkd_release(const struct client *clients, size_t count);
+void networkd_keep(const struct renewed *interfaces, size_t count);
+
+/* udhcpc.c: begins one anew whose interface keeps its address, and is called by that as its script. */
+void udhcpc_before_script(pid_t pid, char **words, size_t count, int has_address);
+void udhcpc_forget(void);
+int udhcpc_calls(void);
+int udhcpc_script(char *word);
 
 /* sandbox.c: whether this system may be changed. Always, but for tests that run the agent on a host. */
 int sandboxed(void);

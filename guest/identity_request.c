@@ -1,5 +1,6 @@
 /* What the host says a guest shall be, checked before anything is done: nothing of it can become a path, an option or a line of its
  * own. Pure, and fuzzed. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,46 @@ static int read_change(const char *text, struct mac_change *change) {
   return (change->to[0] & 1) || memcmp(change->to, none, MAC_LENGTH) == 0 ? -1 : 0; /* one machine's own address */
 }
 
+static int read_address(const char *word, size_t length, struct own_address *address) {
+  static const uint8_t none[16];
+  char text[64], *slash, *end;
+  if (length >= sizeof text) return -1;
+  memcpy(text, word, length);
+  text[length] = 0;
+  if (!(slash = strchr(text, '/')) || slash[1] < '1' || slash[1] > '9') return -1;
+  *slash = 0;
+  long prefix = strtol(slash + 1, &end, 10);
+  address->family = strchr(text, ':') ? AF_INET6 : AF_INET;
+  if (*end || prefix > (address->family == AF_INET ? 32 : 128) || inet_pton(address->family, text, address->bytes) != 1) return -1;
+  address->prefix = (uint8_t)prefix;
+  const uint8_t *bytes = address->bytes;
+  if (address->family == AF_INET) return bytes[0] == 0 || bytes[0] == 127 || bytes[0] >= 224 ? -1 : 0;
+  return memcmp(bytes, none, 15) == 0 || bytes[0] == 0xff || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) ? -1 : 0;
+}
+
+/* MAC ADDRESS/PREFIX ... MAC ADDRESS/PREFIX ...: one interface's own, which is among those that get a MAC address, once for a family. */
+static int read_addresses(const char *text, struct identity *identity) {
+  struct mac_change *change = NULL;
+  for (const char *word = text; word; word = strchr(word, ' ') ? strchr(word, ' ') + 1 : NULL) {
+    size_t length = strcspn(word, " ");
+    uint8_t mac[MAC_LENGTH];
+    if (length == 17 && word[2] == ':' && !memchr(word, '/', length)) {
+      if (read_mac(word, mac)) return -1;
+      change = NULL;
+      for (size_t i = 0; i < identity->mac_count && !change; i++)
+        if (memcmp(identity->macs[i].to, mac, MAC_LENGTH) == 0) change = &identity->macs[i];
+      if (!change) return -1;
+      continue;
+    }
+    if (!change || change->keep || change->address_count == 2) return -1;
+    struct own_address *address = &change->addresses[change->address_count];
+    if (read_address(word, length, address)) return -1;
+    if (change->address_count == 1 && address->family == change->addresses[0].family) return -1;
+    change->address_count++;
+  }
+  return 0;
+}
+
 static int sextet(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
@@ -150,6 +191,7 @@ static int wrong(char *why, size_t room, const char *sentence) {
 
 /* 0, or -1 with a sentence in `why`. */
 int identity_read(const struct request *request, struct identity *identity, char *why, size_t room) {
+  const char *addresses = NULL;
   memset(identity, 0, sizeof *identity);
   for (size_t i = 0; i < request->count; i++) {
     const char *key = request->keys[i];
@@ -168,6 +210,8 @@ int identity_read(const struct request *request, struct identity *identity, char
       if (identity->mac_count == MAX_MACS) return wrong(why, room, "more than 32 network addresses are given");
       if (read_change(value, &identity->macs[identity->mac_count])) return wrong(why, room, "a network address is not given as OLD=NEW, both like 52:54:00:12:34:56");
       identity->macs[identity->mac_count++].keep = key[3] != 0;
+    } else if (strcmp(key, "addresses") == 0) {
+      addresses = value;
     } else if (strcmp(key, "hostname") == 0) {
       if (!hostname_valid(value)) return wrong(why, room, "the host name is not one: letters, digits, dashes and dots, at most 64");
       identity->hostname = value;
@@ -177,5 +221,6 @@ int identity_read(const struct request *request, struct identity *identity, char
       if (read_key(value, identity)) return wrong(why, room, "an SSH host key is not given as TYPE PRIVATE PUBLIC, one of each type (rsa, ecdsa, ed25519, dsa), the keys in base64");
     } else if (!identity->unknown) identity->unknown = key;
   }
+  if (addresses && read_addresses(addresses, identity)) return wrong(why, room, "the IP addresses are not given as MAC ADDRESS/PREFIX ..., of interfaces that get that MAC address, at most one of each family");
   return 0;
 }

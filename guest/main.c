@@ -80,6 +80,7 @@ static void serve(int port, int is_socket) {
 int main(int count, char **arguments) {
   const char *path = NULL;
   int is_socket = 0;
+  if (count == 2 && udhcpc_calls()) return udhcpc_script(arguments[1]);
   if (count == 3 && (strcmp(arguments[1], "--port") == 0 || (is_socket = strcmp(arguments[1], "--socket") == 0))) path = arguments[2];
   else if (count == 2 && strcmp(arguments[1], "--version") == 0) return puts("vivarium-agent " AGENT_VERSION) < 0;
   else if (count != 1) return fprintf(stderr, "usage: vivarium-agent [--port PATH | --socket PATH | --version]\n"), 2;
@@ -88,6 +89,7 @@ int main(int count, char **arguments) {
   signal(SIGPIPE, SIG_IGN);
   struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
   sigaction(SIGCHLD, &action, NULL);
+  names_look();
   for (int told = 0;;) {
     int port = port_open(path, is_socket);
     if (port >= 0) {

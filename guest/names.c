@@ -72,8 +72,15 @@ const char *hostname_set(const char *name) {
   return hosts_rename(old, name);
 }
 
+static const char own[] = "/etc/machine-id", bus[] = "/var/lib/dbus/machine-id";
+
+/* Looked for before anybody asks: a copy that has to read a folder from its disk for it answers 10 ms later. */
+void names_look(void) {
+  struct stat is;
+  if (lstat(own, &is) || lstat(bus, &is)) errno = 0;
+}
+
 const char *machine_id_set(const char *id) {
-  static const char own[] = "/etc/machine-id", bus[] = "/var/lib/dbus/machine-id";
   char line[MACHINE_ID_LENGTH + 2];
   struct stat is;
   int length = snprintf(line, sizeof line, "%s\n", id), written = 0;

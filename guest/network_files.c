@@ -13,6 +13,13 @@
 #define MOST_FILES 200
 #define WRITTEN 17u
 
+/* The address that an interface was made with stays until the guest is booted, and what tells it by that would not hold any more. */
+static int is_lasting(const char *path, const char *content, size_t at) {
+  static const char key[] = "PermanentMACAddress=";
+  while (at > 0 && content[at - 1] != '\n') at--;
+  return strncmp(path, "/run/", 5) == 0 && strncasecmp(content + at, key, sizeof key - 1) == 0;
+}
+
 static void change_file(const char *path, char (*from)[WRITTEN + 1], char (*to)[WRITTEN + 1], size_t count) {
   size_t length;
   int changed = 0;
@@ -21,7 +28,7 @@ static void change_file(const char *path, char (*from)[WRITTEN + 1], char (*to)[
   for (size_t at = 0; at + WRITTEN <= length; at++) {
     if (content[at + 2] != ':') continue;
     for (size_t i = 0; i < count; i++) {
-      if (strncasecmp(content + at, from[i], WRITTEN) != 0) continue;
+      if (strncasecmp(content + at, from[i], WRITTEN) != 0 || is_lasting(path, content, at)) continue;
       memcpy(content + at, to[i], WRITTEN);
       at += WRITTEN - 1;
       changed = 1;

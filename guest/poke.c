@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,11 +115,11 @@ int poke_serves(const struct client *client, const char *interface) {
   return !names_one;
 }
 
-/* 0 in a process of its own, that outlives the service and holds none of its streams. */
+/* 0 in a process of its own, that outlives the service and holds none of its streams; -1: there is none. */
 int poke_in_background(void) {
   fflush(NULL);
   pid_t pid = fork();
-  if (pid != 0) return -1;
+  if (pid != 0) return pid > 0 ? 1 : -1;
   setsid();
   int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3; fd++)
@@ -127,7 +128,7 @@ int poke_in_background(void) {
   return 0;
 }
 
-static void start(const char *path, char *const *words) {
+static pid_t start(const char *path, char *const *words) {
   pid_t pid = fork();
   if (pid == 0) {
     setsid();
@@ -138,18 +139,23 @@ static void start(const char *path, char *const *words) {
     }
     _exit(127);
   }
+  return pid;
 }
 
-static void systemctl(const char *verb, const char *unit) {
-  if (access("/run/systemd/system", F_OK)) return;
+/* 0 once systemd has taken the job. */
+static int systemctl(const char *verb, const char *unit) {
+  if (access("/run/systemd/system", F_OK)) return -1;
   char *words[] = {"systemctl", "--no-block", (char *)verb, (char *)unit, NULL};
-  start(NULL, words);
+  int status = -1;
+  pid_t pid = start(NULL, words);
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return status ? -1 : 0;
 }
 
 /* Killed and begun again with the same words: asked in any other way dhclient would release, and udhcpc ask for the address it had for
  * 9 s, from that address, which a network that is guarded does not even let through. */
-static void restart_client(const struct client *client) {
-  char link[64], path[512], *words[64];
+static void restart_client(const struct client *client, int has_address) {
+  char link[64], path[512], *words[64 + 2];
   size_t count = 0;
   snprintf(link, sizeof link, "/proc/%d/exe", (int)client->pid);
   ssize_t length = readlink(link, path, sizeof path - 1);
@@ -158,29 +164,38 @@ static void restart_client(const struct client *client) {
   for (const char *word = next_word(client, NULL); word && count < 63; word = next_word(client, word)) words[count++] = (char *)word;
   words[count] = NULL;
   /* busybox by the name that it was called by, which it is found by the next time. */
+  if (client->kind == UDHCPC) udhcpc_before_script(client->pid, words, count, has_address);
   if (kill(client->pid, SIGKILL) == 0) start(client->kind == UDHCPC ? NULL : path, words);
+  udhcpc_forget();
 }
 
-static int serves_any(const struct client *client, const char (*interfaces)[16], size_t count) {
+/* The first of the interfaces that the client is there for. */
+static const struct renewed *served_by(const struct client *client, const struct renewed *interfaces, size_t count) {
   for (size_t i = 0; i < count; i++)
-    if (poke_serves(client, interfaces[i])) return 1;
-  return 0;
+    if (poke_serves(client, interfaces[i].interface)) return &interfaces[i];
+  return NULL;
 }
 
-void poke_renew(const struct client *clients, size_t count, const char (*interfaces)[16], size_t interface_count) {
-  if (count == 0 || poke_in_background()) return;
+void poke_renew(const struct client *clients, size_t count, const struct renewed *interfaces, size_t interface_count) {
+  if (count == 0) return;
+  int where = poke_in_background();
+  if (where < 0) networkd_release(clients, count);
+  if (where) return;
   nap(FIRST_ANSWER_MS);
   for (size_t i = 0; i < count; i++) {
     const struct client *client = &clients[i];
-    if (client->kind == NETWORKD) systemctl("restart", "systemd-networkd.service");
-    else if (client->kind == NETWORK_MANAGER) {
+    const struct renewed *served = served_by(client, interfaces, interface_count);
+    if (client->kind == NETWORKD) {
+      networkd_keep(interfaces, interface_count);
+      if (systemctl("restart", "systemd-networkd.service")) networkd_release(client, 1);
+    } else if (client->kind == NETWORK_MANAGER) {
       for (size_t at = 0; at < interface_count; at++) {
-        char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at], NULL};
-        if (interfaces[at][0] != '-') start(NULL, words);
+        char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at].interface, NULL};
+        if (interfaces[at].interface[0] != '-') start(NULL, words);
       }
-    } else if (!serves_any(client, interfaces, interface_count)) continue;
+    } else if (!served) continue;
     else if (client->kind == DHCPCD) kill(client->pid, SIGHUP); /* rebinds */
-    else restart_client(client);
+    else restart_client(client, served->has_ipv4);
   }
   _exit(0);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the guest agent for the given architectures (this machine's when none is given) into .build/guest/ARCH/vivarium-agent, and
 # for this machine what its QEMU processes load (memory/) into .build/memory/ARCH/vivarium-memory.so, and what opens taps for them (tap/)
-# into .build/tap/ARCH/vivarium-tap.
+# into .build/tap/ARCH/vivarium-tap, and what relays forwards (forward/) into .build/forward/ARCH/vivarium-forward.
 # Nothing is done where it is newer than its sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,10 +44,11 @@ if [ ! -f "$library" ] || [ -n "$(find memory scripts/build-guest.sh -newer "$li
   echo "$library: $(stat -c %s "$library") bytes" >&2
 fi
 
-program=.build/tap/$arch/vivarium-tap
-if [ ! -f "$program" ] || [ -n "$(find tap scripts/build-guest.sh -newer "$program" -print -quit)" ]; then
+for room in tap forward; do
+  program=.build/$room/$arch/vivarium-$room
+  if [ -f "$program" ] && [ -z "$(find "$room" scripts/build-guest.sh -newer "$program" -print -quit)" ]; then continue; fi
   mkdir -p "$(dirname "$program")"
-  gcc -std=gnu11 -O2 -Wall -Wextra -Werror -s -o "$program.new" tap/*.c
+  gcc -std=gnu11 -O2 -Wall -Wextra -Werror -s -o "$program.new" "$room"/*.c
   mv "$program.new" "$program"
   echo "$program: $(stat -c %s "$program") bytes" >&2
-fi
+done

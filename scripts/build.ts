@@ -17,9 +17,9 @@ function compile(): void {
   });
 }
 
-/** dist/guest/<arch>/, dist/memory/<arch>/ and dist/tap/<arch>/: what scripts/build-guest.sh has built. */
+/** dist/guest/<arch>/, dist/memory/<arch>/, dist/tap/<arch>/ and dist/forward/<arch>/: what scripts/build-guest.sh has built. */
 function copyGuests(dist: string): void {
-  for (const name of ['memory', 'tap']) {
+  for (const name of ['memory', 'tap', 'forward']) {
     const folder = join(root, '.build', name);
     if (existsSync(folder)) cpSync(folder, join(dist, name), { recursive: true });
   }

@@ -64,7 +64,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const hear = (news: News) => {
     if (news.type === 'changed') return pointKeeper.hear(news.machine);
     const { id, name } = news.machine;
-    events.record({ type: news.type === 'ended' ? 'vm.ended' : `vm.${news.what}`, subject: id, name, message: news.message });
+    events.record({
+      type: news.type === 'ended' ? 'vm.ended' : `${news.noun ?? 'vm'}.${news.what}`,
+      subject: id,
+      name,
+      message: news.message,
+    });
     keeper.hear(news);
     if (news.type === 'ended') poolKeeper.ended(news.machine);
   };

@@ -5,6 +5,10 @@
 //   vivarium-tap give SOCKET TAP COMMAND...
 //     hands the tap to a running QEMU over its monitor SOCKET (under the name of the tap, QMP getfd), then sends each COMMAND, a line of
 //     JSON, and prints the answers. Ends with 0 when QEMU has refused none of them.
+//   vivarium-tap watch DEVICE
+//     writes the frames that pass the interface to standard output, as pcap.
+//   vivarium-tap flows GROUP
+//     the same of what the rules tell this NFLOG group.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +22,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "tap.h"
 
 /* <linux/if_tun.h>: not every C library has it beside it. */
 #define TUNSETIFF _IOW('T', 202, int)
@@ -33,7 +39,7 @@ enum {
 	deadline_ms = 10000,
 };
 
-__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *words, ...) {
+void fail(const char *words, ...) {
 	va_list rest;
 	va_start(rest, words);
 	fputs("vivarium-tap: ", stderr);
@@ -163,5 +169,7 @@ static int give(char **words) {
 int main(int count, char **words) {
 	if (count > 2 && strcmp(words[1], "run") == 0) run(words + 2);
 	if (count > 2 && strcmp(words[1], "give") == 0) return give(words + 2);
-	fail("run or give");
+	if (count == 3 && strcmp(words[1], "watch") == 0) watch_device(words[2]);
+	if (count == 3 && strcmp(words[1], "flows") == 0) watch_flows(words[2]);
+	fail("run, give, watch or flows");
 }

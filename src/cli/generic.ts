@@ -17,7 +17,7 @@ export function groupOf(operation: Operation): Group {
   if (inside.has(operation.id)) return 'Inside a machine';
   if (operation.id.startsWith('vm.')) return 'Machines';
   if (operation.id.startsWith('snapshot.') || operation.id.startsWith('pool.')) return 'Points in time';
-  if (operation.id.startsWith('network.')) return 'Networks';
+  if (/^(network|group|flow)\./.test(operation.id)) return 'Networks';
   if (operation.id.startsWith('image.')) return 'Images';
   return operation.id.startsWith('host.') ? 'Host' : 'Tasks and events';
 }

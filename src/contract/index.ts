@@ -1,5 +1,8 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start.
 import * as event from './event.ts';
+import * as flow from './flow.ts';
+import * as forward from './forward.ts';
+import * as group from './group.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as network from './network.ts';
@@ -57,12 +60,28 @@ export const operations = {
     create: network.create,
     list: network.list,
     show: network.show,
+    set: network.set,
     remove: network.remove,
     attach: network.attach,
     detach: network.detach,
     link: network.link,
+    guard: network.guard,
+    limit: network.limit,
     capture: network.capture,
+    forward: forward.forward,
+    forwards: forward.forwards,
+    unforward: forward.unforward,
   },
+  group: {
+    create: group.create,
+    list: group.list,
+    show: group.show,
+    allow: group.allow,
+    revoke: group.revoke,
+    set: group.set,
+    remove: group.remove,
+  },
+  flow: { list: flow.list, follow: flow.follow },
   image: {
     list: image.list,
     catalog: image.catalog,

@@ -1,9 +1,13 @@
 // Virtual networks of a host: what one is, who is in it, and how a machine's cards are plugged in and out.
 import { z } from 'zod';
+import { EgressItems } from './egress.ts';
 import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
+import { GroupName } from './group-rule.ts';
+import { HostAccessText } from './host-access.ts';
 import { Mac, NetworkName, Vlan } from './nic.ts';
 import { defineOperation } from './operation.ts';
+import { RateText } from './rate.ts';
 import { Vm } from './vm.ts';
 
 /**
@@ -15,6 +19,16 @@ export type NetworkKind = z.infer<typeof NetworkKind>;
 
 export const Traffic = z.object({ bytes: z.int(), packets: z.int(), dropped: z.int() });
 
+/** What was refused, since the networks were there. */
+export const Refused = z.object({
+  /** From the guest: forged senders, and what only a network may send. */
+  spoofed: z.int(),
+  /** From the guest, by its groups or its egress policy, or because it was for the host or another network. */
+  out: z.int(),
+  /** To the guest, by its groups. */
+  in: z.int(),
+});
+
 export const Attachment = z.object({
   /** Name of the machine. */
   vm: z.string(),
@@ -25,6 +39,8 @@ export const Attachment = z.object({
   /** What has passed since it was plugged in; null where it is not. */
   fromGuest: Traffic.nullable(),
   toGuest: Traffic.nullable(),
+  /** Packets. */
+  refused: Refused.nullable(),
 });
 
 export const Network = z.object({
@@ -37,6 +53,12 @@ export const Network = z.object({
   gateways: z.array(z.string()),
   /** The host's interface that it is joined to. */
   interface: z.string().nullable(),
+  /** Frames with a forged sender are refused. */
+  guarded: z.boolean(),
+  /** What all its machines together may send to, and receive from, the world; null: no limit. */
+  capacityBytesPerSecond: z.int().nullable(),
+  /** What its machines may reach of the host all the same (contract/host-access.ts). */
+  hostAccess: z.array(z.string()),
   nics: z.array(Attachment),
   createdAt: Time,
 });
@@ -49,6 +71,18 @@ const nic = z
   .regex(/^net\d{1,3}$/, 'a card is named like net0')
   .describe('Card, such as net1; viv show lists them');
 const One = z.object({ network });
+const guarding = {
+  groups: z
+    .array(GroupName.or(z.literal('none')))
+    .max(16)
+    .optional()
+    .describe('Security group that it is in, in place of any others; none: no group'),
+  egress: EgressItems.optional().describe('Where it may go beyond its network: subnets and domains, all, or none'),
+};
+const limiting = {
+  toGuest: RateText.optional().describe('Limit of what it receives: 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst), or none'),
+  fromGuest: RateText.optional().describe('Limit of what it sends'),
+};
 
 export const create = defineOperation({
   id: 'network.create',
@@ -74,6 +108,32 @@ export const create = defineOperation({
   output: Network,
   errors: ['name_taken', 'unsupported', 'missing_program', 'in_use', 'timeout'],
   cli: { command: 'network create', args: ['network'] },
+});
+
+export const set = defineOperation({
+  id: 'network.set',
+  method: 'PATCH',
+  path: '/v1/networks/{network}',
+  role: 'operator',
+  task: true,
+  summary: 'Change what a network lets through; it counts at once',
+  input: z.object({
+    network,
+    spoofing: z.enum(['refuse', 'allow']).optional().describe('What happens to frames with a forged sender'),
+    capacity: RateText.optional().describe(
+      'What its machines together may send to the world, and receive, shared fairly: 100Mbit, or none',
+    ),
+    hostAccess: z
+      .array(HostAccessText)
+      .max(100)
+      .optional()
+      .describe(
+        'What of the host its machines reach, such as "tcp 5432" or "udp 514 at 192.168.1.2", in place of what it was; none: nothing',
+      ),
+  }),
+  output: Network,
+  errors: ['not_found', 'unsupported', 'missing_program', 'timeout'],
+  cli: { command: 'network set', args: ['network'], flags: { hostAccess: 'host-access' } },
 });
 
 export const list = defineOperation({
@@ -127,10 +187,12 @@ export const attach = defineOperation({
     address: z.union([z.ipv4(), z.ipv6()]).optional().describe('Its address; a free one when left out'),
     vlan: Vlan.optional().describe('VLAN that its frames are in'),
     trunk: z.array(Vlan).max(128).default([]).describe('VLANs that it may tag itself'),
+    ...guarding,
+    ...limiting,
   }),
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', 'missing_program', ...failures.qemu],
-  cli: { command: 'network attach', args: ['vm', 'network'] },
+  cli: { command: 'network attach', args: ['vm', 'network'], flags: { egress: 'egress' } },
 });
 
 export const detach = defineOperation({
@@ -142,7 +204,7 @@ export const detach = defineOperation({
   summary: 'Take a card away from a machine, also from a running one',
   input: z.object({ vm, nic }),
   output: Vm,
-  errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
+  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', ...failures.qemu],
   cli: { command: 'network detach', args: ['vm', 'nic'] },
 });
 
@@ -157,6 +219,40 @@ export const link = defineOperation({
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
   cli: { command: 'network link', args: ['vm', 'nic', 'state'] },
+});
+
+export const guard = defineOperation({
+  id: 'network.guard',
+  method: 'PATCH',
+  path: '/v1/vms/{vm}/nics/{nic}/guard',
+  role: 'operator',
+  task: true,
+  summary: 'Say which groups a card is in and where it may go; it counts at once',
+  input: z.object({
+    vm,
+    nic,
+    ...guarding,
+  }),
+  output: Vm,
+  errors: [...failures.find, 'unsupported', 'missing_program', 'timeout'],
+  cli: { command: 'network guard', args: ['vm', 'nic'], flags: { egress: 'egress' } },
+});
+
+export const limit = defineOperation({
+  id: 'network.limit',
+  method: 'PATCH',
+  path: '/v1/vms/{vm}/nics/{nic}/limit',
+  role: 'operator',
+  task: true,
+  summary: 'Limit what passes through a card in a second; it counts at once',
+  input: z.object({
+    vm,
+    nic,
+    ...limiting,
+  }),
+  output: Vm,
+  errors: [...failures.find, 'unsupported', 'missing_program', 'timeout'],
+  cli: { command: 'network limit', args: ['vm', 'nic'] },
 });
 
 export const capture = defineOperation({

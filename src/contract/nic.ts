@@ -1,6 +1,10 @@
-// A machine's network cards: what one is, and how one is asked for on a line: `default`, `back,mac=52:54:00:12:34:56,address=10.1.2.9`.
+// A machine's network cards: what one is, and how one is asked for on a line: `default`,
+// `back,mac=52:54:00:12:34:56,address=10.1.2.9,group=web+ssh,egress=debian.org,to-guest=10Mbit`.
 import { z } from 'zod';
+import { Egress, EgressItems, parseEgress } from './egress.ts';
 import { VivError } from './errors.ts';
+import { GroupName } from './group-rule.ts';
+import { parseRate, Rate, RateText } from './rate.ts';
 
 export const Mac = z
   .string()
@@ -15,6 +19,21 @@ export const Vlan = z
   .min(1, 'a VLAN has an id from 1 to 4094')
   .max(4094, 'a VLAN has an id from 1 to 4094');
 
+/** What a card may do, and what may be done to it. */
+export const NicGuard = z.object({
+  /** Security groups that it is in. */
+  groups: z.array(z.string()),
+  /** Where it may go beyond its network; null: everywhere. */
+  egress: Egress,
+  /** Limits; null: none. */
+  toGuest: Rate.nullable(),
+  fromGuest: Rate.nullable(),
+});
+export type NicGuard = z.infer<typeof NicGuard>;
+
+/** Of a card that nothing was said about. */
+export const openGuard: NicGuard = { groups: [], egress: null, toGuest: null, fromGuest: null };
+
 export const Nic = z.object({
   id: z.string(),
   /** Its name; `user` where QEMU itself is the network. */
@@ -28,6 +47,7 @@ export const Nic = z.object({
   vlan: z.int().nullable(),
   /** VLANs that it tags itself. */
   trunk: z.array(z.int()),
+  ...NicGuard.shape,
 });
 
 /** A network that is ours, and no word with another meaning. */
@@ -44,12 +64,20 @@ export interface NicWish {
   addresses: string[];
   vlan: number | null;
   trunk: number[];
+  guard: NicGuard;
+}
+
+/** `none`, or names. @throws invalid */
+export function parseGroups(names: readonly string[]): string[] {
+  if (names.length === 1 && names[0] === 'none') return [];
+  if (names.includes('none')) throw new VivError('invalid', 'no group (none) and a group contradict each other; leave one out');
+  return [...new Set(names)].sort();
 }
 
 /** @throws invalid */
 export function parseNicWish(text: string): NicWish {
   const [network = '', ...options] = text.split(',');
-  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [] };
+  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], guard: { ...openGuard } };
   const check = <T>(schema: z.ZodType<T>, value: unknown): T => {
     const parsed = schema.safeParse(value);
     if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it cannot be understood'}`);
@@ -63,7 +91,15 @@ export function parseNicWish(text: string): NicWish {
     else if (key === 'address') wish.addresses.push(check(z.union([z.ipv4(), z.ipv6()]), value));
     else if (key === 'vlan') wish.vlan = check(Vlan, Number(value));
     else if (key === 'trunk') wish.trunk = value.split('+').map((id) => check(Vlan, Number(id)));
-    else throw new VivError('invalid', `network ${text}: ${option} is not known; there are mac=, address=, vlan= and trunk=`);
+    else if (key === 'group') wish.guard.groups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
+    else if (key === 'egress') wish.guard.egress = parseEgress(check(EgressItems, value.split('+')));
+    else if (key === 'to-guest') wish.guard.toGuest = parseRate(check(RateText, value));
+    else if (key === 'from-guest') wish.guard.fromGuest = parseRate(check(RateText, value));
+    else
+      throw new VivError(
+        'invalid',
+        `network ${text}: ${option} is not known; there are mac=, address=, vlan=, trunk=, group=, egress=, to-guest= and from-guest=`,
+      );
   }
   if (network === 'none' && options.length > 0) throw new VivError('invalid', `network ${text}: no network has nothing to choose`);
   return wish;

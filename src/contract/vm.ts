@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
+import { ForwardText } from './forward.ts';
 import { Nic, NicText } from './nic.ts';
 import { defineOperation } from './operation.ts';
 import { SnapshotPolicyText } from './snapshot-policy.ts';
@@ -77,6 +78,8 @@ export const Vm = z.object({
   accelInUse: z.enum(['kvm', 'tcg']).nullable(),
   disks: z.array(Disk),
   nics: z.array(Nic),
+  /** Ports of the host that lead to it (contract/forward.ts), such as `8080:80/tcp`. */
+  forwards: z.array(z.string()),
   boot: z.array(BootDevice),
   restart: RestartPolicy,
   autostart: z.boolean(),
@@ -127,6 +130,11 @@ export const VmOptions = z.object({
     .max(8)
     .optional()
     .describe('Network of a card, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
+  forwards: z
+    .array(ForwardText)
+    .max(64)
+    .default([])
+    .describe('Port of the host that leads to it: [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80'),
   accel: Accel.default('auto').describe('How guest instructions are executed'),
   firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
   tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),

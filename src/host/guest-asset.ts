@@ -1,5 +1,5 @@
 // What this package carries in machine code: the agent that goes into guests and what installs it (guest/), and the library that
-// QEMU processes load (memory/), and what opens taps for them (tap/). scripts/build-guest.sh builds both.
+// QEMU processes load (memory/), what opens taps for them (tap/), and what relays forwards (forward/). scripts/build-guest.sh builds all of it.
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -31,6 +31,12 @@ export async function memoryLibrary(): Promise<string | null> {
 /** Opens a machine's taps and hands them to its QEMU (tap/tap.c). Null where it has not been built. */
 export async function tapProgram(): Promise<string | null> {
   const name = join('tap', hostArch(), 'vivarium-tap');
+  return (await inPackage(join('.build', name))) ?? (await inPackage(name));
+}
+
+/** Relays forwards (forward/forward.c). Null where it has not been built: machines run, and the host's ports lead to none. */
+export async function forwardProgram(): Promise<string | null> {
+  const name = join('forward', hostArch(), 'vivarium-forward');
   return (await inPackage(join('.build', name))) ?? (await inPackage(name));
 }
 

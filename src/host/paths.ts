@@ -15,6 +15,7 @@ export interface Paths {
   readonly apiSocket: string;
   readonly daemonLock: string;
   readonly daemonLog: string;
+  readonly flowLog: string;
   readonly store: string;
   /** images/<digest>/ */
   readonly images: string;
@@ -93,6 +94,7 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     apiSocket: join(run, 'api.sock'),
     daemonLock: join(home, 'daemon.lock'),
     daemonLog: join(home, 'daemon.log'),
+    flowLog: join(home, 'flows.jsonl'),
     store: join(home, 'state.db'),
     images: join(home, 'images'),
     sharedImages: (env['VIV_IMAGES'] ?? '').split(':').filter((folder) => folder !== ''),

@@ -1,25 +1,30 @@
 // A program whose output is read while it runs. It ends when the reader goes away.
 import { spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { VivError } from '../contract/errors.ts';
 
 /**
- * Its standard output, once there is some. The stream fails with its last words where it ends with a failure.
+ * Its standard output, once there is some; `input` is its standard input, and ends with it. The stream fails with its last words where it ends with a failure.
  * @throws missing_program, invalid with its words where it ends before it has said anything
  */
 export async function streamProgram(
   program: string,
   args: readonly string[],
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+  { timeoutMs, signal, input }: { timeoutMs: number; signal: AbortSignal; input?: Readable },
 ): Promise<Readable> {
   signal.throwIfAborted();
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  void pipeline(input ?? Readable.from([]), child.stdin).catch(() => {}); // it has ended, or what it reads has
   let words = '';
   child.stderr.setEncoding('utf8');
   child.stderr.on('data', (more: string) => {
     words = `${words}${more}`.slice(-2000);
   });
-  const end = () => void child.kill('SIGTERM');
+  const end = () => {
+    input?.destroy();
+    child.kill('SIGTERM');
+  };
   signal.addEventListener('abort', end, { once: true });
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
   void closed.then(() => signal.removeEventListener('abort', end));

@@ -69,7 +69,7 @@ async function adopt(machine: Machine, machines: Machines, signal: AbortSignal):
   // No process outlives a boot of the host, and looking for one means reading all of them.
   const process = record.bootId === machines.host.bootId ? await findProcess(machines.marker(machine.id), machine.paths.process) : null;
   if (process) {
-    await takeUp(machine, process, signal);
+    await takeUp(machine, machines, process, signal);
     return 'adopted';
   }
   if (record.state === 'broken') return null;
@@ -85,16 +85,16 @@ async function adoptReady(machine: Machine, machines: Machines, signal: AbortSig
   if (!process || !qmp) return null;
   const { status } = await queryStatus(qmp);
   if (status === 'paused' || status === 'prelaunch') {
-    attach(machine, process, qmp, { held: true });
+    attach(machine, machines, process, qmp, { held: true });
     return 'adopted';
   }
   qmp.close();
   return null;
 }
 
-async function takeUp(machine: Machine, process: QemuProcess, signal: AbortSignal): Promise<void> {
+async function takeUp(machine: Machine, machines: Machines, process: QemuProcess, signal: AbortSignal): Promise<void> {
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
-  const live = attach(machine, process, qmp);
+  const live = attach(machine, machines, process, qmp);
   const { status } = await queryStatus(live.qmp);
   hearStatus(machine, live, status);
   const { record } = machine;

@@ -1,10 +1,11 @@
 // A machine's cards while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
 import { VivError } from '../contract/errors.ts';
+import type { NicGuard } from '../contract/nic.ts';
 import { tapOf } from '../network/names.ts';
 import { plugCard, pullCard, removeNetdev, setCable } from '../qemu/card.ts';
 import type { Machines } from './machines.ts';
 import { isVirtual } from './nics.ts';
-import type { NicRecord } from './record.ts';
+import type { MachineRecord, NicRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 
 /** @throws wrong_state, unsupported where its process cannot get another card now */
@@ -23,7 +24,7 @@ export function checkPlug({ name, record, live }: Machine): void {
 }
 
 /** The machine's card of that name. @throws not_found */
-export function cardOf({ name, record }: Machine, id: string): NicRecord {
+export function cardOf({ name, record }: { name: string; record: Pick<MachineRecord, 'nics'> }, id: string): NicRecord {
   const nic = record.nics.find((one) => one.id === id);
   if (!nic) throw new VivError('not_found', `${name} has no card ${id}; it has ${record.nics.map((one) => one.id).join(', ') || 'none'}`);
   return nic;
@@ -83,6 +84,13 @@ export async function dropCard(machine: Machine, machines: Machines, id: string)
   if (!machine.record.nics.some((nic) => nic.id === id)) return;
   await machine.update((record) => ({ nics: record.nics.filter((nic) => nic.id !== id) }));
   await machines.networks.changed();
+}
+
+/** Repeatable. @throws where the kernel does not take it */
+export async function setGuard(machine: Machine, machines: Machines, id: string, guard: Partial<NicGuard>): Promise<void> {
+  cardOf(machine, id);
+  await machine.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, ...guard } : nic)) }));
+  await machines.networks.bring();
 }
 
 /** Repeatable. */

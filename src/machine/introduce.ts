@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { VivError } from '../contract/errors.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
+import type { Networks } from './networks.ts';
 import type { MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 import { hostnameOf } from './spec.ts';
@@ -10,6 +11,9 @@ import { generateHostKeys } from './ssh-keys.ts';
 /** How the agent says that a guest has nothing of the kind, which it could have in common with another. */
 const nothingShared = ': the guest has none';
 
+/** An agent from before it could be told IP addresses: its guest asks for them. */
+const askedFor = 'addresses: this agent does not know it';
+
 /** As much as the kernel's generator takes in one piece (random(4)). */
 const seedBytes = 32;
 
@@ -17,12 +21,12 @@ const seedBytes = 32;
  * Repeatable. Does nothing for a machine that was booted, since it has found out for itself who it is and how late it is.
  * A guest that can do a part of it only is in use with that; what it left out is told as an event.
  */
-export async function introduce(machine: Machine, agent: AgentConnection): Promise<void> {
+export async function introduce(machine: Machine, networks: Networks, agent: AgentConnection): Promise<void> {
   const { newcomer, asleep } = machine.record;
   if (newcomer === null && !asleep) return;
-  const own = newcomer === null ? {} : await identityOf(machine.record, newcomer);
+  const own = newcomer === null ? {} : await identityOf(machine.record, newcomer, networks);
   const skipped = await agent.identity({ timeMs: Date.now(), seedBytes: randomBytes(seedBytes), ...own }).then(
-    (result) => result.skipped.filter((part) => !part.endsWith(nothingShared)),
+    (result) => result.skipped.filter((part) => !part.endsWith(nothingShared) && part !== askedFor),
     (error: unknown) => olderAgent(error, machine, agent),
   );
   await machine.update(() => ({ newcomer: null, asleep: false }));
@@ -30,11 +34,12 @@ export async function introduce(machine: Machine, agent: AgentConnection): Promi
   if (newcomer !== null && skipped.length > 0) machine.tell({ type: 'event', machine, what: 'problem', message });
 }
 
-async function identityOf(record: MachineRecord, { macs }: NonNullable<MachineRecord['newcomer']>) {
+async function identityOf(record: MachineRecord, { macs }: NonNullable<MachineRecord['newcomer']>, networks: Networks) {
+  const addressesOf = (mac: string) => record.nics.filter((nic) => nic.mac === mac).flatMap((nic) => networks.addressesOf(nic));
   return {
     hostname: hostnameOf(record),
     machineId: record.uuid.replaceAll('-', ''),
-    macs,
+    macs: macs.map((change) => ({ ...change, addresses: addressesOf(change.new) })),
     sshKeys: await generateHostKeys(`root@${hostnameOf(record)}`),
   };
 }

@@ -193,6 +193,7 @@ export class Machines {
   async drop(id: string): Promise<void> {
     const machine = this.#byId.get(id);
     if (!machine) return;
+    await this.networks.forwards.drop(this.networks.forwards.of(id));
     await this.host.store.commit({ deletes: [vmKey(id), nameKey(machine.name)] });
     this.#byId.delete(id);
     this.#sorted = null;
@@ -217,7 +218,10 @@ export class Machines {
       this.host.tell(news);
     };
     this.#sorted = null;
-    const machine = new Machine({ record, revision, paths: paths.vm(record.id), store, tell });
+    const machine = new Machine({
+      ...{ record, revision, paths: paths.vm(record.id), store, tell },
+      forwards: () => this.networks.forwards.textsOf(record.id),
+    });
     this.#byId.set(record.id, machine);
     this.#byName.set(record.name, machine);
     return machine;

@@ -1,17 +1,22 @@
 // The host's networks as machines see them: which there are, whose address is which, and who is plugged in now. What the kernel has of
 // them is brought about by network/networks-here.ts from wanted().
 import { createHash } from 'node:crypto';
+import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
-import { type NicWish, parseNicWish } from '../contract/nic.ts';
+import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from '../network/address.ts';
 import { hostRoutes } from '../network/host-network.ts';
-import type { NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
+import type { ForwardSpec, NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
 import { bridgeMac, bridgeOf, tapOf, uplinkOutside } from '../network/names.ts';
 import { NetworksHere } from '../network/networks-here.ts';
 import { freeIpv4, freeIpv6 } from '../network/subnet.ts';
+import { FlowLog } from './flow-log.ts';
+import { ForwardRecords } from './forward-records.ts';
+import { MachineForwards } from './forwards.ts';
+import { GroupRecords, securityGroup } from './group-records.ts';
 import type { MachineHost, Machines } from './machines.ts';
-import { type NetworkRecord, NetworkRecords } from './network-records.ts';
-import { hasVirtual, isVirtual } from './nics.ts';
+import { NetworkRecord, NetworkRecords } from './network-records.ts';
+import { guardOf, hasVirtual, isVirtual } from './nics.ts';
 import type { MachineRecord, NicRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 
@@ -28,18 +33,24 @@ export interface Plugged {
 
 export class Networks {
   readonly records: NetworkRecords;
+  readonly groups: GroupRecords;
   readonly here: NetworksHere;
+  readonly flows: FlowLog;
+  readonly forwards: MachineForwards;
   readonly #machines: Machines;
   readonly #host: MachineHost;
   /** Machines whose taps are needed, and the process that has them; null: it is being started. */
   readonly #plugged = new Map<string, number | null>();
   /** Cards of machines that are being entered into the store, by the machine's id. */
   readonly #placing = new Map<string, readonly NicRecord[]>();
+  /** Machines that will be entered soon, whose taps are made meanwhile, by id. */
+  readonly #coming = new Map<string, MachineRecord>();
   #making: Promise<void> = Promise.resolve();
 
-  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords) {
+  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
     const { paths, env, log } = host;
     this.records = records;
+    this.groups = groups;
     this.#machines = machines;
     this.#host = host;
     this.here = new NetworksHere({
@@ -49,11 +60,20 @@ export class Networks {
       log: (error, message) => log.warn({ error }, message),
       wanted: () => this.wanted(),
       guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
+      forwardChanged: (name, problem) => this.#forwardChanged(name, problem),
     });
+    this.flows = new FlowLog(host, machines, records, this.here);
+    this.forwards = new MachineForwards(forwards, machines, records, this.here);
   }
 
   static async open(host: MachineHost, machines: Machines): Promise<Networks> {
-    return new Networks(host, machines, await NetworkRecords.open(host.store, host.log));
+    const { store, log } = host;
+    const [records, groups, forwards] = await Promise.all([
+      NetworkRecords.open(store, log),
+      GroupRecords.open(store, log),
+      ForwardRecords.open(store, log),
+    ]);
+    return new Networks(host, machines, records, groups, forwards);
   }
 
   /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
@@ -63,8 +83,17 @@ export class Networks {
     if (names.length > 0) await this.here.able();
     for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
     for (const name of names) this.records.get(name);
-    for (const text of wanted) await this.#checkVlans(parseNicWish(text));
+    for (const wish of wanted.map(parseNicWish)) {
+      await this.#checkVlans(wish);
+      await this.checkGuard(wish.guard);
+    }
     return [...wanted];
+  }
+
+  /** @throws not_found, unsupported */
+  async checkGuard({ groups, egress }: Pick<NicGuard, 'groups' | 'egress'>): Promise<void> {
+    for (const group of groups) this.groups.get(group);
+    if (egress?.some((item) => !isSubnet(item))) await this.here.checkNames();
   }
 
   async #checkVlans({ network, vlan, trunk }: Pick<NicWish, 'network' | 'vlan' | 'trunk'>): Promise<void> {
@@ -99,7 +128,9 @@ export class Networks {
     const { home } = this.#host.paths;
     const taken = (await this.taken()).map(({ subnet }) => subnet);
     const seed = `${home}\0${name}`;
-    return { ipv4: formatSubnet(freeIpv4(seed, 24, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
+    // The one that every machine is in has room for 4,093.
+    const prefix = name === defaultNetwork ? 20 : 24;
+    return { ipv4: formatSubnet(freeIpv4(seed, prefix, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
   }
 
   /** For `viv host`. */
@@ -120,7 +151,9 @@ export class Networks {
     const make = async () => {
       if (this.records.byName(defaultNetwork)) return;
       const subnets = await this.freeSubnets(defaultNetwork);
-      await this.records.insert({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() });
+      await this.records.insert(
+        NetworkRecord.parse({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() }),
+      );
     };
     this.#making = this.#making.then(make, make);
     return this.#making;
@@ -139,6 +172,25 @@ export class Networks {
 
   entered(id: string): void {
     this.#placing.delete(id);
+    this.#coming.delete(id);
+  }
+
+  /** The taps of a machine that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
+  expect(record: MachineRecord): void {
+    if (!hasVirtual(record)) return;
+    try {
+      this.#coming.set(record.id, this.placed(record));
+    } catch {
+      return; // told when it is entered
+    }
+    this.#plugged.set(record.id, this.#plugged.get(record.id) ?? null);
+    void this.here.apply().catch(() => {});
+  }
+
+  /** It will not come after all. Repeatable. */
+  giveUp(id: string): void {
+    this.entered(id);
+    this.ended(id);
   }
 
   #place(nic: NicRecord, { id, name }: MachineRecord, own: readonly NicRecord[]): NicRecord {
@@ -183,20 +235,54 @@ export class Networks {
     return [...new Set([...this.#nicsIn(network, '')].map(({ vm }) => vm))];
   }
 
+  /** A card's own addresses, each with the prefix of its network; none where others give them. */
+  addressesOf({ network, ipv4, ipv6 }: NicRecord): string[] {
+    const subnets = this.records.byName(network);
+    const within = (address: string | null, subnet: string | null) =>
+      address === null || subnet === null ? [] : [`${address}/${subnetOf(subnet).prefix}`];
+    return subnets ? [...within(ipv4, subnets.ipv4), ...within(ipv6, subnets.ipv6)] : [];
+  }
+
+  /** Cards that are in a group, those in points as well. */
+  *cardsIn(group: string): Generator<{ vm: string; nic: string; point: boolean }> {
+    for (const { record } of this.#machines.all())
+      for (const nic of record.nics) if (nic.groups.includes(group)) yield { vm: record.name, nic: nic.id, point: false };
+    for (const { machine } of this.#machines.points.all())
+      for (const nic of machine.nics) if (nic.groups.includes(group)) yield { vm: machine.name, nic: nic.id, point: true };
+  }
+
   /** What the kernel is meant to have. */
   wanted(): Wanted {
     const ports: PortSpec[] = [];
+    const forwards: ForwardSpec[] = [];
     const needed = new Set<string>();
-    for (const machine of this.#machines.all()) {
-      const plugged = this.#plugged.has(machine.id);
-      for (const nic of machine.record.nics) {
+    for (const record of [...this.#machines.all().map((machine) => machine.record), ...this.#coming.values()]) {
+      const plugged = this.#plugged.has(record.id);
+      if (plugged) forwards.push(...this.forwards.wanted(record));
+      for (const nic of record.nics) {
         if (!isVirtual(nic) || !this.records.byName(nic.network)) continue;
         if (plugged) needed.add(nic.network);
-        ports.push(portOf(machine.record, nic, plugged));
+        ports.push(portOf(record, nic, plugged));
       }
     }
     const networks = this.records.all().filter(({ name }) => needed.has(name));
-    return { networks: networks.map((network) => specOf(network, this.#host.paths.home)), ports };
+    return {
+      networks: networks.map((network) => specOf(network, this.#host.paths.home)),
+      ports,
+      groups: this.groups.all().map(securityGroup),
+      forwards,
+    };
+  }
+
+  /** Its machine runs all the same. */
+  #forwardChanged(name: string, problem: string | null): void {
+    const machine = this.#machines.byId(this.forwards.records.byName(name)?.vm ?? '');
+    if (!machine) return;
+    const [what, message] =
+      problem === null
+        ? ['forward_opened', `the forward ${name} to ${machine.name} is open now`]
+        : ['forward_failed', `the forward ${name} to ${machine.name} is not open: ${problem}`];
+    machine.tell({ type: 'event', machine, noun: 'network', what: what as string, message: message as string });
   }
 
   /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */
@@ -208,6 +294,7 @@ export class Networks {
     if (before === undefined) this.#plugged.set(machine.id, null);
     try {
       await this.here.apply();
+      this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost };
     } catch (error) {
       if (before === undefined) this.unplug(machine.id, null);
@@ -233,10 +320,16 @@ export class Networks {
     if (this.#plugged.delete(id)) void this.changed();
   }
 
-  /** Something about machines or networks has changed that the kernel or dnsmasq is to know. Never throws: it is tried again with the next change. */
-  async changed(): Promise<void> {
+  /** The kernel and dnsmasq have what is wanted now. @throws where they do not */
+  async bring(): Promise<void> {
     if (this.#plugged.size === 0 && !(await this.here.exists().catch(() => false))) return;
-    await this.here.apply().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
+    await this.here.apply();
+    this.flows.listen();
+  }
+
+  /** As bring(), for what is done already. Never throws: it is tried again with the next change. */
+  async changed(): Promise<void> {
+    await this.bring().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
   }
 
   /** On the daemon's return, when machines have been adopted. */
@@ -253,15 +346,20 @@ export class Networks {
 
   /** The daemon goes. What no machine needs any more is removed. */
   async stop(): Promise<void> {
+    await this.flows.stop();
     if (this.#plugged.size === 0)
       await this.here.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
     this.here.stop();
   }
 }
 
-export function specOf({ name, kind, ipv4, ipv6, interface: host }: NetworkRecord, home: string): NetworkSpec {
+export function specOf(record: NetworkRecord, home: string): NetworkSpec {
+  const { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess } = record;
   const gateway = (text: string | null) => (text === null ? null : `${gatewayOf(text)}/${subnetOf(text).prefix}`);
-  return { name, kind, bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host };
+  return {
+    ...{ name, kind, bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host },
+    ...{ guarded, capacityBytesPerSecond, hostAccess },
+  };
 }
 
 /** The first address of a subnet is the network's own. */
@@ -281,6 +379,7 @@ function portOf({ id, name, pool }: MachineRecord, nic: NicRecord, plugged: bool
     up,
     vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
     plugged,
+    guard: guardOf(nic),
   };
 }
 

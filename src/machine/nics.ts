@@ -1,7 +1,7 @@
 // A machine's cards in its record: from what was asked for, and which slot each is in. Pure.
 import { createHash } from 'node:crypto';
 import { VivError } from '../contract/errors.ts';
-import { type NicWish, parseNicWish } from '../contract/nic.ts';
+import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import type { MachineRecord, NicRecord } from './record.ts';
 
 /** How many cards can be plugged into a running machine. */
@@ -48,6 +48,7 @@ export function nicFrom(wish: NicWish, id: string, others: readonly NicRecord[])
     slot,
     vlan: wish.vlan,
     trunk: wish.trunk,
+    ...wish.guard,
   };
 }
 
@@ -65,3 +66,6 @@ export function slotsOf({ arch, state, started, nics }: MachineRecord): number {
   if (state === 'suspended' && started !== null) return started.slots;
   return (arch === 'x86_64' || arch === 'i386') && nics.some(isVirtual) ? hotSlots : 0;
 }
+
+/** What a card may do, of all that it is. */
+export const guardOf = ({ groups, egress, toGuest, fromGuest }: NicGuard): NicGuard => ({ groups, egress, toGuest, fromGuest });

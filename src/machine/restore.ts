@@ -6,6 +6,7 @@ import { checkPoint, checkWaking } from './check-point.ts';
 import { own } from './files.ts';
 import { makeVarsOver, topsOver } from './fork.ts';
 import type { Machines } from './machines.ts';
+import { guardOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
@@ -45,13 +46,14 @@ export async function removeRestoreTops(machine: Machine, tops: Tops): Promise<v
 export async function setBack(machine: Machine, machines: Machines, point: PointRecord, tops: Tops): Promise<void> {
   const { machine: then } = point;
   const withMemory = point.memory !== null;
-  await machine.update(({ settings: { restart, autostart, removeOnStop, snapshots } }) => ({
+  await machine.update(({ settings: { restart, autostart, removeOnStop, snapshots }, nics: now }) => ({
     ...tops,
     settings: { ...then.settings, restart, autostart, removeOnStop, snapshots },
     ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', at: point.id },
     started: withMemory ? then.started : null,
     wakeFrom: withMemory ? point.id : null,
-    nics: then.nics,
+    // What a card may do is the host's to say, and no part of what the machine was.
+    nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));
   await copyTpm(machines.host.paths.point(point.id).tpm, machine.paths.tpm, machine.record);

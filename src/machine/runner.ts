@@ -15,7 +15,7 @@ export type News =
   | { type: 'changed'; machine: Machine }
   /** It ended by itself. `failed`: not by the guest's own wish. */
   | { type: 'ended'; machine: Machine; failed: boolean; message: string }
-  | { type: 'event'; machine: Machine; what: string; message: string };
+  | { type: 'event'; machine: Machine; noun?: 'vm' | 'network'; what: string; message: string };
 
 export class Machine {
   readonly paths: VmPaths;
@@ -25,18 +25,27 @@ export class Machine {
   ending = false;
   readonly #store: Store;
   readonly #tell: (news: News) => void;
+  readonly #forwards: () => readonly string[];
   #record: MachineRecord;
   #revision: number;
   #writing: Promise<unknown> = Promise.resolve();
   readonly #watchers = new Set<() => void>();
   #view: Vm | null = null;
 
-  constructor(options: { record: MachineRecord; revision: number; paths: VmPaths; store: Store; tell: (news: News) => void }) {
+  constructor(options: {
+    record: MachineRecord;
+    revision: number;
+    paths: VmPaths;
+    store: Store;
+    tell: (news: News) => void;
+    forwards: () => readonly string[];
+  }) {
     this.#record = options.record;
     this.#revision = options.revision;
     this.paths = options.paths;
     this.#store = options.store;
     this.#tell = options.tell;
+    this.#forwards = options.forwards;
     this.serial = new SerialLine(options.paths.serial);
   }
 
@@ -117,7 +126,7 @@ export class Machine {
   /** What the API shows. Made once per change. */
   view(activity: Vm['activity']): Vm {
     // Frozen: it is shared by everyone who asks, and its text is kept with it.
-    this.#view ??= Object.freeze(viewOf(this.#record, this.live));
+    this.#view ??= Object.freeze(viewOf(this.#record, this.live, this.#forwards()));
     return activity === null ? this.#view : { ...this.#view, activity };
   }
 }
@@ -128,7 +137,7 @@ function stateOf({ state, stateReason, name }: MachineRecord, live: Live | null)
   return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), at: Date.now() } };
 }
 
-function viewOf(record: MachineRecord, live: Live | null): Vm {
+function viewOf(record: MachineRecord, live: Live | null, forwards: readonly string[]): Vm {
   const { settings, started } = record;
   const active = record.state === 'running' || record.state === 'paused';
   const agent = live?.agent ?? null;
@@ -146,10 +155,11 @@ function viewOf(record: MachineRecord, live: Live | null): Vm {
     accel: settings.accel,
     accelInUse: active ? (started?.accelInUse ?? null) : null,
     disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
-    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk }) => ({
-      ...{ id, network, mac, up, vlan, trunk },
+    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, groups, egress, toGuest, fromGuest }) => ({
+      ...{ id, network, mac, up, vlan, trunk, groups, egress, toGuest, fromGuest },
       addresses: [ipv4, ipv6].filter((address) => address !== null),
     })),
+    forwards: [...forwards],
     boot: settings.boot,
     restart: settings.restart,
     autostart: settings.autostart,

@@ -200,7 +200,7 @@ async function takeUp(
   hold: boolean,
 ): Promise<void> {
   const qmp = await connectQmp(machine.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
-  const live = attach(machine, process, qmp, { held: hold });
+  const live = attach(machine, machines, process, qmp, { held: hold });
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') {
     const point = wakesFrom(machine, machines);
@@ -291,13 +291,19 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
 }
 
 /** Makes a process's live part: connections and listeners. */
-export function attach(machine: Machine, process: QemuProcess, qmp: QmpConnection, { held = false }: { held?: boolean } = {}): Live {
+export function attach(
+  machine: Machine,
+  machines: Machines,
+  process: QemuProcess,
+  qmp: QmpConnection,
+  { held = false }: { held?: boolean } = {},
+): Live {
   const live = new Live({
     name: () => machine.name,
     paths: machine.paths,
     process,
     qmp,
-    introduce: (agent) => introduce(machine, agent),
+    introduce: (agent) => introduce(machine, machines.networks, agent),
     onAgent: () => machine.changed(),
     held,
   });

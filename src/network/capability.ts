@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
-import { tapProgram } from '../host/guest-asset.ts';
+import { forwardProgram, tapProgram } from '../host/guest-asset.ts';
 import { runProgram } from '../host/run.ts';
 import type { Tracking } from './firewall/model.ts';
 import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/tracking.ts';
@@ -13,6 +13,7 @@ import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/t
 export interface NetworkPrograms {
   readonly ip: string;
   readonly bridge: string;
+  readonly tc: string;
   readonly nft: string;
   readonly dnsmasq: string;
   readonly nsenter: string;
@@ -20,6 +21,8 @@ export interface NetworkPrograms {
   /** Ours: opens taps and hands them on. */
   readonly tap: string;
   readonly pasta: string | null;
+  /** Ours: relays forwards. */
+  readonly forward: string | null;
 }
 
 export type Capability =
@@ -40,6 +43,7 @@ export type Capability =
 const packages = {
   ip: 'iproute2',
   bridge: 'iproute2',
+  tc: 'iproute2',
   nft: 'nftables',
   dnsmasq: 'dnsmasq-base',
   nsenter: 'util-linux',
@@ -93,23 +97,29 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
       `this host does not let ${asUser ? 'an ordinary user' : 'us'} make namespaces (${tried.stderr.trim()}); let it as root with sysctl user.max_user_namespaces=15000 (and, where they exist, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0)`,
     );
   const pasta = asUser ? await findProgram('pasta', env) : null;
+  const forward = await forwardProgram();
   const limits = [
+    ...(forward === null ? ['no forwards, because vivarium-forward has not been built; build it with: scripts/build-guest.sh'] : []),
     ...(asUser && pasta === null
       ? ['machines have no way out, because pasta is not installed; install it with: apt-get install passt']
       : []),
     ...(asUser
-      ? ['the host does not reach machines by their addresses, and networks can be neither bridged nor routed: that takes root']
+      ? [
+          'the host does not reach machines by their addresses (but by forwards), and networks can be neither bridged nor routed: that takes root',
+        ]
       : []),
   ];
   const programs = {
     ip: at('ip'),
     bridge: at('bridge'),
+    tc: at('tc'),
     nft: at('nft'),
     dnsmasq: at('dnsmasq'),
     nsenter: at('nsenter'),
     unshare,
     tap,
     pasta,
+    forward,
   };
   let tracking: Tracking;
   try {

@@ -1,6 +1,7 @@
 // DHCP, router advertisements and DNS of the networks: one dnsmasq for each, so that no network hears of another's machines. Every
 // machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { isProcess } from '../host/process-start.ts';
@@ -29,11 +30,19 @@ const domain = 'viv';
 /** One without addresses of its own has nobody to ask in it. */
 export const isServed = ({ ipv4, ipv6 }: NetworkSpec): boolean => ipv4 !== null || ipv6 !== null;
 
-/** What a dnsmasq is given. Pure. @param servers name servers that other names are asked of @param user whom it runs as */
+/**
+ * What a dnsmasq is given. Pure. @param servers name servers that other names are asked of @param user whom it runs as
+ * @param domains lines for the names whose addresses the firewall is to know
+ */
 export function dnsFiles(
   network: NetworkSpec,
   ports: readonly PortSpec[],
-  { folder, servers, user }: { folder: string; servers: readonly string[]; user: readonly [string, string] },
+  {
+    folder,
+    servers,
+    user,
+    domains,
+  }: { folder: string; servers: readonly string[]; user: readonly [string, string]; domains: readonly string[] },
 ): DnsFiles {
   const { name, bridge, kind, ipv4, ipv6 } = network;
   const way = kind !== 'isolated';
@@ -50,6 +59,7 @@ export function dnsFiles(
     `local=/${domain}/`,
     ...(way ? servers.map((server) => `server=${server}`) : []),
     'cache-size=1000',
+    ...domains,
     ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
     `dhcp-hostsfile=${join(folder, 'reservations')}`,
     `dhcp-option=option:domain-search,${name}.${domain}`,
@@ -149,8 +159,13 @@ export class Dnsmasqs {
     for (const name of [...this.#serving.keys()]) await this.#stop(name);
   }
 
-  /** Each goes into the background by itself when it serves. One shell starts all of them. */
+  /** Each goes into the background by itself when it serves. A shell for each CPU starts them one after the other. */
   async #start(names: readonly string[], enter: readonly string[], signal: AbortSignal): Promise<void> {
+    const files = names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'));
+    const share = Math.ceil(files.length / availableParallelism());
+    const shares = Array.from({ length: Math.ceil(files.length / Math.max(1, share)) }, (_, nth) =>
+      files.slice(nth * share, (nth + 1) * share),
+    );
     const [program = '', ...args] = [
       ...enter,
       '/bin/sh',
@@ -159,12 +174,10 @@ export class Dnsmasqs {
       'sh',
       this.#program,
     ];
-    const result = await runProgram(program, [...args, ...names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'))], {
-      timeoutMs: startDeadlineMs + names.length * 100,
-      signal,
-    });
-    if (result.exitCode === 0) return;
-    throw new VivError('unsupported', `dnsmasq could not be started: ${result.stderr.trim().slice(-500)}`);
+    const timeoutMs = startDeadlineMs + names.length * 100;
+    const results = await Promise.all(shares.map((some) => runProgram(program, [...args, ...some], { timeoutMs, signal })));
+    const failed = results.find(({ exitCode }) => exitCode !== 0);
+    if (failed) throw new VivError('unsupported', `dnsmasq could not be started: ${failed.stderr.trim().slice(-500)}`);
   }
 
   async #stop(network: string): Promise<void> {

@@ -1,6 +1,10 @@
 // What the firewall is told of the networks and ports that are wanted. Pure; firewall/ makes rules of it.
+import { isSubnet } from '../contract/egress.ts';
+import type { NicGuard } from '../contract/nic.ts';
+import type { Rate } from '../contract/rate.ts';
 import { formatSubnet, subnetOf } from './address.ts';
-import type { FirewallModel, FirewallNetwork, FirewallPort, Tracking } from './firewall/model.ts';
+import type * as firewall from './firewall/model.ts';
+import type { FirewallModel, FirewallNetwork, FirewallPort, SecurityGroup, Tracking } from './firewall/model.ts';
 import type { NetworkSpec, PortSpec, Wanted } from './model.ts';
 import { jointInside, uplinkInside } from './names.ts';
 
@@ -11,7 +15,9 @@ export interface Surroundings {
   readonly hostAddresses: readonly string[];
 }
 
-export function firewallOf({ networks, ports }: Wanted, { tracking, outward, hostAddresses }: Surroundings): FirewallModel {
+export function firewallOf({ networks, ports, groups }: Wanted, { tracking, outward, hostAddresses }: Surroundings): FirewallModel {
+  const known = new Set(groups.map(({ name }) => name));
+  const lost = [...new Set(ports.flatMap(({ plugged, guard }) => (plugged ? guard.groups : [])))].filter((name) => !known.has(name));
   return {
     tracking,
     uplink: outward ? { interface: uplinkInside, hostAddresses: hostAddresses.toSorted() } : null,
@@ -21,13 +27,22 @@ export function firewallOf({ networks, ports }: Wanted, { tracking, outward, hos
       .filter(({ plugged }) => plugged)
       .toSorted((one, other) => (one.tap < other.tap ? -1 : 1))
       .map(guardedPort),
-    groups: [],
-    forwards: [],
-    hostAccess: [],
+    groups: [...groups, ...lost.map(closed)].toSorted((one, other) => (one.name < other.name ? -1 : 1)),
+    hostAccess: networks.flatMap(({ name, hostAccess }) =>
+      hostAccess.map(({ protocol, ports: range, address }) => ({
+        network: name,
+        protocol,
+        ports: range,
+        ...(address === null ? {} : { address }),
+      })),
+    ),
   };
 }
 
-function networkOf({ name, kind, bridge, ipv4, ipv6 }: NetworkSpec): FirewallNetwork {
+/** What is left of a group that is not there: nothing passes. */
+const closed = (name: string): SecurityGroup => ({ name, rules: [], otherwise: { in: 'deny', out: 'deny' } });
+
+function networkOf({ name, kind, bridge, ipv4, ipv6, guarded, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
   const own = [ipv4, ipv6].filter((text) => text !== null);
   return {
     name,
@@ -35,12 +50,13 @@ function networkOf({ name, kind, bridge, ipv4, ipv6 }: NetworkSpec): FirewallNet
     bridge,
     subnets: own.map((text) => formatSubnet(subnetOf(text))),
     gateways: own.map((text) => text.slice(0, text.indexOf('/'))),
-    guarded: true,
+    guarded,
+    ...(capacityBytesPerSecond === null ? {} : { capacityBytesPerSecond }),
     ...(kind === 'bridged' ? { outside: jointInside(name) } : {}),
   };
 }
 
-function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan }: PortSpec): FirewallPort {
+function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan, guard }: PortSpec): FirewallPort {
   return {
     name: tap,
     machine: owner,
@@ -48,8 +64,21 @@ function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan }: PortSpec): 
     interface: tap,
     mac,
     addresses: [ipv4, ipv6].filter((address) => address !== null),
-    groups: [],
-    egress: { kind: 'all' },
+    groups: guard.groups,
+    egress: egressOf(guard),
+    ...(guard.toGuest === null ? {} : { toGuest: rateOf(guard.toGuest) }),
+    ...(guard.fromGuest === null ? {} : { fromGuest: rateOf(guard.fromGuest) }),
     ...(vlan !== null && vlan.trunk.length > 0 ? { trunk: true } : {}),
   };
 }
+
+function egressOf({ egress }: NicGuard): firewall.Egress {
+  if (egress === null) return { kind: 'all' };
+  if (egress.length === 0) return { kind: 'none' };
+  return { kind: 'listed', cidrs: egress.filter(isSubnet), domains: egress.filter((item) => !isSubnet(item)) };
+}
+
+const rateOf = ({ bytesPerSecond, burstBytes }: Rate): firewall.Rate => ({
+  bytesPerSecond,
+  ...(burstBytes === null ? {} : { burstBytes }),
+});

@@ -1,5 +1,7 @@
 // The table of rules that the host itself gets where the way out leads through it: guests do not reach the host, strangers do not reach
 // guests, and what goes out bears the host's address. Pure.
+import { formatPorts } from '../contract/group-rule.ts';
+import type { HostAccess } from '../contract/host-access.ts';
 
 export interface HostRules {
   readonly table: string;
@@ -9,11 +11,16 @@ export interface HostRules {
   readonly addresses: readonly string[];
   /** Subnets whose machines the outside reaches by their own addresses. */
   readonly routed: readonly string[];
+  /** What of the host machines may reach all the same; which machines, the rules inside say. */
+  readonly open: readonly HostAccess[];
 }
+
+const accepting = ({ protocol, ports, address }: HostAccess): string =>
+  `${address === null ? '' : `${family(address)} daddr ${address} `}${protocol} dport ${formatPorts(ports)}`;
 
 const family = (address: string): string => (address.includes(':') ? 'ip6' : 'ip');
 
-export function hostRules({ table, uplink, addresses, routed }: HostRules): string {
+export function hostRules({ table, uplink, addresses, routed, open }: HostRules): string {
   return [
     `table inet ${table}`,
     `delete table inet ${table}`,
@@ -22,6 +29,7 @@ export function hostRules({ table, uplink, addresses, routed }: HostRules): stri
     '    type filter hook input priority filter; policy accept;',
     `    iifname "${uplink}" ct state established,related accept`,
     `    iifname "${uplink}" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept`,
+    ...[...new Set(open.map(accepting))].map((rule) => `    iifname "${uplink}" ${rule} accept`),
     `    iifname "${uplink}" counter drop`,
     '  }',
     '  chain forward {',

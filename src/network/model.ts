@@ -1,5 +1,8 @@
 // What the host's virtual networks are meant to be: the networks, and a port for each machine's NIC. Made from the store's records by
 // machine/networks.ts; everything in this room is derived from it.
+import type { HostAccess } from '../contract/host-access.ts';
+import type { NicGuard } from '../contract/nic.ts';
+import type { SecurityGroup } from './firewall/model.ts';
 
 export interface NetworkSpec {
   readonly name: string;
@@ -12,7 +15,19 @@ export interface NetworkSpec {
   readonly ipv6: string | null;
   /** The host's interface that it is joined to. */
   readonly interface: string | null;
+  /** Frames with a forged sender are refused. */
+  readonly guarded: boolean;
+  /** Of all its ports together, to and from the world. */
+  readonly capacityBytesPerSecond: number | null;
+  readonly hostAccess: readonly HostAccess[];
 }
+
+/** What a network lets through that nothing was said about. */
+export const usual: Pick<NetworkSpec, 'guarded' | 'capacityBytesPerSecond' | 'hostAccess'> = {
+  guarded: true,
+  capacityBytesPerSecond: null,
+  hostAccess: [],
+};
 
 export interface PortSpec {
   readonly tap: string;
@@ -30,10 +45,31 @@ export interface PortSpec {
   readonly vlan: { readonly access: number | null; readonly trunk: readonly number[] } | null;
   /** A process of the machine has it in use, or is about to. */
   readonly plugged: boolean;
+  readonly guard: NicGuard;
+}
+
+/** Ports of the host that lead to a machine. */
+export interface ForwardSpec {
+  /** Unique: the host's side as text, such as 127.0.0.1:8080/tcp. */
+  readonly name: string;
+  readonly protocol: 'tcp' | 'udp';
+  /** Null: every address of the host. */
+  readonly bind: string | null;
+  readonly port: number;
+  readonly lastPort: number;
+  /** Where the range begins in the guest. */
+  readonly targetPort: number;
+  /** The card's addresses, one of a family. */
+  readonly targets: readonly string[];
+  /** The guest can answer to a client's own address. */
+  readonly keepsClients: boolean;
 }
 
 export interface Wanted {
   /** Those that a plugged port is in. */
   readonly networks: readonly NetworkSpec[];
   readonly ports: readonly PortSpec[];
+  /** To plugged ports. */
+  readonly forwards: readonly ForwardSpec[];
+  readonly groups: readonly SecurityGroup[];
 }

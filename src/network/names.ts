@@ -22,6 +22,12 @@ export const uplinkOutside = (home: string): string => `viv${hashOf(home).slice(
 /** The table of rules that the host itself gets, where the way out leads through it. */
 export const hostTable = (home: string): string => `viv_${hashOf(home).slice(0, 8)}`;
 
+/** Marks of packets: of what relays send to guests, which connections keep (forward/forward.h has the same), and of what guests answer to them. */
+export const relayMark = 0x10;
+export const answerMark = 0x20;
+/** The table of routes for those answers: their clients' addresses are taken for the namespace's own. */
+export const answerRoutes = 100;
+
 /** The two ends of what joins a bridged network to the host's interface. */
 export const jointInside = (network: string): string => `j-${hashOf(network).slice(0, 8)}`;
 export const jointOutside = (home: string, network: string): string => `vj${hashOf(`${home}\0${network}`).slice(0, 8)}`;

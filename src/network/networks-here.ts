@@ -7,16 +7,24 @@ import { VivError } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
 import { runOk, runProgram } from '../host/run.ts';
 import { streamProgram } from '../host/stream.ts';
+import { isAddress } from './address.ts';
+import { answerWay } from './answer-way.ts';
 import { type Capability, findCapability } from './capability.ts';
 import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
+import { countersArguments, type PortCounters, readCounters } from './firewall/counters.ts';
+import { assertNamesCanBePinned, domainLines } from './firewall/egress.ts';
+import { type Flow, flowArguments, readFlows } from './firewall/flow.ts';
 import type { FirewallModel } from './firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
+import { Forwards } from './forwarding.ts';
 import { firewallOf } from './guarding.ts';
 import { hostInterfaces } from './host-network.ts';
+import { named } from './interface-names.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
+import { Shaping } from './shaping.ts';
 import { type TrafficByTap, trafficFrom } from './traffic.ts';
 import { type Uplink, Uplinks } from './uplink.ts';
 
@@ -32,6 +40,7 @@ interface Parts {
   readonly namespace: Namespace;
   readonly uplinks: Uplinks;
   readonly dnsmasqs: Dnsmasqs;
+  readonly forwards: Forwards;
 }
 
 export class NetworksHere {
@@ -42,19 +51,23 @@ export class NetworksHere {
   readonly #wanted: () => Wanted;
   /** Processes of machines, in case they are all that is left in the namespace. */
   readonly #guests: () => readonly number[];
+  readonly #forwardChanged: (name: string, problem: string | null) => void;
   #capability: { found: Promise<Capability>; at: number } | null = null;
   #parts: Parts | null = null;
   #present: Present | null = null;
   /** The rules that the kernel was given last; null: not known. */
   #guarded: FirewallModel | null = null;
   #uplink: Uplink | null = null;
+  /** Answers to relays find back (answer-way.ts). */
+  #answered = false;
   /** The host's own, which may change with what it is plugged into. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
   #going: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
+  readonly #shaping = new Shaping();
   readonly #stopping = new AbortController();
 
-  /** @param folder for run files */
+  /** @param folder for run files @param forwardChanged a forward that should be open has another problem now, or none any more */
   constructor(options: {
     home: string;
     folder: string;
@@ -62,6 +75,7 @@ export class NetworksHere {
     log: (problem: unknown, message: string) => void;
     wanted: () => Wanted;
     guests: () => readonly number[];
+    forwardChanged: (name: string, problem: string | null) => void;
   }) {
     this.#home = options.home;
     this.#folder = options.folder;
@@ -69,6 +83,7 @@ export class NetworksHere {
     this.#log = options.log;
     this.#wanted = options.wanted;
     this.#guests = options.guests;
+    this.#forwardChanged = options.forwardChanged;
   }
 
   capability(): Promise<Capability> {
@@ -117,7 +132,9 @@ export class NetworksHere {
   lookAgain(): void {
     this.#present = null;
     this.#guarded = null;
+    this.#answered = false;
     this.#hostAddresses = null;
+    this.#shaping.forget();
     this.#parts?.uplinks.forget();
   }
 
@@ -135,12 +152,35 @@ export class NetworksHere {
     return found.ok && (await (await this.#made()).namespace.find());
   }
 
+  /** How a forward to a machine that runs is: open, or why not. Null: nothing is known yet. */
+  async forward(name: string): Promise<'open' | { problem: string } | null> {
+    const forwards = this.#parts?.forwards;
+    if (!forwards) return null;
+    const problem = forwards.problemOf(name);
+    if (problem !== null) return { problem };
+    return (await forwards.isOpen(name)) ? 'open' : null;
+  }
+
   /** What has passed through each tap; nothing where there are no networks now. */
   async traffic(): Promise<TrafficByTap> {
     if (!(await this.exists())) return new Map();
     const { able, namespace } = await this.#made();
     const [first = '', ...rest] = [...namespace.enter(), able.programs.ip, '-statistics', '-json', 'link', 'show'];
     return trafficFrom(await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes: 256 * 1024 * 1024 }));
+  }
+
+  /** What was refused at each tap; nothing where there are no networks now. */
+  async refused(): Promise<ReadonlyMap<string, PortCounters>> {
+    if (this.#guarded === null || !(await this.exists())) return new Map();
+    const { able, namespace } = await this.#made();
+    const [first = '', ...rest] = [...namespace.enter(), able.programs.nft, ...countersArguments];
+    return readCounters(this.#guarded, await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes: 256 * 1024 * 1024 }));
+  }
+
+  /** @throws unsupported where addresses cannot be learned from DNS */
+  async checkNames(): Promise<void> {
+    const { programs } = await this.able();
+    assertNamesCanBePinned(await runOk(programs.dnsmasq, ['--version'], { timeoutMs: deadlineMs }));
   }
 
   /** Frames that pass an interface, as pcap; null where it is not there now. @throws missing_program, invalid where the filter cannot be understood */
@@ -151,27 +191,34 @@ export class NetworksHere {
   ): Promise<Readable | null> {
     if (!(await this.exists())) return null;
     const { namespace } = await this.#made();
-    const program = await findProgram('tcpdump', this.#env);
-    if (program === null) throw new VivError('missing_program', 'tcpdump is not installed; install it with: apt-get install tcpdump');
+    const { programs } = await this.able();
     const enter = namespace.enter();
-    const [show = '', ...link] = [...enter, (await this.able()).programs.ip, 'link', 'show', 'dev', device];
+    const [show = '', ...link] = [...enter, programs.ip, 'link', 'show', 'dev', device];
     if ((await runProgram(show, link, { timeoutMs: deadlineMs, signal })).exitCode !== 0) return null;
-    const words = [
-      '--interface',
-      device,
-      '--no-promiscuous-mode',
-      '-n',
-      '--packet-buffered',
-      '-Z',
-      'root',
-      '-w',
-      '-',
-      ...(packets === null ? [] : ['-c', String(packets)]),
-      '--',
-      ...(filter === null ? [] : [filter]),
-    ];
-    const [first = '', ...rest] = [...enter, program, ...words];
-    return streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
+    const narrow = filter !== null || packets !== null;
+    const tcpdump = narrow ? await findProgram('tcpdump', this.#env) : null;
+    if (narrow && tcpdump === null)
+      throw new VivError('missing_program', 'tcpdump is not installed, which finds what fits; install it with: apt-get install tcpdump');
+    const [first = '', ...rest] = [...enter, programs.tap, 'watch', device];
+    const all = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
+    if (tcpdump === null) return all;
+    const words = ['-r', '-', '-n', '-U', '-Z', 'root', '-w', '-', ...(packets === null ? [] : ['-c', String(packets)]), '--'];
+    try {
+      return await streamProgram(tcpdump, [...words, ...(filter === null ? [] : [filter])], { timeoutMs: deadlineMs, signal, input: all });
+    } catch (error) {
+      all.destroy();
+      throw error;
+    }
+  }
+
+  /** What the rules say of new connections, as it happens, with the names of the interfaces; null where there are no networks now. */
+  async flows(signal: AbortSignal): Promise<AsyncGenerator<Flow & { from: string | null; to: string | null }> | null> {
+    if (!(await this.exists())) return null;
+    const { able, namespace } = await this.#made();
+    const [first = '', ...rest] = [...namespace.enter(), able.programs.tap, ...flowArguments];
+    const bytes = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
+    const [ip = '', ...list] = [...namespace.enter(), able.programs.ip, '-json', 'link', 'show'];
+    return named(readFlows(bytes), () => runOk(ip, list, { timeoutMs: deadlineMs, signal, keepBytes: 64 * 1024 * 1024 }));
   }
 
   /** Removes everything: for the end of the last machine. Repeatable. */
@@ -179,7 +226,8 @@ export class NetworksHere {
     await this.#next?.catch(() => {});
     await this.#going;
     if (!(await this.exists())) return;
-    const { namespace, uplinks, dnsmasqs } = await this.#made();
+    const { namespace, uplinks, dnsmasqs, forwards } = await this.#made();
+    await forwards.end();
     await dnsmasqs.end();
     await uplinks.end();
     await namespace.end();
@@ -189,6 +237,7 @@ export class NetworksHere {
   }
 
   stop(): void {
+    this.#parts?.forwards.stop();
     this.#stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
   }
 
@@ -197,12 +246,18 @@ export class NetworksHere {
     const able = await this.able();
     const { programs, asUser } = able;
     const dnsmasqs = new Dnsmasqs(join(this.#folder, 'dns'), programs.dnsmasq);
-    await dnsmasqs.adopt();
+    const again = () => this.apply().catch((error: unknown) => this.#log(error, 'the networks could not be brought up to date'));
+    const forwards = new Forwards({
+      ...{ folder: this.#folder, program: programs.forward, nobody: able.nobody, changed: this.#forwardChanged },
+      again,
+    });
+    await Promise.all([dnsmasqs.adopt(), forwards.adopt()]);
     this.#parts ??= {
       able,
       namespace: new Namespace(this.#folder, programs, asUser),
       uplinks: new Uplinks(this.#home, this.#folder, programs, asUser),
       dnsmasqs,
+      forwards,
     };
     return this.#parts;
   }
@@ -235,10 +290,9 @@ export class NetworksHere {
   }
 
   /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
-  async #guard(wanted: Wanted, outward: boolean, { able, namespace }: Parts): Promise<void> {
-    const { programs, tracking } = able;
+  async #guard(model: FirewallModel, { able, namespace }: Parts): Promise<void> {
+    const { programs } = able;
     const { signal } = this.#stopping;
-    const model = firewallOf(wanted, { tracking, outward, hostAddresses: outward ? await this.#addresses(programs.ip) : [] });
     const run = (args: readonly string[], input: string) => {
       const [first = '', ...rest] = [...namespace.enter(), programs.nft, ...args];
       return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal });
@@ -253,7 +307,7 @@ export class NetworksHere {
   }
 
   async #bring(wanted: Wanted, parts: Parts): Promise<void> {
-    const { able, namespace, uplinks, dnsmasqs } = parts;
+    const { able, namespace, uplinks, dnsmasqs, forwards } = parts;
     const { programs } = able;
     const { signal } = this.#stopping;
     const enter = namespace.enter();
@@ -277,8 +331,13 @@ export class NetworksHere {
         const network = wanted.networks.find(({ bridge }) => bridge === action.bridge);
         if (network) await uplinks.join(network, holder, signal);
       }
+    const model = firewallOf(wanted, {
+      tracking: able.tracking,
+      outward,
+      hostAddresses: outward ? await this.#addresses(programs.ip) : [],
+    });
     // Rules are there before what they guard.
-    await this.#guard(wanted, outward, parts);
+    await this.#guard(model, parts);
     const change = async (some: readonly Action[]) => {
       const commands = ipCommands(some);
       if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
@@ -286,18 +345,31 @@ export class NetworksHere {
     };
     // A dnsmasq that starts looks at every interface, so those of the machines come after it.
     await change(actions.filter((action) => !ofPort(action)));
-    const servers = this.#uplink?.servers ?? [];
-    const files = wanted.networks
-      .filter(isServed)
-      .map(
-        (network) =>
-          [network.name, dnsFiles(network, wanted.ports, { folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody })] as const,
-      );
+    const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
+    const files = wanted.networks.filter(isServed).map(
+      (network) =>
+        [
+          network.name,
+          dnsFiles(network, wanted.ports, {
+            ...{ folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody },
+            domains: domainLines(model.ports.filter((port) => port.network === network.name)),
+          }),
+        ] as const,
+    );
     await Promise.all([dnsmasqs.apply(new Map(files), enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null]);
     await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
     await change(actions.filter(({ do: what }) => what === 'set vlans' || what === 'raise tap'));
+    await this.#shaping.apply(model, programs, (program, args, input) => {
+      const [first = '', ...rest] = [...enter, program, ...args];
+      return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
+    });
+    if (wanted.forwards.length > 0 && !this.#answered) {
+      await run('/bin/sh', ['-c', answerWay, 'sh', programs.ip], '');
+      this.#answered = true;
+    }
+    await forwards.apply(wanted.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
   }
 }
 

@@ -91,6 +91,7 @@ export class Uplinks {
       routed: networks
         .filter(({ kind }) => kind === 'routed')
         .flatMap(({ ipv4: own4, ipv6: own6 }) => [own4, own6].filter((text) => text !== null)),
+      open: reached.flatMap(({ hostAccess }) => hostAccess),
     });
     if (rules === this.#rules) return;
     await runOk(this.#programs.nft, ['-f', '-'], { timeoutMs: deadlineMs, input: rules, signal });

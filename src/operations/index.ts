@@ -1,6 +1,15 @@
 // The table of every operation's handler. An operation of the contract without one does not compile.
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
+import { handler as flowFollow } from './flow/follow.ts';
+import { handler as flowList } from './flow/list.ts';
+import { handler as groupAllow } from './group/allow.ts';
+import { handler as groupCreate } from './group/create.ts';
+import { handler as groupList } from './group/list.ts';
+import { handler as groupRemove } from './group/remove.ts';
+import { handler as groupRevoke } from './group/revoke.ts';
+import { handler as groupSet } from './group/set.ts';
+import { handler as groupShow } from './group/show.ts';
 import type { Handlers } from './handler.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
@@ -18,10 +27,16 @@ import { handler as networkAttach } from './network/attach.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
 import { handler as networkDetach } from './network/detach.ts';
+import { handler as networkForward } from './network/forward.ts';
+import { handler as networkForwards } from './network/forwards.ts';
+import { handler as networkGuard } from './network/guard.ts';
+import { handler as networkLimit } from './network/limit.ts';
 import { handler as networkLink } from './network/link.ts';
 import { handler as networkList } from './network/list.ts';
 import { handler as networkRemove } from './network/remove.ts';
+import { handler as networkSet } from './network/set.ts';
 import { handler as networkShow } from './network/show.ts';
+import { handler as networkUnforward } from './network/unforward.ts';
 import { handler as poolCreate } from './pool/create.ts';
 import { handler as poolFill } from './pool/fill.ts';
 import { handler as poolList } from './pool/list.ts';
@@ -80,12 +95,27 @@ export const handlers: Handlers = {
   'image.show': imageShow,
   'network.attach': networkAttach,
   'network.capture': networkCapture,
+  'flow.follow': flowFollow,
+  'flow.list': flowList,
+  'group.allow': groupAllow,
+  'group.create': groupCreate,
+  'group.list': groupList,
+  'group.remove': groupRemove,
+  'group.revoke': groupRevoke,
+  'group.set': groupSet,
+  'group.show': groupShow,
+  'network.guard': networkGuard,
+  'network.limit': networkLimit,
+  'network.set': networkSet,
   'network.create': networkCreate,
   'network.detach': networkDetach,
+  'network.forward': networkForward,
+  'network.forwards': networkForwards,
   'network.link': networkLink,
   'network.list': networkList,
   'network.remove': networkRemove,
   'network.show': networkShow,
+  'network.unforward': networkUnforward,
   'pool.create': poolCreate,
   'pool.fill': poolFill,
   'pool.list': poolList,

@@ -21,6 +21,8 @@ export class Client {
   readonly snapshot: Calls['snapshot'];
   readonly pool: Calls['pool'];
   readonly network: Calls['network'];
+  readonly group: Calls['group'];
+  readonly flow: Calls['flow'];
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
@@ -34,6 +36,8 @@ export class Client {
     this.snapshot = calls.snapshot;
     this.pool = calls.pool;
     this.network = calls.network;
+    this.group = calls.group;
+    this.flow = calls.flow;
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;

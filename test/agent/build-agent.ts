@@ -41,7 +41,9 @@ export function buildIdentityFuzz(): string {
 /** Nothing is done where the program is newer than its sources. */
 function build(name: string, files: readonly string[]): string {
   const program = join(built, name);
-  const newest = Math.max(...[...files, join(guestFolder, 'agent.h'), import.meta.filename].map((file) => statSync(file).mtimeMs));
+  const headers = readdirSync(guestFolder).filter((file) => file.endsWith('.h'));
+  const all = [...files, ...headers.map((file) => join(guestFolder, file)), import.meta.filename];
+  const newest = Math.max(...all.map((file) => statSync(file).mtimeMs));
   if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return program;
   mkdirSync(dirname(program), { recursive: true });
   const fresh = `${program}.${process.pid}`;

@@ -125,10 +125,11 @@ test('an identity goes to its script with values as arguments; a guest that forb
     'guest-exec-status': { return: { exited: true, exitcode: 0, 'out-data': btoa('skipped=mac: there is none\ndone=hostname\n') } },
   };
   const { agent, asked } = await connectPlayed(t, ({ execute }) => answers[execute]);
-  const request = { timeMs: 1000, hostname: 'web-2', macs: [{ old: '52:54:00:00:00:01', new: '52:54:00:00:00:02' }] };
+  const macChange = { old: '52:54:00:00:00:01', new: '52:54:00:00:00:02', addresses: ['10.9.0.6/24', 'fd09::6/64'] };
+  const request = { timeMs: 1000, hostname: 'web-2', macs: [macChange] };
   assert.deepEqual(await agent.identity(request), { done: ['time', 'hostname'], skipped: ['mac: there is none'] });
   const words = asked.find(({ execute }) => execute === 'guest-exec')?.arguments['arg'] as string[];
-  assert.deepEqual(words.slice(2), ['identity', 'web-2', '', '52:54:00:00:00:01', '52:54:00:00:00:02']);
+  assert.deepEqual(words.slice(2), ['identity', 'web-2', '', '52:54:00:00:00:01', '52:54:00:00:00:02', '10.9.0.6/24,fd09::6/64']);
   answers['guest-exec'] = { error: { class: 'CommandNotFound', desc: 'guest-exec has been disabled' } };
   const { done, skipped } = await agent.identity(request);
   assert.deepEqual(done, ['time']);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "agent.h"
 
@@ -22,6 +23,7 @@ static const char whole[] =
     "time=1790000000000\0"
     "mac=52:54:00:12:34:56=52:54:00:ab:cd:ef\0"
     "mac-only=52:54:00:12:34:57=52:54:00:ab:cd:e0\0"
+    "addresses=52:54:00:ab:cd:ef 10.1.2.3/24 fd00:1::5054:ff:feab:cdef/64\0"
     "hostname=web-1.example.com\0"
     "machine-id=0123456789abcdef0123456789abcdef\0"
     /* -----BEGIN A PRIVATE KEY-----\n, ssh-ed25519 AAAA\n */
@@ -34,6 +36,17 @@ static void check(const struct identity *identity) {
   CHECK(identity->time_ms >= 0);
   CHECK(identity->mac_count <= MAX_MACS && identity->key_count <= MAX_SSH_KEYS);
   for (size_t i = 0; i < identity->mac_count; i++) CHECK((identity->macs[i].to[0] & 1) == 0);
+  for (size_t i = 0; i < identity->mac_count; i++) {
+    const struct mac_change *change = &identity->macs[i];
+    CHECK(change->address_count <= 2 && (change->address_count == 0 || !change->keep));
+    if (change->address_count == 2) CHECK(change->addresses[0].family != change->addresses[1].family);
+    for (size_t at = 0; at < change->address_count; at++) {
+      const struct own_address *own = &change->addresses[at];
+      CHECK(own->family == AF_INET || own->family == AF_INET6);
+      CHECK(own->prefix >= 1 && own->prefix <= (own->family == AF_INET ? 32 : 128));
+      CHECK(own->family == AF_INET ? own->bytes[0] >= 1 && own->bytes[0] < 224 && own->bytes[0] != 127 : own->bytes[0] != 0xff);
+    }
+  }
   if (identity->hostname) {
     size_t length = strlen(identity->hostname);
     CHECK(length >= 1 && length <= MAX_HOSTNAME && identity->hostname[0] != '-' && identity->hostname[0] != '.');
@@ -94,7 +107,7 @@ int main(int count, char **arguments) {
         CHECK(why[0]);
         refused++;
       }
-      if (round == 0) CHECK(taken == 1 && identity.key_count == 2 && identity.mac_count == 2 && identity.seed_length == 32);
+      if (round == 0) CHECK(taken == 1 && identity.key_count == 2 && identity.mac_count == 2 && identity.macs[0].address_count == 2 && identity.seed_length == 32);
     }
     free(exact);
     free(bytes);

@@ -126,6 +126,101 @@ test('programs that have the old keys are told, and those with the old lease beg
   );
 });
 
+test('a copy that is told its IP addresses has them at once, with all that was said of the old ones', options, async (t) => {
+  const { agent } = await startGuest(
+    t,
+    files,
+    `${network}
+ip addr del 10.9.0.5/24 dev eth7
+ip addr add 10.9.0.5/24 brd + dev eth7 valid_lft 600 preferred_lft 600
+ip -6 addr add fd09::5054:ff:feaa:1/64 dev eth7 nodad valid_lft 600 preferred_lft 500
+ip -6 addr add fd10::5/64 dev eth7 nodad valid_lft 600 preferred_lft 600
+ip route add default via 10.9.0.1 dev eth7 proto dhcp metric 100 src 10.9.0.5
+ip route add 10.77.0.0/16 via 10.9.0.2 dev eth7
+ip -6 route add default via fe80::1 dev eth7 proto ra metric 1024
+until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do sleep 0.05; done`,
+  );
+  const before = (await sh(agent, 'ip -4 route; ip -6 route')).replace(/ expires [^ ]*| fd10.*\n/g, '');
+  const addresses = ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'];
+  const macs = [{ old: parent, new: child, addresses }];
+  assert.deepEqual(await agent.identity({ macs }), { done: ['mac'], skipped: [] });
+  const shown = await sh(agent, 'ip -o addr show dev eth7');
+  for (const part of [
+    '10.9.0.6/24 brd 10.9.0.255 scope global',
+    'fd09::5054:ff:febb:2/64 scope global',
+    'fe80::5054:ff:febb:2/64',
+    '10.8.0.5/24',
+  ])
+    assert.ok(shown.includes(` ${part} `), `${part} in ${shown}`);
+  assert.doesNotMatch(shown, /tentative|10\.9\.0\.5|feaa:1|fd10/);
+  assert.match(shown, /febb:2\/64 scope global [^\n]*valid_lft [56]\d\dsec/, 'the router’s lifetime goes on');
+  const sorted = (text: string) => text.trim().split(/\s*\n/).sort();
+  const now = (await sh(agent, 'ip -4 route; ip -6 route')).replace(/ expires [^ ]*/g, '');
+  assert.deepEqual(sorted(now), sorted(before.replaceAll('10.9.0.5', '10.9.0.6')));
+  // And the copy of the copy, whose client keeps its address without an end: that it was given is told by the routes.
+  await sh(agent, 'ip addr change 10.9.0.6/24 brd + dev eth7 valid_lft forever preferred_lft forever');
+  const again = { old: child, new: '52:54:00:cc:00:03', addresses: ['10.9.0.7/24', 'fd09::5054:ff:fecc:3/64'] };
+  assert.deepEqual(await agent.identity({ macs: [again] }), { done: ['mac'], skipped: [] });
+  const third = await sh(agent, 'ip -o addr show dev eth7; ip route');
+  assert.ok(third.includes(' 10.9.0.7/24 ') && third.includes('fecc:3/64 scope global'), third);
+  assert.match(third, /default via 10\.9\.0\.1 dev eth7 proto dhcp src 10\.9\.0\.7 metric 100/);
+  assert.doesNotMatch(third, /10\.9\.0\.6|febb:2|tentative/);
+});
+
+test('an address that the guest did not have in that network is left to the guest', options, async (t) => {
+  const { agent } = await startGuest(
+    t,
+    {},
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.1.0.5/24 dev eth7`,
+  );
+  const macs = [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }];
+  assert.deepEqual(await agent.identity({ macs }), { done: ['mac'], skipped: [] });
+  assert.match(await sh(agent, 'ip -4 -o addr show dev eth7'), /^[^\n]*10\.1\.0\.5\/24[^\n]*\n$/);
+});
+
+test('busybox’ client asks for a lease of its own, and takes no address away before', options, async (t) => {
+  const client = `#!/bin/sh
+echo udhcpc >/proc/$$/comm
+script=/etc/udhcpc/default.script
+while [ $# -gt 0 ]; do [ "$1" = -s ] && script=$2; shift; done
+for word in deconfig bound; do $script $word; done
+while :; do sleep 0.05; done
+`;
+  const programs = { 'etc/prog/udhcpc': client, 'etc/udhcpc/default.script': '#!/bin/sh\necho "$1" >>/run/words\n' };
+  const words = (count: number) => `until [ "$(wc -l </run/words)" = ${count} ]; do sleep 0.05; done 2>/dev/null`;
+  const start = `ip addr add 10.9.0.5/24 dev eth7; /etc/prog/udhcpc -i eth7 & ${words(2)}`;
+  const { agent } = await startGuest(t, { ...files, ...programs }, `ip link add eth7 address ${parent} type veth peer name eth8\n${start}`);
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  assert.equal(await sh(agent, `${words(3)}; cat /run/words`), 'deconfig\nbound\nbound\n');
+  await agent.identity({ macs: [{ old: child, new: parent, addresses: ['10.9.0.7/24'] }] });
+  assert.equal(await sh(agent, `${words(4)}; cat /run/words`), 'deconfig\nbound\nbound\nbound\n');
+  assert.match(await sh(agent, 'ip -4 -o addr show dev eth7'), /10\.9\.0\.7\/24/);
+  await agent.identity({ macs: [{ old: parent, new: child }] });
+  assert.equal(await sh(agent, `${words(6)}; tail -n 2 /run/words`), 'deconfig\nbound\n', 'it has no address to keep');
+});
+
+test('systemd-networkd is told to keep the address, still knows its interface, and is not left standing', options, async (t) => {
+  const daemon = '#!/bin/sh\nwhile :; do sleep 0.05; done\n';
+  const unit = '/run/systemd/network/10-one.network';
+  const given = { 'etc/prog/systemd-network': daemon, [unit.slice(1)]: `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${parent}\n` };
+  const { agent } = await startGuest(
+    t,
+    { ...files, ...given },
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=${unit}\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth7/ifindex)
+/etc/prog/systemd-network & echo $! >/run/pid`,
+  );
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  const standing = 'grep -q "^State:.T" /proc/$(cat /run/pid)/status';
+  assert.equal(await sh(agent, `${standing} && echo standing`), 'standing\n');
+  // Here there is no systemd that could restart it.
+  assert.equal(
+    await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
+    "# The guest's addresses are its own for life.\n[Network]\nKeepConfiguration=dhcp\n",
+  );
+  assert.equal(await sh(agent, `cat ${unit}`), `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${child}\n`);
+});
+
 test('what a guest cannot do is named, and the rest is done', options, async (t) => {
   const { agent } = await startGuest(t, {}, 'hostname web');
   const { done, skipped } = await agent.identity({
@@ -208,6 +303,11 @@ test('an identity that is malformed is refused before anything is sent', { skip:
     { machineId: '0'.repeat(32) },
     { macs: [{ old: parent, new: 'ff:ff:ff:ff:ff:ff' }] },
     { macs: [{ old: '1=2', new: child }] },
+    { macs: [{ old: parent, new: child, addresses: ['10.9.0.6'] }] },
+    { macs: [{ old: parent, new: child, addresses: ['10.9.0.6/33'] }] },
+    { macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24 service=exec'] }] },
+    { macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', '10.9.0.7/24'] }] },
+    { macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'], keepAddresses: true }] },
     { sshKeys: [{ ...key, type: '../x' as 'rsa' }] },
     { sshKeys: [key, key] },
   ];
@@ -235,12 +335,16 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'viv-script-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  const { command } = sandbox(folder, files, `${network}\nmount --bind /dev/null /dev/urandom`);
+  const { command } = sandbox(
+    folder,
+    files,
+    `${network}\nip route add default via 10.9.0.1 dev eth7 proto dhcp src 10.9.0.5 metric 100\nmount --bind /dev/null /dev/urandom`,
+  );
   const sshKeys = await generateHostKeys('');
   const request = {
     hostname: 'web-5',
     machineId: '2'.repeat(32),
-    macs: [{ old: parent, new: child }],
+    macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::6/64'] }],
     sshKeys,
     seedBytes: randomBytes(32),
   };
@@ -248,7 +352,7 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
     ...command,
     'sh',
     '-c',
-    `${identityScript}\ncat /proc/sys/kernel/hostname; ip -o addr show eth7; ip link show eth7`,
+    `${identityScript}\ncat /proc/sys/kernel/hostname; ip -o addr show eth7; ip link show eth7; ip route`,
   ];
   const input = identityInput(request);
   const { stdout, stderr } = spawnSync(program, [...words, 'identity', ...identityArguments(request)], {
@@ -261,7 +365,9 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
   assert.match(skipped.join(), /^seed: it is mixed in, but/);
   assert.match(stdout, /\nweb-5\n/);
   assert.match(stdout, new RegExp(child));
-  assert.doesNotMatch(stdout, /10\.9\.0\.5/);
+  assert.doesNotMatch(stdout, /10\.9\.0\.5|fd09/, 'it had none in IPv6');
+  assert.match(stdout, / 10\.9\.0\.6\/24 .* dynamic eth7/);
+  assert.match(stdout, /default via 10\.9\.0\.1 dev eth7 proto dhcp metric 100/);
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
   assert.equal(read('etc/hostname'), 'web-5\n');
   assert.match(read('etc/hosts'), /^127\.0\.1\.1 web\.lan web-5 # web/m);

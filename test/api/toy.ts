@@ -1,4 +1,5 @@
 // A small daemon without machines: the real API over handlers that keep everything in memory.
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { createServer, type ServerOptions } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import type { Event } from '../../src/contract/event.ts';
 import { operationList } from '../../src/contract/index.ts';
+import { openGuard } from '../../src/contract/nic.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Vm } from '../../src/contract/vm.ts';
 import type { Call, Handlers, Socket } from '../../src/operations/handler.ts';
@@ -29,7 +31,8 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     accel: 'auto',
     accelInUse: 'tcg',
     disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512, backing: null }],
-    nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01', addresses: [], up: true, vlan: null, trunk: [] }],
+    nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01', addresses: [], up: true, vlan: null, trunk: [], ...openGuard }],
+    forwards: [],
     boot: ['disk'],
     restart: 'no',
     autostart: false,

@@ -257,3 +257,38 @@ test('view prints the socket where there is no desktop, and finds a viewer where
   });
   assert.equal(chooseViewer({ PATH: server.home }, '/s'), null);
 });
+
+test('forwards are asked for in one call, shown with where they lead or what is in the way, and closed by what they are called', async () => {
+  await using server = await fakeServer();
+  const forward = { protocol: 'tcp', bind: null, port: 8000, lastPort: 8001, targetPort: 80, vm: 'web', nic: 'net0', createdAt: 1 };
+  const forwards = [
+    { ...forward, name: '8000-8001/tcp', targets: ['10.1.2.9', 'fd00::9'], state: 'open', problem: null },
+    {
+      ...forward,
+      name: '[::1]:53/udp',
+      port: 53,
+      lastPort: 53,
+      targets: ['fd00::9'],
+      state: 'failed',
+      problem: 'UDP port 53 is taken by dnsmasq (pid 7)',
+    },
+  ];
+  server.on('POST /v1/vms/web/forwards', () => new Work([{ state: 'done', output: forwards }]));
+  server.on('GET /v1/forwards', () => forwards);
+  server.on('DELETE /v1/forwards/[::1]:53/udp', () => new Work([{ state: 'done', output: { name: '[::1]:53/udp' } }]));
+  const table = [
+    'FORWARD        MACHINE  CARD  TARGET          STATE',
+    '8000-8001/tcp  web      net0  10.1.2.9:80-81  open',
+    '[::1]:53/udp   web      net0  [fd00::9]:80    UDP port 53 is taken by dnsmasq (pid 7)',
+    '',
+  ].join('\n');
+  const asked = await viv(server.home, ['network', 'forward', 'web', '8000-8001:80', '[::1]:53:80/udp']);
+  assert.deepEqual({ code: asked.code, stdout: asked.stdout }, { code: 0, stdout: table });
+  assert.deepEqual(server.asked.at(-1)?.body, { forwards: ['8000-8001:80', '[::1]:53:80/udp'] });
+  assert.equal((await viv(server.home, ['network', 'forwards'])).stdout, table);
+  assert.equal((await viv(server.home, ['network', 'forwards', '-q'])).stdout, '8000-8001/tcp\n[::1]:53/udp\n');
+  assert.equal((await viv(server.home, ['network', 'unforward', '[::1]:53/udp'])).stdout, '[::1]:53/udp\n');
+  const wrong = await viv(server.home, ['network', 'forward', 'web', '8000-']);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /8000-: it is written as \[ADDRESS:\]PORT/);
+});

@@ -252,6 +252,10 @@ describe('every operation', () => {
       ['carded'],
     );
     await assert.rejects(api.network.capture({ network: 'lab' }), { code: 'wrong_state' });
+    const [forward] = await api.network.forward({ vm: 'carded', forwards: ['127.0.0.1:28713:80'] });
+    assert.deepEqual([forward?.name, forward?.state, forward?.targets], ['127.0.0.1:28713/tcp', 'closed', ['10.213.7.9']]);
+    assert.equal((await api.network.forwards({})).length, 1);
+    assert.deepEqual(await api.network.unforward({ forward: '127.0.0.1:28713' }), { name: '127.0.0.1:28713/tcp' });
     assert.deepEqual((await api.network.detach({ vm: 'carded', nic: 'net0' })).nics, []);
     assert.deepEqual(await api.network.remove({ network: 'lab' }), { name: 'lab' });
     await host.client.vm.remove({ vm: 'carded' });

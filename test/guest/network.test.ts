@@ -18,7 +18,12 @@ let db: Machine;
 before(async () => {
   if (skip) return;
   world = await makeWorld();
-  host = await testHost({ qemu: 'real', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
+  world.start('outside', [
+    'dnsmasq',
+    ...['--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--listen-address=192.0.2.1', '--bind-interfaces'],
+    ...['--address=/allowed.example/198.51.100.7', '--address=/other.example/198.51.100.7', '--pid-file='],
+  ]);
+  host = await testHost({ qemu: 'real', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default', VIV_RESOLVERS: '192.0.2.1' } });
   await host.start();
   web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * 2 ** 20 });
   await out(
@@ -45,7 +50,7 @@ const ping = (target: string, family = 4) =>
 test('machines have the addresses that they were promised, and find each other by name', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
   const shown = await out(web, 'ip address show eth0');
-  assert.ok(shown.includes(`inet ${ipv4}/24`) && shown.includes(`inet6 ${ipv6}/64`), shown);
+  assert.ok(shown.includes(`inet ${ipv4}/20`) && shown.includes(`inet6 ${ipv6}/64`), shown);
   for (const name of ['db', 'db.default.viv']) await out(web, ping(name));
   await out(db, ping('web'));
   await out(db, ping('web', 6));
@@ -59,12 +64,43 @@ test('a fork has an address and a name of its own', { skip }, async () => {
   for (const address of one) assert.ok(!shown.includes(` ${address}/`), shown);
 });
 
+/** Parent's and own addresses, looked at in the first command that a fork answers. */
+async function seenAtOnce(fork: Machine, parent: string): Promise<void> {
+  const [ipv4 = '', ipv6 = ''] = await addressesOf(parent);
+  const first = await fork.exec([
+    'sh',
+    '-c',
+    `ip address show eth0; ping -4 -c1 -W1 ${ipv4} && ping -6 -c1 -W1 ${ipv6} && ip route && ip -6 route`,
+  ]);
+  assert.equal(first.exitCode, 0, first.stdout + first.stderr);
+  const [own4 = '', own6 = ''] = await addressesOf(fork.name);
+  world.run('host', `ping -c1 -W1 ${own4} && ping -c1 -W1 ${own6}`);
+  for (const address of [`inet ${own4}/`, `inet6 ${own6}/64`]) assert.ok(first.stdout.includes(address), first.stdout);
+  assert.doesNotMatch(first.stdout, new RegExp(`inet6? (${ipv4}|${ipv6})/|tentative`));
+  assert.equal(first.stdout.match(/^default via .* dev eth0/gm)?.length, 2, first.stdout);
+}
+
+test('a fork has its addresses at its first answer, reaches and is reached, and keeps them while it asks for its lease', {
+  skip,
+}, async () => {
+  await out(web, 'cp /etc/resolv.conf /run/resolv.conf; echo "# asked" >>/etc/resolv.conf');
+  const [one] = (await web.fork({ name: 'early' })) as [Machine];
+  await seenAtOnce(one, 'web');
+  const own = (await addressesOf('early')).join(' ');
+  // udhcpc's script writes the file anew when it has the lease.
+  const lost = `for i in $(seq 100); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; done`;
+  assert.equal(await out(one, `${lost}; cat /etc/resolv.conf`), await out(web, 'cat /run/resolv.conf'));
+  const [two] = (await one.fork({ name: 'later' })) as [Machine];
+  await seenAtOnce(two, 'web');
+  await out(web, 'cp /run/resolv.conf /etc/resolv.conf');
+  for (const machine of [two, one]) await machine.remove({ force: true });
+});
+
 test('machines reach the outside, which does not reach them', { skip }, async () => {
   await out(web, ping(outsideAddress));
   await out(web, ping('2001:db8:2::7', 6));
   const [ipv4] = await addressesOf('web');
-  const { subnet } = { subnet: `${ipv4?.split('.').slice(0, 3).join('.')}.0/24` };
-  world.run('outside', `ip route add ${subnet} via ${hostAddress}`);
+  world.run('outside', `ip route add ${ipv4}/32 via ${hostAddress}`);
   assert.throws(() => world.run('outside', `ping -c1 -W1 ${ipv4}`));
 });
 
@@ -85,6 +121,86 @@ test('the host reaches machines by their addresses, and no machine reaches the h
   for (const address of asked) {
     assert.ok(await fails(web, get(address)), `${address} was reached`);
   }
+});
+
+test('a group closes a machine to all but those that its rules name, at once, and the flow log says so', { skip }, async () => {
+  const { group, network, flow } = host.client;
+  await out(
+    db,
+    'while true; do printf "HTTP/1.0 200 OK\\r\\n\\r\\nsaid" | nc -l -p 8080 >/dev/null 2>&1; done </dev/null >/dev/null 2>&1 &',
+  );
+  await out(web, `for i in $(seq 50); do ${get('db')} && exit 0; sleep 0.1; done; exit 1`);
+  await group.create({ group: 'store', rules: ['in tcp 22'] });
+  await network.guard({ vm: 'db', nic: 'net0', groups: ['store'] });
+  assert.ok(await fails(web, get('db')));
+  assert.ok(await fails(web, 'ping -c1 -W1 db'));
+  await out(db, ping('web')); // answers pass
+  await group.allow({ group: 'store', rule: 'in tcp 8080 from machine:web' });
+  await out(web, get('db'));
+  const told = async (verdict: string) =>
+    (await flow.list({ vm: 'db', limit: 1000 })).find(
+      ({ verdict: said, from, to, targetPort }) => said === verdict && from?.vm === 'web' && to?.vm === 'db' && targetPort === 8080,
+    );
+  for (let tries = 0; !((await told('refuse in')) && (await told('accept'))); tries++) {
+    assert.ok(tries < 100, 'the flow log does not tell both');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const card = (await network.show({ network: 'default' })).nics.find(({ vm }) => vm === 'db');
+  assert.ok((card?.refused?.in ?? 0) > 0, JSON.stringify(card));
+  await network.guard({ vm: 'db', nic: 'net0', groups: ['none'] });
+  await group.remove({ group: 'store' });
+  await out(web, 'ping -c1 -W2 db');
+});
+
+test('a machine goes where its egress policy lets it: nowhere, to a subnet, or to a name as DNS answered it', { skip }, async () => {
+  const guard = (...egress: string[]) => host.client.network.guard({ vm: 'web', nic: 'net0', egress });
+  const outside = get(outsideAddress);
+  await out(web, outside);
+  await guard('none');
+  assert.ok(await fails(web, outside));
+  await out(web, 'ping -c1 -W2 db'); // its own network
+  await guard('198.51.100.0/24');
+  await out(web, outside);
+  await guard('allowed.example');
+  assert.ok(await fails(web, outside));
+  assert.ok(await fails(web, get('other.example')), 'a name that is not listed');
+  await out(web, `for i in $(seq 20); do ${get('allowed.example')} && exit 0; sleep 0.2; done; exit 1`);
+  await guard('all');
+  await out(web, outside);
+});
+
+test('a service of the host is reached where the network says so, and only then', { skip }, async () => {
+  const set = (...hostAccess: string[]) => host.client.network.set({ network: 'default', hostAccess });
+  assert.ok(await fails(web, get(hostAddress)));
+  await set('tcp 8080');
+  await out(web, get(hostAddress));
+  assert.ok(await fails(web, `nc -w 1 ${hostAddress} 22 </dev/null`));
+  await set('none');
+  assert.ok(await fails(web, get(hostAddress)));
+});
+
+test('a limit holds for a running machine', { skip }, async () => {
+  const seconds = async () => {
+    const begun = performance.now();
+    // 512 KiB through the console's own way would say nothing of the network.
+    await out(web, `dd if=/dev/zero bs=1024 count=512 2>/dev/null | nc -w 5 ${outsideAddress} 9 `);
+    return (performance.now() - begun) / 1000;
+  };
+  world.start('outside', [
+    process.execPath,
+    '-e',
+    `require('net').createServer({ allowHalfOpen: true }, (c) => c.resume().on('end', () => c.end())).listen(9, '::')`,
+  ]);
+  for (let tries = 0; !world.run('outside', 'ss -ltn').includes(':9 '); tries++) {
+    assert.ok(tries < 100, 'the server of the test does not listen');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const free = await seconds();
+  await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: '2Mbit' });
+  const limited = await seconds();
+  // 512 KiB less the burst of 68 KiB at 250 kB a second.
+  assert.ok(limited > 1.5 && limited > free * 2, `${free} s, limited ${limited} s`);
+  await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: 'none' });
 });
 
 test('a new name is known at once, and the old one is not any more', { skip }, async () => {

@@ -1,5 +1,6 @@
 // The machines of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
-import type { NetworkSpec, PortSpec } from '../../src/network/model.ts';
+import { openGuard } from '../../src/contract/nic.ts';
+import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../../src/network/model.ts';
 import { bridgeMac, bridgeOf, jointInside, tapOf } from '../../src/network/names.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
 import { mark, type Play, type Sending } from './vlan-guests.ts';
@@ -35,7 +36,7 @@ export const macOf = (name: string): string => `52:54:00:00:00:${machines[name]?
 const addressOf = (name: string) => `10.77.${machines[name]?.network === 'lan' ? 0 : 1}.${machines[name]?.number}`;
 
 const network = (name: string, some: Partial<NetworkSpec>): NetworkSpec => ({
-  ...{ name, kind: 'nat', bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: null, ipv6: null, interface: null },
+  ...{ name, kind: 'nat', bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: null, ipv6: null, interface: null, ...usual },
   ...some,
 });
 const lan = network('lan', { ipv4: '10.77.0.1/24', ipv6: 'fd77::1/64' });
@@ -43,12 +44,25 @@ const street = network('street', { kind: 'bridged', interface: 'street0' });
 export const streetJoint = jointInside('street');
 
 /** @param bridged whether the street is there as well, which takes root */
-export function world(bridged: boolean): { networks: NetworkSpec[]; ports: PortSpec[] } {
+export function world(bridged: boolean): Wanted {
   const ports = Object.entries(machines).map(([name, { network, vlan }]) => ({
-    ...{ tap: tapFor(name), owner: name, machine: name, mac: macOf(name), network, vlan, up: true, plugged: true, ipv6: null },
+    ...{
+      tap: tapFor(name),
+      owner: name,
+      machine: name,
+      mac: macOf(name),
+      network,
+      vlan,
+      up: true,
+      plugged: true,
+      ipv6: null,
+      guard: openGuard,
+    },
     ipv4: network === 'lan' ? addressOf(name) : null,
   }));
-  return bridged ? { networks: [lan, street], ports } : { networks: [lan], ports: ports.filter((port) => port.network === 'lan') };
+  return bridged
+    ? { networks: [lan, street], ports, groups: [], forwards: [] }
+    : { networks: [lan], groups: [], forwards: [], ports: ports.filter((port) => port.network === 'lan') };
 }
 
 interface Frame {

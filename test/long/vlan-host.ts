@@ -35,7 +35,7 @@ const problems: string[] = [];
 /** Another one in the same folder is the next daemon's. */
 const daemon = (): NetworksHere =>
   new NetworksHere({
-    ...{ home, folder, env: process.env, guests: () => [], wanted: () => wanted },
+    ...{ home, folder, env: process.env, guests: () => [], wanted: () => wanted, forwardChanged: () => {} },
     log: (error, message) => problems.push(`${message}: ${error instanceof Error ? error.message : JSON.stringify(error)}`),
   });
 

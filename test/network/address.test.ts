@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseNicWish } from '../../src/contract/nic.ts';
+import { openGuard, parseNicWish } from '../../src/contract/nic.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, nth, overlap, subnetOf } from '../../src/network/address.ts';
 import { dnsFiles } from '../../src/network/dnsmasq.ts';
 import { serversIn } from '../../src/network/host-network.ts';
+import { usual } from '../../src/network/model.ts';
 import { bridgeOf, isBridge, isTap, tapOf } from '../../src/network/names.ts';
 import { askedSubnet, checkFree, freeIpv4, freeIpv6 } from '../../src/network/subnet.ts';
 
@@ -83,6 +84,13 @@ test('a card is asked for on one line', () => {
     addresses: ['10.1.2.9', 'fd00::9'],
     vlan: 5,
     trunk: [7, 8],
+    guard: openGuard,
+  });
+  assert.deepEqual(parseNicWish('back,group=web+ssh,egress=debian.org+10.0.0.0/8,to-guest=10Mbit,from-guest=1MiB/64KiB').guard, {
+    groups: ['ssh', 'web'],
+    egress: ['debian.org', '10.0.0.0/8'],
+    toGuest: { bytesPerSecond: 1_250_000, burstBytes: null },
+    fromGuest: { bytesPerSecond: 2 ** 20, burstBytes: 65536 },
   });
   for (const text of [
     'Back',
@@ -91,6 +99,11 @@ test('a card is asked for on one line', () => {
     'back,address=x',
     'back,vlan=4095',
     'back,speed=1',
+    'back,group=A',
+    'back,group=none+web',
+    'back,egress=all+10.0.0.0/8',
+    'back,egress=1.2.3',
+    'back,to-guest=fast',
     'none,mac=52:54:00:12:34:56',
     '',
     'a b',
@@ -99,7 +112,7 @@ test('a card is asked for on one line', () => {
 });
 
 test('a dnsmasq gives each machine its own address, and one that is isolated gives no way out', () => {
-  const network = { name: 'lab', bridge: 'br-lab', mac: '', ipv4: '10.1.2.1/24', ipv6: 'fd00::1/64', interface: null } as const;
+  const network = { name: 'lab', bridge: 'br-lab', mac: '', ipv4: '10.1.2.1/24', ipv6: 'fd00::1/64', interface: null, ...usual } as const;
   const port = {
     tap: 't',
     owner: 'o',
@@ -111,8 +124,9 @@ test('a dnsmasq gives each machine its own address, and one that is isolated giv
     up: true,
     vlan: null,
     plugged: true,
+    guard: openGuard,
   } as const;
-  const given = { folder: '/run/lab', servers: ['192.0.2.53'], user: ['nobody', 'nogroup'] } as const;
+  const given = { folder: '/run/lab', servers: ['192.0.2.53'], user: ['nobody', 'nogroup'], domains: [] } as const;
   const nat = dnsFiles({ ...network, kind: 'nat' }, [port, { ...port, network: 'other' }], given);
   assert.equal(nat.hosts, '10.1.2.9 web.lab.viv web\nfd00::9 web.lab.viv web\n');
   assert.equal(nat.reservations, '52:54:00:12:34:56,10.1.2.9,[fd00::9]\n');

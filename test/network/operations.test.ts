@@ -140,3 +140,16 @@ test('a holder that was killed is made again out of what is left, and machines k
   assert.ok((await inside('ip -o link')).includes(`t${machine.id}0`), 'its tap is where the next one’s is');
   for (const name of ['kept', 'next']) await host.client.vm.remove({ vm: name, force: true });
 });
+
+test('a fork’s tap is there before the fork is, and is gone when the fork fails', { skip }, async () => {
+  const { id } = await host.client.run('tiny', { name: 'once' });
+  const others = async () =>
+    [...(await inside('ip -o link')).matchAll(/ (t[a-z0-9]{12}\d):/g)].map(([, tap]) => tap).filter((tap) => tap !== `t${id}0`);
+  await host.kill();
+  await host.start({ VIV_TEST_FAULT: 'vm.fork:freeze:after:run:throw' });
+  await refused(host.client.vm.fork({ vm: 'once', name: 'failed' }));
+  for (const deadline = Date.now() + 10_000; (await others()).length > 0; ) assert.ok(Date.now() < deadline, 'its tap is gone in time');
+  const [fork] = await host.client.vm.fork({ vm: 'once', name: 'made' });
+  assert.deepEqual(await others(), [`t${fork?.id}0`]);
+  for (const name of ['once', 'made']) await host.client.vm.remove({ vm: name, force: true });
+});

@@ -1,7 +1,8 @@
 // From what is wanted and what is there to what is done: the plan as a table.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NetworkSpec, PortSpec, Wanted } from '../../src/network/model.ts';
+import { openGuard } from '../../src/contract/nic.ts';
+import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../../src/network/model.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../src/network/plan.ts';
 import { nothing, type Present, presentFrom } from '../../src/network/present.ts';
 
@@ -13,6 +14,7 @@ const network = (some: Partial<NetworkSpec> = {}): NetworkSpec => ({
   ipv4: '10.1.2.1/24',
   ipv6: null,
   interface: null,
+  ...usual,
   ...some,
 });
 const port = (some: Partial<PortSpec> = {}): PortSpec => ({
@@ -26,9 +28,10 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   up: true,
   vlan: null,
   plugged: true,
+  guard: openGuard,
   ...some,
 });
-const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports });
+const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports, groups: [], forwards: [] });
 const all = wanted([network()], [port()]);
 const there: Present = after(nothing, plan(all, nothing));
 const tagged = after(nothing, plan(wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));

@@ -1,4 +1,6 @@
 // Machines for reading: the table of `viv ls` and the sheet of `viv show`.
+import { formatEgress } from '../../contract/egress.ts';
+import { formatRate } from '../../contract/rate.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
 import { type Column, renderSheet, renderTable } from '../table.ts';
@@ -40,6 +42,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
       ),
     ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${[nic.network, nic.mac, ...nic.addresses, ...cable(nic)].join(', ')}`)],
+    ['forwards', vm.forwards],
     ['tpm', vm.tpm ? 'yes' : null],
     ['boot', vm.boot.join(', ')],
     ['restart', vm.restart],
@@ -61,10 +64,14 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
   ]);
 }
 
-const cable = ({ up, vlan, trunk }: Vm['nics'][number]): string[] => [
+const cable = ({ up, vlan, trunk, groups, egress, toGuest, fromGuest }: Vm['nics'][number]): string[] => [
   ...(vlan === null ? [] : [`VLAN ${vlan}`]),
   ...(trunk.length === 0 ? [] : [`trunk of ${trunk.join(', ')}`]),
   ...(up ? [] : ['cable out']),
+  ...(groups.length === 0 ? [] : [`groups ${groups.join(' ')}`]),
+  ...(egress === null ? [] : [`egress ${formatEgress(egress)}`]),
+  ...(toGuest === null ? [] : [`to guest ${formatRate(toGuest)}`]),
+  ...(fromGuest === null ? [] : [`from guest ${formatRate(fromGuest)}`]),
 ];
 const isLive = (vm: Vm) => vm.state === 'running' || vm.state === 'paused';
 const uptime = (vm: Vm, now: number) => (isLive(vm) && vm.startedAt !== null ? formatDuration(now - vm.startedAt) : '-');

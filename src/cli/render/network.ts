@@ -1,5 +1,6 @@
 // Networks for reading: the table of `viv network ls` and the sheet of `viv network show`.
 import type { Network } from '../../contract/network.ts';
+import { formatRate } from '../../contract/rate.ts';
 import { formatBytes, formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';
 
@@ -23,6 +24,11 @@ type Card = Network['nics'][number];
 const passed = ({ fromGuest, toGuest }: Card): string =>
   fromGuest === null || toGuest === null ? '' : `, ${formatBytes(fromGuest.bytes)} out, ${formatBytes(toGuest.bytes)} in`;
 
+const refusals = ({ refused }: Card): string => {
+  const parts = Object.entries(refused ?? {}).filter(([, count]) => count > 0);
+  return parts.length === 0 ? '' : `, refused: ${parts.map(([kind, count]) => `${count} ${kind}`).join(', ')}`;
+};
+
 export const networkSheet = (network: Network): string[] =>
   renderSheet([
     ['network', network.name],
@@ -30,10 +36,17 @@ export const networkSheet = (network: Network): string[] =>
     ['subnets', [network.ipv4, network.ipv6].filter((subnet) => subnet !== null)],
     ['gateways', network.gateways],
     ['interface', network.interface],
+    ['forged senders', network.guarded ? null : 'let through'],
+    [
+      'capacity',
+      network.capacityBytesPerSecond === null ? null : formatRate({ bytesPerSecond: network.capacityBytesPerSecond, burstBytes: null }),
+    ],
+    ['host access', network.hostAccess],
     [
       'cards',
       network.nics.map(
-        (card) => `${card.vm} ${card.nic}  ${[card.mac, ...card.addresses].join(', ')}${card.up ? '' : ', cable out'}${passed(card)}`,
+        (card) =>
+          `${card.vm} ${card.nic}  ${[card.mac, ...card.addresses].join(', ')}${card.up ? '' : ', cable out'}${passed(card)}${refusals(card)}`,
       ),
     ],
     ['made', formatTime(network.createdAt)],

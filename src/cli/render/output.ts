@@ -1,4 +1,6 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
+
+import type { Group } from '../../contract/group.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
 import type { Pool } from '../../contract/pool.ts';
@@ -7,6 +9,7 @@ import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
 import { differenceTable } from './difference.ts';
+import { groupSheet } from './group.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
 import { networkSheet } from './network.ts';
@@ -20,6 +23,7 @@ const renders: Readonly<Record<string, Render>> = {
   'vm.show': (vm: Vm) => machineSheet(vm),
   'snapshot.create': (point: Snapshot) => [pointName(point)],
   'network.show': (network: Network) => networkSheet(network),
+  'group.show': (group: Group) => groupSheet(group),
   'snapshot.diff': (difference: Difference, width) => differenceTable(difference, width),
   'pool.show': (pool: Pool) => poolSheet(pool),
   'image.show': (image: Image) => imageSheet(image),

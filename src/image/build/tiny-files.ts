@@ -111,8 +111,14 @@ case "$1" in
     ip -4 addr flush dev "$interface"
     ;;
   bound | renew)
-    ip -4 addr flush dev "$interface"
-    ip addr add "$ip/\${mask:-24}" dev "$interface"
+    # Nothing is taken away that is to be there: connections would notice.
+    case "$(ip -4 addr show dev "$interface")" in
+      *" $ip/"*) ;;
+      *)
+        ip -4 addr flush dev "$interface"
+        ip addr add "$ip/\${mask:-24}" dev "$interface"
+        ;;
+    esac
     for gateway in $router; do
       ip route replace default via "$gateway" dev "$interface"
       break

@@ -3,7 +3,7 @@
 import { VivError } from '../../contract/errors.ts';
 import { subnet } from './address.ts';
 import type { PortFacts } from './facts.ts';
-import type { FirewallModel } from './model.ts';
+import type { FirewallPort } from './model.ts';
 import { domainName, named, tableName } from './names.ts';
 import type { Table } from './ruleset.ts';
 
@@ -27,11 +27,11 @@ export function egressChain(table: Table, port: PortFacts): string | null {
 }
 
 /**
- * dnsmasq's configuration for every domain that a policy names, to be given to the dnsmasq of every network. A name stands for all names below it too.
+ * dnsmasq's configuration for every domain that the policies of a network's ports name, to be given to the dnsmasq of that network. A name stands for all names below it too.
  * Needs a dnsmasq built with nftset, and CAP_NET_ADMIN for it.
  */
-export function domainLines(model: FirewallModel): string[] {
-  const all = model.ports.flatMap(({ egress }) => (egress.kind === 'listed' ? egress.domains.map(domainName) : []));
+export function domainLines(ports: readonly FirewallPort[]): string[] {
+  const all = ports.flatMap(({ egress }) => (egress.kind === 'listed' ? egress.domains.map(domainName) : []));
   const domains = [...new Set(all)].sort();
   if (domains.length === 0) return [];
   const sets = (domain: string) =>

@@ -1,5 +1,5 @@
-// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. tcpdump hands the group out as pcap (link type NFLOG), which
-// is read here; nothing else has to be installed, and no one listening costs next to nothing.
+// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-tap hands the group out as pcap (link type NFLOG),
+// which is read here; no one listening costs next to nothing.
 import { logGroup } from './names.ts';
 import { type Verdict, verdicts } from './verdict.ts';
 
@@ -18,11 +18,8 @@ export interface Flow {
   readonly targetPort: number | null;
 }
 
-/**
- * What gives the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. No -s: tcpdump takes it for several packets at once.
- * Debian's gives its rights up and fails where it cannot: in the namespace of an ordinary user with one id.
- */
-export const flowProgram: readonly [string, ...string[]] = ['tcpdump', '-i', `nflog:${logGroup}`, '-U', '-w', '-'];
+/** The arguments of vivarium-tap that make it give the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. */
+export const flowArguments: readonly string[] = ['flows', String(logGroup)];
 
 /** First word of a capture, and into how many parts it divides a second. */
 const fractions = new Map([

@@ -3,13 +3,14 @@
 //   track    marks what belongs to an accepted connection (with br_netfilter: also for frames that stay on one bridge)
 //   local    guests reach our DHCP and DNS on their own gateway and nothing else here; nobody else reaches anything
 //   route    by the kinds of network; the host's own addresses are refused; then the receiving port's groups
-//   forwards are destinations rewritten, nat networks' senders are masqueraded, both at the uplink only
+//   relayed  what forwards bring (relays.ts): the receiving port's groups
+//   nat networks' senders are masqueraded, at the uplink only
 import { VivError } from '../../contract/errors.ts';
 import type { Address, Family } from './address.ts';
 import { address } from './address.ts';
 import { type Facts, type NetworkFacts, portText } from './facts.ts';
-import { forwardTargets, rewriteDestinations } from './forwards.ts';
 import { addressSets, groupChain, groupChains } from './groups.ts';
+import { relayed, tracked } from './relays.ts';
 import { Table } from './ruleset.ts';
 import { writeShares } from './shares.ts';
 import { accepted, refused } from './verdict.ts';
@@ -34,14 +35,13 @@ export function inetTable(facts: Facts): Table {
   );
   table.chain('track', 'type filter hook prerouting priority -150; policy accept', [
     'ct state established,related meta mark set meta mark | 0x1',
+    tracked,
   ]);
   local(table, facts);
   route(table, facts);
+  relayed(table);
   writeShares(table, facts);
-  if (facts.uplink !== null) {
-    rewriteDestinations(table, facts.forwards, { hook: 'prerouting', when: `iifname ${facts.uplink}` });
-    masquerade(table, facts, facts.uplink);
-  }
+  if (facts.uplink !== null) masquerade(table, facts, facts.uplink);
   return table;
 }
 
@@ -145,7 +145,6 @@ function local(table: Table, facts: Facts): void {
 function route(table: Table, facts: Facts): void {
   const host = addressSets(table, 'host', () => facts.hostAddresses);
   const fromHost = host.map(({ family, text }) => `oifname @nat ${ip(family)} saddr ${text} return`);
-  const published = forwardTargets(table, facts.forwards);
   groupChains(table, facts, 'in', 'goto accepted', 'refused_in');
   table.chain('to_world', null, [
     ...hostAccess(facts),
@@ -156,7 +155,6 @@ function route(table: Table, facts: Facts): void {
   table.chain('from_world', null, [
     'ip saddr @inside_4 goto refused_network',
     'ip6 saddr @inside_6 goto refused_network',
-    ...published.map((match) => `${match} return`),
     'oifname @routed return',
     ...fromHost,
     'goto refused_network',

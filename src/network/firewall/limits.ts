@@ -2,24 +2,29 @@
 // for only what leaves an interface can wait. Where a network has a capacity, its bridge (from the world) and the uplink (to the world) have a class for
 // each port: an equal share is its own, and what others leave free is lent.
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import { factsOf } from './facts.ts';
 import type { FirewallModel, Rate } from './model.ts';
 import { type Share, sharesOf } from './shares.ts';
 
-export interface LimitScript {
-  /** For `ip -force -batch -`, first; '' when there is nothing to do. */
+export interface LimitPlan {
+  /** For `tc -force -batch -`, then `ip -force -batch -`: what is in the way, or gone already. */
+  readonly undoQueues: string;
+  readonly undoLinks: string;
+  /** For `ip -batch -`, then `tc -batch -`. */
   readonly links: string;
-  /** For `tc -force -batch -`, after it. */
   readonly queues: string;
+  readonly after: Limited;
 }
 
-/** What is set up for one interface. */
+/** What is set up, as a word for each interface that something is set up for. */
+export type Limited = ReadonlyMap<string, string>;
+
 interface Setup {
+  readonly word: string;
   readonly links: readonly string[];
   readonly queues: readonly string[];
-  readonly undoLinks: readonly string[];
-  readonly undoQueues: readonly string[];
 }
 
 /** The least that may pass at once: the kernel puts packets together up to 64 KiB. */
@@ -28,22 +33,46 @@ const leastBurstBytes = 68 * 1024;
 const mostBytesPerSecond = 125_000_000_000;
 const longestWaitMs = 50;
 
-/** @param before the model that was last set up; null when nothing was. Interfaces that it has and `wanted` has not are gone already */
-export function limitsFor(wanted: FirewallModel, before: FirewallModel | null): LimitScript {
-  const after = setups(wanted);
-  const had = before === null ? new Map<string, Setup>() : setups(before);
-  const differs = (one: Setup | undefined, other: Setup | undefined) => JSON.stringify(one) !== JSON.stringify(other);
-  const gone = [...had].filter(([name, setup]) => differs(setup, after.get(name)));
-  const fresh = [...after].filter(([name, setup]) => differs(setup, had.get(name)));
+/** @param before what is set up now, some of it perhaps for interfaces that are gone */
+export function limitsFor(wanted: FirewallModel, before: Limited): LimitPlan {
+  const setups = setupsOf(wanted);
   const there = new Set(interfacesOf(wanted));
+  const stale = [...before].filter(([name, word]) => word !== setups.get(name)?.word).map(([name]) => name);
+  const fresh = [...setups].filter(([name, { word }]) => before.get(name) !== word).map(([, setup]) => setup);
   return {
-    links: lines([...gone.flatMap(([, setup]) => setup.undoLinks), ...fresh.flatMap(([, setup]) => setup.links)]),
-    queues: lines([
-      ...gone.flatMap(([name, setup]) => (there.has(name) ? setup.undoQueues : [])),
-      ...fresh.flatMap(([, setup]) => setup.queues),
-    ]),
+    undoQueues: lines(
+      stale.filter((name) => there.has(name)).flatMap((name) => [`qdisc del dev ${name} root`, `qdisc del dev ${name} ingress`]),
+    ),
+    undoLinks: lines(stale.map((name) => `link del dev ${isHelper(name) ? name : helperOf(name)}`)),
+    links: lines(fresh.flatMap(({ links }) => links)),
+    queues: lines(fresh.flatMap(({ queues }) => queues)),
+    after: new Map([...setups].map(([name, { word }]) => [name, word])),
   };
 }
+
+const Queues = z.array(z.object({ kind: z.string(), handle: z.string().optional(), dev: z.string() }));
+
+/** What a kernel has, from `tc -json qdisc show`: a limit is known by the handle of its queue. */
+export function limitedNow(text: string): Limited {
+  const queues = Queues.parse(JSON.parse(text));
+  const handles = new Map(queues.filter(({ kind }) => kind === 'tbf').map(({ dev, handle = '' }) => [dev, handle.replace(':', '')]));
+  const found = new Map<string, string>();
+  const owned = new Set<string>();
+  for (const { dev, kind } of queues) {
+    if (isHelper(dev) || !['tbf', 'ingress', 'htb'].includes(kind)) continue;
+    owned.add(helperOf(dev));
+    // What is shared is made anew: its classes are not looked at.
+    found.set(dev, kind === 'htb' ? 'shared' : wordOf(handles.get(dev), handles.get(helperOf(dev))));
+  }
+  for (const { dev } of queues) if (isHelper(dev) && !owned.has(dev)) found.set(dev, 'left');
+  return found;
+}
+
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** The device that what a guest sends is turned over to. */
+const helperOf = (name: string): string => `ifb${hash(name).slice(0, 12)}`;
+const isHelper = (name: string): boolean => /^ifb[0-9a-f]{12}$/.test(name);
+const wordOf = (toGuest = '', fromGuest = ''): string => `${toGuest}/${fromGuest}`;
 
 function interfacesOf(model: FirewallModel): string[] {
   return [
@@ -54,7 +83,7 @@ function interfacesOf(model: FirewallModel): string[] {
 }
 
 /** By interface. */
-function setups(model: FirewallModel): Map<string, Setup> {
+function setupsOf(model: FirewallModel): Map<string, Setup> {
   const facts = factsOf(model);
   const found = new Map<string, Setup>();
   for (const port of model.ports) {
@@ -68,21 +97,24 @@ function setups(model: FirewallModel): Map<string, Setup> {
 }
 
 function portSetup(name: string, toGuest: Rate | undefined, fromGuest: Rate | undefined): Setup {
-  const helper = `ifb${createHash('sha256').update(name).digest('hex').slice(0, 12)}`;
+  const helper = helperOf(name);
   const redirect = `filter add dev ${name} parent ffff: protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ${helper}`;
+  const [into, out] = [toGuest && bucket(toGuest), fromGuest && bucket(fromGuest)];
   return {
-    links: fromGuest ? [`link add name ${helper} type ifb`, `link set dev ${helper} up`] : [],
-    undoLinks: fromGuest ? [`link del dev ${helper}`] : [],
+    word: wordOf(into?.handle, out?.handle),
+    links: out ? [`link add name ${helper} type ifb`, `link set dev ${helper} up`] : [],
     queues: [
-      ...(toGuest ? [bucket(name, toGuest)] : []),
-      ...(fromGuest ? [bucket(helper, fromGuest), `qdisc add dev ${name} ingress`, redirect] : []),
+      ...(into ? [`qdisc replace dev ${name} ${into.words}`] : []),
+      ...(out ? [`qdisc replace dev ${helper} ${out.words}`, `qdisc add dev ${name} ingress`, redirect] : []),
     ],
-    undoQueues: [...(toGuest ? [`qdisc del dev ${name} root`] : []), ...(fromGuest ? [`qdisc del dev ${name} ingress`] : [])],
   };
 }
 
-function bucket(name: string, rate: Rate): string {
-  return `qdisc replace dev ${name} root handle 1: tbf rate ${bytes(rate.bytesPerSecond)}bps burst ${burst(rate)}b latency ${longestWaitMs}ms`;
+/** The handle follows from the rate, so that it tells which one is set; 1 and ffff are others'. */
+function bucket(rate: Rate): { handle: string; words: string } {
+  const limit = `tbf rate ${bytes(rate.bytesPerSecond)}bps burst ${burst(rate)}b latency ${longestWaitMs}ms`;
+  const handle = (2 + (Number.parseInt(hash(limit).slice(0, 4), 16) % 0xfff0)).toString(16);
+  return { handle, words: `root handle ${handle}: ${limit}` };
 }
 
 /** "bps" is bytes a second to tc. What has no class (our own DHCP and DNS) does not wait. */
@@ -98,12 +130,8 @@ function sharedBy(name: string, shares: readonly Share[]): Setup {
       ),
     ];
   });
-  return {
-    links: [],
-    undoLinks: [],
-    queues: [`qdisc replace dev ${name} root handle 1: htb`, ...classes],
-    undoQueues: [`qdisc del dev ${name} root`],
-  };
+  const queues = [`qdisc add dev ${name} root handle 1: htb`, ...classes];
+  return { word: `shared ${hash(queues.join('\n'))}`, links: [], queues };
 }
 
 function bytes(perSecond: number): number {

@@ -1,4 +1,4 @@
-// What the firewall is told: plain facts about networks, their ports (a machine's NICs), security groups and forwards. Nothing here is nftables;
+// What the firewall is told: plain facts about networks, their ports (a machine's NICs) and security groups. Nothing here is nftables;
 // names are the user's own and never reach a script (names.ts), addresses are read before they do (address.ts).
 
 /** How the kernel follows connections between ports of one bridge. tracking.ts finds out which it has. */
@@ -82,17 +82,6 @@ export interface SecurityGroup {
   readonly otherwise: Readonly<Record<Direction, 'allow' | 'deny'>>;
 }
 
-export interface Forward {
-  readonly protocol: 'tcp' | 'udp';
-  /** The address it is bound to; every one of its target's family when null. */
-  readonly bind: string | null;
-  readonly ports: PortRange;
-  /** The machine's address. */
-  readonly target: string;
-  /** Where the range begins there. */
-  readonly targetPort: number;
-}
-
 /** An exception from "guests never reach the host". */
 export interface HostAccess {
   readonly network: string;
@@ -116,6 +105,5 @@ export interface FirewallModel {
   readonly networks: readonly FirewallNetwork[];
   readonly ports: readonly FirewallPort[];
   readonly groups: readonly SecurityGroup[];
-  readonly forwards: readonly Forward[];
   readonly hostAccess: readonly HostAccess[];
 }

@@ -38,9 +38,5 @@ export const specimen: FirewallModel = {
       ]),
     },
   ],
-  forwards: [
-    { protocol: 'tcp', bind: null, ports: { from: 1, to: 2 }, target: '198.51.0.2', targetPort: 1 },
-    { protocol: 'udp', bind: '2001:db8::1', ports: { from: 1, to: 2 }, target: '2001:db8::2', targetPort: 3 },
-  ],
   hostAccess: [{ network: 'nat', protocol: 'tcp', ports: { from: 1, to: 1 } }],
 };

@@ -1,12 +1,14 @@
 // `network.attach`: one more card for a machine; one that runs gets it at once.
 
 import { VivError } from '../../contract/errors.ts';
+import { openGuard } from '../../contract/nic.ts';
 import { checkPlug, dropCard, enterCard, plugIn, pullOut } from '../../machine/card.ts';
-import { nicFrom } from '../../machine/nics.ts';
+import { guardOf, nicFrom } from '../../machine/nics.ts';
 import type { NicRecord } from '../../machine/record.ts';
 import type { Machine } from '../../machine/runner.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
+import { guardFrom } from './guard-card.ts';
 
 interface Attaching extends OnMachine {
   nic: NicRecord;
@@ -14,12 +16,14 @@ interface Attaching extends OnMachine {
 
 export const handler: HandlerOf<'network.attach'> = {
   ...onMachine,
-  prepare: async ({ vm, network, mac, address, vlan, trunk }, { services: { machines } }): Promise<Attaching> => {
+  prepare: async ({ vm, network, mac, address, vlan, trunk, ...asked }, { services: { machines } }): Promise<Attaching> => {
     const machine = machines.find(vm);
     const tags = [...(vlan === undefined ? [] : [`vlan=${vlan}`]), ...(trunk.length === 0 ? [] : [`trunk=${trunk.join('+')}`])];
     await machines.networks.chosen([[network, ...tags].join(',')]);
     check(machine);
-    const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk };
+    const guard = { ...openGuard, ...guardFrom(asked) };
+    await machines.networks.checkGuard(guard);
+    const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
     const nic = nicFrom(wish, machine.id, machine.record.nics);
     // Asked for here already, so that nothing is begun that cannot be had.
     machines.networks.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
@@ -39,7 +43,7 @@ export const handler: HandlerOf<'network.attach'> = {
         // What was before it in the queue may have taken the place.
         const { network, mac, ipv4, ipv6, vlan, trunk } = nic;
         const others = machines.get(id).record.nics.filter((one) => one.mac !== mac);
-        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk }, id, others);
+        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, guard: guardOf(nic) }, id, others);
         return { nic: { ...fresh, ipv4, ipv6 } };
       },
     },

@@ -6,6 +6,7 @@ import { type NetworkRecord, networkNameTaken } from '../../machine/network-reco
 import type { Networks } from '../../machine/networks.ts';
 import { formatSubnet } from '../../network/address.ts';
 import { checkBridgeable } from '../../network/bridgeable.ts';
+import { usual } from '../../network/model.ts';
 import { askedSubnet, checkFree } from '../../network/subnet.ts';
 import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
@@ -27,6 +28,8 @@ export const handler: HandlerOf<'network.create'> = {
       name,
       kind: asked.kind,
       ...(await subnets(name, asked, machines.networks)),
+      ...usual,
+      hostAccess: [],
       interface: asked.interface ?? null,
       createdAt: Date.now(),
     },

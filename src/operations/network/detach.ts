@@ -1,5 +1,6 @@
 // `network.detach`: a card is taken away from a machine, also from one that runs.
 import { cardOf, checkPull, dropCard, pullOut } from '../../machine/card.ts';
+import { checkUnforwarded } from '../../machine/forwards.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
 
@@ -13,11 +14,13 @@ export const handler: HandlerOf<'network.detach'> = {
     const machine = machines.find(vm);
     cardOf(machine, nic);
     checkPull(machine, nic);
+    checkUnforwarded(machine, nic, machines.networks.forwards);
     return { id: machine.id, name: machine.name, nic };
   },
   admit: async ({ id, nic }: Detaching, { machines }) => {
     cardOf(machines.get(id), nic);
     checkPull(machines.get(id), nic);
+    checkUnforwarded(machines.get(id), nic, machines.networks.forwards);
     return 'accept';
   },
   steps: [

@@ -3,6 +3,8 @@ import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'network.show'> = async ({ network }, { services }) => {
-  const { networks } = services.machines;
-  return viewOf(networks.records.get(network), services, await networks.here.traffic());
+  const { records, here } = services.machines.networks;
+  const record = records.get(network);
+  const [traffic, refused] = await Promise.all([here.traffic(), here.refused()]);
+  return viewOf(record, services, { traffic, refused });
 };

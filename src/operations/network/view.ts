@@ -1,16 +1,24 @@
 // What the API shows of a network.
+import { formatHostAccess } from '../../contract/host-access.ts';
 import type { Network } from '../../contract/network.ts';
 import type { NetworkRecord } from '../../machine/network-records.ts';
 import { gatewayOf } from '../../machine/networks.ts';
+import type { PortCounters } from '../../network/firewall/counters.ts';
 import { tapOf } from '../../network/names.ts';
 import type { TrafficByTap } from '../../network/traffic.ts';
 import type { Services } from '../services.ts';
 
-/** @param traffic null: not asked for */
+/** What has passed and what was refused, by tap. */
+export interface Passing {
+  readonly traffic: TrafficByTap;
+  readonly refused: ReadonlyMap<string, PortCounters>;
+}
+
+/** @param passing null: not asked for */
 export function viewOf(
-  { name, kind, ipv4, ipv6, interface: host, createdAt }: NetworkRecord,
+  { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
   { machines }: Services,
-  traffic: TrafficByTap | null,
+  passing: Passing | null,
 ): Network {
   return {
     name,
@@ -19,11 +27,14 @@ export function viewOf(
     ipv6,
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
+    ...{ guarded, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
     nics: machines.list().flatMap((machine) =>
       machine.record.nics
         .filter((nic) => nic.network === name)
         .map((nic) => {
-          const passed = traffic?.get(tapOf(machine.id, nic.id));
+          const tap = tapOf(machine.id, nic.id);
+          const passed = passing?.traffic.get(tap);
+          const refused = passing?.refused.get(tap);
           const addresses = [nic.ipv4, nic.ipv6].filter((address) => address !== null);
           return {
             vm: machine.name,
@@ -33,6 +44,7 @@ export function viewOf(
             up: nic.up,
             fromGuest: passed?.fromGuest ?? null,
             toGuest: passed?.toGuest ?? null,
+            refused: refused ? { spoofed: refused.spoofedPackets, out: refused.refusedOutPackets, in: refused.refusedInPackets } : null,
           };
         }),
     ),

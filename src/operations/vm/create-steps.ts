@@ -5,6 +5,7 @@ import type { VmOptions } from '../../contract/vm.ts';
 import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
 import { makeFiles, removeFiles } from '../../machine/files.ts';
+import type { ForwardRecord } from '../../machine/forward-records.ts';
 import { nameTaken } from '../../machine/machines.ts';
 import type { MachineRecord } from '../../machine/record.ts';
 import { checkSeed } from '../../machine/seed.ts';
@@ -17,6 +18,7 @@ import type { OnMachine } from './one.ts';
 
 export interface Creating extends OnMachine {
   record: MachineRecord;
+  forwards: ForwardRecord[];
 }
 
 /** Decides everything about the new machine; nothing is made yet. @throws what does not fit */
@@ -39,7 +41,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
   const networks = await machines.networks.chosen(options.networks);
   const record = newRecord({ ...options, networks }, options.image, image, cdroms, identity, machines.host.paths.vm(id));
-  return { id, name, record };
+  return { id, name, record, forwards: await machines.networks.forwards.checked(options.forwards, record, null) };
 }
 
 export const createSteps: readonly Step<Creating>[] = [
@@ -49,6 +51,11 @@ export const createSteps: readonly Step<Creating>[] = [
       await services.machines.insert(record);
     },
     undo: ({ id }, { services }) => services.machines.drop(id),
+  },
+  {
+    name: 'enter its forwards',
+    run: async ({ forwards }, { services }) => services.machines.networks.forwards.enter(forwards),
+    undo: ({ forwards }, { services }) => services.machines.networks.forwards.drop(forwards),
   },
   {
     name: 'make its disks',

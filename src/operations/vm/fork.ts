@@ -9,7 +9,7 @@ import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeC
 import { decide } from '../../machine/decide.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { flattenMeanwhile } from '../../machine/flatten.ts';
-import { childRecord, makeChildFiles } from '../../machine/fork.ts';
+import { childRecord, makeChildFiles, newcomer } from '../../machine/fork.ts';
 import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { type Machines, nameTaken } from '../../machine/machines.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
@@ -83,10 +83,13 @@ export const handler: HandlerOf<'vm.fork'> = {
     },
     {
       name: 'prepare a point',
-      run: async ({ id, freezing }: Forking, { services: { machines } }) => {
+      run: async (state: Forking, { services: { machines } }) => {
+        const { id, freezing, memory } = state;
+        if (memory) expectCards(state, machines);
         if (freezing) await preparePoint(machines.get(id), machines, freezing);
       },
-      undo: async ({ id, freezing }: Forking, { services: { machines } }) => {
+      undo: async ({ id, freezing, children = [] }: Forking, { services: { machines } }) => {
+        for (const child of children) if (!machines.byId(child.id)) machines.networks.giveUp(child.id);
         if (freezing) await dropPoint(machines.byId(id), machines, freezing);
       },
     },
@@ -199,6 +202,12 @@ function planned({ id, from, count, pattern, full }: Forking, machines: Machines
     return { id: childId, name, uid, createdAt };
   });
   return { freezing, memory, point: from ?? freezing?.point.id ?? null, children };
+}
+
+/** Their taps are made while the point is, which takes about as long. */
+function expectCards({ id, from, name, children = [] }: Forking, machines: Machines): void {
+  const parent = from === null ? machines.get(id).record : machines.points.get(from).machine;
+  for (const child of children) machines.networks.expect(newcomer(parent, child, name, child.createdAt));
 }
 
 function recordOf(point: PointRecord, child: Plan['children'][number], state: Forking, services: Services): MachineRecord {

@@ -43,6 +43,13 @@ export interface HostKey {
   readonly publicKey: string;
 }
 
+export interface MacChange {
+  readonly old: string;
+  readonly new: string;
+  readonly keepAddresses?: boolean;
+  readonly addresses?: readonly string[];
+}
+
 /** What makes a running copy of a machine another one. Left-out fields stay as they are. */
 export interface IdentityRequest {
   /** 32 to 512 random bytes for the kernel's generator, used at once. */
@@ -50,9 +57,10 @@ export interface IdentityRequest {
   readonly timeMs?: number;
   /**
    * The interface that has address `old` gets `new`. It drops what DHCP gave it and asks anew, unless its IP addresses are to be kept,
-   * because nobody else is in its network.
+   * because nobody else is in its network. `addresses` are its own, with the prefix of its network (10.1.2.3/24), at most one of each
+   * family: where it had one in that network it has this one at once.
    */
-  readonly macs?: readonly { readonly old: string; readonly new: string; readonly keepAddresses?: boolean }[];
+  readonly macs?: readonly MacChange[];
   readonly hostname?: string;
   /** 32 hexadecimal digits. */
   readonly machineId?: string;

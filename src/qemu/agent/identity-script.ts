@@ -2,7 +2,8 @@
 // nothing is ever put into its text. What it cannot do it says like our agent does (identity.ts).
 import type { IdentityRequest } from './channel.ts';
 
-/** Arguments: host name, machine-id, then OLD NEW pairs of network addresses; empty: not asked for. Standard input: `seed HEX` and
+/** Arguments: host name, machine-id, then OLD NEW IPS for each interface (MAC addresses, and its own IP addresses with commas between); empty:
+ * not asked for. Standard input: `seed HEX` and
  * `key TYPE PRIVATE PUBLIC` lines, the keys in base64. */
 export const identityScript = `
 umask 077
@@ -44,7 +45,7 @@ with open("/dev/urandom", "wb") as device:
   esac
 done
 
-while [ $# -ge 2 ]; do
+while [ $# -ge 3 ]; do
   found=
   for folder in /sys/class/net/*; do
     read -r address <"$folder/address" || continue
@@ -54,13 +55,20 @@ while [ $# -ge 2 ]; do
   done 2>/dev/null
   if [ -z "$found" ]; then skip mac "no interface has the address $1"
   else
+    had=$(ip -o addr show dev "$found" scope global dynamic 2>/dev/null)
+    ways=$(ip -4 route show default dev "$found" 2>/dev/null | sed 's/ src [^ ]*//')
     ip addr flush dev "$found" scope global dynamic 2>/dev/null
     if ip link set dev "$found" address "$2" 2>/dev/null ||
       { ip link set dev "$found" down && ip link set dev "$found" address "$2"; ip link set dev "$found" up; } 2>/dev/null; then
       case " $done " in *' mac '*) ;; *) did mac ;; esac
+      for own in $(echo "$3" | tr , ' '); do
+        case $own in *:*) family=inet6 only=nodad ;; *) family=inet only= ;; esac
+        case $had in *" $family "*) ip addr add "$own" dev "$found" $only valid_lft 315360000 preferred_lft 315360000 2>/dev/null ;; esac
+      done
+      echo "$ways" | while read -r way; do [ -z "$way" ] || ip -4 route add $way dev "$found" 2>/dev/null; done
     else skip mac "$found does not take another address"; fi
   fi
-  shift 2
+  shift 3
 done
 
 if [ -n "$name" ]; then
@@ -119,7 +127,11 @@ echo "done=$done"
 
 export function identityArguments(request: IdentityRequest): string[] {
   const { hostname = '', machineId = '', macs = [] } = request;
-  return [hostname, machineId.toLowerCase(), ...macs.flatMap(({ old, new: own }) => [old.toLowerCase(), own.toLowerCase()])];
+  return [
+    hostname,
+    machineId.toLowerCase(),
+    ...macs.flatMap(({ old, new: own, addresses = [] }) => [old.toLowerCase(), own.toLowerCase(), addresses.join(',')]),
+  ];
 }
 
 export function identityInput({ seedBytes, sshKeys = [] }: IdentityRequest): string {

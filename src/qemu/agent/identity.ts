@@ -1,6 +1,7 @@
 // What makes a running copy of a machine another one: the request as pairs for the guest's agent, checked, and what it answered.
+import { isIP } from 'node:net';
 import { VivError } from '../../contract/errors.ts';
-import type { IdentityRequest, IdentityResult } from './channel.ts';
+import type { IdentityRequest, IdentityResult, MacChange } from './channel.ts';
 
 export const leastSeedBytes = 32;
 const mostSeedBytes = 512;
@@ -28,8 +29,28 @@ export function checkIdentity(request: IdentityRequest): void {
   for (const { old, new: own } of macs)
     if (!mac.test(old) || !mac.test(own) || Number.parseInt(own.slice(0, 2), 16) % 2 === 1)
       wrong('a network address is not one interface’s own, like 52:54:00:12:34:56');
+  for (const { addresses = [], keepAddresses } of macs) {
+    const families = addresses.map(familyOf);
+    if (families.includes(0)) wrong('an IP address is not given with its network’s prefix, like 10.1.2.3/24');
+    if (new Set(families).size < families.length) wrong('an interface has two IP addresses of one family');
+    if (keepAddresses && addresses.length > 0) wrong('an interface both keeps its IP addresses and gets others');
+  }
   if (new Set(sshKeys.map(({ type }) => type)).size < sshKeys.length) wrong('it has two SSH host keys of one type');
   for (const { type } of sshKeys) if (!keyTypes.includes(type)) wrong(`${type} is no type of an SSH host key`);
+}
+
+/** 4 or 6; 0: it is no address with a prefix. */
+function familyOf(text: string): number {
+  const [address = '', prefix = '', ...rest] = text.split('/');
+  const family = address.includes('%') ? 0 : isIP(address);
+  const fits = /^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
+  return fits && rest.length === 0 ? family : 0;
+}
+
+/** One pair for all of them, which an agent that does not know it passes over. */
+function addressPairs(macs: readonly MacChange[]): (readonly [string, string])[] {
+  const words = macs.flatMap(({ new: own, addresses = [] }) => (addresses.length === 0 ? [] : [own, ...addresses]));
+  return words.length === 0 ? [] : [['addresses', words.join(' ')]];
 }
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -41,6 +62,7 @@ export function identityPairs(request: IdentityRequest): (readonly [string, stri
     ...(seedBytes ? [['seed', seedBytes.toString('hex')] as const] : []),
     ...(timeMs === undefined ? [] : [['time', String(Math.round(timeMs))] as const]),
     ...macs.map(({ old, new: own, keepAddresses }) => [keepAddresses ? 'mac-only' : 'mac', `${old}=${own}`] as const),
+    ...addressPairs(macs),
     ...(name === undefined ? [] : [['hostname', name] as const]),
     ...(machineId === undefined ? [] : [['machine-id', machineId] as const]),
     ...sshKeys.map(({ type, privateKey, publicKey }) => ['ssh-key', `${type} ${base64(privateKey)} ${base64(publicKey)}`] as const),

@@ -236,7 +236,6 @@ describe('security groups', { skip: noLab }, () => {
         .slice(5)
         .map((each, index) => (index % 7 === 0 ? { ...each, groups: ['group 1'], mac: each.mac.replace('52:54:00', '52:54:01') } : each)),
       groups: first.groups.map((each, index) => (index === 2 ? { ...each, rules: each.rules.slice(1) } : each)),
-      forwards: first.forwards.slice(2).map((each, index) => (index === 0 ? { ...each, targetPort: 81 } : each)),
     };
     for (const step of rulesInSteps(first)) lab.nft(step);
     const { kind, script } = planFor(second, first, digestOf(first));

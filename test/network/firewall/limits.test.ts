@@ -1,7 +1,7 @@
 // Limits with real packets: what passes in a second, both ways, and what two ports get of a network that is full.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { limitsFor } from '../../../src/network/firewall/limits.ts';
+import { limitedNow, limitsFor } from '../../../src/network/firewall/limits.ts';
 import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
@@ -32,7 +32,6 @@ function modelWith(some: Partial<FirewallPort>, capacityBytesPerSecond?: number)
 
 describe('limits', { skip: noLab }, () => {
   let lab: Lab;
-  let applied: FirewallModel | null = null;
   before(async () => {
     lab = makeLab();
     lab.bridge('br0', ['10.4.0.1/24']);
@@ -48,10 +47,19 @@ describe('limits', { skip: noLab }, () => {
 
   function apply(model: FirewallModel): void {
     lab.nft(rulesFor(model));
-    const { links, queues } = limitsFor(model, applied);
+    // As a daemon that has just come back does it: from what the kernel has.
+    const {
+      undoQueues,
+      undoLinks,
+      links,
+      queues,
+      after: wanted,
+    } = limitsFor(model, limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show'])));
+    lab.run(null, ['tc', '-force', '-batch', '-'], undoQueues);
+    lab.run(null, ['ip', '-force', '-batch', '-'], undoLinks);
     lab.ok(null, ['ip', '-batch', '-'], links);
     lab.ok(null, ['tc', '-batch', '-'], queues);
-    applied = model;
+    assert.deepEqual([...limitsFor(model, wanted).queues], []);
   }
   /** Bytes a second. */
   async function pump(from: string, to: string, ms: number): Promise<number> {
@@ -66,6 +74,15 @@ describe('limits', { skip: noLab }, () => {
     apply(modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }));
     near(await pump('guest2', four('1'), second), slow);
     near(await pump('guest1', four('2'), second), slow * 2);
+  });
+
+  test('what is right is left alone by whoever finds it there', () => {
+    const now = limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show']));
+    const { undoQueues, undoLinks, links, queues } = limitsFor(
+      modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }),
+      now,
+    );
+    assert.deepEqual([undoQueues, undoLinks, links, queues], ['', '', '', '']);
   });
 
   test('a changed limit holds at once, a burst passes faster, and none is none again', async () => {
@@ -94,7 +111,7 @@ describe('limits', { skip: noLab }, () => {
 
   test('what is no limit is refused before anything changes', () => {
     for (const bytesPerSecond of [0, -1, Number.NaN, 1.5, 2 ** 60])
-      assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond } }), null), /bytes a second is no limit/);
-    assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond: 5000, burstBytes: -1 } }), null), /no burst/);
+      assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond } }), new Map()), /bytes a second is no limit/);
+    assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond: 5000, burstBytes: -1 } }), new Map()), /no burst/);
   });
 });

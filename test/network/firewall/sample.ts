@@ -1,4 +1,4 @@
-// Models for the tests and the bench: many networks and NICs, all different, with groups, egress policies and forwards.
+// Models for the tests and the bench: many networks and NICs, all different, with groups and egress policies.
 import type { FirewallModel, FirewallNetwork, FirewallPort, SecurityGroup } from '../../../src/network/firewall/model.ts';
 
 export const closed = { in: 'deny', out: 'allow' } as const;
@@ -9,7 +9,6 @@ export const empty: FirewallModel = {
   networks: [],
   ports: [],
   groups: [],
-  forwards: [],
   hostAccess: [],
 };
 
@@ -25,7 +24,7 @@ export function group(name: string, some: Partial<SecurityGroup> = {}): Security
   return { name, rules: [], otherwise: closed, ...some };
 }
 
-/** @param networks each with its share of the ports; every port in two groups, every tenth with an egress policy, every fifth with a forward */
+/** @param networks each with its share of the ports; every port in two groups, every tenth with an egress policy */
 export function large(networks: number, ports: number): FirewallModel {
   const groups = Array.from({ length: 20 }, (_, at) =>
     group(`group ${at}`, {
@@ -63,13 +62,6 @@ export function large(networks: number, ports: number): FirewallModel {
       });
     }),
     groups,
-    forwards: Array.from({ length: Math.floor(ports / 5) }, (_, at) => ({
-      protocol: 'tcp' as const,
-      bind: null,
-      ports: { from: 10_000 + at, to: 10_000 + at },
-      target: `10.0.${at % networks}.2`,
-      targetPort: 80,
-    })),
     hostAccess: [],
   };
 }

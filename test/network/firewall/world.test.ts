@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
-import type { FirewallModel, Forward } from '../../../src/network/firewall/model.ts';
+import type { FirewallModel } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { frame, ip, udp } from './frame.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
@@ -152,65 +152,6 @@ describe('networks and the world', { skip: noLab }, () => {
       ],
       [null, null, null, null],
     );
-  });
-
-  test('forwards: TCP and UDP, ranges with and without a shift, IPv6, one address only', () => {
-    const forward = (some: Partial<Forward>): Forward => ({
-      protocol: 'tcp',
-      bind: null,
-      ports: { from: 80, to: 80 },
-      target: four('a'),
-      targetPort: 5000,
-      ...some,
-    });
-    lab.nft(
-      rulesFor({
-        ...model,
-        forwards: [
-          forward({}),
-          forward({ protocol: 'udp', ports: { from: 5005, to: 5009 }, targetPort: 5005 }),
-          forward({ ports: { from: 8000, to: 8005 }, targetPort: 5010 }),
-          forward({ target: six('a'), ports: { from: 81, to: 81 }, targetPort: 5001 }),
-          forward({ target: six('a'), protocol: 'udp', ports: { from: 5005, to: 5009 }, targetPort: 5005 }),
-          forward({ bind: uplink.four, ports: { from: 90, to: 90 }, targetPort: 5002 }),
-          forward({ bind: '192.168.77.200', ports: { from: 91, to: 91 }, targetPort: 5002 }),
-        ],
-      }),
-    );
-    lab.ip('outside', [`route replace ${uplink.four}/32 dev eth0 src ${world.four}`]);
-    assert.equal(ask('outside', 'tcp', uplink.four, 80), `5000 ${world.four}`);
-    assert.deepEqual(
-      [5005, 5007, 5009].map((number) => ask('outside', 'udp', uplink.four, number)),
-      [5005, 5007, 5009].map((number) => `${number} ${world.four}`),
-    );
-    assert.deepEqual(
-      [8000, 8003, 8005].map((number) => ask('outside', 'tcp', uplink.four, number)),
-      [5010, 5013, 5015].map((number) => `${number} ${world.four}`),
-    );
-    assert.deepEqual(
-      [ask('outside', 'tcp', uplink.six, 81), ask('outside', 'udp', uplink.six, 5009)],
-      [`5001 ${host.six}`, `5009 ${host.six}`],
-    );
-    assert.deepEqual([ask('outside', 'tcp', uplink.four, 90), none('outside', 'tcp', uplink.four, 91)], [`5002 ${world.four}`, null]);
-    assert.deepEqual(
-      [none('outside', 'tcp', uplink.four, 5005), none('outside', 'tcp', uplink.four, 8006), none('outside', 'tcp', four('a'), 5020)],
-      [null, null, null],
-    );
-  });
-
-  test('a forward does not open a machine’s groups', () => {
-    const groups = [
-      group('few', {
-        rules: [{ direction: 'in', protocol: 'tcp', ports: { from: 5000, to: 5000 }, remote: { kind: 'cidr', cidr: `${world.four}/32` } }],
-      }),
-    ];
-    const ports = model.ports.map((each) => (each.name === 'a' ? { ...each, groups: ['few'] } : each));
-    const forwards = [5000, 5001].map(
-      (number) => ({ protocol: 'tcp', bind: null, ports: { from: number, to: number }, target: four('a'), targetPort: number }) as const,
-    );
-    lab.nft(rulesFor({ ...model, groups, ports, forwards }));
-    assert.deepEqual([ask('outside', 'tcp', uplink.four, 5000), none('outside', 'tcp', uplink.four, 5001)], [`5000 ${world.four}`, null]);
-    assert.ok((counted('a')?.refusedInPackets ?? 0) >= 1);
   });
 
   test('who may not send cannot answer what it never received', async () => {

@@ -1,0 +1,39 @@
+// `viv network flows [--follow]`: connections that were made, and whether they were let through.
+import { operations } from '../../contract/index.ts';
+import { checkInput } from '../check-input.ts';
+import type { Command } from '../command.ts';
+import { asJson } from '../context.ts';
+import { shapeOf } from '../generic.ts';
+import { isAbort } from '../problem.ts';
+import { flowLine } from '../render/flow.ts';
+
+const shape = shapeOf(operations.flow.list);
+
+export const command: Command = {
+  ...shape,
+  flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Go on as they are made, until Ctrl-C' }],
+  notes: [
+    '--json gives one list; with --follow one document per line. A hundred refused and five hundred others a second are told; all are counted.',
+  ],
+  examples: ['viv network flows --refused --follow', 'viv network flows --vm web --limit 20'],
+  async run({ flags }, context) {
+    const { json, follow, ...input } = flags;
+    checkInput(operations.flow.list, input);
+    const client = await context.client();
+    const { signal } = context.interrupts;
+    const past = await client.flow.list(input, { signal });
+    if (follow !== true) {
+      if (json === true || past.length > 0) await context.print(json === true ? asJson(past) : past.map(flowLine).join('\n'));
+      return 0;
+    }
+    const print = (flow: (typeof past)[number]) => context.print(json === true ? JSON.stringify(flow) : flowLine(flow));
+    for (const flow of past) await print(flow);
+    const { limit, ...filter } = input;
+    try {
+      for await (const flow of client.flow.follow(filter, { signal })) await print(flow);
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+    }
+    return 0;
+  },
+};

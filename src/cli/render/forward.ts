@@ -1,0 +1,25 @@
+// Forwards for reading.
+import type { Forward } from '../../contract/forward.ts';
+import { renderTable } from '../table.ts';
+
+export function forwardTable(forwards: readonly Forward[], width: number | undefined): string[] {
+  return renderTable(
+    forwards,
+    [
+      { title: 'FORWARD', value: ({ name }) => name, whole: true },
+      { title: 'MACHINE', value: ({ vm }) => vm, whole: true },
+      { title: 'CARD', value: ({ nic }) => nic },
+      { title: 'TARGET', value: targetOf },
+      { title: 'STATE', value: ({ state, problem }) => problem ?? state },
+    ],
+    width,
+  );
+}
+
+/** The address that it is shown by; a client of another family is led to the card's other one. */
+function targetOf({ targets, port, lastPort, targetPort }: Forward): string {
+  const [address] = targets;
+  if (address === undefined) return '-';
+  const ports = lastPort === port ? `${targetPort}` : `${targetPort}-${targetPort + lastPort - port}`;
+  return `${address.includes(':') ? `[${address}]` : address}:${ports}`;
+}

@@ -1,0 +1,42 @@
+// Where a machine may go beyond its own network: `all`, `none`, or a list of subnets and domain names. A name stands for those below it too.
+import { z } from 'zod';
+import { VivError } from './errors.ts';
+import { Cidr } from './group-rule.ts';
+
+/** Null: everywhere. Empty: nowhere. */
+export const Egress = z.array(z.string()).nullable();
+export type Egress = z.infer<typeof Egress>;
+
+const domain = /^(?=.{1,253}$)([\p{L}\p{N}_]([\p{L}\p{N}_-]{0,61}[\p{L}\p{N}_])?\.)*[\p{L}\p{N}_]([\p{L}\p{N}_-]{0,61}[\p{L}\p{N}_])?$/u;
+
+export const isSubnet = (item: string): boolean => Cidr.safeParse(item).success;
+
+/** @throws invalid */
+export function parseEgress(items: readonly string[]): Egress {
+  const [first] = items;
+  if (items.length === 1 && first === 'all') return null;
+  if (items.length === 1 && first === 'none') return [];
+  for (const item of items) {
+    if (item === 'all' || item === 'none')
+      throw new VivError('invalid', `the egress policy says ${item} and something else; say one of them`);
+    if (!isSubnet(item) && (!domain.test(item) || /^[\d.]+$/.test(item)))
+      throw new VivError(
+        'invalid',
+        `egress to ${JSON.stringify(item)} cannot be: it is no subnet such as 10.0.0.0/8 and no domain such as debian.org`,
+      );
+  }
+  return [...new Set(items)];
+}
+
+export const formatEgress = (egress: Egress): string => (egress === null ? 'all' : egress.length === 0 ? 'none' : egress.join(' '));
+
+export const EgressItems = z
+  .array(z.string().max(253))
+  .max(200)
+  .superRefine((items, context) => {
+    try {
+      parseEgress(items);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as VivError).message });
+    }
+  });

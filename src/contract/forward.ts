@@ -1,0 +1,153 @@
+// Forwards: ports of the host that lead to ports of a machine, written as `[BIND:]PORT[-LAST][:PORT][/tcp|/udp]`.
+import { z } from 'zod';
+import { failures, VivError } from './errors.ts';
+import { Ref, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+
+const mostPorts = 1000;
+
+export interface ForwardWish {
+  protocol: 'tcp' | 'udp';
+  /** An address of the host; null: all of them. */
+  bind: string | null;
+  port: number;
+  lastPort: number;
+  /** Where the range begins in the machine. */
+  targetPort: number;
+}
+
+const written = /^(?:(\d+\.\d+\.\d+\.\d+|\[[^\]]*\]):)?(\d{1,5})(?:-(\d{1,5}))?(?::(\d{1,5})(?:-(\d{1,5}))?)?(?:\/(tcp|udp))?$/;
+
+/** @throws invalid */
+export function parseForward(text: string): ForwardWish {
+  const no = (why: string) => new VivError('invalid', `forward ${text}: ${why}`);
+  const match = written.exec(text);
+  if (!match) throw no('it is written as [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80 or 127.0.0.1:5353:53/udp');
+  const [, address, first, last, target, lastTarget, protocol] = match;
+  const port = Number(first);
+  const lastPort = Number(last ?? first);
+  const targetPort = Number(target ?? first);
+  const count = lastPort - port + 1;
+  if (port < 1 || lastPort > 65535 || targetPort < 1 || targetPort + count - 1 > 65535) throw no('ports are 1 to 65535');
+  if (count < 1) throw no('the first port of a range is the smaller one');
+  if (count > mostPorts) throw no(`${count} ports are too many; a forward has at most ${mostPorts}`);
+  if (lastTarget !== undefined && Number(lastTarget) - targetPort + 1 !== count) throw no('its two ranges are of different length');
+  return {
+    protocol: protocol === 'udp' ? 'udp' : 'tcp',
+    bind: address === undefined ? null : plainAddress(address, no),
+    port,
+    lastPort,
+    targetPort,
+  };
+}
+
+/** As everybody writes it, without brackets. */
+function plainAddress(text: string, no: (why: string) => VivError): string {
+  const bare = text.replace(/^\[|\]$/g, '');
+  const right = text.startsWith('[') ? z.ipv6().safeParse(bare).success : z.ipv4().safeParse(bare).success;
+  if (!right) throw no(`${bare} is no address; an IPv6 address stands in brackets`);
+  // The one form that every browser and every server agree on.
+  return text.startsWith('[') ? new URL(`http://${text}`).hostname.slice(1, -1) : bare;
+}
+
+const place = ({ bind, port, lastPort }: ForwardWish): string =>
+  `${bind === null ? '' : bind.includes(':') ? `[${bind}]:` : `${bind}:`}${port}${lastPort === port ? '' : `-${lastPort}`}`;
+
+/** What it is called by: the host's side, such as `127.0.0.1:5353/udp`. */
+export const forwardName = (wish: ForwardWish): string => `${place(wish)}/${wish.protocol}`;
+
+/** All of it, such as `127.0.0.1:5353:53/udp`. */
+export const forwardText = (wish: ForwardWish): string => `${place(wish)}:${wish.targetPort}/${wish.protocol}`;
+
+const isEverywhere = (bind: string | null, family: string): boolean => bind === null || bind === (family === '6' ? '::' : '0.0.0.0');
+const familyOf = (bind: string): string => (bind.includes(':') ? '6' : '4');
+
+/** Whether both want the same port of the same address. */
+export function sharesPort(one: ForwardWish, other: ForwardWish): boolean {
+  if (one.protocol !== other.protocol || one.port > other.lastPort || other.port > one.lastPort) return false;
+  if (one.bind === null || other.bind === null || one.bind === other.bind) return true;
+  const family = familyOf(one.bind);
+  return family === familyOf(other.bind) && (isEverywhere(one.bind, family) || isEverywhere(other.bind, family));
+}
+
+export const ForwardText = z
+  .string()
+  .max(100)
+  .superRefine((text, context) => {
+    try {
+      parseForward(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as VivError).message });
+    }
+  });
+
+/** Of a card. */
+const NicId = z.string().regex(/^net\d{1,3}$/, 'a card is named like net0');
+
+export const Forward = z.object({
+  /** The host's side: `8080/tcp`, `127.0.0.1:5353/udp`, `[::1]:9000-9009/tcp`. */
+  name: z.string(),
+  protocol: z.enum(['tcp', 'udp']),
+  /** The host's address; null: all of them. */
+  bind: z.string().nullable(),
+  port: z.int(),
+  lastPort: z.int(),
+  /** Where the range begins in the machine. */
+  targetPort: z.int(),
+  /** Name of the machine. */
+  vm: z.string(),
+  nic: z.string(),
+  /** The card's addresses. */
+  targets: z.array(z.string()),
+  /** closed: the machine does not run. failed: see problem; it is tried again every now and then. */
+  state: z.enum(['open', 'closed', 'failed']),
+  problem: z.string().nullable(),
+  createdAt: Time,
+});
+export type Forward = z.infer<typeof Forward>;
+
+export const forward = defineOperation({
+  id: 'network.forward',
+  method: 'POST',
+  path: '/v1/vms/{vm}/forwards',
+  role: 'operator',
+  task: true,
+  summary: 'Let ports of the host lead to a machine, as long as it runs',
+  input: z.object({
+    vm: Ref.describe('Name or id of the machine'),
+    forwards: z
+      .array(ForwardText)
+      .min(1)
+      .max(64)
+      .describe('[ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp]: the host’s side, then the machine’s port where it is another one'),
+    nic: NicId.optional().describe('Card that they lead to; the first one in a network when left out'),
+  }),
+  output: z.array(Forward),
+  errors: [...failures.find, 'in_use', 'unsupported', 'missing_program', 'timeout'],
+  cli: { command: 'network forward', args: ['vm', 'forwards...'], custom: true },
+});
+
+export const forwards = defineOperation({
+  id: 'network.forwards',
+  method: 'GET',
+  path: '/v1/forwards',
+  role: 'viewer',
+  summary: 'List the forwards, and whether they are open',
+  input: z.object({ vm: Ref.optional().describe('Only those of this machine') }),
+  output: z.array(Forward),
+  errors: [...failures.find],
+  cli: { command: 'network forwards', custom: true },
+});
+
+export const unforward = defineOperation({
+  id: 'network.unforward',
+  method: 'DELETE',
+  path: '/v1/forwards/{forward}',
+  role: 'operator',
+  task: true,
+  summary: 'Close forwards, with the connections through them',
+  input: z.object({ forward: ForwardText.describe('The host’s side, such as 8080 or 127.0.0.1:5353/udp') }),
+  output: z.object({ name: z.string() }),
+  errors: ['not_found', 'timeout'],
+  cli: { command: 'network unforward', args: ['forward...'] },
+});

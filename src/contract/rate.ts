@@ -1,0 +1,71 @@
+// How much may pass in a second: `10Mbit` (bits, counted in thousands), `1MiB` (bytes, counted in 1,024s); with what may pass at once
+// after a pause behind a slash: `10Mbit/256KiB`. `none`: no limit.
+import { z } from 'zod';
+import { VivError } from './errors.ts';
+
+export const Rate = z.object({
+  bytesPerSecond: z.int(),
+  /** What may pass at once after a pause; null: a twentieth of a second's. */
+  burstBytes: z.int().nullable(),
+});
+export type Rate = z.infer<typeof Rate>;
+
+const bits: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
+const bytes: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+const least = 1000;
+/** 1 Tbit/s, beyond any interface. */
+const most = 125_000_000_000;
+const mostBurst = 2 ** 31;
+
+/** The rate that a text means; null: none. @throws invalid */
+export function parseRate(text: string): Rate | null {
+  if (text === 'none') return null;
+  const [rate = '', burst, ...more] = text.split('/');
+  const bytesPerSecond = perSecond(rate);
+  const burstBytes = burst === undefined ? null : size(burst);
+  if (bytesPerSecond === null || burstBytes === undefined || more.length > 0)
+    throw new VivError(
+      'invalid',
+      `${JSON.stringify(text)} is no rate; write it like 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst) or none`,
+    );
+  if (bytesPerSecond < least || bytesPerSecond > most)
+    throw new VivError('invalid', `${JSON.stringify(text)} is no rate for a network: from 8kbit to 1000Gbit can be had`);
+  if (burstBytes !== null && burstBytes > mostBurst)
+    throw new VivError('invalid', `${JSON.stringify(text)}: at most 2GiB may pass at once`);
+  return { bytesPerSecond, burstBytes };
+}
+
+function perSecond(text: string): number | null {
+  const [, inBits, unit = ''] = /^(\d+(?:\.\d+)?)([kmg]?)bit$/i.exec(text) ?? [];
+  if (inBits !== undefined) return Math.round((Number(inBits) * (bits[unit.toLowerCase()] ?? Number.NaN)) / 8);
+  return size(text) ?? null;
+}
+
+function size(text: string): number | undefined {
+  const [, count, unit = ''] = /^(\d+(?:\.\d+)?)([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
+  return count === undefined ? undefined : Math.round(Number(count) * (bytes[unit.toLowerCase()] ?? Number.NaN));
+}
+
+/** As it is mostly written: in bits. */
+export function formatRate({ bytesPerSecond, burstBytes }: Rate): string {
+  const [unit, factor] = (
+    [
+      ['G', 1e9],
+      ['M', 1e6],
+      ['k', 1e3],
+    ] as const
+  ).find(([, size]) => bytesPerSecond * 8 >= size) ?? ['', 1];
+  const rate = `${Number(((bytesPerSecond * 8) / factor).toFixed(3))}${unit}bit`;
+  return burstBytes === null ? rate : `${rate}/${burstBytes % 1024 === 0 ? `${burstBytes / 1024}KiB` : burstBytes}`;
+}
+
+export const RateText = z
+  .string()
+  .max(40)
+  .superRefine((text, context) => {
+    try {
+      parseRate(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as VivError).message });
+    }
+  });

@@ -1,0 +1,155 @@
+// The flow log of this home: what the networks say of new connections, with the names of the machines. The latest are kept in memory and in a file of
+// lines, so that a daemon that comes back knows them; what passes while no daemon runs is counted by the kernel, and not told.
+import { appendFile, readFile, rename, stat } from 'node:fs/promises';
+import { Flow } from '../contract/flow.ts';
+import { verdicts } from '../network/firewall/verdict.ts';
+import { bridgeOf, jointInside, tapOf } from '../network/names.ts';
+import type { NetworksHere } from '../network/networks-here.ts';
+import type { MachineHost, Machines } from './machines.ts';
+import type { NetworkRecords } from './network-records.ts';
+
+const kept = 5000;
+/** The file is put aside when it is so long, and the one before it goes. */
+const mostBytes = 16 * 1024 * 1024;
+const retryMs = 5000;
+
+type End = Flow['from'];
+
+export class FlowLog {
+  readonly #host: MachineHost;
+  readonly #machines: Machines;
+  readonly #records: NetworkRecords;
+  readonly #here: NetworksHere;
+  readonly #followers = new Set<(flow: Flow) => void>();
+  #recent: Promise<Flow[]> | null = null;
+  #running: Promise<void> | null = null;
+  #triedAt = 0;
+  #stopping = new AbortController();
+  #unwritten: Flow[] = [];
+  #writing: Promise<void> | null = null;
+
+  constructor(host: MachineHost, machines: Machines, records: NetworkRecords, here: NetworksHere) {
+    this.#host = host;
+    this.#machines = machines;
+    this.#records = records;
+    this.#here = here;
+  }
+
+  /** Listens from now on, where there are networks and it does not yet. */
+  listen(): void {
+    if (this.#running || this.#stopping.signal.aborted || Date.now() - this.#triedAt < retryMs) return;
+    this.#triedAt = Date.now();
+    this.#running = this.#read()
+      .catch((error: unknown) => {
+        if (!this.#stopping.signal.aborted)
+          this.#host.log.warn({ error }, 'the flow log has ended; it begins anew with the next change of the networks');
+      })
+      .finally(() => {
+        this.#running = null;
+      });
+  }
+
+  /** What is written has been written, and its process has ended. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await this.#writing;
+  }
+
+  /** The latest that fit, the oldest first. */
+  async latest(fits: (flow: Flow) => boolean, limit: number): Promise<Flow[]> {
+    return (await this.#kept()).filter(fits).slice(-limit);
+  }
+
+  /** From now on. */
+  async *follow(fits: (flow: Flow) => boolean, signal: AbortSignal): AsyncGenerator<Flow> {
+    const waiting: Flow[] = [];
+    let wake = () => {};
+    const hear = (flow: Flow) => {
+      if (!fits(flow) || waiting.length >= kept) return;
+      waiting.push(flow);
+      wake();
+    };
+    this.#followers.add(hear);
+    const aborted = () => wake();
+    signal.addEventListener('abort', aborted);
+    try {
+      while (!signal.aborted) {
+        const next = waiting.shift();
+        if (next) yield next;
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+            if (waiting.length > 0 || signal.aborted) resolve();
+          });
+      }
+    } finally {
+      this.#followers.delete(hear);
+      signal.removeEventListener('abort', aborted);
+    }
+  }
+
+  async #read(): Promise<void> {
+    const flows = await this.#here.flows(this.#stopping.signal);
+    if (flows === null) return;
+    const recent = await this.#kept();
+    for await (const { at, verdict, from, to, protocol, source, target, sourcePort, targetPort } of flows) {
+      const ends = { from: this.#endOf(from), to: this.#endOf(to) };
+      const flow: Flow = {
+        ...{ at, verdict, reason: verdicts[verdict] },
+        ...ends,
+        ...{ protocol, source, target, sourcePort, targetPort },
+      };
+      recent.push(flow);
+      if (recent.length > kept * 1.1) recent.splice(0, recent.length - kept);
+      for (const hear of this.#followers) hear(flow);
+      this.#unwritten.push(flow);
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = null;
+      });
+    }
+  }
+
+  /** A full disk loses some; the daemon goes on. */
+  async #write(): Promise<void> {
+    const file = this.#host.paths.flowLog;
+    try {
+      while (this.#unwritten.length > 0) {
+        const lines = this.#unwritten.splice(0).map((flow) => `${JSON.stringify(flow)}\n`);
+        await appendFile(file, lines.join(''), { mode: 0o600 });
+        if ((await stat(file)).size > mostBytes) await rename(file, `${file}.1`);
+      }
+    } catch (error) {
+      this.#host.log.warn({ error }, 'the flow log could not be written');
+    }
+  }
+
+  #kept(): Promise<Flow[]> {
+    this.#recent ??= (async () => {
+      const texts = await Promise.all(
+        [`${this.#host.paths.flowLog}.1`, this.#host.paths.flowLog].map((file) => readFile(file, 'utf8').catch(() => '')),
+      );
+      const lines = texts
+        .join('')
+        .split('\n')
+        .slice(-kept - 1);
+      return lines.flatMap((line) => {
+        try {
+          return Flow.parse(JSON.parse(line));
+        } catch {
+          return []; // the last one may be half a line
+        }
+      });
+    })();
+    return this.#recent;
+  }
+
+  #endOf(name: string | null): End {
+    if (name === null) return null;
+    for (const { id, name: vm, nics } of this.#machines.all().map(({ record }) => record))
+      for (const nic of nics) if (tapOf(id, nic.id) === name) return { vm, nic: nic.id, network: nic.network };
+    for (const { name: network } of this.#records.all())
+      if (bridgeOf(network) === name || jointInside(network) === name) return { vm: null, nic: null, network };
+    return { vm: null, nic: null, network: null };
+  }
+}

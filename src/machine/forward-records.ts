@@ -1,0 +1,35 @@
+// Forwards as the store has them, key `forward/<name>`, where the name is the host's side (contract/forward.ts).
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { VivError } from '../contract/errors.ts';
+import { Time } from '../contract/field.ts';
+import type { Store } from '../store/store.ts';
+import { type Kind, NamedRecords, readRecords } from './named-records.ts';
+
+export const ForwardRecord = z.object({
+  name: z.string(),
+  protocol: z.enum(['tcp', 'udp']),
+  /** Null: every address of the host. */
+  bind: z.string().nullable(),
+  port: z.int(),
+  lastPort: z.int(),
+  targetPort: z.int(),
+  /** Id of the machine. */
+  vm: z.string(),
+  nic: z.string(),
+  createdAt: Time,
+});
+export type ForwardRecord = z.infer<typeof ForwardRecord>;
+
+const kind: Kind<ForwardRecord> = {
+  noun: 'forward',
+  schema: ForwardRecord,
+  notFound: (name) => new VivError('not_found', `there is no forward ${name}; viv network forwards lists them`),
+  nameTaken: (name, cause) => new VivError('in_use', `there is a forward ${name} already; choose another port`, { cause }),
+};
+
+export class ForwardRecords extends NamedRecords<ForwardRecord> {
+  static async open(store: Store, log: Logger): Promise<ForwardRecords> {
+    return new ForwardRecords(store, kind, await readRecords(store, kind, log));
+  }
+}

@@ -1,0 +1,19 @@
+// Which flows were asked for.
+
+import type { z } from 'zod';
+import type { Flow, FlowFilter } from '../../contract/flow.ts';
+import type { Machines } from '../../machine/machines.ts';
+
+/** @throws not_found, ambiguous, missing_program or unsupported where this host has no networks */
+export async function filterFrom(
+  { network, vm, refused }: z.output<typeof FlowFilter>,
+  machines: Machines,
+): Promise<(flow: Flow) => boolean> {
+  await machines.networks.here.able();
+  if (network !== undefined) machines.networks.records.get(network);
+  const name = vm === undefined ? undefined : machines.find(vm).name;
+  return ({ verdict, from, to }) =>
+    (!refused || verdict !== 'accept') &&
+    (network === undefined || from?.network === network || to?.network === network) &&
+    (name === undefined || from?.vm === name || to?.vm === name);
+}

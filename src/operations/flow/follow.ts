@@ -1,0 +1,7 @@
+// `flow.follow`.
+import type { HandlerOf } from '../handler.ts';
+import { filterFrom } from './filter.ts';
+
+export const handler: HandlerOf<'flow.follow'> = async function* (filter, { services: { machines }, signal }) {
+  yield* machines.networks.flows.follow(await filterFrom(filter, machines), signal);
+};

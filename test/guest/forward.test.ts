@@ -1,0 +1,105 @@
+// Forwards to a real guest: its web server is reached through the host's addresses, by root's daemon and by an ordinary user's, while the daemon is
+// dead as well. The host is a namespace of the test's own, and the outside another one (test/network/world.ts).
+import assert from 'node:assert/strict';
+import { cp, mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
+import { hostAddress, makeWorld, noWorld, type World } from '../network/world.ts';
+import { out } from './in-guest.ts';
+
+/** An id that no account has. */
+const someone = '1234567';
+
+/** A client: its arguments are what it asks and how long it waits. */
+const asking = `const [url, ms] = process.argv.slice(1); require("http").get(url, { timeout: +ms }, (answer) => answer.pipe(process.stdout)).on("timeout", () => process.exit(1));`;
+
+for (const user of [null, someone]) {
+  describe(user === null ? 'forwards of root' : 'forwards of an ordinary user', { skip: noWorld }, () => {
+    let world: World;
+    let host: TestHost;
+
+    before(async () => {
+      world = await makeWorld();
+      const env = { ...world.env, VIV_DEFAULT_NETWORK: 'default' };
+      host = await testHost({ qemu: 'real', env: user === null ? env : { ...env, VIV_TEST_USER: user, VIV_IMAGES: '' } });
+      if (user !== null) await copyTiny(process.env['VIV_IMAGES'] ?? '', host.paths.images);
+      await host.start();
+      const machine = await host.client.run('tiny', {
+        name: 'web',
+        memoryBytes: 128 * 2 ** 20,
+        forwards: ['8080:80', '[::1]:8081-8082:80'],
+      });
+      await out(
+        machine,
+        'mkdir /www; echo hello >/www/index.html; httpd -f -v -p 80 -h /www 2>/run/log & for i in $(seq 100); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && exit 0; sleep 0.1; done; exit 1',
+      );
+    });
+    after(async () => {
+      await host?.[Symbol.asyncDispose]();
+      await world?.[Symbol.asyncDispose]();
+    });
+
+    const get = (where: 'host' | 'outside', at: string, ms = 10_000) =>
+      world.run(where, `'${process.execPath}' -e '${asking}' 'http://${at}/' ${ms}`).trim();
+    const log = async () => out(await host.client.vm('web'), 'cat /run/log');
+
+    test('its web server answers at every address of the host, and sees who asks', async () => {
+      for (const at of ['127.0.0.1:8080', `${hostAddress}:8080`, '[2001:db8:1::9]:8080', '[::1]:8081'])
+        assert.equal(get('host', at), 'hello', at);
+      assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
+      assert.equal(get('outside', '[2001:db8:1::9]:8080'), 'hello');
+      const told = await log();
+      for (const client of ['192.0.2.1', '2001:db8:1::1', hostAddress]) assert.ok(told.includes(`${client}]:`), `${client} in ${told}`);
+      assert.throws(() => get('outside', '[2001:db8:1::9]:8081'));
+    });
+
+    test('the card’s groups hold for what comes by a forward', async () => {
+      await host.client.group.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
+      await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
+      assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
+      assert.throws(() => get('host', `${hostAddress}:8080`, 1000));
+      await host.client.network.guard({ vm: 'web', nic: 'net0', groups: [] });
+      assert.equal(get('host', `${hostAddress}:8080`), 'hello');
+    });
+
+    test('the daemon dies, and it answers on; the next daemon leaves everything as it is', async () => {
+      const relays = async () => (await networkProcesses(host.paths.network)).sort();
+      const before = await relays();
+      await host.kill();
+      assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
+      await host.start();
+      const states = async () => (await host.client.network.forwards({})).map(({ state }) => state);
+      for (let tries = 0; (await states()).some((state) => state !== 'open'); tries++) {
+        if (tries > 100) assert.fail((await states()).join(' '));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      assert.deepEqual(await relays(), before);
+      assert.equal(get('host', '127.0.0.1:8080'), 'hello');
+    });
+
+    test('a port that it may not have is named with what is in the way', {
+      skip: user === null && 'root may have every port',
+    }, async () => {
+      world.run('host', 'echo 1000 >/proc/sys/net/ipv4/ip_unprivileged_port_start');
+      const error = await host.client.network.forward({ vm: 'web', forwards: ['80'] }).catch((failure: Error) => failure);
+      assert.match(String((error as Error).message), /below 1000; .*net\.ipv4\.ip_unprivileged_port_start=80/);
+    });
+
+    test('it is closed with the machine', async () => {
+      await host.client.vm.remove({ vm: 'web', force: true });
+      assert.throws(() => get('host', '127.0.0.1:8080'));
+      await host.down();
+      assert.deepEqual(await networkProcesses(host.paths.network), []);
+    });
+  });
+}
+
+/** Where the user can read it. */
+async function copyTiny(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const name of await readdir(from)) {
+    const { names } = JSON.parse(await readFile(join(from, name, 'image.json'), 'utf8')) as { names: string[] };
+    if (names.includes('tiny')) await cp(join(from, name), join(to, name), { recursive: true });
+  }
+}
