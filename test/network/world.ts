@@ -53,6 +53,9 @@ export async function makeWorld(): Promise<World> {
       }
     },
   };
+  // A new namespace has what the machine has now.
+  for (const where of ['host', 'outside'] as const)
+    world.run(where, 'echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding');
   world.run(
     'host',
     `ip link set lo up; ip link add name e0 type veth peer name e1 netns ${pids.outside}; ip address add ${hostAddress}/24 dev e0; ip address add 2001:db8:1::9/64 dev e0 nodad; ip link set e0 up`,
