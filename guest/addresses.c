@@ -101,7 +101,7 @@ static const struct own_address *own_of(const struct mac_change *change, uint8_t
   return NULL;
 }
 
-void addresses_take(int netlink, const struct interface *interface, const struct mac_change *change, int by_udhcpc, struct leaving *leaving) {
+void addresses_take(int netlink, const struct interface *interface, const struct mac_change *change, int (*by_udhcpc)(const char *interface), struct leaving *leaving) {
   uint8_t old_local[16], *old_locals = NULL;
   int fixed_ipv6 = 0, other_local = 0;
   memset(leaving, 0, offsetof(struct leaving, addresses));
@@ -120,8 +120,8 @@ void addresses_take(int netlink, const struct interface *interface, const struct
     const struct own_address *own = header.family == AF_INET ? leaving->own4 : leaving->own6;
     uint8_t **heir = header.family == AF_INET ? &leaving->old4 : &leaving->old6;
     if (header.family == AF_INET6 && memcmp(bytes, old_local, 16) == 0) old_locals = message;
-    /* An address with an end was given by somebody; busybox' client sets one without. */
-    else if (!permanent || (header.family == AF_INET && (by_udhcpc || is_leased(&leaving->routes, bytes)))) {
+    /* An address with an end was given by somebody; busybox' client sets one without. In its own network a machine has no other address. */
+    else if (!permanent || (header.family == AF_INET && ((own && in_subnet(bytes, own)) || is_leased(&leaving->routes, bytes) || by_udhcpc(interface->name)))) {
       if (own && !*heir && in_subnet(bytes, own) && !(header.family == AF_INET6 && (header.flags & IFA_F_TEMPORARY))) {
         *heir = message;
         memcpy(leaving->old4_bytes, bytes, header.family == AF_INET ? 4 : 0);
@@ -130,7 +130,7 @@ void addresses_take(int netlink, const struct interface *interface, const struct
     } else if (is_link_local(header.family, bytes)) other_local = 1;
     else fixed_ipv6 |= header.family == AF_INET6;
   }
-  if (!leaving->old4 && !by_udhcpc) leaving->own4 = NULL;
+  if (leaving->own4 && !leaving->old4 && !by_udhcpc(interface->name)) leaving->own4 = NULL;
   if (!leaving->old6 && !hears_routers(interface->name)) leaving->own6 = NULL;
   leaving->local = old_locals;
   /* What is told below is told under the new MAC address; only here is nobody asked whether an address is free, because it is known. */

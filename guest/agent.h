@@ -129,7 +129,8 @@ struct leaving {
   uint8_t old4_bytes[4];
   struct messages addresses, routes;
 };
-void addresses_take(int netlink, const struct interface *interface, const struct mac_change *change, int by_udhcpc, struct leaving *leaving);
+/* `by_udhcpc` says whether busybox' client is there for the interface; it is asked only where that matters. */
+void addresses_take(int netlink, const struct interface *interface, const struct mac_change *change, int (*by_udhcpc)(const char *interface), struct leaving *leaving);
 int addresses_give(int netlink, const struct interface *interface, const uint8_t mac[MAC_LENGTH], struct leaving *leaving);
 /* network_files.c */
 void network_files_change(const struct mac_change *changes, size_t count);
@@ -142,21 +143,28 @@ struct client {
   char words[2048]; /* its command line, each word ended by a zero byte */
   size_t length;
 };
+/* Looked for once, and only when somebody has to know: in a copy it takes as long as all the rest. */
+struct clients {
+  int known;
+  size_t count;
+  struct client list[MAX_CLIENTS];
+};
 struct renewed {
   unsigned index;
   char interface[16];
   int has_ipv4; /* its own address, which no client may take away */
 };
-size_t poke_find_clients(struct client *clients);
+void poke_find_clients(struct clients *clients);
 int poke_in_background(void);
 int poke_serves(const struct client *client, const char *interface);
-void poke_renew(const struct client *clients, size_t count, const struct renewed *interfaces, size_t interface_count);
+void poke_renew(struct clients *clients, const struct renewed *interfaces, size_t interface_count);
 void poke_sshd(void);
 void poke_journal(void);
 
 /* networkd.c */
-void networkd_hold(const struct client *clients, size_t count);
-void networkd_release(const struct client *clients, size_t count);
+int networkd_is_there(void);
+void networkd_hold(const struct clients *clients);
+void networkd_release(const struct clients *clients);
 void networkd_keep(const struct renewed *interfaces, size_t count);
 
 /* udhcpc.c: begins one anew whose interface keeps its address, and is called by that as its script. */

@@ -71,14 +71,20 @@ static int set_mac(int control, const char *name, const uint8_t mac[MAC_LENGTH])
   return failed ? -1 : 0;
 }
 
+static struct clients clients;
+
+static int by_udhcpc(const char *interface) {
+  poke_find_clients(&clients);
+  for (size_t i = 0; i < clients.count; i++)
+    if (clients.list[i].kind == UDHCPC && poke_serves(&clients.list[i], interface)) return 1;
+  return 0;
+}
+
 /* 0, or -1 with the reason. */
-static int changes_one(int control, int netlink, const struct interface *interface, const struct mac_change *change, const struct client *clients, size_t client_count, struct renewed *renewed, const char **why) {
+static int changes_one(int control, int netlink, const struct interface *interface, const struct mac_change *change, struct renewed *renewed, const char **why) {
   static struct leaving leaving;
-  int by_udhcpc = 0, failed = 0;
-  if (!change->keep) {
-    for (size_t i = 0; i < client_count; i++) by_udhcpc |= clients[i].kind == UDHCPC && poke_serves(&clients[i], interface->name);
-    addresses_take(netlink, interface, change, by_udhcpc, &leaving);
-  }
+  int failed = 0;
+  if (!change->keep) addresses_take(netlink, interface, change, by_udhcpc, &leaving);
   if (set_mac(control, interface->name, change->to)) {
     *why = because(interface->name);
     failed = -1;
@@ -104,29 +110,29 @@ static const char *missing(const struct mac_change *change) {
 
 /* Each interface that has an old address gets its new one. The others are counted, and the first of them named. */
 static size_t change_all(int control, int netlink, const struct mac_change *changes, size_t count, const char **why) {
-  static struct client clients[MAX_CLIENTS];
   static struct renewed renewed[MAX_MACS];
   struct interface interfaces[MAX_MACS];
-  size_t changed = 0, renewed_count = 0, absent = 0, client_count = 0;
+  size_t changed = 0, renewed_count = 0, absent = 0;
   int alone = 1;
   for (size_t i = 0; i < count; i++) alone &= changes[i].keep;
-  if (!alone) client_count = poke_find_clients(clients);
+  clients.known = 0;
+  if (!alone && networkd_is_there()) poke_find_clients(&clients);
   /* All are found before one is changed: two may swap theirs. */
   for (size_t i = 0; i < count; i++) interfaces[i].index = find(control, changes[i].from, &interfaces[i]) ? interfaces[i].index : 0;
-  networkd_hold(clients, client_count);
+  networkd_hold(&clients);
   for (size_t i = 0; i < count; i++) {
     struct interface already;
     if (interfaces[i].index == 0) {
       if (find(control, changes[i].to, &already)) continue; /* it was asked before, or its driver has come since */
       if (absent++ == 0 && !*why) *why = missing(&changes[i]);
-    } else if (changes_one(control, netlink, &interfaces[i], &changes[i], clients, client_count, &renewed[renewed_count], why) == 0) {
+    } else if (changes_one(control, netlink, &interfaces[i], &changes[i], &renewed[renewed_count], why) == 0) {
       changed++;
       if (!changes[i].keep) renewed_count++;
     }
   }
   if (changed > 0) network_files_change(changes, count);
-  if (renewed_count > 0) poke_renew(clients, client_count, renewed, renewed_count);
-  else networkd_release(clients, client_count);
+  if (renewed_count > 0) poke_renew(&clients, renewed, renewed_count);
+  else networkd_release(&clients);
   return absent;
 }
 

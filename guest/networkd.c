@@ -13,16 +13,18 @@
 
 #include "agent.h"
 
-void networkd_hold(const struct client *clients, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (clients[i].kind == NETWORKD) kill(clients[i].pid, SIGSTOP);
+/* What it keeps of its links is there as long as it is. */
+int networkd_is_there(void) { return access("/run/systemd/netif", F_OK) == 0; }
+
+static void signal_all(const struct clients *clients, int signal) {
+  for (size_t i = 0; clients->known && i < clients->count; i++)
+    if (clients->list[i].kind == NETWORKD) kill(clients->list[i].pid, signal);
 }
 
+void networkd_hold(const struct clients *clients) { signal_all(clients, SIGSTOP); }
+
 /* systemd does it too when it restarts one. */
-void networkd_release(const struct client *clients, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (clients[i].kind == NETWORKD) kill(clients[i].pid, SIGCONT);
-}
+void networkd_release(const struct clients *clients) { signal_all(clients, SIGCONT); }
 
 /* The name of the file that an interface is configured by, in `name`. */
 static int configured_by(unsigned interface, char *name, size_t room) {

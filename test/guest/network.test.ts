@@ -88,7 +88,7 @@ test('a fork has its addresses at its first answer, reaches and is reached, and 
   await seenAtOnce(one, 'web');
   const own = (await addressesOf('early')).join(' ');
   // udhcpc's script writes the file anew when it has the lease.
-  const lost = `for i in $(seq 100); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; done`;
+  const lost = `for i in $(seq 200); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; sleep 0.05; done`;
   assert.equal(await out(one, `${lost}; cat /etc/resolv.conf`), await out(web, 'cat /run/resolv.conf'));
   const [two] = (await one.fork({ name: 'later' })) as [Machine];
   await seenAtOnce(two, 'web');
