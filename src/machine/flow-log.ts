@@ -90,8 +90,9 @@ export class FlowLog {
   }
 
   async #read(): Promise<void> {
-    const flows = await this.#here.flows(this.#stopping.signal);
-    if (flows === null) return;
+    const watching = await this.#here.watching();
+    if (watching === null) return;
+    const flows = await watching.flows(this.#stopping.signal);
     const recent = await this.#kept();
     for await (const { at, verdict, from, to, protocol, source, target, sourcePort, targetPort } of flows) {
       const ends = { from: this.#endOf(from), to: this.#endOf(to) };

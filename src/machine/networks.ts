@@ -1,13 +1,12 @@
 // The host's networks as machines see them: which there are, whose address is which, and who is plugged in now. What the kernel has of
 // them is brought about by network/networks-here.ts from wanted().
-import { createHash } from 'node:crypto';
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
-import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from '../network/address.ts';
+import { formatSubnet, type Subnet, subnetOf } from '../network/address.ts';
 import { hostRoutes } from '../network/host-network.ts';
-import type { ForwardSpec, NetworkSpec, PortSpec, Wanted } from '../network/model.ts';
-import { bridgeMac, bridgeOf, tapOf, uplinkOutside } from '../network/names.ts';
+import type { ForwardSpec, PortSpec, Wanted } from '../network/model.ts';
+import { uplinkOutside } from '../network/names.ts';
 import { NetworksHere } from '../network/networks-here.ts';
 import { freeIpv4, freeIpv6 } from '../network/subnet.ts';
 import { FlowLog } from './flow-log.ts';
@@ -16,11 +15,16 @@ import { MachineForwards } from './forwards.ts';
 import { GroupRecords, securityGroup } from './group-records.ts';
 import type { MachineHost, Machines } from './machines.ts';
 import { NetworkRecord, NetworkRecords } from './network-records.ts';
-import { guardOf, hasVirtual, isVirtual } from './nics.ts';
+import { portOf, specOf } from './network-specs.ts';
+import { placed } from './nic-addresses.ts';
+import { hasVirtual, isVirtual } from './nics.ts';
 import type { MachineRecord, NicRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 
 export const defaultNetwork = 'default';
+
+/** So often it is seen to that DHCP, DNS and the way out are there. */
+const lookAfterMs = 5000;
 
 /** What a process needs to be started where its taps are. */
 export interface Plugged {
@@ -46,6 +50,7 @@ export class Networks {
   /** Machines that will be entered soon, whose taps are made meanwhile, by id. */
   readonly #coming = new Map<string, MachineRecord>();
   #making: Promise<void> = Promise.resolve();
+  #watch: NodeJS.Timeout | undefined;
 
   private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
     const { paths, env, log } = host;
@@ -196,28 +201,8 @@ export class Networks {
   #place(nic: NicRecord, { id, name }: MachineRecord, own: readonly NicRecord[]): NicRecord {
     if (!isVirtual(nic)) return nic;
     const network = this.records.get(nic.network);
-    const others = [
-      ...this.#nicsIn(network.name, id),
-      ...own.filter((one) => one.network === network.name).map((one) => ({ nic: one, vm: name })),
-    ];
-    const sameMac = others.find((other) => other.nic.mac === nic.mac);
-    if (sameMac)
-      throw new VivError(
-        'in_use',
-        `${sameMac.vm} has the MAC address ${nic.mac} in the network ${network.name} already; choose another one`,
-      );
-    const taken = new Map(
-      others.flatMap((other) =>
-        [other.nic.ipv4, other.nic.ipv6].flatMap((address) => (address === null ? [] : [[address, other.vm] as const])),
-      ),
-    );
-    const ipv4 =
-      network.ipv4 === null ? refuse(nic.ipv4, network, 4) : addressIn(nic.ipv4, subnetOf(network.ipv4), network, taken, `${id}/${nic.id}`);
-    const ipv6 =
-      network.ipv6 === null
-        ? refuse(nic.ipv6, network, 6)
-        : addressIn(nic.ipv6 ?? fromMac(subnetOf(network.ipv6), nic.mac), subnetOf(network.ipv6), network, taken, '');
-    return { ...nic, ipv4, ipv6 };
+    const mine = own.filter((one) => one.network === network.name).map((one) => ({ nic: one, vm: name }));
+    return placed(nic, network, [...this.#nicsIn(network.name, id), ...mine], `${id}/${nic.id}`);
   }
 
   /** Cards in a network, those in points and of machines being entered as well, but for one machine's. */
@@ -342,85 +327,20 @@ export class Networks {
     }
     this.here.lookAgain();
     await this.changed();
+    this.#watch = setInterval(() => void this.#lookAfter(), lookAfterMs).unref();
+  }
+
+  /** What serves the networks is brought back where somebody has ended it. */
+  async #lookAfter(): Promise<void> {
+    if (this.#plugged.size > 0 && !(await this.here.whole().catch(() => false))) await this.changed();
   }
 
   /** The daemon goes. What no machine needs any more is removed. */
   async stop(): Promise<void> {
+    clearInterval(this.#watch);
     await this.flows.stop();
     if (this.#plugged.size === 0)
       await this.here.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
     this.here.stop();
   }
-}
-
-export function specOf(record: NetworkRecord, home: string): NetworkSpec {
-  const { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess } = record;
-  const gateway = (text: string | null) => (text === null ? null : `${gatewayOf(text)}/${subnetOf(text).prefix}`);
-  return {
-    ...{ name, kind, bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host },
-    ...{ guarded, capacityBytesPerSecond, hostAccess },
-  };
-}
-
-/** The first address of a subnet is the network's own. */
-export const gatewayOf = (subnet: string): string => nth(subnetOf(subnet), 1n);
-
-function portOf({ id, name, pool }: MachineRecord, nic: NicRecord, plugged: boolean): PortSpec {
-  const { network, mac, ipv4, ipv6, up, vlan, trunk } = nic;
-  return {
-    tap: tapOf(id, nic.id),
-    owner: id,
-    network,
-    // One that stands ready in a pool has no name of its own yet.
-    machine: pool === null ? name : null,
-    mac,
-    ipv4,
-    ipv6,
-    up,
-    vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
-    plugged,
-    guard: guardOf(nic),
-  };
-}
-
-function refuse(asked: string | null, { name }: NetworkRecord, family: 4 | 6): null {
-  if (asked !== null)
-    throw new VivError('invalid', `${asked} cannot be had in the network ${name}, which has no IPv${family} subnet of ours`);
-  return null;
-}
-
-/** The address that was asked for, or a free one; where it begins to look follows from `seed`. */
-function addressIn(
-  asked: string | null,
-  subnet: Subnet,
-  { name }: NetworkRecord,
-  taken: ReadonlyMap<string, string>,
-  seed: string,
-): string {
-  if (asked !== null) {
-    const { family, value } = addressOf(asked);
-    const address = formatAddress(family, value);
-    if (!contains(subnet, address))
-      throw new VivError('invalid', `${address} is not in ${formatSubnet(subnet)}, the subnet of the network ${name}`);
-    const own = value - subnet.base;
-    if (own === 0n || own === 1n || (family === 4 && own === hostCount(subnet) + 2n))
-      throw new VivError('invalid', `${address} is the network ${name}’s own; choose another address in ${formatSubnet(subnet)}`);
-    const holder = taken.get(address);
-    if (holder !== undefined)
-      throw new VivError(
-        'in_use',
-        `${address} is taken by ${holder} in the network ${name}; choose another one, or none to have one chosen`,
-      );
-    return address;
-  }
-  const count = hostCount(subnet);
-  const start = BigInt(createHash('sha256').update(seed).digest().readUInt32BE(0)) % count;
-  for (let step = 0n; step < count; step++) {
-    const address = nth(subnet, 2n + ((start + step) % count));
-    if (!taken.has(address)) return address;
-  }
-  throw new VivError(
-    'in_use',
-    `every address of the network ${name} (${formatSubnet(subnet)}) is taken; make another network, or remove machines`,
-  );
 }

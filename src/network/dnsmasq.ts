@@ -154,6 +154,12 @@ export class Dnsmasqs {
     }
   }
 
+  /** None of those that serve has ended. */
+  async alive(): Promise<boolean> {
+    for (const { process: one } of this.#serving.values()) if (!(await isProcess(one.pid, one.startTicks))) return false;
+    return true;
+  }
+
   async end(): Promise<void> {
     await this.adopt();
     for (const name of [...this.#serving.keys()]) await this.#stop(name);

@@ -2,31 +2,26 @@
 // calls are answered by the next go together, so that a hundred machines that start at once cost a few.
 import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
-import { findProgram } from '../host/find-program.ts';
 import { runOk, runProgram } from '../host/run.ts';
-import { streamProgram } from '../host/stream.ts';
 import { isAddress } from './address.ts';
 import { answerWay } from './answer-way.ts';
 import { type Capability, findCapability } from './capability.ts';
 import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
-import { countersArguments, type PortCounters, readCounters } from './firewall/counters.ts';
+import type { PortCounters } from './firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from './firewall/egress.ts';
-import { type Flow, flowArguments, readFlows } from './firewall/flow.ts';
 import type { FirewallModel } from './firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
 import { Forwards } from './forwarding.ts';
 import { firewallOf } from './guarding.ts';
 import { hostInterfaces } from './host-network.ts';
-import { named } from './interface-names.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
 import { Shaping } from './shaping.ts';
-import { type TrafficByTap, trafficFrom } from './traffic.ts';
 import { type Uplink, Uplinks } from './uplink.ts';
+import { Watching } from './watching.ts';
 
 const deadlineMs = 30_000;
 /** A package that was missing may be there by now. */
@@ -161,64 +156,31 @@ export class NetworksHere {
     return (await forwards.isOpen(name)) ? 'open' : null;
   }
 
-  /** What has passed through each tap; nothing where there are no networks now. */
-  async traffic(): Promise<TrafficByTap> {
-    if (!(await this.exists())) return new Map();
-    const { able, namespace } = await this.#made();
-    const [first = '', ...rest] = [...namespace.enter(), able.programs.ip, '-statistics', '-json', 'link', 'show'];
-    return trafficFrom(await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes: 256 * 1024 * 1024 }));
+  /** Whether what serves the networks is there still: the namespace, DHCP and DNS, an ordinary user's way out. */
+  async whole(): Promise<boolean> {
+    if (this.#parts === null) return true;
+    const { namespace, dnsmasqs, uplinks } = this.#parts;
+    const wayOut = this.#uplink === null || (await uplinks.alive());
+    if (!wayOut) this.#uplink = null;
+    return wayOut && (await namespace.find()) && (await dnsmasqs.alive());
   }
 
-  /** What was refused at each tap; nothing where there are no networks now. */
-  async refused(): Promise<ReadonlyMap<string, PortCounters>> {
-    if (this.#guarded === null || !(await this.exists())) return new Map();
+  /** What passes and what is refused; null where there are no networks now. */
+  async watching(): Promise<Watching | null> {
+    if (!(await this.exists())) return null;
     const { able, namespace } = await this.#made();
-    const [first = '', ...rest] = [...namespace.enter(), able.programs.nft, ...countersArguments];
-    return readCounters(this.#guarded, await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes: 256 * 1024 * 1024 }));
+    return new Watching(namespace.enter(), able.programs, this.#env);
+  }
+
+  /** What was refused at each tap, since the rules are there. */
+  async refused(): Promise<ReadonlyMap<string, PortCounters>> {
+    return (this.#guarded && (await (await this.watching())?.refused(this.#guarded))) ?? new Map();
   }
 
   /** @throws unsupported where addresses cannot be learned from DNS */
   async checkNames(): Promise<void> {
     const { programs } = await this.able();
     assertNamesCanBePinned(await runOk(programs.dnsmasq, ['--version'], { timeoutMs: deadlineMs }));
-  }
-
-  /** Frames that pass an interface, as pcap; null where it is not there now. @throws missing_program, invalid where the filter cannot be understood */
-  async capture(
-    device: string,
-    { filter, packets }: { filter: string | null; packets: number | null },
-    signal: AbortSignal,
-  ): Promise<Readable | null> {
-    if (!(await this.exists())) return null;
-    const { namespace } = await this.#made();
-    const { programs } = await this.able();
-    const enter = namespace.enter();
-    const [show = '', ...link] = [...enter, programs.ip, 'link', 'show', 'dev', device];
-    if ((await runProgram(show, link, { timeoutMs: deadlineMs, signal })).exitCode !== 0) return null;
-    const narrow = filter !== null || packets !== null;
-    const tcpdump = narrow ? await findProgram('tcpdump', this.#env) : null;
-    if (narrow && tcpdump === null)
-      throw new VivError('missing_program', 'tcpdump is not installed, which finds what fits; install it with: apt-get install tcpdump');
-    const [first = '', ...rest] = [...enter, programs.tap, 'watch', device];
-    const all = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
-    if (tcpdump === null) return all;
-    const words = ['-r', '-', '-n', '-U', '-Z', 'root', '-w', '-', ...(packets === null ? [] : ['-c', String(packets)]), '--'];
-    try {
-      return await streamProgram(tcpdump, [...words, ...(filter === null ? [] : [filter])], { timeoutMs: deadlineMs, signal, input: all });
-    } catch (error) {
-      all.destroy();
-      throw error;
-    }
-  }
-
-  /** What the rules say of new connections, as it happens, with the names of the interfaces; null where there are no networks now. */
-  async flows(signal: AbortSignal): Promise<AsyncGenerator<Flow & { from: string | null; to: string | null }> | null> {
-    if (!(await this.exists())) return null;
-    const { able, namespace } = await this.#made();
-    const [first = '', ...rest] = [...namespace.enter(), able.programs.tap, ...flowArguments];
-    const bytes = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
-    const [ip = '', ...list] = [...namespace.enter(), able.programs.ip, '-json', 'link', 'show'];
-    return named(readFlows(bytes), () => runOk(ip, list, { timeoutMs: deadlineMs, signal, keepBytes: 64 * 1024 * 1024 }));
   }
 
   /** Removes everything: for the end of the last machine. Repeatable. */

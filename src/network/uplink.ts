@@ -256,6 +256,11 @@ export class Uplinks {
     return [pastaResolver];
   }
 
+  /** Whether it leads out still. */
+  async alive(): Promise<boolean> {
+    return this.#asUser ? this.#programs.pasta === null || (await this.#pasta()) !== null : this.#hasVeth();
+  }
+
   #pasta(): Promise<Staying | null> {
     return findStaying(this.#pastaPid, this.#pastaPid);
   }

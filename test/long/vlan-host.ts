@@ -93,7 +93,7 @@ async function told(pcap: Readable): Promise<Record<string, number>> {
 async function watched(networks: NetworksHere): Promise<Pick<Report, 'wire'> & { played: Played }> {
   const signal = AbortSignal.timeout(2 * deadlineMs);
   const filter = `vlan and udp port 4000 and not ether src ${macOf('trunk')}`;
-  const trunk = await networks.capture(tapFor('trunk'), { filter, packets: 2 * times }, signal);
+  const trunk = await (await networks.watching())?.capture(tapFor('trunk'), { filter, packets: 2 * times }, signal);
   if (!trunk) throw new Error('the trunk has no tap');
   const words = [
     'netns',

@@ -132,6 +132,19 @@ test('a network that is bridged reaches the host’s bridge, and one that is rou
   await host.start();
 });
 
+test('DHCP and DNS that somebody has ended are there again within seconds', { skip, timeout: 60_000 }, async () => {
+  const machine = await host.client.run('tiny', { name: 'served' });
+  const file = `${host.paths.network}/dns/default/pid`;
+  const pid = Number(await readFile(file, 'utf8'));
+  process.kill(pid, 'SIGKILL');
+  for (let tries = 0; Number(await readFile(file, 'utf8').catch(() => pid)) === pid; tries++) {
+    assert.ok(tries < 400, 'it has not come back');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.match(await inside('ss -Hlnu'), /:53 /);
+  await machine.remove({ force: true });
+});
+
 test('a holder that was killed is made again out of what is left, and machines keep their network', { skip }, async () => {
   const machine = await host.client.run('tiny', { name: 'kept' });
   const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };

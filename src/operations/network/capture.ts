@@ -14,7 +14,8 @@ export const handler: HandlerOf<'network.capture'> = async ({ network, vm, filte
     if (!machine.live) throw new VivError('wrong_state', `${machine.name} is not running; start it first`);
     device = tapOf(machine.id, nic.id);
   }
-  const stream = await machines.networks.here.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal);
+  const watching = await machines.networks.here.watching();
+  const stream = watching && (await watching.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
   if (stream === null) throw new VivError('wrong_state', `no machine runs in the network ${network}, so nothing passes there`);
   return { stream, contentType: 'application/vnd.tcpdump.pcap' };
 };

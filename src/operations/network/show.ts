@@ -5,6 +5,6 @@ import { viewOf } from './view.ts';
 export const handler: HandlerOf<'network.show'> = async ({ network }, { services }) => {
   const { records, here } = services.machines.networks;
   const record = records.get(network);
-  const [traffic, refused] = await Promise.all([here.traffic(), here.refused()]);
+  const [traffic, refused] = await Promise.all([here.watching().then((watching) => watching?.traffic() ?? new Map()), here.refused()]);
   return viewOf(record, services, { traffic, refused });
 };

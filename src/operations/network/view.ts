@@ -2,7 +2,7 @@
 import { formatHostAccess } from '../../contract/host-access.ts';
 import type { Network } from '../../contract/network.ts';
 import type { NetworkRecord } from '../../machine/network-records.ts';
-import { gatewayOf } from '../../machine/networks.ts';
+import { gatewayOf } from '../../machine/network-specs.ts';
 import type { PortCounters } from '../../network/firewall/counters.ts';
 import { tapOf } from '../../network/names.ts';
 import type { TrafficByTap } from '../../network/traffic.ts';
