@@ -95,7 +95,9 @@ export class FlowLog {
     const flows = await watching.flows(this.#stopping.signal);
     const recent = await this.#kept();
     for await (const { at, verdict, from, to, protocol, source, target, sourcePort, targetPort } of flows) {
-      const ends = { from: this.#endOf(from), to: this.#endOf(to) };
+      const ends = { from: this.#endOf(from, source), to: this.#endOf(to, target) };
+      // What the networks say among themselves is nobody's connection.
+      if (!ends.from?.vm && !ends.to?.vm) continue;
       const flow: Flow = {
         ...{ at, verdict, reason: verdicts[verdict] },
         ...ends,
@@ -145,12 +147,14 @@ export class FlowLog {
     return this.#recent;
   }
 
-  #endOf(name: string | null): End {
+  /** By the interface, which cannot be forged; what was routed is known by a bridge's, and by whose address it is there. */
+  #endOf(name: string | null, address: string | null): End {
     if (name === null) return null;
+    const network = this.#records.all().find(({ name: one }) => bridgeOf(one) === name || jointInside(one) === name)?.name ?? null;
     for (const { id, name: vm, nics } of this.#machines.all().map(({ record }) => record))
-      for (const nic of nics) if (tapOf(id, nic.id) === name) return { vm, nic: nic.id, network: nic.network };
-    for (const { name: network } of this.#records.all())
-      if (bridgeOf(network) === name || jointInside(network) === name) return { vm: null, nic: null, network };
-    return { vm: null, nic: null, network: null };
+      for (const nic of nics)
+        if (tapOf(id, nic.id) === name || (nic.network === network && address !== null && [nic.ipv4, nic.ipv6].includes(address)))
+          return { vm, nic: nic.id, network: nic.network };
+    return { vm: null, nic: null, network };
   }
 }
