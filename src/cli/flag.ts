@@ -33,6 +33,8 @@ export interface Argument {
   readonly help: string;
   readonly optional: boolean;
   readonly several: boolean;
+  /** Its words may be given without quotes around all of them. */
+  readonly words?: boolean;
 }
 
 interface Shape {
@@ -143,7 +145,7 @@ const labelOf = (field: string, operation: Operation) =>
 /** The positional arguments of an operation, from its hint. */
 export function argumentsOf(operation: Operation): Argument[] {
   return (operation.cli?.args ?? []).map((given) => {
-    const field = given.replace(/[?.]+$/, '');
+    const field = given.replace(/[?.+]+$/, '');
     const schema = operation.input.shape[field] as z.ZodType | undefined;
     return {
       field,
@@ -151,6 +153,7 @@ export function argumentsOf(operation: Operation): Argument[] {
       help: schema ? unwrap(schema).help : '',
       optional: given.endsWith('?'),
       several: given.endsWith('...'),
+      ...(given.endsWith('+') ? { words: true } : {}),
     };
   });
 }
@@ -158,7 +161,7 @@ export function argumentsOf(operation: Operation): Argument[] {
 /** The flags of an operation: every field that is not given by position and can be written as a flag. */
 export function flagsOf(operation: Operation, without: readonly string[] = []): Flag[] {
   const hint = operation.cli;
-  const positional = new Set((hint?.args ?? []).map((given) => given.replace(/[?.]+$/, '')));
+  const positional = new Set((hint?.args ?? []).map((given) => given.replace(/[?.+]+$/, '')));
   const flags: Flag[] = [];
   for (const [field, schema] of Object.entries(operation.input.shape)) {
     const wanted = hint?.flags?.[field];

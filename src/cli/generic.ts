@@ -46,7 +46,10 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   const fixed = Object.fromEntries(
     shape
       .filter((argument) => !argument.several)
-      .flatMap((argument) => (invocation.args[argument.field] ?? []).map((text) => [argument.field, text])),
+      .flatMap(({ field, words }) => {
+        const texts = invocation.args[field] ?? [];
+        return (words && texts.length > 0 ? [texts.join(' ')] : texts).map((text) => [field, text]);
+      }),
   );
   const names = several ? [...new Set(invocation.args[several.field])] : [invocation.args[shape[0]?.field ?? '']?.[0] ?? ''];
   const inputs = new Map(names.map((name) => [name, { ...fixed, ...flags, ...(several ? { [several.field]: name } : {}) }]));

@@ -67,11 +67,11 @@ function build(command: Command, width: number): { commander: Commander; options
     getErrHasColors: () => false,
   });
   for (const argument of command.args) {
-    const name = argument.several ? `${argument.label}...` : argument.label;
+    const name = argument.several || argument.words ? `${argument.label}...` : argument.label;
     commander.argument(argument.optional ? `[${name}]` : `<${name}>`, argument.help);
   }
   const labels = command.args.map((argument) => {
-    const name = argument.several ? `${argument.label}...` : argument.label;
+    const name = argument.several || argument.words ? `${argument.label}...` : argument.label;
     return argument.optional ? `[${name}]` : name;
   });
   const rest = command.rest ? (command.rest.required ? [`-- ${command.rest.label}`] : [`[-- ${command.rest.label}]`]) : [];

@@ -79,7 +79,7 @@ export const allow = defineOperation({
   input: z.object({ group, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group allow', args: ['group', 'rule'] },
+  cli: { command: 'group allow', args: ['group', 'rule+'] },
 });
 
 export const revoke = defineOperation({
@@ -92,7 +92,7 @@ export const revoke = defineOperation({
   input: z.object({ group, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group revoke', args: ['group', 'rule'] },
+  cli: { command: 'group revoke', args: ['group', 'rule+'] },
 });
 
 export const set = defineOperation({

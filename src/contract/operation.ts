@@ -20,7 +20,7 @@ export type Transport = 'json' | 'events' | 'socket' | 'upload' | 'download';
 export interface CliHint {
   /** Words of the command, `image ls`. */
   command: string;
-  /** Input fields given by position, in order; `vm...` takes several (one call each), `name?` is optional. */
+  /** Input fields given by position, in order; `vm...` takes several (one call each), `name?` is optional, `rule+` is a text of several words. */
   args?: readonly string[];
   /** Field -> flag where the derived one is not wanted (`removeOnStop: 'rm'`), or `false` to leave it out. */
   flags?: Readonly<Record<string, string | false>>;
