@@ -54,8 +54,9 @@ export const createSteps: readonly Step<Creating>[] = [
   },
   {
     name: 'enter its forwards',
-    run: async ({ forwards }, { services }) => services.machines.networks.forwards.enter(forwards),
-    undo: ({ forwards }, { services }) => services.machines.networks.forwards.drop(forwards),
+    // One begun by a version that knew none has none.
+    run: async ({ forwards = [] }, { services }) => services.machines.networks.forwards.enter(forwards),
+    undo: ({ forwards = [] }, { services }) => services.machines.networks.forwards.drop(forwards),
   },
   {
     name: 'make its disks',
