@@ -26,8 +26,8 @@ const kind: Kind<PoolRecord> = {
 };
 
 export class Pools extends NamedRecords<PoolRecord> {
-  /** Machines that a task is about to make its own, and the names they get. */
-  readonly #chosen = new Map<string, string>();
+  /** Machines that a task is about to make its own, by their ids: the names they get, and the task's id. */
+  readonly #chosen = new Map<string, { name: string; task: string }>();
   /** Why a pool is not full and not being filled, by its name. */
   readonly problems = new Map<string, string>();
 
@@ -46,15 +46,16 @@ export class Pools extends NamedRecords<PoolRecord> {
 
   /** Whether a machine that is being taken gets this name. */
   isNameChosen(name: string): boolean {
-    return [...this.#chosen.values()].includes(name);
+    return [...this.#chosen.values()].some((chosen) => chosen.name === name);
   }
 
-  choose({ id, name }: { id: string; name: string }): void {
-    this.#chosen.set(id, name);
+  choose({ id, name }: { id: string; name: string }, task: string): void {
+    this.#chosen.set(id, { name, task });
   }
 
-  letGo({ id }: { id: string }): void {
-    this.#chosen.delete(id);
+  /** What a task has chosen, also where it does not know of it any more. */
+  letGo(task: string): void {
+    for (const [id, chosen] of this.#chosen) if (chosen.task === task) this.#chosen.delete(id);
   }
 
   /** Pools need their points, and the machines that these are of. @throws in_use naming the first pool */

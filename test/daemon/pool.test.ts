@@ -4,6 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Pool } from '../../src/contract/pool.ts';
+import { handlers } from '../../src/operations/index.ts';
 import type { Client } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
@@ -190,3 +191,53 @@ test('what keeps a pool from being filled is told, and tried again', async () =>
   await full(host.client);
   await consistent(host, 1);
 });
+
+test('a fault at any step of what is asked of a pool loses nothing and leaves nothing', { timeout: 120_000 }, async () => {
+  await using host = await hostWithPoint();
+  const file = join(host.home, 'faults');
+  await writeFile(file, '');
+  await host.kill();
+  await host.start({ ...roomy, VIV_TEST_FAULT: `@${file}` });
+  const pool = 'warm';
+  const filled = async () => {
+    await create(host.client, 1);
+    await full(host.client);
+  };
+  const scenarios = {
+    'pool.create': { prepare: async () => {}, act: () => create(host.client, 1) },
+    'pool.set': { prepare: filled, act: () => host.client.pool.set({ pool, size: 2 }) },
+    'pool.take': { prepare: filled, act: () => host.client.pool.take({ pool, name: 'taken' }) },
+    'pool.remove': { prepare: filled, act: () => host.client.pool.remove({ pool }) },
+  } as const;
+  for (const [operation, { prepare, act }] of Object.entries(scenarios))
+    for (const [nth, { name }] of handlers[operation as 'pool.create'].steps.entries())
+      for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill', ...(nth === 0 ? ['before:run:kill'] : [])]) {
+        const fault = `${operation}:${name}:${how}`;
+        await prepare();
+        await writeFile(file, fault);
+        await assert.rejects(act() as Promise<unknown>, fault);
+        await writeFile(file, '');
+        if (how.endsWith('kill')) await host.start({ ...roomy, VIV_TEST_FAULT: `@${file}` });
+        for (const { id } of await host.client.task.list({ state: 'running' }))
+          for await (const { state } of host.client.task.follow({ task: id })) if (state !== 'running') break;
+        const [found] = await host.client.pool.list({});
+        if (found) await full(host.client);
+        await eventually(fault, async () => consistent(host, found ? (await host.client.pool.show({ pool })).ready : 0));
+        for (const { name: machine } of await host.client.vm.list())
+          if (machine !== 'web') await host.client.vm.remove({ vm: machine, force: true });
+        if (found) await host.client.pool.remove({ pool });
+        await eventually(`${fault}, removed`, () => consistent(host, 0));
+      }
+});
+
+/** What is done in the background may still be under way. */
+async function eventually(what: string, check: () => Promise<void>): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await check();
+    } catch (error) {
+      if (tries > 200) throw new Error(what, { cause: error });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

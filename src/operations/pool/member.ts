@@ -6,6 +6,7 @@ import { childRecord, makeChildFiles } from '../../machine/fork.ts';
 import type { Machines } from '../../machine/machines.ts';
 import type { PoolRecord } from '../../machine/pools.ts';
 import { checkStart, startProcess } from '../../machine/start.ts';
+import { endNow } from '../../machine/stop.ts';
 
 export interface Member {
   id: string;
@@ -34,10 +35,13 @@ export async function makeMember(
   if (machine.live === null) await makeChildFiles(machine.record, point, machines.host, signal);
 }
 
-/** Takes back what makeMember has made. Repeatable. */
+/** Takes back what makeMember has made; one that stood ready has a process already. Repeatable. */
 export async function dropMember(id: string, machines: Machines): Promise<void> {
   const machine = machines.byId(id);
-  if (machine) await removeFiles(machine.record, machines.host);
+  if (machine) {
+    await endNow(machine, machines);
+    await removeFiles(machine.record, machines.host);
+  }
   await machines.drop(id);
 }
 

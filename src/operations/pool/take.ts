@@ -23,25 +23,27 @@ export const handler: HandlerOf<'pool.take'> = {
   steps: [
     {
       name: 'choose one',
-      run: async (state: Taking, { services: { machines } }) => {
+      run: async (state: Taking, { services: { machines }, taskId }) => {
         const pool = machines.pools.get(state.name);
         const name = state.wish ?? freeName(pool.name, (taken) => machines.nameTaken(taken) || machines.pools.isNameChosen(taken));
         const [ready] = readyIn(machines, pool.name);
         const member = ready
           ? { id: ready.id, name, uid: ready.record.uid, createdAt: Date.now(), ready: true }
           : { ...planMember(machines, () => name), ready: false };
-        machines.pools.choose(member);
+        machines.pools.choose(member, taskId);
         return { member };
       },
-      undo: async ({ member }: Taking, { services: { machines } }) => {
-        if (member) machines.pools.letGo(member);
+      undo: async ({ name }: Taking, { services: { machines }, taskId }) => {
+        machines.pools.letGo(taskId);
+        // The pool may have been removed meanwhile, but for the one that was chosen.
+        machines.host.poolChanged(name);
       },
     },
     {
       name: 'make it a machine',
-      run: async ({ name, member }: Taking, { services: { machines }, signal }) => {
+      run: async ({ name, member }: Taking, { services: { machines }, signal, taskId }) => {
         if (!member) return;
-        machines.pools.choose(member);
+        machines.pools.choose(member, taskId);
         if (member.ready) await enter(machines, member.id, member.name, member.createdAt);
         else await makeMember(machines.pools.get(name), member, false, machines, signal);
       },
@@ -52,13 +54,13 @@ export const handler: HandlerOf<'pool.take'> = {
     },
     {
       name: 'let it run',
-      run: async ({ name: pool, member }: Taking, { services: { machines, events }, signal }) => {
+      run: async ({ name: pool, member }: Taking, { services: { machines, events }, signal, taskId }) => {
         if (!member) return;
         const machine = machines.get(member.id);
         const stood = machine.record.state === 'suspended';
         await startMember(member.id, machines, signal, false);
         if (!machine.record.complete) await machine.update(() => ({ complete: true }));
-        machines.pools.letGo(member);
+        machines.pools.letGo(taskId);
         if (!stood) return;
         machines.host.poolChanged(pool);
         const message = `${machine.name} was taken from the pool ${pool}`;
