@@ -34,6 +34,14 @@ const scenarios: Record<string, Scenario> = {
   'vm.stop': { prepare: run, act: (client) => client.vm.stop({ vm: 'one' }), after: ['running', 'stopped'] },
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
+  'vm.reset with a point before it': {
+    prepare: async (client) => {
+      await run(client);
+      await client.vm.set({ vm: 'one', snapshots: 'before risky operations' });
+    },
+    act: (client) => client.vm.reset({ vm: 'one' }),
+    after: ['running'],
+  },
   'vm.pause': { prepare: run, act: (client) => client.vm.pause({ vm: 'one' }), after: ['running', 'paused'] },
   'vm.resume': {
     prepare: async (client) => (await run(client)).pause(),
