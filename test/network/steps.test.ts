@@ -121,3 +121,46 @@ test('8 kills of the daemon while all of it changes leave the kernel with what t
   for (const [, back] of Object.values(changes)) await (back() as Promise<unknown>).catch(() => {});
   await settled('at the end');
 });
+
+/** What makes and removes things: whatever becomes of the task, what is left can be used and removed. */
+const lives: Readonly<Record<string, readonly [prepare: () => Promise<unknown>, act: () => Promise<unknown>]>> = {
+  'network.create': [async () => {}, () => host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' })],
+  'network.remove': [() => makeLab(false), () => host.client.network.remove({ network: 'lab' })],
+  'network.attach': [() => makeLab(true), () => host.client.network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' })],
+  'network.detach': [() => makeLab(true, 'lab'), () => host.client.network.detach({ vm: 'idle', nic: 'net0' })],
+  'network.link': [() => makeLab(true, 'lab'), () => host.client.network.link({ vm: 'idle', nic: 'net0', state: 'down' })],
+  'group.create': [async () => {}, () => host.client.group.create({ group: 'lab', rules: ['in tcp 1'] })],
+  'group.remove': [() => host.client.group.create({ group: 'lab' }), () => host.client.group.remove({ group: 'lab' })],
+};
+
+async function makeLab(machine: boolean, network = 'none'): Promise<void> {
+  await host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' });
+  if (machine) await host.client.create('tiny', { name: 'idle', networks: [network] });
+}
+
+test('a fault at any step of what is made and removed leaves something that can be used, or nothing', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  for (const [operation, [prepare, act]] of Object.entries(lives))
+    for (const { name } of handlers[operation as 'group.create'].steps)
+      for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill']) {
+        const fault = `${operation}:${name}:${how}`;
+        await prepare();
+        await writeFile(`${host.home}/faults`, fault);
+        await assert.rejects(act(), fault);
+        await writeFile(`${host.home}/faults`, '');
+        if (how.endsWith('kill')) await host.start();
+        await settled(fault);
+        for (const { undoError } of await host.client.task.list({ limit: 5 }))
+          assert.ok(undoError === null || /after which there is no way back/.test(undoError), `${fault}: ${undoError}`);
+        const { vm, network, group } = host.client;
+        const idle = (await vm.list({})).find((machine) => machine.name === 'idle');
+        if (idle) {
+          if (idle.nics.length === 0) await network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
+          await vm.remove({ vm: 'idle' });
+        }
+        if ((await network.list({})).some((one) => one.name === 'lab')) await network.remove({ network: 'lab' });
+        if ((await group.list({})).some((one) => one.name === 'lab')) await group.remove({ group: 'lab' });
+      }
+});
