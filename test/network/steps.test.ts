@@ -164,3 +164,25 @@ test('a fault at any step of what is made and removed leaves something that can 
         if ((await group.list({})).some((one) => one.name === 'lab')) await group.remove({ group: 'lab' });
       }
 });
+
+test('every step may be executed twice', { skip, timeout: 60_000 }, async () => {
+  await host.kill();
+  await host.start({ VIV_TEST_TWICE: '1' });
+  for (const [change, back] of Object.values(changes)) {
+    await (change() as Promise<unknown>);
+    await settled('changed');
+    await (back() as Promise<unknown>);
+  }
+  await settled('changed back');
+  for (const operation of ['network.create', 'network.attach', 'network.link', 'network.detach', 'group.create'] as const) {
+    await lives[operation]?.[1]();
+    if (operation === 'network.create') await host.client.create('tiny', { name: 'idle', networks: ['none'] });
+  }
+  await host.client.network.forward({ vm: 'web', forwards: ['28731:80'] });
+  assert.equal((await host.client.network.forwards({})).length, 1);
+  await host.client.network.unforward({ forward: '28731' });
+  await host.client.vm.remove({ vm: 'idle' });
+  await host.client.network.remove({ network: 'lab' });
+  await host.client.group.remove({ group: 'lab' });
+  await settled('at the end');
+});
