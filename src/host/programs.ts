@@ -111,7 +111,7 @@ async function versionOf(path: string): Promise<string | null> {
   return result === null ? null : firstVersion(`${result.stdout}\n${result.stderr}`);
 }
 
-/** The first thing in a program's words that looks like a version. Pure. */
+/** The first thing in a program's first line that looks like a version: further ones tell of licences. Pure. */
 export function firstVersion(words: string): string | null {
-  return /\b\d+(?:\.\d+)+\b/.exec(words)?.[0] ?? null;
+  return /(?<![\d.])\d+(?:\.\d+)+/.exec(words.trimStart().split('\n')[0] ?? '')?.[0] ?? null;
 }

@@ -82,6 +82,8 @@ test('the command that installs a program is the distribution’s own', () => {
   assert.equal(command('ID=fedora\n'), 'dnf install qemu-system-x86-core');
   assert.equal(command('ID="opensuse-leap"\nID_LIKE="suse opensuse"\n'), 'zypper install qemu-x86');
   assert.equal(command('ID=arch\n'), 'pacman -S qemu-system-x86');
+  assert.equal(firstVersion('\nnftables v1.0.6 (Lester Gooch #5)'), '1.0.6');
+  assert.equal(firstVersion('pasta unknown version\nGNU General Public License, version 2.0'), null);
   assert.equal(firstVersion('QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2~bpo12+1)'), '10.0.2');
 });
 
