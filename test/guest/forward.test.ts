@@ -5,7 +5,7 @@ import { cp, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
-import { hostAddress, makeWorld, noWorld, type World } from '../network/world.ts';
+import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
 import { out } from './in-guest.ts';
 
 /** An id that no account has. */
@@ -61,6 +61,32 @@ for (const user of [null, someone]) {
       assert.throws(() => get('host', `${hostAddress}:8080`, 1000));
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: [] });
       assert.equal(get('host', `${hostAddress}:8080`), 'hello');
+    });
+
+    test('what passes is limited, captured, told and refused for this user too', async () => {
+      const { network, flow } = host.client;
+      const card = { vm: 'web', nic: 'net0' };
+      const web = await host.client.vm('web');
+      const stream = await network.capture({ network: 'default', vm: 'web', filter: 'icmp', packets: 2 });
+      const gateway = (await network.show({ network: 'default' })).gateways[0] ?? '';
+      const asked = out(web, `ping -4 -c3 -i 0.2 ${gateway}`);
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk as Buffer);
+      await asked;
+      assert.equal(Buffer.concat(chunks).readUInt32LE(0), 0xa1b2c3d4, 'the magic number of pcap');
+      await network.limit({ ...card, toGuest: '8Mbit', fromGuest: '8Mbit' });
+      await network.guard({ ...card, egress: ['none'] });
+      await web.exec(['ping', '-c1', '-W1', outsideAddress]);
+      const refused = async () => (await flow.list({ vm: 'web', refused: true })).find(({ verdict }) => verdict === 'refuse egress');
+      for (let tries = 0; (await refused())?.target !== outsideAddress; tries++) {
+        assert.ok(tries < 100, 'the flow log does not tell what was refused');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      const [shown] = (await network.show({ network: 'default' })).nics;
+      assert.ok((shown?.refused?.out ?? 0) > 0 && (shown?.toGuest?.packets ?? 0) > 0, JSON.stringify(shown));
+      await network.guard({ ...card, egress: ['all'] });
+      await network.limit({ ...card, toGuest: 'none', fromGuest: 'none' });
+      assert.equal(get('host', '127.0.0.1:8080'), 'hello');
     });
 
     test('the daemon dies, and it answers on; the next daemon leaves everything as it is', async () => {
