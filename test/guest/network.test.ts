@@ -4,8 +4,11 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
+import { fromMac, subnetOf } from '../../src/network/address.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
+import { end, framesOf, mark } from '../network/firewall/forged.ts';
+import { buildFrames } from '../network/firewall/lab.ts';
 import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
 import { out } from './in-guest.ts';
 
@@ -201,6 +204,36 @@ test('a limit holds for a running machine', { skip }, async () => {
   // 512 KiB less the burst of 68 KiB at 250 kB a second.
   assert.ok(limited > 1.5 && limited > free * 2, `${free} s, limited ${limited} s`);
   await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: 'none' });
+});
+
+test('of 10,000 forged frames of each kind that a guest sends none arrives, and all are counted', { skip }, async () => {
+  const party = async (name: string) => {
+    const [nic] = (await host.client.vm.show({ vm: name })).nics;
+    const [ip = '', ip6 = ''] = nic?.addresses ?? [];
+    const mac = nic?.mac ?? '';
+    return { mac, ip, ip6, local: fromMac(subnetOf('fe80::/64'), mac) };
+  };
+  const { gateways } = await host.client.network.show({ network: 'default' });
+  const [evil, victim, program] = [await party('web'), await party('db'), buildFrames(true)];
+  const gateway = { ip: gateways[0] ?? '', ip6: gateways[1] ?? '', local: 'fe80::1' };
+  const { forged, right, last } = framesOf({ evil, victim, gateway, other: victim });
+  for (const machine of [web, db]) await machine.copyTo(program, '/root/frames');
+  const spoofed = async () =>
+    (await host.client.network.show({ network: 'default' })).nics.find(({ vm }) => vm === 'web')?.refused?.spoofed ?? 0;
+  const delivered = async (times: number, frames: readonly string[]) => {
+    await out(
+      db,
+      `/root/frames count eth0 ${mark.toString('hex')} ${end.toString('hex')} >/run/count & for i in $(seq 100); do grep -q ready /run/count && exit 0; sleep 0.05; done; exit 1`,
+    );
+    await out(web, `/root/frames send eth0 ${times} ${frames.join(' ')} && /root/frames send eth0 1 ${last}`);
+    return Number(
+      (await out(db, 'for i in $(seq 100); do [ $(wc -l </run/count) = 2 ] && break; sleep 0.05; done; cat /run/count')).split('\n')[1],
+    );
+  };
+  const before = await spoofed();
+  assert.equal(await delivered(10_000, Object.values(forged)), 0);
+  assert.equal((await spoofed()) - before, 10_000 * Object.keys(forged).length);
+  assert.equal(await delivered(1, Object.values(right)), Object.keys(right).length);
 });
 
 test('a new name is known at once, and the old one is not any more', { skip }, async () => {

@@ -189,13 +189,15 @@ function running(child: ChildProcess): Running {
   };
 }
 
-function buildFrames(): string {
+/** @param alone for a guest without libraries */
+export function buildFrames(alone = false): string {
   const source = fileURLToPath(new URL('frames.c', import.meta.url));
-  const program = fileURLToPath(new URL('../../../.build/firewall-test/frames', import.meta.url));
+  const program = fileURLToPath(new URL(`../../../.build/firewall-test/frames${alone ? '-alone' : ''}`, import.meta.url));
   if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) > statSync(source).mtimeMs) return program;
   mkdirSync(dirname(program), { recursive: true });
   const fresh = `${program}.${process.pid}`;
-  execFileSync('gcc', ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', fresh, source], { stdio: 'inherit' });
+  const words = ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', ...(alone ? ['-static'] : []), '-o', fresh, source];
+  execFileSync('gcc', words, { stdio: 'pipe' }); // its words are in the error
   renameSync(fresh, program);
   return program;
 }
