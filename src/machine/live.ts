@@ -13,6 +13,8 @@ import type { QmpConnection } from '../qemu/qmp.ts';
 /** Ours is given this long before qemu-guest-agent is asked. */
 const fallbackAfterMs = 5000;
 const fallbackAgainMs = 1000;
+/** So long ours may take after qemu-guest-agent has answered: both are started in the same boot. */
+const ownAfterMs = 30_000;
 
 export interface Heard {
   shutdown: { guest: boolean; reason: string } | null;
@@ -130,6 +132,25 @@ export class Live {
       if (this.#waiters.size === 0) this.#asking?.abort();
       stop.removeEventListener('abort', onStop);
     }
+  }
+
+  /**
+   * Ours, for what qemu-guest-agent cannot do: where that one has answered first, ours may be coming up still. Whichever there is after a while.
+   * @throws as waitForAgent
+   */
+  async waitForOwnAgent(timeoutMs: number, signal: AbortSignal): Promise<AgentConnection> {
+    const first = await this.waitForAgent(timeoutMs, signal);
+    if (first.facts.kind === 'vivarium') return first;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const take = (agent: AgentConnection) => agent.facts.kind === 'vivarium' && resolve();
+    const over = AbortSignal.any([AbortSignal.timeout(ownAfterMs), signal, this.#ended.signal]);
+    over.addEventListener('abort', () => resolve(), { once: true });
+    this.#waiters.add(take);
+    if (this.#agent) take(this.#agent);
+    if (over.aborted) resolve();
+    await promise;
+    this.#waiters.delete(take);
+    return this.waitForAgent(timeoutMs, signal);
   }
 
   async #watchAgent(): Promise<void> {

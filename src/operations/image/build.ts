@@ -42,7 +42,8 @@ const setUp: Step<State> = {
     const signal = AbortSignal.any([cancelled, deadline.signal]);
     try {
       progress({ message: `waiting for ${recipe.base} to boot` });
-      const agent = await services.machines.get(machine.id).alive().waitForAgent(timeoutMs, signal);
+      const live = services.machines.get(machine.id).alive();
+      const agent = await (recipe.files.length > 0 ? live.waitForOwnAgent(timeoutMs, signal) : live.waitForAgent(timeoutMs, signal));
       const run = (doing: string, script: string, args: readonly string[] = []) => {
         progress({ message: doing });
         return runScript({ agent, doing, script, args, signal, log });

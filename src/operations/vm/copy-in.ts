@@ -1,10 +1,11 @@
 // `vm.copyIn`: unpacks a tar stream inside a machine.
 import { decide } from '../../machine/decide.ts';
 import type { HandlerOf } from '../handler.ts';
+import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copyIn'> = async ({ vm, path, waitMs }, { services, signal }, body) => {
   const machine = services.machines.find(vm);
   decide('exec', machine.record);
-  const agent = await machine.alive().waitForAgent(waitMs, signal);
+  const agent = await copyAgent(machine, waitMs, signal);
   return agent.copyIn(path, body, signal);
 };

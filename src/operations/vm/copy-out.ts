@@ -1,10 +1,11 @@
 // `vm.copyOut`: a file or tree from inside a machine, as a tar stream.
 import { decide } from '../../machine/decide.ts';
 import type { HandlerOf } from '../handler.ts';
+import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copyOut'> = async ({ vm, path, waitMs }, { services, signal }) => {
   const machine = services.machines.find(vm);
   decide('exec', machine.record);
-  const agent = await machine.alive().waitForAgent(waitMs, signal);
+  const agent = await copyAgent(machine, waitMs, signal);
   return { stream: agent.copyOut(path, signal), contentType: 'application/x-tar' };
 };
