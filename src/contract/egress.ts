@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { VivError } from './errors.ts';
 import { Cidr } from './group-rule.ts';
+import { readableBy } from './readable.ts';
 
 /** Null: everywhere. Empty: nowhere. */
 export const Egress = z.array(z.string()).nullable();
@@ -11,6 +12,16 @@ const domain = /^(?=.{1,253}$)([\p{L}\p{N}_]([\p{L}\p{N}_-]{0,61}[\p{L}\p{N}_])?
 
 export const isSubnet = (item: string): boolean => Cidr.safeParse(item).success;
 
+/** A domain in the form that DNS has it: lower case, IDNA, no dot at its end; null: it is none. */
+export function domainOf(text: string): string | null {
+  const plain = text.replace(/\.$/, '');
+  // Only what URL reads as a name and nothing else; it turns other scripts into xn--...
+  const url = /^[^\s/?#@:\\%[\]*]+$/.test(plain) && URL.canParse(`http://${plain}/`) ? new URL(`http://${plain}/`).hostname : '';
+  const labels = url.split('.');
+  const well = url.length <= 253 && labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
+  return well && !/^[\d.]+$/.test(url) ? url : null;
+}
+
 /** @throws invalid */
 export function parseEgress(items: readonly string[]): Egress {
   const [first] = items;
@@ -19,7 +30,7 @@ export function parseEgress(items: readonly string[]): Egress {
   for (const item of items) {
     if (item === 'all' || item === 'none')
       throw new VivError('invalid', `the egress policy says ${item} and something else; say one of them`);
-    if (!isSubnet(item) && (!domain.test(item) || /^[\d.]+$/.test(item)))
+    if (!isSubnet(item) && (!domain.test(item) || domainOf(item) === null))
       throw new VivError(
         'invalid',
         `egress to ${JSON.stringify(item)} cannot be: it is no subnet such as 10.0.0.0/8 and no domain such as debian.org`,
@@ -30,13 +41,4 @@ export function parseEgress(items: readonly string[]): Egress {
 
 export const formatEgress = (egress: Egress): string => (egress === null ? 'all' : egress.length === 0 ? 'none' : egress.join(' '));
 
-export const EgressItems = z
-  .array(z.string().max(253))
-  .max(200)
-  .superRefine((items, context) => {
-    try {
-      parseEgress(items);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as VivError).message });
-    }
-  });
+export const EgressItems = z.array(z.string().max(253)).max(200).superRefine(readableBy(parseEgress));

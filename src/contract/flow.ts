@@ -5,6 +5,7 @@ import { NetworkName } from './nic.ts';
 import { defineOperation } from './operation.ts';
 
 export const FlowVerdict = z.enum(['accept', 'refuse spoof', 'refuse in', 'refuse out', 'refuse egress', 'refuse host', 'refuse network']);
+export type FlowVerdict = z.infer<typeof FlowVerdict>;
 
 /** A machine's card, or the way out; null: not known, or gone. */
 const End = z.object({ vm: z.string().nullable(), nic: z.string().nullable(), network: z.string().nullable() }).nullable();

@@ -2,19 +2,22 @@
 import { z } from 'zod';
 import { failures, VivError } from './errors.ts';
 import { Ref, Time } from './field.ts';
+import { NicId } from './nic.ts';
 import { defineOperation } from './operation.ts';
+import { readableBy } from './readable.ts';
 
 const mostPorts = 1000;
 
-export interface ForwardWish {
-  protocol: 'tcp' | 'udp';
+export const ForwardWish = z.object({
+  protocol: z.enum(['tcp', 'udp']),
   /** An address of the host; null: all of them. */
-  bind: string | null;
-  port: number;
-  lastPort: number;
+  bind: z.string().nullable(),
+  port: z.int(),
+  lastPort: z.int(),
   /** Where the range begins in the machine. */
-  targetPort: number;
-}
+  targetPort: z.int(),
+});
+export type ForwardWish = z.infer<typeof ForwardWish>;
 
 const written = /^(?:(\d+\.\d+\.\d+\.\d+|\[[^\]]*\]):)?(\d{1,5})(?:-(\d{1,5}))?(?::(\d{1,5})(?:-(\d{1,5}))?)?(?:\/(tcp|udp))?$/;
 
@@ -70,30 +73,12 @@ export function sharesPort(one: ForwardWish, other: ForwardWish): boolean {
   return family === familyOf(other.bind) && (isEverywhere(one.bind, family) || isEverywhere(other.bind, family));
 }
 
-export const ForwardText = z
-  .string()
-  .max(100)
-  .superRefine((text, context) => {
-    try {
-      parseForward(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as VivError).message });
-    }
-  });
-
-/** Of a card. */
-const NicId = z.string().regex(/^net\d{1,3}$/, 'a card is named like net0');
+export const ForwardText = z.string().max(100).superRefine(readableBy(parseForward));
 
 export const Forward = z.object({
   /** The host's side: `8080/tcp`, `127.0.0.1:5353/udp`, `[::1]:9000-9009/tcp`. */
   name: z.string(),
-  protocol: z.enum(['tcp', 'udp']),
-  /** The host's address; null: all of them. */
-  bind: z.string().nullable(),
-  port: z.int(),
-  lastPort: z.int(),
-  /** Where the range begins in the machine. */
-  targetPort: z.int(),
+  ...ForwardWish.shape,
   /** Name of the machine. */
   vm: z.string(),
   nic: z.string(),

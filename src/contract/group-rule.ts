@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { VivError } from './errors.ts';
 import { Name, Ref } from './field.ts';
+import { readableBy } from './readable.ts';
 
 export const Protocol = z.enum(['tcp', 'udp', 'icmp', 'any']);
 
@@ -99,13 +100,4 @@ export function formatGroupRule({ direction, protocol, ports, remote }: GroupRul
   return [direction, protocol, ...(ports === null ? [] : [formatPorts(ports)]), ...whom].join(' ');
 }
 
-export const GroupRuleText = z
-  .string()
-  .max(200, 'a rule has at most 200 characters')
-  .superRefine((text, context) => {
-    try {
-      parseGroupRule(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as VivError).message });
-    }
-  });
+export const GroupRuleText = z.string().max(200, 'a rule has at most 200 characters').superRefine(readableBy(parseGroupRule));

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { VivError } from './errors.ts';
 import { formatPorts, Ports, parsePorts } from './group-rule.ts';
+import { readableBy } from './readable.ts';
 
 export const HostAccess = z.object({
   protocol: z.enum(['tcp', 'udp']),
@@ -35,10 +36,4 @@ export function parseHostAccesses(texts: readonly string[]): HostAccess[] {
 export const HostAccessText = z
   .string()
   .max(100)
-  .superRefine((text, context) => {
-    try {
-      if (text !== 'none') parseHostAccess(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as VivError).message });
-    }
-  });
+  .superRefine(readableBy((text: string) => parseHostAccesses([text])));

@@ -5,7 +5,7 @@ import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
 import { GroupName } from './group-rule.ts';
 import { HostAccessText } from './host-access.ts';
-import { Mac, NetworkName, Vlan } from './nic.ts';
+import { Mac, NetworkName, NicId, Vlan } from './nic.ts';
 import { defineOperation } from './operation.ts';
 import { RateText } from './rate.ts';
 import { Vm } from './vm.ts';
@@ -66,10 +66,7 @@ export type Network = z.infer<typeof Network>;
 
 const network = NetworkName.describe('Name of the network');
 const vm = Ref.describe('Name or id of the machine');
-const nic = z
-  .string()
-  .regex(/^net\d{1,3}$/, 'a card is named like net0')
-  .describe('Card, such as net1; viv show lists them');
+const nic = NicId.describe('Card, such as net1; viv show lists them');
 const One = z.object({ network });
 const guarding = {
   groups: z

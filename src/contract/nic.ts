@@ -5,6 +5,7 @@ import { Egress, EgressItems, parseEgress } from './egress.ts';
 import { VivError } from './errors.ts';
 import { GroupName } from './group-rule.ts';
 import { parseRate, Rate, RateText } from './rate.ts';
+import { readableBy } from './readable.ts';
 
 export const Mac = z
   .string()
@@ -13,6 +14,9 @@ export const Mac = z
     (mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00',
     'this MAC address is not one of a single card',
   );
+
+/** Of a card in its machine. */
+export const NicId = z.string().regex(/^net\d{1,3}$/, 'a card is named like net0');
 
 export const Vlan = z
   .int('a VLAN has an id from 1 to 4094')
@@ -105,10 +109,4 @@ export function parseNicWish(text: string): NicWish {
   return wish;
 }
 
-export const NicText = z.string().superRefine((text, context) => {
-  try {
-    parseNicWish(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as VivError).message });
-  }
-});
+export const NicText = z.string().superRefine(readableBy(parseNicWish));

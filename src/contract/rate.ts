@@ -2,6 +2,7 @@
 // after a pause behind a slash: `10Mbit/256KiB`. `none`: no limit.
 import { z } from 'zod';
 import { VivError } from './errors.ts';
+import { readableBy } from './readable.ts';
 
 export const Rate = z.object({
   bytesPerSecond: z.int(),
@@ -12,10 +13,10 @@ export type Rate = z.infer<typeof Rate>;
 
 const bits: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 const bytes: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
-const least = 1000;
+export const leastBytesPerSecond = 1000;
 /** 1 Tbit/s, beyond any interface. */
-const most = 125_000_000_000;
-const mostBurst = 2 ** 31;
+export const mostBytesPerSecond = 125_000_000_000;
+export const mostBurstBytes = 2 ** 31;
 
 /** The rate that a text means; null: none. @throws invalid */
 export function parseRate(text: string): Rate | null {
@@ -28,9 +29,9 @@ export function parseRate(text: string): Rate | null {
       'invalid',
       `${JSON.stringify(text)} is no rate; write it like 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst) or none`,
     );
-  if (bytesPerSecond < least || bytesPerSecond > most)
+  if (bytesPerSecond < leastBytesPerSecond || bytesPerSecond > mostBytesPerSecond)
     throw new VivError('invalid', `${JSON.stringify(text)} is no rate for a network: from 8kbit to 1000Gbit can be had`);
-  if (burstBytes !== null && burstBytes > mostBurst)
+  if (burstBytes !== null && burstBytes > mostBurstBytes)
     throw new VivError('invalid', `${JSON.stringify(text)}: at most 2GiB may pass at once`);
   return { bytesPerSecond, burstBytes };
 }
@@ -59,13 +60,4 @@ export function formatRate({ bytesPerSecond, burstBytes }: Rate): string {
   return burstBytes === null ? rate : `${rate}/${burstBytes % 1024 === 0 ? `${burstBytes / 1024}KiB` : burstBytes}`;
 }
 
-export const RateText = z
-  .string()
-  .max(40)
-  .superRefine((text, context) => {
-    try {
-      parseRate(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as VivError).message });
-    }
-  });
+export const RateText = z.string().max(40).superRefine(readableBy(parseRate));

@@ -3,6 +3,7 @@
 // Each part stands for itself: `every N min|hours|days|weeks keep K`, `hourly|daily|weekly keep K`, `before risky operations`.
 import { z } from 'zod';
 import { VivError } from './errors.ts';
+import { readableBy } from './readable.ts';
 
 const minute = 60_000;
 const unitMs = { minute, hour: 60 * minute, day: 1440 * minute, week: 10080 * minute } as const;
@@ -97,10 +98,4 @@ export function intervalName(everyMs: number): string {
 }
 
 /** The field of `vm.create`, `vm.run` and `vm.set`. */
-export const SnapshotPolicyText = z.string().superRefine((text, context) => {
-  try {
-    parseSnapshotPolicy(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as VivError).message });
-  }
-});
+export const SnapshotPolicyText = z.string().superRefine(readableBy(parseSnapshotPolicy));

@@ -3,17 +3,13 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { Time } from '../contract/field.ts';
+import { ForwardWish } from '../contract/forward.ts';
 import type { Store } from '../store/store.ts';
 import { type Kind, NamedRecords, readRecords } from './named-records.ts';
 
 export const ForwardRecord = z.object({
   name: z.string(),
-  protocol: z.enum(['tcp', 'udp']),
-  /** Null: every address of the host. */
-  bind: z.string().nullable(),
-  port: z.int(),
-  lastPort: z.int(),
-  targetPort: z.int(),
+  ...ForwardWish.shape,
   /** Id of the machine. */
   vm: z.string(),
   nic: z.string(),

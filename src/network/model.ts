@@ -1,5 +1,6 @@
 // What the host's virtual networks are meant to be: the networks, and a port for each machine's NIC. Made from the store's records by
 // machine/networks.ts; everything in this room is derived from it.
+import type { ForwardWish } from '../contract/forward.ts';
 import type { HostAccess } from '../contract/host-access.ts';
 import type { NicGuard } from '../contract/nic.ts';
 import type { SecurityGroup } from './firewall/model.ts';
@@ -49,16 +50,9 @@ export interface PortSpec {
 }
 
 /** Ports of the host that lead to a machine. */
-export interface ForwardSpec {
+export interface ForwardSpec extends Readonly<ForwardWish> {
   /** Unique: the host's side as text, such as 127.0.0.1:8080/tcp. */
   readonly name: string;
-  readonly protocol: 'tcp' | 'udp';
-  /** Null: every address of the host. */
-  readonly bind: string | null;
-  readonly port: number;
-  readonly lastPort: number;
-  /** Where the range begins in the guest. */
-  readonly targetPort: number;
   /** The card's addresses, one of a family. */
   readonly targets: readonly string[];
   /** The guest can answer to a client's own address. */

@@ -1,10 +1,11 @@
 // What a machine may reach beyond its own network. Names are sets of addresses that our DNS fills with what it answered: dnsmasq is told so by the
 // lines of domainLines, and never gives an answer that is kept longer than an address stays in the set.
+import { domainOf } from '../../contract/egress.ts';
 import { VivError } from '../../contract/errors.ts';
 import { subnet } from './address.ts';
 import type { PortFacts } from './facts.ts';
 import type { FirewallPort } from './model.ts';
-import { domainName, named, tableName } from './names.ts';
+import { named, tableName } from './names.ts';
 import type { Table } from './ruleset.ts';
 
 /** How long an answer may be kept by whoever asked, and an address after it was answered, and after it was last reached. */
@@ -24,6 +25,12 @@ export function egressChain(table: Table, port: PortFacts): string | null {
   const near = ['255.255.255.255/32', '224.0.0.0/24', 'fe80::/10', 'ff02::/16'].map((text) => subnet(text, 'the neighbourhood'));
   const plain = [...network.subnets, ...near, ...cidrs].map(({ family, text }) => `${family === 4 ? 'ip' : 'ip6'} daddr ${text} return`);
   return table.chain(name, null, [...new Set(plain), ...domains.flatMap((domain) => byDomain(table, domain)), 'goto refused_egress']);
+}
+
+function domainName(text: string): string {
+  const name = domainOf(text);
+  if (name === null) throw new VivError('invalid', `egress by domain needs a domain name, this is none: ${JSON.stringify(text)}`);
+  return name;
 }
 
 /**

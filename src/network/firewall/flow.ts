@@ -1,12 +1,13 @@
 // The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-tap hands the group out as pcap (link type NFLOG),
 // which is read here; no one listening costs next to nothing.
+import type { FlowVerdict } from '../../contract/flow.ts';
 import { logGroup } from './names.ts';
-import { type Verdict, verdicts } from './verdict.ts';
+import { verdicts } from './verdict.ts';
 
 export interface Flow {
   /** Milliseconds since 1970. */
   readonly at: number;
-  readonly verdict: Verdict;
+  readonly verdict: FlowVerdict;
   /** The indexes of the interfaces it came by and would leave by; of ports for what stays on a bridge, else of bridges. */
   readonly fromIndex: number | null;
   readonly toIndex: number | null;
@@ -75,7 +76,7 @@ function flowOf(at: number, packet: Buffer, little: boolean): Flow | null {
     from += (length + 3) & ~3;
   }
   const prefix = found.get(attribute.prefix)?.toString('latin1').replace(/\0.*$/s, '').trim() ?? '';
-  const verdict = prefix.replace(/^viv /, '') as Verdict;
+  const verdict = prefix.replace(/^viv /, '') as FlowVerdict;
   if (!prefix.startsWith('viv ') || !Object.hasOwn(verdicts, verdict)) return null;
   const index = (...types: number[]) =>
     types

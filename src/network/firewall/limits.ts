@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
+import { leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../contract/rate.ts';
 import { factsOf } from './facts.ts';
 import type { FirewallModel, Rate } from './model.ts';
 import { type Share, sharesOf } from './shares.ts';
@@ -29,8 +30,6 @@ interface Setup {
 
 /** The least that may pass at once: the kernel puts packets together up to 64 KiB. */
 const leastBurstBytes = 68 * 1024;
-/** 1 Tbit/s, beyond any interface. */
-const mostBytesPerSecond = 125_000_000_000;
 const longestWaitMs = 50;
 
 /** @param before what is set up now, some of it perhaps for interfaces that are gone */
@@ -135,14 +134,17 @@ function sharedBy(name: string, shares: readonly Share[]): Setup {
 }
 
 function bytes(perSecond: number): number {
-  if (Number.isSafeInteger(perSecond) && perSecond >= 1000 && perSecond <= mostBytesPerSecond) return perSecond;
-  throw new VivError('invalid', `${perSecond} bytes a second is no limit for a network: it is between 1000 and ${mostBytesPerSecond}`);
+  if (Number.isSafeInteger(perSecond) && perSecond >= leastBytesPerSecond && perSecond <= mostBytesPerSecond) return perSecond;
+  throw new VivError(
+    'invalid',
+    `${perSecond} bytes a second is no limit for a network: it is between ${leastBytesPerSecond} and ${mostBytesPerSecond}`,
+  );
 }
 
 /** 50 ms of the rate when it is left out: a busy host's timers come late. */
 function burst({ bytesPerSecond, burstBytes }: Rate): number {
   const wished = burstBytes ?? Math.floor(bytesPerSecond / 20);
-  if (!Number.isSafeInteger(wished) || wished < 0 || wished > 2 ** 31)
+  if (!Number.isSafeInteger(wished) || wished < 0 || wished > mostBurstBytes)
     throw new VivError('invalid', `${wished} bytes are no burst: it is at most 2 GiB`);
   return Math.max(leastBurstBytes, wished);
 }

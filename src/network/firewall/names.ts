@@ -26,15 +26,3 @@ export function quoted(name: string, what: string): string {
   if (!/^[a-z][a-z0-9_.-]{0,14}$/i.test(name)) throw new VivError('invalid', `${what} is no name of an interface: ${JSON.stringify(name)}`);
   return `"${name}"`;
 }
-
-/** A domain in the form that DNS has it: lower case, IDNA, no dot at its end. */
-export function domainName(text: string): string {
-  const plain = text.replace(/\.$/, '');
-  // Only what URL reads as a name and nothing else; it turns other scripts into xn--...
-  const url = /^[^\s/?#@:\\%[\]*]+$/.test(plain) && URL.canParse(`http://${plain}/`) ? new URL(`http://${plain}/`).hostname : '';
-  const labels = url.split('.');
-  const well = url.length <= 253 && labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
-  if (!well || /^[\d.]+$/.test(url))
-    throw new VivError('invalid', `egress by domain needs a domain name, this is none: ${JSON.stringify(text)}`);
-  return url;
-}

@@ -1,5 +1,6 @@
 // Where packets end. Each verdict is counted for the port that it concerns and told to the NFLOG group, from where flow.ts reads it; telling is
 // limited, counting is not.
+import type { FlowVerdict } from '../../contract/flow.ts';
 import { logGroup } from './names.ts';
 
 /** What a log line's prefix says after "viv ". */
@@ -11,17 +12,15 @@ export const verdicts = {
   'refuse egress': 'its egress policy does not list the destination',
   'refuse host': 'the host and its services are not for guests',
   'refuse network': 'no way from that network to this one',
-} as const;
-
-export type Verdict = keyof typeof verdicts;
+} as const satisfies Readonly<Record<FlowVerdict, string>>;
 
 export const accepted = log('accept', 500).concat('accept');
 
 /** @param counters one rule each: `counter name KEY map @MAP` */
-export function refused(verdict: Verdict, ...counters: readonly string[]): string[] {
+export function refused(verdict: FlowVerdict, ...counters: readonly string[]): string[] {
   return [...counters, ...log(verdict, 100), 'drop'];
 }
 
-function log(verdict: Verdict, perSecond: number): string[] {
+function log(verdict: FlowVerdict, perSecond: number): string[] {
   return [`limit rate ${perSecond}/second burst ${perSecond * 2} packets log prefix "viv ${verdict}" group ${logGroup} snaplen 128`];
 }
