@@ -65,7 +65,6 @@ async function textOf({ paths }: Machine): Promise<Thumbnail | null> {
 /** The last lines with something in them, without colours and other controls. Pure. */
 export function lastLines(log: string): string {
   const plain = log
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
     .replace(/\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])/g, '')
     .replace(/\r+\n/g, '\n')
     .replaceAll('\t', ' ')

@@ -63,7 +63,8 @@ test('where a machine may go is everywhere, nowhere, or a list', () => {
   assert.deepEqual(parseEgress(['debian.org', '10.0.0.0/8', 'debian.org', 'fd00::/8']), ['debian.org', '10.0.0.0/8', 'fd00::/8']);
   for (const egress of [null, [], ['debian.org', '10.0.0.1']]) assert.deepEqual(parseEgress(formatEgress(egress).split(' ')), egress);
   wrong(() => parseEgress(['all', 'debian.org']), /says all and something else/);
-  for (const item of ['10.0.0.0/33', '1.2.3', 'a b', '-x', 'a..b', '', `${'ä'.repeat(60)}.de`]) wrong(() => parseEgress([item]), /no subnet such as/);
+  for (const item of ['10.0.0.0/33', '1.2.3', 'a b', '-x', 'a..b', '', `${'ä'.repeat(60)}.de`])
+    wrong(() => parseEgress([item]), /no subnet such as/);
 });
 
 test('groups are names, or none', () => {

@@ -123,10 +123,12 @@ case "$1" in
       ip route replace default via "$gateway" dev "$interface"
       break
     done
+    # Renamed into place: who resolves a name meanwhile sees the old servers or the new, never none.
     {
       [ -n "$domain" ] && echo "search $domain"
       for server in $dns; do echo "nameserver $server"; done
-    } >/etc/resolv.conf
+    } >/etc/resolv.conf.$$
+    mv /etc/resolv.conf.$$ /etc/resolv.conf
     ;;
 esac
 `;
