@@ -3,7 +3,7 @@
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { Flow } from '../contract/flow.ts';
 import { verdicts } from '../network/firewall/verdict.ts';
-import { bridgeOf, jointInside, tapOf } from '../network/names.ts';
+import { bridgeOf, jointInside, tapOwner } from '../network/names.ts';
 import type { NetworksHere } from '../network/networks-here.ts';
 import type { MachineHost, Machines } from './machines.ts';
 import type { NetworkRecords } from './network-records.ts';
@@ -21,6 +21,8 @@ export class FlowLog {
   readonly #records: NetworkRecords;
   readonly #here: NetworksHere;
   readonly #followers = new Set<(flow: Flow) => void>();
+  /** Of each network. */
+  readonly #devices = new Map<string, readonly string[]>();
   #recent: Promise<Flow[]> | null = null;
   #running: Promise<void> | null = null;
   #triedAt = 0;
@@ -150,11 +152,25 @@ export class FlowLog {
   /** By the interface, which cannot be forged; what was routed is known by a bridge's, and by whose address it is there. */
   #endOf(name: string | null, address: string | null): End {
     if (name === null) return null;
-    const network = this.#records.all().find(({ name: one }) => bridgeOf(one) === name || jointInside(one) === name)?.name ?? null;
-    for (const { id, name: vm, nics } of this.#machines.all().map(({ record }) => record))
-      for (const nic of nics)
-        if (tapOf(id, nic.id) === name || (nic.network === network && address !== null && [nic.ipv4, nic.ipv6].includes(address)))
-          return { vm, nic: nic.id, network: nic.network };
+    const owner = tapOwner(name);
+    const tapped = owner && this.#machines.byId(owner.machineId)?.record;
+    const card = tapped?.nics.find(({ id }) => id === owner?.nic);
+    if (tapped && card) return { vm: tapped.name, nic: card.id, network: card.network };
+    const network = this.#networkOf(name);
+    if (network !== null && address !== null)
+      for (const { record } of this.#machines.all())
+        for (const nic of record.nics)
+          if (nic.network === network && [nic.ipv4, nic.ipv6].includes(address)) return { vm: record.name, nic: nic.id, network };
     return { vm: null, nic: null, network };
+  }
+
+  /** By its bridge or its way to the outside; their names follow from its own, so that they are worked out once. */
+  #networkOf(device: string): string | null {
+    for (const { name } of this.#records.all()) {
+      const devices = this.#devices.get(name) ?? [bridgeOf(name), jointInside(name)];
+      this.#devices.set(name, devices);
+      if (devices.includes(device)) return name;
+    }
+    return null;
   }
 }

@@ -5,6 +5,7 @@ import { VivError } from '../contract/errors.ts';
 import { Time } from '../contract/field.ts';
 import { HostAccess } from '../contract/host-access.ts';
 import { NetworkKind } from '../contract/network.ts';
+import { usual } from '../network/model.ts';
 import type { Store } from '../store/store.ts';
 import { type Kind, NamedRecords, readRecords } from './named-records.ts';
 
@@ -15,9 +16,9 @@ export const NetworkRecord = z.object({
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
   interface: z.string().nullable(),
-  guarded: z.boolean().default(true),
-  capacityBytesPerSecond: z.int().nullable().default(null),
-  hostAccess: z.array(HostAccess).default([]),
+  guarded: z.boolean().default(usual.guarded),
+  capacityBytesPerSecond: z.int().nullable().default(usual.capacityBytesPerSecond),
+  hostAccess: z.array(HostAccess).default([...usual.hostAccess]),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;

@@ -84,11 +84,12 @@ export class Networks {
   /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
   async chosen(texts: readonly string[] | undefined): Promise<string[]> {
     const wanted = texts ?? [this.#host.env['VIV_DEFAULT_NETWORK'] || ((await this.here.capability()).ok ? defaultNetwork : 'user')];
-    const names = wanted.map((text) => text.split(',')[0] as string).filter((name) => name !== 'user' && name !== 'none');
+    const wishes = wanted.map(parseNicWish);
+    const names = wishes.map(({ network }) => network).filter((name) => name !== 'user' && name !== 'none');
     if (names.length > 0) await this.here.able();
     for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
     for (const name of names) this.records.get(name);
-    for (const wish of wanted.map(parseNicWish)) {
+    for (const wish of wishes) {
       await this.#checkVlans(wish);
       await this.checkGuard(wish.guard);
     }
@@ -205,13 +206,17 @@ export class Networks {
     return placed(nic, network, [...this.#nicsIn(network.name, id), ...mine], `${id}/${nic.id}`);
   }
 
+  /** Cards of all machines, and those that machines had at points. */
+  *#cards(): Generator<{ nic: NicRecord; id: string; vm: string; point: boolean }> {
+    for (const { record } of this.#machines.all())
+      for (const nic of record.nics) yield { nic, id: record.id, vm: record.name, point: false };
+    for (const { machine, vm: id } of this.#machines.points.all())
+      for (const nic of machine.nics) yield { nic, id, vm: machine.name, point: true };
+  }
+
   /** Cards in a network, those in points and of machines being entered as well, but for one machine's. */
   *#nicsIn(network: string, but: string): Generator<{ nic: NicRecord; vm: string }> {
-    const records = [
-      ...this.#machines.all().map(({ record }) => record),
-      ...this.#machines.points.all().map(({ machine, vm }) => ({ ...machine, id: vm })),
-    ];
-    for (const { id, name, nics } of records) if (id !== but) for (const nic of nics) if (nic.network === network) yield { nic, vm: name };
+    for (const { nic, id, vm } of this.#cards()) if (id !== but && nic.network === network) yield { nic, vm };
     for (const [id, nics] of this.#placing) if (id !== but) for (const nic of nics) if (nic.network === network) yield { nic, vm: id };
   }
 
@@ -230,10 +235,7 @@ export class Networks {
 
   /** Cards that are in a group, those in points as well. */
   *cardsIn(group: string): Generator<{ vm: string; nic: string; point: boolean }> {
-    for (const { record } of this.#machines.all())
-      for (const nic of record.nics) if (nic.groups.includes(group)) yield { vm: record.name, nic: nic.id, point: false };
-    for (const { machine } of this.#machines.points.all())
-      for (const nic of machine.nics) if (nic.groups.includes(group)) yield { vm: machine.name, nic: nic.id, point: true };
+    for (const { nic, vm, point } of this.#cards()) if (nic.groups.includes(group)) yield { vm, nic: nic.id, point };
   }
 
   /** What the kernel is meant to have. */

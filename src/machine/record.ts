@@ -1,7 +1,7 @@
 // What the store keeps of a machine: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { NicGuard } from '../contract/nic.ts';
+import { NicGuard, openGuard } from '../contract/nic.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm.ts';
 
@@ -39,10 +39,10 @@ export const NicRecord = z.object({
   slot: z.int().nullable().default(null),
   vlan: z.int().nullable().default(null),
   trunk: z.array(z.int()).default([]),
-  groups: NicGuard.shape.groups.default([]),
-  egress: NicGuard.shape.egress.default(null),
-  toGuest: NicGuard.shape.toGuest.default(null),
-  fromGuest: NicGuard.shape.fromGuest.default(null),
+  groups: NicGuard.shape.groups.default(openGuard.groups),
+  egress: NicGuard.shape.egress.default(openGuard.egress),
+  toGuest: NicGuard.shape.toGuest.default(openGuard.toGuest),
+  fromGuest: NicGuard.shape.fromGuest.default(openGuard.fromGuest),
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 

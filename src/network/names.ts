@@ -12,7 +12,13 @@ export function bridgeOf(network: string): string {
 
 /** The tap of a machine's NIC: `net0` of a machine with the id abc… is tabc…0. */
 export const tapOf = (machineId: string, nic: string): string => `t${machineId}${nic.replace(/^net/, '')}`;
-export const isTap = (name: string): boolean => /^t[a-z0-9]{12}\d{1,2}$/.test(name);
+const tap = /^t([a-z0-9]{12})(\d{1,2})$/;
+export const isTap = (name: string): boolean => tap.test(name);
+/** Whose tap it is; null: it is none. */
+export function tapOwner(name: string): { machineId: string; nic: string } | null {
+  const [, machineId, number] = tap.exec(name) ?? [];
+  return machineId === undefined ? null : { machineId, nic: `net${number}` };
+}
 export const isBridge = (name: string): boolean => /^b[rx]-/.test(name);
 
 /** The way out, as it is called inside the namespace. */

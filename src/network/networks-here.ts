@@ -3,7 +3,7 @@
 import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { runOk, runProgram } from '../host/run.ts';
+import { type RunOptions, runOk, runProgram } from '../host/run.ts';
 import { isAddress } from './address.ts';
 import { answerWay } from './answer-way.ts';
 import { type Capability, findCapability } from './capability.ts';
@@ -19,7 +19,7 @@ import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
-import { Shaping } from './shaping.ts';
+import { type RunThere, Shaping } from './shaping.ts';
 import { type Uplink, Uplinks } from './uplink.ts';
 import { Watching } from './watching.ts';
 
@@ -252,17 +252,11 @@ export class NetworksHere {
   }
 
   /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
-  async #guard(model: FirewallModel, { able, namespace }: Parts): Promise<void> {
-    const { programs } = able;
-    const { signal } = this.#stopping;
-    const run = (args: readonly string[], input: string) => {
-      const [first = '', ...rest] = [...namespace.enter(), programs.nft, ...args];
-      return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal });
-    };
-    const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(digestArguments, '')).stdout);
+  async #guard(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
+    const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(nft, digestArguments, '')).stdout);
     const { kind, script } = planFor(model, this.#guarded, present);
     if (kind !== 'nothing') {
-      const { exitCode, stderr } = await run(['-f', '-'], script);
+      const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
       if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
     }
     this.#guarded = model;
@@ -273,10 +267,13 @@ export class NetworksHere {
     const { programs } = able;
     const { signal } = this.#stopping;
     const enter = namespace.enter();
-    const run = (program: string, args: readonly string[], input: string) => {
-      const [first = '', ...rest] = [...enter, program, ...args];
-      return runOk(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
+    const there = <T>(by: (program: string, args: readonly string[], options: RunOptions) => Promise<T>) => {
+      return (program: string, args: readonly string[], input: string): Promise<T> => {
+        const [first = '', ...rest] = [...enter, program, ...args];
+        return by(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
+      };
     };
+    const [run, tryRun] = [there(runOk), there(runProgram)];
     const holder = namespace.holder?.pid ?? 0;
     this.#present ??= presentFrom(
       await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
@@ -299,7 +296,7 @@ export class NetworksHere {
       hostAddresses: outward ? await this.#addresses(programs.ip) : [],
     });
     // Rules are there before what they guard.
-    await this.#guard(model, parts);
+    await this.#guard(model, programs.nft, tryRun);
     const change = async (some: readonly Action[]) => {
       const commands = ipCommands(some);
       if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
@@ -308,13 +305,14 @@ export class NetworksHere {
     // A dnsmasq that starts looks at every interface, so those of the machines come after it.
     await change(actions.filter((action) => !ofPort(action)));
     const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
+    const [portsOf, guardedOf] = [Map.groupBy(wanted.ports, inNetwork), Map.groupBy(model.ports, inNetwork)];
     const files = wanted.networks.filter(isServed).map(
       (network) =>
         [
           network.name,
-          dnsFiles(network, wanted.ports, {
+          dnsFiles(network, portsOf.get(network.name) ?? [], {
             ...{ folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody },
-            domains: domainLines(model.ports.filter((port) => port.network === network.name)),
+            domains: domainLines(guardedOf.get(network.name) ?? []),
           }),
         ] as const,
     );
@@ -323,10 +321,7 @@ export class NetworksHere {
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
     await change(actions.filter(({ do: what }) => what === 'set vlans' || what === 'raise tap'));
-    await this.#shaping.apply(model, programs, (program, args, input) => {
-      const [first = '', ...rest] = [...enter, program, ...args];
-      return runProgram(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
-    });
+    await this.#shaping.apply(model, programs, tryRun);
     if (wanted.forwards.length > 0 && !this.#answered) {
       await run('/bin/sh', ['-c', answerWay, 'sh', programs.ip], '');
       this.#answered = true;
@@ -335,4 +330,5 @@ export class NetworksHere {
   }
 }
 
+const inNetwork = ({ network }: { readonly network: string }): string => network;
 const ofPort = ({ do: what }: Action): boolean => ['make tap', 'mend tap', 'set vlans', 'raise tap'].includes(what);

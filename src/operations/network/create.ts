@@ -2,11 +2,10 @@
 // machine in it starts.
 import { VivError } from '../../contract/errors.ts';
 import type { Network } from '../../contract/network.ts';
-import { type NetworkRecord, networkNameTaken } from '../../machine/network-records.ts';
+import { NetworkRecord, networkNameTaken } from '../../machine/network-records.ts';
 import type { Networks } from '../../machine/networks.ts';
 import { formatSubnet } from '../../network/address.ts';
 import { checkBridgeable } from '../../network/bridgeable.ts';
-import { usual } from '../../network/model.ts';
 import { askedSubnet, checkFree } from '../../network/subnet.ts';
 import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
@@ -24,15 +23,10 @@ export const handler: HandlerOf<'network.create'> = {
   queue: () => 'networks',
   prepare: async ({ network: name, ...asked }, { services: { machines } }): Promise<Creating> => ({
     name,
-    record: {
-      name,
-      kind: asked.kind,
-      ...(await subnets(name, asked, machines.networks)),
-      ...usual,
-      hostAccess: [],
-      interface: asked.interface ?? null,
-      createdAt: Date.now(),
-    },
+    record: NetworkRecord.parse({
+      ...{ name, kind: asked.kind, ...(await subnets(name, asked, machines.networks)) },
+      ...{ interface: asked.interface ?? null, createdAt: Date.now() },
+    }),
   }),
   admit: async ({ record }: Creating, { machines: { networks } }) => {
     if (networks.records.byName(record.name)) throw networkNameTaken(record.name);
