@@ -39,7 +39,7 @@ arch=$(uname -m)
 library=.build/memory/$arch/vivarium-memory.so
 if [ ! -f "$library" ] || [ -n "$(find memory scripts/build-guest.sh -newer "$library" -print -quit)" ]; then
   mkdir -p "$(dirname "$library")"
-  gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -pthread -s -o "$library.new" memory/*.c
+  gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -Wl,-soname,libcapstone.so.4 -pthread -s -o "$library.new" memory/*.c
   mv "$library.new" "$library"
   echo "$library: $(stat -c %s "$library") bytes" >&2
 fi
