@@ -57,6 +57,15 @@ const char *request_get(const struct request *request, const char *key);
 int service_known(const char *name);
 int service_run(const struct request *request);
 
+/* account.c */
+#define MOST_ACCOUNT 1024u
+struct account {
+  uid_t uid;
+  gid_t gid;
+  char name[MOST_ACCOUNT - 8], home[MOST_ACCOUNT - 8], shell[MOST_ACCOUNT - 8];
+};
+int account_find(const char *user, struct account *account);
+
 /* exec.c */
 int exec_run(const struct request *request);
 void exec_forget_oom_score(void);
@@ -65,7 +74,7 @@ int tar_in(const char *path);
 int tar_out(const char *path);
 /* file.c */
 #define MODE_AS_BEFORE (-1)
-char *file_read(const char *path, size_t most, size_t *length);
+ssize_t file_read(const char *path, char *into, size_t most);
 int file_replace(const char *path, const void *bytes, size_t length, int mode);
 
 /* identity_request.c: what makes a machine another one, checked. Points into the request, in which the keys are decoded. */

@@ -1,10 +1,9 @@
 /* Runs a program as a user: environment, groups, directory, then exec. Called in the channel's own process. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,26 +18,41 @@ static int fail(const char *doing, const char *what) {
   return NOT_RUNNABLE;
 }
 
-/* A full environment of its own: what the agent happens to have is not passed on. */
-static void set_environment(const struct request *request, const char *name, const char *home, const char *shell) {
-  clearenv();
-  setenv("PATH", PATH_ROOT, 1);
-  setenv("HOME", home, 1);
-  setenv("USER", name, 1);
-  setenv("LOGNAME", name, 1);
-  setenv("SHELL", shell, 1);
-  const char *term = request_get(request, "term");
-  if (term) setenv("TERM", term, 1);
-  for (size_t i = 0; i < request->count; i++) {
-    if (strcmp(request->keys[i], "env") != 0) continue;
-    char *pair = strdup(request->values[i]);
-    char *equals = pair ? strchr(pair, '=') : NULL;
-    if (equals) {
-      *equals = 0;
-      setenv(pair, equals + 1, 1);
+/* What a program is given. Kept in what this process has from its start: in a copy that has run nothing yet the heap takes longer than
+ * all the rest. */
+static char *environment[MAX_PAIRS + 8];
+static size_t environment_count;
+
+/* KEY=VALUE; the last one of a key holds. */
+static void give(char *pair) {
+  size_t key = strcspn(pair, "=");
+  if (pair[key] != '=') return;
+  for (size_t i = 0; i < environment_count; i++)
+    if (strncmp(environment[i], pair, key + 1) == 0) {
+      environment[i] = pair;
+      return;
     }
-    free(pair);
-  }
+  environment[environment_count++] = pair;
+}
+
+/* A full environment of its own: what the agent happens to have is not passed on. */
+static void set_environment(const struct request *request, const struct account *account) {
+  static char home[MOST_ACCOUNT], user[MOST_ACCOUNT], logname[MOST_ACCOUNT], shell[MOST_ACCOUNT], term[256];
+  snprintf(home, sizeof home, "HOME=%s", account->home);
+  snprintf(user, sizeof user, "USER=%s", account->name);
+  snprintf(logname, sizeof logname, "LOGNAME=%s", account->name);
+  snprintf(shell, sizeof shell, "SHELL=%s", account->shell);
+  give("PATH=" PATH_ROOT);
+  give(home);
+  give(user);
+  give(logname);
+  give(shell);
+  const char *terminal = request_get(request, "term");
+  if (terminal && (size_t)snprintf(term, sizeof term, "TERM=%s", terminal) < sizeof term) give(term);
+  for (size_t i = 0; i < request->count; i++)
+    if (strcmp(request->keys[i], "env") == 0 && request->values[i][0] != '=') give((char *)request->values[i]);
+  environment[environment_count] = NULL;
+  environ = environment;
 }
 
 /* The agent is spared when memory runs out; what it runs is not. */
@@ -54,21 +68,15 @@ void exec_forget_oom_score(void) {
 int exec_run(const struct request *request) {
   exec_forget_oom_score();
   const char *user = request_get(request, "user");
-  const char *name = user ? user : "root", *home = "/root", *shell = "/bin/sh";
-  errno = 0;
-  struct passwd *entry = user ? getpwnam(user) : getpwuid(getuid());
-  if (user && !entry) {
+  static struct account account;
+  if (!account_find(user, &account)) {
     fprintf(stderr, "vivarium-agent: there is no user %s\n", user);
     return NOT_RUNNABLE;
   }
-  if (entry) {
-    name = entry->pw_name;
-    home = entry->pw_dir;
-    if (entry->pw_shell[0]) shell = entry->pw_shell;
-  }
-  set_environment(request, name, home, shell);
-  if (user && request_get(request, "rows") && fchown(0, entry->pw_uid, (gid_t)-1)) return fail("giving the terminal to", user);
-  if (user && (initgroups(name, entry->pw_gid) || setgid(entry->pw_gid) || setuid(entry->pw_uid))) return fail("becoming", user);
+  const char *home = account.home, *shell = account.shell;
+  set_environment(request, &account);
+  if (user && request_get(request, "rows") && fchown(0, account.uid, (gid_t)-1)) return fail("giving the terminal to", user);
+  if (user && (initgroups(account.name, account.gid) || setgid(account.gid) || setuid(account.uid))) return fail("becoming", user);
   const char *cwd = request_get(request, "cwd");
   if (cwd ? chdir(cwd) : (chdir(home) && chdir("/"))) return fail("entering", cwd ? cwd : "/");
 

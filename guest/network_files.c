@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -21,24 +20,22 @@ static int is_lasting(const char *path, const char *content, size_t at) {
 }
 
 static void change_file(const char *path, char (*from)[WRITTEN + 1], char (*to)[WRITTEN + 1], size_t count) {
-  size_t length;
+  static char content[MOST_SETTINGS + 1];
   int changed = 0;
-  char *content = file_read(path, MOST_SETTINGS, &length);
-  if (!content) return;
-  for (size_t at = 0; at + WRITTEN <= length; at++) {
+  ssize_t length = file_read(path, content, MOST_SETTINGS);
+  for (ssize_t at = 0; at + (ssize_t)WRITTEN <= length; at++) {
     if (content[at + 2] != ':') continue;
     for (size_t i = 0; i < count; i++) {
-      if (strncasecmp(content + at, from[i], WRITTEN) != 0 || is_lasting(path, content, at)) continue;
+      if (strncasecmp(content + at, from[i], WRITTEN) != 0 || is_lasting(path, content, (size_t)at)) continue;
       memcpy(content + at, to[i], WRITTEN);
-      at += WRITTEN - 1;
+      at += (ssize_t)WRITTEN - 1;
       changed = 1;
       break;
     }
   }
-  if (changed && file_replace(path, content, length, MODE_AS_BEFORE)) {
+  if (changed && file_replace(path, content, (size_t)length, MODE_AS_BEFORE)) {
     /* read-only: nothing that can be done here, and the interface has its address all the same */
   }
-  free(content);
 }
 
 static void write_mac(char text[WRITTEN + 1], const uint8_t mac[MAC_LENGTH]) {

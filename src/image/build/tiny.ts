@@ -83,7 +83,8 @@ function commandLine(console: string): string {
     'quiet loglevel=3',
     'tsc=reliable no_timer_check', //  no calibration against timers that emulation makes jittery
     '8250.nr_uarts=1 i8042.noaux', //  no probing for what is not there
-    'apparmor=0 audit=0', //           nothing in here loads a policy
+    'lsm= audit=0', //                 nothing in here loads a policy
+    'psi=0 noautogroup', //            nobody asks for the one, and the other is for desktops; each is code that a fork has to run
     'cryptomgr.notests',
     'rcupdate.rcu_expedited=1',
     'random.trust_cpu=on',
