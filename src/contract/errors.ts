@@ -81,3 +81,11 @@ export class VivError extends Error {
     return new VivError(body.code, body.message, body.details ? { details: body.details } : {});
   }
 }
+
+const mostNamed = 5;
+
+/** `a, b, c, d, e and 3 more`: as many as a sentence bears. */
+export function someOf(names: readonly string[]): string {
+  const more = names.length - mostNamed;
+  return more > 0 ? `${names.slice(0, mostNamed).join(', ')} and ${more} more` : names.join(', ');
+}

@@ -1,7 +1,7 @@
 // All machines of this host, by id and name, as the store has them.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { VivError } from '../contract/errors.ts';
+import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
@@ -113,10 +113,7 @@ export class Machines {
     if (matching.length > 1)
       throw new VivError(
         'ambiguous',
-        `${ref} fits ${matching.length} machines: ${matching
-          .map((machine) => machine.name)
-          .slice(0, 5)
-          .join(', ')}; give more of the id`,
+        `${ref} fits ${matching.length} machines: ${someOf(matching.map(({ name }) => name))}; give more of the id`,
       );
     const [only] = matching;
     if (!only) throw new VivError('not_found', `there is no machine named ${ref}; viv ls lists them`);

@@ -1,5 +1,5 @@
 // `group.remove`: only one that no card is in, and that no other group's rule names.
-import { VivError } from '../../contract/errors.ts';
+import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../machine/networks.ts';
 import type { HandlerOf } from '../handler.ts';
 import { groupQueue } from './change.ts';
@@ -34,14 +34,12 @@ export const handler: HandlerOf<'group.remove'> = {
 function checkUnused(name: string, networks: Networks): void {
   const users = [...new Set([...networks.cardsIn(name)].map(({ vm, nic, point }) => (point ? `a point of ${vm}` : `${nic} of ${vm}`)))];
   if (users.length > 0)
-    throw new VivError(
-      'in_use',
-      `cards are in the security group ${name}: ${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}; take them out first with viv network guard`,
-      { details: { users } },
-    );
+    throw new VivError('in_use', `cards are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
+      details: { users },
+    });
   const naming = networks.groups
     .all()
     .filter((other) => other.name !== name && other.rules.some(({ remote }) => remote.kind === 'group' && remote.group === name));
   if (naming.length > 0)
-    throw new VivError('in_use', `rules of other groups name ${name}: ${naming.map((one) => one.name).join(', ')}; revoke them first`);
+    throw new VivError('in_use', `rules of other groups name ${name}: ${someOf(naming.map((one) => one.name))}; revoke them first`);
 }

@@ -1,5 +1,5 @@
 // `network.remove`: only one that nobody is in.
-import { VivError } from '../../contract/errors.ts';
+import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../machine/networks.ts';
 import type { HandlerOf } from '../handler.ts';
 
@@ -33,10 +33,9 @@ export const handler: HandlerOf<'network.remove'> = {
 function checkUnused(name: string, networks: Networks): void {
   const users = networks.usersOf(name);
   if (users.length === 0) return;
-  const named = `${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}`;
   throw new VivError(
     'in_use',
-    `machines or their points have cards in the network ${name}: ${named}; take them out first, or remove them`,
+    `machines or their points have cards in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
     { details: { users } },
   );
 }
