@@ -170,6 +170,9 @@ void poke_renew(struct clients *clients, const struct renewed *interfaces, size_
 void poke_sshd(void);
 void poke_journal(void);
 
+/* drivers.c */
+int drivers_at_work(void);
+
 /* networkd.c */
 int networkd_is_there(void);
 void networkd_hold(const struct clients *clients);

@@ -14,8 +14,11 @@
 
 #include "agent.h"
 
-/* For so long an interface that is not there yet is waited for, in the background. */
+/* For so long an interface that is not there yet is waited for: where its driver is at work before anything is answered, else in the
+ * background. */
+#define AT_WORK_SECONDS 10
 #define LATE_INTERFACE_SECONDS 30
+#define LOOK_EVERY_MS 200
 
 #define MOST_ABSENT 64u
 
@@ -136,28 +139,35 @@ static size_t change_all(int control, int netlink, const struct mac_change *chan
   return absent;
 }
 
-/* A driver that was at work when the machine was copied may have read the old address, and shows its interface a moment later. */
-static void watch(int control, int netlink, int news, const struct mac_change *changes, size_t count) {
+/* For as long as there is something to wait for. Returns how many are missing still. */
+static size_t watch(int control, int netlink, int news, const struct mac_change *changes, size_t count, time_t seconds, int (*waits)(void), const char **why) {
   static uint8_t message[32768];
   struct timespec now;
+  size_t absent;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  time_t end = now.tv_sec + LATE_INTERFACE_SECONDS;
-  for (const char *why = NULL; now.tv_sec < end && change_all(control, netlink, changes, count, &why) > 0; clock_gettime(CLOCK_MONOTONIC, &now)) {
+  for (time_t end = now.tv_sec + seconds;; clock_gettime(CLOCK_MONOTONIC, &now)) {
+    *why = NULL;
+    absent = change_all(control, netlink, changes, count, why);
+    if (absent == 0 || now.tv_sec >= end || !waits()) return absent;
     struct pollfd heard = {.fd = news, .events = POLLIN};
-    if (poll(&heard, 1, (int)(end - now.tv_sec) * 1000) > 0 && recv(news, message, sizeof message, 0) < 0) break;
+    if (poll(&heard, 1, LOOK_EVERY_MS) > 0 && recv(news, message, sizeof message, 0) < 0) return absent;
   }
 }
 
+static int always(void) { return 1; }
+
+/* A driver that was at work when the machine was copied may have read the old address, and shows its interface a moment later. Where one
+ * is known to be at work, nobody is answered before; any other is waited for in the background. */
 const char *network_change(const struct mac_change *changes, size_t count) {
   const char *why = NULL;
   int news = -1, netlink = -1, addresses = 0, control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   for (size_t i = 0; i < count; i++) addresses |= !changes[i].keep;
   if (addresses) netlink = netlink_open(0);
   if (control < 0 || (addresses && netlink < 0)) why = because("the guest's network cannot be reached");
-  else if (change_all(control, netlink, changes, count, &why) > 0) {
-    news = netlink_open(RTMGRP_LINK);
-    if (news >= 0 && poke_in_background() == 0) {
-      watch(control, netlink, news, changes, count);
+  else if (change_all(control, netlink, changes, count, &why) > 0 && (news = netlink_open(RTMGRP_LINK)) >= 0) {
+    const char *unheard;
+    if (watch(control, netlink, news, changes, count, AT_WORK_SECONDS, drivers_at_work, &why) > 0 && poke_in_background() == 0) {
+      watch(control, netlink, news, changes, count, LATE_INTERFACE_SECONDS, always, &unheard);
       _exit(0);
     }
   }

@@ -26,14 +26,14 @@ export interface Sandbox {
   readonly env: Record<string, string>;
 }
 
-/** @param files what the guest has below / (etc, var/lib and run only) @param setup shell commands that run in it first */
+/** It has no devices of this machine. @param files what the guest has below / (etc, var/lib and run only) @param setup shell commands that run in it first */
 export function sandbox(folder: string, files: Readonly<Record<string, string>>, setup = ''): Sandbox {
   for (const name of ['etc', 'var/lib', 'run']) mkdirSync(join(folder, name), { recursive: true });
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), content, { mode: name.endsWith('_key') ? 0o600 : 0o755 });
   }
-  const script = `set -e; mount -t sysfs sysfs /sys; for part in etc var/lib run; do mount --bind "$0/$part" "/$part"; done; ${setup}\nexec "$@"`;
+  const script = `set -e; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /sys/bus; for part in etc var/lib run; do mount --bind "$0/$part" "/$part"; done; ${setup}\nexec "$@"`;
   return {
     command: ['unshare', ...own, 'sh', '-c', script, folder],
     env: { VIVARIUM_OUTSIDE: ['uts', 'net', 'mnt', 'pid'].map((name) => readlinkSync(`/proc/self/ns/${name}`)).join(' ') },
