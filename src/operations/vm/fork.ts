@@ -166,7 +166,7 @@ async function cloneEach(state: Forking, { services, signal, progress }: TaskCon
 async function checkForking({ id, from, count, full }: Forking, machines: Machines): Promise<void> {
   const machine = machines.get(id);
   const point = from === null ? null : machines.points.get(from);
-  if (point) await checkPoint(point, machine.name, machines.host.paths);
+  if (point) await checkPoint(point, machine.name, machines);
   const name = point === null ? machine.name : `${machine.name}@${point.label ?? point.id}`;
   const withMemory = point === null ? hasMemory(machine) : point.memory !== null;
   if (full) {
