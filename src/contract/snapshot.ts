@@ -151,7 +151,7 @@ export const diff = defineOperation({
   input: z.object({
     vm,
     from: point.describe('Label or id of the one point'),
-    to: point.describe('Label or id of the other; now: the machine as it is, stopped'),
+    to: point.describe('Label or id of the other; now: the machine as it is'),
     files: z.boolean().default(true).describe('Which files, read by a guest of its own for ext2 to ext4 and FAT'),
   }),
   output: Difference,
