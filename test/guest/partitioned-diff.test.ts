@@ -1,7 +1,7 @@
 // The files of disks with partitions, GPT and MBR with a logical one, and of FAT: which differ is told by partition.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Machine } from '../../src/sdk/index.ts';
@@ -94,14 +94,4 @@ test('MBR: a primary FAT partition and a logical ext4 one', async () => {
     await changeExt(other, logical);
   });
   assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root5')].sort());
-});
-
-test('FAT on a disk without partitions', async () => {
-  const whole = { number: 0, startBytes: 0, bytes: diskBytes };
-  const raw = join(host.home, 'fat.raw');
-  await writeFile(raw, '');
-  await truncate(raw, diskBytes);
-  await fillFat(raw, whole);
-  const machine = await changed('fat', raw, (other) => changeFat(other, whole));
-  assert.deepEqual(await told(machine), inFat('root').sort());
 });
