@@ -17,7 +17,7 @@ import type { Live } from './live.ts';
 import type { Machines } from './machines.ts';
 import type { PointMemory, PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
-import { copySums } from './sums.ts';
+import { collectSums, copySums } from './sums.ts';
 import { asLayers, makeTops, onTops, planTops, removeTops, sealLayers, shareWithFamily, type Top } from './tops.ts';
 import { copyTpm } from './tpm.ts';
 
@@ -76,6 +76,7 @@ export async function dropPoint(machine: Machine | undefined, machines: Machines
   if (used && machine) await sealLayers(machine.record, tops);
   else await removeTops(tops);
   await machines.points.drop(point.id);
+  if (point.kind !== 'fork') await collectSums(machines);
 }
 
 /**

@@ -190,9 +190,32 @@ test('a machine that sleeps at a point whose memory is cut off is not started wi
   assert.deepEqual([...(await host.qemus()).keys()], []);
   assert.equal((await host.client.vm.show({ vm: 'web' })).state, 'suspended');
   await truncate(memory, size);
+  // As long as it was, but what was cut off is zeros now.
+  assert.equal((await refusal(host.client.snapshot.verify({ vm: 'web', point: 'asleep' }))).code, 'corrupt');
+  const known = await refusal(web.start());
+  assert.equal(known.code, 'corrupt', known.message);
+  assert.match(known.message, /^web cannot wake, because what it sleeps at is damaged: /);
+  oneSentence(known);
   await web.stop();
   await web.start();
   await host.client.snapshot.remove({ vm: 'web', point: 'asleep' });
+});
+
+test('what a suspended machine sleeps at is looked at too, and it wakes when the file is whole again', async () => {
+  await out(web, 'echo asleep > /run/memory');
+  await web.suspend();
+  const [id = ''] = await readdir(host.paths.points);
+  const { memory } = host.paths.point(id);
+  const { size } = await stat(memory);
+  await flip(memory, size - 5);
+  const error = await refusal(host.client.snapshot.verify({ vm: 'web' }));
+  assert.match(error.message, /^of the points of web 1 is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
+  assert.equal((await refusal(web.start())).code, 'corrupt');
+  await flip(memory, size - 5);
+  await host.client.snapshot.verify({ vm: 'web' });
+  await web.start();
+  assert.equal(await out(web, 'cat /run/memory'), 'asleep');
+  assert.deepEqual(await readdir(host.paths.sums), []);
 });
 
 test('without the CD in its drive a machine is neither forked nor set back, and goes on', async () => {
