@@ -83,7 +83,7 @@ test('a layer that is gone is told, and with the machine all that was known of i
   await rm(layer);
   const error = await refused(host.client.snapshot.verify({ vm: 'web' }));
   assert.equal(error.code, 'corrupt');
-  assert.match(error.message, /^of the points of web 1 is damaged: kept \(its file \S+ is missing\)/);
+  assert.match(error.message, /^1 of 1 point of web is damaged: kept \(its file \S+ is missing\)/);
   await host.client.vm.remove({ vm: 'web', force: true });
   for (const folder of [host.paths.layers, host.paths.points, host.paths.sums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
 });

@@ -209,7 +209,7 @@ test('what a suspended machine sleeps at is looked at too, and it wakes when the
   const { size } = await stat(memory);
   await flip(memory, size - 5);
   const error = await refusal(host.client.snapshot.verify({ vm: 'web' }));
-  assert.match(error.message, /^of the points of web 1 is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
+  assert.match(error.message, /^1 of 1 point of web is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
   assert.equal((await refusal(web.start())).code, 'corrupt');
   await flip(memory, size - 5);
   await host.client.snapshot.verify({ vm: 'web' });

@@ -58,10 +58,11 @@ export const handler: HandlerOf<'snapshot.verify'> = {
         };
         const said = damages.slice(0, mostNamed).map(({ point, file, damage }) => `${nameOf(point)} (its file ${file} ${damage})`);
         const more = damages.length > mostNamed ? ` and ${damages.length - mostNamed} more` : '';
-        const others = points.length - damages.length;
+        const of = `${damages.length} of ${points.length} ${points.length === 1 ? 'point' : 'points'} of ${name}`;
+        const others = points.length > damages.length ? '; the others are whole' : '';
         throw new VivError(
           'corrupt',
-          `of the points of ${name} ${damages.length} ${damages.length === 1 ? 'is' : 'are'} damaged: ${said.join(', ')}${more}; the other ${others} ${others === 1 ? 'is' : 'are'} whole; put the file back from a copy, or remove the point with viv snapshot rm ${name} POINT`,
+          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${said.join(', ')}${more}${others}; put the file back from a copy, or remove the point with viv snapshot rm ${name} POINT`,
           { details: { damages } },
         );
       },
