@@ -138,7 +138,7 @@ async function flipped(file: string, hurt: readonly string[], whole: readonly st
       oneSentence(refused);
     }
   }
-  for (const point of whole) await host.client.snapshot.verify({ vm: 'web', point });
+  for (const point of whole) await web.verify(point);
   const news = (await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'snapshot.damaged');
   assert.equal(news.length, before + 1, 'it is told once');
   assert.ok(news.at(-1)?.message.includes(file));
@@ -163,7 +163,7 @@ test('a flipped byte of a memory or of a layer is found, the points that have it
   const taken = await host.client.snapshot.verify({ vm: 'web' });
   assert.equal(taken.points, 2);
   assert.ok(taken.files >= 2, 'memories have their sums from the beginning');
-  const compared = await host.client.snapshot.verify({ vm: 'web' });
+  const compared = await web.verify();
   assert.deepEqual([compared.points, compared.files, compared.summed], [2, taken.files + taken.summed, 0]);
   assert.ok((await web.snapshots()).every(({ checkedAt }) => checkedAt !== null));
 
