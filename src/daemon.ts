@@ -16,6 +16,7 @@ import { PointKeeper } from './machine/point-keeper.ts';
 import { PoolKeeper } from './machine/pool-keeper.ts';
 import { heldBytes, isMember } from './machine/pool-member.ts';
 import type { Machine, News } from './machine/runner.ts';
+import { Scrub, scrubEveryMs } from './machine/scrub.ts';
 import { createEventLog } from './operations/event-log.ts';
 import { faultsFrom } from './operations/fault.ts';
 import { createHostFacts } from './operations/host-facts.ts';
@@ -40,7 +41,7 @@ export interface Daemon {
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
-  for (const folder of [paths.home, paths.images, paths.vms, paths.layers, paths.points, paths.staging, paths.cache, paths.run])
+  for (const folder of [paths.home, paths.images, paths.vms, paths.layers, paths.points, paths.sums, paths.staging, paths.cache, paths.run])
     await makeFolder(folder, uid);
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
@@ -85,6 +86,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     accelerator: (wanted) => host.accelerator(wanted),
     makeRoom: (neededBytes) => poolKeeper.makeRoom(neededBytes),
     poolChanged: (name) => poolKeeper.changed(name),
+    pointMade: () => scrub.pointMade(),
   });
   const images = openImages({ paths, log, usedBy: (digest) => machines.usersOf(digest) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
@@ -110,6 +112,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     tell: (event) => events.record(event),
     reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
   });
+  const scrub = new Scrub(machines, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
   const ended = Promise.withResolvers<void>();
   const services: Services = {
     version,
@@ -145,6 +148,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await tasks.recoveryDone();
     const swept = await sweep(machines, (machine) => !present.has(machine) || tasks.activity(queueOf(machine.id)) !== null);
     poolKeeper.begin();
+    await scrub.begin();
     if (swept.machines.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
     if (swept.left.length > 0) {
       const message = `the store does not know ${swept.left.length} machines that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
@@ -165,6 +169,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     pointKeeper.stop();
     poolKeeper.stop();
     await server.close();
+    await scrub.stop();
     await tasks.drain(10_000);
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await machines.networks.stop();

@@ -46,6 +46,7 @@ export const operations = {
     thumbnail: snapshot.thumbnail,
     restore: snapshot.restore,
     remove: snapshot.remove,
+    verify: snapshot.verify,
   },
   pool: {
     create: pool.create,

@@ -33,6 +33,10 @@ export const Snapshot = z.object({
   auto: z.string().nullable(),
   /** What `snapshot.thumbnail` gives: the screen, or the end of the serial log; null: nothing. */
   thumbnail: z.enum(['png', 'text']).nullable(),
+  /** When the last of its large files was compared with the sums taken when it was written; null: one of them never was. */
+  checkedAt: Time.nullable(),
+  /** What is known to be wrong with one of its files; null: nothing. It is neither restored nor forked then. */
+  damage: z.string().nullable(),
   /** The machine has gone on from here. */
   current: z.boolean(),
 });
@@ -147,7 +151,7 @@ export const diff = defineOperation({
   input: z.object({
     vm,
     from: point.describe('Label or id of the one point'),
-    to: point.describe('Label or id of the other; now: the machine as it is, stopped'),
+    to: point.describe('Label or id of the other; now: the machine as it is'),
     files: z.boolean().default(true).describe('Which files, read by a guest of its own for ext2 to ext4 and FAT'),
   }),
   output: Difference,
@@ -192,6 +196,32 @@ export const restore = defineOperation({
     'timeout',
   ],
   cli: { command: 'snapshot restore', args: ['vm', 'point'], confirm: 'Set {vm} back to {point}? What it has done since then is lost' },
+});
+
+export const Verification = z.object({
+  vm: Name,
+  /** How many points are whole. */
+  points: z.int(),
+  /** How many files have been read and compared with their sums; those that points have in common count once. */
+  files: z.int(),
+  /** How many had no sums yet, and have them from now on: nothing can be said of them before. */
+  summed: z.int(),
+  /** What has been read. */
+  bytes: Bytes,
+});
+export type Verification = z.infer<typeof Verification>;
+
+export const verify = defineOperation({
+  id: 'snapshot.verify',
+  method: 'POST',
+  path: '/v1/vms/{vm}/snapshots/verify',
+  role: 'operator',
+  task: true,
+  summary: 'Read all that a machine’s points are made of again and compare it with the sums taken when it was written',
+  input: z.object({ vm, point: point.optional().describe('Label or id of a point; all of them when left out') }),
+  output: Verification,
+  errors: ['invalid', ...failures.find, 'corrupt', 'wrong_state', 'no_space'],
+  cli: { command: 'snapshot verify', args: ['vm', 'point?'] },
 });
 
 export const remove = defineOperation({

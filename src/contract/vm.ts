@@ -341,6 +341,10 @@ export const fork = defineOperation({
       .boolean()
       .default(false)
       .describe('Copy every file: stopped machines that stand alone, from a stopped one or a point without memory'),
+    tpm: z
+      .enum(['copy', 'replace'])
+      .default('copy')
+      .describe('copy: the same TPM, with its keys and all that is sealed; replace: new ones, for forks that are stopped'),
     removeOnStop: z.boolean().default(false).describe('Remove them when they stop'),
   }),
   output: z.array(Vm),

@@ -2,7 +2,7 @@
 // A Unix socket's path has at most 107 bytes, so run files get a short folder of their own when `home` is deep.
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 export interface Paths {
   /** State: root of everything durable. */
@@ -28,8 +28,12 @@ export interface Paths {
   /** layers/<id>.qcow2: disks as they were at some point; they never change, and machines and points build on them. */
   readonly layers: string;
   readonly points: string;
+  /** sums/<name>: what the files of points were like when they were written. */
+  readonly sums: string;
   readonly cache: string;
   layer(id: string): string;
+  /** Where the sums of a layer or of a point's memory are. */
+  sumsOf(file: string): string;
   point(id: string): PointPaths;
   vm(id: string): VmPaths;
 }
@@ -102,8 +106,11 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     vms: join(home, 'vms'),
     layers: join(home, 'layers'),
     points: join(home, 'points'),
+    sums: join(home, 'sums'),
     cache: join(home, 'cache'),
     layer: (id) => join(home, 'layers', `${id}.qcow2`),
+    // layers/<id>.qcow2 and points/<id>/memory
+    sumsOf: (file) => join(home, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
     point: (id) => {
       const folder = join(home, 'points', id);
       const file = (name: string) => join(folder, name);

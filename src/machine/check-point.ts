@@ -1,5 +1,6 @@
 // Is everything that a point is made of still there and whole? Asked before anything is given up for it. What takes long to read,
-// the memory's and the disks' contents, is checked by its size alone: a file that is too short would end QEMU when it is mapped.
+// the memory's and the disks' contents, is checked by its size alone (a file that is too short would end QEMU when it is mapped), and by
+// what the last comparison with its sums has found (verify-points.ts).
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -29,13 +30,35 @@ export async function recordSums(machines: Machines, id: string): Promise<void> 
 }
 
 /** @throws corrupt, which names the point and the file */
-export async function checkPoint(point: PointRecord, vm: string, paths: Paths): Promise<void> {
-  const damaged = (file: string, what: string, cause?: unknown) =>
-    new VivError(
-      'corrupt',
-      `the point ${point.label ?? point.id} of ${vm} is damaged: its file ${file} ${what}; nothing else is affected, and viv snapshot rm ${vm} ${point.label ?? point.id} removes it`,
-      { details: { file }, cause },
-    );
+export async function checkPoint(point: PointRecord, vm: string, { checks, host: { paths } }: Machines): Promise<void> {
+  const known = checks.damaged(filesOfPoint(point, paths));
+  if (known) throw damagedPoint(point, vm, known.file, known.damage);
+  await checkFiles(point, vm, paths);
+}
+
+/** Every file of its own, and the layers that it has in common with others. */
+export function filesOfPoint(point: PointRecord, paths: Paths): string[] {
+  const { devices, memory, tpm } = paths.point(point.id);
+  const names = Object.keys(point.sums?.tpm ?? {});
+  return [
+    ...(point.memory === null ? [] : [devices, memory]),
+    ...names.map((name) => join(tpm, name)),
+    ...Object.keys(point.sums?.layers ?? {}),
+  ];
+}
+
+function damagedPoint({ label, id }: PointRecord, vm: string, file: string, damage: string, cause?: unknown): VivError {
+  const name = label ?? id;
+  return new VivError(
+    'corrupt',
+    `the point ${name} of ${vm} is damaged: its file ${file} ${damage}; nothing else is affected, and viv snapshot rm ${vm} ${name} removes it`,
+    { details: { file, damage }, cause },
+  );
+}
+
+/** What can be seen without reading much. @throws corrupt, whose details are `file` and `damage` */
+export async function checkFiles(point: PointRecord, vm: string, paths: Paths): Promise<void> {
+  const damaged = (file: string, what: string, cause?: unknown) => damagedPoint(point, vm, file, what, cause);
   const sizeOf = async (file: string) => {
     const { size } = await stat(file).catch((cause) => {
       throw damaged(file, 'is missing', cause);

@@ -90,12 +90,16 @@ export async function checkCloneRoom(what: string, { machine, vars }: Origin, co
   await requireSpace(host.paths.home, bytes * count, count === 1 ? `a full clone of ${what}` : `${count} full clones of ${what}`);
 }
 
-/** Copies everything. Repeatable: what is there already is made anew. @throws no_space; the signal's reason */
+/**
+ * Copies everything. Repeatable: what is there already is made anew.
+ * @param newTpm all but what the other's TPM keeps; its first start makes a new one
+ * @throws no_space; the signal's reason
+ */
 export async function makeClone(
   origin: Origin,
   clone: MachineRecord,
   host: MachineHost,
-  { signal, progress }: { signal: AbortSignal; progress: (progress: Progress) => void },
+  { signal, progress, newTpm }: { signal: AbortSignal; progress: (progress: Progress) => void; newTpm: boolean },
 ): Promise<void> {
   const copies = copiesOf(origin, clone, host);
   const sizes = await Promise.all(copies.map(bytesOf));
@@ -112,7 +116,7 @@ export async function makeClone(
   }
   tell(done);
   await endTpm(origin.tpm); // its QEMU may have ended in this moment
-  await copyTpm(origin.tpm, host.paths.vm(clone.id).tpm, clone);
+  if (!newTpm) await copyTpm(origin.tpm, host.paths.vm(clone.id).tpm, clone);
   await makeSeed(clone, host, signal);
 }
 

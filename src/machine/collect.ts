@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { backingFile, unusedFiles } from '../storage/layers.ts';
 import type { Machines } from './machines.ts';
 import type { MachineRecord } from './record.ts';
+import { collectSums } from './sums.ts';
 
 const filesOf = ({ disks, vars, kernel, started }: MachineRecord): string[] => [
   ...disks.flatMap(({ file, backing }) => [file, ...(backing === null ? [] : [backing])]),
@@ -17,6 +18,7 @@ const filesOf = ({ disks, vars, kernel, started }: MachineRecord): string[] => [
 /** @returns what was removed */
 export async function collectLayers(machines: Machines): Promise<string[]> {
   if (machines.unreadable > 0 || machines.points.unreadable > 0) return [];
+  await collectSums(machines);
   const folder = machines.host.paths.layers;
   const all = (await readdir(folder)).map((name) => join(folder, name));
   if (all.length === 0) return [];

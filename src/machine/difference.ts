@@ -1,22 +1,11 @@
 // How the disks of a machine differ between two instants of its life. Nothing is written and no guest is asked.
-import { VivError } from '../contract/errors.ts';
 import type { Difference } from '../contract/snapshot.ts';
 import { compareDisks } from '../storage/difference.ts';
 import type { MachineRecord } from './record.ts';
-import type { Machine } from './runner.ts';
 import { isWritable } from './tops.ts';
 
 /** Ranges of each disk that are named. */
 const mostRanges = 1000;
-
-/** @throws wrong_state where its guest may be writing */
-export function checkStill({ name, live, record: { state } }: Machine): void {
-  if (live === null && state !== 'running' && state !== 'paused') return;
-  throw new VivError(
-    'wrong_state',
-    `${name} is running and may write to its disks while they are compared; make a point first (viv snapshot create ${name} LABEL) and compare with that`,
-  );
-}
 
 /** Every disk that both have. @throws what compareDisks throws */
 export async function compareMachines(from: MachineRecord, to: MachineRecord, signal: AbortSignal): Promise<Difference['disks']> {

@@ -2,10 +2,13 @@
 import { rm } from 'node:fs/promises';
 import type { Machines } from './machines.ts';
 import type { MachineRecord } from './record.ts';
+import { collectSums } from './sums.ts';
 
 /** Repeatable. A point that somebody made stays. What the guest has not touched yet its process reads from the file, which it has open. */
-export async function dropSleep({ wakeFrom }: Pick<MachineRecord, 'wakeFrom'>, { points, host }: Machines): Promise<void> {
+export async function dropSleep({ wakeFrom }: Pick<MachineRecord, 'wakeFrom'>, machines: Machines): Promise<void> {
+  const { points, host } = machines;
   if (wakeFrom === null || points.byId(wakeFrom)?.kind !== 'suspend') return;
   await rm(host.paths.point(wakeFrom).folder, { recursive: true, force: true });
   await points.drop(wakeFrom);
+  await collectSums(machines);
 }

@@ -64,11 +64,20 @@ export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRe
   };
 }
 
-/** Everything of a child's own that its start needs. Repeatable: what is there already is made anew. */
-export async function makeChildFiles(record: MachineRecord, point: PointRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
+/**
+ * Everything of a child's own that its start needs. Repeatable: what is there already is made anew.
+ * @param newTpm it has none of what the other's TPM keeps; its first start makes a new one
+ */
+export async function makeChildFiles(
+  record: MachineRecord,
+  point: PointRecord,
+  host: MachineHost,
+  signal: AbortSignal,
+  { newTpm = false }: { newTpm?: boolean } = {},
+): Promise<void> {
   await makeFiles(record, host, signal);
   await makeVarsOver(record, point);
-  await copyTpm(host.paths.point(point.id).tpm, host.paths.vm(record.id).tpm, record);
+  if (!newTpm) await copyTpm(host.paths.point(point.id).tpm, host.paths.vm(record.id).tpm, record);
 }
 
 /** UEFI variables on top of the point's. Repeatable. */

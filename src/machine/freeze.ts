@@ -17,6 +17,7 @@ import type { Live } from './live.ts';
 import type { Machines } from './machines.ts';
 import type { PointMemory, PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
+import { collectSums, copySums } from './sums.ts';
 import { asLayers, makeTops, onTops, planTops, removeTops, sealLayers, shareWithFamily, type Top } from './tops.ts';
 import { copyTpm } from './tpm.ts';
 
@@ -75,6 +76,7 @@ export async function dropPoint(machine: Machine | undefined, machines: Machines
   if (used && machine) await sealLayers(machine.record, tops);
   else await removeTops(tops);
   await machines.points.drop(point.id);
+  if (point.kind !== 'fork') await collectSums(machines);
 }
 
 /**
@@ -121,6 +123,7 @@ async function takeSleep({ record }: Machine, { points, host }: Machines, { id }
     await rm(to[file], { force: true });
     await link(from[file], to[file]);
   }
+  await copySums(host.paths, from.memory, to.memory);
   return { memory: { in: 'file' } as const, memoryBytes: slept.memoryBytes };
 }
 

@@ -5,6 +5,7 @@ import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
+import { FileChecks } from './file-checks.ts';
 import { Networks } from './networks.ts';
 import { hasVirtual } from './nics.ts';
 import { Points } from './points.ts';
@@ -31,12 +32,15 @@ export interface MachineHost {
   readonly makeRoom: (neededBytes: number) => Promise<void>;
   /** A pool was made, has another size, or one was taken from it. */
   readonly poolChanged: (name: string) => void;
+  /** A point is complete: its disks' layers have no sums yet. */
+  readonly pointMade: () => void;
 }
 
 export class Machines {
   readonly host: MachineHost;
   readonly points: Points;
   readonly pools: Pools;
+  readonly checks: FileChecks;
   #networks: Networks | null = null;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
@@ -45,15 +49,17 @@ export class Machines {
   /** What list() answers, until something changes. */
   #sorted: readonly Machine[] | null = null;
 
-  constructor(host: MachineHost, points: Points, pools: Pools) {
+  constructor(host: MachineHost, points: Points, pools: Pools, checks: FileChecks) {
     this.host = host;
     this.points = points;
     this.pools = pools;
+    this.checks = checks;
   }
 
   /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
   static async open(host: MachineHost): Promise<Machines> {
-    const machines = new Machines(host, await Points.open(host.store, host.log), await Pools.open(host.store, host.log));
+    const { store, log } = host;
+    const machines = new Machines(host, await Points.open(store, log), await Pools.open(store, log), await FileChecks.open(store));
     machines.#networks = await Networks.open(host, machines);
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = MachineRecord.safeParse(value);

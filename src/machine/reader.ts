@@ -19,7 +19,7 @@ export const readerImage = 'tiny';
 export const sides = ['from', 'to'] as const;
 export type Side = (typeof sides)[number];
 
-/** Nothing is made yet. @param disks ids of those that it reads @param points false: one side is the machine as it is */
+/** Nothing is made yet. @param disks ids of those that it reads @param points false: one side is a stopped machine as it is */
 export async function planReader(
   machine: Machine,
   records: Readonly<Record<Side, MachineRecord>>,

@@ -20,7 +20,7 @@ const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'da
 
 /** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
 export async function checkRestore(machine: Machine, machines: Machines, point: PointRecord): Promise<void> {
-  await checkPoint(point, machine.name, machines.host.paths);
+  await checkPoint(point, machine.name, machines);
   if (point.memory !== null) await checkWaking(`${machine.name} at its point ${point.label ?? point.id}`, point.machine, machines);
 }
 

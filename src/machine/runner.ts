@@ -15,7 +15,7 @@ export type News =
   | { type: 'changed'; machine: Machine }
   /** It ended by itself. `failed`: not by the guest's own wish. */
   | { type: 'ended'; machine: Machine; failed: boolean; message: string }
-  | { type: 'event'; machine: Machine; noun?: 'vm' | 'network'; what: string; message: string };
+  | { type: 'event'; machine: Machine; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string };
 
 export class Machine {
   readonly paths: VmPaths;

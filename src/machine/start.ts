@@ -15,6 +15,7 @@ import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/pro
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
 import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
+import { filesOfPoint } from './check-point.ts';
 import { dropSleep } from './drop-sleep.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
 import { flattenMeanwhile } from './flatten.ts';
@@ -60,11 +61,24 @@ export async function checkStart(machine: Machine, machines: Machines): Promise<
   if (settings.firmware === 'uefi') await findFirmware(arch);
   if (settings.tpm) await findSwtpm();
   await checkFiles(machine.record);
+  checkSleep(machine, machines);
   // One that wakes from a point has its memory in common with others until it writes to it.
   await checkMemory(machine.name, machine.record.wakeFrom === null ? settings.memoryBytes : 0, 1, machines);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError('invalid', `${machine.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
   return { accel };
+}
+
+/** What it wakes from is not known to be damaged. @throws corrupt */
+function checkSleep({ name, record }: Machine, { points, checks, host }: Machines): void {
+  const point = record.state === 'suspended' ? points.byId(record.wakeFrom ?? '') : undefined;
+  const known = point && checks.damaged(filesOfPoint(point, host.paths));
+  if (!known) return;
+  throw new VivError(
+    'corrupt',
+    `${name} cannot wake, because what it sleeps at is damaged: ${known.file} ${known.damage}; put the file back from a copy and look again (viv snapshot verify ${name}), or give its memory up (viv stop ${name})`,
+    { details: known },
+  );
 }
 
 /**

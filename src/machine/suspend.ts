@@ -47,7 +47,8 @@ export async function save(
   if (freezing) {
     await freeze(machine, machines, freezing, true, { goOn: false });
     await recordSums(machines, freezing.point.id);
-    return writeMemory(machines, freezing.point.id, signal, onProgress);
+    await writeMemory(machines, freezing.point.id, signal, onProgress);
+    return machines.host.pointMade();
   }
   live.starved = false;
   await stopFlattening(machine);

@@ -3,9 +3,11 @@ import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { makeDurable } from '../host/durable.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
+import { BlockSums } from '../storage/block-sums.ts';
 import { flatten } from '../storage/flatten.ts';
 import type { Machines } from './machines.ts';
 import { openLayers } from './memory.ts';
+import { writeSums } from './sums.ts';
 import { shareWithFamily } from './tops.ts';
 
 /** Repeatable as long as the process lives. @throws not_found when it has ended before; no_space */
@@ -20,10 +22,12 @@ export async function writeMemory(
   const file = machines.host.paths.point(id).memory;
   const bytes = memoryBytesOf((point.machine.started ?? point.machine.settings).memoryBytes);
   const layers = await openLayers(point.memory);
+  // Of what is meant to be written, so that what goes wrong on its way to the disk is noticed too.
+  const sums = new BlockSums();
   try {
     const to = await open(file, 'w+', 0o600);
     try {
-      await flatten(layers, to.fd, bytes, { signal, onProgress });
+      await flatten(layers, to.fd, bytes, { signal, onProgress, onData: (data, at) => sums.add(data, at) });
       await to.datasync();
     } finally {
       await to.close();
@@ -33,6 +37,7 @@ export async function writeMemory(
   }
   // With the machine's process gone, these files are all there is of it.
   await makeDurable(machines.host.paths.point(id).devices);
+  await writeSums(machines.host.paths, file, sums.end(bytes));
   await shareWithFamily(file, point.machine);
   const { blocks } = await stat(file);
   await machines.points.put({ ...machines.points.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });

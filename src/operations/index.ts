@@ -51,6 +51,7 @@ import { handler as snapshotRemove } from './snapshot/remove.ts';
 import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
+import { handler as snapshotVerify } from './snapshot/verify.ts';
 
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
@@ -130,6 +131,7 @@ export const handlers: Handlers = {
   'snapshot.restore': snapshotRestore,
   'snapshot.show': snapshotShow,
   'snapshot.thumbnail': snapshotThumbnail,
+  'snapshot.verify': snapshotVerify,
   'image.verify': imageVerify,
   'task.cancel': taskCancel,
   'task.follow': taskFollow,

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
-import type { Difference, Snapshot } from '../contract/snapshot.ts';
+import type { Difference, Snapshot, Verification } from '../contract/snapshot.ts';
 import type * as contract from '../contract/vm.ts';
 import type { Client } from './client.ts';
 import type { CopyOptions } from './copy.ts';
@@ -134,9 +134,14 @@ export class Machine {
     return this.#client.snapshot.list({ vm: this.id }, call);
   }
 
-  /** Which regions of its disks, and which files, differ between two points, by label or id; `now` is the machine itself, stopped. */
+  /** Which regions of its disks, and which files, differ between two points, by label or id; `now` is the machine itself. */
   diff(from: string, to: string, options: { files?: boolean } = {}, call: CallOptions = {}): Promise<Difference> {
     return this.#client.snapshot.diff({ vm: this.id, from, to, ...options }, call);
+  }
+
+  /** Reads all that a point (all its points) is made of again. @throws corrupt, which names the points and files that are not as written */
+  verify(point?: string, call: CallOptions = {}): Promise<Verification> {
+    return this.#client.snapshot.verify({ vm: this.id, ...(point === undefined ? {} : { point }) }, call);
   }
 
   /** Sets it back to a point, by label or id. What it has done since is lost unless it has a point; no point ever is. */

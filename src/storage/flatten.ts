@@ -22,12 +22,17 @@ export async function flatten(
   layers: readonly number[],
   to: number,
   bytes: number,
-  options: { signal: AbortSignal; onProgress?: (doneBytes: number, totalBytes: number) => void },
+  options: {
+    signal: AbortSignal;
+    onProgress?: (doneBytes: number, totalBytes: number) => void;
+    /** Gets what has been written, in order; what is left out is zeros. */
+    onData?: (bytes: Buffer, at: number) => void;
+  },
 ): Promise<void> {
-  const { signal, onProgress } = options;
+  const { signal, onProgress, onData } = options;
   await cutTo(to, 0);
   await cutTo(to, bytes);
-  const pieces = visibleRuns(layers, bytes);
+  const pieces = visibleRuns(layers, bytes).sort((one, other) => one.from - other.from);
   const total = pieces.reduce((sum, { from, to: end }) => sum + end - from, 0);
   const buffer = Buffer.allocUnsafe(pieceBytes);
   let done = 0;
@@ -36,7 +41,10 @@ export async function flatten(
       signal.throwIfAborted();
       const { bytesRead } = await readAt(fd, buffer, 0, Math.min(pieceBytes, end - at), at);
       if (bytesRead === 0) throw new VivError('corrupt', 'a layer ended before its data did');
-      await writeData(to, buffer.subarray(0, bytesRead), at);
+      const data = buffer.subarray(0, bytesRead);
+      const written = writeData(to, data, at);
+      onData?.(data, at); // meanwhile
+      await written;
       at += bytesRead;
       done += bytesRead;
       onProgress?.(done, total);

@@ -71,6 +71,11 @@ const scenarios: Record<string, Scenario> = {
     act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'later' }),
     after: ['running'],
   },
+  'snapshot.diff now': {
+    prepare: async (client) => (await run(client)).snapshot('then'),
+    act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'now' }),
+    after: ['running'],
+  },
   'snapshot.remove': {
     prepare: async (client) => (await run(client)).snapshot('then'),
     act: (client) => client.snapshot.remove({ vm: 'one', point: 'then' }),

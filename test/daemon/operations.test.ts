@@ -133,6 +133,7 @@ describe('every operation', () => {
   test('a pool of a running machine’s point is made, shown, filled, taken from, set and removed', async () => {
     const { id } = await api.vm.run({ image: 'tiny', name: 'warm', memoryBytes });
     await api.snapshot.create({ vm: 'warm', label: 'ready' });
+    assert.equal((await api.snapshot.verify({ vm: 'warm', point: 'ready' })).points, 1);
     const picture = Buffer.concat(await (await api.snapshot.thumbnail({ vm: 'warm', point: 'ready' })).toArray()).toString();
     assert.match(picture, /a fake machine starts/, 'fake-qemu has no screen: the serial line’s last words are shown');
     assert.equal((await api.pool.create({ pool: 'spare', from: 'warm@ready', size: 1 })).point, 'ready');

@@ -105,6 +105,14 @@ test('what it keeps is part of points, of what is made from them and of going ba
   assert.deepEqual(await host.tpms(), []);
 });
 
+test('where there is none, none can be replaced', async () => {
+  await host.client.vm.create({ image: 'disk', name: 'none', memoryBytes });
+  const { code, message } = await refused(host.client.vm.fork({ vm: 'none', tpm: 'replace' }));
+  assert.equal(code, 'invalid');
+  assert.match(message, /none has no TPM that could be replaced/);
+  await host.client.vm.remove({ vm: 'none' });
+});
+
 test('without swtpm it is refused with the package that has it', async () => {
   const bin = join(host.home, 'bin');
   await mkdir(bin);

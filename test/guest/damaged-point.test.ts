@@ -117,6 +117,67 @@ for (const [index, { kind, what, file, harm }] of damages.entries())
     else await host.client.snapshot.remove({ vm: 'web', point: 'good' });
   });
 
+/** What `snapshot verify` says of a file that has been flipped a byte in, and that it says nothing when the byte is back. */
+async function flipped(file: string, hurt: readonly string[], whole: readonly string[], meanwhile: () => Promise<void>): Promise<void> {
+  const { size } = await stat(file);
+  const at = Math.floor((size / 4) * 3);
+  const before = (await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'snapshot.damaged').length;
+  await flip(file, at);
+  const error = await refusal(host.client.snapshot.verify({ vm: 'web' }));
+  assert.equal(error.code, 'corrupt', error.message);
+  assert.ok(error.message.includes(file), `${error.message} names ${file}`);
+  assert.match(error.message, new RegExp(`in the MiB at byte ${at - (at % 2 ** 20)}\\)`));
+  for (const point of await web.snapshots()) {
+    const isHurt = hurt.includes(point.label as string);
+    assert.equal(point.damage?.includes(file) ?? false, isHurt, `${point.label}: ${point.damage}`);
+    if (!isHurt) continue;
+    for (const attempt of [() => web.restore(point.label as string), () => host.client.vm.fork({ vm: 'web', point: point.id })]) {
+      const refused = await refusal(attempt());
+      assert.equal(refused.code, 'corrupt');
+      assert.ok(refused.message.includes(file));
+      oneSentence(refused);
+    }
+  }
+  for (const point of whole) await web.verify(point);
+  const news = (await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'snapshot.damaged');
+  assert.equal(news.length, before + 1, 'it is told once');
+  assert.ok(news.at(-1)?.message.includes(file));
+  await meanwhile();
+  await flip(file, at);
+  await host.client.snapshot.verify({ vm: 'web' });
+  assert.ok((await web.snapshots()).every(({ damage }) => damage === null));
+}
+
+test('a flipped byte of a memory or of a layer is found, the points that have it in common are refused, and the others go on', async () => {
+  const layers = async (act: () => Promise<Snapshot>) => {
+    const own = new Set(await readdir(host.paths.layers));
+    const point = await act();
+    const [fresh = ''] = (await readdir(host.paths.layers)).filter((name) => !own.has(name));
+    return { point, layer: join(host.paths.layers, fresh) };
+  };
+  const write = (what: string) => out(web, `echo ${what} > /run/memory; dd if=/dev/urandom of=/root/${what} bs=64k count=16; sync`);
+  await write('one');
+  const one = await layers(() => web.snapshot('one'));
+  await write('two');
+  const two = await layers(() => web.snapshot('two'));
+  const taken = await host.client.snapshot.verify({ vm: 'web' });
+  assert.equal(taken.points, 2);
+  assert.ok(taken.files >= 2, 'memories have their sums from the beginning');
+  const compared = await web.verify();
+  assert.deepEqual([compared.points, compared.files, compared.summed], [2, taken.files + taken.summed, 0]);
+  assert.ok((await web.snapshots()).every(({ checkedAt }) => checkedAt !== null));
+
+  await flipped(two.layer, ['two'], ['one'], async () => assert.equal(await out(web, 'cat /run/memory'), 'two', 'it runs on'));
+  await flipped(one.layer, ['one', 'two'], [], async () => assert.equal(await out(web, 'cat /run/memory'), 'two'));
+  await flipped(join(host.paths.points, two.point.id, 'memory'), ['two'], ['one'], async () => {
+    await web.restore('one');
+    assert.equal(await out(web, 'cat /run/memory; ls /root | grep -c two || true'), 'one\n0');
+  });
+  await web.restore('two');
+  assert.equal(await out(web, 'cat /run/memory'), 'two');
+  for (const point of ['one', 'two']) await host.client.snapshot.remove({ vm: 'web', point });
+});
+
 test('a machine that sleeps at a point whose memory is cut off is not started with half of it', async () => {
   const point = await web.snapshot('asleep');
   await web.restore('asleep', { start: false });
@@ -129,9 +190,32 @@ test('a machine that sleeps at a point whose memory is cut off is not started wi
   assert.deepEqual([...(await host.qemus()).keys()], []);
   assert.equal((await host.client.vm.show({ vm: 'web' })).state, 'suspended');
   await truncate(memory, size);
+  // As long as it was, but what was cut off is zeros now.
+  assert.equal((await refusal(host.client.snapshot.verify({ vm: 'web', point: 'asleep' }))).code, 'corrupt');
+  const known = await refusal(web.start());
+  assert.equal(known.code, 'corrupt', known.message);
+  assert.match(known.message, /^web cannot wake, because what it sleeps at is damaged: /);
+  oneSentence(known);
   await web.stop();
   await web.start();
   await host.client.snapshot.remove({ vm: 'web', point: 'asleep' });
+});
+
+test('what a suspended machine sleeps at is looked at too, and it wakes when the file is whole again', async () => {
+  await out(web, 'echo asleep > /run/memory');
+  await web.suspend();
+  const [id = ''] = await readdir(host.paths.points);
+  const { memory } = host.paths.point(id);
+  const { size } = await stat(memory);
+  await flip(memory, size - 5);
+  const error = await refusal(host.client.snapshot.verify({ vm: 'web' }));
+  assert.match(error.message, /^1 of 1 point of web is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
+  assert.equal((await refusal(web.start())).code, 'corrupt');
+  await flip(memory, size - 5);
+  await host.client.snapshot.verify({ vm: 'web' });
+  await web.start();
+  assert.equal(await out(web, 'cat /run/memory'), 'asleep');
+  assert.deepEqual(await readdir(host.paths.sums), []);
 });
 
 test('without the CD in its drive a machine is neither forked nor set back, and goes on', async () => {
@@ -182,5 +266,5 @@ test('a machine whose memory is not in layers is neither forked nor frozen, and 
 
 test('with the machines everything of theirs is gone', async () => {
   await web.remove({ force: true });
-  for (const folder of [host.paths.layers, host.paths.points, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+  for (const folder of [host.paths.layers, host.paths.points, host.paths.sums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
 });

@@ -325,6 +325,8 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
     } finally {
       await child.remove({ force: true });
     }
+    // Its files, those in common with others as well, are what they were when their sums were taken, however long ago.
+    await host.client.snapshot.verify({ vm: model.machine.id, point: label });
     report.verified += 1;
   }
 
@@ -432,7 +434,8 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
   for (const model of models) await model.machine.stop({ force: true });
   for (const { disks } of stored().machines) for (const { kind, file } of disks) if (kind === 'root') await checkDisk(file);
   for (const model of models) await model.machine.remove();
-  for (const folder of [host.paths.layers, host.paths.points, host.paths.vms]) assert.deepEqual(await readdir(folder), [], folder);
+  for (const folder of [host.paths.layers, host.paths.points, host.paths.sums, host.paths.vms])
+    assert.deepEqual(await readdir(folder), [], folder);
   assert.deepEqual([...(await host.qemus())], []);
   return report;
 }

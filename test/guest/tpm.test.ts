@@ -18,14 +18,29 @@ const defineNv = (index: number) =>
   command(0x8002, 0x12a, `40000001${password}${be(2, 0)}${be(2, 14)}${be(4, index)}000b02060006${be(2, 0)}${be(2, 8)}`);
 const readNvPublic = (index: number) => command(0x8001, 0x169, be(4, index));
 
+/** The endorsement key that an empty template gives: ECC P-256, restricted, for decryption. Its seed is the TPM's identity. */
+const template = `${be(2, 0x23)}000b${be(4, 0x30072)}${be(2, 0)}000600800043001000030010${be(2, 0)}${be(2, 0)}`;
+const createEndorsement = command(
+  0x8002,
+  0x131,
+  `4000000b${password}00040000${be(2, 0)}${be(2, template.length / 2)}${template}${be(2, 0)}${be(4, 0)}`,
+);
+async function endorsement(machine: Machine): Promise<string> {
+  const said = await reply(machine, createEndorsement);
+  assert.equal(codeOf(said), 0);
+  const size = Number.parseInt(said.slice(36, 40), 16);
+  assert.ok(size > 64);
+  await reply(machine, command(0x8001, 0x165, said.slice(20, 28))); // it has room for three
+  return said.slice(40, 40 + 2 * size);
+}
+
 /** What it answers: 0 is success. */
-async function answer(machine: Machine, hex: string): Promise<number> {
+const answer = async (machine: Machine, hex: string): Promise<number> => codeOf(await reply(machine, hex));
+const codeOf = (reply: string): number => Number.parseInt(reply.slice(12, 20), 16);
+
+async function reply(machine: Machine, hex: string): Promise<string> {
   const bytes = hex.replace(/../g, '\\x$&');
-  const text = await out(
-    machine,
-    `exec 3<>/dev/tpm0; printf '${bytes}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | hexdump -v -e '1/1 "%02x"'`,
-  );
-  return Number.parseInt(text.slice(12, 20), 16);
+  return out(machine, `exec 3<>/dev/tpm0; printf '${bytes}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | hexdump -v -e '1/1 "%02x"'`);
 }
 
 const pcr = (machine: Machine) => out(machine, 'cat /sys/class/tpm/tpm0/pcr-sha256/16');
@@ -92,6 +107,11 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   assert.equal(await pcr(web), one, 'it has slept with its machine');
   assert.ok(await has(web, first));
 
+  const identity = await endorsement(web);
+  assert.equal(await endorsement(web), identity);
+  for (const attempt of [() => web.fork({ tpm: 'replace' }), () => web.fork({ point: 'one', tpm: 'replace' })])
+    await assert.rejects(attempt(), { code: 'wrong_state', message: /its guest would go on with keys that the new one does not have/ });
+
   await web.snapshot('disks', { disksOnly: true });
   await define(web, third);
   await web.restore('disks');
@@ -100,7 +120,18 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   const kept = (folder: string) => readFile(join(folder, 'tpm2-00.permall'));
   const files = await Promise.all([host.paths.vm(clone.id).tpm, host.paths.vm(web.id).tpm].map(kept));
   assert.deepEqual(files[0], files[1], 'a full clone has it too');
+  const [replaced, other] = [
+    ...(await web.fork({ name: 'replaced', tpm: 'replace' })),
+    ...(await web.fork({ point: 'disks', full: true, name: 'other', tpm: 'replace' })),
+  ] as [Machine, Machine];
+  for (const { id } of [replaced, other]) assert.ok(!(await readdir(host.paths.vm(id).state)).includes('tpm'));
+  await other.remove();
+  await replaced.start();
+  assert.equal(await has(replaced, first), false, 'a new TPM has nothing of the other’s');
+  assert.notEqual(await endorsement(replaced), identity, 'and is somebody else');
+  await replaced.remove({ force: true });
   await web.start();
+  assert.equal(await endorsement(web), identity);
   assert.equal(await pcr(web), none, 'its registers begin anew with each boot');
   assert.deepEqual([await has(web, first), await has(web, third)], [true, false], 'what it keeps is that of the point');
 

@@ -65,7 +65,7 @@ test('a hundred forks are a hundred different machines', { timeout: 540_000 }, a
   t.diagnostic(`${all.length} removed after ${Math.round(performance.now() - begun)} ms`);
   assert.deepEqual([...(await host.qemus()).keys()], [web.id]);
   await web.remove({ force: true });
-  for (const folder of [host.paths.layers, host.paths.points, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+  for (const folder of [host.paths.layers, host.paths.points, host.paths.sums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
 });
 
 /** The user that its process runs as. */

@@ -4,7 +4,7 @@ import type { Group } from '../../contract/group.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
 import type { Pool } from '../../contract/pool.ts';
-import type { Difference, Snapshot } from '../../contract/snapshot.ts';
+import type { Difference, Snapshot, Verification } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { clean } from '../text.ts';
@@ -14,7 +14,7 @@ import { catalogTable, imageSheet } from './image.ts';
 import { machineSheet } from './machine.ts';
 import { networkSheet } from './network.ts';
 import { poolSheet } from './pool.ts';
-import { pointName } from './snapshot.ts';
+import { pointName, verificationLines } from './snapshot.ts';
 import { taskSheet } from './task.ts';
 
 type Render = (output: never, width: number | undefined) => string[];
@@ -25,6 +25,7 @@ const renders: Readonly<Record<string, Render>> = {
   'network.show': (network: Network) => networkSheet(network),
   'group.show': (group: Group) => groupSheet(group),
   'snapshot.diff': (difference: Difference, width) => differenceTable(difference, width),
+  'snapshot.verify': (verification: Verification) => verificationLines(verification),
   'pool.show': (pool: Pool) => poolSheet(pool),
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),

@@ -1,5 +1,5 @@
 // Points for reading: the tree of `viv snapshot ls` and the sheet of `viv snapshot show`.
-import type { Snapshot } from '../../contract/snapshot.ts';
+import type { Snapshot, Verification } from '../../contract/snapshot.ts';
 import { formatBytes, formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';
 
@@ -33,7 +33,12 @@ export function snapshotTree(points: readonly Snapshot[], width: number | undefi
   return renderTable(
     treeRows(points),
     [
-      { title: 'POINT', value: ({ branch, point }) => `${branch}${pointName(point)}${point.current ? '  ◄ here' : ''}`, whole: true },
+      {
+        title: 'POINT',
+        value: ({ branch, point }) =>
+          `${branch}${pointName(point)}${point.current ? '  ◄ here' : ''}${point.damage === null ? '' : '  DAMAGED'}`,
+        whole: true,
+      },
       { title: 'ID', value: ({ point }) => point.id, whole: true },
       { title: 'MADE', value: ({ point }) => formatTime(point.createdAt) },
       { title: 'MEMORY', value: ({ point }) => memoryOf(point), right: true },
@@ -54,6 +59,8 @@ export function snapshotSheet(point: Snapshot): string[] {
     ['after', point.parent ?? 'nothing; it is the first'],
     ['memory', point.memory ? memoryOf(point) : 'none; restored, the machine boots'],
     ['disks', `${formatBytes(point.diskBytes)} of their own`],
+    ['looked at', point.checkedAt === null ? null : formatTime(point.checkedAt)],
+    ['damaged', point.damage],
     ['stood still', `${point.pausedMs} ms`],
     ['made by', point.auto === null ? null : `the policy (${point.auto}), which may remove it`],
     [
@@ -62,4 +69,12 @@ export function snapshotSheet(point: Snapshot): string[] {
     ],
     ['template', point.template ? 'yes, kept until removed with --force' : 'no'],
   ]);
+}
+
+export function verificationLines({ vm, points, files, summed, bytes }: Verification): string[] {
+  const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;
+  return [
+    `${vm}: ${count(points, 'point')}, ${count(files, 'file')} as written, ${formatBytes(bytes)} read`,
+    ...(summed > 0 ? [`${count(summed, 'file')} had no sums yet and can be compared from now on`] : []),
+  ];
 }

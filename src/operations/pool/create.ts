@@ -23,7 +23,7 @@ export const handler: HandlerOf<'pool.create'> = {
     const point = machines.points.find(machine, from.slice(at + 1));
     if (point.memory === null)
       throw new VivError('unsupported', `${from} has no memory, so its forks would have to boot; make a pool of a point with memory`);
-    await checkPoint(point, machine.name, machines.host.paths);
+    await checkPoint(point, machine.name, machines);
     await checkWaking(`a fork of ${from}`, point.machine, machines);
     return { name, pool: { name, vm: machine.id, point: point.id, size, createdAt: Date.now() }, from };
   },

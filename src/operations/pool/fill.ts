@@ -1,4 +1,5 @@
 // `pool.fill`: one machine that the pool lacks is made and stands ready. What of the pool has ended by itself is cleared away first.
+import { checkPoint } from '../../machine/check-point.ts';
 import { giveUp, isReady, membersOf, readyName } from '../../machine/pool-member.ts';
 import { endNow } from '../../machine/stop.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -17,7 +18,8 @@ export const handler: HandlerOf<'pool.fill'> = {
     {
       name: 'see what lacks',
       run: async ({ name }: Filling, { services: { machines } }) => {
-        const { size } = machines.pools.get(name);
+        const { size, point, vm } = machines.pools.get(name);
+        await checkPoint(machines.points.get(point), machines.get(vm).name, machines);
         for (const machine of membersOf(machines, name)) if (!isReady(machine)) await giveUp(machine, machines);
         return { member: membersOf(machines, name).length < size ? planMember(machines, readyName) : null };
       },

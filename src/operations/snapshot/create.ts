@@ -58,5 +58,5 @@ export const handler: HandlerOf<'snapshot.create'> = {
       run: (state: Creating, context) => finishPoint(machineOf(state, context), freezingOf(state).point.id, context),
     },
   ],
-  output: (state: Creating, { machines }) => viewOf(machines.points.get(freezingOf(state).point.id), machines.get(state.id)),
+  output: (state: Creating, { machines }) => viewOf(machines.points.get(freezingOf(state).point.id), machines.get(state.id), machines),
 };

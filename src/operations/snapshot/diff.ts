@@ -1,9 +1,12 @@
 // `snapshot.diff`: which regions of a machine's disks, and which files, differ between two of its points, or one and the machine
-// itself. A point's layers never change, and no point is removed while this has its turn.
+// itself. A point's layers never change, and no point is removed while this has its turn. Of a machine that runs a point of its disks
+// is made for it, as for a fork, which nobody is shown and which goes again.
 import { VivError } from '../../contract/errors.ts';
 import type { Difference, FileDifference } from '../../contract/snapshot.ts';
-import { checkStill, compareMachines } from '../../machine/difference.ts';
+import { compareMachines } from '../../machine/difference.ts';
 import { makeFiles } from '../../machine/files.ts';
+import { flattenMeanwhile } from '../../machine/flatten.ts';
+import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { compareFiles } from '../../machine/read-files.ts';
 import { dropReader, planReader, readerImage } from '../../machine/reader.ts';
 import type { MachineRecord } from '../../machine/record.ts';
@@ -18,6 +21,8 @@ interface Comparing extends OnMachine {
   from: string | null;
   to: string | null;
   files: boolean;
+  /** The point of a machine that runs; null: none is needed. */
+  freezing?: Freezing | null;
   disks?: Difference['disks'];
   /** The machine that reads the files; null: none is needed. */
   reader?: MachineRecord | null;
@@ -27,6 +32,7 @@ interface Comparing extends OnMachine {
   reason?: string | null;
 }
 
+const passing = { kind: 'fork', label: null, template: false, auto: null, memory: false } as const;
 const agentWaitMs = 120_000;
 const nothing: FileDifference = { added: 0, removed: 0, changed: 0, list: [], more: 0 };
 const unknown = 'none of the disks that differ has a file system that can be read (ext2, ext3, ext4, FAT)';
@@ -47,9 +53,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
     const pointOf = (ref: string): string | null => {
       // A point that is called so is meant before the machine is.
       const isPoint = ref !== 'now' || machines.points.of(machine.id).some(({ label, complete }) => complete && label === 'now');
-      if (isPoint) return machines.points.find(machine, ref).id;
-      checkStill(machine);
-      return null;
+      return isPoint ? machines.points.find(machine, ref).id : null;
     };
     const compared = { from: pointOf(from), to: pointOf(to) };
     if (files) await imageOf(services);
@@ -57,24 +61,44 @@ export const handler: HandlerOf<'snapshot.diff'> = {
   },
   steps: [
     {
+      name: 'plan it',
+      run: async ({ id, from, to }: Comparing, { services: { machines } }) => {
+        const machine = machines.get(id);
+        const running = (from === null || to === null) && machine.live !== null;
+        return { freezing: running ? planPoint(machine, machines, passing) : null };
+      },
+    },
+    {
+      name: 'prepare a point',
+      run: async ({ id, freezing }: Comparing, { services: { machines } }) => {
+        if (freezing) await preparePoint(machines.get(id), machines, freezing);
+      },
+      undo: async ({ id, freezing }: Comparing, { services: { machines } }) => {
+        if (freezing) await dropPoint(machines.byId(id), machines, freezing);
+      },
+    },
+    {
+      name: 'freeze',
+      run: async ({ id, freezing }: Comparing, { services: { machines } }) => {
+        if (freezing) await freeze(machines.get(id), machines, freezing, false);
+      },
+    },
+    {
       name: 'compare their disks',
-      run: async ({ id, name, from, to, files }: Comparing, { services, signal, progress }) => {
+      run: async ({ id, name, from, to, files, freezing }: Comparing, { services, signal, progress }) => {
         const { machines } = services;
         const machine = machines.get(id);
-        const recordOf = (point: string | null) => {
-          if (point !== null) return machines.points.get(point).machine;
-          checkStill(machine); // its turn may have come late
-          return machine.record;
+        const recordOf = (ref: string | null) => {
+          const point = ref ?? freezing?.point.id;
+          return point === undefined ? machine.record : machines.points.get(point).machine;
         };
         progress({ message: `comparing the disks of ${name}` });
         const records = { from: recordOf(from), to: recordOf(to) };
         const disks = await compareMachines(records.from, records.to, signal);
         const differing = disks.filter(({ changedBytes }) => changedBytes > 0).map((disk) => disk.id);
         if (!files || differing.length === 0) return { disks, reader: null, found: nothing };
-        return {
-          disks,
-          reader: await planReader(machine, records, differing, await imageOf(services), from !== null && to !== null, machines),
-        };
+        const layers = freezing !== null || (from !== null && to !== null);
+        return { disks, reader: await planReader(machine, records, differing, await imageOf(services), layers, machines) };
       },
     },
     {
@@ -119,6 +143,15 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       name: 'remove the machine that read them',
       run: async ({ reader }: Comparing, { services: { machines } }) => {
         if (reader) await dropReader(reader.id, machines);
+      },
+    },
+    {
+      name: 'let go of the point',
+      run: async ({ id, freezing }: Comparing, { services: { machines } }) => {
+        if (!freezing || !machines.points.byId(freezing.point.id)) return;
+        const machine = machines.byId(id);
+        await dropPoint(machine, machines, freezing);
+        if (machine) flattenMeanwhile(machine, machines);
       },
     },
   ],

@@ -34,5 +34,6 @@ export async function finishPoint(machine: Machine, id: string, context: TaskCon
   const { label, pausedMs } = machines.points.get(id);
   const message = `${name} has the point ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
   events.record({ type: 'snapshot.created', subject: id, name, message });
+  machines.host.pointMade();
   flattenMeanwhile(machine, machines);
 }

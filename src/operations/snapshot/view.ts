@@ -1,11 +1,14 @@
 // How a point is shown.
 import { stat } from 'node:fs/promises';
 import type { Snapshot } from '../../contract/snapshot.ts';
+import { filesOfPoint } from '../../machine/check-point.ts';
+import type { Machines } from '../../machine/machines.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import type { Machine } from '../../machine/runner.ts';
+import { summedFiles } from '../../machine/sums.ts';
 
 /** Sizes are those of the files now; one that is missing counts nothing and is told when the point is used. */
-export async function viewOf(point: PointRecord, machine: Machine): Promise<Snapshot> {
+export async function viewOf(point: PointRecord, machine: Machine, { checks, host: { paths } }: Machines): Promise<Snapshot> {
   const { disks, vars } = point.machine;
   const files = [
     ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),
@@ -19,6 +22,8 @@ export async function viewOf(point: PointRecord, machine: Machine): Promise<Snap
       ),
     ),
   );
+  const known = checks.damaged(filesOfPoint(point, paths));
+  const checkedAt = summedFiles(point, paths).map((file) => checks.of(file)?.at ?? 0);
   return {
     id: point.id,
     vm: machine.name,
@@ -33,6 +38,8 @@ export async function viewOf(point: PointRecord, machine: Machine): Promise<Snap
     template: point.template,
     auto: point.auto,
     thumbnail: point.thumbnail,
+    checkedAt: point.sums === null ? null : Math.min(...checkedAt) || null,
+    damage: known && `its file ${known.file} ${known.damage}`,
     current: machine.record.at === point.id,
   };
 }

@@ -27,6 +27,8 @@ interface Forking extends OnMachine, Partial<Plan> {
   count: number;
   pattern: string | null;
   full: boolean;
+  /** What their TPM keeps is the other's, or nothing yet. Undefined: of a task from before there was a choice. */
+  tpm?: 'copy' | 'replace';
   removeOnStop: boolean;
 }
 
@@ -63,11 +65,11 @@ async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>):
 
 export const handler: HandlerOf<'vm.fork'> = {
   ...onMachine,
-  prepare: async ({ vm, point: ref, count, name, full, removeOnStop }, { services: { machines } }): Promise<Forking> => {
+  prepare: async ({ vm, point: ref, count, name, full, tpm, removeOnStop }, { services: { machines } }): Promise<Forking> => {
     const machine = machines.find(vm);
     const from = ref === undefined ? null : machines.points.find(machine, ref).id;
     if (from === null) decide('fork', machine.record);
-    const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, full, removeOnStop };
+    const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, full, tpm, removeOnStop };
     await checkForking(state, machines);
     if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count, machines);
     return state;
@@ -108,7 +110,7 @@ export const handler: HandlerOf<'vm.fork'> = {
         const point = pointOf(state, services);
         await each(state.children ?? [], async (child) => {
           const machine = await machines.insert(recordOf(point, child, state, services));
-          await makeChildFiles(machine.record, point, machines.host, signal);
+          await makeChildFiles(machine.record, point, machines.host, signal, { newTpm: state.tpm === 'replace' });
         });
       },
       undo: (state: Forking, { services: { machines } }) =>
@@ -158,22 +160,35 @@ async function cloneEach(state: Forking, { services, signal, progress }: TaskCon
   for (const child of state.children ?? []) {
     const record = cloneRecord(origin, child, state.name, machines.host, child.createdAt);
     const clone = await machines.insert({ ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } });
-    await makeClone(origin, clone.record, machines.host, { signal, progress });
+    await makeClone(origin, clone.record, machines.host, { signal, progress, newTpm: state.tpm === 'replace' });
   }
 }
 
 /** Before anything changes. @throws wrong_state, no_space, corrupt, no_accelerator, unsupported */
-async function checkForking({ id, from, count, full }: Forking, machines: Machines): Promise<void> {
+async function checkForking({ id, from, count, full, tpm }: Forking, machines: Machines): Promise<void> {
   const machine = machines.get(id);
   const point = from === null ? null : machines.points.get(from);
-  if (point) await checkPoint(point, machine.name, machines.host.paths);
+  if (point) await checkPoint(point, machine.name, machines);
   const name = point === null ? machine.name : `${machine.name}@${point.label ?? point.id}`;
   const withMemory = point === null ? hasMemory(machine) : point.memory !== null;
+  if (tpm === 'replace') checkNewTpm(name, machine, point, withMemory);
   if (full) {
     if (withMemory) throw noFullClone(name, machine, point);
     return checkCloneRoom(name, originOf({ id, from }, machines), count, machines.host);
   }
   if (withMemory) await checkWaking(`a fork of ${name}`, point?.machine ?? machine.record, machines);
+}
+
+/** What a guest has loaded into its TPM would be gone under it. */
+function checkNewTpm(name: string, machine: Machine, point: PointRecord | null, withMemory: boolean): void {
+  if (!(point?.machine ?? machine.record).settings.tpm)
+    throw new VivError('invalid', `${name} has no TPM that could be replaced; leave --tpm out`);
+  if (!withMemory) return;
+  const why = point === null ? `it is ${machine.record.state}` : 'the point has memory';
+  throw new VivError(
+    'wrong_state',
+    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would go on with keys that the new one does not have; stop it first, or make a point of its disks with: viv snapshot create ${machine.name} LABEL --disks-only --quiesce`,
+  );
 }
 
 /** Its disks alone would be those of a machine whose power has failed. */

@@ -1,0 +1,89 @@
+// The files of points are looked after in the background: new layers get their sums, damage is found before somebody needs the point,
+// is still known to the next daemon, and is forgotten when the file is as it was.
+import assert from 'node:assert/strict';
+import { open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { VivError } from '../../src/contract/errors.ts';
+import { type TestHost, testHost } from './test-host.ts';
+
+let host: TestHost;
+let layer = '';
+
+const often = { VIV_SCRUB_DAYS: '0.00001' };
+const never = { VIV_SCRUB_DAYS: '0' };
+
+before(async () => {
+  host = await testHost({ qemu: 'fake' });
+  await host.start(often);
+});
+
+after(() => host[Symbol.asyncDispose]());
+
+async function flip(): Promise<void> {
+  await using handle = await open(layer, 'r+');
+  const at = (await stat(layer)).size - 1;
+  const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, at);
+  await handle.write(Buffer.from([(buffer[0] as number) ^ 1]), 0, 1, at);
+}
+
+async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await holds()); ) {
+    assert.ok(Date.now() < deadline, `${what} within 20 s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const point = () => host.client.snapshot.show({ vm: 'web', point: 'kept' });
+const refused = (attempt: Promise<unknown>) =>
+  attempt.then(
+    () => assert.fail('it was not refused'),
+    (error: VivError) => error,
+  );
+
+test('a new point’s layer gets its sums, and is compared with them', async () => {
+  await host.client.vm.create({ image: 'disk', name: 'web' });
+  await host.client.snapshot.create({ vm: 'web', label: 'kept' });
+  [layer = ''] = (await readdir(host.paths.layers)).map((name) => join(host.paths.layers, name));
+  await until(async () => (await point()).checkedAt !== null, 'it is compared');
+  assert.equal((await point()).damage, null);
+});
+
+test('damage is found without being asked for, told once, and known to the next daemon', async () => {
+  await flip();
+  await until(async () => (await point()).damage !== null, 'the damage is found');
+  assert.match((await point()).damage ?? '', new RegExp(`^its file ${layer} is not as it was written`));
+  const { checkedAt } = await point();
+  await until(async () => ((await point()).checkedAt ?? 0) > (checkedAt ?? 0), 'it is compared again');
+  assert.equal((await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'snapshot.damaged').length, 1);
+  await host.kill();
+  await host.start(never);
+  assert.equal((await refused(host.client.snapshot.restore({ vm: 'web', point: 'kept' }))).code, 'corrupt');
+  const again = await host.client.snapshot.create({ vm: 'web', label: 'on top' });
+  assert.match(again.damage ?? '', /is not as it was written/, 'a point that lies on the same layer has its damage');
+  await host.client.snapshot.remove({ vm: 'web', point: 'on top' });
+});
+
+test('what is whole again can be used again, and sums that are damaged are no damage of the point', async () => {
+  await flip();
+  const { bytes, ...counted } = await host.client.snapshot.verify({ vm: 'web' });
+  assert.deepEqual(counted, { vm: 'web', points: 1, files: 1, summed: 0 });
+  assert.ok(bytes > 0);
+  assert.equal((await point()).damage, null);
+  await host.client.snapshot.restore({ vm: 'web', point: 'kept' });
+  const [name = ''] = await readdir(host.paths.sums);
+  await writeFile(join(host.paths.sums, name), 'vivsums1 and nothing of use');
+  const { files, summed } = await host.client.snapshot.verify({ vm: 'web', point: 'kept' });
+  assert.deepEqual([files, summed], [0, 1]);
+  await rm(join(host.paths.sums, name));
+  assert.equal((await host.client.snapshot.verify({ vm: 'web' })).summed, 1);
+});
+
+test('a layer that is gone is told, and with the machine all that was known of it goes', async () => {
+  await rm(layer);
+  const error = await refused(host.client.snapshot.verify({ vm: 'web' }));
+  assert.equal(error.code, 'corrupt');
+  assert.match(error.message, /^1 of 1 point of web is damaged: kept \(its file \S+ is missing\)/);
+  await host.client.vm.remove({ vm: 'web', force: true });
+  for (const folder of [host.paths.layers, host.paths.points, host.paths.sums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+});

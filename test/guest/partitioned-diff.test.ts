@@ -1,0 +1,97 @@
+// The files of disks with partitions, GPT and MBR with a logical one, and of FAT: which differ is told by partition.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Machine } from '../../src/sdk/index.ts';
+import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { changeExt4, copyToFat, makeExt4, makeFat, type Partition, removeFromFat, writeGpt, writeMbr } from './partitioned-disk.ts';
+
+const MiB = 2 ** 20;
+const diskBytes = 64 * MiB;
+let host: TestHost;
+let files = '';
+
+before(async () => {
+  host = await testHost({ qemu: 'real' });
+  await host.start();
+  files = join(host.home, 'files');
+  await mkdir(files);
+  for (const name of ['stays', 'goes', 'changes']) await writeFile(join(files, name), `${name}\n`);
+});
+
+after(() => host[Symbol.asyncDispose]());
+
+const part = (number: number, startMiB: number, MiBs: number): Partition => ({ number, startBytes: startMiB * MiB, bytes: MiBs * MiB });
+
+async function fillFat(raw: string, partition: Partition): Promise<void> {
+  await makeFat(raw, partition);
+  for (const name of ['stays', 'goes', 'changes']) copyToFat(raw, partition, join(files, name), name);
+}
+
+async function changeFat(raw: string, partition: Partition): Promise<void> {
+  removeFromFat(raw, partition, 'goes');
+  await writeFile(join(host.home, 'other'), 'something else\n');
+  copyToFat(raw, partition, join(host.home, 'other'), 'changes');
+  copyToFat(raw, partition, join(host.home, 'other'), 'Größe und mehr.txt');
+}
+
+async function changeExt(raw: string, partition: Partition): Promise<void> {
+  await writeFile(join(host.home, 'longer'), 'x'.repeat(5000));
+  changeExt4(raw, partition, ['rm /goes', 'rm /changes', `write ${join(host.home, 'longer')} changes`, 'mkdir /fresh']);
+}
+
+/** A stopped machine of that disk, with the point `before`; its disk has become what `change` makes of it. */
+async function changed(name: string, raw: string, change: (raw: string) => Promise<void>): Promise<Machine> {
+  await host.client.image.import({ path: raw, name: `${name}:1`, format: 'raw' });
+  const { id } = await host.client.vm.create({ image: `${name}:1`, name, networks: ['none'] });
+  const machine = await host.client.vm(name);
+  await machine.snapshot('before');
+  const other = `${raw}.changed`;
+  await copyFile(raw, other);
+  await change(other);
+  const folder = host.paths.vm(id).state;
+  const [top = ''] = (await readdir(folder)).filter((file) => /^root-.*\.qcow2$/.test(file));
+  execFileSync('qemu-img', ['convert', '-n', '-f', 'raw', '-O', 'qcow2', other, join(folder, top)]);
+  for (const file of [raw, other]) await rm(file);
+  return machine;
+}
+
+async function told(machine: Machine): Promise<string[]> {
+  const { files: found, filesReason, disks } = await machine.diff('before', 'now');
+  assert.ok((disks[0]?.changedBytes ?? 0) > 0);
+  assert.equal(filesReason, null);
+  return (found?.list ?? []).map(({ on, path, change, kind, bytes }) => [on, path, change, kind, bytes].join(' ')).sort();
+}
+
+const inFat = (on: string) => [`${on} /Größe und mehr.txt added file 15`, `${on} /changes changed file 15`, `${on} /goes removed file 5`];
+const inExt = (on: string) => [`${on} /changes changed file 5000`, `${on} /fresh added directory`, `${on} /goes removed file 5`];
+/** How large a directory is depends on the file system. */
+const sized = (lines: readonly string[]) => lines.map((line) => line.replace(/ directory \d+$/, ' directory'));
+
+test('GPT: what differs on a FAT and on an ext4 partition', async () => {
+  const [esp, hidden, root] = [part(1, 1, 20), part(2, 22, 4), part(15, 28, 30)];
+  const raw = join(host.home, 'gpt.raw');
+  await writeGpt(raw, diskBytes, [esp, hidden, root]);
+  await fillFat(raw, esp);
+  makeExt4(raw, root, files);
+  const machine = await changed('gpt', raw, async (other) => {
+    await changeFat(other, esp);
+    await changeExt(other, root);
+  });
+  assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root15')].sort());
+});
+
+test('MBR: a primary FAT partition and a logical ext4 one', async () => {
+  const [fat, logical] = [part(1, 1, 20), part(5, 24, 30)];
+  const raw = join(host.home, 'mbr.raw');
+  await writeMbr(raw, diskBytes, [fat, logical]);
+  await fillFat(raw, fat);
+  makeExt4(raw, logical, files);
+  const machine = await changed('mbr', raw, async (other) => {
+    await changeFat(other, fat);
+    await changeExt(other, logical);
+  });
+  assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root5')].sort());
+});
