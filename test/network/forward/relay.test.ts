@@ -41,7 +41,8 @@ describe('the relay', { skip: noLab }, () => {
       gateways: [gateway.four, gateway.six],
     });
     lab.add('host', 'up', { mac: '52:54:00:00:03:01', addresses: [`${host.four}/24`, `${host.six}/64`] });
-    lab.ip(null, ['addr add 192.168.77.2/24 dev up', `route add default via ${host.four}`]);
+    lab.ip(null, ['addr add 192.168.77.2/24 dev up', 'addr add fd77::2/64 dev up nodad']);
+    lab.ip(null, [`route add default via ${host.four}`, `route add ::/0 via ${host.six} dev up`]);
     lab.ip('host', [
       'link add e0 type veth peer name e1',
       'addr add 198.51.100.1/24 dev e0',
@@ -87,6 +88,13 @@ describe('the relay', { skip: noLab }, () => {
     const client = clients.get(where) as Running;
     client.write(`${JSON.stringify(what)}\n`);
     return JSON.parse(await client.line());
+  }
+  /** Long before the relay gives up. */
+  async function soon<T>(outcome: Promise<T>): Promise<T> {
+    const begun = performance.now();
+    const came = await outcome;
+    assert.ok(performance.now() - begun < 2000, `it took ${performance.now() - begun} ms`);
+    return came;
   }
   const who = (where: 'host' | 'stranger', to: string, number: number) => ask(where, { do: 'tcp', host: to, port: number, say: 'who\n' });
   const udp = (where: 'host' | 'stranger', to: string, number: number, from?: string) =>
@@ -152,9 +160,16 @@ describe('the relay', { skip: noLab }, () => {
       lab.nft(only('198.51.100.0/24'));
       assert.equal(await who('stranger', '198.51.100.1', 8000), `5000 ${stranger.four}\n`);
       assert.equal(await udp('host', '127.0.0.1', 8000), 'nothing');
+      assert.equal(await soon(who('host', '127.0.0.1', 8000)), 'error ECONNRESET');
+      assert.equal(await soon(who('stranger', '2001:db8::1', 8000)), 'error ECONNRESET');
       lab.nft(only('10.0.0.0/8'));
       assert.equal(await udp('stranger', '198.51.100.1', 8000), 'nothing');
+      assert.equal(await soon(who('stranger', '198.51.100.1', 8000)), 'error ECONNRESET');
       assert.equal(await who('host', '127.0.0.1', 8000), `5000 ${gateway.four}\n`);
+      // The gateway's other address may come in, but that is no way for whom the groups refuse.
+      lab.nft(only(`${gateway.six}/128`));
+      assert.equal(await soon(who('stranger', '198.51.100.1', 8000)), 'error ECONNRESET');
+      assert.equal(await soon(who('host', '127.0.0.1', 8000)), 'error ECONNRESET');
     } finally {
       lab.nft(rulesFor(model));
     }
