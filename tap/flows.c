@@ -87,6 +87,7 @@ void watch_flows(const char *text) {
 	configure(netlink, group, NFULA_CFG_MODE, &mode, sizeof mode);
 	configure(netlink, group, NFULA_CFG_TIMEOUT, &wait, sizeof wait);
 	begin_pcap(nflog);
+	confine();
 	for (;;) {
 		ssize_t length = recv(netlink, bytes, sizeof bytes, 0);
 		if (length < 0 && (errno == EINTR || errno == ENOBUFS)) continue; /* some were lost */

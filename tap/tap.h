@@ -12,6 +12,9 @@ void begin_pcap(uint32_t link_type);
 /** One packet, from up to 4 pieces; `length` is what it had before it was cut. */
 void write_packet(const struct iovec *pieces, int count, uint32_t length);
 
+/** Nothing but copying can be done after this. */
+void confine(void);
+
 /** Until it is ended, or its parent has ended. */
 __attribute__((noreturn)) void watch_device(const char *name);
 __attribute__((noreturn)) void watch_flows(const char *group);
