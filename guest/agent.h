@@ -153,6 +153,7 @@ struct renewed {
   unsigned index;
   char interface[16];
   int has_ipv4; /* its own address, which no client may take away */
+  uint8_t old4[4], own4[4];
 };
 void poke_find_clients(struct clients *clients);
 int poke_in_background(void);
@@ -160,6 +161,9 @@ int poke_serves(const struct client *client, const char *interface);
 void poke_renew(struct clients *clients, const struct renewed *interfaces, size_t interface_count);
 void poke_sshd(void);
 void poke_journal(void);
+
+/* leases.c */
+void leases_change(const struct client *client, const struct renewed *interfaces, size_t count);
 
 /* networkd.c */
 int networkd_is_there(void);

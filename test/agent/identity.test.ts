@@ -199,6 +199,45 @@ while :; do sleep 0.05; done
   assert.equal(await sh(agent, `${words(6)}; tail -n 2 /run/words`), 'deconfig\nbound\n', 'it has no address to keep');
 });
 
+test('dhclient asks for the copy’s own address, and not for the one that it remembers', options, async (t) => {
+  const client = `#!/bin/sh
+echo dhclient >/proc/$$/comm
+grep fixed-address "$2" | tail -n 1 >>/run/asked
+while :; do sleep 0.05; done
+`;
+  const lease = (address: string, note: string) =>
+    `lease {\n  interface "eth7";\n  fixed-address ${address};\n  option routers 10.9.0.5; # ${note}\n}\n`;
+  const old = lease('10.9.0.50', 'fixed-address 10.9.0.5') + lease('10.9.0.5', 'once') + lease('10.9.0.5', 'again');
+  const { agent } = await startGuest(
+    t,
+    { ...files, 'etc/prog/dhclient': client, 'var/lib/dhcp/eth7.leases': old },
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+/etc/prog/dhclient -lf /var/lib/dhcp/eth7.leases eth7 & until [ -s /run/asked ]; do sleep 0.05; done`,
+  );
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.123/24'] }] });
+  const asked = await sh(agent, 'until [ "$(wc -l </run/asked)" = 2 ]; do sleep 0.05; done; cat /run/asked');
+  assert.equal(asked, '  fixed-address 10.9.0.5;\n  fixed-address 10.9.0.123;\n');
+  const now = lease('10.9.0.50', 'fixed-address 10.9.0.5') + lease('10.9.0.123', 'once') + lease('10.9.0.123', 'again');
+  assert.equal(await sh(agent, 'cat /var/lib/dhcp/eth7.leases'), now);
+});
+
+test('NetworkManager remembers the copy’s own address', options, async (t) => {
+  const given = {
+    'etc/prog/NetworkManager': '#!/bin/sh\nwhile :; do sleep 0.05; done\n',
+    'var/lib/NetworkManager/internal-one-eth7.lease': '# This is private data. Do not parse.\nADDRESS=10.9.0.5\n',
+    'var/lib/NetworkManager/timestamps': 'ADDRESS=10.9.0.5\n',
+  };
+  const { agent } = await startGuest(
+    t,
+    { ...files, ...given },
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+/etc/prog/NetworkManager &`,
+  );
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  const leases = 'cd /var/lib/NetworkManager; until grep -q 10.9.0.6 *.lease; do sleep 0.05; done; cat *.lease timestamps';
+  assert.equal(await sh(agent, leases), '# This is private data. Do not parse.\nADDRESS=10.9.0.6\nADDRESS=10.9.0.5\n');
+});
+
 test('systemd-networkd is told to keep the address, still knows its interface, and is not left standing', options, async (t) => {
   const daemon = '#!/bin/sh\nwhile :; do sleep 0.05; done\n';
   const unit = '/run/systemd/network/10-one.network';
