@@ -165,6 +165,9 @@ void poke_journal(void);
 /* leases.c */
 void leases_change(const struct client *client, const struct renewed *interfaces, size_t count);
 
+/* learned_routes.c */
+void learned_routes_keep(const struct renewed *interfaces, size_t count);
+
 /* networkd.c */
 int networkd_is_there(void);
 void networkd_hold(const struct clients *clients);

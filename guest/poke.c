@@ -212,6 +212,7 @@ void poke_renew(struct clients *clients, const struct renewed *interfaces, size_
     const struct renewed *served = served_by(client, interfaces, interface_count);
     if (client->kind == NETWORKD) {
       networkd_keep(interfaces, interface_count);
+      learned_routes_keep(interfaces, interface_count);
       if (systemctl("restart", "systemd-networkd.service")) networkd_release(clients);
     } else if (client->kind == NETWORK_MANAGER) {
       leases_change(client, interfaces, interface_count);

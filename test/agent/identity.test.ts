@@ -246,10 +246,12 @@ test('systemd-networkd is told to keep the address, still knows its interface, a
     t,
     { ...files, ...given },
     `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+ip link set eth8 up; ip link set eth7 up; ip -6 addr add fd09::5054:ff:feaa:1/64 dev eth7 nodad valid_lft 600 preferred_lft 500
+until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do sleep 0.05; done; ip -6 route add default via fe80::1 dev eth7 proto ra metric 100; ip -6 route add fd77::/64 via fe80::2 dev eth7 metric 50
 mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=${unit}\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth7/ifindex)
 /etc/prog/systemd-network & echo $! >/run/pid`,
   );
-  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'] }] });
   const standing = 'grep -q "^State:.T" /proc/$(cat /run/pid)/status';
   assert.equal(await sh(agent, `${standing} && echo standing`), 'standing\n');
   // Here there is no systemd that could restart it.
@@ -257,6 +259,11 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
     await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
     "# The guest's addresses are its own for life.\n[Network]\nKeepConfiguration=dhcp\n",
   );
+  // What the router said holds while networkd learns it again: it takes its own routes away, and the kernel's not.
+  const routes = await sh(agent, 'ip -6 -details route show default; ip -6 route show fd77::/64');
+  assert.match(routes, /default via fe80::1 dev eth7 proto ra [^\n]*metric 100 /);
+  assert.match(routes, /default via fe80::1 dev eth7 proto kernel [^\n]*metric 1000100 expires [56]\dsec/);
+  assert.equal(routes.match(/fd77/g)?.length, 1, 'only what a router said');
   assert.equal(await sh(agent, `cat ${unit}`), `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${child}\n`);
 });
 
