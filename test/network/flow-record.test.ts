@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { tapProgram } from '../../src/host/guest-asset.ts';
 import { startTicksOf } from '../../src/host/process-start.ts';
 import type { Staying } from '../../src/host/stay.ts';
+import { readFlows } from '../../src/network/firewall/flow.ts';
 import { recordedFlows } from '../../src/network/flow-record.ts';
 import { type Lab, makeLab, noLab, type Running } from './firewall/lab.ts';
 
@@ -47,8 +48,8 @@ describe('the record of flows', { skip: noLab }, () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function begin(): Promise<void> {
-    recorder = lab.start(null, [(await tapProgram()) ?? '', 'flows', '1', folder]);
+  async function begin(where = folder): Promise<void> {
+    recorder = lab.start(null, [(await tapProgram()) ?? '', 'flows', '1', where]);
     assert.equal(await recorder.line(), 'ready');
   }
   async function send(first: number, last: number): Promise<void> {
@@ -64,6 +65,13 @@ describe('the record of flows', { skip: noLab }, () => {
       if (targetPort === last) return ports;
     }
     return ports;
+  }
+  async function until<T>(look: () => Promise<T>, fits: (found: T) => boolean): Promise<T> {
+    for (const end = performance.now() + 10_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+      const found = await look();
+      if (fits(found)) return found;
+      assert.ok(performance.now() < end, 'it never came to that');
+    }
   }
   const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, at) => first + at);
 
@@ -92,6 +100,26 @@ describe('the record of flows', { skip: noLab }, () => {
     assert.ok(late.length > 5000 && late.length < 39_700, `${late.length}`);
     assert.deepEqual(late, range(50_000 - late.length, 49_999));
     for (const name of ['flows.0', 'flows.1']) assert.ok((await stat(join(folder, name))).size <= 2 * 1024 * 1024);
+  });
+
+  test('a disk without room loses some of it, and breaks nothing; with room again it goes on', async () => {
+    const small = join(folder, 'small');
+    lab.ok(null, ['sh', '-c', `kill -9 $(cat ${folder}/flows.pid); mkdir ${small}; mount -t tmpfs -o size=64k tmpfs ${small}`]);
+    recorder.stop();
+    await begin(small);
+    const kept = async () => {
+      const bytes = Buffer.from(lab.ok(null, ['base64', join(small, 'flows.1')]), 'base64');
+      const ports: number[] = [];
+      for await (const { targetPort } of readFlows([bytes] as unknown as AsyncIterable<Uint8Array>)) ports.push(targetPort ?? 0);
+      return ports;
+    };
+    await send(10_000, 11_999);
+    const first = await until(kept, (ports) => ports.length > 300);
+    assert.ok(first.length < 1000, `${first.length}`);
+    assert.deepEqual(first, range(10_000, 9999 + first.length));
+    lab.ok(null, ['mount', '-o', 'remount,size=1m', small]);
+    await send(20_000, 20_099);
+    assert.deepEqual((await until(kept, (ports) => ports.at(-1) === 20_099)).slice(-100), range(20_000, 20_099));
   });
 
   test('when it has ended its readers are told so', async () => {
