@@ -1,9 +1,9 @@
 // Ports of the host that lead to ports of a machine. One process is one forward; it outlives the daemon that started it.
 //
 //   vivarium-forward serve NAME HOLDER USER GROUP tcp|udp BIND FIRST-LAST TARGETFIRST client|gateway TARGET...
-//     opens the host's ports, enters the namespaces of the process HOLDER, becomes USER and GROUP (- : stays who it is), says "ready" and
-//     relays. BIND is an address of the host, or * for all of them. TARGETs are the machine's addresses, one of a family. client: a
-//     machine sees who its client is, where it can. NAME tells it from others and is not used.
+//     opens the host's ports, enters the namespaces of the process HOLDER, becomes USER and GROUP (- : stays who it is), says "ready", limits
+//     itself to what relaying takes, and relays. BIND is an address of the host, or * for all of them. TARGETs are the machine's addresses, one
+//     of a family. client: a machine sees who its client is, where it can. NAME tells it from others and is not used.
 //   vivarium-forward try tcp|udp BIND FIRST-LAST
 //     opens the ports and ends: with 0, or as serve would.
 //
@@ -81,5 +81,7 @@ int main(int count, char **words) {
 	puts("ready");
 	/* whoever started it does not listen for more */
 	if (fflush(stdout) || !freopen("/dev/null", "w", stdout)) fail(failed, "/dev/null: %s", strerror(errno));
+	client_limit(); /* asks what it may not ask later */
+	confine();
 	loop();
 }

@@ -72,6 +72,10 @@ void serve_listeners(void);
 /* enter.c */
 void enter(const char *holder, const char *user, const char *group);
 
+/* confine.c */
+/** Nothing but relaying can be done after this. */
+void confine(void);
+
 /* loop.c */
 extern int64_t now_ms;
 void watch(struct source *, int fd, uint32_t events);

@@ -163,6 +163,15 @@ static void end_ready(struct source *source, uint32_t events) {
 
 static void target_ready(struct source *, uint32_t events);
 
+static int problem_of(int fd) {
+	int why = 0;
+	socklen_t length = sizeof why;
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &length) ? errno : why;
+}
+
+/** Told by the rules of the networks (src/network/firewall/relays.ts): the machine's groups refuse this client, which is not to come by another way then. */
+static bool is_prohibited(int why) { return why == ENETUNREACH || why == EACCES; }
+
 /** @return false: there is nobody left to try */
 static bool reach_target(struct connection *connection) {
 	struct end *target = &connection->target;
@@ -170,6 +179,14 @@ static bool reach_target(struct connection *connection) {
 	for (; connection->attempt < forward.target_count; connection->attempt++) {
 		target->fd = open_target(&connection->from, connection->port, connection->attempt);
 		if (target->fd < 0) continue;
+		/* what is refused in here is known by now */
+		int why = problem_of(target->fd);
+		if (why) {
+			close(target->fd);
+			target->fd = -1;
+			if (is_prohibited(why)) return false;
+			continue;
+		}
 		connection->attempt++;
 		connection->connecting = true;
 		connection->deadline = now_ms + connect_ms;
@@ -189,13 +206,12 @@ static void target_ready(struct source *source, uint32_t events) {
 	(void)events;
 	struct end *target = (struct end *)source;
 	struct connection *connection = target->of;
-	int why = 0;
-	socklen_t length = sizeof why;
-	if (getsockopt(target->fd, SOL_SOCKET, SO_ERROR, &why, &length) || why) {
+	int why = problem_of(target->fd);
+	if (why) {
 		ask(target, 0);
 		close(target->fd);
 		target->fd = -1;
-		if (!reach_target(connection)) end_connection(connection, true);
+		if (is_prohibited(why) || !reach_target(connection)) end_connection(connection, true);
 		return;
 	}
 	leave_connecting(connection);

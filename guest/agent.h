@@ -162,6 +162,7 @@ struct renewed {
   unsigned index;
   char interface[16];
   int has_ipv4; /* its own address, which no client may take away */
+  uint8_t old4[4], own4[4];
 };
 void poke_find_clients(struct clients *clients);
 int poke_in_background(void);
@@ -172,6 +173,12 @@ void poke_journal(void);
 
 /* drivers.c */
 int drivers_at_work(void);
+
+/* leases.c */
+void leases_change(const struct client *client, const struct renewed *interfaces, size_t count);
+
+/* learned_routes.c */
+void learned_routes_keep(const struct renewed *interfaces, size_t count);
 
 /* networkd.c */
 int networkd_is_there(void);

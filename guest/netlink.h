@@ -24,8 +24,12 @@
 
 #define RTA_OIF 4
 #define RTA_GATEWAY 5
+#define RTA_PRIORITY 6
 #define RTA_PREFSRC 7
+#define RTA_EXPIRES 23
 #define RTN_UNICAST 1
+#define RTPROT_KERNEL 2
+#define RTPROT_RA 9
 #define RTPROT_DHCP 16
 #define RTNH_F_ONLINK 4
 

@@ -100,6 +100,9 @@ static int changes_one(int control, int netlink, const struct interface *interfa
   renewed->index = interface->index;
   snprintf(renewed->interface, sizeof renewed->interface, "%s", interface->name);
   renewed->has_ipv4 = leaving.own4 != NULL;
+  memset(renewed->old4, 0, sizeof renewed->old4);
+  if (leaving.own4 && leaving.old4) memcpy(renewed->old4, leaving.old4_bytes, sizeof renewed->old4);
+  if (leaving.own4) memcpy(renewed->own4, leaving.own4->bytes, sizeof renewed->own4);
   return failed;
 }
 

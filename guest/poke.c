@@ -3,7 +3,7 @@
  * DHCP client is not.
  *
  * No client may send a RELEASE, which would give back the lease of the machine this one was copied from. So udhcpc never gets SIGUSR2,
- * dhclient is killed and started again, and networkd is restarted, which it takes for no reason to release. */
+ * dhclient is killed and started again, and networkd and NetworkManager are restarted, which they take for no reason to release. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -67,8 +67,8 @@ static int consider(const char *number, struct client *client) {
     if (strcmp(name, known[i].name) != 0) continue;
     client->pid = (pid_t)atoi(number);
     client->kind = known[i].kind;
-    /* networkd has a user of its own; it is only restarted through systemd. */
-    if (client->kind != NETWORKD && !ours(client->pid)) return 0;
+    /* Those two have a user or a mount namespace of their own; they are only restarted through systemd. */
+    if (client->kind != NETWORKD && client->kind != NETWORK_MANAGER && !ours(client->pid)) return 0;
     snprintf(path, sizeof path, "/proc/%.20s/cmdline", number);
     client->length = read_small(path, client->words, sizeof client->words);
     return 1;
@@ -164,7 +164,7 @@ static int systemctl(const char *verb, const char *unit) {
 
 /* Killed and begun again with the same words: asked in any other way dhclient would release, and udhcpc ask for the address it had for
  * 9 s, from that address, which a network that is guarded does not even let through. */
-static void restart_client(const struct client *client, int has_address) {
+static void restart_client(const struct client *client, const struct renewed *served, const struct renewed *interfaces, size_t interface_count) {
   char link[64], path[512], *words[64 + 2];
   size_t count = 0;
   snprintf(link, sizeof link, "/proc/%d/exe", (int)client->pid);
@@ -174,8 +174,11 @@ static void restart_client(const struct client *client, int has_address) {
   for (const char *word = next_word(client, NULL); word && count < 63; word = next_word(client, word)) words[count++] = (char *)word;
   words[count] = NULL;
   /* busybox by the name that it was called by, which it is found by the next time. */
-  if (client->kind == UDHCPC) udhcpc_before_script(client->pid, words, count, has_address);
-  if (kill(client->pid, SIGKILL) == 0) start(client->kind == UDHCPC ? NULL : path, words);
+  if (client->kind == UDHCPC) udhcpc_before_script(client->pid, words, count, served->has_ipv4);
+  if (kill(client->pid, SIGKILL) == 0) {
+    leases_change(client, interfaces, interface_count);
+    start(client->kind == UDHCPC ? NULL : path, words);
+  }
   udhcpc_forget();
 }
 
@@ -209,15 +212,19 @@ void poke_renew(struct clients *clients, const struct renewed *interfaces, size_
     const struct renewed *served = served_by(client, interfaces, interface_count);
     if (client->kind == NETWORKD) {
       networkd_keep(interfaces, interface_count);
+      learned_routes_keep(interfaces, interface_count);
       if (systemctl("restart", "systemd-networkd.service")) networkd_release(clients);
     } else if (client->kind == NETWORK_MANAGER) {
+      leases_change(client, interfaces, interface_count);
+      /* It takes its interfaces up as they are. Connected anew, it would leave them without addresses for a while. */
+      if (systemctl("restart", "NetworkManager.service") == 0) continue;
       for (size_t at = 0; at < interface_count; at++) {
         char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at].interface, NULL};
         if (interfaces[at].interface[0] != '-') start(NULL, words);
       }
     } else if (!served) continue;
     else if (client->kind == DHCPCD) kill(client->pid, SIGHUP); /* rebinds */
-    else restart_client(client, served->has_ipv4);
+    else restart_client(client, served, interfaces, interface_count);
   }
   _exit(0);
 }

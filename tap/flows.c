@@ -70,7 +70,7 @@ static void configure(int netlink, uint16_t group, uint16_t type, const void *va
 	}
 }
 
-void watch_flows(const char *text) {
+void record_flows(const char *text, const char *folder) {
 	static uint8_t bytes[longest];
 	uint16_t group = (uint16_t)atoi(text);
 	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER), size = socket_bytes;
@@ -86,7 +86,8 @@ void watch_flows(const char *text) {
 	configure(netlink, group, NFULA_CFG_CMD, &bind_group, sizeof bind_group);
 	configure(netlink, group, NFULA_CFG_MODE, &mode, sizeof mode);
 	configure(netlink, group, NFULA_CFG_TIMEOUT, &wait, sizeof wait);
-	begin_pcap(nflog);
+	begin_record(folder, nflog);
+	confine();
 	for (;;) {
 		ssize_t length = recv(netlink, bytes, sizeof bytes, 0);
 		if (length < 0 && (errno == EINTR || errno == ENOBUFS)) continue; /* some were lost */
@@ -98,7 +99,7 @@ void watch_flows(const char *text) {
 			memcpy(&type, bytes + at + 4, sizeof type);
 			if (one < plain_head || at + one > (size_t)length) break;
 			if (type == (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET))
-				write_packet(&(struct iovec){bytes + at + plain_head, one - plain_head}, 1, one - plain_head);
+				record_packet(&(struct iovec){bytes + at + plain_head, one - plain_head}, 1, one - plain_head);
 			at += (one + 3u) & ~3u;
 		}
 	}

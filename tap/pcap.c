@@ -22,12 +22,12 @@ static void put(struct iovec *pieces, int count) {
 	}
 }
 
+struct pcap_header pcap_header_of(uint32_t link_type, uint32_t accuracy) {
+	return (struct pcap_header){pcap_magic, 2, 4, 0, accuracy, 262144, link_type};
+}
+
 void begin_pcap(uint32_t link_type) {
-	struct {
-		uint32_t magic;
-		uint16_t major, minor;
-		uint32_t zone, accuracy, longest, link_type;
-	} header = {0xa1b2c3d4, 2, 4, 0, 0, 262144, link_type};
+	struct pcap_header header = pcap_header_of(link_type, 0);
 	/* It is of no use without whoever reads it. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	signal(SIGPIPE, SIG_IGN);
@@ -35,15 +35,24 @@ void begin_pcap(uint32_t link_type) {
 	put(&piece, 1);
 }
 
-void write_packet(const struct iovec *pieces, int count, uint32_t length) {
+size_t with_header(uint32_t header[4], struct iovec all[5], const struct iovec *pieces, int count, uint32_t length) {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	uint32_t header[4] = {(uint32_t)now.tv_sec, (uint32_t)(now.tv_nsec / 1000), 0, length};
-	struct iovec all[5] = {{header, sizeof header}};
+	header[0] = (uint32_t)now.tv_sec;
+	header[1] = (uint32_t)(now.tv_nsec / 1000);
+	header[2] = 0;
+	all[0] = (struct iovec){header, 4 * sizeof *header};
 	for (int i = 0; i < count; i++) {
 		all[i + 1] = pieces[i];
 		header[2] += (uint32_t)pieces[i].iov_len;
 	}
-	if (header[3] < header[2]) header[3] = header[2];
+	header[3] = length < header[2] ? header[2] : length;
+	return all[0].iov_len + header[2];
+}
+
+void write_packet(const struct iovec *pieces, int count, uint32_t length) {
+	struct iovec all[5];
+	uint32_t header[4];
+	with_header(header, all, pieces, count, length);
 	put(all, count + 1);
 }

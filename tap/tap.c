@@ -7,8 +7,9 @@
 //     JSON, and prints the answers. Ends with 0 when QEMU has refused none of them.
 //   vivarium-tap watch DEVICE
 //     writes the frames that pass the interface to standard output, as pcap.
-//   vivarium-tap flows GROUP
-//     the same of what the rules tell this NFLOG group.
+//   vivarium-tap flows GROUP FOLDER
+//     keeps what the rules tell this NFLOG group in two files there, of which the older one is forgotten when both are full. It outlives
+//     the daemon that started it; its pid is there too.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -170,6 +171,6 @@ int main(int count, char **words) {
 	if (count > 2 && strcmp(words[1], "run") == 0) run(words + 2);
 	if (count > 2 && strcmp(words[1], "give") == 0) return give(words + 2);
 	if (count == 3 && strcmp(words[1], "watch") == 0) watch_device(words[2]);
-	if (count == 3 && strcmp(words[1], "flows") == 0) watch_flows(words[2]);
+	if (count == 4 && strcmp(words[1], "flows") == 0) record_flows(words[2], words[3]);
 	fail("run, give, watch or flows");
 }

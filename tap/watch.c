@@ -40,6 +40,7 @@ void watch_device(const char *name) {
 	setsockopt(packets, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on);
 	if (bind(packets, (struct sockaddr *)&where, sizeof where)) fail("%s: %s", name, strerror(errno));
 	begin_pcap(ethernet);
+	confine();
 	for (;;) {
 		char control[CMSG_SPACE(sizeof(struct auxiliary))];
 		struct iovec bytes = {frame, sizeof frame};

@@ -2,7 +2,7 @@
 import { VivError } from '../contract/errors.ts';
 import type { NicGuard } from '../contract/nic.ts';
 import { tapOf } from '../network/names.ts';
-import { plugCard, pullCard, removeNetdev, setCable } from '../qemu/card.ts';
+import { hasCard, plugCard, pullCard, removeNetdev, setCable } from '../qemu/card.ts';
 import type { Machines } from './machines.ts';
 import { isVirtual } from './nics.ts';
 import type { MachineRecord, NicRecord } from './record.ts';
@@ -60,11 +60,12 @@ export async function plugIn(machine: Machine, machines: Machines, id: string, s
   const { live } = machine;
   if (!live) return;
   const nic = cardOf(machine, id);
-  // Half of it may have been done by a daemon that died.
-  await removeNetdev(live.qmp, id);
   const plugged = await machines.networks.plug(machine);
   machines.networks.has(machine.id, live.process);
   if (!plugged) return;
+  if (await hasCard(live.qmp, id)) return void (await setCable(live.qmp, id, nic.up));
+  // Half of it may have been done by a daemon that died.
+  await removeNetdev(live.qmp, id);
   const { enter, program } = plugged;
   await plugCard(
     { ...nic, announces: machine.record.started?.announces ?? false },

@@ -1,5 +1,5 @@
 // The flow log of this home: what the networks say of new connections, with the names of the machines. The latest are kept in memory and in a file of
-// lines, so that a daemon that comes back knows them; what passes while no daemon runs is counted by the kernel, and not told.
+// lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow-record.ts).
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { Flow } from '../contract/flow.ts';
 import { verdicts } from '../network/firewall/verdict.ts';
@@ -37,18 +37,21 @@ export class FlowLog {
     this.#here = here;
   }
 
-  /** Listens from now on, where there are networks and it does not yet. */
-  listen(): void {
+  /** Listens from now on, where there are networks and it does not yet. Resolves when it knows the interfaces that are there now. */
+  async listen(): Promise<void> {
     if (this.#running || this.#stopping.signal.aborted || Date.now() - this.#triedAt < retryMs) return;
     this.#triedAt = Date.now();
-    this.#running = this.#read()
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#running = this.#read(resolve)
       .catch((error: unknown) => {
         if (!this.#stopping.signal.aborted)
           this.#host.log.warn({ error }, 'the flow log has ended; it begins anew with the next change of the networks');
       })
       .finally(() => {
         this.#running = null;
+        resolve();
       });
+    await promise;
   }
 
   /** What is written has been written, and its process has ended. */
@@ -91,11 +94,13 @@ export class FlowLog {
     }
   }
 
-  async #read(): Promise<void> {
+  async #read(begun: () => void): Promise<void> {
     const watching = await this.#here.watching();
     if (watching === null) return;
     const flows = await watching.flows(this.#stopping.signal);
+    begun();
     const recent = await this.#kept();
+    const isNew = after(recent, Date.now());
     for await (const { at, verdict, from, to, protocol, source, target, sourcePort, targetPort } of flows) {
       const ends = { from: this.#endOf(from, source), to: this.#endOf(to, target) };
       // What the networks say among themselves is nobody's connection.
@@ -105,6 +110,7 @@ export class FlowLog {
         ...ends,
         ...{ protocol, source, target, sourcePort, targetPort },
       };
+      if (!isNew(flow)) continue;
       recent.push(flow);
       if (recent.length > kept * 1.1) recent.splice(0, recent.length - kept);
       for (const hear of this.#followers) hear(flow);
@@ -173,4 +179,13 @@ export class FlowLog {
     }
     return null;
   }
+}
+
+/** Tells what has been told before from what has not, of what was kept until `now`. */
+function after(recent: readonly Flow[], now: number): (flow: Flow) => boolean {
+  const last = recent.at(-1)?.at ?? 0;
+  const keyOf = ({ at, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
+    [at, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
+  const known = new Set(recent.filter(({ at }) => at === last).map(keyOf));
+  return (flow) => flow.at > now || flow.at > last || (flow.at === last && !known.has(keyOf(flow)));
 }

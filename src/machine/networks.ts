@@ -281,7 +281,7 @@ export class Networks {
     if (before === undefined) this.#plugged.set(machine.id, null);
     try {
       await this.here.apply();
-      this.flows.listen();
+      void this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost };
     } catch (error) {
       if (before === undefined) this.unplug(machine.id, null);
@@ -311,7 +311,7 @@ export class Networks {
   async bring(): Promise<void> {
     if (this.#plugged.size === 0 && !(await this.here.exists().catch(() => false))) return;
     await this.here.apply();
-    this.flows.listen();
+    void this.flows.listen();
   }
 
   /** As bring(), for what is done already. Never throws: it is tried again with the next change. */
@@ -328,6 +328,8 @@ export class Networks {
         this.#plugged.set(machine.id, null);
     }
     this.here.lookAgain();
+    // It is told by the interfaces that were there, of which some may go now.
+    if (await this.here.exists().catch(() => false)) await this.flows.listen();
     await this.changed();
     this.#watch = setInterval(() => void this.#lookAfter(), lookAfterMs).unref();
   }

@@ -12,6 +12,7 @@ import type { PortCounters } from './firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from './firewall/egress.ts';
 import type { FirewallModel } from './firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
+import { endFlowRecorder } from './flow-record.ts';
 import { Forwards } from './forwarding.ts';
 import { firewallOf } from './guarding.ts';
 import { hostInterfaces } from './host-network.ts';
@@ -169,7 +170,8 @@ export class NetworksHere {
   async watching(): Promise<Watching | null> {
     if (!(await this.exists())) return null;
     const { able, namespace } = await this.#made();
-    return new Watching(namespace.enter(), able.programs, this.#env);
+    const has = (pid: number) => namespace.has(pid);
+    return new Watching({ enter: namespace.enter(), has, programs: able.programs, env: this.#env, folder: this.#folder });
   }
 
   /** What was refused at each tap, since the rules are there. */
@@ -190,6 +192,7 @@ export class NetworksHere {
     if (!(await this.exists())) return;
     const { namespace, uplinks, dnsmasqs, forwards } = await this.#made();
     await forwards.end();
+    await endFlowRecorder(this.#folder);
     await dnsmasqs.end();
     await uplinks.end();
     await namespace.end();

@@ -6,8 +6,9 @@ import { runOk, runProgram } from '../host/run.ts';
 import { streamProgram } from '../host/stream.ts';
 import type { NetworkPrograms } from './capability.ts';
 import { countersArguments, type PortCounters, readCounters } from './firewall/counters.ts';
-import { type Flow, flowArguments, readFlows } from './firewall/flow.ts';
+import type { Flow } from './firewall/flow.ts';
 import type { FirewallModel } from './firewall/model.ts';
+import { flowRecorder, recordedFlows } from './flow-record.ts';
 import { named } from './interface-names.ts';
 import { type TrafficByTap, trafficFrom } from './traffic.ts';
 
@@ -18,12 +19,22 @@ export class Watching {
   readonly #enter: readonly string[];
   readonly #programs: NetworkPrograms;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #folder: string;
+  readonly #has: (pid: number) => Promise<boolean>;
 
-  /** @param enter what goes before a program's words so that it runs where the networks are */
-  constructor(enter: readonly string[], programs: NetworkPrograms, env: NodeJS.ProcessEnv) {
-    this.#enter = enter;
-    this.#programs = programs;
-    this.#env = env;
+  /** @param enter what goes before a program's words so that it runs where the networks are @param has whether a process is there @param folder for run files */
+  constructor(where: {
+    enter: readonly string[];
+    has: (pid: number) => Promise<boolean>;
+    programs: NetworkPrograms;
+    env: NodeJS.ProcessEnv;
+    folder: string;
+  }) {
+    this.#enter = where.enter;
+    this.#has = where.has;
+    this.#programs = where.programs;
+    this.#env = where.env;
+    this.#folder = where.folder;
   }
 
   /** What has passed through each tap. */
@@ -62,12 +73,14 @@ export class Watching {
     }
   }
 
-  /** What the rules say of new connections, as it happens, with the names of the interfaces. */
+  /** What the rules say of new connections, with the names of the interfaces: first what is kept of it, then what comes. The names are those at the call. */
   async flows(signal: AbortSignal): Promise<AsyncGenerator<Flow & { from: string | null; to: string | null }>> {
-    const [first, rest] = this.#there(this.#programs.tap, ...flowArguments);
-    const bytes = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
+    const [folder, program] = [this.#folder, this.#programs.tap];
     const [ip, list] = this.#there(this.#programs.ip, '-json', 'link', 'show');
-    return named(readFlows(bytes), () => runOk(ip, list, { timeoutMs: deadlineMs, signal, keepBytes }));
+    const links = () => runOk(ip, list, { timeoutMs: deadlineMs, signal, keepBytes });
+    const first = await links();
+    const recorder = await flowRecorder({ folder, program, enter: this.#enter, has: this.#has }, signal);
+    return named(recordedFlows(folder, recorder, signal), links, first);
   }
 
   #there(program: string, ...args: readonly string[]): [string, string[]] {

@@ -1,4 +1,5 @@
 // Cards of a machine that runs: plugged in, pulled, and their cables.
+import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { runProgram } from '../host/run.ts';
 import { nicDevice } from './args/nic.ts';
@@ -17,6 +18,14 @@ export interface Giving {
   readonly tap: string;
   /** QEMU's monitor for this. */
   readonly socket: string;
+}
+
+const Children = z.array(z.object({ name: z.string() }));
+
+/** Whether QEMU has it now; one that the guest is asked to let go of is there until it has. */
+export async function hasCard(qmp: QmpConnection, id: string): Promise<boolean> {
+  const devices = Children.parse(await qmp.execute('qom-list', { path: '/machine/peripheral' }));
+  return devices.some(({ name }) => name === `${id}-dev`);
 }
 
 /** @throws qemu_failed with QEMU's words */

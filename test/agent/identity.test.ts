@@ -199,6 +199,45 @@ while :; do sleep 0.05; done
   assert.equal(await sh(agent, `${words(6)}; tail -n 2 /run/words`), 'deconfig\nbound\n', 'it has no address to keep');
 });
 
+test('dhclient asks for the copy’s own address, and not for the one that it remembers', options, async (t) => {
+  const client = `#!/bin/sh
+echo dhclient >/proc/$$/comm
+grep fixed-address "$2" | tail -n 1 >>/run/asked
+while :; do sleep 0.05; done
+`;
+  const lease = (address: string, note: string) =>
+    `lease {\n  interface "eth7";\n  fixed-address ${address};\n  option routers 10.9.0.5; # ${note}\n}\n`;
+  const old = lease('10.9.0.50', 'fixed-address 10.9.0.5') + lease('10.9.0.5', 'once') + lease('10.9.0.5', 'again');
+  const { agent } = await startGuest(
+    t,
+    { ...files, 'etc/prog/dhclient': client, 'var/lib/dhcp/eth7.leases': old },
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+/etc/prog/dhclient -lf /var/lib/dhcp/eth7.leases eth7 & until [ -s /run/asked ]; do sleep 0.05; done`,
+  );
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.123/24'] }] });
+  const asked = await sh(agent, 'until [ "$(wc -l </run/asked)" = 2 ]; do sleep 0.05; done; cat /run/asked');
+  assert.equal(asked, '  fixed-address 10.9.0.5;\n  fixed-address 10.9.0.123;\n');
+  const now = lease('10.9.0.50', 'fixed-address 10.9.0.5') + lease('10.9.0.123', 'once') + lease('10.9.0.123', 'again');
+  assert.equal(await sh(agent, 'cat /var/lib/dhcp/eth7.leases'), now);
+});
+
+test('NetworkManager remembers the copy’s own address', options, async (t) => {
+  const given = {
+    'etc/prog/NetworkManager': '#!/bin/sh\nwhile :; do sleep 0.05; done\n',
+    'var/lib/NetworkManager/internal-one-eth7.lease': '# This is private data. Do not parse.\nADDRESS=10.9.0.5\n',
+    'var/lib/NetworkManager/timestamps': 'ADDRESS=10.9.0.5\n',
+  };
+  const { agent } = await startGuest(
+    t,
+    { ...files, ...given },
+    `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+/etc/prog/NetworkManager &`,
+  );
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  const leases = 'cd /var/lib/NetworkManager; until grep -q 10.9.0.6 *.lease; do sleep 0.05; done; cat *.lease timestamps';
+  assert.equal(await sh(agent, leases), '# This is private data. Do not parse.\nADDRESS=10.9.0.6\nADDRESS=10.9.0.5\n');
+});
+
 test('systemd-networkd is told to keep the address, still knows its interface, and is not left standing', options, async (t) => {
   const daemon = '#!/bin/sh\nwhile :; do sleep 0.05; done\n';
   const unit = '/run/systemd/network/10-one.network';
@@ -207,10 +246,12 @@ test('systemd-networkd is told to keep the address, still knows its interface, a
     t,
     { ...files, ...given },
     `ip link add eth7 address ${parent} type veth peer name eth8; ip addr add 10.9.0.5/24 dev eth7 valid_lft 600 preferred_lft 600
+ip link set eth8 up; ip link set eth7 up; ip -6 addr add fd09::5054:ff:feaa:1/64 dev eth7 nodad valid_lft 600 preferred_lft 500
+until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do sleep 0.05; done; ip -6 route add default via fe80::1 dev eth7 proto ra metric 100; ip -6 route add fd77::/64 via fe80::2 dev eth7 metric 50
 mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=${unit}\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth7/ifindex)
 /etc/prog/systemd-network & echo $! >/run/pid`,
   );
-  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24'] }] });
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'] }] });
   const standing = 'grep -q "^State:.T" /proc/$(cat /run/pid)/status';
   assert.equal(await sh(agent, `${standing} && echo standing`), 'standing\n');
   // Here there is no systemd that could restart it.
@@ -218,6 +259,11 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
     await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
     "# The guest's addresses are its own for life.\n[Network]\nKeepConfiguration=dhcp\n",
   );
+  // What the router said holds while networkd learns it again: it takes its own routes away, and the kernel's not.
+  const routes = await sh(agent, 'ip -6 -details route show default; ip -6 route show fd77::/64');
+  assert.match(routes, /default via fe80::1 dev eth7 proto ra [^\n]*metric 100 /);
+  assert.match(routes, /default via fe80::1 dev eth7 proto kernel [^\n]*metric 1000100 expires [56]\dsec/);
+  assert.equal(routes.match(/fd77/g)?.length, 1, 'only what a router said');
   assert.equal(await sh(agent, `cat ${unit}`), `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${child}\n`);
 });
 

@@ -7,6 +7,7 @@
 //   refuse       { command: words }: answered with an error
 //   dieOn        { command: words }: it ends with exit code 1 instead of answering
 //   screen       what is written by `screendump` instead of a picture
+//   clings       true: its guest never lets go of a card
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -67,6 +68,15 @@ const drives = new Set(
     .filter(Boolean),
 );
 
+/** Cards' two halves, by name. Those of devices are asked for as QEMU's own tree has them. */
+const named = (option) =>
+  valuesOf(option)
+    .filter((text) => text.startsWith('{'))
+    .map((text) => JSON.parse(text).id);
+const netdevs = new Set(named('-netdev'));
+const devices = new Set(named('-device'));
+const notFound = (what) => Object.assign(new Error(`${what} not found`), { class: 'DeviceNotFound' });
+
 let status = valuesOf('-incoming').length > 0 ? 'inmigrate' : args.includes('-S') ? 'prelaunch' : 'running';
 let migration = {};
 const monitors = new Set();
@@ -117,6 +127,37 @@ const commands = {
     return {};
   },
   block_resize: () => ({}),
+  getfd: () => ({}),
+  netdev_add: ({ id }) => {
+    if (netdevs.has(id)) throw new Error(`Duplicate ID '${id}' for netdev`);
+    netdevs.add(id);
+    return {};
+  },
+  netdev_del: ({ id }) => {
+    if (!netdevs.delete(id)) throw notFound(`Device '${id}'`);
+    return {};
+  },
+  device_add: ({ id, netdev }) => {
+    if (devices.has(id)) throw new Error(`Duplicate device ID '${id}'`);
+    if (!netdevs.has(netdev)) throw new Error(`Property 'virtio-net-pci.netdev' can't find value '${netdev}'`);
+    devices.add(id);
+    return {};
+  },
+  device_del: ({ id }) => {
+    if (!devices.has(id)) throw notFound(`Device '${id}'`);
+    // Its guest takes a moment to let go of it, or never does.
+    if (!control().clings)
+      setTimeout(() => {
+        devices.delete(id);
+        emit('DEVICE_DELETED', { device: id, path: `/machine/peripheral/${id}` });
+      }, 5);
+    return {};
+  },
+  set_link: ({ name }) => {
+    if (!netdevs.has(name)) throw notFound(`Device '${name}'`);
+    return {};
+  },
+  'qom-list': () => [...devices].map((name) => ({ name, type: 'child<device>' })),
   'query-block': () => [...drives].map((name) => ({ inserted: { 'node-name': name, backing_file_depth: nodes.get(name) } })),
   'query-jobs': () => [],
   'query-named-block-nodes': () => [...nodes.keys()].map((name) => ({ 'node-name': name, backing_file_depth: 0 })),
@@ -176,10 +217,11 @@ function answer(socket, line) {
   try {
     send(socket, { return: act(given ?? {}), id });
   } catch (error) {
-    send(socket, { error: { class: 'GenericError', desc: error.message }, id });
+    send(socket, { error: { class: error.class ?? 'GenericError', desc: error.message }, id });
   }
 }
 
+const controlled = new Set(valuesOf('-mon').map((text) => keysOf(text).chardev));
 const ignoreErrors = (socket) => socket.on('error', () => {});
 
 if (!silent) {
@@ -187,7 +229,7 @@ if (!silent) {
     if (!path) continue;
     const server = createServer((socket) => {
       ignoreErrors(socket);
-      if (id !== 'qmp') return socket.resume();
+      if (!controlled.has(id)) return socket.resume();
       monitors.add(socket);
       socket.on('close', () => monitors.delete(socket));
       send(socket, { QMP: { version: { qemu: { major: 10, minor: 0, micro: 2 }, package: 'fake' }, capabilities: [] } });

@@ -251,12 +251,25 @@ test('the daemon dies, and traffic flows on; the next one takes up what is there
   const links = inside('ip -o link | cut -d: -f1,2');
   const session = await web.exec(['sh', '-c', 'ping -4 -c 40 -i 0.1 db >/run/ping.log 2>&1 &']);
   assert.equal(session.exitCode, 0);
+  const [target = ''] = await addressesOf('web');
+  await out(db, `(for i in $(seq 40); do nc -w 1 ${target} $((9000 + i)) </dev/null; sleep 0.1; done; touch /run/asked) >/dev/null 2>&1 &`);
+  const portsTold = async () =>
+    (await host.client.flow.list({ vm: 'db', limit: 5000 })).flatMap(({ targetPort }) =>
+      targetPort !== null && targetPort > 9000 && targetPort <= 9040 ? [targetPort] : [],
+    );
   await host.kill();
   await host.start();
   web = await host.client.vm('web');
   db = await host.client.vm('db');
   await out(web, 'for i in $(seq 100); do grep -q transmitted /run/ping.log && break; sleep 0.1; done');
   assert.match(await out(web, 'cat /run/ping.log'), /40 packets transmitted, 40 packets received/);
+  await out(db, 'for i in $(seq 200); do [ -e /run/asked ] && exit 0; sleep 0.1; done; exit 1');
+  for (let tries = 0; (await portsTold()).at(-1) !== 9040; tries++) {
+    assert.ok(tries < 100, 'the flow log does not tell the last of them');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const all = Array.from({ length: 40 }, (_, at) => 9001 + at);
+  assert.deepEqual(await portsTold(), all, 'the flow log has all of them once, whoever was away');
   assert.deepEqual(await networkProcesses(host.paths.network), before);
   assert.ok(inside('nft -s list ruleset') === rules, 'the rules are the same');
   assert.equal(inside('ip -o link | cut -d: -f1,2'), links);

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
+import { tapOf, tapOwner } from '../../src/network/names.ts';
 import { handlers } from '../../src/operations/index.ts';
+import { connectQmp } from '../../src/qemu/qmp.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { makeWorld, noWorld, type World } from './world.ts';
 
@@ -53,6 +55,11 @@ async function both(): Promise<{ store: unknown; kernel: unknown }> {
       rule: /tcp dport 8443/.test(ruleset),
     },
   };
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 20)))
+    if (Date.now() > deadline) assert.fail(`${what}: it never came to that`);
 }
 
 async function settled(what: string): Promise<void> {
@@ -163,6 +170,94 @@ test('a fault at any step of what is made and removed leaves something that can 
         if ((await network.list({})).some((one) => one.name === 'lab')) await network.remove({ network: 'lab' });
         if ((await group.list({})).some((one) => one.name === 'lab')) await group.remove({ group: 'lab' });
       }
+});
+
+/** Cards of the machine that runs, as the store, its QEMU and the kernel have them. */
+async function cards(): Promise<{ store: string[]; qemu: string[]; kernel: string[] }> {
+  const { id, nics } = await host.client.vm.show({ vm: 'web' });
+  const qmp = await connectQmp(host.paths.vm(id).cards, { timeoutMs: 5000 });
+  try {
+    const devices = (await qmp.execute('qom-list', { path: '/machine/peripheral' })) as { name: string }[];
+    const taps = (await inside('ip -json link show')).matchAll(/"ifname":"(t[^"]*)"/g);
+    return {
+      store: nics.map((nic) => tapOf(id, nic.id)).sort(),
+      qemu: devices.flatMap(({ name }) => (/^net\d+-dev$/.test(name) ? [tapOf(id, name.replace('-dev', ''))] : [])).sort(),
+      kernel: [...taps].flatMap(([, tap = '']) => (tapOwner(tap)?.machineId === id ? [tap] : [])).sort(),
+    };
+  } finally {
+    qmp.close();
+  }
+}
+
+async function settledCards(what: string): Promise<string[]> {
+  await settled(what);
+  for (const deadline = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const { store, qemu, kernel } = await cards();
+    try {
+      assert.deepEqual([qemu, kernel], [store, store], what);
+      return store;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+  }
+}
+
+test('a fault at any step of plugging in and pulling a card of a machine that runs leaves store, QEMU and kernel with the same cards', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  const { network } = host.client;
+  const attach = () => network.attach({ vm: 'web', network: 'lab', address: '10.213.8.9' });
+  const detach = () => network.detach({ vm: 'web', nic: 'net1' });
+  await makeLab(false);
+  let have = 1;
+  for (const [operation, act, before] of [
+    ['network.attach', attach, 1],
+    ['network.detach', detach, 2],
+  ] as const)
+    for (const { name } of handlers[operation].steps)
+      for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill']) {
+        const fault = `${operation}:${name}:${how}`;
+        // Whatever has become of the last one, the other way goes.
+        if (have !== before) await (before === 1 ? detach : attach)();
+        await writeFile(`${host.home}/faults`, fault);
+        await assert.rejects(act(), fault);
+        await writeFile(`${host.home}/faults`, '');
+        if (how.endsWith('kill')) await host.start();
+        have = (await settledCards(fault)).length;
+        for (const { undoError } of await host.client.task.list({ limit: 5 })) assert.equal(undoError, null, fault);
+      }
+  await (have === 2 ? detach : attach)();
+  assert.notEqual((await settledCards('at the end')).length, have);
+  if (have === 1) await detach();
+  await network.remove({ network: 'lab' });
+});
+
+test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same cards', { skip, timeout: 120_000 }, async () => {
+  const { network } = host.client;
+  const control = (what: object) => writeFile(`${host.home}/fake-qemu.json`, JSON.stringify(what));
+  await makeLab(false);
+  for (const command of ['netdev_add', 'device_add']) {
+    await control({ refuse: { [command]: 'no more of that' } });
+    await assert.rejects(network.attach({ vm: 'web', network: 'lab' }), /no more of that/);
+    assert.equal((await settledCards(command)).length, 1);
+    await control({});
+  }
+  await network.attach({ vm: 'web', network: 'lab' });
+  await control({ refuse: { device_del: 'not now' } });
+  await assert.rejects(network.detach({ vm: 'web', nic: 'net1' }), /not now/);
+  assert.equal((await settledCards('device_del')).length, 2);
+  await control({ clings: true });
+  const pulled = network.detach({ vm: 'web', nic: 'net1' });
+  pulled.catch(() => {});
+  await until('it is being pulled', async () => (await host.client.task.list({ state: 'running' })).length === 1);
+  await host.kill();
+  await assert.rejects(pulled);
+  await control({});
+  await host.start();
+  // The next daemon asks again, and the guest lets go now.
+  assert.equal((await settledCards('a guest that clings to it')).length, 1);
+  await network.remove({ network: 'lab' });
 });
 
 test('every step may be executed twice', { skip, timeout: 60_000 }, async () => {

@@ -1,7 +1,6 @@
-// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-tap hands the group out as pcap (link type NFLOG),
-// which is read here; no one listening costs next to nothing.
+// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-tap keeps it as pcap (link type NFLOG,
+// ../flow-record.ts), which is read here; no one listening costs next to nothing.
 import type { FlowVerdict } from '../../contract/flow.ts';
-import { logGroup } from './names.ts';
 import { verdicts } from './verdict.ts';
 
 export interface Flow {
@@ -18,9 +17,6 @@ export interface Flow {
   readonly sourcePort: number | null;
   readonly targetPort: number | null;
 }
-
-/** The arguments of vivarium-tap that make it give the bytes that readFlows reads; to be run in the networks' namespace, until it is stopped. */
-export const flowArguments: readonly string[] = ['flows', String(logGroup)];
 
 /** First word of a capture, and into how many parts it divides a second. */
 const fractions = new Map([

@@ -10,7 +10,7 @@ import type { Address, Family } from './address.ts';
 import { address } from './address.ts';
 import { type Facts, type NetworkFacts, portText } from './facts.ts';
 import { addressSets, groupChain, groupChains } from './groups.ts';
-import { relayed, tracked } from './relays.ts';
+import { relayed, told, tracked } from './relays.ts';
 import { Table } from './ruleset.ts';
 import { writeShares } from './shares.ts';
 import { accepted, refused } from './verdict.ts';
@@ -31,7 +31,11 @@ export function inetTable(facts: Facts): Table {
   table.chain(
     'refused_in',
     null,
-    refused('refuse in', ...([4, 6] as const).map((family) => `counter name ${ip(family)} daddr map @count_in_${family}`)),
+    refused('refuse in', ...([4, 6] as const).map((family) => `counter name ${ip(family)} daddr map @count_in_${family}`)).toSpliced(
+      -1,
+      0,
+      ...told,
+    ),
   );
   table.chain('track', 'type filter hook prerouting priority -150; policy accept', [
     'ct state established,related meta mark set meta mark | 0x1',

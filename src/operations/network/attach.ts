@@ -57,9 +57,8 @@ export const handler: HandlerOf<'network.attach'> = {
     },
     {
       name: 'plug it in',
-      run: async ({ id, nic }: Attaching, { services: { machines, events }, signal, repeated }) => {
+      run: async ({ id, nic }: Attaching, { services: { machines, events }, signal }) => {
         const machine = machines.get(id);
-        if (repeated) await pullOut(machine, nic.id, signal);
         await plugIn(machine, machines, nic.id, signal);
         const message = `${machine.name} got the card ${nic.id} in the network ${nic.network}`;
         events.record({ type: 'network.attached', subject: id, name: machine.name, message });

@@ -1,13 +1,18 @@
 // Egress policies with a real dnsmasq for the guests, another one as the world's, and the flow log of what was tried.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { tapProgram } from '../../../src/host/guest-asset.ts';
+import { startTicksOf } from '../../../src/host/process-start.ts';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
-import { type Flow, flowArguments, readFlows } from '../../../src/network/firewall/flow.ts';
+import type { Flow } from '../../../src/network/firewall/flow.ts';
 import type { Egress, FirewallModel } from '../../../src/network/firewall/model.ts';
 import { named } from '../../../src/network/firewall/names.ts';
 import { digestOf, planFor, rulesFor } from '../../../src/network/firewall/rules.ts';
+import { recordedFlows } from '../../../src/network/flow-record.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
 import { empty, network, port } from './sample.ts';
 
@@ -138,18 +143,19 @@ describe('egress', { skip: noLab }, () => {
   test('refused attempts are counted, and told with their ends in the flow log as accepted ones are', async () => {
     const before = readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get('none')?.refusedOutPackets ?? 0;
     const seen: Flow[] = [];
+    const folder = await mkdtemp(join(tmpdir(), 'viv-flows-'));
+    const recorder = lab.start(null, [(await tapProgram()) ?? '', 'flows', '1', folder]);
+    assert.equal(await recorder.line(), 'ready');
+    lab.run('none', [lab.frames, 'ask', 'tcp', world.other, '5000', '20']);
+    const own = { pid: process.pid, startTicks: (await startTicksOf(process.pid)) ?? 0 };
     const reading = (async () => {
-      for await (const flow of readFlows(lab.bytes(null, [(await tapProgram()) ?? '', ...flowArguments]))) {
+      for await (const flow of recordedFlows(folder, own, new AbortController().signal)) {
         seen.push(flow);
         if (flow.target === six('all')) break;
       }
+      recorder.stop();
+      await rm(folder, { recursive: true });
     })();
-    // tcpdump tells nobody when it listens: the first packets are sent until it has seen one
-    const end = performance.now() + 5000;
-    while (seen.length === 0 && performance.now() < end) {
-      lab.run('none', [lab.frames, 'ask', 'tcp', world.other, '5000', '20']);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
     assert.ok(fails('none', world.six));
     assert.ok(reaches('all', world.other));
     assert.ok(reaches('none', six('all')));

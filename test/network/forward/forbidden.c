@@ -1,0 +1,39 @@
+// What a relay may not ask of the kernel any more, asked for: it runs in a relay's place, behind the same filter. Its one argument says what is asked.
+#define _GNU_SOURCE
+#include "../../../forward/forward.h"
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+void fail(enum failure how, const char *words, ...) {
+	(void)words;
+	_exit(how);
+}
+
+static void ask(const char *what) {
+	const int on = 1, inet = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (strcmp(what, "mark") == 0) setsockopt(inet, SOL_SOCKET, SO_MARK, &on, sizeof on);
+	if (strcmp(what, "open") == 0) open("/etc/passwd", O_RDONLY);
+	if (strcmp(what, "exec") == 0) execl("/bin/true", "true", (char *)NULL);
+	if (strcmp(what, "fork") == 0 && fork() == 0) _exit(0);
+	if (strcmp(what, "netlink") == 0) socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	if (strcmp(what, "raw") == 0) socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+	if (strcmp(what, "packet") == 0) socket(AF_PACKET, SOCK_DGRAM, 0);
+	if (strcmp(what, "icmp") == 0) socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMP);
+	/* 64: the rules of iptables are replaced */
+	if (strcmp(what, "option") == 0) setsockopt(inet, IPPROTO_IP, 64, &on, sizeof on);
+	if (strcmp(what, "ioctl") == 0) ioctl(inet, 0x8914, &on);
+	if (strcmp(what, "code") == 0) mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+int main(int count, char **words) {
+	/* as enter.c does it */
+	if (count < 2 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 2;
+	confine();
+	ask(words[1]);
+	_exit(0);
+}
