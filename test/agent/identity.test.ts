@@ -251,9 +251,10 @@ until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do 
 mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=${unit}\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth7/ifindex)
 /etc/prog/systemd-network & echo $! >/run/pid`,
   );
-  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'] }] });
   const standing = 'grep -q "^State:.T" /proc/$(cat /run/pid)/status';
-  assert.equal(await sh(agent, `${standing} && echo standing`), 'standing\n');
+  await sh(agent, `(until ${standing}; do sleep 0.01; done; touch /run/stood) >/dev/null 2>&1 </dev/null &`);
+  await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'] }] });
+  assert.equal(await sh(agent, 'for turn in $(seq 100); do [ -e /run/stood ] && echo stood && exit; sleep 0.05; done'), 'stood\n');
   // Here there is no systemd that could restart it.
   assert.equal(
     await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
