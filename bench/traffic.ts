@@ -49,8 +49,10 @@ export const traffic = () =>
         for (const { id, command } of commands) {
           const tap = tapOf(id, 'net0');
           inside(holder, `ip tuntap add dev ${tap} mode tap vnet_hdr && ip link set dev ${tap} master br0 up`);
-          const fd = /"fd":"(\d+)"/.exec(command.join('\n'))?.[1] ?? '';
-          const through = ['nsenter', `--net=/proc/${holder}/ns/net`, '--', program, 'run', `${fd}:${tap}`, '--'];
+          const fdOf = (name: string) => new RegExp(`"${name}":"(\\d+)"`).exec(command.join('\n'))?.[1];
+          const vhost = fdOf('vhostfd');
+          const handed = `${fdOf('fd')}:${tap}${vhost === undefined ? '' : `:${vhost}`}`;
+          const through = ['nsenter', `--net=/proc/${holder}/ns/net`, '--', program, 'run', handed, '--'];
           running.push(await bareRun(command, { through }));
         }
         const guests = await Promise.all(
