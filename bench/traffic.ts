@@ -9,9 +9,9 @@ import { connectAgent } from '../src/qemu/agent/client.ts';
 import type { Machine } from '../src/sdk/index.ts';
 import { bareRun, plainArgumentsOf } from './bare-qemu.ts';
 import { withHome } from './home.ts';
-import { type Figure, median } from './measure.ts';
+import { type Figure, median, roundsOr } from './measure.ts';
 
-const rounds = 3;
+const rounds = roundsOr(3);
 const seconds = 4;
 const pings = 200;
 
