@@ -4,7 +4,8 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export const virsh = ['virsh', '-q', '-c', 'qemu:///system'] as const;
+/** Its system's daemon, or the one that LIBVIRT_DEFAULT_URI names (an ordinary user's, where there is no systemd). */
+export const virsh = ['virsh', '-q', '-c', process.env['LIBVIRT_DEFAULT_URI'] ?? 'qemu:///system'] as const;
 
 /** True where libvirt is installed and answers. */
 export const hasLibvirt = () => spawnSync(virsh[0], [...virsh.slice(1), 'version'], { stdio: 'ignore' }).status === 0;
