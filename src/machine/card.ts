@@ -67,7 +67,7 @@ export async function plugIn(machine: Machine, machines: Machines, id: string, s
   if (!plugged) return;
   const { enter, program } = plugged;
   await plugCard(
-    { ...nic, announces: machine.record.started?.announces ?? false },
+    { ...nic, announces: machine.record.started?.announces ?? false, queueReset: machine.record.started?.queueReset ?? false },
     { enter, program, tap: tapOf(machine.id, id), socket: machine.paths.cards },
     signal,
   );

@@ -21,7 +21,7 @@ export interface Giving {
 
 /** @throws qemu_failed with QEMU's words */
 export async function plugCard(
-  nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces'>,
+  nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'queueReset'>,
   { enter, program, tap, socket }: Giving,
   signal: AbortSignal,
 ): Promise<void> {

@@ -81,7 +81,15 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
 });
 
 test('a suspended machine wakes as what it was, and what was set since waits', () => {
-  const started = { ...make({}).settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [], slots: 0 };
+  const started = {
+    ...make({}).settings,
+    accelInUse: 'tcg' as const,
+    board: 'pc-q35-9.2',
+    announces: false,
+    queueReset: false,
+    cdroms: [],
+    slots: 0,
+  };
   const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
   assert.equal(config.cpus, 1);
@@ -106,6 +114,7 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
     accelInUse: 'tcg' as const,
     board: 'pc-q35-9.2',
     announces: false,
+    queueReset: false,
     cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),
     slots: 0,
   };
@@ -119,7 +128,15 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
 
 test('what was to follow an end is done by the next daemon: a removal, and a restart in the same boot of the host', () => {
   const base = make({});
-  const started = { ...base.settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [], slots: 0 };
+  const started = {
+    ...base.settings,
+    accelInUse: 'tcg' as const,
+    board: 'pc-q35-9.2',
+    announces: false,
+    queueReset: false,
+    cdroms: [],
+    slots: 0,
+  };
   const ended = (settings: object, more: Partial<MachineRecord> = {}): MachineRecord => ({
     ...base,
     started,
