@@ -99,6 +99,21 @@ test('a suspended machine wakes as what it was, and what was set since waits', (
   assert.deepEqual(pending(record), ['cpus', 'memoryBytes']);
 });
 
+test('what a guest has agreed upon with its cards holds while it sleeps, and a new start offers what vhost-net has as well', () => {
+  const started = {
+    ...make({}).settings,
+    accelInUse: 'tcg' as const,
+    board: 'pc-q35-10.0',
+    announces: false,
+    queueReset: true,
+    cdroms: [],
+    slots: 0,
+  };
+  const offers = (record: MachineRecord) => qemuConfig(record, paths, host).nics.map(({ queueReset }) => queueReset);
+  assert.deepEqual(offers({ ...make({}), state: 'suspended', started }), [true]);
+  assert.deepEqual(offers({ ...make({}), state: 'stopped', started }), [false]);
+});
+
 test('MAC addresses are stable, local to QEMU’s prefix and differ by machine and card', () => {
   const macs = ['a1', 'a2'].flatMap((id) => [0, 1].map((nth) => macOf(id, nth)));
   assert.equal(new Set(macs).size, 4);
