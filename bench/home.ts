@@ -52,9 +52,9 @@ export async function withHome<T>(act: (home: Home) => Promise<T>): Promise<T> {
   }
 }
 
-/** Waits until a process is gone; it has 15 seconds. */
+/** Waits until a process is gone; it has a minute. */
 async function ended(pid: number): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
     try {
       process.kill(pid, 0);

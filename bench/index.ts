@@ -1,5 +1,6 @@
 // The speed of Vivarium in figures, beside bare programs and peers, in one run:
-//   npm run bench [-- --only list,start] [--json FILE]
+//   npm run bench [-- --only list,start] [--rounds 5] [--json FILE]
+// --rounds: how often list, start and traffic measure, where each time takes long (an emulated host).
 // Machines are made from `tiny`, taken from the homes in VIV_IMAGES or else from this user's own.
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
@@ -20,10 +21,15 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   firewall: async () => (await import('./firewall.ts')).firewall(),
 };
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' } } });
+const { values } = parseArgs({ options: { only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' } } });
 const wanted = values.only?.split(',') ?? Object.keys(benches);
 const unknown = wanted.filter((name) => !Object.hasOwn(benches, name));
 if (unknown.length > 0) throw new Error(`--only: no such figure: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`);
+
+if (values.rounds !== undefined) {
+  if (!/^[1-9]\d*$/.test(values.rounds)) throw new Error(`--rounds: a number is needed, not ${values.rounds}`);
+  process.env['VIV_BENCH_ROUNDS'] = values.rounds;
+}
 
 const paths = pathsFrom(process.env, process.getuid?.() ?? 0);
 process.env['VIV_IMAGES'] = [...paths.sharedImages, paths.images].join(':');

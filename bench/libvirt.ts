@@ -4,7 +4,8 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export const virsh = ['virsh', '-q', '-c', 'qemu:///system'] as const;
+/** Its system's daemon, or the one that LIBVIRT_DEFAULT_URI names (an ordinary user's, where there is no systemd). */
+export const virsh = ['virsh', '-q', '-c', process.env['LIBVIRT_DEFAULT_URI'] ?? 'qemu:///system'] as const;
 
 /** True where libvirt is installed and answers. */
 export const hasLibvirt = () => spawnSync(virsh[0], [...virsh.slice(1), 'version'], { stdio: 'ignore' }).status === 0;
@@ -16,7 +17,10 @@ export interface Domain {
   remove(): void;
 }
 
-/** Defines a domain like the machine whose QEMU has these arguments (under emulation, booted from a kernel). */
+/**
+ * Defines a domain like the machine whose QEMU has these arguments (booted from a kernel): the same QEMU, board, accelerator, CPU and devices,
+ * without what libvirt would add by itself (a balloon, a card's boot program, HPET).
+ */
 export function defineLike(args: readonly string[], memoryBytes: number): Domain {
   const after = (flag: string) => args[args.indexOf(flag) + 1] ?? '';
   const folder = mkdtempSync(join(tmpdir(), 'viv-bench-libvirt-'));
@@ -32,21 +36,24 @@ export function defineLike(args: readonly string[], memoryBytes: number): Domain
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '256M']);
   chmodSync(disk, 0o666);
   const name = `viv-bench-${process.pid}`;
-  const xml = `<domain type='qemu'>
-  <name>${name}</name><memory unit='b'>${memoryBytes}</memory><vcpu>1</vcpu>
+  const hardware = after('-accel').startsWith('kvm');
+  const board = after('-machine').split(',')[0]?.replace(/^pc-/, '') ?? 'q35';
+  const xml = `<domain type='${hardware ? 'kvm' : 'qemu'}'>
+  <name>${name}</name><memory unit='b'>${memoryBytes}</memory><vcpu>1</vcpu><genid/>
   <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
-  <os><type arch='x86_64' machine='q35'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
+  <os><type arch='x86_64' machine='pc-${board}'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
     <cmdline>${after('-append')}</cmdline></os>
-  <features><acpi/></features><cpu mode='maximum'/>
+  <features><acpi/><apic/><vmport state='off'/></features><cpu mode='${hardware ? 'host-passthrough' : 'maximum'}'/>
+  <clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><timer name='hpet' present='no'/></clock>
   <devices><emulator>${args[0]}</emulator>
     <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${disk}'/><target dev='vda' bus='virtio'/></disk>
-    <interface type='user'><model type='virtio'/></interface>
+    <interface type='user'><model type='virtio'/><rom enabled='no'/></interface>
     <serial type='unix'><source mode='bind' path='${folder}/serial.sock'/></serial>
     <channel type='unix'><target type='virtio' name='org.vivarium.agent'/></channel>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <graphics type='vnc'><listen type='socket'/></graphics><video><model type='vga'/></video>
     <controller type='usb' model='qemu-xhci'/><input type='tablet' bus='usb'/>
-    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng><panic model='isa'/>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng><panic model='isa'/><memballoon model='none'/>
   </devices></domain>`;
   chmodSync(folder, 0o777); // its QEMU, of another user, makes the serial socket
   writeFileSync(join(folder, 'domain.xml'), xml);

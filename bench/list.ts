@@ -1,7 +1,7 @@
 // (a) `viv ls` as a whole process, beside a Node that does nothing and beside `virsh list`.
 import { viv, withHome } from './home.ts';
 import { hasLibvirt, virsh } from './libvirt.ts';
-import { type Figure, inTurns, median, wholeProcess } from './measure.ts';
+import { type Figure, inTurns, median, roundsOr, wholeProcess } from './measure.ts';
 
 export const list = () =>
   withHome<Figure[]>(async ({ env }) => {
@@ -11,7 +11,7 @@ export const list = () =>
       version: () => wholeProcess([viv, '--version'], env),
     };
     if (hasLibvirt()) acts['virsh'] = () => wholeProcess([...virsh, 'list', '--all'], env);
-    const times = await inTurns(20, acts);
+    const times = await inTurns(roundsOr(20), acts);
     const of = (name: string) => median(times[name] ?? []);
     return [
       { name: 'viv ls, whole process', value: of('viv'), unit: 'ms', target: 150 },

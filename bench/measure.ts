@@ -26,6 +26,9 @@ export function percentile(times: readonly number[], share: number): number {
 
 export const median = (times: readonly number[]) => percentile(times, 0.5);
 
+/** How often something is measured: as often as is usual, or as `--rounds` says. */
+export const roundsOr = (usual: number): number => Number(process.env['VIV_BENCH_ROUNDS'] ?? usual);
+
 /** Milliseconds of each of `count` calls, one after the other; the first `warm` are left out. */
 export async function repeat(count: number, act: (index: number) => Promise<unknown>, warm = 2): Promise<number[]> {
   const times: number[] = [];

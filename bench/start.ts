@@ -2,9 +2,9 @@
 import { bareStart, plainArgumentsOf } from './bare-qemu.ts';
 import { viv, withHome } from './home.ts';
 import { defineLike, hasLibvirt } from './libvirt.ts';
-import { type Figure, median, repeat, wholeProcess } from './measure.ts';
+import { type Figure, median, repeat, roundsOr, wholeProcess } from './measure.ts';
 
-const rounds = 10;
+const rounds = roundsOr(10);
 
 export const start = () =>
   withHome<Figure[]>(async ({ client, env }) => {

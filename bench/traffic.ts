@@ -9,9 +9,9 @@ import { connectAgent } from '../src/qemu/agent/client.ts';
 import type { Machine } from '../src/sdk/index.ts';
 import { bareRun, plainArgumentsOf } from './bare-qemu.ts';
 import { withHome } from './home.ts';
-import { type Figure, median } from './measure.ts';
+import { type Figure, median, roundsOr } from './measure.ts';
 
-const rounds = 3;
+const rounds = roundsOr(3);
 const seconds = 4;
 const pings = 200;
 
@@ -49,8 +49,10 @@ export const traffic = () =>
         for (const { id, command } of commands) {
           const tap = tapOf(id, 'net0');
           inside(holder, `ip tuntap add dev ${tap} mode tap vnet_hdr && ip link set dev ${tap} master br0 up`);
-          const fd = /"fd":"(\d+)"/.exec(command.join('\n'))?.[1] ?? '';
-          const through = ['nsenter', `--net=/proc/${holder}/ns/net`, '--', program, 'run', `${fd}:${tap}`, '--'];
+          const fdOf = (name: string) => new RegExp(`"${name}":"(\\d+)"`).exec(command.join('\n'))?.[1];
+          const vhost = fdOf('vhostfd');
+          const handed = `${fdOf('fd')}:${tap}${vhost === undefined ? '' : `:${vhost}`}`;
+          const through = ['nsenter', `--net=/proc/${holder}/ns/net`, '--', program, 'run', handed, '--'];
           running.push(await bareRun(command, { through }));
         }
         const guests = await Promise.all(

@@ -121,7 +121,7 @@ setup_npm() {
   local stamp="$here/node_modules/.vivarium-lock"
   if ! cmp -s "$here/package-lock.json" "$stamp"; then
     say "npm ci ..."
-    (cd "$here" && NODE_NO_WARNINGS=1 npm ci --loglevel=error --no-fund --no-audit >&2) || die "npm ci failed; its own words are above"
+    (cd "$here" && NODE_NO_WARNINGS=1 npm ci --loglevel=error --no-fund --no-audit --no-update-notifier >&2) || die "npm ci failed; its own words are above"
     cp "$here/package-lock.json" "$stamp"
   fi
 }

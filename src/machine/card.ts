@@ -68,7 +68,7 @@ export async function plugIn(machine: Machine, machines: Machines, id: string, s
   await removeNetdev(live.qmp, id);
   const { enter, program } = plugged;
   await plugCard(
-    { ...nic, announces: machine.record.started?.announces ?? false },
+    { ...nic, announces: machine.record.started?.announces ?? false, queueReset: machine.record.started?.queueReset ?? false },
     { enter, program, tap: tapOf(machine.id, id), socket: machine.paths.cards },
     signal,
   );

@@ -4,6 +4,7 @@ import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import { formatSubnet, type Subnet, subnetOf } from '../network/address.ts';
+import { hasVhost } from '../network/capability.ts';
 import { hostRoutes } from '../network/host-network.ts';
 import type { ForwardSpec, PortSpec, Wanted } from '../network/model.ts';
 import { uplinkOutside } from '../network/names.ts';
@@ -275,14 +276,14 @@ export class Networks {
   /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */
   async plug(machine: Machine): Promise<Plugged | null> {
     if (!hasVirtual(machine.record)) return null;
-    const { programs, vhost } = await this.here.able();
+    const { programs } = await this.here.able();
     for (const nic of machine.record.nics) if (isVirtual(nic)) this.records.get(nic.network);
     const before = this.#plugged.get(machine.id);
     if (before === undefined) this.#plugged.set(machine.id, null);
     try {
       await this.here.apply();
       void this.flows.listen();
-      return { enter: await this.here.inside(), program: programs.tap, vhost };
+      return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
     } catch (error) {
       if (before === undefined) this.unplug(machine.id, null);
       throw error;

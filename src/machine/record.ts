@@ -88,6 +88,8 @@ export const MachineRecord = z.object({
     slots: z.int().default(0),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
+    /** Its cards offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
+    queueReset: z.boolean().default(true),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
   image: z.object({ name: z.string(), digest: z.string().nullable() }),

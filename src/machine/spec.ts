@@ -161,6 +161,10 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
 export const startAnnounces = ({ state, started }: MachineRecord): boolean =>
   state === 'suspended' && started !== null && started.announces;
 
+/** The same of single queues that are reset. */
+export const startQueueReset = ({ state, started }: MachineRecord): boolean =>
+  state === 'suspended' && started !== null && started.queueReset;
+
 export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
 
 /** What QEMU is started with. `marker` is how its process is told to be this machine's. */
@@ -225,6 +229,7 @@ export function qemuConfig(
       slot: nic.slot,
       up: nic.up,
       announces: startAnnounces(record),
+      queueReset: startQueueReset(record),
       bootIndex: record.kernel === null ? order('network', index) : null,
     })),
     sockets: { qmp: paths.qmp, serial: paths.serial, agent: paths.agent, qga: paths.qga, vnc: paths.vnc },

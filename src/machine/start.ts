@@ -28,7 +28,7 @@ import { slotsOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startAnnounces, startBoard, startDisks, startSettings } from './spec.ts';
+import { qemuConfig, startAnnounces, startBoard, startDisks, startQueueReset, startSettings } from './spec.ts';
 import { withTaps } from './taps.ts';
 import { openTpm, watchTpm } from './tpm.ts';
 
@@ -274,6 +274,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       accelInUse: accel,
       board,
       announces: startAnnounces(record),
+      queueReset: startQueueReset(record),
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),

@@ -30,7 +30,6 @@ export type Capability =
       readonly ok: true;
       readonly asUser: boolean;
       readonly programs: NetworkPrograms;
-      readonly vhost: boolean;
       readonly tracking: Tracking;
       /** Its bridges can tell VLANs apart. */
       readonly vlans: boolean;
@@ -66,6 +65,9 @@ const usable = (path: string, mode: number): Promise<boolean> =>
     () => true,
     () => false,
   );
+
+/** Whether the kernel can move a card's frames. Its module comes and goes while a daemon runs, so this is asked for each start. */
+export const hasVhost = (): Promise<boolean> => usable('/dev/vhost-net', constants.R_OK | constants.W_OK);
 
 /** Also true for root of a user namespace that has the host's networks to itself. */
 async function isPrivileged(): Promise<boolean> {
@@ -140,7 +142,6 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     tracking,
     nobody,
     vlans: tried.stdout.includes('vlans'),
-    vhost: await usable('/dev/vhost-net', constants.R_OK | constants.W_OK),
     limits,
   };
 }

@@ -30,7 +30,7 @@ export async function hasCard(qmp: QmpConnection, id: string): Promise<boolean> 
 
 /** @throws qemu_failed with QEMU's words */
 export async function plugCard(
-  nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces'>,
+  nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'queueReset'>,
   { enter, program, tap, socket }: Giving,
   signal: AbortSignal,
 ): Promise<void> {

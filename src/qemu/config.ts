@@ -28,6 +28,8 @@ export const NicConfig = z.object({
   up: z.boolean().default(true),
   /** Its guest is asked to announce its addresses when it goes on from a saved state. */
   announces: z.boolean().default(false),
+  /** Its guest may reset one queue alone. The kernel's vhost-net may not have that, so a saved state with it fits no process that uses vhost-net. */
+  queueReset: z.boolean().default(false),
   bootIndex: z.number().int().nullable(),
 });
 export type NicConfig = z.infer<typeof NicConfig>;

@@ -7,7 +7,8 @@ import { VivError } from '../contract/errors.ts';
 import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
 
-const deadlineMs = 15_000;
+/** One that ends is told at once, so patience costs nothing: on an emulated machine it needs 15 s, where many machines are taken up again more. */
+const deadlineMs = 60_000;
 
 /** Where the daemon's program is: beside us in the package, bundled or as source in a checkout. */
 function daemonEntry(): string {

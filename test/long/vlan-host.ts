@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { runOk, runProgram } from '../../src/host/run.ts';
 import { streamProgram } from '../../src/host/stream.ts';
+import { hasVhost } from '../../src/network/capability.ts';
 import { NetworksHere } from '../../src/network/networks-here.ts';
 import { home, macOf, sendings, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
 import type { Play, Played } from './vlan-guests.ts';
@@ -172,7 +173,8 @@ async function report(): Promise<Report> {
   if (!asUser) await makeStreet();
   const plays: Record<string, Played> = {};
   const first = daemon();
-  const { vlans, vhost, tracking } = await first.able();
+  const { vlans, tracking } = await first.able();
+  const vhost = await hasVhost();
   await first.apply();
   const { wire, played } = asUser ? { wire: { trunk: {}, street: {} }, played: await play(first) } : await watched(first);
   plays['at first'] = played;

@@ -81,7 +81,15 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
 });
 
 test('a suspended machine wakes as what it was, and what was set since waits', () => {
-  const started = { ...make({}).settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [], slots: 0 };
+  const started = {
+    ...make({}).settings,
+    accelInUse: 'tcg' as const,
+    board: 'pc-q35-9.2',
+    announces: false,
+    queueReset: false,
+    cdroms: [],
+    slots: 0,
+  };
   const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
   assert.equal(config.cpus, 1);
@@ -89,6 +97,21 @@ test('a suspended machine wakes as what it was, and what was set since waits', (
   assert.equal(startBoard({ ...record, state: 'stopped' }, [10, 0]), 'pc-q35-10.0');
   assert.equal(config.memoryBytes, 512 * MiB);
   assert.deepEqual(pending(record), ['cpus', 'memoryBytes']);
+});
+
+test('what a guest has agreed upon with its cards holds while it sleeps, and a new start offers what vhost-net has as well', () => {
+  const started = {
+    ...make({}).settings,
+    accelInUse: 'tcg' as const,
+    board: 'pc-q35-10.0',
+    announces: false,
+    queueReset: true,
+    cdroms: [],
+    slots: 0,
+  };
+  const offers = (record: MachineRecord) => qemuConfig(record, paths, host).nics.map(({ queueReset }) => queueReset);
+  assert.deepEqual(offers({ ...make({}), state: 'suspended', started }), [true]);
+  assert.deepEqual(offers({ ...make({}), state: 'stopped', started }), [false]);
 });
 
 test('MAC addresses are stable, local to QEMU’s prefix and differ by machine and card', () => {
@@ -106,6 +129,7 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
     accelInUse: 'tcg' as const,
     board: 'pc-q35-9.2',
     announces: false,
+    queueReset: false,
     cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),
     slots: 0,
   };
@@ -119,7 +143,15 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
 
 test('what was to follow an end is done by the next daemon: a removal, and a restart in the same boot of the host', () => {
   const base = make({});
-  const started = { ...base.settings, accelInUse: 'tcg' as const, board: 'pc-q35-9.2', announces: false, cdroms: [], slots: 0 };
+  const started = {
+    ...base.settings,
+    accelInUse: 'tcg' as const,
+    board: 'pc-q35-9.2',
+    announces: false,
+    queueReset: false,
+    cdroms: [],
+    slots: 0,
+  };
   const ended = (settings: object, more: Partial<MachineRecord> = {}): MachineRecord => ({
     ...base,
     started,

@@ -35,8 +35,9 @@ export const nicDevice = ({
   mac,
   slot,
   announces,
+  queueReset,
   bootIndex,
-}: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'bootIndex'>): Record<string, unknown> => ({
+}: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'queueReset' | 'bootIndex'>): Record<string, unknown> => ({
   driver: 'virtio-net-pci',
   id: `${id}-dev`,
   netdev: id,
@@ -44,5 +45,7 @@ export const nicDevice = ({
   ...(slot === null ? {} : { bus: slotOf(slot) }),
   // A fork would announce the addresses of the machine that it comes from, before it is told its own.
   ...(announces ? {} : { guest_announce: false }),
+  // A card that was plugged in or started without vhost-net goes on with it, and the other way round.
+  ...(queueReset ? {} : { queue_reset: false }),
   ...(bootIndex === null ? { romfile: '' } : { bootindex: bootIndex }),
 });
