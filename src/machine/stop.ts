@@ -82,6 +82,8 @@ export async function resume(machine: Machine): Promise<void> {
     if (machine.live === live) await machine.setState('paused', reason);
     throw error;
   }
+  // Its clock stood still as well. Not waited for: whatever is asked of its agent next comes after it.
+  void live.agent?.configure({ timeMs: Date.now() }).catch(() => {}); // then it is late until its own time service notices
 }
 
 export async function reset(machine: Machine): Promise<void> {
