@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 
 type Findings = Record<'processes' | 'mounts' | 'namespaces' | 'folders', string[]>;
 
-const ours = /\bviv-[0-9a-f]{8}-[a-z0-9]+|fake-qemu\.mjs|(src|dist|\.build)\/daemon\.[jt]s|viv-test-\w+\/run\/network\//;
+const ours = /\bviv-[0-9a-f]{8}-[a-z0-9]+|fake-qemu\.mjs|(src|dist|\.build)\/daemon\.[jt]s|viv-test-\w+\/run\/network\b/;
 
 async function look(): Promise<Findings> {
   const processes: string[] = [];

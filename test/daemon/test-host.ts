@@ -125,13 +125,13 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
   return host;
 }
 
-/** What keeps a host's networks: the namespace's holder and the dnsmasqs. */
+/** What keeps a host's networks: the namespace's holder, the dnsmasqs, what records flows. */
 export async function networkProcesses(folder: string): Promise<number[]> {
   const found: number[] = [];
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const line = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
-    if (line.includes(`${folder}/`)) found.push(Number(entry));
+    if (line.includes(`${folder}/`) || line.includes(`\0${folder}\0`)) found.push(Number(entry));
   }
   return found;
 }
