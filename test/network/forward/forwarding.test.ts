@@ -102,26 +102,30 @@ test('a port that is taken is had when it is free again, and a relay that was ki
 
 test('another daemon finds them, keeps what is right, and ends what is another’s or leads elsewhere', { skip }, async () => {
   const [one, other] = [spec(await freePort()), spec(await freePort())];
-  const first = made([]);
-  await first.apply([one, other], inside, signal);
+  // What is wanted at each moment, because they are looked after meanwhile.
+  const wanted = [one, other];
+  const first = made(wanted);
+  await first.apply(wanted, inside, signal);
   first.stop();
   const before = (await networkProcesses(folder)).sort();
   assert.equal(before.length, 2);
-  const second = made([]);
+  const second = made(wanted);
   await second.adopt();
   // Another holder of the same namespace is no reason.
-  await second.apply([one, other], { ...inside, holder: process.pid }, signal);
+  await second.apply(wanted, { ...inside, holder: process.pid }, signal);
   assert.deepEqual((await networkProcesses(folder)).sort(), before);
-  await second.apply([one, { ...other, targetPort: 81 }], inside, signal);
+  wanted[1] = { ...other, targetPort: 81 };
+  await second.apply(wanted, inside, signal);
   const after = (await networkProcesses(folder)).sort();
   assert.equal(after.filter((pid) => before.includes(pid)).length, 1);
   // As after the namespace was made anew.
-  await second.apply([one], { ...inside, has: async (pid) => !after.includes(pid) && inside.has(pid) }, signal);
+  wanted.pop();
+  await second.apply(wanted, { ...inside, has: async (pid) => !after.includes(pid) && inside.has(pid) }, signal);
   assert.equal((await networkProcesses(folder)).filter((pid) => after.includes(pid)).length, 0);
   second.stop();
   // One that a daemon started and died: nobody knows of it, and it has the port.
-  const third = made([]);
-  await third.apply([one], inside, signal);
+  const third = made(wanted);
+  await third.apply(wanted, inside, signal);
   assert.equal(third.problemOf(one.name), null);
   assert.equal((await networkProcesses(folder)).length, 1);
   await third.end();
