@@ -157,13 +157,11 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
   ...disks.filter(({ kind }) => kind === 'seed'),
 ];
 
-/** What its guest has agreed upon with its network card holds while it sleeps. */
-export const startAnnounces = ({ state, started }: MachineRecord): boolean =>
-  state === 'suspended' && started !== null && started.announces;
-
-/** The same of single queues that are reset. */
-export const startQueueReset = ({ state, started }: MachineRecord): boolean =>
-  state === 'suspended' && started !== null && started.queueReset;
+/** What its guest has agreed upon with its network cards holds while it sleeps; a new start offers neither. */
+export const startOffers = ({ state, started }: MachineRecord): { announces: boolean; queueReset: boolean } => ({
+  announces: state === 'suspended' && started !== null && started.announces,
+  queueReset: state === 'suspended' && started !== null && started.queueReset,
+});
 
 export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
 
@@ -228,8 +226,7 @@ export function qemuConfig(
       backend: backendOf(nic.id),
       slot: nic.slot,
       up: nic.up,
-      announces: startAnnounces(record),
-      queueReset: startQueueReset(record),
+      ...startOffers(record),
       bootIndex: record.kernel === null ? order('network', index) : null,
     })),
     sockets: { qmp: paths.qmp, serial: paths.serial, agent: paths.agent, qga: paths.qga, vnc: paths.vnc },

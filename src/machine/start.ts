@@ -28,7 +28,7 @@ import { slotsOf } from './nics.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { rotate } from './serial-log.ts';
-import { qemuConfig, startAnnounces, startBoard, startDisks, startQueueReset, startSettings } from './spec.ts';
+import { qemuConfig, startBoard, startDisks, startOffers, startSettings } from './spec.ts';
 import { withTaps } from './taps.ts';
 import { openTpm, watchTpm } from './tpm.ts';
 
@@ -273,8 +273,7 @@ async function go(machine: Machine, machines: Machines, live: Live, accel: 'kvm'
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
       accelInUse: accel,
       board,
-      announces: startAnnounces(record),
-      queueReset: startQueueReset(record),
+      ...startOffers(record),
       cdroms: startDisks(record)
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),

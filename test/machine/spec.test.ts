@@ -9,6 +9,8 @@ import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
 import { type ImageFacts, newRecord, qemuConfig, startBoard, withCdroms } from '../../src/machine/spec.ts';
 
+type Started = NonNullable<MachineRecord['started']>;
+
 const paths = pathsFrom({ VIV_HOME: '/v' }, 0).vm('a1');
 const identity = { id: 'a1', name: 'web', uuid: '4b7a1c58-5f0c-4a42-9a3c-1d5f5d2a0b11', uid: null, createdAt: 1 };
 const image: ImageFacts = {
@@ -32,6 +34,12 @@ const iso: ImageFacts = {
 };
 const make = (options: object, from = image, cds: { name: string; image: ImageFacts }[] = []) =>
   newRecord(VmOptions.parse({ image: 'debian:12', ...options }), 'debian:12', from, cds, identity, paths);
+/** What a machine was started with, before what is said here. */
+const startedWith = ({ settings }: MachineRecord, more: Partial<Started> = {}): Started => ({
+  ...settings,
+  ...{ accelInUse: 'tcg', board: 'pc-q35-9.2', announces: false, queueReset: false, cdroms: [], slots: 0 },
+  ...more,
+});
 const host = {
   marker: 'viv-x-a1',
   board: 'pc-q35-10.0',
@@ -81,15 +89,7 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
 });
 
 test('a suspended machine wakes as what it was, and what was set since waits', () => {
-  const started = {
-    ...make({}).settings,
-    accelInUse: 'tcg' as const,
-    board: 'pc-q35-9.2',
-    announces: false,
-    queueReset: false,
-    cdroms: [],
-    slots: 0,
-  };
+  const started = startedWith(make({}));
   const record: MachineRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
   assert.equal(config.cpus, 1);
@@ -100,15 +100,7 @@ test('a suspended machine wakes as what it was, and what was set since waits', (
 });
 
 test('what a guest has agreed upon with its cards holds while it sleeps, and a new start offers what vhost-net has as well', () => {
-  const started = {
-    ...make({}).settings,
-    accelInUse: 'tcg' as const,
-    board: 'pc-q35-10.0',
-    announces: false,
-    queueReset: true,
-    cdroms: [],
-    slots: 0,
-  };
+  const started = startedWith(make({}), { board: 'pc-q35-10.0', queueReset: true });
   const offers = (record: MachineRecord) => qemuConfig(record, paths, host).nics.map(({ queueReset }) => queueReset);
   assert.deepEqual(offers({ ...make({}), state: 'suspended', started }), [true]);
   assert.deepEqual(offers({ ...make({}), state: 'stopped', started }), [false]);
@@ -123,16 +115,9 @@ test('MAC addresses are stable, local to QEMU’s prefix and differ by machine a
 
 test('a suspended machine wakes with the CDs it had, each at its port, before the seed', () => {
   const record = make({}, image, [{ name: 'tools', image: iso }]);
-  const { settings } = record;
-  const started = {
-    ...settings,
-    accelInUse: 'tcg' as const,
-    board: 'pc-q35-9.2',
-    announces: false,
-    queueReset: false,
+  const started = startedWith(record, {
     cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),
-    slots: 0,
-  };
+  });
   const changed = { ...record, disks: withCdroms(record.disks, []), started };
   const ids = (config: { disks: { id: string }[] }) => config.disks.map(({ id }) => id);
   assert.deepEqual(ids(qemuConfig(changed, paths, host)), ['root', 'seed'], 'a cold start has what was set');
@@ -143,15 +128,7 @@ test('a suspended machine wakes with the CDs it had, each at its port, before th
 
 test('what was to follow an end is done by the next daemon: a removal, and a restart in the same boot of the host', () => {
   const base = make({});
-  const started = {
-    ...base.settings,
-    accelInUse: 'tcg' as const,
-    board: 'pc-q35-9.2',
-    announces: false,
-    queueReset: false,
-    cdroms: [],
-    slots: 0,
-  };
+  const started = startedWith(base);
   const ended = (settings: object, more: Partial<MachineRecord> = {}): MachineRecord => ({
     ...base,
     started,
