@@ -2,28 +2,13 @@
 // run other code by what he sends gets no file, no program, no memory to run code in, no other kind of socket (netlink, by which CAP_NET_ADMIN would
 // change the networks), and of a socket's options only those that are set here. Anything else ends it.
 #define _GNU_SOURCE
+#include "../seccomp/filter.h"
 #include "forward.h"
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
-#if defined(__x86_64__)
-#define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#define OWN_ARCHITECTURE AUDIT_ARCH_RISCV64
-#else
-#error "the numbers of this architecture's calls are not known here"
-#endif
 
 /* What finds mistakes does more, and tells of them by more. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -32,20 +17,15 @@
 #define OTHERWISE SECCOMP_RET_KILL_PROCESS
 #endif
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 /* The lower half: all of these are ints. */
 #define LOAD_ARGUMENT(number) LOAD(args[number])
-#define EQUAL(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(value), then, otherwise)
-#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
-#define ALLOW(call) EQUAL(SYS_##call, 0, 1), RETURN(SECCOMP_RET_ALLOW)
 /* Of this call, what follows; its length in instructions. */
 #define OF(call, length) EQUAL(SYS_##call, 0, length)
 #define OPTION(level, name) LOAD_ARGUMENT(1), EQUAL(level, 0, 3), LOAD_ARGUMENT(2), EQUAL(name, 0, 1), RETURN(SECCOMP_RET_ALLOW)
 #define OPTION_LENGTH 5
 
 static struct sock_filter program[] = {
-	LOAD(arch), EQUAL(OWN_ARCHITECTURE, 1, 0), RETURN(SECCOMP_RET_KILL_PROCESS),
-	LOAD(nr),
+	CALLS,
 	/* the most frequent first */
 	ALLOW(recvfrom), ALLOW(sendto),
 #ifdef SYS_epoll_wait
@@ -72,6 +52,5 @@ static struct sock_filter program[] = {
 };
 
 void confine(void) {
-	struct sock_fprog filter = {.len = sizeof program / sizeof *program, .filter = program};
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) fail(failed, "what it may ask of the kernel cannot be limited: %s", strerror(errno));
+	if (LIMIT_TO(program)) fail(failed, "what it may ask of the kernel cannot be limited: %s", strerror(errno));
 }

@@ -46,7 +46,7 @@ fi
 
 for room in tap forward; do
   program=.build/$room/$arch/vivarium-$room
-  if [ -f "$program" ] && [ -z "$(find "$room" scripts/build-guest.sh -newer "$program" -print -quit)" ]; then continue; fi
+  if [ -f "$program" ] && [ -z "$(find "$room" seccomp scripts/build-guest.sh -newer "$program" -print -quit)" ]; then continue; fi
   mkdir -p "$(dirname "$program")"
   gcc -std=gnu11 -O2 -Wall -Wextra -Werror -s -o "$program.new" "$room"/*.c
   mv "$program.new" "$program"

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('../../../forward', import.meta.url));
+const filter = fileURLToPath(new URL('../../../seccomp/filter.h', import.meta.url));
 const built = fileURLToPath(new URL('../../../.build/forward-test', import.meta.url));
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
@@ -21,7 +22,7 @@ export const buildForbidden = (): string =>
 /** Nothing is done where the program is newer than its sources. */
 function build(name: string, more: readonly string[], files: readonly string[]): string {
   const program = join(built, name);
-  const newest = Math.max(...[...files, import.meta.filename].map((file) => statSync(file).mtimeMs));
+  const newest = Math.max(...[...files, filter, import.meta.filename].map((file) => statSync(file).mtimeMs));
   if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return program;
   mkdirSync(dirname(program), { recursive: true });
   const fresh = `${program}.${process.pid}`;
