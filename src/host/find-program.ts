@@ -1,7 +1,7 @@
 // Where a program is, as the shell would find it.
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { isUsable } from './usable.ts';
 
 /** Null where it is not installed. An ordinary user's PATH may lack the sbin folders, where some programs are. */
 export async function findProgram(name: string, env: Readonly<Record<string, string | undefined>>): Promise<string | null> {
@@ -12,8 +12,4 @@ export async function findProgram(name: string, env: Readonly<Record<string, str
   return null;
 }
 
-const mayRun = (path: string): Promise<boolean> =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
+const mayRun = (path: string): Promise<boolean> => isUsable(path, constants.X_OK);

@@ -1,10 +1,10 @@
 // What this package carries in machine code: the agent that goes into guests and what installs it (guest/), and the library that
 // QEMU processes load (memory/), what opens taps for them (tap/), and what relays forwards (forward/). scripts/build-guest.sh builds all of it.
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
+import { isUsable } from './usable.ts';
 
 export interface GuestAsset {
   readonly name: string;
@@ -59,13 +59,7 @@ export async function agentKit(arch: Arch): Promise<GuestAsset[]> {
 async function inPackage(path: string): Promise<string | null> {
   for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
     const file = join(folder, path);
-    if (
-      await access(file, constants.R_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return file;
+    if (await isUsable(file, constants.R_OK)) return file;
     if (folder === dirname(folder)) return null;
   }
 }

@@ -1,10 +1,11 @@
 // Checks the signature of a vendor's file of sums with the keys that the distribution installed. A signature that is
 // wrong ends the pull; one that cannot be checked (no keyring, no gpgv) is said so, and the sum still holds.
-import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { ProgramMissing, runProgram } from '../host/run.ts';
+import { isUsable } from '../host/usable.ts';
 import type { Signature } from './catalog.ts';
 
 /**
@@ -76,12 +77,6 @@ function dearmor(bytes: Buffer): Buffer {
 }
 
 async function firstPresent(files: readonly string[]): Promise<string | null> {
-  for (const file of files) {
-    const there = await access(file).then(
-      () => true,
-      () => false,
-    );
-    if (there) return file;
-  }
+  for (const file of files) if (await isUsable(file)) return file;
   return null;
 }

@@ -1,5 +1,6 @@
 // After a verb has failed half-way: the record is made to say what is truly there.
-import { access, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
+import { isUsable } from '../host/usable.ts';
 import { findProcess } from '../qemu/process.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
@@ -33,12 +34,6 @@ export async function unremove(machine: Machine, machines: Machines): Promise<vo
 }
 
 async function firstMissing(files: readonly string[]): Promise<string | null> {
-  for (const file of files) {
-    const missing = await access(file).then(
-      () => false,
-      () => true,
-    );
-    if (missing) return file;
-  }
+  for (const file of files) if (!(await isUsable(file))) return file;
   return null;
 }

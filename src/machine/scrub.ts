@@ -1,10 +1,10 @@
 // Looks after the files of points in the background, slowly and one at a time: layers that a new point has made get their sums, and
 // every few days all that points are made of is compared with its sums, so that damage is known before somebody needs the point.
 // A round that a daemon's end has interrupted goes on with what it had not read yet.
-import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { Time } from '../contract/field.ts';
+import { isUsable } from '../host/usable.ts';
 import type { Machines } from './machines.ts';
 import type { PointRecord } from './point-record.ts';
 import { type Pace, removeUnfinishedSums, summedFiles, takeSums } from './sums.ts';
@@ -86,12 +86,7 @@ export class Scrub {
   async #sum(file: string, pace: Pace): Promise<void> {
     const { paths, log } = this.#machines.host;
     if (this.#failed.has(file)) return;
-    const present = (path: string) =>
-      stat(path).then(
-        () => true,
-        () => false,
-      );
-    if ((await present(paths.sumsOf(file))) || !(await present(file))) return;
+    if ((await isUsable(paths.sumsOf(file))) || !(await isUsable(file))) return;
     await takeSums(paths, file, pace).catch((error: unknown) => {
       this.#stopping.signal.throwIfAborted();
       this.#failed.add(file);

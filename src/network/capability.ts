@@ -1,11 +1,12 @@
 // Whether this host lets us make networks, and if not what is in the way and what to type. Asked once; a package that is installed
 // later is found at the next look.
 import { constants } from 'node:fs';
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
 import { forwardProgram, tapProgram } from '../host/guest-asset.ts';
 import { runProgram } from '../host/run.ts';
+import { isUsable } from '../host/usable.ts';
 import type { Tracking } from './firewall/model.ts';
 import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/tracking.ts';
 
@@ -60,14 +61,8 @@ exit 0
 /** CAP_NET_ADMIN and CAP_SYS_ADMIN (capability.h). */
 const needed = (1n << 12n) | (1n << 21n);
 
-const usable = (path: string, mode: number): Promise<boolean> =>
-  access(path, mode).then(
-    () => true,
-    () => false,
-  );
-
 /** Whether the kernel can move a card's frames. Its module comes and goes while a daemon runs, so this is asked for each start. */
-export const hasVhost = (): Promise<boolean> => usable('/dev/vhost-net', constants.R_OK | constants.W_OK);
+export const hasVhost = (): Promise<boolean> => isUsable('/dev/vhost-net', constants.R_OK | constants.W_OK);
 
 /** Also true for root of a user namespace that has the host's networks to itself. */
 async function isPrivileged(): Promise<boolean> {
@@ -86,7 +81,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   }
   const tap = await tapProgram();
   if (tap === null) return no('missing_program', 'vivarium-tap has not been built; build it with: scripts/build-guest.sh');
-  if (!(await usable('/dev/net/tun', constants.R_OK | constants.W_OK)))
+  if (!(await isUsable('/dev/net/tun', constants.R_OK | constants.W_OK)))
     return no('unsupported', 'this user may not open /dev/net/tun; let it as root with: chmod 0666 /dev/net/tun');
   const at = (name: keyof typeof packages) => found.get(name) ?? name;
   const asUser = !(await isPrivileged());
@@ -126,7 +121,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   let tracking: Tracking;
   try {
     tracking = trackingFrom({
-      brNetfilter: await usable(brNetfilterFile, constants.F_OK),
+      brNetfilter: await isUsable(brNetfilterFile, constants.F_OK),
       bridge: tried.stdout.includes('bridge-tracking'),
     });
   } catch (error) {

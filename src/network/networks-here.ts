@@ -1,9 +1,10 @@
 // This host's virtual networks: what is wanted of them is brought about in one go at a time, and what is right is left alone. Waiting
 // calls are answered by the next go together, so that a hundred machines that start at once cost a few.
-import { access, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { type RunOptions, runOk, runProgram } from '../host/run.ts';
+import { isUsable } from '../host/usable.ts';
 import { isAddress } from './address.ts';
 import { answerWay } from './answer-way.ts';
 import { type Capability, findCapability } from './capability.ts';
@@ -137,13 +138,7 @@ export class NetworksHere {
   /** Whether a namespace is there, made by whichever daemon of this home. */
   async exists(): Promise<boolean> {
     // Its holder cannot be without it, and most daemons of a test or of user-mode networks never make one.
-    if (
-      !(await access(join(this.#folder, 'hold')).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return false;
+    if (!(await isUsable(join(this.#folder, 'hold')))) return false;
     const found = await this.capability();
     return found.ok && (await (await this.#made()).namespace.find());
   }

@@ -1,5 +1,5 @@
 // What this host is, can do and lacks. What only QEMU's room knows is handed in by daemon.ts.
-import { access, constants } from 'node:fs/promises';
+import { constants } from 'node:fs/promises';
 import { arch, hostname, release } from 'node:os';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
@@ -9,6 +9,7 @@ import { measureMemory } from '../host/memory.ts';
 import { readCpus, readDistribution } from '../host/os-facts.ts';
 import type { Paths } from '../host/paths.ts';
 import { type FoundProgram, findPrograms } from '../host/programs.ts';
+import { isUsable } from '../host/usable.ts';
 import type { HostFacts } from './services.ts';
 
 export interface KvmProof {
@@ -126,22 +127,16 @@ async function others(proof: KvmProof, qemuProblem: string | null, programs: rea
   if (qemuProblem !== null && qemu?.path) problems.push(qemuProblem);
   if (!proof.works)
     problems.push(`Machines run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
-  if ((process.getuid?.() ?? 0) !== 0 && !(await usable('/usr/bin/newuidmap', constants.X_OK))) {
+  if ((process.getuid?.() ?? 0) !== 0 && !(await isUsable('/usr/bin/newuidmap', constants.X_OK))) {
     problems.push('As an ordinary user the debian images cannot be built without newuidmap. Install it with: apt-get install uidmap');
   }
   return problems;
 }
 
 async function kvmRemedy(detail: string): Promise<string> {
-  if (!(await usable('/dev/kvm', constants.F_OK)))
+  if (!(await isUsable('/dev/kvm', constants.F_OK)))
     return `${detail}. Turn on virtualization in the firmware, or nested virtualization on the machine this host runs in.`;
-  if (!(await usable('/dev/kvm', constants.R_OK | constants.W_OK)))
+  if (!(await isUsable('/dev/kvm', constants.R_OK | constants.W_OK)))
     return `${detail}. Join its group with: sudo usermod -aG kvm $USER, and log in again.`;
   return `${detail}.`;
 }
-
-const usable = (path: string, mode: number) =>
-  access(path, mode).then(
-    () => true,
-    () => false,
-  );

@@ -1,7 +1,7 @@
 // Where distributions keep UEFI firmware: the code that is shared read-only and the template of the variables.
-import { access } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
+import { isUsable } from '../host/usable.ts';
 
 /** Debian and Ubuntu (ovmf, qemu-efi-aarch64), Fedora (edk2-ovmf), Arch (edk2). Raw images of the same size, code and variables apart. */
 const places: Partial<Record<Arch, readonly (readonly [code: string, vars: string])[]>> = {
@@ -16,11 +16,7 @@ const places: Partial<Record<Arch, readonly (readonly [code: string, vars: strin
 /** @throws missing_program with the package that has it */
 export async function findFirmware(arch: Arch): Promise<{ code: string; vars: string }> {
   for (const [code, vars] of places[arch] ?? []) {
-    const present = await Promise.all([access(code), access(vars)]).then(
-      () => true,
-      () => false,
-    );
-    if (present) return { code, vars };
+    if ((await isUsable(code)) && (await isUsable(vars))) return { code, vars };
   }
   throw new VivError(
     'missing_program',
