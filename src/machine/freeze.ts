@@ -155,6 +155,7 @@ async function freezeLive(
   const begun = performance.now();
   let memory: PointMemory | null = null;
   let frozen = false;
+  live.standing = true;
   try {
     if (running) await stopCpus(qmp);
     // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
@@ -173,6 +174,7 @@ async function freezeLive(
     }
     throw error;
   } finally {
+    live.standing = frozen && !goOn;
     if (frozen && !goOn) live.starved = false;
     else if (running) await cont(qmp);
     else if (withMemory && !live.starved) await pausedAgain(qmp);

@@ -39,6 +39,8 @@ export class Live {
   readonly qmp: QmpConnection;
   /** A full disk has stopped the guest. Known here as well, because on a full disk it cannot always be recorded. */
   starved = false;
+  /** Its guest stands still because its state is being saved: nobody else lets it go on. */
+  standing = false;
   /** What QEMU has told of its guest's end. */
   readonly heard: Heard = { shutdown: null, panicked: false };
   #agent: AgentConnection | null = null;

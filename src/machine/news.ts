@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../qemu/command.ts';
 import { lastWords } from '../qemu/process.ts';
 import type { Heard, Live } from './live.ts';
+import { hearLastWords, panicReason } from './panic.ts';
 import { recordEnd } from './record-end.ts';
 import type { Machine } from './runner.ts';
 
@@ -23,9 +24,10 @@ export function listen(machine: Machine, live: Live): void {
     if (data['guest'] === true) note('reset', 'the guest reset itself');
   });
   qmp.on('GUEST_PANICKED', () => {
+    if (heard.panicked) return; // it said so again
     heard.panicked = true;
-    note('panicked', 'the guest’s kernel panicked');
-    void letGoOfGuest(live);
+    note('panicked', panicReason.message);
+    void hearLastWords(machine, live).then(() => letGoOfGuest(live));
   });
   const stopped = async () => {
     const running = () => mine() && machine.record.state === 'running' && !machine.ending && !heard.shutdown && !heard.panicked;
@@ -75,8 +77,13 @@ async function letGoOfGuest({ qmp, process }: Live): Promise<void> {
 export function hearStatus(machine: Machine, live: Live, status: string): void {
   if (status === 'guest-panicked') {
     live.heard.panicked = true;
-    machine.tell({ type: 'event', machine, what: 'panicked', message: 'the guest’s kernel panicked while the daemon was away' });
-  } else if (status === 'shutdown') live.heard.shutdown = { guest: true, reason: 'guest-shutdown' };
+    machine.tell({ type: 'event', machine, what: 'panicked', message: `${panicReason.message} while the daemon was away` });
+    void hearLastWords(machine, live).then(() => letGoOfGuest(live));
+    return;
+  }
+  // The daemon before this one was hearing its last words.
+  if (status === 'running' && machine.record.stateReason?.code === panicReason.code) live.heard.panicked = true;
+  else if (status === 'shutdown') live.heard.shutdown = { guest: true, reason: 'guest-shutdown' };
   else return;
   void letGoOfGuest(live);
 }
@@ -95,7 +102,7 @@ type Exit = { code: number | null; signal: string | null } | null;
 /** Why it ended, from what was heard. Pure. `exit` is null where the process was not our child. */
 export function ending(heard: Heard & { words: string; exit: Exit }) {
   const { shutdown, panicked, words, exit } = heard;
-  if (panicked) return { failed: true, code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
+  if (panicked) return { failed: true, ...panicReason } as const;
   if (shutdown?.guest) return { failed: false, code: 'guest_shutdown', message: 'the guest shut down' } as const;
   const how =
     shutdown?.reason === 'host-signal'

@@ -54,6 +54,7 @@ export async function save(
   await stopFlattening(machine);
   await stopSaving(qmp);
   const { status } = await queryStatus(qmp);
+  live.standing = true;
   if (status !== 'postmigrate') {
     await stopCpus(qmp);
     await makeOwnFile(machine.paths.suspendState, machine.record);
@@ -74,6 +75,7 @@ export async function unsave(machine: Machine, machines: Machines, freezing: Fre
   if (!process && live) await machine.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
   if (process && live) {
     await stopSaving(live.qmp);
+    live.standing = false;
     await goOn(live.qmp, machine.record.state === 'paused');
   }
   await reconcile(machine, machines);

@@ -24,6 +24,8 @@ export const quit = (qmp: QmpConnection) => qmp.execute('quit');
 /** Writes the screen into `file`, which QEMU's user must be able to write, as a PPM. */
 export const screendump = (qmp: QmpConnection, file: string, signal: AbortSignal) =>
   qmp.execute('screendump', { filename: file, format: 'ppm' }, { timeoutMs: screenDeadlineMs, signal });
+/** From now on a guest that resets itself ends instead, as it does when it shuts down. */
+export const shutDownAtReset = (qmp: QmpConnection) => qmp.execute('set-action', { reboot: 'shutdown' });
 export const systemReset = (qmp: QmpConnection) => qmp.execute('system_reset');
 
 const Blocks = z.array(z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }));
