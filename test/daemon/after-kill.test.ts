@@ -18,12 +18,6 @@ async function endQemus(host: TestHost): Promise<void> {
     }
 }
 
-/** Follows every task that runs to its end. */
-async function settled(host: TestHost): Promise<void> {
-  for (const task of await host.client.task.list({ state: 'running' }))
-    for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
-}
-
 /** Resolves when this has happened to the machine so many times. */
 async function happened(host: TestHost, type: string, name: string, times = 1): Promise<void> {
   let seen = 0;
@@ -49,7 +43,7 @@ async function dieAt(host: TestHost, act: () => Promise<unknown>): Promise<void>
   await assert.rejects(act(), { code: 'unavailable' });
   await endQemus(host);
   await host.start();
-  await settled(host);
+  await host.settled();
 }
 
 test('a restart that the next daemon finishes is not overtaken by the removal that its policy asks for', limits, async () => {
@@ -76,7 +70,7 @@ test('a task that a machine’s end asks for is begun once, after those that are
   await endQemus(host);
   await host.start();
   await host.client.vm.wait({ vm: 'one', for: 'stopped', timeoutMs: 5000 }).catch(() => {});
-  await settled(host);
+  await host.settled();
   assert.deepEqual(await host.client.vm.list(), []);
   const removals = (await host.client.task.list({ limit: 20 })).filter(({ operation }) => operation === 'vm.remove');
   assert.deepEqual(
@@ -157,7 +151,7 @@ test('machines that start with the host are started although the daemon dies mea
   while (await daemonAlive(host)) await new Promise((resolve) => setTimeout(resolve, 20));
   await host.start();
   await happened(host, 'vm.started', 'two');
-  await settled(host);
+  await host.settled();
   for (const vm of await host.client.vm.list()) assert.equal(vm.state, 'running', vm.name);
 });
 

@@ -97,9 +97,7 @@ async function perform(host: TestHost, id: string, act: string, random: () => nu
 }
 
 async function verify(host: TestHost, made: Map<string, { id: string; pid: number | null }>, steadyIds: string[]): Promise<void> {
-  for (const task of await host.client.task.list({ state: 'running', limit: 1000 })) {
-    for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
-  }
+  await host.settled();
   const tasks = await host.client.task.list({ limit: 1000 });
   assert.deepEqual(
     tasks.filter((task) => task.state === 'running' || task.undoError !== null),

@@ -1,12 +1,12 @@
 // A fault at every journalled step of every operation on machines: the step fails, or the daemon dies, just before and just
 // after it. Whatever happens, what is left is whole. And every step, executed twice, comes to the same end.
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { VivError } from '../../src/contract/errors.ts';
 import { handlers } from '../../src/operations/index.ts';
 import type { Client } from '../../src/sdk/index.ts';
+import { faultyHost, strike, undoneWell } from './faulty-host.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 interface Scenario {
@@ -122,36 +122,16 @@ describe('a fault at every step', { concurrency: 2 }, () => {
   });
 });
 
-/** A host whose daemon, and every next one, meets the faults that are written to a file. */
-async function faultyHost(): Promise<TestHost> {
-  const host = await testHost({ qemu: 'fake' });
-  host.env['VIV_TEST_FAULT'] = `@${faultFile(host)}`;
-  await writeFile(faultFile(host), '');
-  await host.start();
-  return host;
-}
-
-const faultFile = (host: TestHost) => join(host.home, 'faults');
-
 async function inject(host: TestHost, scenario: Scenario, fault: string): Promise<void> {
   await scenario.prepare(host.client);
-  await writeFile(faultFile(host), fault);
-  const failed = await scenario.act(host.client).then(
-    () => null,
-    (error: unknown) => error,
-  );
-  assert.ok(failed instanceof VivError, `${fault} made the operation fail: ${failed}`);
-  await writeFile(faultFile(host), '');
-  if (fault.endsWith('kill')) await host.start();
+  await strike(host, fault, () => scenario.act(host.client));
   await whole(host, scenario, fault);
 }
 
-/** No task is under way, what is there is of one piece, and the name can be used; leaves the host empty. */
+/** What is there is of one piece, and the name can be used; leaves the host empty. */
 async function whole(host: TestHost, scenario: Scenario, when: string): Promise<void> {
   const { client, paths } = host;
-  for (const task of await client.task.list({ state: 'running' }))
-    for await (const { state } of client.task.follow({ task: task.id })) if (state !== 'running') break;
-  for (const task of await client.task.list({ limit: 20 })) assert.equal(task.undoError, null, `${when}: undone without error`);
+  await undoneWell(host, when);
   const machines = await client.vm.list();
   const one = machines.find((vm) => vm.name === 'one' || vm.name === 'other');
   assert.ok(

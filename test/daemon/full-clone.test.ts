@@ -178,8 +178,7 @@ test('a daemon that is killed while it copies goes on with it, and no copying go
   const copiers = () => run('pgrep', ['-f', `^qemu-img convert.*${other.home}`]).catch(() => null);
   while (await copiers()) deadline.throwIfAborted();
   await other.start();
-  const [task] = await other.client.task.list({ limit: 1 });
-  for await (const { state } of other.client.task.follow({ task: task?.id ?? '' })) if (state !== 'running') break;
+  await other.settled();
   const clone = await other.client.vm.show({ vm: 'clone' });
   await other.client.vm.remove({ vm: 'one' });
   await io(paths.vm(clone.id).rootDisk, 'read -q -P 7 16M 192M');

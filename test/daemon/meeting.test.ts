@@ -132,8 +132,7 @@ test('a start from saved memory that the next daemon cannot finish leaves no pro
   await host.kill();
   await control(host, { version: '1.0.0' });
   await host.start();
-  for (const task of await host.client.task.list({ state: 'running' }))
-    for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
+  await host.settled();
   const [task] = await host.client.task.list({ limit: 1 });
   assert.deepEqual([task?.operation, task?.state], ['vm.start', 'failed']);
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'suspended');

@@ -218,8 +218,7 @@ test('a fault at any step of what is asked of a pool loses nothing and leaves no
         await assert.rejects(act() as Promise<unknown>, fault);
         await writeFile(file, '');
         if (how.endsWith('kill')) await host.start({ ...roomy, VIV_TEST_FAULT: `@${file}` });
-        for (const { id } of await host.client.task.list({ state: 'running' }))
-          for await (const { state } of host.client.task.follow({ task: id })) if (state !== 'running') break;
+        await host.settled();
         const [found] = await host.client.pool.list({});
         if (found) await full(host.client);
         await eventually(fault, async () => consistent(host, found ? (await host.client.pool.show({ pool })).ready : 0));

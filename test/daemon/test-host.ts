@@ -26,6 +26,8 @@ export interface TestHost extends AsyncDisposable {
   kill(): Promise<void>;
   /** `viv down`. */
   down(): Promise<void>;
+  /** Resolves when every task that runs has ended. */
+  settled(): Promise<void>;
   /** Pids of this host's QEMU processes by machine id, as the system sees them. */
   qemus(): Promise<Map<string, number[]>>;
   /** Pids of the swtpm processes of its machines. */
@@ -79,6 +81,10 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     async down() {
       await client?.host.shutdown({});
       await gone(pid);
+    },
+    async settled() {
+      for (const { id } of await host.client.task.list({ state: 'running', limit: 1000 }))
+        for await (const { state } of host.client.task.follow({ task: id })) if (state !== 'running') break;
     },
     qemus: async () => {
       const found = new Map<string, number[]>();
@@ -147,10 +153,8 @@ export function alive(pid: number): boolean {
 }
 
 async function gone(pid: number): Promise<void> {
-  for (let tries = 0; alive(pid); tries++) {
-    if (tries > 1000) throw new Error(`process ${pid} does not end`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  for (const deadline = Date.now() + 60_000; alive(pid); await new Promise((resolve) => setTimeout(resolve, 10)))
+    if (Date.now() > deadline) throw new Error(`process ${pid} does not end`);
 }
 
 /** Images that fake-qemu never reads: a kernel image `tiny` and a disk image `disk`, small and quickly made. */

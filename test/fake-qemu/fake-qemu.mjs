@@ -8,6 +8,7 @@
 //   dieOn        { command: words }: it ends with exit code 1 instead of answering
 //   screen       what is written by `screendump` instead of a picture
 //   clings       true: its guest never lets go of a card
+//   agent        true: its guest has an agent, which does nothing and says that all went well
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -221,6 +222,41 @@ function answer(socket, line) {
   }
 }
 
+/** Speaks as the agent of its guest does (docs/agent-protocol.md): whatever is run ends well at once. */
+function answerAsAgent(socket) {
+  const magic = Buffer.from('\xf1VIVARIUM-HELLO\xf2', 'latin1');
+  const [hello, started, out, exited] = [130, 131, 132, 136];
+  const said = { 'tar-in': 'files=0\nbytes=0\n', identity: 'done=\n' };
+  const frame = (type, channel, payload) => {
+    const head = Buffer.alloc(12);
+    head.set([0x56, type]);
+    head.writeUInt32LE(channel, 4);
+    head.writeUInt32LE(payload.length, 8);
+    socket.write(Buffer.concat([head, payload]));
+  };
+  const serve = (channel, request) => {
+    const keys = new Map(request.split('\0').map((pair) => pair.split(/=(.*)/s, 2)));
+    const service = keys.get('service');
+    frame(started, channel, Buffer.from([1, 0, 0, 0]));
+    frame(out, channel, Buffer.from(said[service] ?? ''));
+    frame(exited, channel, Buffer.alloc(8));
+    if (service === 'power') setTimeout(() => leave(0, true, 'guest-shutdown'), 5);
+  };
+  let bytes = Buffer.alloc(0);
+  socket.on('data', (more) => {
+    bytes = Buffer.concat([bytes, more]);
+    for (;;) {
+      const greeting = bytes[0] === magic[0];
+      const length = greeting ? 32 : bytes.length < 12 ? Number.POSITIVE_INFINITY : 12 + bytes.readUInt32LE(8);
+      if (bytes.length < length) return;
+      const one = bytes.subarray(0, length);
+      bytes = bytes.subarray(length);
+      if (greeting) frame(hello, 0, Buffer.concat([one.subarray(16), Buffer.from('version=fake\0arch=x86_64\0')]));
+      else if (one[1] === 1) serve(one.readUInt32LE(4), one.subarray(12).toString());
+    }
+  });
+}
+
 const controlled = new Set(valuesOf('-mon').map((text) => keysOf(text).chardev));
 const ignoreErrors = (socket) => socket.on('error', () => {});
 
@@ -229,6 +265,7 @@ if (!silent) {
     if (!path) continue;
     const server = createServer((socket) => {
       ignoreErrors(socket);
+      if (id === 'agent' && control().agent) return answerAsAgent(socket);
       if (!controlled.has(id)) return socket.resume();
       monitors.add(socket);
       socket.on('close', () => monitors.delete(socket));

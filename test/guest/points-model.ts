@@ -285,7 +285,7 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
     report.kills += 1;
     await host.start();
     for (const one of models) Object.assign(one, { machine: await host.client.vm(one.machine.id) });
-    await tasksEnd();
+    await host.settled();
     const task = (await host.client.task.list({ limit: 1000 })).find((one) => !known.has(one.id) && one.operation === operation);
     log(
       `   ${operation} was ${task ? `${task.state}${task.recovered ? ' by the next daemon' : ''}` : 'not begun'}${task?.error ? `: ${task.error.message}` : ''}`,
@@ -307,11 +307,6 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
         if (models.length < mostMachines) await keepFork(model, [child], model.content, true);
         else await child.remove({ force: true });
       }
-  }
-
-  async function tasksEnd(): Promise<void> {
-    for (const task of await host.client.task.list({ state: 'running', limit: 1000 }))
-      for await (const { state } of host.client.task.follow({ task: task.id })) if (state !== 'running') break;
   }
 
   /** In a fork of it, so that nothing is disturbed. */

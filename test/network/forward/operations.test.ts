@@ -229,8 +229,7 @@ test('a fault at any step leaves all of them, open, or none', { skip }, async ()
         );
         await writeFile(`${host.home}/faults`, '');
         if (how === 'kill') await host.start();
-        for (const { id } of await host.client.task.list({ state: 'running' }))
-          for await (const { state } of host.client.task.follow({ task: id })) if (state !== 'running') break;
+        await host.settled();
         const settled = async () => {
           const lines = await list();
           return lines.every((line) => line.endsWith(' open')) && lines.length === (await relays()).size;
