@@ -11,7 +11,7 @@ import { type TestHost, testHost } from './test-host.ts';
 
 const MiB = 2 ** 20;
 const viv = async (host: TestHost, ...args: string[]) => {
-  const done = await promisify(execFile)(process.execPath, ['src/cli/main.ts', ...args], { env: host.env, timeout: 30_000 }).catch(
+  const done = await promisify(execFile)(process.execPath, ['src/cli/main.ts', ...args], { env: host.env, timeout: 120_000 }).catch(
     (error: unknown) => error,
   );
   const { stdout, stderr, code } = done as { stdout: string; stderr: string; code?: number };
@@ -93,10 +93,10 @@ describe('bad input', () => {
 
   test('a QEMU that dies later leaves a broken machine that says why, and can be started again', async () => {
     const one = await host.client.run('tiny', { name: 'one' });
+    const after = (await host.client.event.list({})).at(-1)?.sequence ?? 0;
     await control({ now: { exit: 3, words: 'a device went up in smoke' } });
     process.kill(one.info.pid as number, 'SIGUSR2');
-    await one.wait({ for: 'stopped', timeoutMs: 5000 }).catch(() => {});
-    for await (const event of host.client.events({ after: 0 })) if (event.type === 'vm.ended') break;
+    await host.happened('vm.ended', { after });
     await one.refresh();
     assert.equal(one.info.state, 'broken');
     assert.match(one.info.stateReason?.message ?? '', /exit code 3: a device went up in smoke/);
@@ -245,7 +245,7 @@ test('two hosts side by side share nothing, and one home has one daemon', async 
   const other = await second.client.run('tiny', { name: 'same' });
   await other.remove({ force: true });
   assert.equal((await first.client.vm.show({ vm: 'same' })).state, 'running');
-  const again = await promisify(execFile)(process.execPath, ['src/daemon.ts'], { env: first.env, timeout: 20_000 }).catch(
+  const again = await promisify(execFile)(process.execPath, ['src/daemon.ts'], { env: first.env, timeout: 120_000 }).catch(
     (error: unknown) => error,
   );
   assert.match((again as { stderr: string }).stderr, new RegExp(`already.*pid ${first.pid}`));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../src/contract/errors.ts';
+import { eventually } from '../eventually.ts';
 import type { TestHost } from './test-host.ts';
 
 export interface ChaosOptions {
@@ -68,7 +69,10 @@ export async function chaos(host: TestHost, options: ChaosOptions): Promise<void
   const working = [...made.keys()].map((id) => work(id, !steadyIds.includes(id)));
   const failed = Promise.all(working);
   for (let kill = 0; kill < options.kills; kill++) {
+    const came = calls;
     await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, random() * options.pauseMs))]);
+    // However slow the host is, every second daemon does some work before it dies.
+    if (kill % 2 === 1) await Promise.race([failed, eventually('calls come through', () => calls >= came + 3)]);
     const { promise, resolve } = Promise.withResolvers<void>();
     back = promise;
     await host.kill();

@@ -6,9 +6,10 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { eventually } from '../eventually.ts';
 import { alive, type TestHost, testHost } from './test-host.ts';
 
-const options = { timeout: 60_000, skip: process.getuid?.() !== 0 };
+const options = { timeout: 240_000, skip: process.getuid?.() !== 0 };
 
 async function onSmallDisk(act: (host: TestHost, grow: () => void, fill: () => Promise<void>) => Promise<void>): Promise<void> {
   const parent = await mkdtemp(join(tmpdir(), 'viv-full-'));
@@ -32,22 +33,9 @@ async function onSmallDisk(act: (host: TestHost, grow: () => void, fill: () => P
   }
 }
 
-async function until(reached: () => Promise<boolean>): Promise<void> {
-  const late = AbortSignal.timeout(15_000);
-  while (!(await reached())) {
-    late.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 async function kill(pid: number | null): Promise<void> {
   process.kill(pid as number, 'SIGKILL');
-  await until(async () => !alive(pid as number));
-}
-
-async function ended(host: TestHost, name: string): Promise<void> {
-  for await (const event of host.client.events({ after: 0, signal: AbortSignal.timeout(15_000) }))
-    if (event.type === 'vm.ended' && event.name === name) return;
+  await eventually('it has gone', () => !alive(pid as number));
 }
 
 test('the end of a machine on a full disk is recorded when there is room, and its policy goes by it', options, async () => {
@@ -57,16 +45,16 @@ test('the end of a machine on a full disk is recorded when there is room, and it
     await fill();
     await kill(one.pid);
     await kill(two.pid);
-    await until(async () => (await host.client.vm.show({ vm: 'one' })).pid === null);
+    await eventually('it is seen', async () => (await host.client.vm.show({ vm: 'one' })).pid === null);
     grow();
-    await ended(host, 'one');
+    await host.happened('vm.ended', { name: 'one' });
     const told = (await host.client.event.list({ after: 0, limit: 100 })).filter(
       ({ name, type }) => name === 'one' && type === 'vm.problem',
     );
     assert.match(told[0]?.message ?? '', /recorded when there is room/);
     const { state, stateReason } = await host.client.vm.show({ vm: 'one' });
     assert.deepEqual([state, stateReason?.code], ['broken', 'qemu_exited']);
-    await until(async () => {
+    await eventually('the other is started again', async () => {
       const { state, pid } = await host.client.vm.show({ vm: 'two' });
       return state === 'running' && pid !== null && pid !== two.pid;
     });

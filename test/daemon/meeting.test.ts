@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { access, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Task } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 const memoryBytes = 64 * 2 ** 20;
-const limits = { timeout: 90_000 };
+const limits = { timeout: 240_000 };
 const control = (host: TestHost, what: object) => writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify(what));
 const sockets = (host: TestHost) => readdir(join(host.paths.run, 'vms')).catch(() => []);
 
@@ -14,11 +15,10 @@ test('a disk does not grow under the saved memory of a machine that was being su
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.run({ image: 'disk', name: 'one', memoryBytes });
-  const suspended = host.client.vm.suspend({ vm: 'one' });
-  await underWay(host);
+  const suspended = await begun((onTask) => host.client.vm.suspend({ vm: 'one' }, { onTask }));
   const grown = host.client.vm.set({ vm: 'one', diskBytes: 64 * 2 ** 20 });
   grown.catch(() => {});
-  assert.equal((await suspended).state, 'suspended');
+  assert.equal((await suspended.end).state, 'suspended');
   await assert.rejects(grown, { code: 'wrong_state' });
 });
 
@@ -44,31 +44,31 @@ test('a forced stop cuts a polite one short', limits, async () => {
   await control(host, { ignore: ['system_powerdown'] });
   await host.start();
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
-  const polite = host.client.vm.stop({ vm: 'one', timeoutMs: 60_000 });
-  polite.catch(() => {});
-  for await (const task of host.client.task.follow({ task: (await underWay(host)).id }))
+  const polite = await begun((onTask) => host.client.vm.stop({ vm: 'one', timeoutMs: 200_000 }, { onTask }));
+  for await (const task of host.client.task.follow({ task: polite.task.id }))
     if (task.steps.some(({ name, state }) => name === 'ask the guest' && state === 'running')) break;
   assert.equal((await host.client.vm.stop({ vm: 'one', force: true })).state, 'stopped');
-  await assert.rejects(polite, { code: 'cancelled' });
+  await assert.rejects(polite.end, { code: 'cancelled' });
 });
 
 test('a forced stop does not bring back a machine that is being removed', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.create({ image: 'disk', name: 'one', memoryBytes });
-  const removed = host.client.vm.remove({ vm: 'one' });
+  const removed = await begun((onTask) => host.client.vm.remove({ vm: 'one' }, { onTask }));
   const stopped = host.client.vm.stop({ vm: 'one', force: true });
   stopped.catch(() => {});
-  await removed;
+  await removed.end;
   await assert.rejects(stopped, { code: 'not_found' });
   assert.deepEqual(await host.client.vm.list(), []);
 });
 
-async function underWay(host: TestHost) {
-  for (;;) {
-    const [task] = await host.client.task.list({ state: 'running' });
-    if (task) return task;
-  }
+/** A call whose task has been begun; it may have ended by the time anybody looks at it. */
+async function begun<T>(call: (onTask: (task: Task) => void) => Promise<T>): Promise<{ task: Task; end: Promise<T> }> {
+  const { promise, resolve, reject } = Promise.withResolvers<Task>();
+  const end = call(resolve);
+  end.catch(reject);
+  return { task: await promise, end };
 }
 
 test('a paused machine whose suspension is cancelled stays paused', limits, async () => {

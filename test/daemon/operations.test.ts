@@ -26,7 +26,7 @@ describe('every operation', () => {
       }),
   });
   const viv = async (...args: string[]) => {
-    const done = await promisify(execFile)(process.execPath, ['src/cli/main.ts', ...args], { env: host.env, timeout: 30_000 }).catch(
+    const done = await promisify(execFile)(process.execPath, ['src/cli/main.ts', ...args], { env: host.env, timeout: 120_000 }).catch(
       (error: unknown) => error,
     );
     const { stdout, stderr, code } = done as { stdout: string; stderr: string; code?: number };

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { Pool } from '../../src/contract/pool.ts';
 import { handlers } from '../../src/operations/index.ts';
 import type { Client } from '../../src/sdk/index.ts';
+import { eventually } from '../eventually.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 const small = { memoryBytes: 64 * 2 ** 20 };
@@ -23,14 +24,12 @@ async function hostWithPoint(): Promise<TestHost> {
 }
 
 /** The pool, as soon as it is as it should be. */
-async function until(client: Client, pool: string, holds: (pool: Pool) => boolean): Promise<Pool> {
-  for (let tries = 0; ; tries++) {
+const until = (client: Client, pool: string, holds: (pool: Pool) => boolean): Promise<Pool> =>
+  eventually('the pool becomes as it should be', async () => {
     const found = await client.pool.show({ pool });
-    if (holds(found)) return found;
-    if (tries > 600) assert.fail(`the pool stays as it is: ${JSON.stringify(found)}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
+    assert.ok(holds(found), JSON.stringify(found));
+    return found;
+  });
 const full = (client: Client, pool = 'warm') => until(client, pool, ({ ready, size }) => ready === size);
 const create = (client: Client, size: number) => client.pool.create({ pool: 'warm', from: 'web@then', size });
 
@@ -135,7 +134,11 @@ test('what stands ready outlives the daemon, and one that ended is made again', 
   const web = (await host.client.vm.show({ vm: 'web' })).pid;
   const [member = 0] = before.filter((pid) => pid !== web);
   process.kill(member, 'SIGKILL');
-  await until(host.client, 'warm', ({ ready }) => ready === 2);
+  await eventually('another is made', async () => {
+    const pids = [...(await host.qemus()).values()].flat();
+    return pids.length === 3 && !pids.includes(member);
+  });
+  await full(host.client);
   assert.equal((await host.client.take('warm')).state, 'running');
   await full(host.client);
   await consistent(host, 2);
@@ -192,7 +195,7 @@ test('what keeps a pool from being filled is told, and tried again', async () =>
   await consistent(host, 1);
 });
 
-test('a fault at any step of what is asked of a pool loses nothing and leaves nothing', { timeout: 120_000 }, async () => {
+test('a fault at any step of what is asked of a pool loses nothing and leaves nothing', { timeout: 240_000 }, async () => {
   await using host = await hostWithPoint();
   const file = join(host.home, 'faults');
   await writeFile(file, '');
@@ -228,15 +231,3 @@ test('a fault at any step of what is asked of a pool loses nothing and leaves no
         await eventually(`${fault}, removed`, () => consistent(host, 0));
       }
 });
-
-/** What is done in the background may still be under way. */
-async function eventually(what: string, check: () => Promise<void>): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await check();
-    } catch (error) {
-      if (tries > 200) throw new Error(what, { cause: error });
-    }
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}

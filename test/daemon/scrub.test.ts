@@ -5,6 +5,7 @@ import { open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
+import { eventually } from '../eventually.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 let host: TestHost;
@@ -27,13 +28,6 @@ async function flip(): Promise<void> {
   await handle.write(Buffer.from([(buffer[0] as number) ^ 1]), 0, 1, at);
 }
 
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await holds()); ) {
-    assert.ok(Date.now() < deadline, `${what} within 20 s`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 const point = () => host.client.snapshot.show({ vm: 'web', point: 'kept' });
 const refused = (attempt: Promise<unknown>) =>
   attempt.then(
@@ -45,16 +39,16 @@ test('a new point’s layer gets its sums, and is compared with them', async () 
   await host.client.vm.create({ image: 'disk', name: 'web' });
   await host.client.snapshot.create({ vm: 'web', label: 'kept' });
   [layer = ''] = (await readdir(host.paths.layers)).map((name) => join(host.paths.layers, name));
-  await until(async () => (await point()).checkedAt !== null, 'it is compared');
+  await eventually('it is compared', async () => (await point()).checkedAt !== null);
   assert.equal((await point()).damage, null);
 });
 
 test('damage is found without being asked for, told once, and known to the next daemon', async () => {
   await flip();
-  await until(async () => (await point()).damage !== null, 'the damage is found');
+  await eventually('the damage is found', async () => (await point()).damage !== null);
   assert.match((await point()).damage ?? '', new RegExp(`^its file ${layer} is not as it was written`));
   const { checkedAt } = await point();
-  await until(async () => ((await point()).checkedAt ?? 0) > (checkedAt ?? 0), 'it is compared again');
+  await eventually('it is compared again', async () => ((await point()).checkedAt ?? 0) > (checkedAt ?? 0));
   assert.equal((await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'snapshot.damaged').length, 1);
   await host.kill();
   await host.start(never);

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { type Paths, pathsFrom } from '../../src/host/paths.ts';
 import { type Client, connect } from '../../src/sdk/index.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
+import { eventually, patienceMs } from '../eventually.ts';
 
 const fakeQemu = fileURLToPath(new URL('../fake-qemu/fake-qemu.mjs', import.meta.url));
 
@@ -28,6 +29,8 @@ export interface TestHost extends AsyncDisposable {
   down(): Promise<void>;
   /** Resolves when every task that runs has ended. */
   settled(): Promise<void>;
+  /** Resolves when this has been told so many times, `name` being whom it is about, since the event with the number `after`. */
+  happened(type: string, about?: { name?: string; times?: number; after?: number }): Promise<void>;
   /** Pids of this host's QEMU processes by machine id, as the system sees them. */
   qemus(): Promise<Map<string, number[]>>;
   /** Pids of the swtpm processes of its machines. */
@@ -85,6 +88,11 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     async settled() {
       for (const { id } of await host.client.task.list({ state: 'running', limit: 1000 }))
         for await (const { state } of host.client.task.follow({ task: id })) if (state !== 'running') break;
+    },
+    async happened(type, { name, times = 1, after = 0 } = {}) {
+      let seen = 0;
+      for await (const event of host.client.events({ after, signal: AbortSignal.timeout(patienceMs) }))
+        if (event.type === type && (name === undefined || event.name === name) && ++seen === times) return;
     },
     qemus: async () => {
       const found = new Map<string, number[]>();
@@ -153,8 +161,7 @@ export function alive(pid: number): boolean {
 }
 
 async function gone(pid: number): Promise<void> {
-  for (const deadline = Date.now() + 60_000; alive(pid); await new Promise((resolve) => setTimeout(resolve, 10)))
-    if (Date.now() > deadline) throw new Error(`process ${pid} does not end`);
+  await eventually(`process ${pid} ends`, () => !alive(pid));
 }
 
 /** Images that fake-qemu never reads: a kernel image `tiny` and a disk image `disk`, small and quickly made. */

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { findSwtpm, startTpm } from '../../src/qemu/tpm.ts';
+import { eventually } from '../eventually.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 const memoryBytes = 64 * 2 ** 20;
@@ -74,8 +75,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   await host.kill();
   await stray();
   await host.start();
-  const deadline = Date.now() + 10_000;
-  while ((await host.tpms()).length > 0) assert.ok(Date.now() < deadline, 'it is swept');
+  await eventually('it is swept', async () => (await host.tpms()).length === 0);
   await host.client.vm.remove({ vm: 'one' });
 });
 
