@@ -14,7 +14,7 @@ export const noSandbox = (() => {
     [...own, 'sh', '-c', 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link add v0 type veth peer name v1'],
     {
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 60_000,
     },
   );
   return tried.status === 0 ? false : `no namespaces can be made here: ${tried.error?.message ?? tried.stderr.trim()}`;

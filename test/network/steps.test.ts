@@ -7,6 +7,7 @@ import { tapOf, tapOwner } from '../../src/network/names.ts';
 import { handlers } from '../../src/operations/index.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { eventually } from '../eventually.ts';
 import { makeWorld, noWorld, type World } from './world.ts';
 
 const skip = noWorld;
@@ -57,25 +58,13 @@ async function both(): Promise<{ store: unknown; kernel: unknown }> {
   };
 }
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 20)))
-    if (Date.now() > deadline) assert.fail(`${what}: it never came to that`);
-}
-
-async function settled(what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
+const settled = (what: string): Promise<void> =>
+  eventually(what, async () => {
     const running = await host.client.task.list({ state: 'running' });
     const { store, kernel } = await both();
-    try {
-      assert.deepEqual(running, [], what);
-      return assert.deepEqual(kernel, store, what);
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
+    assert.deepEqual(running, []);
+    assert.deepEqual(kernel, store);
+  });
 
 /** Each changes one thing and takes it back. */
 const changes = {
@@ -97,7 +86,7 @@ const changes = {
   ],
 } as const;
 
-test('a fault at any step leaves the kernel with what the store says', { skip, timeout: 120_000 }, async () => {
+test('a fault at any step leaves the kernel with what the store says', { skip, timeout: 300_000 }, async () => {
   await host.client.group.create({ group: 'web', rules: ['in tcp 80'] });
   await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
   for (const [operation, [change, back]] of Object.entries(changes))
@@ -113,7 +102,7 @@ test('a fault at any step leaves the kernel with what the store says', { skip, t
       }
 });
 
-test('8 kills of the daemon while all of it changes leave the kernel with what the store says', { skip, timeout: 120_000 }, async () => {
+test('8 kills of the daemon while all of it changes leave the kernel with what the store says', { skip, timeout: 300_000 }, async () => {
   for (let kill = 0; kill < 8; kill++) {
     const calls = Object.values(changes).map(([change, back]) => (kill % 2 === 0 ? change : back)() as Promise<unknown>);
     const over = Promise.allSettled(calls);
@@ -147,7 +136,7 @@ async function makeLab(machine: boolean, network = 'none'): Promise<void> {
 
 test('a fault at any step of what is made and removed leaves something that can be used, or nothing', {
   skip,
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   for (const [operation, [prepare, act]] of Object.entries(lives))
     for (const { name } of handlers[operation as 'group.create'].steps)
@@ -175,7 +164,7 @@ test('a fault at any step of what is made and removed leaves something that can 
 /** Cards of the machine that runs, as the store, its QEMU and the kernel have them. */
 async function cards(): Promise<{ store: string[]; qemu: string[]; kernel: string[] }> {
   const { id, nics } = await host.client.vm.show({ vm: 'web' });
-  const qmp = await connectQmp(host.paths.vm(id).cards, { timeoutMs: 5000 });
+  const qmp = await connectQmp(host.paths.vm(id).cards, { timeoutMs: 30_000 });
   try {
     const devices = (await qmp.execute('qom-list', { path: '/machine/peripheral' })) as { name: string }[];
     const taps = (await inside('ip -json link show')).matchAll(/"ifname":"(t[^"]*)"/g);
@@ -191,20 +180,16 @@ async function cards(): Promise<{ store: string[]; qemu: string[]; kernel: strin
 
 async function settledCards(what: string): Promise<string[]> {
   await settled(what);
-  for (const deadline = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+  return eventually(what, async () => {
     const { store, qemu, kernel } = await cards();
-    try {
-      assert.deepEqual([qemu, kernel], [store, store], what);
-      return store;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-  }
+    assert.deepEqual([qemu, kernel], [store, store]);
+    return store;
+  });
 }
 
 test('a fault at any step of plugging in and pulling a card of a machine that runs leaves store, QEMU and kernel with the same cards', {
   skip,
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const { network } = host.client;
   const attach = () => network.attach({ vm: 'web', network: 'lab', address: '10.213.8.9' });
@@ -233,7 +218,7 @@ test('a fault at any step of plugging in and pulling a card of a machine that ru
   await network.remove({ network: 'lab' });
 });
 
-test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same cards', { skip, timeout: 120_000 }, async () => {
+test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same cards', { skip, timeout: 300_000 }, async () => {
   const { network } = host.client;
   const control = (what: object) => writeFile(`${host.home}/fake-qemu.json`, JSON.stringify(what));
   await makeLab(false);
@@ -250,7 +235,7 @@ test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same
   await control({ clings: true });
   const pulled = network.detach({ vm: 'web', nic: 'net1' });
   pulled.catch(() => {});
-  await until('it is being pulled', async () => (await host.client.task.list({ state: 'running' })).length === 1);
+  await eventually('it is being pulled', async () => (await host.client.task.list({ state: 'running' })).length === 1);
   await host.kill();
   await assert.rejects(pulled);
   await control({});
@@ -260,7 +245,7 @@ test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same
   await network.remove({ network: 'lab' });
 });
 
-test('every step may be executed twice', { skip, timeout: 60_000 }, async () => {
+test('every step may be executed twice', { skip, timeout: 300_000 }, async () => {
   await host.kill();
   await host.start({ VIV_TEST_TWICE: '1' });
   for (const [change, back] of Object.values(changes)) {

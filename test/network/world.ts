@@ -37,7 +37,7 @@ export async function makeWorld(): Promise<World> {
     run: (where, command) =>
       execFileSync('nsenter', [...enter(where), 'sh', '-c', command], {
         encoding: 'utf8',
-        timeout: 20_000,
+        timeout: 120_000,
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     start(where, words) {

@@ -30,7 +30,7 @@ describe('a bridged network', { skip: noLab }, () => {
   });
   after(() => lab?.close());
 
-  const pings = (where: string, words: readonly string[], seconds = 3) =>
+  const pings = (where: string, words: readonly string[], seconds = 30) =>
     lab.run(where, ['ping', '-c1', `-W${seconds}`, ...words]).status === 0;
 
   const spoofed = () => readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get('port1')?.spoofedPackets ?? 0;

@@ -4,7 +4,7 @@
 //   frames serve tcp|udp FROM TO               answers on every port with "PORT PEER"; says "ready" first
 //   frames ask tcp|udp ADDRESS PORT MS         prints the answer; 1 if there is none in MS
 //   frames hold ADDRESS PORT                   a TCP connection: each line of standard input is sent, each answer printed
-//   frames knock ADDRESS PORT TIMES GAP_US     TIMES UDP questions, each from a new port; prints how many were answered
+//   frames knock ADDRESS PORT TIMES GAP_US MS  TIMES UDP questions, each from a new port; prints how many were answered MS after the last
 //   frames pump ADDRESS PORT MS                sends TCP for MS; prints the bytes that the other side had read by then
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -91,12 +91,13 @@ static void plain(const struct sockaddr_storage *peer, char *text) {
 
 static void serve(int type, int from, int to) {
   struct pollfd fds[512];
-  int ports[512], count = 0, off = 0, on = 1;
+  int ports[512], count = 0, off = 0, on = 1, room = 4 << 20;
   for (int port = from; port <= to; port++, count++) {
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     int fd = socket(AF_INET6, type, 0);
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room); // so that nothing is lost while it does not get to run
     if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0)) fail("bind");
     fds[count] = (struct pollfd){.fd = fd, .events = POLLIN};
     ports[count] = port;
@@ -164,7 +165,7 @@ static int ask(int type, const char *address, const char *port, int ms) {
 
 static int hold(const char *address, const char *port) {
   char line[256], data[256];
-  int fd = reach(SOCK_STREAM, address, port, 3000);
+  int fd = reach(SOCK_STREAM, address, port, 30000);
   puts("ready");
   while (fgets(line, sizeof line, stdin)) {
     if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0) fail("send");
@@ -175,7 +176,7 @@ static int hold(const char *address, const char *port) {
   return 0;
 }
 
-static int knock(const char *address, const char *port, int times, int gap) {
+static int knock(const char *address, const char *port, int times, int gap, int ms) {
   struct pollfd *fds = calloc(times, sizeof *fds);
   int answered = 0;
   for (int time = 0; time < times; time++) {
@@ -183,7 +184,7 @@ static int knock(const char *address, const char *port, int times, int gap) {
     send(fds[time].fd, "hello\n", 6, 0);
     usleep(gap);
   }
-  for (long end = now_ms() + 300; now_ms() < end && answered < times;) {
+  for (long end = now_ms() + ms; now_ms() < end && answered < times;) {
     answered = 0;
     poll(fds, times, 10);
     for (int time = 0; time < times; time++) answered += (fds[time].revents & POLLIN) != 0;
@@ -221,7 +222,7 @@ int main(int count, char **words) {
   if (strcmp(what, "serve") == 0 && count == 5) serve(type, atoi(words[3]), atoi(words[4]));
   if (strcmp(what, "ask") == 0 && count == 6) return ask(type, words[3], words[4], atoi(words[5]));
   if (strcmp(what, "hold") == 0 && count == 4) return hold(words[2], words[3]);
-  if (strcmp(what, "knock") == 0 && count == 6) return knock(words[2], words[3], atoi(words[4]), atoi(words[5]));
+  if (strcmp(what, "knock") == 0 && count == 7) return knock(words[2], words[3], atoi(words[4]), atoi(words[5]), atoi(words[6]));
   if (strcmp(what, "pump") == 0 && count == 5) return pump(words[2], words[3], atoi(words[4]));
   fprintf(stderr, "frames: see the top of frames.c\n");
   return 2;

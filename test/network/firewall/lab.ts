@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const own = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 const unshare = [...own, '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-const deadlineMs = 10_000;
+const deadlineMs = 60_000;
 
 /** Why there can be none here; false where there can. */
 export const noLab = (() => {

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { limitedNow, limitsFor } from '../../../src/network/firewall/limits.ts';
 import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
+import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
 import { empty, network, port } from './sample.ts';
 
@@ -65,15 +66,16 @@ describe('limits', { skip: noLab }, () => {
   async function pump(from: string, to: string, ms: number): Promise<number> {
     return (Number(await lab.start(from, [lab.frames, 'pump', to, '5000', `${ms}`]).line()) / ms) * second;
   }
-  /** Never much more; less where this machine is busy with other things. */
   function near(rate: number, wanted: number): void {
     assert.ok(rate > wanted * 0.5 && rate < wanted * 1.25, `${Math.round(rate)} bytes/s, wanted ${wanted}`);
   }
+  /** Measured again where this machine was busy with other things meanwhile. */
+  const measured = (check: () => Promise<void>) => eventually('the limits are what was measured', check);
 
   test('each direction of a NIC has its own', async () => {
     apply(modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }));
-    near(await pump('guest2', four('1'), second), slow);
-    near(await pump('guest1', four('2'), second), slow * 2);
+    await measured(async () => near(await pump('guest2', four('1'), second), slow));
+    await measured(async () => near(await pump('guest1', four('2'), second), slow * 2));
   });
 
   test('what is right is left alone by whoever finds it there', () => {
@@ -87,11 +89,14 @@ describe('limits', { skip: noLab }, () => {
 
   test('a changed limit holds at once, a burst passes faster, and none is none again', async () => {
     apply(modelWith({ fromGuest: { bytesPerSecond: slow } }));
-    assert.ok((await pump('guest2', four('1'), 300)) > slow * 3, 'the other direction has none');
-    apply(modelWith({ fromGuest: { bytesPerSecond: slow, burstBytes: slow * 2 } }));
-    assert.ok((await pump('guest1', four('2'), 300)) > slow * 3, 'the burst');
+    await measured(async () => assert.ok((await pump('guest2', four('1'), 300)) > slow * 3, 'the other direction has none'));
+    await measured(async () => {
+      apply(modelWith({ fromGuest: { bytesPerSecond: slow } }));
+      apply(modelWith({ fromGuest: { bytesPerSecond: slow, burstBytes: slow * 2 } })); // which nobody has used yet
+      assert.ok((await pump('guest1', four('2'), 300)) > slow * 3, 'the burst');
+    });
     apply(modelWith({}));
-    assert.ok((await pump('guest1', four('2'), 300)) > slow * 10);
+    await measured(async () => assert.ok((await pump('guest1', four('2'), 300)) > slow * 10));
     assert.equal(lab.ok(null, ['ip', '-br', 'link', 'show', 'type', 'ifb']), '');
   });
 
@@ -101,12 +106,14 @@ describe('limits', { skip: noLab }, () => {
       ['to the world', () => pump('guest1', '192.168.78.1', second), () => pump('guest2', '192.168.78.1', second)],
       ['from the world', () => pump('outside', four('1'), second), () => pump('outside', four('2'), second)],
     ] as const) {
-      const [first, last] = await Promise.all([one(), other()]);
-      assert.ok(Math.min(first, last) / Math.max(first, last) > 0.7, `${ends}: ${first} and ${last}`);
-      near(first + last, slow * 2);
+      await measured(async () => {
+        const [first, last] = await Promise.all([one(), other()]);
+        assert.ok(Math.min(first, last) / Math.max(first, last) > 0.7, `${ends}: ${first} and ${last}`);
+        near(first + last, slow * 2);
+      });
     }
-    near(await pump('guest1', '192.168.78.1', second), slow * 2);
-    assert.ok((await pump('guest1', four('2'), 300)) > slow * 5, 'neighbours do not wait for the world');
+    await measured(async () => near(await pump('guest1', '192.168.78.1', second), slow * 2));
+    await measured(async () => assert.ok((await pump('guest1', four('2'), 300)) > slow * 5, 'neighbours do not wait for the world'));
   });
 
   test('what is no limit is refused before anything changes', () => {

@@ -188,11 +188,15 @@ describe('rules', () => {
   });
 
   test('200 networks with 1,000 NICs are written in well under a second, and linearly', () => {
+    /** The shortest of some: the others are those in which this machine did something else as well. */
     const time = (networks: number, ports: number) => {
       const some = large(networks, ports);
-      const before = performance.now();
-      rulesFor(some);
-      return performance.now() - before;
+      const times = Array.from({ length: 5 }, () => {
+        const before = performance.now();
+        rulesFor(some);
+        return performance.now() - before;
+      });
+      return Math.min(...times);
     };
     time(50, 250);
     const [half, whole] = [time(101, 505), time(200, 1000)];

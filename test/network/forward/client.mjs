@@ -1,6 +1,6 @@
 // A client somewhere outside: reads lines of JSON, prints one line with the outcome of each.
 //   { do: 'tcp', host, port, say }               what comes back until the end; "error CODE"
-//   { do: 'udp', host, port, say, from? }        what comes back; "nothing" after a second
+//   { do: 'udp', host, port, say, waitMs, from? } what comes back; "nothing" where nothing does for so long
 //   { do: 'sum', host, port, bytes }             sends so many bytes and the end; true: the other side has read the same
 //   { do: 'echo', host, port, bytes }            sends and reads back at once, slowly at first; true: all of it came back
 //   { do: 'many', host, port, count }            so many at once, each open until all are; how many were answered
@@ -34,7 +34,7 @@ const acts = {
     socket.write(say);
     return text(socket);
   },
-  udp: ({ host, port, say, from }) =>
+  udp: ({ host, port, say, waitMs, from }) =>
     new Promise((resolve) => {
       const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
       const end = (what) => {
@@ -42,7 +42,7 @@ const acts = {
         socket.close();
         resolve(what);
       };
-      const late = setTimeout(() => end('nothing'), 1000);
+      const late = setTimeout(() => end('nothing'), waitMs);
       socket.on('message', (message, { address }) => end(address === host ? message.toString() : `from ${address}`));
       socket.bind({ port: 0, ...(from ? { address: from } : {}) }, () => socket.send(say, port, host));
     }),

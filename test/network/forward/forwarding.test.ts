@@ -11,6 +11,7 @@ import { forwardProgram } from '../../../src/host/guest-asset.ts';
 import { Forwards, type Inside } from '../../../src/network/forwarding.ts';
 import type { ForwardSpec } from '../../../src/network/model.ts';
 import { alive, networkProcesses } from '../../daemon/test-host.ts';
+import { eventually } from '../../eventually.ts';
 import { noLab } from '../firewall/lab.ts';
 
 const skip = noLab;
@@ -58,10 +59,6 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
-async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 20)))
-    if (Date.now() > end) assert.fail(`${what}: it never came to that`);
-}
 /** As networks-here.ts has them, with what is wanted. */
 function made(wanted: ForwardSpec[], told: string[] = []): Forwards {
   const forwards: Forwards = new Forwards({
@@ -85,7 +82,7 @@ test('a port that is taken is had when it is free again, and a relay that was ki
   assert.match(forwards.problemOf(name) ?? '', new RegExp(`^TCP port ${port} of 127\\.0\\.0\\.1 is taken by .* \\(pid ${process.pid}\\)$`));
   assert.equal(await forwards.isOpen(name), false);
   server.close();
-  await until('it is open', () => forwards.isOpen(name));
+  await eventually('it is open', () => forwards.isOpen(name));
   assert.equal(forwards.problemOf(name), null);
   assert.deepEqual(
     told.map((line) => / null$/.test(line)),
@@ -94,7 +91,7 @@ test('a port that is taken is had when it is free again, and a relay that was ki
   );
   const [pid = 0] = await networkProcesses(folder);
   process.kill(pid, 'SIGKILL');
-  await until('it is open again', async () => !alive(pid) && (await forwards.isOpen(name)));
+  await eventually('it is open again', async () => !alive(pid) && (await forwards.isOpen(name)));
   assert.equal(told.length, 2);
   await forwards.end();
   assert.deepEqual(await networkProcesses(folder), []);

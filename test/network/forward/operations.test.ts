@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import type { VivError } from '../../../src/contract/errors.ts';
 import { handlers } from '../../../src/operations/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../../daemon/test-host.ts';
+import { eventually } from '../../eventually.ts';
 import { hostAddress, makeWorld, noWorld, type World } from '../world.ts';
 
 const skip = noWorld;
@@ -51,14 +52,10 @@ const relays = async () => {
   }
   return found;
 };
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 15_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 50)))
-    if (Date.now() > end) assert.fail(`${what}: it never came to that`);
-}
 /** Somebody who has a port, and listens. */
 async function takes(port: number, script: string): Promise<{ pid: number; end(): Promise<void> }> {
   const child = world.start('host', [process.execPath, '-e', `process.title = 'squatter'; ${script}`]);
-  await until(`port ${port} is taken`, async () => listening().some((at) => at?.endsWith(`:${port}`)));
+  await eventually(`port ${port} is taken`, async () => listening().some((at) => at?.endsWith(`:${port}`)));
   return {
     pid: child.pid as number,
     async end() {
@@ -136,7 +133,7 @@ test('they are open while the machine runs, and go with it; a new name takes not
     '[::1]:9000-9001:9000/tcp',
   ]);
   const ports = [`${hostAddress}:5353`, '0.0.0.0:8080', '[::1]:9000', '[::1]:9001', '[::]:8080'].sort();
-  await until('all ports are open', async () => listening().length === 5);
+  await eventually('all ports are open', async () => listening().length === 5);
   assert.deepEqual(listening(), ports);
   await machine.rename('shop');
   assert.deepEqual(
@@ -147,7 +144,7 @@ test('they are open while the machine runs, and go with it; a new name takes not
   assert.deepEqual((await host.client.vm.show({ vm: fork?.name ?? '' })).forwards, []);
   await host.client.vm.remove({ vm: 'twin', force: true });
   await host.client.vm.stop({ vm: 'shop', force: true });
-  await until('all ports are closed', async () => listening().length === 0);
+  await eventually('all ports are closed', async () => listening().length === 0);
   assert.deepEqual(
     await list(),
     names.map((name) => `${name} shop closed`),
@@ -156,9 +153,9 @@ test('they are open while the machine runs, and go with it; a new name takes not
   assert.equal(error.code, 'in_use');
   assert.match(error.message, /close them first: viv network unforward/);
   await host.client.vm.start({ vm: 'shop' });
-  await until('all ports are open', async () => listening().length === 5);
+  await eventually('all ports are open', async () => listening().length === 5);
   await host.client.vm.remove({ vm: 'shop', force: true });
-  await until('all ports are closed', async () => listening().length === 0);
+  await eventually('all ports are closed', async () => listening().length === 0);
   assert.deepEqual(await list(), []);
 });
 
@@ -182,7 +179,7 @@ test('a port that is taken when the machine starts is told, and had when it is f
   assert.equal(told?.message, `the forward 8300/tcp to off is not open: TCP port 8300 is taken by squatter (pid ${squatter.pid})`);
   await squatter.end();
   await host.client.network.forward({ vm: 'web', forwards: ['8301'] });
-  assert.deepEqual(await list(), ['8300/tcp off open', '8301/tcp web open']);
+  await eventually('both are open', async () => assert.deepEqual(await list(), ['8300/tcp off open', '8301/tcp web open']));
   assert.equal((await events('network.forward_opened')).length, 1);
   await host.client.vm.stop({ vm: 'off', force: true });
   await host.client.network.unforward({ forward: '8300' });
@@ -195,12 +192,12 @@ test('the daemon dies, and they stay as they are; what died or is not wanted any
   await host.kill();
   assert.deepEqual(await relays(), before);
   await host.start();
-  await until('all of them are found', async () => (await list()).filter((line) => line.endsWith('open')).length === 3);
+  await eventually('all of them are found', async () => (await list()).filter((line) => line.endsWith('open')).length === 3);
   assert.deepEqual(await relays(), before);
   await host.kill();
   process.kill(before.get('8400/tcp') as number, 'SIGKILL');
   await host.start();
-  await until('the dead one is made again', async () => (await list()).filter((line) => line.endsWith('open')).length === 3);
+  await eventually('the dead one is made again', async () => (await list()).filter((line) => line.endsWith('open')).length === 3);
   const after = await relays();
   assert.notEqual(after.get('8400/tcp'), before.get('8400/tcp'));
   assert.equal(after.get('8301/tcp'), before.get('8301/tcp'));
@@ -234,7 +231,7 @@ test('a fault at any step leaves all of them, open, or none', { skip }, async ()
           const lines = await list();
           return lines.every((line) => line.endsWith(' open')) && lines.length === (await relays()).size;
         };
-        await until(`${fault}: relays are those of the list`, settled);
+        await eventually(`${fault}: relays are those of the list`, settled);
         const left = (await list()).length;
         assert.ok([0, operation === 'network.forward' ? 2 : 1].includes(left), `${fault}: ${left} are left`);
         for (const one of await host.client.network.forwards({})) await host.client.network.unforward({ forward: one.name });

@@ -91,16 +91,19 @@ for (const how of ['sanitized', 'shipped'] as const)
       client.write(`${JSON.stringify(what)}\n`);
       return JSON.parse(await client.line());
     }
-    /** Long before the relay gives up. */
+    /** Long before the relay gives up, which is after 30 s. */
     async function soon<T>(outcome: Promise<T>): Promise<T> {
       const begun = performance.now();
       const came = await outcome;
-      assert.ok(performance.now() - begun < 2000, `it took ${performance.now() - begun} ms`);
+      assert.ok(performance.now() - begun < 15_000, `it took ${performance.now() - begun} ms`);
       return came;
     }
     const who = (where: 'host' | 'stranger', to: string, number: number) => ask(where, { do: 'tcp', host: to, port: number, say: 'who\n' });
-    const udp = (where: 'host' | 'stranger', to: string, number: number, from?: string) =>
-      ask(where, { do: 'udp', host: to, port: number, say: 'hello', ...(from ? { from } : {}) });
+    const udp = (where: 'host' | 'stranger', to: string, number: number) =>
+      ask(where, { do: 'udp', host: to, port: number, say: 'hello', waitMs: 30_000 });
+    /** The same for what should not be answered: it is not waited for as long. */
+    const silence = (where: 'host' | 'stranger', to: string, number: number, from?: string) =>
+      ask(where, { do: 'udp', host: to, port: number, say: 'hello', waitMs: 1000, ...(from ? { from } : {}) });
 
     test('the guest sees who its client is, in TCP and UDP, IPv4 and IPv6, and every port of a range is its own', async () => {
       assert.equal(await who('stranger', '198.51.100.1', 8000), `5000 ${stranger.four}\n`);
@@ -161,11 +164,11 @@ for (const how of ['sanitized', 'shipped'] as const)
       try {
         lab.nft(only('198.51.100.0/24'));
         assert.equal(await who('stranger', '198.51.100.1', 8000), `5000 ${stranger.four}\n`);
-        assert.equal(await udp('host', '127.0.0.1', 8000), 'nothing');
+        assert.equal(await silence('host', '127.0.0.1', 8000), 'nothing');
         assert.equal(await soon(who('host', '127.0.0.1', 8000)), 'error ECONNRESET');
         assert.equal(await soon(who('stranger', '2001:db8::1', 8000)), 'error ECONNRESET');
         lab.nft(only('10.0.0.0/8'));
-        assert.equal(await udp('stranger', '198.51.100.1', 8000), 'nothing');
+        assert.equal(await silence('stranger', '198.51.100.1', 8000), 'nothing');
         assert.equal(await soon(who('stranger', '198.51.100.1', 8000)), 'error ECONNRESET');
         assert.equal(await who('host', '127.0.0.1', 8000), `5000 ${gateway.four}\n`);
         // The gateway's other address may come in, but that is no way for whom the groups refuse.
@@ -180,7 +183,7 @@ for (const how of ['sanitized', 'shipped'] as const)
     test('a stranger with a machine’s address in a datagram is not taken for it', async () => {
       // The host would answer it, were the rules not there.
       lab.ip('host', ['route add 10.30.0.77/32 via 198.51.100.7']);
-      assert.equal(await udp('stranger', '198.51.100.1', 8000, '10.30.0.77'), 'nothing');
+      assert.equal(await silence('stranger', '198.51.100.1', 8000, '10.30.0.77'), 'nothing');
       assert.equal(await udp('stranger', '198.51.100.1', 8000), `5000 ${stranger.four} hello`);
     });
 
