@@ -1,7 +1,7 @@
 // Waiting for what comes by itself and tells nobody: it is looked at again and again. Patience is long, because it costs nothing where
 // all is well, and a host may be slow or stand still for seconds.
 
-export const patienceMs = 40_000;
+export const patienceMs = 60_000;
 const everyMs = 20;
 
 /** What `look` gives, as soon as it neither throws nor is false. @throws where it never comes to that, with what was in the way last */

@@ -8,7 +8,7 @@ import { extract, type Header, pack } from 'tar-stream';
 import { cannotBuild } from './build-agent.ts';
 import { startAgent } from './start-agent.ts';
 
-const options = { skip: cannotBuild, timeout: 30_000 };
+const options = { skip: cannotBuild, timeout: 120_000 };
 const never = new AbortController().signal;
 
 /** A tar stream of entries; the ones with content are files. */

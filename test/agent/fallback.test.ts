@@ -13,7 +13,7 @@ import { GuestAgentPort } from '../../src/qemu/agent/guest-agent-port.ts';
 type Request = { execute: string; arguments: Record<string, unknown> };
 type Play = (request: Request) => unknown;
 
-const options = { timeout: 20_000 };
+const options = { timeout: 120_000 };
 
 /** `play` gives the answer to a request, as an object or as the line itself. */
 async function connectPlayed(t: TestContext, play: Play): Promise<{ agent: AgentConnection; asked: Request[] }> {
@@ -50,7 +50,7 @@ async function connectPlayed(t: TestContext, play: Play): Promise<{ agent: Agent
   });
   const port = new GuestAgentPort(path);
   t.after(() => port.close());
-  const agent = await connectGuestAgentFallback(port, AbortSignal.timeout(5000));
+  const agent = await connectGuestAgentFallback(port, AbortSignal.timeout(60_000));
   return { agent, asked };
 }
 
@@ -82,7 +82,7 @@ test('what it refuses is told in its own words, and what it cannot do is unsuppo
   await assert.rejects(channel.ended, { code: 'guest_failed', message: /it is forbidden/ });
   const terminal = agent.exec({ command: [], env: {}, terminal: { rows: 1, columns: 1, type: 'xterm' } });
   await assert.rejects(terminal.ended, { code: 'unsupported' });
-  await assert.rejects(agent.copyOut('/etc', AbortSignal.timeout(5000)).toArray(), { code: 'unsupported' });
+  await assert.rejects(agent.copyOut('/etc', AbortSignal.timeout(60_000)).toArray(), { code: 'unsupported' });
 });
 
 test('an answer that is none is no_agent', options, async (t) => {

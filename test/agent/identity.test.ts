@@ -16,7 +16,7 @@ import { cannotBuild } from './build-agent.ts';
 import { noSandbox, sandbox } from './sandbox.ts';
 import { connectTo, openPort, startAgent } from './start-agent.ts';
 
-const options = { skip: cannotBuild || noSandbox, timeout: 60_000 };
+const options = { skip: cannotBuild || noSandbox, timeout: 240_000 };
 const parent = '52:54:00:aa:00:01';
 const child = '52:54:00:bb:00:02';
 const oldId = 'a'.repeat(32);
@@ -254,7 +254,7 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
   const standing = 'grep -q "^State:.T" /proc/$(cat /run/pid)/status';
   await sh(agent, `(until ${standing}; do sleep 0.01; done; touch /run/stood) >/dev/null 2>&1 </dev/null &`);
   await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'] }] });
-  assert.equal(await sh(agent, 'for turn in $(seq 100); do [ -e /run/stood ] && echo stood && exit; sleep 0.05; done'), 'stood\n');
+  assert.equal(await sh(agent, 'for turn in $(seq 1000); do [ -e /run/stood ] && echo stood && exit; sleep 0.05; done'), 'stood\n');
   // Here there is no systemd that could restart it.
   assert.equal(
     await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
@@ -298,7 +298,7 @@ test('an interface that shows up late under the old address gets the new one', o
   const { done, skipped } = await agent.identity({ macs: [{ old: parent, new: child }] });
   assert.deepEqual({ done, skipped }, { done: [], skipped: [`mac: no interface with the address ${parent}: the guest has none`] });
   await sh(agent, `ip link add eth7 address ${parent} type veth peer name eth8`);
-  const changed = `for turn in $(seq 100); do ip -o link show eth7 | grep -o ${child} && exit; sleep 0.05; done`;
+  const changed = `for turn in $(seq 1000); do ip -o link show eth7 | grep -o ${child} && exit; sleep 0.05; done`;
   assert.equal(await sh(agent, changed), `${child}\n`);
 });
 
@@ -335,7 +335,7 @@ test('two interfaces may swap their addresses', options, async (t) => {
   assert.match(links, new RegExp(`eth9.* ${parent} `));
 });
 
-test('outside of a sandbox the agent under test changes nothing', { skip: cannotBuild, timeout: 30_000 }, async (t) => {
+test('outside of a sandbox the agent under test changes nothing', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
   const before = hostname();
   const { agent } = await startAgent(t);
   assert.deepEqual(await agent.identity({ hostname: 'other', machineId: '1'.repeat(32) }), {
@@ -345,7 +345,7 @@ test('outside of a sandbox the agent under test changes nothing', { skip: cannot
   assert.equal(hostname(), before);
 });
 
-test('an identity that is malformed is refused before anything is sent', { skip: cannotBuild, timeout: 30_000 }, async (t) => {
+test('an identity that is malformed is refused before anything is sent', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
   const { agent } = await startAgent(t);
   const [key] = await generateHostKeys('');
   assert.ok(key);
@@ -370,7 +370,7 @@ test('an identity that is malformed is refused before anything is sent', { skip:
   for (const request of wrong) await assert.rejects(agent.identity(request), { code: 'invalid' }, JSON.stringify(request));
 });
 
-test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild, timeout: 30_000 }, async (t) => {
+test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
   const { agent } = await startAgent(t);
   const [key] = await generateHostKeys('');
   assert.ok(key);
@@ -414,7 +414,7 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
   const { stdout, stderr } = spawnSync(program, [...words, 'identity', ...identityArguments(request)], {
     input,
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 120_000,
   });
   const { done, skipped } = readIdentityResult(stdout);
   assert.deepEqual(done, ['mac', 'hostname', 'machine-id', 'ssh-keys'], stderr);

@@ -100,7 +100,7 @@ export async function openPort(t: TestContext): Promise<Port> {
 }
 
 export async function connectTo(t: TestContext, port: Port): Promise<AgentConnection> {
-  const agent = await connectAgent(port.path, { signal: AbortSignal.timeout(10_000) });
+  const agent = await connectAgent(port.path, { signal: AbortSignal.timeout(60_000) });
   t.after(() => agent.close());
   return agent;
 }

@@ -23,7 +23,7 @@ const opcode = { text: 1, binary: 2, close: 8 } as const;
 const frame = (kind: keyof typeof opcode, payload: Buffer) =>
   Buffer.concat([Buffer.from([0x80 | opcode[kind], 0x80 | payload.length, 0, 0, 0, 0]), payload]);
 
-test('what a client sends after the last message does not keep its connection from closing', { timeout: 20_000 }, async () => {
+test('what a client sends after the last message does not keep its connection from closing', { timeout: 60_000 }, async () => {
   await using api = await toy({ 'vm.exec': toyExec, 'vm.list': async () => [] });
   const socket = await byHand(api.socket);
   let seen = '';
@@ -37,19 +37,19 @@ test('what a client sends after the last message does not keep its connection fr
   const from = performance.now();
   socket.write(frame('close', Buffer.from([3, 232])));
   await once(socket, 'end');
-  assert.ok(performance.now() - from < 5000, `closed after ${Math.round(performance.now() - from)} ms`);
+  assert.ok(performance.now() - from < 15_000, `closed after ${Math.round(performance.now() - from)} ms`);
 });
 
-test('a client that never answers the close does not keep the daemon from stopping', { timeout: 20_000 }, async () => {
+test('a client that never answers the close does not keep the daemon from stopping', { timeout: 60_000 }, async () => {
   const api = await toy({ 'vm.exec': toyExec });
   const silent = await byHand(api.socket);
   const from = performance.now();
   await api[Symbol.asyncDispose]();
-  assert.ok(performance.now() - from < 5000, `stopped after ${Math.round(performance.now() - from)} ms`);
+  assert.ok(performance.now() - from < 15_000, `stopped after ${Math.round(performance.now() - from)} ms`);
   silent.destroy();
 });
 
-test('what a client has sent to a command that does not read does not keep the daemon from stopping', { timeout: 20_000 }, async () => {
+test('what a client has sent to a command that does not read does not keep the daemon from stopping', { timeout: 60_000 }, async () => {
   const begun = Promise.withResolvers<void>();
   const api = await toy({
     'vm.exec': async (_input: unknown, _call: unknown, socket: { closed: AbortSignal }) => {
@@ -67,6 +67,6 @@ test('what a client has sent to a command that does not read does not keep the d
   const closed = once(ws, 'close');
   const from = performance.now();
   await api[Symbol.asyncDispose]();
-  assert.ok(performance.now() - from < 5000, `stopped after ${Math.round(performance.now() - from)} ms`);
+  assert.ok(performance.now() - from < 15_000, `stopped after ${Math.round(performance.now() - from)} ms`);
   assert.equal((await closed)[0], 1001);
 });

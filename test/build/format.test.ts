@@ -10,7 +10,7 @@ import { cpio } from '../../src/image/build/cpio.ts';
 import { gpt, partitionTypes, sector } from '../../src/image/build/gpt.ts';
 import { loadOrder, moduleDepends } from '../../src/image/build/module.ts';
 
-const hasCpio = await runProgram('cpio', ['--version'], { timeoutMs: 10_000 }).then(
+const hasCpio = await runProgram('cpio', ['--version'], { timeoutMs: 60_000 }).then(
   () => true,
   () => false,
 );
@@ -23,10 +23,10 @@ test('cpio unpacks the archive that we write', { skip: hasCpio ? false : 'cpio i
       { path: 'bin/tool', type: 'file', mode: 0o755, content: Buffer.from('hello') },
       { path: 'bin/sh', type: 'link', to: 'tool' },
     ]);
-    const listing = await runOk('cpio', ['-t', '-v', '--quiet'], { timeoutMs: 10_000, input: archive });
+    const listing = await runOk('cpio', ['-t', '-v', '--quiet'], { timeoutMs: 60_000, input: archive });
     assert.match(listing, /-rwxr-xr-x\s+1 root\s+root\s+5 .* bin\/tool/);
     assert.match(listing, /bin\/sh -> tool/);
-    await runOk('cpio', ['-i', '--quiet', '--no-absolute-filenames'], { timeoutMs: 10_000, input: archive, cwd: folder });
+    await runOk('cpio', ['-i', '--quiet', '--no-absolute-filenames'], { timeoutMs: 60_000, input: archive, cwd: folder });
     assert.equal(await readFile(join(folder, 'bin/sh'), 'utf8'), 'hello');
     assert.deepEqual(cpio([{ path: 'a', type: 'folder', mode: 0o755 }]), cpio([{ path: 'a', type: 'folder', mode: 0o755 }]));
   } finally {

@@ -89,7 +89,7 @@ test('a user’s name is one word of the script, whatever is in it', () => {
 test('the seed is an ISO file with the label that NoCloud looks for, and nothing is left beside it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'viv-seed-'));
   try {
-    await writeSeed(join(folder, 'seed.iso'), settings, { signal: AbortSignal.timeout(30_000) });
+    await writeSeed(join(folder, 'seed.iso'), settings, { signal: AbortSignal.timeout(60_000) });
     assert.deepEqual(await readdir(folder), ['seed.iso']);
     assert.ok((await stat(join(folder, 'seed.iso'))).size > 32 * 1024);
     const { readFile } = await import('node:fs/promises');

@@ -35,7 +35,7 @@ export function start(
   const child = spawn(process.execPath, [entry, ...args], {
     env: cleanEnv(home, options.env),
     stdio: 'pipe',
-    timeout: 30_000,
+    timeout: 120_000,
     killSignal: 'SIGKILL',
   });
   const texts = { stdout: '', stderr: '' };

@@ -32,7 +32,7 @@ function terminal(home: string, args: readonly string[]): Terminal {
     ended,
     shows: (wanted) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${JSON.stringify(wanted)} was not shown in ${JSON.stringify(text)}`)), 20_000);
+        const timer = setTimeout(() => reject(new Error(`${JSON.stringify(wanted)} was not shown in ${JSON.stringify(text)}`)), 60_000);
         const look = () => {
           if (!text.includes(wanted)) return;
           clearTimeout(timer);

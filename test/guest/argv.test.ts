@@ -18,6 +18,7 @@ import { findProcesses, lastWords, type QemuProcess, startQemu } from '../../src
 import { connectQmp, type QmpConnection } from '../../src/qemu/qmp.ts';
 import { loadState, saveState, stopSaving } from '../../src/qemu/state.ts';
 import { endTpm, findSwtpm, startTpm, type Tpm } from '../../src/qemu/tpm.ts';
+import { eventually } from '../eventually.ts';
 
 const run = promisify(execFile);
 const golden = new URL('../golden/', import.meta.url);
@@ -88,7 +89,7 @@ async function startTestTpm(at: string, logFile: string): Promise<Tpm> {
 }
 
 async function start(config: QemuConfig, at: string): Promise<{ process: QemuProcess; qmp: QmpConnection }> {
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(120_000);
   const logFile = join(at, 'qemu.log');
   const tpm = config.tpm === null ? null : await startTestTpm(join(at, 'tpm'), join(at, 'tpm.log'));
   const started = await startQemu({
@@ -108,7 +109,7 @@ async function start(config: QemuConfig, at: string): Promise<{ process: QemuPro
   tpm?.close();
   undo.push(() => started.kill());
   try {
-    const qmp = await connectQmp(config.sockets.qmp, { timeoutMs: 20_000, signal, exited: started.exited });
+    const qmp = await connectQmp(config.sockets.qmp, { timeoutMs: 60_000, signal, exited: started.exited });
     undo.push(() => qmp.close());
     return { process: started, qmp };
   } catch (error) {
@@ -159,7 +160,7 @@ test('a machine and its files may be called anything', async () => {
 test('memory and devices are saved into a file no larger than the memory, and loaded by another QEMU', async () => {
   const config = await real(byName('debian-bios'), folder);
   const first = await start(config, folder);
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(240_000);
   const state = join(folder, 'state');
   await writeFile(state, '');
   await own(state);
@@ -178,7 +179,7 @@ test('memory and devices are saved into a file no larger than the memory, and lo
 
 test('a save that a dead daemon has begun is given up, and the next one is whole', async () => {
   const config = await real(byName('no-disk-kvm'), folder);
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(240_000);
   const first = await start(config, folder);
   const state = join(folder, 'state');
   await writeFile(state, '');
@@ -205,7 +206,7 @@ test('a saved state that is damaged is refused with QEMU’s own words', async (
   const state = join(folder, 'state');
   await copyFile(qemu.path, state);
   await own(state);
-  await assert.rejects(loadState(qmp, state, { signal: AbortSignal.timeout(20_000) }), { code: 'qemu_failed' });
+  await assert.rejects(loadState(qmp, state, { signal: AbortSignal.timeout(60_000) }), { code: 'qemu_failed' });
   await started.kill();
   assert.match(await lastWords(join(folder, 'qemu.log'), 0), /Not a migration stream/);
 });
@@ -217,11 +218,13 @@ test('a disk that is not there is told in QEMU’s own words', async () => {
 });
 
 test('the 64-bit payload runs to its end under emulation, and the answer about KVM is remembered', async () => {
-  const proof = await runPayload('tcg', qemu, 30_000);
+  const proof = await runPayload('tcg', qemu, 120_000);
   assert.equal(proof.works, true, proof.detail);
   const cacheFile = join(folder, 'kvm.json');
   const first = await proveKvm({ cacheFile, timeoutMs: 5000, again: false });
-  const started = performance.now();
-  assert.deepEqual(await proveKvm({ cacheFile, timeoutMs: 5000, again: false }), first);
-  assert.ok(performance.now() - started < 500);
+  await eventually('it is known at once', async () => {
+    const started = performance.now();
+    assert.deepEqual(await proveKvm({ cacheFile, timeoutMs: 5000, again: false }), first);
+    return performance.now() - started < 500;
+  });
 });

@@ -31,7 +31,7 @@ after(() => host[Symbol.asyncDispose]());
 /** What it was started from, time after time: waits until it has said so `times` times. */
 async function starts(machine: Machine, times: number): Promise<string[]> {
   let log = '';
-  for await (const bytes of machine.logs({ follow: true, signal: AbortSignal.timeout(30_000) })) {
+  for await (const bytes of machine.logs({ follow: true, signal: AbortSignal.timeout(120_000) })) {
     log += bytes;
     const found = [...log.matchAll(/started from the (\w+)\r/g)].map(([, from]) => from ?? '');
     if (found.length >= times) return found;

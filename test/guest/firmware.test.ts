@@ -10,7 +10,7 @@ import { findFirmware } from '../../src/qemu/firmware-files.ts';
 import { diskInfo } from '../../src/storage/disk.ts';
 import { testHost } from '../daemon/test-host.ts';
 
-test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 120_000 }, async () => {
+test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   const blank = join(host.home, 'blank.qcow2');
@@ -21,7 +21,7 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   const { serialLog } = host.paths.vm(id);
   const { vars: template } = await findFirmware('x86_64');
 
-  const deadline = AbortSignal.timeout(60_000);
+  const deadline = AbortSignal.timeout(180_000);
   let serial = '';
   for await (const bytes of await host.client.vm.logs({ vm: 'one', follow: true }, { signal: deadline })) {
     serial += Buffer.from(bytes).toString('latin1');

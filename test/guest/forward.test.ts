@@ -5,6 +5,7 @@ import { cp, mkdir, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
+import { eventually } from '../eventually.ts';
 import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
 import { out } from './in-guest.ts';
 
@@ -32,7 +33,7 @@ for (const user of [null, someone]) {
       });
       await out(
         machine,
-        'mkdir /www; echo hello >/www/index.html; httpd -f -v -p 80 -h /www 2>/run/log & for i in $(seq 100); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && exit 0; sleep 0.1; done; exit 1',
+        'mkdir /www; echo hello >/www/index.html; httpd -f -v -p 80 -h /www 2>/run/log & for i in $(seq 600); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && exit 0; sleep 0.1; done; exit 1',
       );
     });
     after(async () => {
@@ -40,7 +41,7 @@ for (const user of [null, someone]) {
       await world?.[Symbol.asyncDispose]();
     });
 
-    const get = (where: 'host' | 'outside', at: string, ms = 10_000) =>
+    const get = (where: 'host' | 'outside', at: string, ms = 60_000) =>
       world.run(where, `'${process.execPath}' -e '${asking}' 'http://${at}/' ${ms}`).trim();
     const log = async () => out(await host.client.vm('web'), 'cat /run/log');
 
@@ -70,8 +71,8 @@ for (const user of [null, someone]) {
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
       const begun = performance.now();
-      assert.throws(() => get('host', `${hostAddress}:8080`, 20_000), /ECONNRESET|socket hang up/);
-      assert.ok(performance.now() - begun < 5000, 'it is told at once');
+      assert.throws(() => get('host', `${hostAddress}:8080`, 25_000), /ECONNRESET|socket hang up/);
+      assert.ok(performance.now() - begun < 15_000, 'it is told long before the relay gives up');
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: [] });
       assert.equal(get('host', `${hostAddress}:8080`), 'hello');
     });
@@ -91,10 +92,7 @@ for (const user of [null, someone]) {
       await network.guard({ ...card, egress: ['none'] });
       await web.exec(['ping', '-c1', '-W1', outsideAddress]);
       const refused = async () => (await flow.list({ vm: 'web', refused: true })).find(({ verdict }) => verdict === 'refuse egress');
-      for (let tries = 0; (await refused())?.target !== outsideAddress; tries++) {
-        assert.ok(tries < 100, 'the flow log does not tell what was refused');
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await eventually('the flow log tells what was refused', async () => (await refused())?.target === outsideAddress);
       const [shown] = (await network.show({ network: 'default' })).nics;
       assert.ok((shown?.refused?.out ?? 0) > 0 && (shown?.toGuest?.packets ?? 0) > 0, JSON.stringify(shown));
       await network.guard({ ...card, egress: ['all'] });
@@ -126,11 +124,7 @@ for (const user of [null, someone]) {
       await host.kill();
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
       await host.start();
-      const states = async () => (await host.client.network.forwards({})).map(({ state }) => state);
-      for (let tries = 0; (await states()).some((state) => state !== 'open'); tries++) {
-        if (tries > 100) assert.fail((await states()).join(' '));
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await eventually('all of them are open', async () => (await host.client.network.forwards({})).every(({ state }) => state === 'open'));
       assert.deepEqual(await relays(), before);
       assert.equal(get('host', '127.0.0.1:8080'), 'hello');
     });

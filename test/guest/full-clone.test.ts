@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { testHost } from '../daemon/test-host.ts';
 import { out } from './in-guest.ts';
 
-test('a full clone boots after its origin has gone, and is somebody else', { timeout: 120_000 }, async () => {
+test('a full clone boots after its origin has gone, and is somebody else', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   const { client, paths } = host;
@@ -21,7 +21,7 @@ test('a full clone boots after its origin has gone, and is somebody else', { tim
   await clone.start();
   const mac = clone.info.nics[0]?.mac;
   const card = '/sys/class/net/eth0/address'; // its driver is loaded after the agent has begun to answer
-  const tells = `cat /root/disk; hostname; for n in $(seq 100); do cat ${card} 2>/dev/null && break; usleep 100000; done`;
+  const tells = `cat /root/disk; hostname; for n in $(seq 600); do cat ${card} 2>/dev/null && break; usleep 100000; done`;
   assert.equal(await out(clone, tells), `before\nclone\n${mac}`);
   await clone.refresh();
   assert.deepEqual([clone.info.imageDigest, clone.info.disks[0]?.backing], [null, null]);

@@ -19,7 +19,7 @@ let image: BuiltImage;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'viv-image-'));
   const staging = await mkdtemp(join(folder, 'staging-'));
-  const signal = AbortSignal.timeout(300_000);
+  const signal = AbortSignal.timeout(800_000);
   const lines: string[] = [];
   image = await buildCatalogImage('tiny', {
     arch: 'x86_64',
@@ -71,7 +71,7 @@ class Guest {
   }
 
   /** What was printed, once it matches. */
-  async sees(pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
+  async sees(pattern: RegExp, timeoutMs = 180_000): Promise<RegExpExecArray> {
     const deadline = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const match = pattern.exec(this.#seen);
@@ -92,7 +92,7 @@ class Guest {
     const socket: Socket = connect(this.qmp);
     await once(socket, 'connect');
     socket.write('{"execute":"qmp_capabilities"}\n{"execute":"system_powerdown"}\n');
-    const ended = once(this.process, 'exit', { signal: AbortSignal.timeout(30_000) });
+    const ended = once(this.process, 'exit', { signal: AbortSignal.timeout(120_000) });
     const [code] = (await ended) as [number | null];
     socket.destroy();
     assert.equal(code, 0);

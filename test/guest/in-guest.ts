@@ -10,6 +10,16 @@ export async function out(machine: Machine, script: string): Promise<string> {
   return stdout.trim();
 }
 
+/** How late it is inside, beside how late it was when that was asked: in seconds that it is before or after all of the asking. */
+export async function clockOff(machine: Machine): Promise<number> {
+  const asked = Date.now() / 1000;
+  const said = Number(await out(machine, 'date +%s')); // of a second that has begun
+  return Math.max(0, asked - 1 - said, said - Date.now() / 1000);
+}
+
+/** For a shell inside: ends well when no process has these words any more, which takes a moment. The first letter in brackets, so that it is not found itself. */
+export const noneOf = (words: string) => `for i in $(seq 600); do pgrep -f "${words}" >/dev/null || exit 0; sleep 0.1; done; exit 1`;
+
 /** The error that something is refused with; it has to be refused. */
 export async function refusal(promise: Promise<unknown>): Promise<VivError> {
   return promise.then(

@@ -7,6 +7,7 @@ import type { VivError } from '../../src/contract/errors.ts';
 import { fromMac, subnetOf } from '../../src/network/address.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
+import { eventually } from '../eventually.ts';
 import { end, framesOf, mark } from '../network/firewall/forged.ts';
 import { buildFrames } from '../network/firewall/lab.ts';
 import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
@@ -31,7 +32,7 @@ before(async () => {
   web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * 2 ** 20 });
   await out(
     web,
-    'for i in $(seq 100); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && break; sleep 0.1; done',
+    'for i in $(seq 600); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && break; sleep 0.1; done',
   );
   [db] = (await web.fork({ name: 'db' })) as [Machine];
 });
@@ -42,15 +43,19 @@ after(async () => {
 });
 
 const fails = async (machine: Machine, script: string): Promise<boolean> => (await machine.exec(['sh', '-c', script])).exitCode !== 0;
-/** What a web server there says. busybox' nc ends with its input. */
-const get = (address: string, seconds = 9) =>
-  `(printf "GET / HTTP/1.0\\r\\n\\r\\n"; sleep 0.5) | nc -w ${seconds} ${address} 8080 | grep -q said`;
-const refused = (machine: Machine, address: string) => fails(machine, get(address, 1));
+/** Whether a web server there answers within so many seconds. busybox' nc ends with its input. */
+const ask = (address: string, seconds: number) =>
+  `(printf "GET / HTTP/1.0\\r\\n\\r\\n"; sleep ${seconds}) | nc -w ${Math.ceil(seconds)} ${address} 8080 | grep -q said`;
+/** The same where it has to; one that is slow is asked again. */
+const get = (address: string) => `{ ${[0.5, 3, 9].map((seconds) => ask(address, seconds)).join(' || ')}; }`;
+const refused = (machine: Machine, address: string) => fails(machine, ask(address, 0.5));
 const server = `require('http').createServer((_, answer) => answer.end('said')).listen(8080, '::')`;
+const listens = (where: 'host' | 'outside', port: number) =>
+  eventually('the server of the test listens', () => world.run(where, 'ss -ltn').includes(`:${port} `));
 const addressesOf = async (name: string) => (await host.client.vm.show({ vm: name })).nics.flatMap(({ addresses }) => addresses);
 /** A machine that was just made may still be asking for its address; without one ping fails at once. */
 const ping = (target: string, family = 4) =>
-  `for i in $(seq 50); do ping -${family} -c1 -W1 ${target} >/dev/null && exit 0; sleep 0.2; done; exit 1`;
+  `for i in $(seq 50); do ping -${family} -c1 -W5 ${target} >/dev/null && exit 0; sleep 0.2; done; exit 1`;
 
 test('machines have the addresses that they were promised, and find each other by name', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
@@ -93,7 +98,7 @@ test('a fork has its addresses at its first answer, reaches and is reached, and 
   await seenAtOnce(one, 'web');
   const own = (await addressesOf('early')).join(' ');
   // udhcpc's script writes the file anew when it has the lease.
-  const lost = `for i in $(seq 200); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; sleep 0.05; done`;
+  const lost = `for i in $(seq 1200); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; sleep 0.05; done`;
   assert.equal(await out(one, `${lost}; cat /etc/resolv.conf`), await out(web, 'cat /run/resolv.conf'));
   const [two] = (await one.fork({ name: 'later' })) as [Machine];
   await seenAtOnce(two, 'web');
@@ -114,10 +119,7 @@ test('the host reaches machines by their addresses, and no machine reaches the h
   world.run('host', `ping -c1 -W9 ${ipv4} && ping -c1 -W9 ${ipv6}`);
   for (const where of ['host', 'outside'] as const) {
     world.start(where, [process.execPath, '-e', server]);
-    for (let tries = 0; !world.run(where, 'ss -ltn').includes(':8080'); tries++) {
-      if (tries > 100) throw new Error('the server of the test does not listen');
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await listens(where, 8080);
   }
   for (const address of [outsideAddress, '2001:db8:2::7']) await out(web, get(address));
   const ends = world.run('host', 'ip -br address').match(/\d+\.\d+\.\d+\.\d+|[0-9a-f]+:[0-9a-f:]+(?=\/)/g) ?? [];
@@ -134,7 +136,7 @@ test('a group closes a machine to all but those that its rules name, at once, an
     db,
     'while true; do printf "HTTP/1.0 200 OK\\r\\n\\r\\nsaid" | nc -l -p 8080 >/dev/null 2>&1; done </dev/null >/dev/null 2>&1 &',
   );
-  await out(web, `for i in $(seq 50); do ${get('db', 1)} && exit 0; sleep 0.1; done; exit 1`);
+  await out(web, `for i in $(seq 50); do ${ask('db', 0.5)} && exit 0; sleep 0.1; done; exit 1`);
   await group.create({ group: 'store', rules: ['in tcp 22'] });
   await network.guard({ vm: 'db', nic: 'net0', groups: ['store'] });
   assert.ok(await refused(web, 'db'));
@@ -146,10 +148,7 @@ test('a group closes a machine to all but those that its rules name, at once, an
     (await flow.list({ vm: 'db', limit: 1000 })).find(
       ({ verdict: said, from, to, targetPort }) => said === verdict && from?.vm === 'web' && to?.vm === 'db' && targetPort === 8080,
     );
-  for (let tries = 0; !((await told('refuse in')) && (await told('accept'))); tries++) {
-    assert.ok(tries < 100, 'the flow log does not tell both');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await eventually('the flow log tells both', async () => Boolean((await told('refuse in')) && (await told('accept'))));
   const card = (await network.show({ network: 'default' })).nics.find(({ vm }) => vm === 'db');
   assert.ok((card?.refused?.in ?? 0) > 0, JSON.stringify(card));
   await network.guard({ vm: 'db', nic: 'net0', groups: ['none'] });
@@ -169,7 +168,7 @@ test('a machine goes where its egress policy lets it: nowhere, to a subnet, or t
   await guard('allowed.example');
   assert.ok(await refused(web, outsideAddress));
   assert.ok(await refused(web, 'other.example'), 'a name that is not listed');
-  await out(web, `for i in $(seq 20); do ${get('allowed.example', 1)} && exit 0; sleep 0.2; done; exit 1`);
+  await out(web, `for i in $(seq 50); do ${ask('allowed.example', 0.5)} && exit 0; sleep 0.2; done; exit 1`);
   await guard('all');
   await out(web, outside);
 });
@@ -188,7 +187,7 @@ test('a limit holds for a running machine', { skip }, async () => {
   const seconds = async () => {
     const begun = performance.now();
     // 512 KiB through the console's own way would say nothing of the network.
-    await out(web, `dd if=/dev/zero bs=1024 count=512 2>/dev/null | nc -w 5 ${outsideAddress} 9 `);
+    await out(web, `dd if=/dev/zero bs=1024 count=512 2>/dev/null | nc -w 60 ${outsideAddress} 9 `);
     return (performance.now() - begun) / 1000;
   };
   world.start('outside', [
@@ -196,15 +195,13 @@ test('a limit holds for a running machine', { skip }, async () => {
     '-e',
     `require('net').createServer({ allowHalfOpen: true }, (c) => c.resume().on('end', () => c.end())).listen(9, '::')`,
   ]);
-  for (let tries = 0; !world.run('outside', 'ss -ltn').includes(':9 '); tries++) {
-    assert.ok(tries < 100, 'the server of the test does not listen');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await listens('outside', 9);
   const free = await seconds();
-  await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: '2Mbit' });
+  // 512 KiB less the burst of 68 KiB take twice as long and two seconds, however slow the guest is.
+  const atLeast = 2 * free + 2;
+  await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: `${Math.round((444 * 8.192) / atLeast)}kbit` });
   const limited = await seconds();
-  // 512 KiB less the burst of 68 KiB at 250 kB a second.
-  assert.ok(limited > 1.5 && limited > free + 0.7, `${free} s, limited ${limited} s`);
+  assert.ok(limited > atLeast * 0.75, `${free} s, limited ${limited} s`);
   await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: 'none' });
 });
 
@@ -225,11 +222,11 @@ test('of 10,000 forged frames of each kind that a guest sends none arrives, and 
   const delivered = async (times: number, frames: readonly string[]) => {
     await out(
       db,
-      `/root/frames count eth0 ${mark.toString('hex')} ${end.toString('hex')} >/run/count & for i in $(seq 100); do grep -q ready /run/count && exit 0; sleep 0.05; done; exit 1`,
+      `/root/frames count eth0 ${mark.toString('hex')} ${end.toString('hex')} >/run/count & for i in $(seq 1200); do grep -q ready /run/count && exit 0; sleep 0.05; done; exit 1`,
     );
     await out(web, `/root/frames send eth0 ${times} ${frames.join(' ')} && /root/frames send eth0 1 ${last}`);
     return Number(
-      (await out(db, 'for i in $(seq 100); do [ $(wc -l </run/count) = 2 ] && break; sleep 0.05; done; cat /run/count')).split('\n')[1],
+      (await out(db, 'for i in $(seq 1200); do [ $(wc -l </run/count) = 2 ] && break; sleep 0.05; done; cat /run/count')).split('\n')[1],
     );
   };
   const before = await spoofed();
@@ -263,13 +260,10 @@ test('the daemon dies, and traffic flows on; the next one takes up what is there
   await host.start();
   web = await host.client.vm('web');
   db = await host.client.vm('db');
-  await out(web, 'for i in $(seq 100); do grep -q transmitted /run/ping.log && break; sleep 0.1; done');
+  await out(web, 'for i in $(seq 600); do grep -q transmitted /run/ping.log && break; sleep 0.1; done');
   assert.match(await out(web, 'cat /run/ping.log'), /40 packets transmitted, 40 packets received/);
-  await out(db, 'for i in $(seq 200); do [ -e /run/asked ] && exit 0; sleep 0.1; done; exit 1');
-  for (let tries = 0; (await portsTold()).at(-1) !== 9040; tries++) {
-    assert.ok(tries < 100, 'the flow log does not tell the last of them');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await out(db, 'for i in $(seq 1200); do [ -e /run/asked ] && exit 0; sleep 0.1; done; exit 1');
+  await eventually('the flow log tells the last of them', async () => (await portsTold()).at(-1) === 9040);
   const all = Array.from({ length: 40 }, (_, at) => 9001 + at);
   assert.deepEqual(await portsTold(), all, 'the flow log has all of them once, whoever was away');
   assert.deepEqual(await networkProcesses(host.paths.network), before);
@@ -295,13 +289,13 @@ test('a card is plugged in, its cable pulled, and it is taken away while the gue
   assert.deepEqual(nic?.addresses, ['10.200.1.77']);
   await out(
     web,
-    'for i in $(seq 50); do [ -e /sys/class/net/eth1 ] && break; sleep 0.1; done; ip link set eth1 up && udhcpc -n -q -s /bin/true -i eth1 2>&1 | grep -q 10.200.1.77',
+    'for i in $(seq 600); do [ -e /sys/class/net/eth1 ] && break; sleep 0.1; done; ip link set eth1 up && udhcpc -n -q -t 20 -s /bin/true -i eth1 2>&1 | grep -q 10.200.1.77',
   );
   await host.client.network.link({ vm: 'web', nic: 'net1', state: 'down' });
-  await out(web, 'for i in $(seq 50); do [ "$(cat /sys/class/net/eth1/carrier)" = 0 ] && exit 0; sleep 0.1; done; exit 1');
+  await out(web, 'for i in $(seq 600); do [ "$(cat /sys/class/net/eth1/carrier)" = 0 ] && exit 0; sleep 0.1; done; exit 1');
   await host.client.network.link({ vm: 'web', nic: 'net1', state: 'up' });
   await host.client.network.detach({ vm: 'web', nic: 'net1' });
-  await out(web, 'for i in $(seq 50); do [ -e /sys/class/net/eth1 ] || exit 0; sleep 0.1; done; exit 1');
+  await out(web, 'for i in $(seq 600); do [ -e /sys/class/net/eth1 ] || exit 0; sleep 0.1; done; exit 1');
   await host.client.network.remove({ network: 'back' });
 });
 
@@ -327,12 +321,12 @@ test('a machine that slept wakes with its card, and the last one leaves nothing 
   assert.deepEqual(await networkProcesses(host.paths.network), []);
   assert.equal(world.run('host', 'nft list ruleset'), '');
   assert.equal(world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim(), '0');
-  const links = world.run('host', 'ip -o link | cut -d: -f2');
-  assert.deepEqual(
-    links
-      .trim()
-      .split(/\s+/)
-      .map((name) => name.replace(/@.*/, '')),
-    ['lo', 'e0'],
-  );
+  // The kernel takes a namespace down, with what leads into it, a little after the last process in it has ended.
+  await eventually('nothing that leads to it is left', () => {
+    const links = world.run('host', 'ip -o link | cut -d: -f2').trim().split(/\s+/);
+    assert.deepEqual(
+      links.map((name) => name.replace(/@.*/, '')),
+      ['lo', 'e0'],
+    );
+  });
 });

@@ -13,6 +13,7 @@ import { checkDisk } from '../../src/storage/disk.ts';
 import { backingFile } from '../../src/storage/layers.ts';
 import { generator } from '../daemon/chaos.ts';
 import { alive, type TestHost } from '../daemon/test-host.ts';
+import { eventually } from '../eventually.ts';
 
 const MiB = 2 ** 20;
 const memoryBytes = 128 * MiB;
@@ -96,7 +97,7 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
     await model.machine.start();
     if (model.state !== 'suspended') model.content = booted(model.content);
     model.state = 'running';
-    await model.machine.wait({ for: 'agent', timeoutMs: 60_000 });
+    await model.machine.wait({ for: 'agent', timeoutMs: 180_000 });
   }
 
   async function runs(model: Model): Promise<void> {
@@ -203,17 +204,12 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
   async function endQemu(model: Model): Promise<void> {
     const { pid } = await host.client.vm.show({ vm: model.machine.id });
     process.kill(pid as number, 'SIGKILL');
-    for (let tries = 0; alive(pid as number); tries++) {
-      assert.ok(tries < 1000);
-      await pause(10);
-    }
+    await eventually(`${model.machine.name} ends`, () => !alive(pid as number));
     // It is news a moment later.
-    for (let tries = 0; ; tries++) {
+    await eventually(`${model.machine.name} is known to have ended`, async () => {
       const { state } = await host.client.vm.show({ vm: model.machine.id });
-      if (state === 'broken' || state === 'stopped') break;
-      assert.ok(tries < 200, `${model.machine.name} has ended and is shown as ${state}`);
-      await pause(50);
-    }
+      assert.ok(state === 'broken' || state === 'stopped', `it is shown as ${state}`);
+    });
     model.content = booted(model.content);
     model.state = 'broken';
   }
@@ -315,7 +311,7 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
     try {
       assert.equal(child.state, point.withMemory ? 'running' : 'stopped');
       if (!point.withMemory) await child.start();
-      await child.wait({ for: 'agent', timeoutMs: 60_000 });
+      await child.wait({ for: 'agent', timeoutMs: 180_000 });
       assert.deepEqual(await read(child), point.content, `the point ${label} of ${model.machine.name} reads back what was there`);
     } finally {
       await child.remove({ force: true });

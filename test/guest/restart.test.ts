@@ -9,6 +9,7 @@ import { connectQmp } from '../../src/qemu/qmp.ts';
 import type { MachineOptions } from '../../src/sdk/client.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { eventually } from '../eventually.ts';
 import { writeBootDisk } from './boot-sector.ts';
 
 let host: TestHost;
@@ -32,7 +33,7 @@ async function program(name: string, options: MachineOptions): Promise<Machine> 
 
 async function prints(machine: Machine, text: RegExp): Promise<void> {
   let log = '';
-  for await (const bytes of machine.logs({ follow: true, signal: AbortSignal.timeout(30_000) })) {
+  for await (const bytes of machine.logs({ follow: true, signal: AbortSignal.timeout(120_000) })) {
     log += bytes;
     if (text.test(log)) return;
   }
@@ -50,10 +51,9 @@ const type = (machine: Machine, letter: 'p' | 'c') =>
 
 /** Asks its QEMU itself, while no daemon does, until its guest has come to this. */
 async function until({ id }: Machine, status: string): Promise<void> {
-  const qmp = await connectQmp(host.paths.vm(id).qmp, { timeoutMs: 10_000 });
+  const qmp = await connectQmp(host.paths.vm(id).qmp, { timeoutMs: 60_000 });
   try {
-    const deadline = Date.now() + 10_000;
-    while ((await queryStatus(qmp)).status !== status) assert.ok(Date.now() < deadline, `its guest has come to ${status}`);
+    await eventually(`its guest comes to ${status}`, async () => (await queryStatus(qmp)).status === status);
   } finally {
     qmp.close();
   }
@@ -69,7 +69,7 @@ const now = async () => (await host.client.event.list({ limit: 1 }))[0]?.sequenc
 
 /** Waits until this has been told of the machine, and gives it. */
 async function told(machine: Machine, what: string, since: number) {
-  for await (const event of host.client.events({ after: since, signal: AbortSignal.timeout(60_000) })) {
+  for await (const event of host.client.events({ after: since, signal: AbortSignal.timeout(120_000) })) {
     if (event.subject === machine.id && event.type === what) return event;
   }
   throw new Error('the events ended');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Machine } from '../../src/sdk/index.ts';
 import { testHost } from '../daemon/test-host.ts';
+import { eventually } from '../eventually.ts';
 import { out } from './in-guest.ts';
 
 // Commands as in "TPM 2.0 Library Part 3: Commands"; numbers are big endian.
@@ -54,7 +55,7 @@ const has = async (machine: Machine, index: number) => (await answer(machine, re
 const [first, second, third] = [0x0150_0001, 0x0150_0002, 0x0150_0003];
 const none = '0'.repeat(64);
 
-test('a TPM goes with its machine: points, forks, sleep and the daemon’s death', { timeout: 180_000 }, async () => {
+test('a TPM goes with its machine: points, forks, sleep and the daemon’s death', { timeout: 600_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   let web = await host.client.run('tiny', { name: 'web', tpm: true });
@@ -73,7 +74,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   const one = await extend(web, '11');
   await define(web, first);
   const point = await web.snapshot('one');
-  assert.ok(point.pausedMs < 1000, `${point.pausedMs} ms`);
+  assert.ok(point.pausedMs < 5000, `${point.pausedMs} ms`);
   const two = await extend(web, '22');
   assert.notEqual(two, one);
   await define(web, second);
@@ -89,8 +90,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   assert.notEqual(own, two);
   assert.equal(await pcr(web), two, 'from then on it is its own');
   process.kill(child.info.pid ?? 0, 'SIGKILL');
-  const deadline = Date.now() + 5000;
-  while ((await host.tpms()).length > 1) assert.ok(Date.now() < deadline, 'it ends with its QEMU');
+  await eventually('it ends with its QEMU', async () => (await host.tpms()).length <= 1);
   assert.deepEqual(await host.tpms(), [pid]);
   await child.remove({ force: true });
 
@@ -140,7 +140,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   await host.start();
   web = await host.client.vm('web');
   process.kill(lost, 'SIGKILL');
-  for await (const { type, message } of host.client.events({ after: 0, signal: AbortSignal.timeout(10_000) }))
+  for await (const { type, message } of host.client.events({ after: 0, signal: AbortSignal.timeout(60_000) }))
     if (type === 'vm.problem' && /its TPM has ended/.test(message)) break;
   await assert.rejects(web.snapshot('without'), /its TPM does not answer; a restart of the machine gives it back/);
   assert.equal(await out(web, 'hostname'), 'web', 'it goes on without');

@@ -28,7 +28,7 @@ async function aKernel(images: string): Promise<string> {
   throw new Error(`no image in ${images} has a kernel; build tiny first`);
 }
 
-test('UEFI boots from a CD on virtio-scsi', { timeout: 120_000 }, async () => {
+test('UEFI boots from a CD on virtio-scsi', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   const blank = join(host.home, 'blank.qcow2');
@@ -41,7 +41,7 @@ test('UEFI boots from a CD on virtio-scsi', { timeout: 120_000 }, async () => {
     ...{ cdroms: ['cd:1'], boot: ['cdrom'], networks: ['none'] },
   });
   let serial = '';
-  for await (const bytes of await host.client.vm.logs({ vm: 'one', follow: true }, { signal: AbortSignal.timeout(60_000) })) {
+  for await (const bytes of await host.client.vm.logs({ vm: 'one', follow: true }, { signal: AbortSignal.timeout(180_000) })) {
     serial += Buffer.from(bytes).toString('latin1');
     if (/BdsDxe: (starting|failed)[^\n]*\n/.test(serial)) break;
   }

@@ -31,7 +31,7 @@ test('a second daemon of one home is refused and told who holds it', async (t) =
   await (await lockDaemon(file)).release();
 });
 
-test('a daemon that is killed leaves no lock behind', { timeout: 20_000 }, async (t) => {
+test('a daemon that is killed leaves no lock behind', { timeout: 120_000 }, async (t) => {
   const file = join(await folder(t), 'daemon.lock');
   const script = `import { lockDaemon } from ${JSON.stringify(lockModule)}; await lockDaemon(process.argv[1]); console.log('held'); setInterval(() => {}, 1e6);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, file], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -50,9 +50,9 @@ async function get(name: string, answer: Answer | null, options: Partial<Paramet
     pending.response.destroy();
   };
   const result = await download(`${base}/${name}`, file, {
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(60_000),
     sum,
-    stallMs: 200,
+    stallMs: 30_000,
     retries: 2,
     pauseMs: 5,
     ...options,
@@ -106,7 +106,7 @@ test('a part left by an earlier daemon is gone on with', async () => {
       response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
       response.write(content.subarray(0, 120_000));
     },
-    { signal: stop.signal, stallMs: 10_000, onProgress: (done) => done >= 120_000 && stop.abort(new Error('the daemon stops')) },
+    { signal: stop.signal, onProgress: (done) => done >= 120_000 && stop.abort(new Error('the daemon stops')) },
   );
   await assert.rejects(first, /the daemon stops/);
   assert.ok((await leftovers('restart')).includes('restart.part'));
@@ -128,21 +128,26 @@ test('a file without a validator is never pieced together', async () => {
 
 test('a server that goes silent is asked again, a bounded number of times', async () => {
   await assert.rejects(
-    get('silent', (_request, response) => {
-      response.writeHead(200, { 'content-length': content.length });
-      response.flushHeaders();
-    }),
-    { code: 'download_failed', message: /sent nothing for 200 ms/ },
+    get(
+      'silent',
+      (_request, response) => {
+        response.writeHead(200, { 'content-length': content.length });
+        response.flushHeaders();
+      },
+      { stallMs: 1000 },
+    ),
+    { code: 'download_failed', message: /sent nothing for 1000 ms/ },
   );
   assert.equal(seen.get('/silent')?.length, 3);
 });
 
 test('a server that stalls in the middle and then goes on is survived', async () => {
-  const got = await get('stall', (request, response, count) => {
+  const answer: Answer = (request, response, count) => {
     if (count > 1) return rest(request, response);
     response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
     response.write(content.subarray(0, 77_777));
-  });
+  };
+  const got = await get('stall', answer, { stallMs: 1000, retries: 9 });
   assert.deepEqual(got.bytes, content);
 });
 
@@ -223,7 +228,7 @@ test('cancelling ends it at once with the reason', async () => {
         response.flushHeaders();
         stop.abort(new Error('cancelled by the user'));
       },
-      { signal: stop.signal, stallMs: 10_000 },
+      { signal: stop.signal },
     ),
     /cancelled by the user/,
   );
@@ -237,7 +242,7 @@ test('a file of sums that never ends is not read for ever', async () => {
     response.on('drain', pour);
     pour();
   });
-  await assert.rejects(fetchSmall(`${base}/sums`, { signal: AbortSignal.timeout(10_000), mostBytes: 1_000_000 }), {
+  await assert.rejects(fetchSmall(`${base}/sums`, { signal: AbortSignal.timeout(60_000), mostBytes: 1_000_000 }), {
     code: 'download_failed',
     message: /more than/,
   });

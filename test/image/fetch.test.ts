@@ -19,7 +19,7 @@ const folder = await mkdtemp(join(tmpdir(), 'viv-fetch-'));
 after(() => rm(folder, { recursive: true, force: true }));
 const hex = 'ab'.repeat(32);
 const other = 'cd'.repeat(32);
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 
 test('a file’s sum is found in every shape that vendors publish', () => {
   const cases: [string, string][] = [

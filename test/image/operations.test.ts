@@ -51,7 +51,7 @@ async function run<I, O>(handler: TaskHandler<I, O, object>, input: I, twice = f
   const context = {
     services,
     taskId: 't',
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(120_000),
     progress: () => {},
     log: (line: string) => void log.push(line),
   };
@@ -185,7 +185,7 @@ for (const twice of [false, true]) {
 test('a store that crashed between the move and the name ends with both', async () => {
   await writeFile(at('c.raw'), rawDisk('crash'));
   const [copy, store] = (importFile as unknown as TaskHandler<object, Image, object>).steps;
-  const context = { services, signal: AbortSignal.timeout(30_000), progress: () => {}, log: () => {}, taskId: 't' };
+  const context = { services, signal: AbortSignal.timeout(120_000), progress: () => {}, log: () => {}, taskId: 't' };
   let state = await importFile.prepare({ path: at('c.raw'), name: 'crashed', ...defaults }, { services } as Call);
   state = { ...state, ...(await copy?.run(state, { ...context, repeated: false })) };
   await store?.run(state, { ...context, repeated: false });

@@ -10,12 +10,12 @@ import { generateHostKeys } from '../../src/machine/ssh-keys.ts';
 const missing = spawnSync('ssh-keygen', ['-?']).error ? 'ssh-keygen is not installed' : false;
 
 function keygen(...words: string[]): string {
-  const { status, stdout, stderr } = spawnSync('ssh-keygen', words, { encoding: 'utf8', timeout: 10_000 });
+  const { status, stdout, stderr } = spawnSync('ssh-keygen', words, { encoding: 'utf8', timeout: 60_000 });
   assert.equal(status, 0, stderr);
   return stdout;
 }
 
-test('ssh-keygen reads every key and finds the public part in the private one', { skip: missing, timeout: 60_000 }, async (t) => {
+test('ssh-keygen reads every key and finds the public part in the private one', { skip: missing, timeout: 240_000 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'viv-keys-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const names = { ed25519: '256 .*\\(ED25519\\)', ecdsa: '256 .*\\(ECDSA\\)', rsa: '3072 .*\\(RSA\\)', dsa: '' };

@@ -19,7 +19,7 @@ async function killAndRecover(fault: string, fails: string) {
       execFile(
         process.execPath,
         [join(import.meta.dirname, 'toy-daemon.ts'), folder, fails],
-        { timeout: 20_000, env: { VIV_TEST_FAULT: fault } },
+        { timeout: 120_000, env: { VIV_TEST_FAULT: fault } },
         (error) => resolve(error?.signal),
       );
     });

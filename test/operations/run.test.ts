@@ -12,7 +12,7 @@ import { type Store, StoreFull } from '../../src/store/store.ts';
 import { call, log, type Toy, toy, toyTasks } from './toy.ts';
 
 const check = (what: string, act: (store: Store, folder: string) => Promise<void>) =>
-  test(what, { timeout: 20_000 }, async () => {
+  test(what, { timeout: 120_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'viv-run-'));
     const store = await openSqliteStore(join(folder, 'state.db'));
     try {

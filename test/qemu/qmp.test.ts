@@ -28,7 +28,7 @@ async function fake(options: Parameters<typeof startFake>[1] = {}): Promise<Fake
   return started;
 }
 
-async function connected(path: string, timeoutMs = 5000): Promise<QmpConnection> {
+async function connected(path: string, timeoutMs = 60_000): Promise<QmpConnection> {
   const qmp = await connectQmp(path, { timeoutMs });
   undo.push(() => qmp.close());
   return qmp;
@@ -59,7 +59,7 @@ async function rude(next: (socket: Socket, request: { execute: string; id: numbe
 
 test('a connection is made as soon as QEMU opens its socket, and commands are answered', async () => {
   const { qmpPath, process } = await fake();
-  const qmp = await connectQmp(qmpPath, { timeoutMs: 5000, exited: process.exited });
+  const qmp = await connectQmp(qmpPath, { timeoutMs: 60_000, exited: process.exited });
   undo.push(() => qmp.close());
   assert.deepEqual(await queryStatus(qmp), { status: 'prelaunch', running: false });
   await qmp.execute('cont');
@@ -122,8 +122,8 @@ test('when QEMU dies, what is under way fails and later commands fail at once', 
 test('waiting for a socket ends when the process ends, at the deadline, and at the signal', async () => {
   const { qmpPath, process } = await fake({ control: { silent: true } });
   await assert.rejects(connectQmp(qmpPath, { timeoutMs: 50, exited: process.exited }), { code: 'timeout' });
-  await assert.rejects(connectQmp(qmpPath, { timeoutMs: 5000, signal: AbortSignal.abort(new Error('enough')) }), /enough/);
-  const waiting = connectQmp(qmpPath, { timeoutMs: 5000, exited: process.exited });
+  await assert.rejects(connectQmp(qmpPath, { timeoutMs: 60_000, signal: AbortSignal.abort(new Error('enough')) }), /enough/);
+  const waiting = connectQmp(qmpPath, { timeoutMs: 60_000, exited: process.exited });
   await Promise.all([process.kill(), assert.rejects(waiting, { code: 'qemu_failed', message: /ended/ })]);
 });
 
@@ -151,7 +151,7 @@ for (const [what, words] of [
 
 test('a state is saved into a file and loaded from it; another file is refused with QEMU’s words', async () => {
   const state = join(folder, 'state');
-  const signal = AbortSignal.timeout(5000);
+  const signal = AbortSignal.timeout(60_000);
   const qmp = await connected((await fake()).qmpPath);
   await qmp.execute('stop');
   await saveState(qmp, state, { signal });

@@ -58,7 +58,7 @@ export async function startFake(
     memory: null,
     tpm: null,
     through: [],
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
   });
   return { process: started, marker, qmpPath, processFile, logFile: at('qemu.log') };
 }

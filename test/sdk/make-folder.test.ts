@@ -26,6 +26,6 @@ test('folders that lead to a file are made', async () => {
   }
 });
 
-test('where none can be made that is said at once', { timeout: 10_000, skip: process.platform !== 'linux' }, async () => {
+test('where none can be made that is said at once', { timeout: 60_000, skip: process.platform !== 'linux' }, async () => {
   await assert.rejects(unpackTree(tree(), '/proc/none', 'new'), { code: 'ENOENT' });
 });

@@ -28,9 +28,9 @@ console.log(JSON.stringify({ name: vm.name, stdout, exitCode, listed: listed.len
 viv.close();
 `;
 
-test('the packed package installs, its declarations compile, and its SDK talks to a daemon', { timeout: 240_000 }, async () => {
+test('the packed package installs, its declarations compile, and its SDK talks to a daemon', { timeout: 900_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'viv-package-'));
-  const options = { cwd: root, maxBuffer: 64 * 1024 * 1024, timeout: 120_000 };
+  const options = { cwd: root, maxBuffer: 64 * 1024 * 1024, timeout: 600_000 };
   const npmCommand = await npmArguments();
   try {
     const packed = await run(

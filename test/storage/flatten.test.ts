@@ -44,7 +44,7 @@ test('what an upper layer has hides what is below it, zeros as well', async (t) 
         return fd;
       });
       try {
-        await flatten(fds, to, bytes, { signal: AbortSignal.timeout(10_000) });
+        await flatten(fds, to, bytes, { signal: AbortSignal.timeout(60_000) });
       } finally {
         for (const fd of fds) closeSync(fd);
       }
@@ -60,7 +60,7 @@ test('holes and zeros take no room', async (t) => {
   t.after(() => closeSync(layer));
   writeSync(layer, Buffer.alloc(page * 8), 0, page * 8, 0);
   writeSync(layer, Buffer.alloc(page, 1), 0, page, page * 20);
-  await flatten([layer], to, bytes, { signal: AbortSignal.timeout(10_000) });
+  await flatten([layer], to, bytes, { signal: AbortSignal.timeout(60_000) });
   assert.equal(fstatSync(to).size, bytes);
   assert.ok(fstatSync(to).blocks * 512 <= 2 * page);
 });
@@ -71,7 +71,7 @@ test('it stops when it is asked to, and tells how far it is', async (t) => {
   t.after(() => closeSync(layer));
   writeSync(layer, Buffer.alloc(bytes, 1), 0, bytes, 0);
   const told: number[] = [];
-  await flatten([layer], to, bytes, { signal: AbortSignal.timeout(10_000), onProgress: (done) => told.push(done) });
+  await flatten([layer], to, bytes, { signal: AbortSignal.timeout(60_000), onProgress: (done) => told.push(done) });
   assert.equal(told.at(-1), bytes);
   const stop = AbortSignal.abort(new Error('enough'));
   await assert.rejects(flatten([layer], to, bytes, { signal: stop }), /enough/);

@@ -10,7 +10,7 @@ import { type Change, type Store, StoreConflict, StoreLeaseLost } from '../../sr
 /** `open` opens the store of a folder; opened again after close, it has to hold the same. */
 export function conformance(name: string, open: (folder: string) => Promise<Store>): void {
   const check = (what: string, act: (store: Store, reopen: () => Promise<Store>) => Promise<void>) =>
-    test(`${name}: ${what}`, { timeout: 30_000 }, async () => {
+    test(`${name}: ${what}`, { timeout: 240_000 }, async () => {
       const folder = await mkdtemp(join(tmpdir(), 'viv-store-'));
       let store = await open(folder);
       try {

@@ -13,7 +13,7 @@ import { conformance } from './conformance.ts';
 conformance('sqlite', (folder) => openSqliteStore(join(folder, 'state.db')));
 
 const inFolder = (what: string, act: (file: string) => Promise<void>) =>
-  test(what, { timeout: 30_000 }, async () => {
+  test(what, { timeout: 240_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'viv-store-'));
     await act(join(folder, 'state.db')).finally(() => rm(folder, { recursive: true }));
   });
