@@ -93,6 +93,7 @@ async function unxz(from: string, to: string, signal: AbortSignal): Promise<void
   await runOk('sh', ['-c', 'exec xz --decompress --stdout --keep -- "$1" > "$2"', 'sh', from, to], {
     timeoutMs: 3600_000,
     signal,
+    endsWithUs: true,
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' },
   });
 }

@@ -143,6 +143,7 @@ async function runApt(program: string, args: string[], run: AptRun): Promise<str
     return await runOk(program, args, {
       timeoutMs: 600_000,
       signal: run.signal,
+      endsWithUs: true,
       keepBytes: 8 * 1024 * 1024,
       ...(run.env ? { env: run.env } : {}),
       ...(run.cwd ? { cwd: run.cwd } : {}),

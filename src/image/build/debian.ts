@@ -1,13 +1,13 @@
 // The recipe of `debian:12` and `debian:13`: mmdebstrap installs packages into a tree, which becomes the root of a partitioned
 // disk with GRUB for BIOS. Needs no loop device and no mount: file system, partition table and boot loader are written into
 // a file. Runs as root, or as an ordinary user where user namespaces and newuidmap (package uidmap) are there.
-import { copyFile, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB, MiB } from '../../contract/field.ts';
 import { agentFile, guestFile } from '../../host/guest-asset.ts';
-import { ProgramFailed, ProgramMissing, runOk } from '../../host/run.ts';
+import { ProgramFailed, ProgramMissing, runOk, runProgram } from '../../host/run.ts';
 
 import { debianArch, hostFetchSettings, proxies, requireKeyring, sourceLines } from './apt.ts';
 import { debianFiles, includedPackages, maskedUnits, rootLabel } from './debian-files.ts';
@@ -33,7 +33,7 @@ export function buildDebian(suite: 'bookworm' | 'trixie'): BuildImage {
       context.progress({ message: `installing Debian ${suite} from ${mirror.main}`, done: 0, total: 3, unit: 'steps' });
       const tree = await layOut(folder, agent);
       const tar = join(folder, 'root.tar');
-      await debootstrap({ suite, mirror, kernel, tree, tar, context });
+      await debootstrap({ suite, mirror, kernel, tree, tar, folder, context });
       context.progress({ message: 'making the disk', done: 1, total: 3, unit: 'steps' });
       const raw = join(folder, 'disk.raw');
       await makeDisk(folder, tar, raw, context.signal);
@@ -41,7 +41,7 @@ export function buildDebian(suite: 'bookworm' | 'trixie'): BuildImage {
       await runOk(
         'qemu-img',
         ['convert', '-f', 'raw', '-O', 'qcow2', '-c', '-o', 'compression_type=zstd', raw, join(context.staging, 'disk.qcow2')],
-        { timeoutMs: 600_000, signal: context.signal },
+        { timeoutMs: 600_000, signal: context.signal, endsWithUs: true },
       );
       return built(context, `built from Debian ${suite} of ${mirror.main}`);
     } finally {
@@ -81,10 +81,12 @@ interface Debootstrap {
   readonly kernel: string;
   readonly tree: string;
   readonly tar: string;
+  /** Where it may work. */
+  readonly folder: string;
   readonly context: BuildContext;
 }
 
-async function debootstrap({ suite, mirror, kernel, tree, tar, context }: Debootstrap): Promise<void> {
+async function debootstrap({ suite, mirror, kernel, tree, tar, folder, context }: Debootstrap): Promise<void> {
   const keyring = await requireKeyring();
   const fetching = await hostFetchSettings(context.signal);
   const args = [
@@ -104,21 +106,48 @@ async function debootstrap({ suite, mirror, kernel, tree, tar, context }: Deboot
     tar,
     ...sourceLines(mirror, suite),
   ];
+  const within = await enclosure(context.signal);
   const env = {
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     LC_ALL: 'C.UTF-8',
     HOME: process.env['HOME'] ?? '/',
-    TMPDIR: '/var/tmp',
+    TMPDIR: within.length === 0 ? '/var/tmp' : await workFolder(folder),
     ...proxies(process.env),
   };
   try {
-    await runOk('mmdebstrap', args, { timeoutMs: 3_600_000, signal: context.signal, env, onLine: (line) => context.log(line) });
+    const [program, ...given] = [...within, 'mmdebstrap', ...args] as [string, ...string[]];
+    await runOk(program, given, {
+      ...{ timeoutMs: 3_600_000, signal: context.signal, endsWithUs: true, env },
+      onLine: (line) => context.log(line),
+    });
   } catch (cause) {
     if (cause instanceof ProgramMissing)
       throw new VivError('missing_program', 'mmdebstrap is not installed; install it with: apt-get install mmdebstrap', { cause });
     if (cause instanceof ProgramFailed) throw await explain(cause, suite, mirror);
     throw cause;
   }
+}
+
+/**
+ * Put before a program of root's that starts many and mounts: all of it ends with the program, however that ends. An ordinary user's makes
+ * namespaces itself. Empty where there can be none.
+ */
+async function enclosure(signal: AbortSignal): Promise<string[]> {
+  if (process.getuid?.() !== 0) return [];
+  const [program, ...words] = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'] as const;
+  const tried = await runProgram(program, [...words, 'true'], { timeoutMs: 10_000, signal });
+  return tried.exitCode === 0 ? [program, ...words] : []; // not in every container
+}
+
+/**
+ * Where the tree comes to be: in the task's folder, so that it goes with that. apt's own user has to pass through. Only where mounts are in a
+ * namespace of their own, or removing the folder would remove what is mounted.
+ */
+async function workFolder(folder: string): Promise<string> {
+  for (const path of [dirname(dirname(folder)), dirname(folder), folder]) await chmod(path, 0o711);
+  const work = join(folder, 'work');
+  await mkdir(work);
+  return work;
 }
 
 /** Run outside the root, whose path is $1, after all packages are in. */

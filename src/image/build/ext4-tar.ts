@@ -27,7 +27,7 @@ export async function makeExt4FromTar<Picked extends string>(request: Ext4FromTa
   const isRoot = process.getuid?.() === 0;
   const keep = isRoot ? ['--numeric-owner', '--same-owner', '--xattrs', '--xattrs-include=*'] : ['--no-same-owner'];
   // Device nodes cannot be made by an ordinary user; a booted system has its own /dev.
-  await runOk('tar', ['-x', '-p', ...keep, '--exclude=./dev/*', '-f', tar, '-C', root], { timeoutMs: 600_000, signal });
+  await runOk('tar', ['-x', '-p', ...keep, '--exclude=./dev/*', '-f', tar, '-C', root], { timeoutMs: 600_000, signal, endsWithUs: true });
   const owners = isRoot ? undefined : await ownersIn(tar, signal);
   await makeExt4({ folder: root, file, bytes, label, signal, ...(owners ? { owners } : {}) });
   const names = Object.keys(request.pick) as Picked[];

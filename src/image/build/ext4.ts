@@ -72,7 +72,7 @@ async function pathsInside(folder: string): Promise<string[]> {
 
 async function run(program: string, args: string[], options: Parameters<typeof runOk>[2]): Promise<void> {
   try {
-    await runOk(program, args, options);
+    await runOk(program, args, { ...options, endsWithUs: true });
   } catch (cause) {
     if (cause instanceof ProgramMissing)
       throw new VivError('missing_program', `${program} is not installed; install it with: apt-get install e2fsprogs`, { cause });

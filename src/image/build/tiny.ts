@@ -94,7 +94,7 @@ function commandLine(console: string): string {
 
 async function unpack(deb: string, into: string, signal: AbortSignal): Promise<void> {
   await mkdir(into, { recursive: true });
-  await runOk('dpkg-deb', ['-x', deb, into], { timeoutMs: 120_000, signal });
+  await runOk('dpkg-deb', ['-x', deb, into], { timeoutMs: 120_000, signal, endsWithUs: true });
 }
 
 async function findKernel(unpacked: string): Promise<{ file: string; version: string }> {
@@ -201,5 +201,5 @@ async function makeDisk(root: string, raw: string, qcow2: string, signal: AbortS
     signal,
     owners: new Map([['/home/user', { uid: 1000, gid: 1000 }]]),
   });
-  await runOk('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, qcow2], { timeoutMs: 120_000, signal });
+  await runOk('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, qcow2], { timeoutMs: 120_000, signal, endsWithUs: true });
 }
