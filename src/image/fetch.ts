@@ -24,8 +24,8 @@ export type SumSource =
   | { readonly from: 'user'; readonly sum: Sum }
   | { readonly from: 'none' };
 
-/** Reads the sum that `url` must have; null when there is nothing to compare with (said in the log). */
-export async function expectedSum(url: string, source: SumSource, options: FetchOptions): Promise<Sum | null> {
+/** Reads the sum that `url` must have; null when there is nothing to compare with (said in the log). @param folder where it may work */
+export async function expectedSum(url: string, source: SumSource, folder: string, options: FetchOptions): Promise<Sum | null> {
   if (source.from === 'user') return source.sum;
   if (source.from === 'none') {
     options.log('No checksum was given, so the content was taken as it came; give one with --checksum sha256:HEX.');
@@ -40,7 +40,7 @@ export async function expectedSum(url: string, source: SumSource, options: Fetch
     return sum;
   }
   const detached = source.signature.url === 'inline' ? null : await fetchSmall(source.signature.url, small);
-  const signed = await checkSignature(text, detached, source.signature, options);
+  const signed = await checkSignature(text, detached, source.signature, { ...options, folder });
   options.log(signed.note);
   return sumOf(signed.text, fileName(url), source.algorithm, source.url);
 }

@@ -1,7 +1,6 @@
 // Checks the signature of a vendor's file of sums with the keys that the distribution installed. A signature that is
 // wrong ends the pull; one that cannot be checked (no keyring, no gpgv) is said so, and the sum still holds.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { ProgramMissing, runProgram } from '../host/run.ts';
@@ -16,7 +15,7 @@ export async function checkSignature(
   text: Buffer,
   detached: Buffer | null,
   signature: Signature,
-  options: { signal?: AbortSignal },
+  options: { folder: string; signal?: AbortSignal },
 ): Promise<{ text: string; checked: boolean; note: string }> {
   const unchecked = (why: string) => ({
     text: text.toString('utf8'),
@@ -25,7 +24,7 @@ export async function checkSignature(
   });
   const keyring = await firstPresent(signature.keyrings);
   if (keyring === null) return unchecked(`the vendor's key is not on this host (the package ${signature.keyringPackage} has it)`);
-  const folder = await mkdtemp(join(tmpdir(), 'viv-signature-'));
+  const folder = await mkdtemp(join(options.folder, 'signature-'));
   try {
     const signed = join(folder, 'signed');
     await writeFile(signed, text);

@@ -70,7 +70,7 @@ test('of a sum without a known key it is said what was checked and what was not'
     const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const lines: string[] = [];
     const source = { from: 'vendor', url: `${at}/SUMS`, algorithm: 'sha256', signature: null } as const;
-    const sum = await expectedSum(`${at}/a.img`, source, { signal, progress: () => {}, log: (line) => lines.push(line) });
+    const sum = await expectedSum(`${at}/a.img`, source, folder, { signal, progress: () => {}, log: (line) => lines.push(line) });
     assert.deepEqual(sum, { algorithm: 'sha256', hex });
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? '', /^Checked: the sha256 of a\.img, as read from http:\S+\/SUMS over plain HTTP/);
@@ -90,22 +90,22 @@ test('a signature is checked with a key that is here, refused when wrong, and sa
     keyrings: [join(folder, 'absent.gpg'), keyring],
     keyringPackage: 'vendor-keyring',
   };
-  const good = await checkSignature(Buffer.from(text), detached, signature, { signal });
+  const good = await checkSignature(Buffer.from(text), detached, signature, { folder, signal });
   assert.deepEqual([good.checked, good.text], [true, text]);
 
   const inline = await checkSignature(
     Buffer.concat([Buffer.from(`${other}  a.img\n`), Buffer.from(signed.clearSigned)]),
     null,
     { ...signature, url: 'inline' },
-    { signal },
+    { folder, signal },
   );
   assert.deepEqual([inline.checked, inline.text], [true, text], 'only what is signed is read');
 
-  await assert.rejects(checkSignature(Buffer.from(`${other}  a.img\n`), detached, signature, { signal }), { code: 'checksum' });
-  await assert.rejects(checkSignature(Buffer.from(text), detached, { ...signature, fingerprint: 'A'.repeat(40) }, { signal }), {
+  await assert.rejects(checkSignature(Buffer.from(`${other}  a.img\n`), detached, signature, { folder, signal }), { code: 'checksum' });
+  await assert.rejects(checkSignature(Buffer.from(text), detached, { ...signature, fingerprint: 'A'.repeat(40) }, { folder, signal }), {
     code: 'checksum',
   });
-  const unchecked = await checkSignature(Buffer.from(text), detached, { ...signature, keyrings: [] }, { signal });
+  const unchecked = await checkSignature(Buffer.from(text), detached, { ...signature, keyrings: [] }, { folder, signal });
   assert.equal(unchecked.checked, false);
   assert.match(unchecked.note, /not checked.*vendor-keyring/);
 });

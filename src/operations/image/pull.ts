@@ -48,7 +48,7 @@ const obtain: Step<State> = {
       return { made: { folder, description: built } };
     }
     if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
-    const sum = await expectedSum(origin.url, origin.sum, { signal, progress, log });
+    const sum = await expectedSum(origin.url, origin.sum, staging, { signal, progress, log });
     const content = await fetchContent(origin.url, sum, staging, { signal, progress, log });
     const made = await makeUsable(content, folder, {
       signal,
