@@ -244,14 +244,14 @@ test('a fault at any step of filling a pool is over with the next try', { timeou
       const fault = `pool.fill:${name}:${how}`;
       const before = await failures();
       await writeFile(file, fault);
-      const asked = create(host.client, 2).catch(() => {}); // the daemon may die before it has answered
+      const asked = create(host.client, 1).catch(() => {}); // the daemon may die before it has answered
       const met = async () => assert.ok(how.endsWith('kill') ? !alive(host.pid) : (await failures()) > before);
       await eventually(`${fault} is met`, met);
       await asked;
       await writeFile(file, '');
       if (how.endsWith('kill')) await host.start(faulty);
       await full(host.client);
-      await eventually(fault, () => consistent(host, 2));
+      await eventually(fault, () => consistent(host, 1));
       await host.client.pool.remove({ pool: 'warm' });
       await eventually(`${fault}, removed`, () => consistent(host, 0));
     }
