@@ -70,11 +70,15 @@ export async function bareRun(
   rmSync(dirname(socket), { recursive: true, force: true });
   mkdirSync(dirname(socket), { recursive: true });
   const from = performance.now();
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit', ...fds], cwd: '/', ...(env ? { env } : {}) });
+  // In a session of its own, as ours are: the kernel shares the CPUs among sessions (sched(7), autogroup).
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', 'ignore', 'inherit', ...fds], cwd: '/', ...(env ? { env } : {}) });
   const ended = once(child, 'exit');
+  const kill = () => void child.kill('SIGKILL');
+  process.once('exit', kill);
   const end = async () => {
-    child.kill('SIGKILL');
+    kill();
     await ended;
+    process.removeListener('exit', kill);
     rmSync(dirname(socket), { recursive: true, force: true });
   };
   try {

@@ -2,7 +2,7 @@
 // restores the same state; how long the machine that is forked stands still; and what a fork takes of the host's memory.
 import type { Client, Machine } from '../src/sdk/index.ts';
 import { bareRestore } from './bare-qemu.ts';
-import { withHome } from './home.ts';
+import { atRest, withHome } from './home.ts';
 import { type Figure, median, percentile, repeat } from './measure.ts';
 import { pausesOf } from './pause.ts';
 import { ownMemory } from './smaps.ts';
@@ -35,6 +35,7 @@ const one = async (act: () => Promise<unknown>): Promise<number> => (await repea
 
 /** A fork of a running machine, one of its point, and a cold boot, in turns. */
 async function againstBoot(client: Client, web: Machine): Promise<Figure[]> {
+  await atRest(web); // a point of a guest that boots would have its forks end that boot
   await settled(client, web, await web.snapshot('bench'));
   const forks: number[] = [];
   const points: number[] = [];
@@ -82,6 +83,7 @@ async function settled(client: Client, vm: Machine, { id }: { id: string }): Pro
 async function againstBare(client: Client, folder: string): Promise<Figure[]> {
   const web = await client.run('tiny', { name: 'alone', networks: ['user'] });
   await answer(web);
+  await atRest(web);
   await settled(client, web, await web.snapshot('bench'));
   const point = (await web.snapshots()).find(({ label }) => label === 'bench');
   const [model] = await client.vm.fork({ vm: web.id, point: 'bench', name: 'model' });

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Client, connect } from '../src/sdk/index.ts';
+import { type Client, connect, type Machine } from '../src/sdk/index.ts';
 
 export const root = dirname(import.meta.dirname);
 export const viv = join(root, 'viv');
@@ -78,4 +78,18 @@ export function usage(pid: number): { residentMiB: number; cpuMs: number } {
 /** How long the main thread of a process has been ready to run and had no CPU, in all: what other work on the host costs it. */
 export function waitedMs(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
+}
+
+const lookMs = 500;
+
+/** Waits until a machine's guest has nothing more to do: after its first answer it goes on with the end of its boot. */
+export async function atRest(vm: Machine): Promise<void> {
+  const pid = vm.info.pid ?? 0;
+  for (let before = usage(pid).cpuMs, tries = 0; tries < 240; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    const now = usage(pid).cpuMs;
+    if (now - before < lookMs / 20) return;
+    before = now;
+  }
+  throw new Error(`${vm.name} is not at rest after two minutes`);
 }

@@ -1,6 +1,6 @@
 // A warm pool in figures: from the SDK call until a machine taken from it runs, and until a command in it has answered.
 import type { Client } from '../src/sdk/index.ts';
-import { withHome } from './home.ts';
+import { atRest, withHome } from './home.ts';
 import { type Figure, median, percentile } from './measure.ts';
 
 const size = 3;
@@ -10,6 +10,7 @@ export const pool = (rounds = 20) =>
   withHome<Figure[]>(async ({ client }) => {
     const web = await client.run('tiny', { name: 'web' });
     await web.exec(['true'], { waitMs: 300_000 });
+    await atRest(web);
     await web.snapshot('then');
     await client.pool.create({ pool: 'warm', from: 'web@then', size });
     const running: number[] = [];

@@ -8,8 +8,10 @@ import { type Clock, systemClock } from './host/clock.ts';
 import { lockDaemon } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
+import { isHostShuttingDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
 import { adoptAll, sweep } from './machine/adopt.ts';
+import { shutDownWithHost } from './machine/host-shutdown.ts';
 import { Keeper } from './machine/keeper.ts';
 import { Machines } from './machine/machines.ts';
 import { PointKeeper } from './machine/point-keeper.ts';
@@ -162,19 +164,25 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   }
 
   let stopped = false;
-  async function stop(): Promise<void> {
+  /** @param told by a signal, as systemd does when the host shuts down */
+  async function stop({ told = false } = {}): Promise<void> {
     if (stopped) return;
     stopped = true;
+    const withHost = told && (await isHostShuttingDown());
     keeper.stop();
     pointKeeper.stop();
     poolKeeper.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
+    if (withHost) await shutDownWithHost(machines, stopping.signal);
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await machines.networks.stop();
     for (const machine of machines.all()) machine.live?.end();
-    events.record({ type: 'daemon.stopped', message: 'the daemon stopped; machines go on' });
+    events.record({
+      type: 'daemon.stopped',
+      message: withHost ? 'the daemon stopped with the host' : 'the daemon stopped; machines go on',
+    });
     await events.flush();
     await store.close();
     await rm(join(paths.run, 'daemon.pid'), { force: true });
@@ -182,7 +190,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     log.info('the daemon has stopped');
     ended.resolve();
   }
-  return { ended: ended.promise, stop: () => void stop() };
+  return { ended: ended.promise, stop: () => void stop({ told: true }) };
 }
 
 /** As root, QEMU's own users have to pass through (not to list); an ordinary user's folders are nobody else's business. */

@@ -32,6 +32,11 @@ const scenarios: Record<string, Scenario> = {
     after: ['running', 'stopped'],
   },
   'vm.stop': { prepare: run, act: (client) => client.vm.stop({ vm: 'one' }), after: ['running', 'stopped'] },
+  'vm.stop of one that is removed then': {
+    prepare: (client) => client.run('tiny', { name: 'one', memoryBytes: 64 * 2 ** 20, removeOnStop: true }),
+    act: (client) => client.vm.stop({ vm: 'one', force: true }),
+    after: ['running', 'stopped', null],
+  },
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
   'vm.reset with a point before it': {
@@ -74,6 +79,11 @@ const scenarios: Record<string, Scenario> = {
   'snapshot.diff now': {
     prepare: async (client) => (await run(client)).snapshot('then'),
     act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'now' }),
+    after: ['running'],
+  },
+  'snapshot.verify': {
+    prepare: async (client) => (await run(client)).snapshot('then'),
+    act: (client) => client.snapshot.verify({ vm: 'one' }),
     after: ['running'],
   },
   'snapshot.remove': {

@@ -7,7 +7,7 @@ import type { Pool } from '../../src/contract/pool.ts';
 import { handlers } from '../../src/operations/index.ts';
 import type { Client } from '../../src/sdk/index.ts';
 import { eventually } from '../eventually.ts';
-import { type TestHost, testHost } from './test-host.ts';
+import { alive, type TestHost, testHost } from './test-host.ts';
 
 const small = { memoryBytes: 64 * 2 ** 20 };
 /** So that the machine the tests run on decides nothing. */
@@ -230,4 +230,31 @@ test('a fault at any step of what is asked of a pool loses nothing and leaves no
         if (found) await host.client.pool.remove({ pool });
         await eventually(`${fault}, removed`, () => consistent(host, 0));
       }
+});
+
+test('a fault at any step of filling a pool is over with the next try', { timeout: 240_000 }, async () => {
+  await using host = await hostWithPoint();
+  const file = join(host.home, 'faults');
+  const faulty = { ...roomy, VIV_TEST_FAULT: `@${file}` };
+  await host.kill();
+  await writeFile(file, '');
+  await host.start(faulty);
+  const failures = async () =>
+    (await host.client.task.list({ limit: 1000 })).filter(({ operation, state }) => operation === 'pool.fill' && state === 'failed').length;
+  for (const { name } of handlers['pool.fill'].steps)
+    for (const how of ['before:run:throw', 'after:run:throw', 'before:run:kill', 'after:run:kill']) {
+      const fault = `pool.fill:${name}:${how}`;
+      const before = await failures();
+      await writeFile(file, fault);
+      const asked = create(host.client, 1).catch(() => {}); // the daemon may die before it has answered
+      const met = async () => assert.ok(how.endsWith('kill') ? !alive(host.pid) : (await failures()) > before);
+      await eventually(`${fault} is met`, met);
+      await asked;
+      await writeFile(file, '');
+      if (how.endsWith('kill')) await host.start(faulty);
+      await full(host.client);
+      await eventually(fault, () => consistent(host, 1));
+      await host.client.pool.remove({ pool: 'warm' });
+      await eventually(`${fault}, removed`, () => consistent(host, 0));
+    }
 });

@@ -125,9 +125,16 @@ const lives: Readonly<Record<string, readonly [prepare: () => Promise<unknown>, 
   'network.attach': [() => makeLab(true), () => host.client.network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' })],
   'network.detach': [() => makeLab(true, 'lab'), () => host.client.network.detach({ vm: 'idle', nic: 'net0' })],
   'network.link': [() => makeLab(true, 'lab'), () => host.client.network.link({ vm: 'idle', nic: 'net0', state: 'down' })],
-  'group.create': [async () => {}, () => host.client.group.create({ group: 'lab', rules: ['in tcp 1'] })],
-  'group.remove': [() => host.client.group.create({ group: 'lab' }), () => host.client.group.remove({ group: 'lab' })],
+  'group.create': [async () => {}, () => makeGroup()],
+  'group.set': [() => makeGroup(), () => host.client.group.set({ group: 'lab', rules: ['in tcp 2'] })],
+  'group.revoke': [() => makeGroup(), () => host.client.group.revoke({ group: 'lab', rule: 'in tcp 1' })],
+  'group.remove': [() => makeGroup(), () => host.client.group.remove({ group: 'lab' })],
+  'network.forward': [async () => {}, () => forward()],
+  'network.unforward': [() => forward(), () => host.client.network.unforward({ forward: '28731' })],
 };
+
+const makeGroup = () => host.client.group.create({ group: 'lab', rules: ['in tcp 1'] });
+const forward = () => host.client.network.forward({ vm: 'web', forwards: ['28731:80'] });
 
 async function makeLab(machine: boolean, network = 'none'): Promise<void> {
   await host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' });
@@ -151,6 +158,10 @@ test('a fault at any step of what is made and removed leaves something that can 
         for (const { undoError } of await host.client.task.list({ limit: 5 }))
           assert.ok(undoError === null || /after which there is no way back/.test(undoError), `${fault}: ${undoError}`);
         const { vm, network, group } = host.client;
+        for (const { state, name: port } of await network.forwards({})) {
+          assert.equal(state, 'open', fault);
+          await network.unforward({ forward: port });
+        }
         const idle = (await vm.list({})).find((machine) => machine.name === 'idle');
         if (idle) {
           if (idle.nics.length === 0) await network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
