@@ -4,6 +4,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { eventually } from '../eventually.ts';
 import { alive, type TestHost, testHost } from './test-host.ts';
 
 const memoryBytes = 64 * 2 ** 20;
@@ -17,17 +18,12 @@ async function saying(host: TestHost, words: string): Promise<NodeJS.ProcessEnv>
   return { PATH: `${folder}:${process.env['PATH']}` };
 }
 
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 60_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 20)))
-    assert.ok(Date.now() < deadline, `it never came to it that ${what}`);
-}
-
 async function ended(pid: number): Promise<void> {
   process.kill(pid, 'SIGTERM');
-  await until('the daemon ends', () => !alive(pid));
+  await eventually('the daemon ends', () => !alive(pid));
 }
 
-test('when the host shuts down its guests do, and what is to run comes back with it', { timeout: 120_000 }, async () => {
+test('when the host shuts down its guests do, and what is to run comes back with it', { timeout: 240_000 }, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start(await saying(host, 'stopping'));
   await host.client.vm.run({ image: 'tiny', name: 'kept', memoryBytes, autostart: true });
@@ -41,14 +37,14 @@ test('when the host shuts down its guests do, and what is to run comes back with
   store.close();
   await host.start();
   for (const name of ['kept', 'paused'])
-    await until(`${name} runs`, async () => (await host.client.vm.show({ vm: name })).state === 'running');
+    await eventually(`${name} runs`, async () => (await host.client.vm.show({ vm: name })).state === 'running');
   const { state, stateReason } = await host.client.vm.show({ vm: 'other' });
   assert.deepEqual([state, stateReason?.message], ['stopped', 'the host shut down']);
   const told = (await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'vm.ended');
   assert.deepEqual(told.map(({ name }) => name).sort(), ['kept', 'other', 'paused']);
 });
 
-test('a daemon that is ended alone leaves its machines running', { timeout: 60_000 }, async () => {
+test('a daemon that is ended alone leaves its machines running', { timeout: 240_000 }, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start(await saying(host, 'running'));
   const { pid } = await host.client.vm.run({ image: 'tiny', name: 'web', memoryBytes });
