@@ -46,7 +46,8 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ['ignore', log, log],
-    env: options.env,
+    // Where it runs a relative VIV_HOME would be another folder.
+    env: options.env['VIV_HOME'] ? { ...options.env, VIV_HOME: paths.home } : options.env,
     cwd: '/',
   });
   closeSync(log);
