@@ -87,7 +87,9 @@ setup_packages() {
   if [ ${#qemu[@]} -gt 0 ]; then
     if [ ${#target[@]} -eq 0 ]; then
       candidate=$(apt-cache policy qemu-system-x86 | awk '/Candidate:/ { print $2 }')
-      enough_qemu "$candidate" || die "this system offers QEMU ${candidate:-not at all} and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
+      # apt-get update does not fail where a source cannot be reached, it only says so.
+      case "$candidate" in '' | '(none)') die "apt's sources offer no qemu-system-x86. Can they be reached (apt-get update has said above what it could not fetch), and has this distribution one?" ;; esac
+      enough_qemu "$candidate" || die "this system offers QEMU $candidate and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
     fi
     apt install --no-install-recommends ${target[@]+"${target[@]}"} "${qemu[@]}" || die "QEMU could not be installed. As root, run: apt-get install --no-install-recommends ${target[*]:+${target[*]} }${qemu[*]}"
   fi
