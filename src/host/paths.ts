@@ -86,8 +86,8 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
   const state = env['XDG_STATE_HOME'] ?? '';
   const userState = isAbsolute(state) ? state : join(env['HOME'] || homedir(), '.local/state');
   const home = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(userState, 'vivarium'));
-  // Not in XDG_RUNTIME_DIR: that folder is removed when its user logs out, and machines and the daemon go on; and who comes by su or
-  // sudo has none, but the same daemon.
+  // Not in XDG_RUNTIME_DIR: who comes by sudo or from a service has none, but the same daemon; and the system removes that folder when
+  // it takes the user to have gone, while machines go on.
   const run = asked === undefined && uid === 0 ? '/run/vivarium' : shortRun(join(home, 'run'), home, uid);
   return {
     home,

@@ -17,7 +17,7 @@ test('root has the system’s folders, a user those of the XDG state folder, VIV
   for (const uid of [0, 1000]) assert.deepEqual(places({ HOME: '/home/ana', VIV_HOME: '/v' }, uid), ['/v', '/v/run']);
 });
 
-test('a user’s daemon is found from every login: with a runtime folder, without one, after the last logout', () => {
+test('a user’s daemon is found from every login: with a runtime folder and without one', () => {
   const here = places({ HOME: '/home/ana' }, 1000);
   assert.deepEqual(places({ HOME: '/home/ana', XDG_RUNTIME_DIR: '/run/user/1000' }, 1000), here);
   assert.deepEqual(places({ HOME: '/home/ana', VIV_HOME: '', XDG_STATE_HOME: '' }, 1000), here, 'what is empty counts as not set');
