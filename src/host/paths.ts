@@ -2,7 +2,7 @@
 // A Unix socket's path has at most 107 bytes, so run files get a short folder of their own when `home` is deep.
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 
 export interface Paths {
   /** State: root of everything durable. */
@@ -80,17 +80,15 @@ export interface VmPaths {
 
 const longestSocket = '/vms/0123456789ab/serial.sock'.length;
 
-/** Paths from the environment: VIV_HOME, or root's own places, or the XDG folders. Pure. */
+/** Paths from the environment: VIV_HOME (from the working directory on), or root's own places, or the XDG state folder. */
 export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid: number): Paths {
-  const asked = env['VIV_HOME'];
-  const userHome = env['HOME'] ?? homedir();
-  const home = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(env['XDG_STATE_HOME'] ?? join(userHome, '.local/state'), 'vivarium'));
-  const run =
-    asked !== undefined
-      ? shortRun(join(asked, 'run'), asked, uid)
-      : uid === 0
-        ? '/run/vivarium'
-        : shortRun(join(env['XDG_RUNTIME_DIR'] ?? join(home, 'run'), 'vivarium'), home, uid);
+  const asked = env['VIV_HOME'] ? resolve(env['VIV_HOME']) : undefined;
+  const state = env['XDG_STATE_HOME'] ?? '';
+  const userState = isAbsolute(state) ? state : join(env['HOME'] || homedir(), '.local/state');
+  const home = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(userState, 'vivarium'));
+  // Not in XDG_RUNTIME_DIR: who comes by sudo or from a service has none, but the same daemon; and the system removes that folder when
+  // it takes the user to have gone, while machines go on.
+  const run = asked === undefined && uid === 0 ? '/run/vivarium' : shortRun(join(home, 'run'), home, uid);
   return {
     home,
     run,

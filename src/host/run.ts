@@ -49,10 +49,10 @@ export class ProgramFailed extends Error {
   }
 }
 
-export class ProgramTimeout extends Error {
-  override readonly name = 'ProgramTimeout';
+/** On a host with more to do than it can. Who knows what the program was to do says it better. */
+export class ProgramTimeout extends VivError {
   constructor(program: string, timeoutMs: number) {
-    super(`${program} did not end within ${timeoutMs} ms and was stopped`);
+    super('timeout', `${program} did not end within ${timeoutMs} ms and was stopped; if this host is very busy, try again`);
   }
 }
 

@@ -58,6 +58,9 @@ printf %s "$3" | "$2" -f - 2>/dev/null && echo bridge-tracking
 exit 0
 `;
 
+/** It takes milliseconds; an emulated host that has just booted needed more than 5 s. */
+const trialDeadlineMs = 60_000;
+
 /** CAP_NET_ADMIN and CAP_SYS_ADMIN (capability.h). */
 const needed = (1n << 12n) | (1n << 21n);
 
@@ -87,7 +90,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const asUser = !(await isPrivileged());
   const unshare = at('unshare');
   const words = ['--net', '--', '/bin/sh', '-c', trial, 'sh', at('ip'), at('nft'), bridgeTrackingProbe];
-  const tried = await runProgram(unshare, [...(asUser ? ['--user', '--map-root-user'] : []), ...words], { timeoutMs: 5000 });
+  const tried = await runProgram(unshare, [...(asUser ? ['--user', '--map-root-user'] : []), ...words], { timeoutMs: trialDeadlineMs });
   if (tried.exitCode !== 0)
     return no(
       'unsupported',

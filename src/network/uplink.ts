@@ -15,7 +15,8 @@ import type { NetworkSpec } from './model.ts';
 import { hostBridge, hostTable, jointInside, jointOutside, uplinkInside, uplinkOutside } from './names.ts';
 import { freeIpv4, freeIpv6 } from './subnet.ts';
 
-const deadlineMs = 10_000;
+/** What fails is told at once; only a host with far too much to do needs as long. */
+const deadlineMs = 60_000;
 /** Where pasta answers for the host's name server. */
 const pastaResolver = '169.254.1.53';
 

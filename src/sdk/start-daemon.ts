@@ -4,6 +4,7 @@ import { closeSync, existsSync, type FSWatcher, mkdirSync, openSync, readFileSyn
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VivError } from '../contract/errors.ts';
+import { homeTakenExitCode } from '../contract/host.ts';
 import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
 
@@ -45,7 +46,8 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ['ignore', log, log],
-    env: options.env,
+    // Where it runs a relative VIV_HOME would be another folder.
+    env: options.env['VIV_HOME'] ? { ...options.env, VIV_HOME: paths.home } : options.env,
     cwd: '/',
   });
   closeSync(log);
@@ -74,7 +76,7 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
       // Another caller may have started one in the same moment: then ours gives way, and theirs will answer.
       child.once('exit', (code, signal) =>
         knock(paths.apiSocket, options.signal).then(resolve, () => {
-          if (code === 0) again = setInterval(look, 100);
+          if (code === homeTakenExitCode) again = setInterval(look, 100);
           else fail(`The daemon ended at once (${signal ?? `exit code ${code}`})`);
         }),
       );
@@ -83,7 +85,7 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
       });
       watcher.on('error', reject);
       timer = setTimeout(
-        () => fail(`The daemon (pid ${child.pid}) did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`),
+        () => fail(`The daemon${again ? '' : ` (pid ${child.pid})`} did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`),
         deadlineMs,
       );
       abort = () => reject(options.signal?.reason);

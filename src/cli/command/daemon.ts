@@ -1,6 +1,7 @@
-// `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code.
+// `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code (1 where another has the home).
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { homeTakenExitCode } from '../../contract/host.ts';
 import { daemonArguments } from '../../sdk/start-daemon.ts';
 import type { Command } from '../command.ts';
 
@@ -20,7 +21,10 @@ export const command: Command = {
     try {
       return await new Promise<number>((resolve, reject) => {
         child.once('error', reject);
-        child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 1)));
+        child.once('exit', (code, signal) => {
+          if (code === null) resolve(128 + (signal ? constants.signals[signal] : 1));
+          else resolve(code === homeTakenExitCode ? 1 : code);
+        });
       });
     } finally {
       forget();

@@ -1,19 +1,77 @@
-// `viv up`: the daemon in the background.
+// `viv up`: the daemon in the background, and with the host where that is asked for.
+import { VivError } from '../../contract/errors.ts';
+import { pathsFrom } from '../../host/paths.ts';
+import type { Client } from '../../sdk/client.ts';
+import { daemonArguments } from '../../sdk/start-daemon.ts';
+import { disableAtBoot, enableAtBoot, type Systemd, startUnit } from '../at-boot.ts';
+import { bootUnit } from '../boot-unit.ts';
 import { type Command, jsonFlag } from '../command.ts';
-import { asJson } from '../context.ts';
+import { asJson, type Context } from '../context.ts';
+import { noDaemon } from '../daemon-state.ts';
+
+const deadlineMs = 60_000;
 
 export const command: Command = {
   words: 'up',
   group: 'Host',
   summary: 'Start the daemon in the background, if it is not running yet',
   args: [],
-  flags: [jsonFlag],
+  flags: [
+    {
+      name: 'at-boot',
+      field: 'atBoot',
+      kind: 'choice',
+      choices: ['yes', 'no'],
+      value: 'yes|no',
+      help: 'From now on start it with the host, by systemd, or no longer; as it was when left out',
+    },
+    jsonFlag,
+  ],
+  notes: [
+    '--at-boot yes makes a unit of systemd: the system’s for root, else one of the user’s own, who lingers from then on.',
+    'It starts again what is to run (--autostart, --restart), and the daemon itself where that ends by a failure.',
+  ],
+  examples: ['viv up', 'viv up --at-boot yes'],
   async run({ flags }, context) {
-    const client = await context.client();
+    const atBoot = flags['atBoot'];
+    if (atBoot === 'no') await disableAtBoot(systemdOf(context));
+    const client = atBoot === 'yes' ? await upAtBoot(context) : await context.client();
     const status = await client.host.status({}, { signal: context.interrupts.signal });
-    await context.print(
-      flags['json'] === true ? asJson(status) : `daemon ${status.version} is running (pid ${status.pid}), state in ${status.home}`,
-    );
+    const line = `daemon ${status.version} is running (pid ${status.pid}), state in ${status.home}`;
+    await context.print(flags['json'] === true ? asJson(status) : line);
+    if (atBoot === 'no') context.screen.say('it does not start with the host');
     return 0;
   },
 };
+
+async function upAtBoot(context: Context): Promise<Client> {
+  const systemd = systemdOf(context);
+  const hint = await enableAtBoot(systemd);
+  context.screen.say(hint || `it starts with the host from now on, by ${systemd.unit.file}`);
+  const running = await found(context);
+  if (running !== null) return running;
+  await startUnit(systemd);
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const client = await found(context);
+    if (client !== null) return client;
+    if (performance.now() > end) {
+      const journal = `journalctl ${systemd.uid === 0 ? '' : '--user '}-u ${systemd.unit.name}`;
+      throw new VivError('unavailable', `${systemd.unit.name} does not answer after ${deadlineMs / 1000} s; see: ${journal}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const found = (context: Context): Promise<Client | null> =>
+  context.runningClient().catch((error) => {
+    if (noDaemon(error)) return null;
+    throw error;
+  });
+
+function systemdOf({ env, interrupts }: Context): Systemd {
+  const uid = process.getuid?.() ?? 0;
+  const { home } = pathsFrom(env, uid);
+  const unit = bootUnit({ env, uid, home, command: [process.execPath, ...daemonArguments()] });
+  return { unit, uid, env, signal: interrupts.signal };
+}

@@ -1,0 +1,53 @@
+// The daemon as a unit of systemd, which starts it with the host: the system's for root, the user's own for everybody else.
+// It is put there when the user asks for it (viv up --at-boot yes) and by nothing else.
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+
+export interface BootUnit {
+  /** vivarium.service, or one of its own for a VIV_HOME */
+  readonly name: string;
+  readonly file: string;
+  readonly text: string;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What the daemon is told by its environment, and would not know in a unit. */
+const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy)$/i;
+
+/** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
+export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; home: string; command: readonly string[] }): BootUnit {
+  const asked = env['VIV_HOME'] ? { VIV_HOME: home } : {};
+  const name = env['VIV_HOME'] ? `vivarium-${createHash('sha256').update(home).digest('hex').slice(0, 8)}.service` : 'vivarium.service';
+  const folder = uid === 0 ? '/etc/systemd/system' : join(env['XDG_CONFIG_HOME'] || join(env['HOME'] ?? '', '.config'), 'systemd/user');
+  const told = Object.entries({ ...env, ...asked }).filter(([key, value]) => handedOn.test(key) && value);
+  const text = [
+    '# Made by: viv up --at-boot yes. Removed by: viv up --at-boot no',
+    '[Unit]',
+    `Description=Vivarium, virtual machines of ${unitText(home)}`,
+    ...(uid === 0 ? ['After=network.target'] : []),
+    '',
+    '[Service]',
+    ...told.map(([key, value]) => `Environment=${quoted(`${key}=${value}`)}`),
+    `ExecStart=${command.map((word) => quoted(word).replaceAll('$', '$$$$')).join(' ')}`,
+    'Restart=on-failure',
+    'RestartSec=2',
+    '# Another daemon has this home, and serves.',
+    'RestartPreventExitStatus=75',
+    '# Machines are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
+    'KillMode=process',
+    'OOMPolicy=continue',
+    'TasksMax=infinity',
+    '',
+    '[Install]',
+    `WantedBy=${uid === 0 ? 'multi-user' : 'default'}.target`,
+    '',
+  ].join('\n');
+  return { name, file: join(folder, name), text };
+}
+
+/** Percent signs stand for something in a unit, line ends end a setting. */
+const unitText = (text: string) => text.replaceAll('%', '%%').replaceAll('\n', ' ');
+
+/** One word of a setting, as systemd.syntax(7) has it. */
+const quoted = (word: string) => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('%', '%%')}"`;

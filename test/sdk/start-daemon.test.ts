@@ -1,0 +1,59 @@
+// Starting a daemon where another is being started in the same moment.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { lockDaemon } from '../../src/host/lock.ts';
+import { pathsFrom } from '../../src/host/paths.ts';
+import { startDaemon } from '../../src/sdk/start-daemon.ts';
+
+test('who comes second waits for the daemon that is being started, however long that one takes', { timeout: 60_000 }, async () => {
+  const home = await mkdtemp(join(tmpdir(), 'viv-second-'));
+  // The daemon, and in a file the pid of what was started.
+  const entry = join(home, 'entry.mjs');
+  const daemon = fileURLToPath(new URL('../../src/daemon.ts', import.meta.url));
+  await writeFile(
+    entry,
+    `import { spawnSync } from 'node:child_process';
+     import { writeFileSync } from 'node:fs';
+     const { status } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ${JSON.stringify(daemon)}], { stdio: 'inherit' });
+     writeFileSync(${JSON.stringify(join(home, 'pid'))}, String(process.pid));
+     process.exit(status ?? 1);`,
+  );
+  const before = process.env['VIV_DAEMON_ENTRY'];
+  process.env['VIV_DAEMON_ENTRY'] = entry;
+  const env = { ...process.env, VIV_HOME: home };
+  const paths = pathsFrom(env, process.getuid?.() ?? 0);
+  const first = await lockDaemon(paths.daemonLock);
+  const server = createServer((_request, response) => response.end('{}'));
+  try {
+    await mkdir(paths.run, { recursive: true });
+    const second = startDaemon({ env, paths });
+    await Promise.race([second, ended(join(home, 'pid'))]);
+    assert.match(await readFile(paths.daemonLog, 'utf8'), /running in this home already/);
+    await new Promise<void>((resolve) => server.listen(paths.apiSocket, resolve));
+    await second;
+  } finally {
+    if (before === undefined) delete process.env['VIV_DAEMON_ENTRY'];
+    else process.env['VIV_DAEMON_ENTRY'] = before;
+    server.close();
+    server.closeAllConnections();
+    await first.release();
+    await rm(home, { recursive: true, force: true });
+  }
+});
+
+/** Resolves when the process whose pid is in the file has gone. */
+async function ended(file: string): Promise<void> {
+  const deadline = Date.now() + 45_000;
+  for (;;) {
+    const pid = await readFile(file, 'utf8').catch(() => '');
+    if (pid !== '' && !existsSync(`/proc/${pid}`)) return;
+    assert.ok(Date.now() < deadline, 'the second daemon ends');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
