@@ -36,6 +36,8 @@ export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; h
     'RestartPreventExitStatus=75',
     '# Machines are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
     'KillMode=process',
+    '# When the host shuts down, the daemon has the guests shut down first (75 s).',
+    'TimeoutStopSec=120',
     'OOMPolicy=continue',
     'TasksMax=infinity',
     '',
