@@ -237,6 +237,7 @@ export class Uplinks {
     const { pasta } = this.#programs;
     if (pasta === null) return [];
     if (await this.#pasta()) return [pastaResolver];
+    // No log file: Debian's AppArmor profile lets pasta write in a home, and it wants to read its log as well. It tells syslog.
     const words = [
       '--config-net',
       '--ns-ifname',
@@ -249,10 +250,9 @@ export class Uplinks {
       this.#pastaPid,
     ];
     const closed = ['-t', '-u', '-T', '-U'].flatMap((flag) => [flag, 'none']);
-    const log = ['--log-file', join(this.#folder, 'pasta.log')];
     const target = ['--userns', `/proc/${holder}/ns/user`, '--netns', `/proc/${holder}/ns/net`];
     await rm(this.#pastaPid, { force: true });
-    const result = await runProgram(pasta, [...words, ...log, ...closed, ...target], { timeoutMs: deadlineMs, signal });
+    const result = await runProgram(pasta, [...words, ...closed, ...target], { timeoutMs: deadlineMs, signal });
     if (result.exitCode !== 0) throw new VivError('unsupported', `pasta could not be started: ${result.stderr.trim().slice(-500)}`);
     return [pastaResolver];
   }
