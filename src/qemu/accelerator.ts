@@ -1,5 +1,6 @@
 // Whether KVM truly works. A device node proves nothing: there are hosts whose /dev/kvm opens, runs a BIOS and then never makes
 // progress in a 64-bit kernel. So a small 64-bit program is run to its end under a deadline; the answer holds until the host boots.
+// One that came of the deadline is looked at a second time, with nobody waiting: a host that has just booted may be too slow for it.
 import { access, constants, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +13,17 @@ import { payload, payloadExitCode } from './payload.ts';
 
 const Proof = z.object({ works: z.boolean(), detail: z.string(), durationMs: z.number().nullable() });
 export type Proof = z.infer<typeof Proof>;
-const Remembered = Proof.extend({ bootId: z.string(), qemu: z.string() });
+const Remembered = Proof.extend({
+  bootId: z.string(),
+  qemu: z.string(),
+  /** It made no progress, perhaps because the host had too much to do: that is looked at once more. */
+  unsure: z.boolean().default(false),
+});
+
+/** A second look has no one waiting for it, and takes this many times as long. */
+const patience = 12;
+/** By where the answer is remembered. */
+const secondLooks = new Map<string, Promise<void>>();
 
 export interface ProofOptions {
   /** Where the answer is remembered. */
@@ -33,11 +44,29 @@ export async function proveKvm({ cacheFile, timeoutMs, again, device = '/dev/kvm
   if (closed !== null) return { works: false, detail: closed, durationMs: null };
   const key = { bootId, qemu: `${qemu.path} ${qemu.version.join('.')}` };
   const remembered = again ? null : await recall(cacheFile);
-  if (remembered && remembered.bootId === key.bootId && remembered.qemu === key.qemu) return forMachines(Proof.parse(remembered), device);
-  const proof = await runPayload('kvm', qemu, timeoutMs);
-  await writeFile(`${cacheFile}.new`, JSON.stringify({ ...proof, ...key }));
+  const look = async (deadlineMs: number, last: boolean): Promise<Proof> => {
+    const proof = await runPayload('kvm', qemu, deadlineMs);
+    const unsure = !last && !proof.works && proof.durationMs === deadlineMs;
+    await remember(cacheFile, { ...proof, ...key, unsure });
+    return proof;
+  };
+  if (remembered?.bootId !== key.bootId || remembered.qemu !== key.qemu) return forMachines(await look(timeoutMs, false), device);
+  if (remembered.unsure && !secondLooks.has(cacheFile)) {
+    const second = look(patience * timeoutMs, true).then(
+      () => {},
+      () => {}, // the first answer holds
+    );
+    secondLooks.set(
+      cacheFile,
+      second.finally(() => secondLooks.delete(cacheFile)),
+    );
+  }
+  return forMachines(Proof.parse(remembered), device);
+}
+
+async function remember(cacheFile: string, answer: z.infer<typeof Remembered>): Promise<void> {
+  await writeFile(`${cacheFile}.new`, JSON.stringify(answer));
   await rename(`${cacheFile}.new`, cacheFile);
-  return forMachines(proof, device);
 }
 
 async function recall(cacheFile: string): Promise<z.infer<typeof Remembered> | null> {
@@ -89,6 +118,7 @@ export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeout
     ];
     const result = await runProgram(qemu.path, [...args, '-kernel', file, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'], {
       timeoutMs,
+      endsWithUs: true,
       cwd: folder, // a core that is dumped goes with it
     });
     const durationMs = Math.round(performance.now() - started);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { howItEnded, proveKvm, whyClosed } from '../../src/qemu/accelerator.ts';
+import { eventually } from '../eventually.ts';
 
 let folder: string;
 let device: string;
@@ -92,6 +93,22 @@ test('a host where the program makes no progress is told from one that works', a
     detail: 'a 64-bit program made no progress within 100 ms',
     durationMs: 100,
   });
+});
+
+test('one that made no progress is looked at a second time in the background, and not a third time', async () => {
+  await qemuThat(`[ -e ${folder}/slow ] && exec sleep 600; exit 85`);
+  await writeFile(join(folder, 'slow'), '');
+  assert.equal((await prove({ timeoutMs: 100 })).works, false);
+  await rm(join(folder, 'slow'));
+  assert.equal((await prove()).works, false, 'the first answer, at once');
+  await eventually('the second look has its answer', async () => (await prove()).works);
+  assert.equal((await runs()).length, 2);
+
+  await writeFile(join(folder, 'slow'), '');
+  await prove({ again: true, timeoutMs: 100 });
+  assert.equal((await prove({ timeoutMs: 100 })).works, false);
+  await eventually('the second look is over', async () => (await prove({ timeoutMs: 100 })).durationMs === 1200);
+  assert.equal((await runs()).length, 4);
 });
 
 test('a device that is missing is looked for each time', async () => {
