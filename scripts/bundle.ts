@@ -1,7 +1,7 @@
 // Bundles of the command and the daemon: start-up is mostly finding, reading and compiling modules.
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type BuildOptions, build, type OutputFile } from 'esbuild';
+import { type BuildOptions, build, type OutputFile, type Plugin } from 'esbuild';
 import { plainContract } from './plain-contract.ts';
 
 const root = dirname(import.meta.dirname);
@@ -34,9 +34,27 @@ export async function bundleCommand(outdir: string): Promise<OutputFile[]> {
   return outputFiles;
 }
 
-/** The daemon in one file, legible in stack traces. */
+/** zod's words in 50 languages, of which one is used. */
+const oneLanguage: Plugin = {
+  name: 'one-language',
+  setup({ onLoad }) {
+    onLoad({ filter: /[/]zod[/]v4[/]locales[/]index\.js$/ }, () => ({ contents: "export { default as en } from './en.js';" }));
+  },
+};
+
+/**
+ * The daemon in one file, in whose stack traces functions have their names. It is in memory for as long as the daemon runs; with
+ * comments in it that are not ASCII, twice (V8 keeps such a source in two bytes a character).
+ */
 export async function bundleDaemon(outdir: string): Promise<OutputFile[]> {
-  const { outputFiles } = await build({ ...common, entryPoints: { daemon: join(root, 'src/daemon.ts') }, outdir });
+  const { outputFiles } = await build({
+    ...common,
+    entryPoints: { daemon: join(root, 'src/daemon.ts') },
+    outdir,
+    minifyWhitespace: true,
+    lineLimit: 140,
+    plugins: [oneLanguage],
+  });
   return outputFiles;
 }
 

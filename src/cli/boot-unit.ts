@@ -13,7 +13,7 @@ export interface BootUnit {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** What the daemon is told by its environment, and would not know in a unit. */
-const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy)$/i;
+const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|MALLOC_ARENA_MAX|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy)$/i;
 
 /** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
 export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; home: string; command: readonly string[] }): BootUnit {

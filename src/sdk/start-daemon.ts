@@ -34,6 +34,9 @@ export function daemonArguments(): string[] {
   return ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2', daemonEntry()];
 }
 
+/** Two of malloc's arenas instead of eight for each processor (mallopt(3)): Node's threads leave 7 MiB less of half-used ones behind. */
+export const daemonEnvironment = { MALLOC_ARENA_MAX: '2' } as const;
+
 /** Resolves when the daemon accepts connections. Throws `unavailable` with its last words when it ends before that. */
 export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Paths; signal?: AbortSignal }): Promise<void> {
   const { paths } = options;
@@ -47,7 +50,7 @@ export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Path
     detached: true,
     stdio: ['ignore', log, log],
     // Where it runs a relative VIV_HOME would be another folder.
-    env: options.env['VIV_HOME'] ? { ...options.env, VIV_HOME: paths.home } : options.env,
+    env: { ...daemonEnvironment, ...options.env, ...(options.env['VIV_HOME'] ? { VIV_HOME: paths.home } : {}) },
     cwd: '/',
   });
   closeSync(log);

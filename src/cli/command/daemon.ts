@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { homeTakenExitCode } from '../../contract/host.ts';
-import { daemonArguments } from '../../sdk/start-daemon.ts';
+import { daemonArguments, daemonEnvironment } from '../../sdk/start-daemon.ts';
 import type { Command } from '../command.ts';
 
 export const command: Command = {
@@ -16,6 +16,7 @@ export const command: Command = {
     const child = spawn(process.execPath, daemonArguments(), {
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,
+      env: { ...daemonEnvironment, ...context.env },
     });
     const forget = context.interrupts.handle((signal) => child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal));
     try {

@@ -2,7 +2,7 @@
 import { VivError } from '../../contract/errors.ts';
 import { pathsFrom } from '../../host/paths.ts';
 import type { Client } from '../../sdk/client.ts';
-import { daemonArguments } from '../../sdk/start-daemon.ts';
+import { daemonArguments, daemonEnvironment } from '../../sdk/start-daemon.ts';
 import { disableAtBoot, enableAtBoot, type Systemd, startUnit } from '../at-boot.ts';
 import { bootUnit } from '../boot-unit.ts';
 import { type Command, jsonFlag } from '../command.ts';
@@ -72,6 +72,6 @@ const found = (context: Context): Promise<Client | null> =>
 function systemdOf({ env, interrupts }: Context): Systemd {
   const uid = process.getuid?.() ?? 0;
   const { home } = pathsFrom(env, uid);
-  const unit = bootUnit({ env, uid, home, command: [process.execPath, ...daemonArguments()] });
+  const unit = bootUnit({ env: { ...daemonEnvironment, ...env }, uid, home, command: [process.execPath, ...daemonArguments()] });
   return { unit, uid, env, signal: interrupts.signal };
 }

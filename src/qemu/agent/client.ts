@@ -10,7 +10,10 @@ import { Channel } from './channel-end.ts';
 import { Decoder, decodePairs, encode, encodePairs, type Frame, magic, maxPayload, nonceBytes, type } from './frame.ts';
 import { identityPairs, readIdentityResult } from './identity.ts';
 
+/** While it may well be coming up. Later an agent that comes says so by itself, and this is for what gets lost. */
 const greetEveryMs = 1000;
+const greetOftenForMs = 10_000;
+const greetSeldomMs = 10_000;
 const shortDeadlineMs = 20_000;
 /** Of what a service prints; the guest could print without end. */
 const mostWords = 65_536;
@@ -66,7 +69,7 @@ class Connection implements AgentConnection {
   readonly #nonce = randomBytes(nonceBytes);
   readonly #decoder = new Decoder(this.#nonce);
   readonly #channels = new Map<number, Channel>();
-  readonly #greeting: NodeJS.Timeout;
+  #greeting: NodeJS.Timeout;
   readonly #answered = Promise.withResolvers<void>();
   #facts: GuestFacts | null = null;
   #next = 1;
@@ -81,8 +84,16 @@ class Connection implements AgentConnection {
     socket.on('data', (bytes: Buffer) => this.#take(bytes));
     socket.once('close', () => this.fail(new VivError('no_agent', 'the connection to the guest’s agent was lost')));
     this.#greet();
-    this.#greeting = setInterval(() => this.#greet(), greetEveryMs);
-    this.#greeting.unref();
+    this.#greeting = this.#greetEvery(greetEveryMs);
+    setTimeout(() => {
+      if (this.#facts || this.#over) return;
+      clearInterval(this.#greeting);
+      this.#greeting = this.#greetEvery(greetSeldomMs);
+    }, greetOftenForMs).unref();
+  }
+
+  #greetEvery(ms: number): NodeJS.Timeout {
+    return setInterval(() => this.#greet(), ms).unref();
   }
 
   get facts(): GuestFacts {
