@@ -135,6 +135,11 @@ export class Machines {
     return new Set(records.flatMap(({ uid, family }) => [uid, family]).filter((id) => id !== null));
   }
 
+  /** MAC addresses of all cards. */
+  macs(): Set<string> {
+    return new Set(this.all().flatMap(({ record }) => record.nics.map(({ mac }) => mac)));
+  }
+
   /** Names of the machines that use an image (ids of those whose record cannot be read). */
   usersOf(digest: string): string[] {
     const users = this.all()

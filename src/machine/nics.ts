@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
+import { newId } from '../host/id.ts';
 import type { MachineRecord, NicRecord } from './record.ts';
 
 /** How many cards can be plugged into a running machine. */
@@ -11,6 +12,20 @@ export const hotSlots = 4;
 export function macOf(id: string, index: number): string {
   const hash = createHash('sha256').update(`${id}/${index}`).digest();
   return ['52', '54', '00', ...[0, 1, 2].map((at) => (hash[at] ?? 0).toString(16).padStart(2, '0'))].join(':');
+}
+
+/**
+ * An id for a new machine, the MAC addresses of whose cards nobody has yet; they are added to `taken`. 24 bits are not many: among 1,000
+ * machines two would have the same one on 3 hosts of 100.
+ */
+export function idWithOwnMacs(taken: Set<string>, make: () => string = newId): string {
+  for (;;) {
+    const id = make();
+    const macs = Array.from({ length: hotSlots + 1 }, (_, index) => macOf(id, index));
+    if (macs.some((mac) => taken.has(mac))) continue;
+    for (const mac of macs) taken.add(mac);
+    return id;
+  }
 }
 
 /** The network is one of ours, not QEMU's own. */

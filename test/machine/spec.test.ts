@@ -4,7 +4,7 @@ import { GiB, MiB } from '../../src/contract/field.ts';
 import { VmOptions } from '../../src/contract/vm.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import { isUnfinishedEnd } from '../../src/machine/keeper.ts';
-import { macOf } from '../../src/machine/nics.ts';
+import { idWithOwnMacs, macOf } from '../../src/machine/nics.ts';
 import type { MachineRecord } from '../../src/machine/record.ts';
 import { pending } from '../../src/machine/runner.ts';
 import { type ImageFacts, newRecord, qemuConfig, startBoard, withCdroms } from '../../src/machine/spec.ts';
@@ -111,6 +111,13 @@ test('MAC addresses are stable, local to QEMU’s prefix and differ by machine a
   assert.equal(new Set(macs).size, 4);
   assert.equal(macOf('a1', 0), macs[0]);
   for (const mac of macs) assert.match(mac, /^52:54:00(:[0-9a-f]{2}){3}$/);
+});
+
+test('a machine is not given an id whose cards would have addresses that others have', () => {
+  const ids = ['a1', 'a1', 'a2', 'a3'];
+  const taken = new Set([macOf('a2', 1)]);
+  const next = () => ids.shift() ?? 'a4';
+  assert.deepEqual([idWithOwnMacs(taken, next), idWithOwnMacs(taken, next), idWithOwnMacs(taken, next)], ['a1', 'a3', 'a4']);
 });
 
 test('a suspended machine wakes with the CDs it had, each at its port, before the seed', () => {

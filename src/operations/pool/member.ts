@@ -1,9 +1,9 @@
 // A fork of a pool's point, made as vm.fork makes its children: with `hold` it stands ready, without it runs at once.
-import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
 import { removeFiles } from '../../machine/files.ts';
 import { childRecord, makeChildFiles } from '../../machine/fork.ts';
 import type { Machines } from '../../machine/machines.ts';
+import { idWithOwnMacs } from '../../machine/nics.ts';
 import type { PoolRecord } from '../../machine/pools.ts';
 import { checkStart, startProcess } from '../../machine/start.ts';
 import { endNow } from '../../machine/stop.ts';
@@ -16,7 +16,7 @@ export interface Member {
 }
 
 export function planMember(machines: Machines, nameOf: (id: string) => string): Member {
-  const id = newId();
+  const id = idWithOwnMacs(machines.macs());
   return { id, name: nameOf(id), uid: machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null, createdAt: Date.now() };
 }
 

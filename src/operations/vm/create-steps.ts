@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import type { VmOptions } from '../../contract/vm.ts';
-import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
 import { makeFiles, removeFiles } from '../../machine/files.ts';
 import type { ForwardRecord } from '../../machine/forward-records.ts';
 import { nameTaken } from '../../machine/machines.ts';
+import { idWithOwnMacs } from '../../machine/nics.ts';
 import type { MachineRecord } from '../../machine/record.ts';
 import { checkSeed } from '../../machine/seed.ts';
 import { newRecord } from '../../machine/spec.ts';
@@ -36,7 +36,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
     );
   }
   if (options.tpm) await checkTpm(options.image, image.arch);
-  const id = newId();
+  const id = idWithOwnMacs(machines.macs());
   const uid = machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
   const networks = await machines.networks.chosen(options.networks);

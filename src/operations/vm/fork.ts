@@ -2,7 +2,6 @@
 // somebody of its own before it answers. With `full` they are stopped machines of copies instead (machine/clone.ts).
 import { VivError } from '../../contract/errors.ts';
 import type { Vm } from '../../contract/vm.ts';
-import { newId } from '../../host/id.ts';
 import { machineIdentity } from '../../host/identity.ts';
 import { checkPoint, checkWaking } from '../../machine/check-point.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../machine/clone.ts';
@@ -12,6 +11,7 @@ import { flattenMeanwhile } from '../../machine/flatten.ts';
 import { childRecord, makeChildFiles, newcomer } from '../../machine/fork.ts';
 import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { type Machines, nameTaken } from '../../machine/machines.ts';
+import { idWithOwnMacs } from '../../machine/nics.ts';
 import type { PointRecord } from '../../machine/point-record.ts';
 import type { MachineRecord } from '../../machine/record.ts';
 import type { Machine } from '../../machine/runner.ts';
@@ -208,10 +208,10 @@ function planned({ id, from, count, pattern, full }: Forking, machines: Machines
   const memory = point === null ? hasMemory(machine) : point.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
   const freezing = point === null && !full ? planPoint(machine, machines, wish) : null;
-  const uids = machines.uids();
+  const [uids, macs] = [machines.uids(), machines.macs()];
   const createdAt = Date.now();
   const children = namesOf(machine.name, pattern, count, (taken) => machines.nameTaken(taken)).map((name) => {
-    const childId = newId();
+    const childId = idWithOwnMacs(macs);
     const uid = machines.host.ownUsers ? machineIdentity(childId, uids) : null;
     if (uid !== null) uids.add(uid);
     return { id: childId, name, uid, createdAt };
