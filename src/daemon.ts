@@ -2,8 +2,8 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from './api/server.ts';
+import { homeTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
-import { homeTakenExitCode } from './contract/host.ts';
 import type { OperationId } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { HomeTaken, lockDaemon } from './host/lock.ts';

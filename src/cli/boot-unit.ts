@@ -2,6 +2,7 @@
 // It is put there when the user asks for it (viv up --at-boot yes) and by nothing else.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { guestsDeadlineMs, homeTakenExitCode } from '../contract/ending.ts';
 
 export interface BootUnit {
   /** vivarium.service, or one of its own for a VIV_HOME */
@@ -14,6 +15,9 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /** What the daemon is told by its environment, and would not know in a unit. */
 const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|MALLOC_ARENA_MAX|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy)$/i;
+
+/** What the daemon itself takes to end, on a slow host. */
+const daemonEndsMs = 45_000;
 
 /** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
 export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; home: string; command: readonly string[] }): BootUnit {
@@ -33,11 +37,11 @@ export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; h
     'Restart=on-failure',
     'RestartSec=2',
     '# Another daemon has this home, and serves.',
-    'RestartPreventExitStatus=75',
+    `RestartPreventExitStatus=${homeTakenExitCode}`,
     '# Machines are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
     'KillMode=process',
-    '# When the host shuts down, the daemon has the guests shut down first (75 s).',
-    'TimeoutStopSec=120',
+    `# When the host shuts down, the daemon has the guests shut down first (${guestsDeadlineMs / 1000} s).`,
+    `TimeoutStopSec=${(guestsDeadlineMs + daemonEndsMs) / 1000}`,
     'OOMPolicy=continue',
     'TasksMax=infinity',
     '',

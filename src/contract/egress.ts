@@ -39,6 +39,4 @@ export function parseEgress(items: readonly string[]): Egress {
   return [...new Set(items)];
 }
 
-export const formatEgress = (egress: Egress): string => (egress === null ? 'all' : egress.length === 0 ? 'none' : egress.join(' '));
-
 export const EgressItems = z.array(z.string().max(253)).max(200).superRefine(readableBy(parseEgress));

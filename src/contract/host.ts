@@ -3,9 +3,6 @@ import { z } from 'zod';
 import { Bytes, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
-/** What a daemon ends with that found another in its home: that one serves, or will soon. (EX_TEMPFAIL of sysexits.h) */
-export const homeTakenExitCode = 75;
-
 export const AcceleratorProof = z.object({
   name: z.enum(['kvm', 'tcg']),
   /** True when guest code ran to its end on it, not when a device node exists. */

@@ -47,17 +47,4 @@ function size(text: string): number | undefined {
   return count === undefined ? undefined : Math.round(Number(count) * (bytes[unit.toLowerCase()] ?? Number.NaN));
 }
 
-/** As it is mostly written: in bits. */
-export function formatRate({ bytesPerSecond, burstBytes }: Rate): string {
-  const [unit, factor] = (
-    [
-      ['G', 1e9],
-      ['M', 1e6],
-      ['k', 1e3],
-    ] as const
-  ).find(([, size]) => bytesPerSecond * 8 >= size) ?? ['', 1];
-  const rate = `${Number(((bytesPerSecond * 8) / factor).toFixed(3))}${unit}bit`;
-  return burstBytes === null ? rate : `${rate}/${burstBytes % 1024 === 0 ? `${burstBytes / 1024}KiB` : burstBytes}`;
-}
-
 export const RateText = z.string().max(40).superRefine(readableBy(parseRate));

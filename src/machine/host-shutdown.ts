@@ -1,12 +1,9 @@
 // The host shuts down: its machines' guests are asked to do so too, all at once. What each is meant to be stays, so that what comes back
 // with the host is what would come back after a power failure.
-
+import { guestsDeadlineMs } from '../contract/ending.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
 import { askGuest, endQemu } from './stop.ts';
-
-/** Less than the time that systemd gives the daemon (src/cli/boot-unit.ts). */
-export const guestsDeadlineMs = 75_000;
 
 /** Never throws for one of them. Resolves when none runs any more. */
 export async function shutDownWithHost(machines: Machines, signal: AbortSignal): Promise<void> {

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, type FSWatcher, mkdirSync, openSync, readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { homeTakenExitCode } from '../contract/ending.ts';
 import { VivError } from '../contract/errors.ts';
-import { homeTakenExitCode } from '../contract/host.ts';
 import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { bootUnit } from '../../src/cli/boot-unit.ts';
-import { homeTakenExitCode } from '../../src/contract/host.ts';
+import { homeTakenExitCode } from '../../src/contract/ending.ts';
 import { fakeServer } from './fake-server.ts';
 import { viv } from './run-viv.ts';
 

@@ -1,11 +1,12 @@
 // What is said of networks on a line: rules of groups, rates, where a machine may go, and what of the host it may reach.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatEgress, parseEgress } from '../../src/contract/egress.ts';
+import { formatEgress, formatRate } from '../../src/cli/render/nic.ts';
+import { parseEgress } from '../../src/contract/egress.ts';
 import { formatGroupRule, parseGroupRule } from '../../src/contract/group-rule.ts';
 import { formatHostAccess, parseHostAccess } from '../../src/contract/host-access.ts';
 import { parseGroups } from '../../src/contract/nic.ts';
-import { formatRate, parseRate } from '../../src/contract/rate.ts';
+import { parseRate } from '../../src/contract/rate.ts';
 
 const wrong = (act: () => unknown, words: RegExp) =>
   assert.throws(act, (error: { code?: string; message: string }) => error.code === 'invalid' && words.test(error.message), `${words}`);

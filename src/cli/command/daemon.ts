@@ -1,7 +1,7 @@
 // `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code (1 where another has the home).
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { homeTakenExitCode } from '../../contract/host.ts';
+import { homeTakenExitCode } from '../../contract/ending.ts';
 import { daemonArguments, daemonEnvironment } from '../../sdk/start-daemon.ts';
 import type { Command } from '../command.ts';
 

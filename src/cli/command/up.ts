@@ -7,7 +7,7 @@ import { disableAtBoot, enableAtBoot, type Systemd, startUnit } from '../at-boot
 import { bootUnit } from '../boot-unit.ts';
 import { type Command, jsonFlag } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
-import { noDaemon } from '../daemon-state.ts';
+import { clientIfRunning } from '../daemon-state.ts';
 
 const deadlineMs = 60_000;
 
@@ -48,12 +48,12 @@ async function upAtBoot(context: Context): Promise<Client> {
   const systemd = systemdOf(context);
   const hint = await enableAtBoot(systemd);
   context.screen.say(hint || `it starts with the host from now on, by ${systemd.unit.file}`);
-  const running = await found(context);
+  const running = await clientIfRunning(context);
   if (running !== null) return running;
   await startUnit(systemd);
   const end = performance.now() + deadlineMs;
   for (;;) {
-    const client = await found(context);
+    const client = await clientIfRunning(context);
     if (client !== null) return client;
     if (performance.now() > end) {
       const journal = `journalctl ${systemd.uid === 0 ? '' : '--user '}-u ${systemd.unit.name}`;
@@ -62,12 +62,6 @@ async function upAtBoot(context: Context): Promise<Client> {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
-
-const found = (context: Context): Promise<Client | null> =>
-  context.runningClient().catch((error) => {
-    if (noDaemon(error)) return null;
-    throw error;
-  });
 
 function systemdOf({ env, interrupts }: Context): Systemd {
   const uid = process.getuid?.() ?? 0;

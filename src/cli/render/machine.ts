@@ -1,9 +1,8 @@
 // Machines for reading: the table of `viv ls` and the sheet of `viv show`.
-import { formatEgress } from '../../contract/egress.ts';
-import { formatRate } from '../../contract/rate.ts';
 import type { Vm } from '../../contract/vm.ts';
 import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
 import { type Column, renderSheet, renderTable } from '../table.ts';
+import { formatEgress, formatRate } from './nic.ts';
 
 const columnsOf = (now: number): Column<Vm>[] => [
   { title: 'NAME', value: (vm) => vm.name, whole: true },
