@@ -25,9 +25,7 @@ export function listen(machine: Machine, live: Live): void {
   });
   qmp.on('GUEST_PANICKED', () => {
     if (heard.panicked) return; // it said so again
-    heard.panicked = true;
-    note('panicked', panicReason.message);
-    void hearLastWords(machine, live).then(() => letGoOfGuest(live));
+    panicked(machine, live, panicReason.message);
   });
   const stopped = async () => {
     const running = () => mine() && machine.record.state === 'running' && !machine.ending && !heard.shutdown && !heard.panicked;
@@ -63,6 +61,12 @@ export function listen(machine: Machine, live: Live): void {
   });
 }
 
+function panicked(machine: Machine, live: Live, message: string): void {
+  live.heard.panicked = true;
+  machine.tell({ type: 'event', machine, what: 'panicked', message });
+  void hearLastWords(machine, live).then(() => letGoOfGuest(live));
+}
+
 const quitDeadlineMs = 10_000;
 
 /** QEMU stays when its guest has ended; now that this is known, it may go. */
@@ -76,9 +80,7 @@ async function letGoOfGuest({ qmp, process }: Live): Promise<void> {
 /** For a QEMU that is taken up: its guest may have ended while no daemon was listening. `status` is QEMU's. */
 export function hearStatus(machine: Machine, live: Live, status: string): void {
   if (status === 'guest-panicked') {
-    live.heard.panicked = true;
-    machine.tell({ type: 'event', machine, what: 'panicked', message: `${panicReason.message} while the daemon was away` });
-    void hearLastWords(machine, live).then(() => letGoOfGuest(live));
+    panicked(machine, live, `${panicReason.message} while the daemon was away`);
     return;
   }
   // The daemon before this one was hearing its last words.

@@ -27,15 +27,12 @@ export async function hearLastWords(machine: Machine, live: Live): Promise<void>
   } catch {}
 }
 
-async function silence(log: string, { process }: Live): Promise<void> {
+/** @throws when the machine has ended */
+async function silence(log: string, { ended }: Live): Promise<void> {
   const size = () => stat(log).then(({ size }) => size);
-  let ended = false;
-  void process.exited.then(() => {
-    ended = true;
-  });
   const begun = Date.now();
-  for (let last = await size(), since = begun; !ended; ) {
-    await delay(lookMs);
+  for (let last = await size(), since = begun; ; ) {
+    await delay(lookMs, undefined, { signal: ended });
     const [now, at] = [await size(), Date.now()];
     if (now !== last) since = at;
     last = now;

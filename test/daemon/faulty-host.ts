@@ -8,8 +8,8 @@ import { type TestHost, testHost } from './test-host.ts';
 
 const faultFile = (host: TestHost) => join(host.home, 'faults');
 
-export async function faultyHost(): Promise<TestHost> {
-  const host = await testHost({ qemu: 'fake' });
+export async function faultyHost(env: NodeJS.ProcessEnv = {}): Promise<TestHost> {
+  const host = await testHost({ qemu: 'fake', env });
   host.env['VIV_TEST_FAULT'] = `@${faultFile(host)}`;
   await writeFile(faultFile(host), '');
   await host.start();

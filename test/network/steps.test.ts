@@ -6,7 +6,8 @@ import { after, before, test } from 'node:test';
 import { tapOf, tapOwner } from '../../src/network/names.ts';
 import { handlers } from '../../src/operations/index.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
-import { type TestHost, testHost } from '../daemon/test-host.ts';
+import { faultyHost, strike } from '../daemon/faulty-host.ts';
+import type { TestHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { makeWorld, noWorld, type World } from './world.ts';
 
@@ -17,10 +18,7 @@ let host: TestHost;
 before(async () => {
   if (skip) return;
   world = await makeWorld();
-  host = await testHost({ qemu: 'fake', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
-  host.env['VIV_TEST_FAULT'] = `@${host.home}/faults`;
-  await writeFile(`${host.home}/faults`, '');
-  await host.start();
+  host = await faultyHost({ ...world.env, VIV_DEFAULT_NETWORK: 'default' });
   await host.client.run('tiny', { name: 'web' });
 });
 
@@ -93,10 +91,7 @@ test('a fault at any step leaves the kernel with what the store says', { skip, t
     for (const { name } of handlers[operation as 'group.allow'].steps.slice(1)) // the first only looks
       for (const how of ['before:run:throw', 'after:run:throw', 'before:run:kill', 'after:run:kill']) {
         const fault = `${operation}:${name}:${how}`;
-        await writeFile(`${host.home}/faults`, fault);
-        await assert.rejects(change() as Promise<unknown>, fault);
-        await writeFile(`${host.home}/faults`, '');
-        if (how.endsWith('kill')) await host.start();
+        await strike(host, fault, change);
         await settled(fault);
         await (back() as Promise<unknown>).catch((error: { code?: string }) => assert.equal(error.code, 'not_found', fault)); // it was undone
       }
@@ -129,12 +124,9 @@ const lives: Readonly<Record<string, readonly [prepare: () => Promise<unknown>, 
   'group.set': [() => makeGroup(), () => host.client.group.set({ group: 'lab', rules: ['in tcp 2'] })],
   'group.revoke': [() => makeGroup(), () => host.client.group.revoke({ group: 'lab', rule: 'in tcp 1' })],
   'group.remove': [() => makeGroup(), () => host.client.group.remove({ group: 'lab' })],
-  'network.forward': [async () => {}, () => forward()],
-  'network.unforward': [() => forward(), () => host.client.network.unforward({ forward: '28731' })],
 };
 
 const makeGroup = () => host.client.group.create({ group: 'lab', rules: ['in tcp 1'] });
-const forward = () => host.client.network.forward({ vm: 'web', forwards: ['28731:80'] });
 
 async function makeLab(machine: boolean, network = 'none'): Promise<void> {
   await host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' });
@@ -150,18 +142,11 @@ test('a fault at any step of what is made and removed leaves something that can 
       for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill']) {
         const fault = `${operation}:${name}:${how}`;
         await prepare();
-        await writeFile(`${host.home}/faults`, fault);
-        await assert.rejects(act(), fault);
-        await writeFile(`${host.home}/faults`, '');
-        if (how.endsWith('kill')) await host.start();
+        await strike(host, fault, act);
         await settled(fault);
         for (const { undoError } of await host.client.task.list({ limit: 5 }))
           assert.ok(undoError === null || /after which there is no way back/.test(undoError), `${fault}: ${undoError}`);
         const { vm, network, group } = host.client;
-        for (const { state, name: port } of await network.forwards({})) {
-          assert.equal(state, 'open', fault);
-          await network.unforward({ forward: port });
-        }
         const idle = (await vm.list({})).find((machine) => machine.name === 'idle');
         if (idle) {
           if (idle.nics.length === 0) await network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
@@ -216,10 +201,7 @@ test('a fault at any step of plugging in and pulling a card of a machine that ru
         const fault = `${operation}:${name}:${how}`;
         // Whatever has become of the last one, the other way goes.
         if (have !== before) await (before === 1 ? detach : attach)();
-        await writeFile(`${host.home}/faults`, fault);
-        await assert.rejects(act(), fault);
-        await writeFile(`${host.home}/faults`, '');
-        if (how.endsWith('kill')) await host.start();
+        await strike(host, fault, act);
         have = (await settledCards(fault)).length;
         for (const { undoError } of await host.client.task.list({ limit: 5 })) assert.equal(undoError, null, fault);
       }

@@ -1,7 +1,7 @@
 // `snapshot.verify`: reads all that points are made of and compares it with what was written. It changes nothing and waits for
 // nobody; a point that is removed meanwhile is left out.
 import { stat } from 'node:fs/promises';
-import { VivError } from '../../contract/errors.ts';
+import { someOf, VivError } from '../../contract/errors.ts';
 import { summedFiles } from '../../machine/sums.ts';
 import { type Verified, verifyPoints } from '../../machine/verify-points.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -12,9 +12,6 @@ interface Verifying {
   points: string[];
   verified?: Omit<Verified, 'damages'> & { bytes: number; whole: number };
 }
-
-/** Of a machine with many points on one damaged layer. */
-const mostNamed = 5;
 
 export const handler: HandlerOf<'snapshot.verify'> = {
   prepare: async ({ vm, point }, { services: { machines } }): Promise<Verifying> => {
@@ -56,13 +53,12 @@ export const handler: HandlerOf<'snapshot.verify'> = {
           const { label, kind } = machines.points.byId(id) ?? { label: null, kind: 'snapshot' };
           return kind === 'suspend' ? 'what it sleeps at' : (label ?? id);
         };
-        const said = damages.slice(0, mostNamed).map(({ point, file, damage }) => `${nameOf(point)} (its file ${file} ${damage})`);
-        const more = damages.length > mostNamed ? ` and ${damages.length - mostNamed} more` : '';
+        const said = damages.map(({ point, file, damage }) => `${nameOf(point)} (its file ${file} ${damage})`);
         const of = `${damages.length} of ${points.length} ${points.length === 1 ? 'point' : 'points'} of ${name}`;
         const others = points.length > damages.length ? '; the others are whole' : '';
         throw new VivError(
           'corrupt',
-          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${said.join(', ')}${more}${others}; put the file back from a copy, or remove the point with viv snapshot rm ${name} POINT`,
+          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${someOf(said)}${others}; put the file back from a copy, or remove the point with viv snapshot rm ${name} POINT`,
           { details: { damages } },
         );
       },

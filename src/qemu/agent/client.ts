@@ -69,7 +69,7 @@ class Connection implements AgentConnection {
   readonly #nonce = randomBytes(nonceBytes);
   readonly #decoder = new Decoder(this.#nonce);
   readonly #channels = new Map<number, Channel>();
-  #greeting: NodeJS.Timeout;
+  #greeting: NodeJS.Timeout | undefined;
   readonly #answered = Promise.withResolvers<void>();
   #facts: GuestFacts | null = null;
   #next = 1;
@@ -83,17 +83,13 @@ class Connection implements AgentConnection {
     socket.on('error', () => {}); // told by 'close'
     socket.on('data', (bytes: Buffer) => this.#take(bytes));
     socket.once('close', () => this.fail(new VivError('no_agent', 'the connection to the guest’s agent was lost')));
-    this.#greet();
-    this.#greeting = this.#greetEvery(greetEveryMs);
-    setTimeout(() => {
-      if (this.#facts || this.#over) return;
-      clearInterval(this.#greeting);
-      this.#greeting = this.#greetEvery(greetSeldomMs);
-    }, greetOftenForMs).unref();
+    this.#greetAgain(performance.now() + greetOftenForMs);
   }
 
-  #greetEvery(ms: number): NodeJS.Timeout {
-    return setInterval(() => this.#greet(), ms).unref();
+  #greetAgain(oftenUntil: number): void {
+    this.#greet();
+    const pauseMs = performance.now() < oftenUntil ? greetEveryMs : greetSeldomMs;
+    this.#greeting = setTimeout(() => this.#greetAgain(oftenUntil), pauseMs).unref();
   }
 
   get facts(): GuestFacts {
@@ -195,7 +191,7 @@ class Connection implements AgentConnection {
   fail(error: VivError): void {
     if (this.#over) return;
     this.#over = true;
-    clearInterval(this.#greeting);
+    clearTimeout(this.#greeting);
     this.#answered.reject(error);
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#channels.clear();
@@ -225,7 +221,7 @@ class Connection implements AgentConnection {
         version: (facts.get('version') ?? '').slice(0, 40),
         arch: (facts.get('arch') ?? '').slice(0, 40),
       };
-      clearInterval(this.#greeting);
+      clearTimeout(this.#greeting);
       this.#answered.resolve();
     } else if (frame.type === type.ready) this.fail(new VivError('no_agent', 'the guest’s agent was started anew'));
     else this.#channels.get(frame.channel)?.take(frame); // one that we have closed may still send

@@ -2,11 +2,12 @@
 // with the machine, and what becomes of it when something dies. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../../src/contract/errors.ts';
 import { handlers } from '../../../src/operations/index.ts';
-import { networkProcesses, type TestHost, testHost } from '../../daemon/test-host.ts';
+import { faultyHost, strike } from '../../daemon/faulty-host.ts';
+import { networkProcesses, type TestHost } from '../../daemon/test-host.ts';
 import { eventually } from '../../eventually.ts';
 import { hostAddress, makeWorld, noWorld, type World } from '../world.ts';
 
@@ -17,10 +18,7 @@ let host: TestHost;
 before(async () => {
   if (skip) return;
   world = await makeWorld();
-  host = await testHost({ qemu: 'fake', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
-  host.env['VIV_TEST_FAULT'] = `@${host.home}/faults`;
-  await writeFile(`${host.home}/faults`, '');
-  await host.start();
+  host = await faultyHost({ ...world.env, VIV_DEFAULT_NETWORK: 'default' });
   await host.client.run('tiny', { name: 'web' });
   await host.client.create('tiny', { name: 'off' });
 });
@@ -217,16 +215,12 @@ test('a fault at any step leaves all of them, open, or none', { skip }, async ()
       ]) {
         const fault = `${operation}:${name}:${moment}:run:${how}`;
         if (operation === 'network.unforward') await host.client.network.forward({ vm: 'web', forwards: ['8500'] });
-        await writeFile(`${host.home}/faults`, fault);
         const { network } = host.client;
-        await refused(
+        await strike(host, fault, () =>
           operation === 'network.forward'
             ? network.forward({ vm: 'web', forwards: ['8500', '8501/udp'] })
             : network.unforward({ forward: '8500' }),
         );
-        await writeFile(`${host.home}/faults`, '');
-        if (how === 'kill') await host.start();
-        await host.settled();
         const settled = async () => {
           const lines = await list();
           return lines.every((line) => line.endsWith(' open')) && lines.length === (await relays()).size;
