@@ -1,11 +1,11 @@
 // QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
 // (the machine's id in its arguments) together with its start time, so that a reused pid is never taken for it.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { startTicksOf } from '../host/process-start.ts';
+import { type Program, spawn } from '../host/spawn.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
@@ -65,7 +65,7 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const [program = own, ...args] = [...options.through, own, ...ownArgs];
   const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
-  let child: ChildProcess;
+  let child: Program;
   try {
     child = spawn(program, args, {
       detached: true,
