@@ -130,8 +130,12 @@ function testVariables(): Record<string, string> {
   );
 }
 
-/** The machine's process if it is alive: from its process file, else by looking through all processes. */
-export async function findProcess(marker: string, processFile: string): Promise<QemuProcess | null> {
+/** The machine's process if it is alive: from its process file, else among `others`, which may have ended since they were found. */
+export async function findProcess(
+  marker: string,
+  processFile: string,
+  others: () => ReturnType<typeof findProcesses> = () => findProcesses(marker),
+): Promise<QemuProcess | null> {
   const recorded = await readFile(processFile, 'utf8')
     .then(
       (text) => ProcessFile.safeParse(JSON.parse(text)).data ?? null,
@@ -145,8 +149,8 @@ export async function findProcess(marker: string, processFile: string): Promise<
     markerIn(await argumentsOf(recorded.pid), marker) !== null
   )
     return handle(recorded);
-  for (const { marker: found, process } of await findProcesses(marker)) if (found === marker) return process;
-  return null;
+  const other = (await others()).find(({ marker: found }) => found === marker)?.process;
+  return other && (await startTicksOf(other.pid)) === other.startTicks ? other : null;
 }
 
 /** Every process whose arguments have a marker that begins with `prefix`. */
