@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 enum {
-	page = 4096,
+	/** At least as much is in a page of any host. */
+	least_page = 4096,
 	/** What is shorter is done as ever. */
 	worth = 64 << 10,
 	worth_of_file = 32 << 10,
@@ -20,20 +21,27 @@ enum {
 
 #define instead __attribute__((visibility("default")))
 
-static const char zeros[page];
+static const char zeros[least_page];
 
-/** The whole pages of a piece of memory; none: `end` is not above `from`. */
+static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+static int are_zeros(const char *from, const char *end) {
+	for (; from < end; from += least_page)
+		if (memcmp(from, zeros, least_page) != 0) return 0;
+	return 1;
+}
+
+/** The whole pages of a piece of memory. */
 static void whole_pages(void *of, size_t bytes, char **from, char **end) {
-	*from = (char *)(((uintptr_t)of + page - 1) & ~(uintptr_t)(page - 1));
-	*end = (char *)(((uintptr_t)of + bytes) & ~(uintptr_t)(page - 1));
+	uintptr_t page = page_bytes();
+	*from = (char *)(((uintptr_t)of + page - 1) & ~(page - 1));
+	*end = (char *)(((uintptr_t)of + bytes) & ~(page - 1));
+	if (*end < *from) *end = *from;
 }
 
 /** Says whether they were given back and are zeros now. Reading a page that is not there takes no memory. */
 static int given_back(char *from, char *end) {
-	if (syscall(SYS_madvise, from, end - from, MADV_DONTNEED) < 0) return 0;
-	for (; from < end; from += page)
-		if (memcmp(from, zeros, page) != 0) return 0;
-	return 1;
+	return from < end && syscall(SYS_madvise, from, end - from, MADV_DONTNEED) == 0 && are_zeros(from, end);
 }
 
 /** Objects are written with zeros when they are made: 2.8 MiB for a USB controller, 1.5 MiB for the buffers of drives that nobody has. */
@@ -69,8 +77,9 @@ instead ssize_t pread64(int fd, void *to, size_t bytes, off64_t at) {
 	if (got < worth_of_file || !starting() || has_guest_memory(to, (size_t)got)) return got;
 	char *from, *end;
 	whole_pages(to, (size_t)got, &from, &end);
+	const size_t page = page_bytes();
 	for (char *run = NULL; from <= end; from += page) {
-		int zero = from < end && memcmp(from, zeros, page) == 0;
+		int zero = from < end && are_zeros(from, from + page);
 		if (zero && run == NULL) run = from;
 		if (zero || run == NULL) continue;
 		if (!given_back(run, from)) memset(run, 0, from - run);
