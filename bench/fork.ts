@@ -4,8 +4,8 @@ import type { Client, Machine } from '../src/sdk/index.ts';
 import { bareRestore } from './bare-qemu.ts';
 import { atRest, withHome } from './home.ts';
 import { type Figure, median, percentile, repeat } from './measure.ts';
+import { memoryOfForks } from './memory.ts';
 import { pausesOf } from './pause.ts';
-import { ownMemory } from './smaps.ts';
 
 const rounds = 20;
 const bootEvery = 4;
@@ -21,7 +21,7 @@ export const fork = () =>
       ...(await againstBoot(client, web)),
       ...(await againstBare(client, folder)),
       ...(await tenAtOnce(web)),
-      ...(await memoryOf(web)),
+      ...(await memoryOfForks(web, 3)), // of a machine whose disk lies on many layers by now
       ...(await pauses(client)),
     ];
   });
@@ -124,21 +124,6 @@ async function tenAtOnce(web: Machine): Promise<Figure[]> {
   return [
     { name: `${name}, median of ${manyRounds}`, value: median(times), unit: 'ms', target: 2500 },
     { name: `${name}, slowest`, value: Math.max(...times), unit: 'ms', target: null },
-  ];
-}
-
-async function memoryOf(web: Machine): Promise<Figure[]> {
-  const made = await web.fork({ count: 3 });
-  await Promise.all(made.map(answer));
-  const own = made.map(({ info }) => ownMemory(info.pid ?? 0));
-  await Promise.all(made.map((vm) => vm.remove({ force: true })));
-  const figure = (name: string, pick: (memory: (typeof own)[number]) => number, target: number | null): Figure => ({
-    ...{ name, value: median(own.map(pick)), unit: 'MiB', target },
-  });
-  return [
-    figure('a fork’s own memory without guest pages and translated code', ({ restMiB }) => restMiB, 20),
-    figure('its guest pages (its share)', ({ guestMiB }) => guestMiB, null),
-    figure('its translated code', ({ codeMiB }) => codeMiB, null),
   ];
 }
 

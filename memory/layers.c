@@ -13,8 +13,10 @@
 //   prepare  -> `ok BYTES` copied for a freeze on the same connection, while the guest goes on | `error WORDS`
 //   freeze   -> `ok FD,FD,... BYTES` the layers, bottom first, and what was copied into the newest meanwhile | `error WORDS`
 #define _GNU_SOURCE
+#include "room.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -38,6 +40,8 @@ enum {
 	short_run = 16 * page,
 	/** Pages between two written ones that are taken along, because that is cheaper than another run. */
 	bridge = 8,
+	/** When it has been asked nothing for so long a QEMU has started, and mostly its guest as well. */
+	start_ms = 2000,
 };
 
 static char control[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -97,6 +101,10 @@ static void *map_layers(void *address, size_t length, int protection, int flags,
 	for (int layer = 1; layer < layer_count; layer++)
 		if (put_over(layers[layer]) < 0) return MAP_FAILED;
 	return mapped;
+}
+
+int has_guest_memory(const void *from, size_t bytes) {
+	return memory != NULL && (const char *)from < memory + memory_bytes && (const char *)from + bytes > memory;
 }
 
 static int is_bottom(int fd) {
@@ -308,6 +316,8 @@ static void answer(int client, const char *line) {
 static void *serve(void *argument) {
 	int server = (int)(intptr_t)argument;
 	for (;;) {
+		struct pollfd called = {.fd = server, .events = POLLIN};
+		if (starting() && poll(&called, 1, start_ms) == 0) end_start();
 		int client = accept4(server, NULL, NULL, SOCK_CLOEXEC);
 		if (client < 0) continue;
 		char line[64];

@@ -1,4 +1,4 @@
-// What QEMU's processes load keeps them small (memory/small.c), and writes nothing but zeros where zeros are asked for.
+// What QEMU's processes load keeps them small (memory/zeros.c), and writes nothing but zeros where zeros are asked for.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,8 +17,8 @@ before(() => {
   folder = mkdtempSync(join(tmpdir(), 'viv-zeros-'));
   const [program, first, second] = ['zeros', 'first', 'second'].map((name) => join(folder, name)) as [string, string, string];
   for (const file of [first, second]) writeFileSync(file, Buffer.alloc(bytes, 9));
-  execFileSync('gcc', ['-O1', '-Wall', '-Wextra', '-Werror', '-o', program, source], { stdio: 'pipe' });
-  const said = execFileSync(program, [first, second], { env: { LD_PRELOAD: library }, encoding: 'utf8' });
+  execFileSync('gcc', ['-O1', '-D_FILE_OFFSET_BITS=64', '-Wall', '-Wextra', '-Werror', '-o', program, source], { stdio: 'pipe' });
+  const said = execFileSync(program, [first, second, join(folder, 'table')], { env: { LD_PRELOAD: library }, encoding: 'utf8' });
   for (const line of said.trim().split('\n')) {
     const [kind = '', ...figures] = line.split(' ');
     told.set(kind, figures.map(Number));
@@ -28,12 +28,21 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('zeros are zeros in memory of every kind, up to their ends and no further', () => {
-  for (const kind of ['object', 'inside', 'private-file', 'shared-file', 'half-file']) assert.equal(told.get(kind)?.[0], 0, kind);
+  for (const kind of ['object', 'inside', 'private-file', 'shared-file', 'half-file', 'table', 'read-over-file'])
+    assert.equal(told.get(kind)?.[0], 0, kind);
   assert.deepEqual(told.get('around'), [0, 0]);
 });
 
 test('an object of zeros takes no memory until it is used', () => {
-  for (const kind of ['object', 'inside']) assert.ok((told.get(kind)?.[1] ?? bytes) <= 12, `${kind}: ${told.get(kind)} KiB`);
+  for (const kind of ['object', 'inside']) assert.ok((told.get(kind)?.[1] ?? bytes) <= 20, `${kind}: ${told.get(kind)} KiB`);
+});
+
+test('a table that is zeros in its file takes memory for the rest of it', () => {
+  assert.ok((told.get('table')?.[1] ?? bytes) <= 12, `${told.get('table')} KiB`);
+});
+
+test('memory that was used before takes none for a new owner until he uses it', () => {
+  assert.ok((told.get('again')?.[0] ?? bytes) <= 140, `${told.get('again')} KiB`); // what malloc has of its own around it
 });
 
 test('a file that is mapped has the zeros that were written, or what it had', () => {
