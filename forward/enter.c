@@ -1,4 +1,4 @@
-// Into the networks' namespaces, and out of every right but the one that marks packets and speaks under a client's address there.
+// Into the networks' namespaces, and out of every right but the one that marks packets and speaks under a client's address there; then out of that one.
 #define _GNU_SOURCE
 #include "forward.h"
 #include <errno.h>
@@ -30,12 +30,14 @@ static bool is_own(int fd, const char *kind) {
 	return fstat(fd, &there) == 0 && stat(path, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino;
 }
 
-static void keep_one_right(void) {
+static void keep(uint32_t right) {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct rights[2] = {{0}};
-	rights[0].permitted = rights[0].effective = 1u << CAP_NET_ADMIN;
+	rights[0].permitted = rights[0].effective = right;
 	if (syscall(SYS_capset, &header, rights)) fail(failed, "rights cannot be given up: %s", strerror(errno));
 }
+
+void keep_no_right(void) { keep(0); }
 
 static void become(const char *user, const char *group) {
 	struct passwd *who = getpwnam(user);
@@ -54,10 +56,9 @@ void enter(const char *holder, const char *user, const char *group) {
 	close(users);
 	close(networks);
 	/* before the ids: it takes the right to */
-	for (int right = 0; right <= CAP_LAST_CAP; right++)
-		if (right != CAP_NET_ADMIN) prctl(PR_CAPBSET_DROP, right);
+	for (int right = 0; right <= CAP_LAST_CAP; right++) prctl(PR_CAPBSET_DROP, right);
 	if (strcmp(user, "-") != 0) become(user, group);
-	keep_one_right();
+	keep(1u << CAP_NET_ADMIN);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(failed, "new rights cannot be ruled out: %s", strerror(errno));
 	/* an ordinary user's daemon looks which namespace it is in; root's may look anyway, and other processes of nobody are not to */
 	prctl(PR_SET_DUMPABLE, as_user ? 1 : 0);

@@ -1,8 +1,8 @@
 // Ports of the host that lead to ports of a machine. One process is one forward; it outlives the daemon that started it.
 //
 //   vivarium-forward serve NAME HOLDER USER GROUP tcp|udp BIND FIRST-LAST TARGETFIRST client|gateway TARGET...
-//     opens the host's ports, enters the namespaces of the process HOLDER, becomes USER and GROUP (- : stays who it is), says "ready", limits
-//     itself to what relaying takes, and relays. BIND is an address of the host, or * for all of them. TARGETs are the machine's addresses, one
+//     opens the host's ports, enters the namespaces of the process HOLDER, becomes USER and GROUP (- : stays who it is), leaves its last right
+//     to a child that makes sockets (maker.c), says "ready", limits itself to what relaying takes, and relays. BIND is an address of the host, or * for all of them. TARGETs are the machine's addresses, one
 //     of a family. client: a machine sees who its client is, where it can. NAME tells it from others and is not used.
 //   vivarium-forward try tcp|udp BIND FIRST-LAST
 //     opens the ports and ends: with 0, or as serve would.
@@ -77,6 +77,8 @@ int main(int count, char **words) {
 	read_targets(count - 9, words + 9);
 	open_listeners();
 	enter(words[3], words[4], words[5]);
+	start_maker(count, words);
+	keep_no_right();
 	serve_listeners();
 	puts("ready");
 	/* whoever started it does not listen for more */

@@ -71,10 +71,20 @@ void serve_listeners(void);
 
 /* enter.c */
 void enter(const char *holder, const char *user, const char *group);
+/** After that this process may do what anybody may. */
+void keep_no_right(void);
+
+/* maker.c */
+/** Starts who makes sockets towards guests. @param words of main, which are not the child's */
+void start_maker(int count, char **words);
+/** With the relays' mark; it may be bound to an address that is not here. -1: it cannot be had. */
+int marked_socket(sa_family_t, bool transparent);
 
 /* confine.c */
 /** Nothing but relaying can be done after this. */
 void confine(void);
+/** Nothing but making such sockets. */
+void confine_maker(void);
 
 /* loop.c */
 extern int64_t now_ms;

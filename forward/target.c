@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 static const int on = 1;
-static const int mark = relay_mark;
 
 /** The target of the client's own family first; for a client of this host itself IPv4, which every service listens to. */
 static const union address *choose(const union address *client, int attempt) {
@@ -18,13 +17,11 @@ static const union address *choose(const union address *client, int attempt) {
 
 /** Where that cannot be, it speaks as the gateway. */
 static void speak_as(int fd, const union address *client) {
-	bool six = client->any.sa_family == AF_INET6;
 	union address own = *client;
 	set_port(&own, 0);
 #ifdef IP_BIND_ADDRESS_NO_PORT
 	if (forward.type == SOCK_STREAM) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
 #endif
-	if (setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof on)) return;
 	(void)!bind(fd, &own.any, length_of(&own));
 }
 
@@ -33,11 +30,11 @@ int open_target(const union address *client, uint16_t port, int attempt) {
 	if (!chosen) return -1;
 	union address target = *chosen;
 	set_port(&target, (uint16_t)(forward.target_first + (port - forward.first)));
-	int fd = socket(target.any.sa_family, forward.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool as_client = forward.keeps_clients && is_routable(client) && client->any.sa_family == target.any.sa_family;
+	int fd = marked_socket(target.any.sa_family, as_client);
 	if (fd < 0) return -1;
-	if (forward.keeps_clients && is_routable(client) && client->any.sa_family == target.any.sa_family) speak_as(fd, client);
-	/* without its mark the rules of the networks would not know it */
-	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0 && (connect(fd, &target.any, length_of(&target)) == 0 || errno == EINPROGRESS)) return fd;
+	if (as_client) speak_as(fd, client);
+	if (connect(fd, &target.any, length_of(&target)) == 0 || errno == EINPROGRESS) return fd;
 	close(fd);
 	return -1;
 }

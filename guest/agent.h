@@ -170,6 +170,7 @@ struct renewed {
 };
 void poke_find_clients(struct clients *clients);
 int poke_in_background(void);
+int poke_is_interface(const char *name);
 int poke_serves(const struct client *client, const char *interface);
 void poke_renew(struct clients *clients, const struct renewed *interfaces, size_t interface_count);
 void poke_sshd(void);
@@ -189,6 +190,17 @@ int networkd_is_there(void);
 void networkd_hold(const struct clients *clients);
 void networkd_release(const struct clients *clients);
 void networkd_keep(const struct renewed *interfaces, size_t count);
+
+/* dhcpcd.c */
+struct beginning { /* of a client, by its unit or, where that is "", by its words */
+  char unit[256], program[512], *words[64];
+  size_t count;
+};
+int dhcpcd_is_there(void);
+int dhcpcd_is_roots(pid_t pid);
+void dhcpcd_read_title(struct client *client);
+/* 0 when it has ended, with all that helps it. `anew` says how it is begun; its words are the client's. */
+int dhcpcd_end(const struct client *client, const struct renewed *interfaces, size_t count, struct beginning *anew);
 
 /* udhcpc.c: begins one anew whose interface keeps its address, and is called by that as its script. */
 void udhcpc_before_script(pid_t pid, char **words, size_t count, int has_address);

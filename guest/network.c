@@ -122,7 +122,7 @@ static size_t change_all(int control, int netlink, const struct mac_change *chan
   int alone = 1;
   for (size_t i = 0; i < count; i++) alone &= changes[i].keep;
   clients.known = 0;
-  if (!alone && networkd_is_there()) poke_find_clients(&clients);
+  if (!alone && (networkd_is_there() || dhcpcd_is_there())) poke_find_clients(&clients);
   /* All are found before one is changed: two may swap theirs. */
   for (size_t i = 0; i < count; i++) interfaces[i].index = find(control, changes[i].from, &interfaces[i]) ? interfaces[i].index : 0;
   networkd_hold(&clients);

@@ -2,7 +2,7 @@
  *
  * Until then it stands still: it would see the new MAC address and ask at once, under the other machine's name, and the server would take
  * the lease of that one for given back. And when it starts it takes away the addresses that it has not given itself, unless it is told
- * to keep what DHCP gave; it is told so until the guest is booted, by a file in /run. */
+ * to keep what DHCP gave; it is told so until the guest is booted, by a file in /run. dhcpcd (dhcpcd.c) stands still for as long. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ int networkd_is_there(void) { return access("/run/systemd/netif", F_OK) == 0; }
 
 static void signal_all(const struct clients *clients, int signal) {
   for (size_t i = 0; clients->known && i < clients->count; i++)
-    if (clients->list[i].kind == NETWORKD) kill(clients->list[i].pid, signal);
+    if (clients->list[i].kind == NETWORKD || clients->list[i].kind == DHCPCD) kill(clients->list[i].pid, signal);
 }
 
 void networkd_hold(const struct clients *clients) { signal_all(clients, SIGSTOP); }

@@ -3,7 +3,7 @@
  * DHCP client is not.
  *
  * No client may send a RELEASE, which would give back the lease of the machine this one was copied from. So udhcpc never gets SIGUSR2,
- * dhclient is killed and started again, and networkd and NetworkManager are restarted, which they take for no reason to release. */
+ * dhclient and dhcpcd are killed and started again, and networkd and NetworkManager are restarted, which they take for no reason to release. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -44,18 +44,26 @@ static size_t read_small(const char *path, char *bytes, size_t room) {
   return count > 0 ? (size_t)count : 0;
 }
 
-static int ours(pid_t pid) {
-  static const char *const namespaces[] = {"", "ns/mnt", "ns/net", "ns/pid"};
+static int in_own_namespaces(pid_t pid) {
+  static const char *const namespaces[] = {"mnt", "net", "pid"};
   for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
     char path[64], own[64];
     struct stat theirs, mine;
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, namespaces[i]);
-    snprintf(own, sizeof own, "/proc/self/%s", namespaces[i]);
-    if (stat(path, &theirs)) return 0;
-    if (i == 0 ? theirs.st_uid != geteuid() && theirs.st_uid != 0 : stat(own, &mine) || theirs.st_dev != mine.st_dev || theirs.st_ino != mine.st_ino) return 0;
+    snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, namespaces[i]);
+    snprintf(own, sizeof own, "/proc/self/ns/%s", namespaces[i]);
+    if (stat(path, &theirs) || stat(own, &mine) || theirs.st_dev != mine.st_dev || theirs.st_ino != mine.st_ino) return 0;
   }
   return 1;
 }
+
+static int is_roots(pid_t pid) {
+  char path[64];
+  struct stat owner;
+  snprintf(path, sizeof path, "/proc/%d", (int)pid);
+  return stat(path, &owner) == 0 && (owner.st_uid == geteuid() || owner.st_uid == 0);
+}
+
+static int ours(pid_t pid) { return is_roots(pid) && in_own_namespaces(pid); }
 
 static int consider(const char *number, struct client *client) {
   static const struct { const char *name; int kind; } known[] = {
@@ -70,9 +78,12 @@ static int consider(const char *number, struct client *client) {
     client->pid = (pid_t)atoi(number);
     client->kind = known[i].kind;
     /* Those two have a user or a mount namespace of their own; they are only restarted through systemd. */
-    if (client->kind != NETWORKD && client->kind != NETWORK_MANAGER && !ours(client->pid)) return 0;
+    if (client->kind == DHCPCD ? !in_own_namespaces(client->pid) || !(is_roots(client->pid) || dhcpcd_is_roots(client->pid))
+                               : client->kind != NETWORKD && client->kind != NETWORK_MANAGER && !ours(client->pid))
+      return 0;
     snprintf(path, sizeof path, "/proc/%.20s/cmdline", number);
     client->length = read_small(path, client->words, sizeof client->words);
+    if (client->kind == DHCPCD) dhcpcd_read_title(client);
     return 1;
   }
   return 0;
@@ -109,7 +120,7 @@ static const char *next_word(const struct client *client, const char *word) {
 }
 
 /* Asked of the kernel by if_nametoindex, a name that is none makes it run modprobe, for 60 ms in a guest that has just begun to run. */
-static int is_interface(const char *name) {
+int poke_is_interface(const char *name) {
   char path[64];
   if (!name[0] || strlen(name) >= IFNAMSIZ || strchr(name, '/') || name[0] == '.') return 0;
   snprintf(path, sizeof path, "/sys/class/net/%s", name);
@@ -122,7 +133,7 @@ int poke_serves(const struct client *client, const char *interface) {
   for (const char *word = next_word(client, NULL); word; word = next_word(client, word)) {
     const char *name = strncmp(word, "-i", 2) == 0 && word[2] ? word + 2 : strncmp(word, "--interface=", 12) == 0 ? word + 12 : word;
     if (strcmp(name, interface) == 0) return 1;
-    if (word != client->words && is_interface(name)) names_one = 1;
+    if (word != client->words && poke_is_interface(name)) names_one = 1;
   }
   return !names_one;
 }
@@ -224,8 +235,11 @@ void poke_renew(struct clients *clients, const struct renewed *interfaces, size_
         char *words[] = {"nmcli", "--wait", "0", "device", "connect", (char *)interfaces[at].interface, NULL};
         if (interfaces[at].interface[0] != '-') start(NULL, words);
       }
+    } else if (client->kind == DHCPCD) {
+      struct beginning anew;
+      if (!served || dhcpcd_end(client, interfaces, interface_count, &anew)) kill(client->pid, SIGCONT);
+      else if (!anew.unit[0] || systemctl("restart", anew.unit)) start(anew.program, anew.words);
     } else if (!served) continue;
-    else if (client->kind == DHCPCD) kill(client->pid, SIGHUP); /* rebinds */
     else restart_client(client, served, interfaces, interface_count);
   }
   _exit(0);

@@ -293,28 +293,33 @@ export class NetworksHere {
       outward,
       hostAddresses: outward ? await this.#addresses(programs.ip) : [],
     });
-    // Rules are there before what they guard.
-    await this.#guard(model, programs.nft, tryRun);
+    const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
+    const [portsOf, guardedOf] = [Map.groupBy(wanted.ports, inNetwork), Map.groupBy(model.ports, inNetwork)];
+    const files = new Map(
+      wanted.networks.filter(isServed).map(
+        (network) =>
+          [
+            network.name,
+            dnsFiles(network, portsOf.get(network.name) ?? [], {
+              ...{ folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody },
+              domains: domainLines(guardedOf.get(network.name) ?? []),
+            }),
+          ] as const,
+      ),
+    );
     const change = async (some: readonly Action[]) => {
       const commands = ipCommands(some);
       if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
       this.#present = after(this.#present ?? nothing, some);
     };
-    // A dnsmasq that starts looks at every interface, so those of the machines come after it.
-    await change(actions.filter((action) => !ofPort(action)));
-    const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
-    const [portsOf, guardedOf] = [Map.groupBy(wanted.ports, inNetwork), Map.groupBy(model.ports, inNetwork)];
-    const files = wanted.networks.filter(isServed).map(
-      (network) =>
-        [
-          network.name,
-          dnsFiles(network, portsOf.get(network.name) ?? [], {
-            ...{ folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody },
-            domains: domainLines(guardedOf.get(network.name) ?? []),
-          }),
-        ] as const,
-    );
-    await Promise.all([dnsmasqs.apply(new Map(files), enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null]);
+    const guardBridges = async () => {
+      // Rules are there before what they guard.
+      await this.#guard(model, programs.nft, tryRun);
+      await change(actions.filter((action) => !ofPort(action)));
+    };
+    await all(guardBridges(), dnsmasqs.prepare(files));
+    // A dnsmasq that starts looks at every interface, so those of the machines come after it, and not at the same time: that takes three times as long.
+    await all(dnsmasqs.apply(files, enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null);
     await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
@@ -326,6 +331,12 @@ export class NetworksHere {
     }
     await forwards.apply(wanted.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
   }
+}
+
+/** Side by side; none is at work any more when it throws. */
+async function all(...works: readonly (Promise<void> | null)[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 const inNetwork = ({ network }: { readonly network: string }): string => network;

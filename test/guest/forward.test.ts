@@ -105,14 +105,21 @@ for (const user of [null, someone]) {
       const stream = await network.capture({ network: 'default' });
       const relays = await runningInside('vivarium-forward');
       const copying = await runningInside('vivarium-tap');
-      assert.deepEqual([relays.length, copying.length], [2, 2], 'two forwards; the flow log and a capture');
+      const makers = await runningInside('viv-sockets');
+      assert.deepEqual(
+        [relays.length, makers.length, copying.length],
+        [2, 2, 2],
+        'two forwards, who makes their sockets; the flow log and a capture',
+      );
+      const none = '0000000000000000';
       for (const [pids, rights] of [
-        [relays, '0000000000001000'],
-        [copying, '0000000000000000'],
+        [relays, none],
+        [makers, '0000000000001000'],
+        [copying, none],
       ] as const)
         for (const pid of pids) {
           const status = await readFile(`/proc/${pid}/status`, 'utf8');
-          for (const line of [`CapEff:\t${rights}`, `CapPrm:\t${rights}`, `CapBnd:\t${rights}`, 'NoNewPrivs:\t1', 'Seccomp:\t2'])
+          for (const line of [`CapEff:\t${rights}`, `CapPrm:\t${rights}`, `CapBnd:\t${none}`, 'NoNewPrivs:\t1', 'Seccomp:\t2'])
             assert.ok(status.includes(`\n${line}\n`), `${line} in ${status}`);
         }
       stream.destroy();

@@ -1,5 +1,5 @@
-// A fork of a Debian whose DHCP client is ISC dhclient (ifupdown) has its own address at its first answer, keeps it, and gets a lease of it. The image is
-// built with a mirror's packages, the machines are in a network of the test's own. Takes some six minutes.
+// A fork of a Debian whose DHCP client is ISC dhclient (ifupdown) or dhcpcd has its own address at its first answer, keeps it, and gets a lease of it. The
+// images are built with a mirror's packages, the machines are in a network of the test's own. Takes some six minutes for each.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Machine } from '../../src/sdk/index.ts';
@@ -9,38 +9,54 @@ import { haveImage, havePulled, longHost } from './long-host.ts';
 
 const skip = noWorld;
 const device = 'enp0s3';
-const image = 'dhclient';
-const recipe = {
-  name: image,
+const plain = [
+  "echo 'network: {config: disabled}' >/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg",
+  'rm -f /etc/netplan/* /etc/resolv.conf',
+  'systemctl disable systemd-networkd.service systemd-networkd.socket systemd-resolved.service',
+  'systemctl mask systemd-networkd-wait-online.service',
+];
+/** @param after what is done once they are there */
+const recipeOf = (name: string, packages: string, ...after: string[]) => ({
+  name,
   base: 'debian:12',
   commands: [
     // Nothing is begun while it is installed: the way to the mirror is another client's.
     "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d",
-    'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ifupdown isc-dhcp-client',
+    `apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${packages}`,
     'rm /usr/sbin/policy-rc.d',
-    `printf 'auto lo\\niface lo inet loopback\\nallow-hotplug ${device}\\niface ${device} inet dhcp\\n' >/etc/network/interfaces`,
-    "echo 'network: {config: disabled}' >/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg",
-    'rm -f /etc/netplan/* /etc/resolv.conf',
-    'systemctl disable systemd-networkd.service systemd-networkd.socket systemd-resolved.service',
-    'systemctl mask systemd-networkd-wait-online.service',
+    ...after,
+    ...plain,
   ],
-};
+});
+/** The client by its image's name, and what its log says of a lease. */
+const clients = [
+  {
+    recipe: recipeOf(
+      'dhclient',
+      'ifupdown isc-dhcp-client',
+      `printf 'auto lo\\niface lo inet loopback\\nallow-hotplug ${device}\\niface ${device} inet dhcp\\n' >/etc/network/interfaces`,
+    ),
+    leased: (address: string) => `dhclient.*bound to ${address}`,
+  },
+  // Its service, which serves all interfaces; other than that it makes up IPv6 addresses that no guarded network lets through.
+  {
+    recipe: recipeOf('dhcpcd', 'dhcpcd', "sed -i 's/^slaac .*/slaac hwaddr/' /etc/dhcpcd.conf", 'systemctl enable dhcpcd.service'),
+    leased: (address: string) => `dhcpcd.*leased ${address}`,
+  },
+];
 
 let builder: TestHost;
 let world: World;
 let host: TestHost;
-let machine: Machine;
 
 before(async () => {
   if (skip) return;
   builder = await longHost();
   await havePulled(builder, 'debian:12');
-  await haveImage(builder, image, () => builder.client.image.build({ recipe }));
   world = await makeWorld();
   const images = [process.env['VIV_IMAGES'], process.env['VIV_LONG_IMAGES'], builder.paths.images].filter(Boolean).join(':');
   host = await testHost({ qemu: 'real', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default', VIV_IMAGES: images } });
   await host.start();
-  machine = await host.client.run(image, { name: 'old', cpus: 2, memoryBytes: 768 * 2 ** 20 });
 });
 
 after(async () => {
@@ -56,24 +72,27 @@ const until = (holds: string) =>
   `for i in $(seq 240); do ${holds} && exit 0; sleep 0.5; done; journalctl -b --no-pager | tail -n 40; exit 1`;
 const addressOf = async (name: string) => (await host.client.vm.show({ vm: name })).nics[0]?.addresses[0] ?? '';
 
-/** @param leased what the client's log says of a lease */
-async function forked(name: string, leased: (address: string) => string): Promise<void> {
-  await sh(machine, 'rm -f /run/heard; setsid ip -4 monitor address >/run/heard 2>&1 </dev/null & sleep 1');
-  const fork = (await machine.fork({ name }))[0] as Machine;
-  const first = await sh(fork, `ip -4 -o address show ${device}`);
-  const [parents, own] = [await addressOf('old'), await addressOf(name)];
-  assert.ok(first.includes(` ${own}/`) && !first.includes(` ${parents}/`), first);
-  await sh(fork, until(`journalctl -b --no-pager | grep -q '${leased(own)}'`));
-  const heard = await sh(fork, 'cat /run/heard');
-  assert.match(heard, new RegExp(`Deleted .* ${parents}/[^]*${own}/`));
-  assert.doesNotMatch(heard, new RegExp(`Deleted .* ${own}/`), 'it was never without');
-  assert.doesNotMatch(heard.slice(heard.indexOf(own)), new RegExp(` ${parents}/`), 'its parent’s has not come back');
-  assert.match(await sh(fork, `ip -4 -o address show ${device}`), new RegExp(`^[^\\n]* ${own}/[^\\n]*$`));
-  assert.equal(await sh(fork, 'journalctl -b --no-pager | grep -c DHCPNAK || true'), '0');
-  await fork.remove({ force: true });
-}
-
-test('dhclient', { skip, timeout: 900_000 }, async () => {
-  await sh(machine, until(`journalctl -b --no-pager | grep -q 'dhclient.*bound to ${await addressOf('old')}'`));
-  await forked('new', (address) => `dhclient.*bound to ${address}`);
-});
+for (const { recipe, leased } of clients)
+  test(recipe.name, { skip, timeout: 900_000 }, async () => {
+    await haveImage(builder, recipe.name, () => builder.client.image.build({ recipe }));
+    const old = `${recipe.name}-old`;
+    const machine = await host.client.run(recipe.name, { name: old, cpus: 2, memoryBytes: 768 * 2 ** 20 });
+    const parents = await addressOf(old);
+    const heardOf = (address: string) => until(`journalctl -b --no-pager | grep -q '${leased(address)}'`);
+    await sh(machine, heardOf(parents));
+    await sh(machine, 'rm -f /run/heard; setsid ip -4 monitor address >/run/heard 2>&1 </dev/null & sleep 1');
+    const name = `${recipe.name}-new`;
+    const fork = (await machine.fork({ name }))[0] as Machine;
+    const first = await sh(fork, `ip -4 -o address show ${device}; ip -4 route show default`);
+    const own = await addressOf(name);
+    assert.ok(first.includes(` ${own}/`) && !first.includes(` ${parents}/`), first);
+    assert.match(first, /^default via /m, 'it has a way out from the first on');
+    await sh(fork, heardOf(own));
+    const heard = await sh(fork, 'cat /run/heard');
+    assert.match(heard, new RegExp(`Deleted .* ${parents}/[^]*${own}/`));
+    assert.doesNotMatch(heard, new RegExp(`Deleted .* ${own}/`), 'it was never without');
+    assert.doesNotMatch(heard.slice(heard.indexOf(own)), new RegExp(` ${parents}/`), 'its parent’s has not come back');
+    assert.match(await sh(fork, `ip -4 -o address show ${device}`), new RegExp(`^[^\\n]* ${own}/[^\\n]*$`));
+    assert.equal(await sh(fork, 'journalctl -b --no-pager | grep -c DHCPNAK || true'), '0');
+    for (const one of [fork, machine]) await one.remove({ force: true });
+  });

@@ -144,11 +144,11 @@ for (const [title, want, present, does] of table) {
 test('the plan is written for ip and bridge, and guests’ taps have no address of ours', () => {
   const actions = plan(wanted([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), nothing);
   assert.deepEqual(ipCommands(actions), [
+    'tuntap add dev tabcdefghjkmn0 mode tap vnet_hdr',
     'link add name br-default address 06:00:00:00:00:01 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 vlan_filtering 1',
     'address add 10.1.2.1/24 dev br-default',
     'address add fd00::1/64 dev br-default nodad',
     'link set dev br-default up',
-    'tuntap add dev tabcdefghjkmn0 mode tap vnet_hdr',
     'link set dev tabcdefghjkmn0 master br-default addrgenmode none down',
     'link set dev tabcdefghjkmn0 up',
   ]);

@@ -24,10 +24,10 @@ export function bridgeTable(facts: Facts): Table {
   const table = new Table('bridge');
   table.lasting(facts.ports, 'owners', (part) => owners(part, facts));
   table.chain('accepted', null, accepted);
-  table.chain('spoofed', null, refused('refuse spoof', 'counter name iifname map @count_spoofed'));
-  table.chain('refused_out', null, refused('refuse out', 'counter name iifname map @count_out'));
-  table.chain('refused_egress', null, refused('refuse egress', 'counter name iifname map @count_out'));
-  table.chain('refused_in', null, refused('refuse in', 'counter name oifname map @count_in'));
+  table.chain('spoofed', null, refused('refuse spoof', 'iifname @count_spoofed'));
+  table.chain('refused_out', null, refused('refuse out', 'iifname @count_out'));
+  table.chain('refused_egress', null, refused('refuse egress', 'iifname @count_out'));
+  table.chain('refused_in', null, refused('refuse in', 'oifname @count_in'));
   guard(table);
   leave(table, facts);
   between(table, facts);

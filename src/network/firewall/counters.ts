@@ -1,7 +1,10 @@
-// What was refused, for each port: read from nft's JSON, summed over both tables. Traffic that passed is counted by the interfaces themselves.
+// What was refused, for each port: read from nft's JSON, summed over both tables. Elements of sets count it, under the port's interface where frames are
+// judged and under its addresses where packets are routed. Traffic that passed is counted by the interfaces themselves.
 import { z } from 'zod';
+import { isAddress } from '../address.ts';
+import { address } from './address.ts';
 import type { FirewallModel } from './model.ts';
-import { named, tableName } from './names.ts';
+import { tableName } from './names.ts';
 
 export interface PortCounters {
   /** Forged senders, and what only a network may send. */
@@ -15,36 +18,61 @@ export interface PortCounters {
   readonly refusedInBytes: number;
 }
 
-/** The program's arguments whose output readCounters reads. */
-export const countersArguments: readonly string[] = ['--json', 'list', 'counters'];
+const sets = [
+  'bridge count_spoofed',
+  'bridge count_out',
+  'bridge count_in',
+  ...['out_4', 'out_6', 'in_4', 'in_6'].map((set) => `inet count_${set}`),
+];
 
-const counter = z.object({
-  table: z.string(),
-  name: z.string(),
-  packets: z.number().int().nonnegative(),
-  bytes: z.number().int().nonnegative(),
+/** The program's arguments, one time after the other, whose outputs readCounters reads. Others' sets, which are as long as they like, are not read. */
+export const countersArguments: readonly (readonly string[])[] = sets.map((set) => {
+  const [family = '', name = ''] = set.split(' ');
+  return ['--json', 'list', 'set', family, tableName, name];
 });
-const output = z.object({ nftables: z.array(z.object({ counter: counter.optional() })) });
 
-/** By the ports' names. Counts begin anew when the whole firewall is replaced. */
-export function readCounters(model: FirewallModel, json: string): Map<string, PortCounters> {
-  const sums = new Map<string, { packets: number; bytes: number }>();
-  for (const { counter: one } of output.parse(JSON.parse(json)).nftables) {
-    if (one?.table !== tableName) continue;
-    const before = sums.get(one.name) ?? { packets: 0, bytes: 0 };
-    sums.set(one.name, { packets: before.packets + one.packets, bytes: before.bytes + one.bytes });
-  }
-  const told = (name: string): PortCounters => {
-    const of = (kind: string) => sums.get(`${named('p', name)}_${kind}`) ?? { packets: 0, bytes: 0 };
-    const [spoofed, out, into] = [of('spoofed'), of('out'), of('in')];
-    return {
-      spoofedPackets: spoofed.packets,
-      spoofedBytes: spoofed.bytes,
-      refusedOutPackets: out.packets,
-      refusedOutBytes: out.bytes,
-      refusedInPackets: into.packets,
-      refusedInBytes: into.bytes,
-    };
-  };
-  return new Map(model.ports.map(({ name }) => [name, told(name)]));
+const Counted = z.object({
+  elem: z.object({
+    val: z.string(),
+    counter: z.object({ packets: z.number().int().nonnegative(), bytes: z.number().int().nonnegative() }),
+  }),
+});
+const Output = z.object({
+  nftables: z.array(z.object({ set: z.object({ name: z.string(), elem: z.array(Counted).default([]) }).optional() })),
+});
+
+interface Count {
+  readonly packets: number;
+  readonly bytes: number;
 }
+
+/** By the ports' names. Counts begin anew when the whole firewall is replaced. @param outputs of countersArguments */
+export function readCounters(model: FirewallModel, outputs: readonly string[]): Map<string, PortCounters> {
+  const counts = new Map<string, Count>();
+  for (const output of outputs)
+    for (const { set } of Output.parse(JSON.parse(output)).nftables)
+      for (const { elem } of set?.elem ?? []) counts.set(`${set?.name.split('_')[1]} ${written(elem.val)}`, elem.counter);
+  return new Map(
+    model.ports.map(({ name, interface: device, addresses }) => {
+      const sum = (kind: string): Count =>
+        [device, ...addresses.map(written)]
+          .map((key) => counts.get(`${kind} ${key}`) ?? { packets: 0, bytes: 0 })
+          .reduce((one, other) => ({ packets: one.packets + other.packets, bytes: one.bytes + other.bytes }));
+      const [spoofed, out, into] = [sum('spoofed'), sum('out'), sum('in')];
+      return [
+        name,
+        {
+          spoofedPackets: spoofed.packets,
+          spoofedBytes: spoofed.bytes,
+          refusedOutPackets: out.packets,
+          refusedOutBytes: out.bytes,
+          refusedInPackets: into.packets,
+          refusedInBytes: into.bytes,
+        },
+      ];
+    }),
+  );
+}
+
+/** An address in our way of writing; an interface's name as it is. */
+const written = (key: string): string => (isAddress(key) ? address(key, 'an address that is counted').text : key);

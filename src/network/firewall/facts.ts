@@ -2,7 +2,7 @@
 import { VivError } from '../../contract/errors.ts';
 import { type Address, address, isLinkLocal, linkLocal, mac, type Subnet, subnet } from './address.ts';
 import type { FirewallModel, FirewallNetwork, FirewallPort, GroupRule, PortRange, SecurityGroup } from './model.ts';
-import { named, quoted } from './names.ts';
+import { quoted } from './names.ts';
 
 export interface NetworkFacts extends Omit<FirewallNetwork, 'subnets' | 'gateways' | 'bridge' | 'outside'> {
   /** Quoted. */
@@ -13,8 +13,6 @@ export interface NetworkFacts extends Omit<FirewallNetwork, 'subnets' | 'gateway
 }
 
 export interface PortFacts extends Omit<FirewallPort, 'addresses' | 'network' | 'interface'> {
-  /** What its counters begin with. */
-  readonly id: string;
   /** Quoted. */
   readonly interface: string;
   readonly network: NetworkFacts;
@@ -67,9 +65,17 @@ type Places = Pick<Facts, 'networks' | 'ports' | 'members' | 'combinations'>;
 
 /** Most changes are not of networks and ports, which are the many: the last ones are kept. */
 const lastPlaces: { text: string; places: Places }[] = [];
+const placesTexts = new WeakMap<FirewallModel, string>();
+
+/** Networks and ports of a model as one text, which is long. */
+export function placesText(model: FirewallModel): string {
+  const known = placesTexts.get(model) ?? JSON.stringify([model.networks, model.ports]);
+  placesTexts.set(model, known);
+  return known;
+}
 
 function placesOf(model: FirewallModel): Places {
-  const text = JSON.stringify([model.networks, model.ports]);
+  const text = placesText(model);
   const known = lastPlaces.find((each) => each.text === text);
   if (known) return known.places;
   const networks = byName(model.networks.map(networkFacts), 'network');
@@ -124,7 +130,6 @@ function portFacts(port: FirewallPort, networks: ReadonlyMap<string, NetworkFact
   const local = linkLocal(hardware);
   return {
     ...port,
-    id: named('p', port.name),
     interface: quoted(port.interface, `the interface of ${what}`),
     network,
     mac: hardware,

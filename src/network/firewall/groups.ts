@@ -2,7 +2,7 @@
 // nobody can forge one. A group may close a direction; then only what a rule of any of the port's groups names goes through.
 import type { Address } from './address.ts';
 import { subnet } from './address.ts';
-import { type Facts, portText } from './facts.ts';
+import { type Facts, type PortFacts, portText } from './facts.ts';
 import type { Direction, GroupRule, SecurityGroup } from './model.ts';
 import { named } from './names.ts';
 import type { Table } from './ruleset.ts';
@@ -44,17 +44,28 @@ function whose(table: Table, facts: Facts, { remote }: GroupRule): ({ family: 4 
   if (remote.kind === 'any') return [null];
   if (remote.kind === 'cidr') return [subnet(remote.cidr, 'the remote of a rule')];
   const who = remote.kind === 'group' ? remote.group : remote.machine;
-  const members = () => (facts.members[remote.kind].get(who) ?? []).flatMap(({ own }) => own);
-  return addressSets(table, named(remote.kind, who), members);
+  const members = facts.members[remote.kind].get(who) ?? nobody;
+  return addressSets(table, named(remote.kind, who), () => members.flatMap(({ own }) => own), members);
 }
 
-/** NAME_4 and NAME_6. */
-export function addressSets(table: Table, name: string, addresses: () => readonly Address[]): { family: 4 | 6; text: string }[] {
+const nobody: readonly PortFacts[] = [];
+
+/** NAME_4 and NAME_6. @param source what the addresses follow from alone, where there is such an object */
+export function addressSets(
+  table: Table,
+  name: string,
+  addresses: () => readonly Address[],
+  source?: object,
+): { family: 4 | 6; text: string }[] {
   return ([4, 6] as const).map((family) => {
     const set = `${name}_${family}`;
-    if (!table.elements.has(set)) {
+    const make = (part: Table) => {
       const texts = addresses().flatMap((address) => (address.family === family ? [address.text] : []));
-      table.set(set, `type ipv${family}_addr`, texts);
+      part.set(set, `type ipv${family}_addr`, texts);
+    };
+    if (!table.elements.has(set)) {
+      if (source) table.lasting(source, set, make);
+      else make(table);
     }
     return { family, text: `@${set}` };
   });

@@ -25,17 +25,13 @@ export function inetTable(facts: Facts): Table {
     entering(part, facts);
   });
   table.chain('accepted', null, accepted);
-  const bySender = ([4, 6] as const).map((family) => `counter name ${ip(family)} saddr map @count_out_${family}`);
+  const bySender = ([4, 6] as const).map((family) => `${ip(family)} saddr @count_out_${family}`);
   table.chain('refused_host', null, refused('refuse host', ...bySender));
   table.chain('refused_network', null, refused('refuse network', ...bySender));
   table.chain(
     'refused_in',
     null,
-    refused('refuse in', ...([4, 6] as const).map((family) => `counter name ${ip(family)} daddr map @count_in_${family}`)).toSpliced(
-      -1,
-      0,
-      ...told,
-    ),
+    refused('refuse in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...told),
   );
   table.chain('track', 'type filter hook prerouting priority -150; policy accept', [
     'ct state established,related meta mark set meta mark | 0x1',
@@ -51,12 +47,9 @@ export function inetTable(facts: Facts): Table {
 
 function counters(table: Table, { ports }: Facts): void {
   for (const kind of ['out', 'in']) {
-    for (const { id } of ports) table.counters.add(`${id}_${kind}`);
     for (const family of [4, 6] as const) {
-      const entries = ports.flatMap((port) =>
-        port.addresses.filter((own) => own.family === family).map(({ text }) => [text, `"${port.id}_${kind}"`] as const),
-      );
-      table.map(`count_${kind}_${family}`, `type ipv${family}_addr : counter`, entries);
+      const keys = ports.flatMap(({ addresses }) => addresses.filter((own) => own.family === family).map(({ text }) => text));
+      table.set(`count_${kind}_${family}`, `type ipv${family}_addr; counter`, keys);
     }
   }
 }

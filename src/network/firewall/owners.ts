@@ -16,11 +16,8 @@ export function owners(table: Table, facts: Facts): void {
 }
 
 function counters(table: Table, { ports }: Facts): void {
-  for (const kind of ['spoofed', 'out', 'in']) {
-    for (const { id } of ports) table.counters.add(`${id}_${kind}`);
-    const entries = ports.map((port) => [port.interface, `"${port.id}_${kind}"`] as const);
-    table.map(`count_${kind}`, 'type ifname : counter', entries);
-  }
+  const keys = ports.map((port) => port.interface);
+  for (const kind of ['spoofed', 'out', 'in']) table.set(`count_${kind}`, 'type ifname; counter', keys);
 }
 
 function addresses(table: Table, { ports }: Facts): void {

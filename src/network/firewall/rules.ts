@@ -1,7 +1,7 @@
 // The door of this room: the model in, nftables scripts out. Who calls it runs them with `nft -f -` in the networks' namespace.
 import { createHash } from 'node:crypto';
 import { bridgeTable } from './bridge.ts';
-import { factsOf } from './facts.ts';
+import { factsOf, placesText } from './facts.ts';
 import { inetTable } from './inet.ts';
 import type { FirewallModel } from './model.ts';
 import { tableName } from './names.ts';
@@ -66,9 +66,13 @@ const rulesets = new WeakMap<FirewallModel, Ruleset>();
 
 /** Stands for the model and for how this version makes rules of one. */
 export function digestOf(model: FirewallModel): string {
-  const known = digests.get(model) ?? createHash('sha256').update(manner()).update(JSON.stringify(model)).digest('hex').slice(0, 32);
-  digests.set(model, known);
-  return known;
+  const known = digests.get(model);
+  if (known !== undefined) return known;
+  const { networks, ports, ...rest } = model;
+  const hash = createHash('sha256').update(manner()).update(placesText(model)).update(JSON.stringify(rest));
+  const digest = hash.digest('hex').slice(0, 32);
+  digests.set(model, digest);
+  return digest;
 }
 
 /** The rules of a model that has something of everything: they differ whenever the code says something else than before. */

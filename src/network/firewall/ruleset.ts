@@ -1,6 +1,9 @@
 // Tables as data, and the scripts that bring them into the kernel: all of them anew, or what differs between two. A script is one transaction for
 // `nft -f -`: packets meet the old rules or the new ones, never none. Connections under way are the kernel's own and survive both.
 // What a change does not touch keeps its counts, and sets that others fill (names resolved by DNS) keep what is in them.
+//
+// What there is one of for each port is an element of a set or map, also what counts. Before it adds a rule nft reads all tables, chains, sets and named
+// objects there are, but no elements: with a named counter for each port that was most of the time that a change took.
 import { tableName } from './names.ts';
 
 export interface Chain {
@@ -11,7 +14,7 @@ export interface Chain {
 
 export interface Elements {
   readonly kind: 'set' | 'map';
-  /** "type ...; flags ..." */
+  /** "type ...; flags ..."; "counter" makes each element count what is found to be it. */
   readonly head: string;
   /** null: filled by others. */
   readonly keys: readonly string[] | null;
@@ -21,7 +24,6 @@ export interface Elements {
 
 export class Table {
   readonly family: 'bridge' | 'inet';
-  readonly counters = new Set<string>();
   readonly elements = new Map<string, Elements>();
   readonly chains = new Map<string, Chain>();
 
@@ -48,7 +50,6 @@ export class Table {
       build(part);
       kept.set(key, part);
     }
-    for (const name of part.counters) this.counters.add(name);
     for (const [name, elements] of part.elements) this.elements.set(name, elements);
     for (const [name, chain] of part.chains) this.chains.set(name, chain);
   }
@@ -100,7 +101,6 @@ function sameShape(before: Table, after: Table): boolean {
 function differences(before: Table, after: Table, table: string): string[] {
   const lines: string[] = [];
   const late: string[] = [];
-  for (const name of after.counters) if (!before.counters.has(name)) lines.push(`add counter ${table} ${name}`);
   for (const [name, { kind, head }] of after.elements)
     if (!before.elements.has(name)) lines.push(`add ${kind} ${table} ${name} { ${head}; }`);
   for (const [name, { hook }] of after.chains) {
@@ -121,7 +121,6 @@ function differences(before: Table, after: Table, table: string): string[] {
   }
   for (const name of before.chains.keys()) if (!after.chains.has(name)) late.push(`delete chain ${table} ${name}`);
   for (const [name, { kind }] of before.elements) if (!after.elements.has(name)) late.push(`delete ${kind} ${table} ${name}`);
-  for (const name of before.counters) if (!after.counters.has(name)) late.push(`delete counter ${table} ${name}`);
   return [...lines, ...late];
 }
 

@@ -16,7 +16,7 @@ export const verdicts = {
 
 export const accepted = log('accept', 500).concat('accept');
 
-/** @param counters one rule each: `counter name KEY map @MAP` */
+/** @param counters one rule each: `KEY @SET`, a set whose elements count */
 export function refused(verdict: FlowVerdict, ...counters: readonly string[]): string[] {
   return [...counters, ...log(verdict, 100), 'drop'];
 }

@@ -6,7 +6,6 @@ import { readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
 import { readFlows } from '../../../src/network/firewall/flow.ts';
 import type { FirewallModel } from '../../../src/network/firewall/model.ts';
-import { named } from '../../../src/network/firewall/names.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { trackingFrom } from '../../../src/network/firewall/tracking.ts';
 import { empty, group, large, network, port } from './sample.ts';
@@ -127,29 +126,36 @@ describe('rules', () => {
     assert.throws(() => assertNamesCanBePinned('Compile time options: IPv6 no-nftset auth'), { code: 'unsupported' });
   });
 
-  test('counters are summed over both tables, by the ports’ names; other people’s are not ours', () => {
-    const counter = (table: string, kind: string, packets: number) => ({
-      counter: { family: 'inet', table, name: `${named('p', 'tap0')}_${kind}`, handle: 1, packets, bytes: packets * 10 },
-    });
-    const json = JSON.stringify({
-      nftables: [
-        { metainfo: { version: '1' } },
-        counter('vivarium', 'in', 2),
-        counter('vivarium', 'in', 3),
-        counter('vivarium', 'spoofed', 1),
-        counter('mine', 'in', 100),
-      ],
-    });
-    const read = readCounters(model, json);
+  test('counts are summed over both tables, by the ports’ names, however nft writes an address', () => {
+    const set = (name: string, counts: Record<string, number>) =>
+      JSON.stringify({
+        nftables: [
+          { metainfo: { version: '1' } },
+          {
+            set: {
+              ...{ family: 'inet', name, table: 'vivarium', type: 'ifname' },
+              elem: Object.entries(counts).map(([val, packets]) => ({ elem: { val, counter: { packets, bytes: packets * 10 } } })),
+            },
+          },
+        ],
+      });
+    const both = { ...model, ports: model.ports.map((each) => ({ ...each, addresses: ['10.0.0.2', 'fd00:0:0:0:0::2'] })) };
+    const read = readCounters(both, [
+      set('count_in', { tap0: 2, tap1: 50 }),
+      set('count_in_4', { '10.0.0.2': 3, '10.0.0.3': 70 }),
+      set('count_in_6', { 'fd00::2': 4 }),
+      set('count_spoofed', { tap0: 1 }),
+      set('count_out', {}),
+    ]);
     assert.deepEqual(read.get('tap0'), {
       spoofedPackets: 1,
       spoofedBytes: 10,
       refusedOutPackets: 0,
       refusedOutBytes: 0,
-      refusedInPackets: 5,
-      refusedInBytes: 50,
+      refusedInPackets: 9,
+      refusedInBytes: 90,
     });
-    assert.throws(() => readCounters(model, '{"nftables":[{"counter":{"table":"vivarium"}}]}'));
+    assert.throws(() => readCounters(model, ['{"nftables":[{"set":{"name":"count_in","elem":[{"elem":{"val":"tap0"}}]}}]}']));
   });
 
   test('a flow log in pieces is read, and anything else is refused', async () => {

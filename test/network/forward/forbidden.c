@@ -1,8 +1,10 @@
-// What a relay may not ask of the kernel any more, asked for: it runs in a relay's place, behind the same filter. Its one argument says what is asked.
+// What a relay may not ask of the kernel any more, asked for: it runs in a relay's place, behind the same filter, or in the place of who makes its
+// sockets. Its arguments say in whose (relay, maker), and what is asked.
 #define _GNU_SOURCE
 #include "../../../forward/forward.h"
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -14,8 +16,12 @@ void fail(enum failure how, const char *words, ...) {
 	_exit(how);
 }
 
-static void ask(const char *what) {
-	const int on = 1, inet = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+static void ask(const char *what, int inet) {
+	const int on = 1;
+	if (strcmp(what, "nodelay") == 0) setsockopt(inet, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (strcmp(what, "tcp") == 0) socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (strcmp(what, "transparent") == 0) setsockopt(inet, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof on);
+	if (strcmp(what, "connect") == 0) connect(inet, (struct sockaddr *)&(struct sockaddr_in){.sin_family = AF_INET}, sizeof(struct sockaddr_in));
 	if (strcmp(what, "mark") == 0) setsockopt(inet, SOL_SOCKET, SO_MARK, &on, sizeof on);
 	if (strcmp(what, "open") == 0) open("/etc/passwd", O_RDONLY);
 	if (strcmp(what, "exec") == 0) execl("/bin/true", "true", (char *)NULL);
@@ -31,9 +37,11 @@ static void ask(const char *what) {
 }
 
 int main(int count, char **words) {
+	int inet = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* as enter.c does it */
-	if (count < 2 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 2;
-	confine();
-	ask(words[1]);
+	if (count < 3 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 2;
+	if (strcmp(words[1], "maker") == 0) confine_maker();
+	else confine();
+	ask(words[2], inet);
 	_exit(0);
 }

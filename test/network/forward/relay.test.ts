@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { answerWay } from '../../../src/network/answer-way.ts';
 import type { FirewallModel } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
+import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab, type Running } from '../firewall/lab.ts';
 import { empty, group, network, port } from '../firewall/sample.ts';
 import { buildForbidden, buildRelay } from './build-relay.ts';
@@ -204,25 +205,49 @@ for (const how of ['sanitized', 'shipped'] as const)
         assert.equal(tried('host', ...words).status, 125, words.join(' '));
     });
 
-    test('it keeps one right, and is nobody', () => {
-      const [pid] = lab.ok(null, ['pgrep', 'vivarium-forwar']).split('\n');
-      const status = lab.ok(null, ['cat', `/proc/${pid}/status`]);
-      for (const line of [
-        /CapEff:\s+0000000000001000/,
-        /CapBnd:\s+0000000000001000/,
-        /CapPrm:\s+0000000000001000/,
-        /NoNewPrivs:\s+1/,
-        /Seccomp:\s+2/,
-        /Uid:\s+65534/,
-      ])
-        assert.match(status, line);
+    test('it keeps no right, who makes its sockets keeps one, and both are nobody', () => {
+      const statusOf = (name: string) => {
+        const [pid] = lab.ok(null, ['pgrep', name]).split('\n');
+        return lab.ok(null, ['cat', `/proc/${pid}/status`]);
+      };
+      for (const [name, rights] of [
+        ['vivarium-forwar', '0000000000000000'],
+        ['viv-sockets', '0000000000001000'],
+      ] as const) {
+        const status = statusOf(name);
+        for (const kind of ['CapEff', 'CapPrm']) assert.match(status, new RegExp(`${kind}:\\s+${rights}`), name);
+        for (const line of [/CapInh:\s+0000000000000000/, /CapAmb:\s+0000000000000000/, /CapBnd:\s+0000000000000000/])
+          assert.match(status, line, name);
+        for (const line of [/NoNewPrivs:\s+1/, /Seccomp:\s+2/, /Uid:\s+65534/]) assert.match(status, line, name);
+      }
+    });
+
+    test('who makes its sockets has none of its ports and ends with it, and it ends where nobody makes them', async () => {
+      const ended = (pid: string) =>
+        eventually(`process ${pid} ends`, () => lab.run(null, ['grep', '-q', '^State:.[^ZX]', `/proc/${pid}/status`]).status !== 0);
+      const makerOf = (pid: string) => lab.ok(null, ['pgrep', '-P', pid]).trim();
+      const started = async (port: string) => {
+        await serve('tcp', '*', port, '5000', 'client', guest.four);
+        return lab.ok(null, ['pgrep', '-n', 'vivarium-forwar']).trim();
+      };
+      const first = await started('8100-8100');
+      const maker = makerOf(first);
+      assert.equal(lab.ok(null, ['cat', `/proc/${maker}/cmdline`]).replaceAll('\0', ''), '');
+      lab.ok(null, ['kill', '-9', first]);
+      await ended(maker);
+      const second = await started('8100-8100');
+      lab.ok(null, ['kill', '-9', makerOf(second)]);
+      assert.match(String(await soon(who('host', '127.0.0.1', 8100))), /^error |^$/);
+      await ended(second);
     });
   });
 
 test('what relaying does not take ends it', () => {
   const asker = buildForbidden();
-  const outcome = (what: string) => spawnSync(asker, [what]).signal;
-  for (const what of ['nothing', 'tcp', 'mark']) assert.equal(outcome(what), null, what);
-  for (const what of ['open', 'exec', 'fork', 'netlink', 'raw', 'packet', 'icmp', 'option', 'ioctl', 'code'])
-    assert.equal(outcome(what), 'SIGSYS', what);
+  const outcome = (who: string, what: string) => spawnSync(asker, [who, what]).signal;
+  const never = ['open', 'exec', 'fork', 'netlink', 'raw', 'packet', 'icmp', 'option', 'ioctl', 'code'];
+  for (const what of ['nothing', 'nodelay', 'connect']) assert.equal(outcome('relay', what), null, what);
+  for (const what of [...never, 'tcp', 'mark', 'transparent']) assert.equal(outcome('relay', what), 'SIGSYS', what);
+  for (const what of ['nothing', 'tcp', 'mark', 'transparent']) assert.equal(outcome('maker', what), null, what);
+  for (const what of [...never, 'nodelay', 'connect']) assert.equal(outcome('maker', what), 'SIGSYS', what);
 });
