@@ -176,7 +176,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
-    if (goesDown) await shutDownWith(goesDown, machines, stopping.signal);
+    if (goesDown) {
+      await shutDownWith(goesDown, machines, stopping.signal);
+      // What comes back may do so in the same boot of the kernel: after a soft reboot, a container's, or the user's next login.
+      await store.commit({ deletes: ['host/boot'] });
+    }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await machines.networks.stop();
     for (const machine of machines.all()) machine.live?.end();

@@ -49,11 +49,12 @@ function needSystemd(): void {
 /** A user's units run while the user is logged in, unless they linger. */
 async function keepUserManager(systemd: Systemd): Promise<string> {
   const { uid, signal } = systemd;
-  const lingers = await ask('loginctl', ['enable-linger', String(uid)], systemd).then(
-    () => '',
-    () => `until root runs loginctl enable-linger ${uid} it starts at this user’s first login, not with the host`,
-  );
-  if (lingers !== '') return lingers;
+  const lingers = () => ask('loginctl', ['show-user', String(uid), '--property=Linger', '--value'], systemd).catch(() => '');
+  if ((await lingers()).trim() !== 'yes') {
+    const allowed = await ask('loginctl', ['enable-linger', String(uid)], systemd).catch(() => null);
+    if (allowed === null)
+      return `until root runs loginctl enable-linger ${uid} it starts at this user’s first login, not with the host, and ends with the last one: guests shut down then`;
+  }
   const end = performance.now() + 30_000;
   while (!existsSync(`/run/user/${uid}/systemd/private`) && performance.now() < end) await delay(50, undefined, { signal });
   return '';

@@ -3,6 +3,7 @@
 import { lstat, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { VivError } from '../contract/errors.ts';
 import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
 import { type Asking, systemctl } from './systemctl.ts';
@@ -28,6 +29,7 @@ export async function startAsUnit(options: Asking & { paths: Paths; said: (reaso
     options.said(beside(unit, options.uid, why));
   } catch (error) {
     options.signal?.throwIfAborted();
+    await refuseWhileStopping(options);
     options.said(beside(unit, options.uid, (error as Error).message));
   }
   return false;
@@ -58,6 +60,14 @@ async function answers({ name }: UnitName, { paths, ...asking }: Asking & { path
     await delay(lookEveryMs, undefined, asking.signal ? { signal: asking.signal } : {});
   }
   return `it does not answer after ${deadlineMs / 1000} s`;
+}
+
+/** A daemon that came now would start again what has just been shut down. */
+async function refuseWhileStopping(asking: Asking): Promise<void> {
+  const state = await systemctl(asking, 'show', '--property=SystemState', '--value').catch(() => '');
+  if (state.trim() !== 'stopping') return;
+  const what = asking.uid === 0 ? 'this host' : 'this user’s systemd';
+  throw new VivError('unavailable', `${what} is shutting down, so the daemon is not started`);
 }
 
 const beside = ({ name }: UnitName, uid: number, why: string): string =>
