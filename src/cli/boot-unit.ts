@@ -24,7 +24,7 @@ export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; h
     '# Made by: viv up --at-boot yes. Removed by: viv up --at-boot no',
     '[Unit]',
     unit.description,
-    ...(uid === 0 ? ['After=network.target'] : []),
+    ...(uid === 0 ? ['After=network.target', `RequiresMountsFor=${quoted(home)}`] : []),
     '',
     '[Service]',
     '# Starting it fails where its program has gone.',
