@@ -15,7 +15,7 @@ import { havePulled, longHost } from './long-host.ts';
 import { whyNoMirror } from './mirror.ts';
 
 const root = dirname(dirname(import.meta.dirname));
-const patienceMs = 180_000;
+const patienceMs = 300_000;
 
 let host: TestHost;
 let folder: string;
@@ -28,6 +28,7 @@ before(async () => {
   host = await longHost();
   await havePulled(host, 'debian:13');
   box = await host.client.run('debian:13', { name: 'box', cpus: 2, memoryBytes: 2 * GiB, diskBytes: 4 * GiB });
+  await sh('true'); // it has booted
   unreachable = await whyNoMirror(box);
   if (unreachable !== null) return;
   await sh('apt-get update -q');
