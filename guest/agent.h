@@ -55,6 +55,7 @@ const char *request_get(const struct request *request, const char *key);
 
 /* service.c: what a channel's process does; called in the child, with the streams in place; returns its exit code. */
 int service_known(const char *name);
+int service_is_urgent(const char *name); /* it keeps the agent's standing */
 int service_run(const struct request *request);
 
 /* account.c */
@@ -66,9 +67,12 @@ struct account {
 };
 int account_find(const char *user, struct account *account);
 
+/* standing.c */
+void standing_take(void);
+void standing_forget(void); /* in a child */
+
 /* exec.c */
 int exec_run(const struct request *request);
-void exec_forget_oom_score(void);
 /* tar_in.c, tar_out.c */
 int tar_in(const char *path);
 int tar_out(const char *path);

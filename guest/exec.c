@@ -1,7 +1,6 @@
 /* Runs a program as a user: environment, groups, directory, then exec. Called in the channel's own process. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,18 +54,7 @@ static void set_environment(const struct request *request, const struct account 
   environ = environment;
 }
 
-/* The agent is spared when memory runs out; what it runs is not. */
-void exec_forget_oom_score(void) {
-  int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (file < 0) return;
-  if (write(file, "0", 1) < 0) {
-    /* as it was */
-  }
-  close(file);
-}
-
 int exec_run(const struct request *request) {
-  exec_forget_oom_score();
   const char *user = request_get(request, "user");
   static struct account account;
   if (!account_find(user, &account)) {

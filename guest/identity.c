@@ -53,11 +53,12 @@ int identity_run(const struct request *request) {
   else if (!sandboxed()) printf("skipped=all: this is no guest\n");
   else {
     if (wanted.seed_length) report("seed", random_seed(wanted.seed, wanted.seed_length));
-    if (wanted.time_ms) report("time", clock_set(wanted.time_ms));
     if (wanted.mac_count) report("mac", network_change(wanted.macs, wanted.mac_count));
     if (wanted.hostname) report("hostname", hostname_set(wanted.hostname));
     if (wanted.machine_id[0]) report("machine-id", machine_id_set(wanted.machine_id));
     if (wanted.key_count) report("ssh-keys", ssh_keys_replace(wanted.keys, wanted.key_count));
+    /* Last: all of systemd takes notice of a clock that is set, and would take the rest its time. */
+    if (wanted.time_ms) report("time", clock_set(wanted.time_ms));
     if (wanted.unknown) printf("skipped=%.40s: this agent does not know it\n", wanted.unknown);
   }
   printf("done=%s\n", done);

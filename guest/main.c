@@ -89,6 +89,7 @@ int main(int count, char **arguments) {
   signal(SIGPIPE, SIG_IGN);
   struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
   sigaction(SIGCHLD, &action, NULL);
+  standing_take();
   names_look();
   for (int told = 0;;) {
     int port = port_open(path, is_socket);

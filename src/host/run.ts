@@ -1,7 +1,7 @@
 // Running a program to its end: arguments are an array, there is always a deadline, output is bounded.
-import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
+import { spawn } from './spawn.ts';
 
 export interface RunOptions {
   /** Deadline; the program gets SIGTERM, and SIGKILL two seconds later. */
@@ -14,8 +14,6 @@ export interface RunOptions {
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   /** Bytes of each stream that are kept (the last ones); 1 MiB when left out. */
   keepBytes?: number;
-  uid?: number;
-  gid?: number;
   /** It ends with us, however we end: for what takes long and is begun again by the next daemon. */
   endsWithUs?: boolean;
 }
@@ -67,8 +65,6 @@ export async function runProgram(program: string, args: readonly string[], optio
     detached: true, // its own group, so that its children are stopped with it
     ...(options.env ? { env: options.env } : {}),
     ...(options.cwd ? { cwd: options.cwd } : {}),
-    ...(options.uid === undefined ? {} : { uid: options.uid }),
-    ...(options.gid === undefined ? {} : { gid: options.gid }),
   });
   const kill = (signal: NodeJS.Signals) => {
     if (child.pid === undefined) return;

@@ -1,10 +1,10 @@
 // Starting a program that outlives the daemon and is not waited for: in a session of its own, its words in a log.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
 import { startTicksOf } from './process-start.ts';
+import { type Program, spawn } from './spawn.ts';
 
 export interface Staying {
   readonly pid: number;
@@ -23,7 +23,7 @@ export async function startStaying(
 ): Promise<Staying> {
   signal?.throwIfAborted();
   const log = openSync(logFile, 'a', 0o600);
-  let child: ChildProcess;
+  let child: Program;
   try {
     child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', log], cwd: '/' });
   } finally {

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { diskProblem, queryStatus } from '../qemu/command.ts';
-import { findProcess, findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
+import { findProcesses, lastWords, type QemuProcess } from '../qemu/process.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import { findTpms } from '../qemu/tpm.ts';
 import { dropSleep } from './drop-sleep.ts';
@@ -67,7 +67,7 @@ async function adopt(machine: Machine, machines: Machines, signal: AbortSignal):
   // A start that was under way is finished by its task; what is to follow an end that is recorded, by the keeper.
   if (!thoughtAlive) return null;
   // No process outlives a boot of the host, and looking for one means reading all of them.
-  const process = record.bootId === machines.host.bootId ? await findProcess(machines.marker(machine.id), machine.paths.process) : null;
+  const process = record.bootId === machines.host.bootId ? await machines.processes.of(machine) : null;
   if (process) {
     await takeUp(machine, machines, process, signal);
     return 'adopted';
@@ -80,7 +80,7 @@ async function adopt(machine: Machine, machines: Machines, signal: AbortSignal):
 /** One that is half-made, or does not answer, is taken up by the task that makes it, or swept. */
 async function adoptReady(machine: Machine, machines: Machines, signal: AbortSignal): Promise<keyof Adopted | null> {
   if (machine.record.state !== 'suspended') return null;
-  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  const process = await machines.processes.of(machine);
   const qmp = process && (await connectQmp(machine.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited }).catch(() => null));
   if (!process || !qmp) return null;
   const { status } = await queryStatus(qmp);
@@ -112,7 +112,7 @@ async function takeUp(machine: Machine, machines: Machines, process: QemuProcess
 /** A process that was not taken up may end all the same, perhaps in this very moment. */
 async function watchEnd(machine: Machine, machines: Machines): Promise<void> {
   const reason = machine.record.stateReason;
-  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  const process = await machines.processes.of(machine);
   await process?.exited;
   const words = await lastWords(machine.paths.qemuLog, process?.logOffset ?? 0);
   // Whoever has changed it meanwhile knows better.
@@ -170,8 +170,8 @@ export async function sweep(machines: Machines, busy: (machine: Machine) => bool
   };
   let processes = 0;
   let folders = 0;
-  for (const { marker, process } of await findProcesses(machines.markerPrefix)) {
-    const id = marker.slice(machines.markerPrefix.length);
+  for (const { marker, process } of await findProcesses(machines.processes.prefix)) {
+    const id = marker.slice(machines.processes.prefix.length);
     if (await owned(id)) continue;
     await endProcess(process, machines.host.paths.vm(id));
     processes += 1;
@@ -192,7 +192,7 @@ async function endStrayTpms(machines: Machines, busy: (machine: Machine) => bool
   let ended = 0;
   for (const { folder, process } of await findTpms(`${machines.host.paths.vms}/`)) {
     const machine = machineOf(folder, machines);
-    if (machine && (machine.live || busy(machine) || (await findProcess(machines.marker(machine.id), machine.paths.process)))) continue;
+    if (machine && (machine.live || busy(machine) || (await machines.processes.of(machine)))) continue;
     await process.kill();
     ended += 1;
   }

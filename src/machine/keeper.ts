@@ -1,6 +1,5 @@
 // What is done for machines without anyone asking: those that a full disk stopped go on when there is room, those whose
 // policy says so are started again (with a growing pause), serial logs are rotated.
-import { findProcess } from '../qemu/process.ts';
 import type { Machines } from './machines.ts';
 import type { MachineRecord } from './record.ts';
 import type { Machine, News } from './runner.ts';
@@ -80,7 +79,7 @@ export class Keeper {
       if (!machine.record.settings.removeOnStop) await this.#pause(backOffMs(before));
       await this.#keeping.idle(machine);
       // A broken machine may have a process that does not answer: it has not ended, and when it does that is told.
-      if (await findProcess(this.#machines.marker(machine.id), machine.paths.process)) return;
+      if (await this.#machines.processes.of(machine)) return;
       if (this.#stopped || !this.#unfinished(machine)) return;
       if (machine.record.settings.removeOnStop) return await this.#keeping.remove(machine);
       await machine.update(() => ({ restarts: before + 1 }));

@@ -1,5 +1,4 @@
 // All machines of this host, by id and name, as the store has them.
-import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
@@ -10,6 +9,7 @@ import { Networks } from './networks.ts';
 import { hasVirtual } from './nics.ts';
 import { Points } from './points.ts';
 import { Pools } from './pools.ts';
+import { Processes } from './processes.ts';
 import { MachineRecord, nameKey, vmKey } from './record.ts';
 import { Machine, type News } from './runner.ts';
 import { cdsInUse } from './spec.ts';
@@ -41,6 +41,7 @@ export class Machines {
   readonly points: Points;
   readonly pools: Pools;
   readonly checks: FileChecks;
+  readonly processes: Processes;
   #networks: Networks | null = null;
   readonly #byId = new Map<string, Machine>();
   readonly #byName = new Map<string, Machine>();
@@ -54,6 +55,7 @@ export class Machines {
     this.points = points;
     this.pools = pools;
     this.checks = checks;
+    this.processes = new Processes(host.paths.home);
   }
 
   /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
@@ -208,15 +210,6 @@ export class Machines {
     if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
     machine.changed();
     if (hasVirtual(machine.record)) void this.networks.changed();
-  }
-
-  /** How a machine's process is told to be its: unique for this home. */
-  marker(id: string): string {
-    return `${this.markerPrefix}${id}`;
-  }
-
-  get markerPrefix(): string {
-    return `viv-${createHash('sha256').update(this.host.paths.home).digest('hex').slice(0, 8)}-`;
   }
 
   #add(record: MachineRecord, revision: number): Machine {

@@ -1,7 +1,6 @@
 // After a verb has failed half-way: the record is made to say what is truly there.
 import { rm } from 'node:fs/promises';
 import { isUsable } from '../host/usable.ts';
-import { findProcess } from '../qemu/process.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
 import { letGo } from './start.ts';
@@ -10,7 +9,7 @@ import { letGo } from './start.ts';
 export async function reconcile(machine: Machine, machines: Machines): Promise<void> {
   machine.ending = false;
   const { record } = machine;
-  if (await findProcess(machines.marker(machine.id), machine.paths.process)) {
+  if (await machines.processes.of(machine)) {
     if (record.wanted !== 'running') await machine.update(() => ({ wanted: 'running' }));
     return;
   }

@@ -11,7 +11,7 @@ import { setCable } from '../qemu/card.ts';
 import { cont, queryStatus } from '../qemu/command.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
 import { firstFreeFd } from '../qemu/memory.ts';
-import { findProcess, lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
+import { lastWords, type QemuProcess, startQemu } from '../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../qemu/qmp.ts';
 import { loadDevices, loadState } from '../qemu/state.ts';
 import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
@@ -100,7 +100,7 @@ export async function startProcess(
     await endQuietly(machine, machine.live);
   }
   const wake = machine.record.state === 'suspended';
-  let process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  let process = await machines.processes.of(machine);
   // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
   if (process && wake && (await isLoading(machine, process, signal))) {
     await endProcess(process, machine.paths);
@@ -155,7 +155,7 @@ async function spawn(
     const tpmFd = tpm && firstFreeFd(memory.layers);
     const through = network === null ? null : withTaps(record, network, tpmFd === null ? firstFreeFd(memory.layers) : tpmFd + 1);
     const config = qemuConfig(record, paths, {
-      marker: machines.marker(machine.id),
+      marker: machines.processes.marker(machine.id),
       board: startBoard(record, binary.version),
       accel,
       firmwareCode: firmware?.code ?? null,

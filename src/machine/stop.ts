@@ -1,7 +1,6 @@
 // Ending a machine: the guest is asked, and after the deadline its process is ended. Also pause, resume and reset.
 import { rm } from 'node:fs/promises';
 import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../qemu/command.ts';
-import { findProcess } from '../qemu/process.ts';
 import { endTpm } from '../qemu/tpm.ts';
 import { dropSleep } from './drop-sleep.ts';
 import type { Machines } from './machines.ts';
@@ -39,7 +38,7 @@ export async function askGuest(machine: Machine, timeoutMs: number, signal: Abor
 export async function endQemu(machine: Machine, machines: Machines): Promise<void> {
   machine.ending = true;
   try {
-    const process = machine.live?.process ?? (await findProcess(machines.marker(machine.id), machine.paths.process));
+    const process = machine.live?.process ?? (await machines.processes.of(machine));
     if (process) await endProcess(process, machine.paths);
     else await endTpm(machine.paths.tpm);
     letGo(machine);

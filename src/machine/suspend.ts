@@ -6,7 +6,6 @@ import { rm } from 'node:fs/promises';
 import type { Progress } from '../contract/task.ts';
 import { makeDurable } from '../host/durable.ts';
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
-import { findProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
 import { saveState, stopSaving } from '../qemu/state.ts';
 import { recordSums } from './check-point.ts';
@@ -66,7 +65,7 @@ export async function save(
 
 /** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
 export async function unsave(machine: Machine, machines: Machines, freezing: Freezing | null): Promise<void> {
-  const process = await findProcess(machines.marker(machine.id), machine.paths.process);
+  const process = await machines.processes.of(machine);
   if (!process && machine.record.state === 'suspended') return;
   machine.ending = false;
   const { live } = machine;

@@ -1,11 +1,11 @@
 // QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
 // (the machine's id in its arguments) together with its start time, so that a reused pid is never taken for it.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { startTicksOf } from '../host/process-start.ts';
+import { type Program, spawn } from '../host/spawn.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
@@ -65,7 +65,7 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const [program = own, ...args] = [...options.through, own, ...ownArgs];
   const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
-  let child: ChildProcess;
+  let child: Program;
   try {
     child = spawn(program, args, {
       detached: true,
@@ -130,8 +130,12 @@ function testVariables(): Record<string, string> {
   );
 }
 
-/** The machine's process if it is alive: from its process file, else by looking through all processes. */
-export async function findProcess(marker: string, processFile: string): Promise<QemuProcess | null> {
+/** The machine's process if it is alive: from its process file, else among `others`, which may have ended since they were found. */
+export async function findProcess(
+  marker: string,
+  processFile: string,
+  others: () => ReturnType<typeof findProcesses> = () => findProcesses(marker),
+): Promise<QemuProcess | null> {
   const recorded = await readFile(processFile, 'utf8')
     .then(
       (text) => ProcessFile.safeParse(JSON.parse(text)).data ?? null,
@@ -145,8 +149,8 @@ export async function findProcess(marker: string, processFile: string): Promise<
     markerIn(await argumentsOf(recorded.pid), marker) !== null
   )
     return handle(recorded);
-  for (const { marker: found, process } of await findProcesses(marker)) if (found === marker) return process;
-  return null;
+  const other = (await others()).find(({ marker: found }) => found === marker)?.process;
+  return other && (await startTicksOf(other.pid)) === other.startTicks ? other : null;
 }
 
 /** Every process whose arguments have a marker that begins with `prefix`. */

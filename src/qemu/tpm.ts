@@ -1,12 +1,12 @@
 // A machine's TPM: one swtpm process beside its QEMU, as the same user, connected with it by a pair of sockets that have no name.
 // When QEMU ends, however it does, swtpm ends too (--terminate). What it keeps is written at once, and replaced by a rename, so a
 // copy of its folder is whole at any instant. It is found again by that folder, which is among its arguments.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
 import { findProgram } from '../host/find-program.ts';
 import { isProcess } from '../host/process-start.ts';
 import { socketPair } from '../host/socket-pair.ts';
+import { type Program, spawn } from '../host/spawn.ts';
 import { asUser, processesWith, type QemuProcess } from './process.ts';
 
 export interface TpmOptions {
@@ -50,7 +50,7 @@ export async function startTpm({ binary, folder, identity, logFile }: TpmOptions
   ]);
   const [theirs, ours] = socketPair();
   const log = openSync(logFile, 'a', 0o600);
-  let child: ChildProcess;
+  let child: Program;
   try {
     child = spawn(program, args, {
       detached: true,

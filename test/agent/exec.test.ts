@@ -1,5 +1,6 @@
 // Commands through the agent: streams, terminals, signals, ends.
 import assert from 'node:assert/strict';
+import { getPriority } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import type { AgentConnection, ExecRequest } from '../../src/qemu/agent/channel.ts';
@@ -20,6 +21,15 @@ test('a command has its input, its two outputs, its environment, its folder and 
   const script = 'cat; echo "$A $PWD $HOME"; echo no >&2; exit 7';
   const end = await run(agent, ['sh', '-c', script], { env: { A: 'b=c' }, cwd: '/usr' }, 'in\n');
   assert.deepEqual(end, { out: 'in\nb=c /usr /root\n', err: 'no\n', exitCode: 7, signal: null });
+});
+
+test('the agent comes before a busy guest’s other work, and what it runs does not', {
+  ...options,
+  skip: cannotBuild || process.getuid?.() !== 0,
+}, async (t) => {
+  const { agent } = await startAgent(t);
+  const nice = 'awk "{ print \\$19 }" /proc/$PPID/stat /proc/self/stat';
+  assert.equal((await run(agent, ['sh', '-c', nice])).out, `-15\n${getPriority()}\n`);
 });
 
 test('a signal ends the command’s whole group and is told by its name', options, async (t) => {

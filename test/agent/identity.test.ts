@@ -74,7 +74,7 @@ test('a copy has its own name, machine-id, address and SSH keys once it has answ
   // Without root the kernel's generator is not ours to seed.
   assert.deepEqual(
     done.filter((part) => part !== 'seed'),
-    ['time', 'mac', 'hostname', 'machine-id', 'ssh-keys'],
+    ['mac', 'hostname', 'machine-id', 'ssh-keys', 'time'],
   );
   assert.deepEqual(
     skipped.filter((reason) => !reason.startsWith('seed: ')),

@@ -61,6 +61,9 @@ const nodes = new Map(
     .map((name) => [name, 0]),
 );
 
+/** As QEMU tells of a node on so many others. */
+const onOthers = (name, depth) => ({ 'node-name': name, ...(depth > 0 ? { backing: onOthers(`${name}-${depth}`, depth - 1) } : {}) });
+
 /** The nodes that devices write to. */
 const drives = new Set(
   valuesOf('-device')
@@ -159,9 +162,12 @@ const commands = {
     return {};
   },
   'qom-list': () => [...devices].map((name) => ({ name, type: 'child<device>' })),
-  'query-block': () => [...drives].map((name) => ({ inserted: { 'node-name': name, backing_file_depth: nodes.get(name) } })),
+  'query-block': () => [],
   'query-jobs': () => [],
-  'query-named-block-nodes': () => [...nodes.keys()].map((name) => ({ 'node-name': name, backing_file_depth: 0 })),
+  'query-blockstats': (asked) =>
+    asked['query-nodes']
+      ? [...nodes.keys()].map((name) => ({ 'node-name': name }))
+      : [...drives].map((name) => onOthers(name, nodes.get(name))),
   'blockdev-add': (node) => {
     if (nodes.has(node['node-name'])) throw new Error(`Duplicate nodes with node-name='${node['node-name']}'`);
     nodes.set(node['node-name'], 0);
