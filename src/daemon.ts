@@ -9,10 +9,10 @@ import { type Clock, systemClock } from './host/clock.ts';
 import { HomeTaken, lockDaemon } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
-import { isHostShuttingDown } from './host/shutting-down.ts';
+import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
 import { adoptAll, sweep } from './machine/adopt.ts';
-import { shutDownWithHost } from './machine/host-shutdown.ts';
+import { shutDownWith } from './machine/host-shutdown.ts';
 import { Keeper } from './machine/keeper.ts';
 import { Machines } from './machine/machines.ts';
 import { PointKeeper } from './machine/point-keeper.ts';
@@ -169,20 +169,24 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   async function stop({ told = false } = {}): Promise<void> {
     if (stopped) return;
     stopped = true;
-    const withHost = told && (await isHostShuttingDown());
+    const goesDown = told ? await whatGoesDown(uid) : null;
     keeper.stop();
     pointKeeper.stop();
     poolKeeper.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
-    if (withHost) await shutDownWithHost(machines, stopping.signal);
+    if (goesDown) {
+      await shutDownWith(goesDown, machines, stopping.signal);
+      // What comes back may do so in the same boot of the kernel: after a soft reboot, a container's, or the user's next login.
+      await store.commit({ deletes: ['host/boot'] });
+    }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await machines.networks.stop();
     for (const machine of machines.all()) machine.live?.end();
     events.record({
       type: 'daemon.stopped',
-      message: withHost ? 'the daemon stopped with the host' : 'the daemon stopped; machines go on',
+      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; machines go on',
     });
     await events.flush();
     await store.close();

@@ -1,18 +1,14 @@
 // Having systemd start the daemon with the host, or no longer.
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
+import { type Asking, ask, systemctl } from '../sdk/systemctl.ts';
 import type { BootUnit } from './boot-unit.ts';
 
-const timeoutMs = 60_000;
-
-export interface Systemd {
+export interface Systemd extends Asking {
   readonly unit: BootUnit;
-  readonly uid: number;
-  readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
 }
 
@@ -42,9 +38,6 @@ export async function disableAtBoot(systemd: Systemd): Promise<void> {
   await systemctl(systemd, 'daemon-reload');
 }
 
-/** Starts the daemon as the unit, so that it belongs to no login. */
-export const startUnit = (systemd: Systemd): Promise<void> => systemctl(systemd, 'start', systemd.unit.name);
-
 function needSystemd(): void {
   if (existsSync('/run/systemd/system')) return;
   throw new VivError(
@@ -54,30 +47,15 @@ function needSystemd(): void {
 }
 
 /** A user's units run while the user is logged in, unless they linger. */
-async function keepUserManager({ env, uid, signal }: Systemd): Promise<string> {
-  const lingers = await run('loginctl', ['enable-linger', String(uid)], env, signal).then(
-    () => '',
-    () => `until root runs loginctl enable-linger ${uid} it starts at this user’s first login, not with the host`,
-  );
-  if (lingers !== '') return lingers;
+async function keepUserManager(systemd: Systemd): Promise<string> {
+  const { uid, signal } = systemd;
+  const lingers = () => ask('loginctl', ['show-user', String(uid), '--property=Linger', '--value'], systemd).catch(() => '');
+  if ((await lingers()).trim() !== 'yes') {
+    const allowed = await ask('loginctl', ['enable-linger', String(uid)], systemd).catch(() => null);
+    if (allowed === null)
+      return `until root runs loginctl enable-linger ${uid} it starts at this user’s first login, not with the host, and ends with the last one: guests shut down then`;
+  }
   const end = performance.now() + 30_000;
   while (!existsSync(`/run/user/${uid}/systemd/private`) && performance.now() < end) await delay(50, undefined, { signal });
   return '';
-}
-
-function systemctl({ env, uid, signal }: Systemd, ...args: string[]): Promise<void> {
-  // Who comes by su or sudo has no XDG_RUNTIME_DIR, where the user's own systemd listens.
-  const own = uid === 0 ? env : { ...env, XDG_RUNTIME_DIR: env['XDG_RUNTIME_DIR'] || `/run/user/${uid}` };
-  return run('systemctl', [...(uid === 0 ? [] : ['--user']), ...args], own, signal);
-}
-
-function run(program: string, args: string[], env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    execFile(program, args, { env, signal, timeout: timeoutMs }, (error, _stdout, stderr) => {
-      if (error === null) return resolve();
-      if (signal.aborted) return reject(signal.reason);
-      const words = stderr.trim() || error.message;
-      reject(new VivError('unsupported', `${program} ${args.join(' ')} failed: ${words}`, { cause: error }));
-    });
-  });
 }

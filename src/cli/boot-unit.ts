@@ -1,13 +1,9 @@
 // The daemon as a unit of systemd, which starts it with the host: the system's for root, the user's own for everybody else.
 // It is put there when the user asks for it (viv up --at-boot yes) and by nothing else.
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { guestsDeadlineMs, homeTakenExitCode } from '../contract/ending.ts';
+import { type UnitName, unitOf } from '../sdk/unit.ts';
 
-export interface BootUnit {
-  /** vivarium.service, or one of its own for a VIV_HOME */
-  readonly name: string;
-  readonly file: string;
+export interface BootUnit extends UnitName {
   readonly text: string;
 }
 
@@ -22,16 +18,17 @@ const daemonEndsMs = 45_000;
 /** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
 export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; home: string; command: readonly string[] }): BootUnit {
   const asked = env['VIV_HOME'] ? { VIV_HOME: home } : {};
-  const name = env['VIV_HOME'] ? `vivarium-${createHash('sha256').update(home).digest('hex').slice(0, 8)}.service` : 'vivarium.service';
-  const folder = uid === 0 ? '/etc/systemd/system' : join(env['XDG_CONFIG_HOME'] || join(env['HOME'] ?? '', '.config'), 'systemd/user');
+  const unit = unitOf(env, uid, home);
   const told = Object.entries({ ...env, ...asked }).filter(([key, value]) => handedOn.test(key) && value);
   const text = [
     '# Made by: viv up --at-boot yes. Removed by: viv up --at-boot no',
     '[Unit]',
-    `Description=Vivarium, virtual machines of ${unitText(home)}`,
-    ...(uid === 0 ? ['After=network.target'] : []),
+    unit.description,
+    ...(uid === 0 ? ['After=network.target', `RequiresMountsFor=${quoted(home)}`] : []),
     '',
     '[Service]',
+    '# Starting it fails where its program has gone.',
+    'Type=exec',
     ...told.map(([key, value]) => `Environment=${quoted(`${key}=${value}`)}`),
     `ExecStart=${command.map((word) => quoted(word).replaceAll('$', '$$$$')).join(' ')}`,
     'Restart=on-failure',
@@ -46,14 +43,11 @@ export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; h
     'TasksMax=infinity',
     '',
     '[Install]',
-    `WantedBy=${uid === 0 ? 'multi-user' : 'default'}.target`,
+    `WantedBy=${unit.wantedBy}.target`,
     '',
   ].join('\n');
-  return { name, file: join(folder, name), text };
+  return { ...unit, text };
 }
-
-/** Percent signs stand for something in a unit, line ends end a setting. */
-const unitText = (text: string) => text.replaceAll('%', '%%').replaceAll('\n', ' ');
 
 /** One word of a setting, as systemd.syntax(7) has it. */
 const quoted = (word: string) => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('%', '%%')}"`;

@@ -114,7 +114,11 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
   const open = async (start: boolean): Promise<Client> => {
     const { connect } = await import('../sdk/connect.ts');
     try {
-      return await connect({ start, signal: interrupts.signal, onStart: () => screen.show('daemon', 'starting the daemon') });
+      return await connect({
+        ...{ start, signal: interrupts.signal },
+        onStart: () => screen.show('daemon', 'starting the daemon'),
+        onNotice: (message) => screen.say(message),
+      });
     } finally {
       screen.settle('daemon');
     }

@@ -17,6 +17,8 @@ export interface ConnectOptions {
   signal?: AbortSignal;
   /** Told when a daemon is being started. */
   onStart?: () => void;
+  /** Told what the user should know of how it was started. */
+  onNotice?: (message: string) => void;
 }
 
 /** Throws VivError `unavailable` where no daemon answers and none could be started. */
@@ -31,7 +33,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     if (!mayStart || !(error instanceof VivError) || error.code !== 'unavailable') throw error;
     options.onStart?.();
     const { startDaemon } = await import('./start-daemon.ts');
-    await startDaemon({ env, paths, ...(options.signal ? { signal: options.signal } : {}) });
+    await startDaemon({
+      ...{ env, paths },
+      ...(options.signal ? { signal: options.signal } : {}),
+      ...(options.onNotice ? { onNotice: options.onNotice } : {}),
+    });
   }
   return new Client(socket);
 }

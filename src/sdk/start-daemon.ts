@@ -7,6 +7,7 @@ import { homeTakenExitCode } from '../contract/ending.ts';
 import { VivError } from '../contract/errors.ts';
 import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
+import { startAsUnit } from './start-unit.ts';
 
 /** One that ends is told at once, so patience costs nothing: on an emulated machine it needs 15 s, where many machines are taken up again more. */
 const deadlineMs = 60_000;
@@ -37,10 +38,28 @@ export function daemonArguments(): string[] {
 /** Two of malloc's arenas instead of eight for each processor (mallopt(3)): Node's threads leave 7 MiB less of half-used ones behind. */
 export const daemonEnvironment = { MALLOC_ARENA_MAX: '2' } as const;
 
-/** Resolves when the daemon accepts connections. Throws `unavailable` with its last words when it ends before that. */
-export async function startDaemon(options: { env: NodeJS.ProcessEnv; paths: Paths; signal?: AbortSignal }): Promise<void> {
-  const { paths } = options;
+export interface Starting {
+  readonly env: NodeJS.ProcessEnv;
+  readonly paths: Paths;
+  readonly signal?: AbortSignal;
+  /** Told why it is not started by systemd although that was asked for once. */
+  readonly onNotice?: (message: string) => void;
+  /** Whose daemon it is; left out: of the user who asks. */
+  readonly uid?: number;
+}
+
+/**
+ * Resolves when the daemon accepts connections: as the unit of systemd where one is enabled for its home, else as a process of its own.
+ * Throws `unavailable` with its last words when it ends before that.
+ */
+export async function startDaemon({ uid = process.getuid?.() ?? 0, onNotice = () => {}, ...options }: Starting): Promise<void> {
   options.signal?.throwIfAborted();
+  if (await startAsUnit({ ...options, uid, said: onNotice })) return;
+  await startBeside(options);
+}
+
+async function startBeside(options: Starting): Promise<void> {
+  const { paths } = options;
   mkdirSync(paths.home, { recursive: true, mode: 0o700 });
   mkdirSync(paths.run, { recursive: true, mode: 0o700 });
   const args = daemonArguments();

@@ -16,6 +16,8 @@ test('root’s is the system’s, and machines survive its end', () => {
   const lines = text.split('\n');
   for (const line of [
     'ExecStart="/opt/node/bin/node" "--max-semi-space-size=2" "/opt/viv/daemon.js"',
+    'RequiresMountsFor="/var/lib/vivarium"',
+    'Type=exec',
     'KillMode=process',
     'OOMPolicy=continue',
     `RestartPreventExitStatus=${homeTakenExitCode}`,

@@ -165,7 +165,7 @@ async function gone(pid: number): Promise<void> {
 }
 
 /** Images that fake-qemu never reads: a kernel image `tiny` and a disk image `disk`, small and quickly made. */
-async function publishFakeImages(paths: Paths): Promise<void> {
+export async function publishFakeImages(paths: Paths): Promise<void> {
   const disk = join(paths.home, 'disk.qcow2');
   await mkdir(paths.home, { recursive: true });
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M']);

@@ -1,17 +1,21 @@
 // The daemon dies while an image of the catalog is built here: the programs that build it end with it, the next daemon begins anew or gives
-// it up, and nothing half-made is left. Needs a Debian mirror.
+// it up, and nothing half-made is left. Needs a Debian mirror. As an ordinary user too, who needs uids of his own (/etc/subuid).
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { test } from 'node:test';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 
-/** Words of the processes that have this host's folder among their arguments or in their environment. */
+/** Words of the processes that have this host's folder among their arguments, in their environment or in what is mounted where they are. */
 async function processesOf(host: TestHost): Promise<string[]> {
   const found: string[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const [line, env] = await Promise.all(['cmdline', 'environ'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')));
-    if (line?.includes(host.home) || env?.includes(host.home)) found.push(`${pid} ${line?.replaceAll('\0', ' ').slice(0, 200)}`);
+    const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+    const [line, ...facts] = await Promise.all([read('cmdline'), read('environ'), read('mountinfo')]);
+    // Of a folder that is mounted elsewhere only the path inside its file system is told.
+    if ([line, ...facts].some((text) => text.includes(basename(host.home))))
+      found.push(`${pid} ${line.replaceAll('\0', ' ').slice(0, 200)}`);
   }
   return found;
 }
@@ -39,7 +43,7 @@ for (const [image, program] of [
       await host.client.image.verify({ image });
     } else {
       const [task] = await host.client.task.list({ state: 'running' });
-      await eventually('it is begun anew', async () => (await processesOf(host)).some((words) => words.includes(' mmdebstrap ')));
+      await eventually('it is begun anew', async () => (await processesOf(host)).some((words) => words.includes('/mmdebstrap ')));
       await host.client.task.cancel({ task: task?.id ?? '' });
       assert.deepEqual(await host.client.image.list({}), []);
     }

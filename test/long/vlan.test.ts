@@ -12,6 +12,7 @@ import { tapProgram } from '../../src/host/guest-asset.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { havePulled, longHost } from './long-host.ts';
+import { whyNoMirror } from './mirror.ts';
 import { tapFor, times } from './vlan-frames.ts';
 import type { Heard } from './vlan-guests.ts';
 import type { Report } from './vlan-host.ts';
@@ -31,7 +32,7 @@ before(async () => {
   host = await longHost();
   await havePulled(host, 'debian:12');
   debian = await host.client.run('debian:12', { name: 'host', cpus: 2, memoryBytes: GiB, diskBytes: 4 * GiB });
-  unreachable = await reachMirror();
+  unreachable = await whyNoMirror(debian);
   if (unreachable !== null) return;
   await sh('apt-get update -q');
   await sh(`DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends ${packages.join(' ')}`);
@@ -51,13 +52,6 @@ async function sh(script: string): Promise<string> {
   const { stdout, stderr, exitCode } = await debian.exec(['sh', '-c', script], { timeoutMs: 300_000 });
   assert.equal(exitCode, 0, `${script}: ${stdout.slice(-400)}${stderr.slice(-800)}`);
   return stdout.trim();
-}
-
-async function reachMirror(): Promise<string | null> {
-  const mirror = await sh("sed -n 's/^deb [^h]*\\(http[^ ]*\\) .*/\\1/p' /etc/apt/sources.list | head -n 1");
-  const { hostname, port } = new URL(mirror);
-  const { exitCode, stderr } = await debian.exec(['timeout', '30', 'bash', '-c', `exec 3<>/dev/tcp/${hostname}/${port || 80}`]);
-  return exitCode === 0 ? null : `${mirror} cannot be reached from the guest: ${stderr.trim()}`;
 }
 
 /** The scripts, each in one file, beside what opens taps as an installed package has it. */

@@ -1,15 +1,11 @@
 // `viv up`: the daemon in the background, and with the host where that is asked for.
-import { VivError } from '../../contract/errors.ts';
 import { pathsFrom } from '../../host/paths.ts';
 import type { Client } from '../../sdk/client.ts';
 import { daemonArguments, daemonEnvironment } from '../../sdk/start-daemon.ts';
-import { disableAtBoot, enableAtBoot, type Systemd, startUnit } from '../at-boot.ts';
+import { disableAtBoot, enableAtBoot, type Systemd } from '../at-boot.ts';
 import { bootUnit } from '../boot-unit.ts';
 import { type Command, jsonFlag } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
-import { clientIfRunning } from '../daemon-state.ts';
-
-const deadlineMs = 60_000;
 
 export const command: Command = {
   words: 'up',
@@ -44,23 +40,12 @@ export const command: Command = {
   },
 };
 
+/** Enabled, it is started as the unit (sdk/start-unit.ts) where no daemon runs yet. */
 async function upAtBoot(context: Context): Promise<Client> {
   const systemd = systemdOf(context);
   const hint = await enableAtBoot(systemd);
   context.screen.say(hint || `it starts with the host from now on, by ${systemd.unit.file}`);
-  const running = await clientIfRunning(context);
-  if (running !== null) return running;
-  await startUnit(systemd);
-  const end = performance.now() + deadlineMs;
-  for (;;) {
-    const client = await clientIfRunning(context);
-    if (client !== null) return client;
-    if (performance.now() > end) {
-      const journal = `journalctl ${systemd.uid === 0 ? '' : '--user '}-u ${systemd.unit.name}`;
-      throw new VivError('unavailable', `${systemd.unit.name} does not answer after ${deadlineMs / 1000} s; see: ${journal}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  return context.client();
 }
 
 function systemdOf({ env, interrupts }: Context): Systemd {

@@ -1,21 +1,21 @@
 // The recipe of `debian:12` and `debian:13`: mmdebstrap installs packages into a tree, which becomes the root of a partitioned
 // disk with GRUB for BIOS. Needs no loop device and no mount: file system, partition table and boot loader are written into
 // a file. Runs as root, or as an ordinary user where user namespaces and newuidmap (package uidmap) are there.
-import { chmod, copyFile, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, open, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB, MiB } from '../../contract/field.ts';
 import { agentFile, guestFile } from '../../host/guest-asset.ts';
 import { ProgramFailed, ProgramMissing, runOk, runProgram } from '../../host/run.ts';
-
+import { removeStaged } from '../staging.ts';
 import { debianArch, hostFetchSettings, proxies, requireKeyring, sourceLines } from './apt.ts';
 import { debianFiles, includedPackages, maskedUnits, rootLabel } from './debian-files.ts';
 import { makeExt4FromTar } from './ext4-tar.ts';
 import { gpt, type Partition, partitionTypes, sector } from './gpt.ts';
 import { findMirror, type Mirror } from './mirror.ts';
 import type { BuildContext, BuildImage, BuiltImage } from './types.ts';
-import { namespaceFacts, whyNoNamespace } from './user-namespace.ts';
+import { asOwnRoot, namespaceFacts, whyNoNamespace } from './user-namespace.ts';
 
 const kernels: Partial<Record<Arch, string>> = { x86_64: 'linux-image-cloud-amd64' };
 const diskBytes = 4 * GiB;
@@ -45,7 +45,7 @@ export function buildDebian(suite: 'bookworm' | 'trixie'): BuildImage {
       );
       return built(context, `built from Debian ${suite} of ${mirror.main}`);
     } finally {
-      await rm(folder, { recursive: true, force: true });
+      await removeStaged(folder);
     }
   };
 }
@@ -89,8 +89,9 @@ interface Debootstrap {
 async function debootstrap({ suite, mirror, kernel, tree, tar, folder, context }: Debootstrap): Promise<void> {
   const keyring = await requireKeyring();
   const fetching = await hostFetchSettings(context.signal);
+  const within = await enclosure(folder, context.signal);
   const args = [
-    `--mode=${process.getuid?.() === 0 ? 'root' : 'unshare'}`,
+    `--mode=${within.mode}`,
     '--variant=minbase',
     '--format=tar',
     `--architectures=${debianArch[context.arch]}`,
@@ -106,16 +107,15 @@ async function debootstrap({ suite, mirror, kernel, tree, tar, folder, context }
     tar,
     ...sourceLines(mirror, suite),
   ];
-  const within = await enclosure(context.signal);
   const env = {
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     LC_ALL: 'C.UTF-8',
     HOME: process.env['HOME'] ?? '/',
-    TMPDIR: within.length === 0 ? '/var/tmp' : await workFolder(folder),
+    TMPDIR: within.work,
     ...proxies(process.env),
   };
   try {
-    const [program, ...given] = [...within, 'mmdebstrap', ...args] as [string, ...string[]];
+    const [program, ...given] = [...within.words, 'mmdebstrap', ...args] as [string, ...string[]];
     await runOk(program, given, {
       ...{ timeoutMs: 3_600_000, signal: context.signal, endsWithUs: true, env },
       onLine: (line) => context.log(line),
@@ -128,26 +128,34 @@ async function debootstrap({ suite, mirror, kernel, tree, tar, folder, context }
   }
 }
 
-/**
- * Put before a program of root's that starts many and mounts: all of it ends with the program, however that ends. An ordinary user's makes
- * namespaces itself. Empty where there can be none.
- */
-async function enclosure(signal: AbortSignal): Promise<string[]> {
-  if (process.getuid?.() !== 0) return [];
-  const [program, ...words] = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'] as const;
-  const tried = await runProgram(program, [...words, 'true'], { timeoutMs: 10_000, signal });
-  return tried.exitCode === 0 ? [program, ...words] : []; // not in every container
+interface Enclosure {
+  /** Put before a program that starts many and mounts: all of it ends with the program, however that ends. */
+  readonly words: readonly string[];
+  readonly mode: 'root' | 'unshare';
+  /** Where the tree comes to be. */
+  readonly work: string;
 }
 
+const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+/** The first argument is seen at /var/tmp: below an ordinary user's home apt's own user could not reach it. */
+const seenAtVarTmp = ['sh', '-c', 'mount --bind -- "$1" /var/tmp && shift && exec "$@"', 'sh'];
+
 /**
- * Where the tree comes to be: in the task's folder, so that it goes with that. apt's own user has to pass through. Only where mounts are in a
- * namespace of their own, or removing the folder would remove what is mounted.
+ * The tree is in the task's folder, so that it goes with that; only where mounts are in a namespace of their own, or removing the folder
+ * would remove what is mounted. Where there can be no such namespace (not in every container, not with an unshare older than 2.38 as an
+ * ordinary user) mmdebstrap makes its own, if it needs one, and what it starts ends by itself.
  */
-async function workFolder(folder: string): Promise<string> {
-  for (const path of [dirname(dirname(folder)), dirname(folder), folder]) await chmod(path, 0o711);
+async function enclosure(folder: string, signal: AbortSignal): Promise<Enclosure> {
+  const isRoot = process.getuid?.() === 0;
   const work = join(folder, 'work');
   await mkdir(work);
-  return work;
+  const words = isRoot ? ['unshare', ...namespaces] : [...asOwnRoot, ...namespaces, ...seenAtVarTmp, work];
+  const [program = '', ...args] = [...words, 'true'];
+  const tried = await runProgram(program, args, { timeoutMs: 10_000, signal });
+  if (tried.exitCode !== 0) return { words: [], mode: isRoot ? 'root' : 'unshare', work: '/var/tmp' };
+  // apt's own user has to pass through.
+  if (isRoot) for (const path of [dirname(dirname(folder)), dirname(folder), folder]) await chmod(path, 0o711);
+  return { words, mode: 'root', work: isRoot ? work : '/var/tmp' };
 }
 
 /** Run outside the root, whose path is $1, after all packages are in. */

@@ -1,7 +1,11 @@
-// Why an ordinary user cannot build a Debian here: what mmdebstrap needs for its user namespace, and what an administrator types to give it.
+// The user namespace in which an ordinary user builds a Debian: how it is entered, and why it cannot be here: what it needs, and what an
+// administrator types to give it.
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { findProgram } from '../../host/find-program.ts';
+
+/** Before a program: an ordinary user is root there, and has the uids that /etc/subuid gives (unshare of util-linux 2.38 or newer). */
+export const asOwnRoot = ['unshare', '--user', '--map-root-user', '--map-auto'] as const;
 
 export interface NamespaceFacts {
   readonly user: string;

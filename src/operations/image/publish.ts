@@ -3,6 +3,7 @@ import { rm, stat } from 'node:fs/promises';
 import { VivError } from '../../contract/errors.ts';
 import type { Image } from '../../contract/image.ts';
 import type { PublishDescription } from '../../image/publish.ts';
+import { removeStaged } from '../../image/staging.ts';
 import type { Step } from '../handler.ts';
 import type { Services } from '../services.ts';
 
@@ -31,7 +32,7 @@ export const publishStep: Step<PublishState> = {
 
 /** The undo of whatever filled the staging folder. */
 export async function emptyStaging({ staging }: { staging: string }): Promise<void> {
-  await rm(staging, { recursive: true, force: true });
+  await removeStaged(staging);
 }
 
 export async function storedImage(state: { digest?: string; name: string }, { images }: Services): Promise<Image> {

@@ -1,5 +1,5 @@
 // image.pull: fetches or builds an image of the catalog, or fetches one from a URL.
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
@@ -8,7 +8,7 @@ import { buildCatalogImage } from '../../image/build/index.ts';
 import { catalogItem } from '../../image/catalog.ts';
 import { expectedSum, fetchContent, fileName, type SumSource } from '../../image/fetch.ts';
 import type { ImageManifest } from '../../image/image.ts';
-import { stagingKey } from '../../image/staging.ts';
+import { removeStaged, stagingKey } from '../../image/staging.ts';
 import { parseSum, type Sum } from '../../image/sum.ts';
 import { makeUsable } from '../../image/unpack.ts';
 import type { HandlerOf, Step } from '../handler.ts';
@@ -32,7 +32,7 @@ const obtain: Step<State> = {
   async run({ origin, name, arch, staging }, { services, signal, progress, log }) {
     const folder = join(staging, 'made');
     await mkdir(staging, { recursive: true, mode: 0o700 });
-    await rm(folder, { recursive: true, force: true });
+    await removeStaged(folder);
     await mkdir(folder, { mode: 0o700 });
     if (origin.via === 'build') {
       const mirror = origin.mirror === null ? {} : { mirror: origin.mirror };
