@@ -170,6 +170,7 @@ export class Machines {
           { key: nameKey(record.name), value: record.id },
         ],
       });
+      this.processes.madeHere(record.id);
       return this.#add(record, revision);
     } catch (error) {
       if ((error as Error).name === 'StoreConflict') throw nameTaken(record.name, error);
@@ -206,6 +207,7 @@ export class Machines {
     await this.networks.forwards.drop(this.networks.forwards.of(id));
     await this.host.store.commit({ deletes: [vmKey(id), nameKey(machine.name)] });
     this.#byId.delete(id);
+    this.processes.forget(id);
     this.#sorted = null;
     if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
     machine.changed();

@@ -3,9 +3,14 @@ import { createHash } from 'node:crypto';
 import type { VmPaths } from '../host/paths.ts';
 import { findProcess, findProcesses, type QemuProcess } from '../qemu/process.ts';
 
+/** A program that the daemon before this one was starting when it was killed may show up a moment later. */
+const settledMs = 60_000;
+
 export class Processes {
   /** Of all markers of this home. */
   readonly prefix: string;
+  readonly #begun = performance.now();
+  readonly #ours = new Set<string>();
   #strays: ReturnType<typeof findProcesses> | undefined;
 
   /** @param home the folder that is this daemon's alone */
@@ -18,14 +23,26 @@ export class Processes {
     return `${this.prefix}${id}`;
   }
 
+  /** A machine that this daemon has made: nobody before it can have started its process. */
+  madeHere(id: string): void {
+    this.#ours.add(id);
+  }
+
+  forget(id: string): void {
+    this.#ours.delete(id);
+  }
+
   /**
-   * The machine's process if it is alive. One that is not recorded was started by a daemon that died in that moment. All processes of the host are
-   * looked through for those, once: this daemon records each that it starts, or ends it.
+   * The machine's process if it is alive. One that is not recorded was started by a daemon that died in that moment: this one records each that it
+   * starts, or ends it. Those are looked for among all processes of the host, which takes 10 ms and more, as seldom as can be.
    */
   of({ id, paths }: { readonly id: string; readonly paths: VmPaths }): Promise<QemuProcess | null> {
-    return findProcess(this.marker(id), paths.process, () => {
-      this.#strays ??= findProcesses(this.prefix);
-      return this.#strays;
-    });
+    return findProcess(this.marker(id), paths.process, async () => (this.#ours.has(id) ? [] : this.#ofEarlierDaemons()));
+  }
+
+  #ofEarlierDaemons(): ReturnType<typeof findProcesses> {
+    if (performance.now() - this.#begun < settledMs) return findProcesses(this.prefix);
+    this.#strays ??= findProcesses(this.prefix);
+    return this.#strays;
   }
 }
