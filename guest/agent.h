@@ -198,6 +198,7 @@ struct beginning { /* of a client, by its unit or, where that is "", by its word
 };
 int dhcpcd_is_there(void);
 int dhcpcd_is_roots(pid_t pid);
+int dhcpcd_is_service(pid_t pid);
 void dhcpcd_read_title(struct client *client);
 /* 0 when it has ended, with all that helps it. `anew` says how it is begun; its words are the client's. */
 int dhcpcd_end(const struct client *client, const struct renewed *interfaces, size_t count, struct beginning *anew);

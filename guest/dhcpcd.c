@@ -81,9 +81,20 @@ static void unit_of(pid_t pid, char *unit, size_t room) {
   snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
   ssize_t length = file_read(path, text, sizeof text - 1);
   text[length > 0 ? length : 0] = 0;
-  char *name = strstr(text, "/dhcpcd");
-  if (name) name[strcspn(name, "\n")] = 0;
-  if (name && strlen(name) > 8 && strcmp(name + strlen(name) - 8, ".service") == 0) snprintf(unit, room, "%s", name + 1);
+  static const char slice[] = "/system.slice/", service[] = ".service";
+  char *name = strstr(text, "/system.slice/dhcpcd");
+  if (!name) return;
+  name += sizeof slice - 1;
+  name[strcspn(name, "/\n")] = 0;
+  size_t letters = strlen(name);
+  if (letters >= sizeof service && strcmp(name + letters - (sizeof service - 1), service) == 0) snprintf(unit, room, "%s", name);
+}
+
+/* Its service may have a mount namespace of its own; who is in it is there by systemd's hand. */
+int dhcpcd_is_service(pid_t pid) {
+  char unit[256];
+  unit_of(pid, unit, sizeof unit);
+  return unit[0] != 0;
 }
 
 int dhcpcd_end(const struct client *client, const struct renewed *interfaces, size_t count, struct beginning *anew) {

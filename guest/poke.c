@@ -78,7 +78,7 @@ static int consider(const char *number, struct client *client) {
     client->pid = (pid_t)atoi(number);
     client->kind = known[i].kind;
     /* Those two have a user or a mount namespace of their own; they are only restarted through systemd. */
-    if (client->kind == DHCPCD ? !in_own_namespaces(client->pid) || !(is_roots(client->pid) || dhcpcd_is_roots(client->pid))
+    if (client->kind == DHCPCD ? !dhcpcd_is_service(client->pid) && !(in_own_namespaces(client->pid) && (is_roots(client->pid) || dhcpcd_is_roots(client->pid)))
                                : client->kind != NETWORKD && client->kind != NETWORK_MANAGER && !ours(client->pid))
       return 0;
     snprintf(path, sizeof path, "/proc/%.20s/cmdline", number);

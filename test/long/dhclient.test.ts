@@ -40,7 +40,15 @@ const clients = [
   },
   // Its service, which serves all interfaces; other than that it makes up IPv6 addresses that no guarded network lets through.
   {
-    recipe: recipeOf('dhcpcd', 'dhcpcd', "sed -i 's/^slaac .*/slaac hwaddr/' /etc/dhcpcd.conf", 'systemctl enable dhcpcd.service'),
+    recipe: recipeOf(
+      'dhcpcd',
+      'dhcpcd',
+      "sed -i 's/^slaac .*/slaac hwaddr/' /etc/dhcpcd.conf",
+      'systemctl enable dhcpcd.service',
+      // What it may write to has to be there before it is begun.
+      'mkdir -p /etc/wpa_supplicant /etc/systemd/system/dhcpcd.service.d',
+      `printf '[Service]\\nExecStartPre=+/bin/sh -c "rm -f /etc/resolv.conf; touch /etc/resolv.conf"\\n' >/etc/systemd/system/dhcpcd.service.d/here.conf`,
+    ),
     leased: (address: string) => `dhcpcd.*leased ${address}`,
   },
 ];
