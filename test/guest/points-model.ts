@@ -14,6 +14,7 @@ import { backingFile } from '../../src/storage/layers.ts';
 import { generator } from '../daemon/chaos.ts';
 import { alive, type TestHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
+import { fileHolders } from './file-holders.ts';
 
 const MiB = 2 ** 20;
 const memoryBytes = 128 * MiB;
@@ -378,7 +379,9 @@ export async function pointsModel(host: TestHost, options: ModelOptions): Promis
     }
     for (const layer of layers) {
       assert.equal((await stat(layer)).mode & 0o222, 0, 'a layer cannot be written');
-      await checkDisk(layer);
+      await checkDisk(layer).catch(async (error: Error) => {
+        throw new Error(`${error.message} ${layer}: ${await fileHolders(layer)}`, { cause: error });
+      });
     }
     for (const { disks, state } of records.machines)
       for (const { kind, file } of disks) if (kind === 'root' && !['running', 'paused'].includes(state)) await checkDisk(file);
