@@ -69,9 +69,9 @@ export async function unsave(machine: Machine, machines: Machines, freezing: Fre
   if (!process && machine.record.state === 'suspended') return;
   machine.ending = false;
   const { live } = machine;
-  // Its process ended by itself: that is news, which says why and is followed up (news.ts).
+  // Its process ended by itself: that is news, which says why and is followed up (news.ts). Its words may be being read in this moment.
   const told = () => machine.record.state !== 'running' && machine.record.state !== 'paused';
-  if (!process && live) await machine.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
+  if (!process) await machine.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
   if (process && live) {
     await stopSaving(live.qmp);
     live.standing = false;
