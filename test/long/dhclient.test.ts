@@ -24,8 +24,8 @@ const recipeOf = (name: string, packages: string, ...after: string[]) => ({
     "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d",
     `apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${packages}`,
     'rm /usr/sbin/policy-rc.d',
-    ...after,
     ...plain,
+    ...after,
   ],
 });
 /** The client by its image's name, and what its log says of a lease. */
@@ -45,9 +45,8 @@ const clients = [
       'dhcpcd',
       "sed -i 's/^slaac .*/slaac hwaddr/' /etc/dhcpcd.conf",
       'systemctl enable dhcpcd.service',
-      // What it may write to has to be there before it is begun.
-      'mkdir -p /etc/wpa_supplicant /etc/systemd/system/dhcpcd.service.d',
-      `printf '[Service]\\nExecStartPre=+/bin/sh -c "rm -f /etc/resolv.conf; touch /etc/resolv.conf"\\n' >/etc/systemd/system/dhcpcd.service.d/here.conf`,
+      // What it may write to has to be there before it is begun, and no link to what systemd-resolved would have written.
+      'mkdir -p /etc/wpa_supplicant && ln -s /dev/null /etc/tmpfiles.d/systemd-resolve.conf && touch /etc/resolv.conf',
     ),
     leased: (address: string) => `dhcpcd.*leased ${address}`,
   },
