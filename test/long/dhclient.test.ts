@@ -28,7 +28,7 @@ const recipeOf = (name: string, packages: string, ...after: string[]) => ({
     ...after,
   ],
 });
-/** The client by its image's name, and what its log says of a lease. */
+/** The client by its image's name, and what its log says of a lease: in words that do not find themselves, as qemu-guest-agent logs what it runs. */
 const clients = [
   {
     recipe: recipeOf(
@@ -36,7 +36,7 @@ const clients = [
       'ifupdown isc-dhcp-client',
       `printf 'auto lo\\niface lo inet loopback\\nallow-hotplug ${device}\\niface ${device} inet dhcp\\n' >/etc/network/interfaces`,
     ),
-    leased: (address: string) => `dhclient.*bound to ${address}`,
+    leased: (address: string) => `dhclient\\[[0-9]*\\]: bound to ${address}`,
   },
   // Its service, which serves all interfaces; other than that it makes up IPv6 addresses that no guarded network lets through.
   {
@@ -48,7 +48,7 @@ const clients = [
       // What it may write to has to be there before it is begun, and no link to what systemd-resolved would have written.
       'mkdir -p /etc/wpa_supplicant && ln -s /dev/null /etc/tmpfiles.d/systemd-resolve.conf && touch /etc/resolv.conf',
     ),
-    leased: (address: string) => `dhcpcd.*leased ${address}`,
+    leased: (address: string) => `dhcpcd\\[[0-9]*\\]: .*leased ${address}`,
   },
 ];
 
