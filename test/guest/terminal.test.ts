@@ -87,7 +87,7 @@ test('shell is a terminal: its size and its changes, colours, Ctrl-C, Ctrl-D and
   pty.write('\x03');
   pty.write('echo "code $?"\r');
   // Its prompt as well: before that the end of input is the line's, which the shell then turns into nothing.
-  await shows(/\r\ncode 130\r\n[^]*# /);
+  await shows(/\r\ncode 130\r\n[\s\S]*# /);
   pty.write('(exit 7)\r\x04');
   assert.equal(await code, 7);
 });
