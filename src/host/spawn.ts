@@ -157,7 +157,7 @@ function reap(): void {
 }
 
 function wait(): void {
-  const awaited = [...running.values()].some(({ program }) => program.awaited);
+  const awaited = running.values().some(({ program }) => program.awaited);
   if (awaited) timer ??= setInterval(reap, reapEveryMs);
   else {
     clearInterval(timer);

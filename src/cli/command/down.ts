@@ -4,7 +4,7 @@ import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
-import { clientIfRunning, isAlive } from '../daemon-state.ts';
+import { isAlive, noDaemon } from '../daemon-state.ts';
 import { shapeOf } from '../generic.ts';
 
 const deadlineMs = 30_000;
@@ -13,7 +13,10 @@ export const command: Command = {
   ...shapeOf(operations.host.shutdown),
   async run({ flags }, context) {
     const json = flags['json'] === true;
-    const client = await clientIfRunning(context);
+    const client = await context.runningClient().catch((error) => {
+      if (noDaemon(error)) return null;
+      throw error;
+    });
     if (client === null) {
       await context.print(json ? asJson({ running: false }) : 'no daemon is running');
       return 0;
