@@ -1,12 +1,12 @@
 // A machine whose disk has come to lie on many layers gets their data into its own file, in the background, while it runs: reads
 // then go through few files again, and layers that no point needs are removed. What is left undone is found again at the next point.
 import { setTimeout as delay } from 'node:timers/promises';
-import { cancelStreams, stream, streams, topNodes } from '../qemu/block.ts';
+import { cancelStreams, closeUnused, stream, streams, topNodes } from '../qemu/block.ts';
 import { backingFile } from '../storage/layers.ts';
 import { collectLayers } from './collect.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
-import { isWritable } from './tops.ts';
+import { isWritable, varsId } from './tops.ts';
 
 /** QEMU asks each of them for every block that is not in its upper ones; up to here it cannot be felt. */
 const mostLayers = 16;
@@ -24,11 +24,11 @@ export async function flattenDeep(machine: Machine, machines: Machines): Promise
     const base = await imageBelow(disks.find((disk) => disk.id === id)?.file ?? '', machines.host.paths.layers);
     await stream(live.qmp, { job: `flatten-${id}`, node, base, bytesPerSecond: streamBytesPerSecond });
   }
-  if (deep.length === 0) return noteBacking(machine);
-  while (machine.live === live && (await streams(live.qmp)) > 0) await delay(lookEveryMs, undefined, { ref: false });
+  while (deep.length > 0 && machine.live === live && (await streams(live.qmp)) > 0) await delay(lookEveryMs, undefined, { ref: false });
   if (machine.live !== live) return;
   await noteBacking(machine);
-  await collectLayers(machines);
+  if (!live.switching) await closeUnused(live.qmp, [...disks.map(({ id }) => id), varsId]);
+  if (deep.length > 0) await collectLayers(machines);
 }
 
 /** The same beside what its caller goes on with. A problem is told as an event. */

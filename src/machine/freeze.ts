@@ -98,7 +98,7 @@ export async function freeze(
   if (withMemory && !live && !sleepsAtPoint(machine))
     throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
   const frozen = live
-    ? await freezeLive(machine, machines, live, freezing, { withMemory, goOn })
+    ? await live.whileSwitching(() => freezeLive(machine, machines, live, freezing, { withMemory, goOn }))
     : { ...(await freezeFiles(machine, machines, freezing)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };
   await sealLayers(machine.record, tops);
   const { started, settings } = machine.record;

@@ -43,6 +43,7 @@ export class Live {
   standing = false;
   /** What QEMU has told of its guest's end. */
   readonly heard: Heard = { shutdown: null, panicked: false };
+  #switching = false;
   #agent: AgentConnection | null = null;
   readonly #options: LiveOptions;
   readonly #ended = new AbortController();
@@ -75,6 +76,20 @@ export class Live {
 
   get agent(): AgentConnection | null {
     return this.#agent;
+  }
+
+  /** New files are being put on top of its disks: what has been opened for that is not in use yet. */
+  get switching(): boolean {
+    return this.#switching;
+  }
+
+  async whileSwitching<T>(act: () => Promise<T>): Promise<T> {
+    this.#switching = true;
+    try {
+      return await act();
+    } finally {
+      this.#switching = false;
+    }
   }
 
   /** Its guest is about to run. */

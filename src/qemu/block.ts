@@ -9,8 +9,14 @@ import type { QmpConnection } from './qmp.ts';
 interface Node {
   'node-name'?: string | undefined;
   backing?: Node | undefined;
+  /** What QEMU calls so is the node of its file. */
+  parent?: Node | undefined;
 }
-const Node: z.ZodType<Node> = z.object({ 'node-name': z.string().optional(), backing: z.lazy(() => Node).optional() });
+const Node: z.ZodType<Node> = z.object({
+  'node-name': z.string().optional(),
+  backing: z.lazy(() => Node).optional(),
+  parent: z.lazy(() => Node).optional(),
+});
 const Nodes = z.array(Node);
 
 const nodesNow = async (qmp: QmpConnection, all: boolean): Promise<Node[]> =>
@@ -69,6 +75,34 @@ export async function closeTops(qmp: QmpConnection, tops: readonly NewTop[]): Pr
   const nodes = await nodesOf(qmp);
   const used = await inUse(qmp);
   for (const { node } of tops) if (nodes.has(node) && !used.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
+}
+
+const below = (node: Node): string[] => [
+  node['node-name'] ?? '',
+  ...[node.backing, node.parent].flatMap((next) => (next ? below(next) : [])),
+];
+
+/**
+ * Lets go of nodes that no device reads any more, and so of their files: QEMU keeps what it was told to open. Nobody may be opening tops.
+ * @param disks ids of disks; only their nodes are looked at
+ */
+export async function closeUnused(qmp: QmpConnection, disks: readonly string[]): Promise<void> {
+  const [nodes, devices] = await Promise.all([nodesOf(qmp), nodesNow(qmp, false)]);
+  const used = new Set(devices.flatMap(below));
+  let left = [...nodes].filter((name) => !used.has(name) && disks.some((id) => name === id || name.startsWith(`${id}-`)));
+  // One that another lies on is let go of after that.
+  for (let before = left.length + 1; left.length > 0 && left.length < before; ) {
+    before = left.length;
+    const kept: string[] = [];
+    for (const name of left) {
+      const closed = await qmp.execute('blockdev-del', { 'node-name': name }).then(
+        () => true,
+        () => false, // in use
+      );
+      if (!closed) kept.unshift(name);
+    }
+    left = kept;
+  }
 }
 
 /** True when the guest writes to the new tops already: the switch puts in all of them or none. */

@@ -1,6 +1,6 @@
 // Forking and setting back, with real guests: memory, disks and processes are those of the moment, and who is who stays clear.
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { runProgram } from '../../src/host/run.ts';
@@ -197,6 +197,13 @@ test('a disk that has come to lie on many layers is made flat again while it run
   };
   // Each point is a layer, and it has some from the machine it was forked from; it is made flat whenever it has more than 16.
   await eventually('it becomes flat', async () => (await layersBelow()) <= 16);
+  // Else what it has written before would take room until it stops, and one day it could open no more.
+  const { pid } = (await host.client.vm(long.name)).info;
+  const openDisks = async () => {
+    const names = await Promise.all((await readdir(`/proc/${pid}/fd`)).map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')));
+    return names.filter((name) => name.includes('.qcow2')).length;
+  };
+  await eventually('its process has no file open that it does not read', async () => (await openDisks()) <= (await layersBelow()) + 1);
   assert.equal(await out(long, 'cat /root/disk'), `disk-${count - 1}`);
   await long.restore('point-3');
   await long.start();
