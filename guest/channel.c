@@ -100,7 +100,10 @@ static void become(const struct request *request, int in, int out, int err) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  if (!service_is_urgent(request_get(request, "service"))) standing_forget();
+  if (!service_is_urgent(request_get(request, "service"))) {
+    standing_forget();
+    if (in >= 0) setsid(); /* in the agent's session it is weighed as the agent is; a terminal has a session of its own */
+  }
   if (in >= 0 && (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)) _exit(126);
   /* A service that does not exec would hold other channels' pipes, and its own input would never end. */
   if (syscall(SYS_close_range, 3u, ~0u, 0u))
@@ -129,11 +132,7 @@ static int start_pipes(struct channel *channel, const struct request *request) {
   int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
   pid_t pid = -1;
   if (!pipe2(in, O_CLOEXEC) && !pipe2(out, O_CLOEXEC) && !pipe2(err, O_CLOEXEC)) pid = fork();
-  if (pid == 0) {
-    /* In the agent's session it is weighed as the agent is. */
-    if (!service_is_urgent(request_get(request, "service"))) setsid();
-    become(request, in[0], out[1], err[1]);
-  }
+  if (pid == 0) become(request, in[0], out[1], err[1]);
   close_end(&in[0]);
   close_end(&out[1]);
   close_end(&err[1]);

@@ -9,6 +9,7 @@ import { ProgramFailed, ProgramMissing, runOk } from '../host/run.ts';
 import { convertDisk } from '../storage/disk.ts';
 import { type DiskFormat, probeFile, usableFormat } from '../storage/probe.ts';
 import { freeSpace } from '../storage/space.ts';
+import type { BuiltImage } from './build/types.ts';
 
 /** Below this the host's disk counts as full, and unpacking stops. */
 const reserveBytes = 256 * 1024 ** 2;
@@ -60,32 +61,28 @@ export async function unpack(
   }
 }
 
-/** Makes `disk.qcow2` or `image.iso` in the same folder of the file; returns which. */
+/** What one file is as an image's only one. */
+type OneFile = Pick<BuiltImage, 'kind' | 'virtualBytes' | 'disk' | 'iso' | 'kernel'>;
+
+/** Makes `disk.qcow2` or `image.iso` in the folder of the file, which stays where it is, as this may be done again after a crash; says what it made. */
 export async function makeUsable(
   file: string,
   folder: string,
-  options: { signal: AbortSignal; asked?: DiskFormat; move: boolean; onProgress?: (percent: number) => void },
-): Promise<{ format: 'qcow2' | 'iso'; name: string; virtualBytes: number }> {
-  const probe = await probeFile(file);
-  const format = usableFormat(probe, file, options.asked);
+  options: { signal: AbortSignal; asked?: DiskFormat; onProgress?: (percent: number) => void },
+): Promise<OneFile> {
+  const format = usableFormat(await probeFile(file), file, options.asked);
   if (format === 'iso') {
-    const name = 'image.iso';
-    if (options.move) await rename(file, `${folder}/${name}`);
-    else await copySparse(file, `${folder}/${name}`, options.signal, options.onProgress);
-    return { format, name, virtualBytes: (await stat(`${folder}/${name}`)).size };
+    const iso = 'image.iso';
+    // As raw, which keeps holes.
+    await convertDisk(file, 'raw', `${folder}/${iso}`, 'raw', options);
+    return { kind: 'iso', virtualBytes: (await stat(`${folder}/${iso}`)).size, disk: null, iso, kernel: null };
   }
-  const name = 'disk.qcow2';
-  // Copied even when it is qcow2 already (unless we fetched it): the copy has no snapshots and no surprises of its own.
-  if (options.move && format === 'qcow2') await rename(file, `${folder}/${name}`);
-  else await convertDisk(file, format, `${folder}/${name}`, 'qcow2', options);
-  const made = await probeFile(`${folder}/${name}`);
+  const disk = 'disk.qcow2';
+  // Made anew even when it is qcow2 already: that has no snapshots and no surprises of its own.
+  await convertDisk(file, format, `${folder}/${disk}`, 'qcow2', options);
+  const made = await probeFile(`${folder}/${disk}`);
   if (made.kind !== 'qcow2') throw new VivError('corrupt', `${file} did not become a qcow2 disk.`);
-  return { format: 'qcow2', name, virtualBytes: made.virtualBytes };
-}
-
-/** Copies through qemu-img as raw, which keeps holes. */
-async function copySparse(from: string, to: string, signal: AbortSignal, onProgress?: (percent: number) => void): Promise<void> {
-  await convertDisk(from, 'raw', to, 'raw', { signal, ...(onProgress ? { onProgress } : {}) });
+  return { kind: 'disk', virtualBytes: made.virtualBytes, disk, iso: null, kernel: null };
 }
 
 async function unxz(from: string, to: string, signal: AbortSignal): Promise<void> {

@@ -45,12 +45,12 @@ export function checkPull(machine: Machine, id: string): void {
 /** Enters one more card. Repeatable. @throws in_use, invalid, not_found */
 export async function enterCard(machine: Machine, machines: Machines, nic: NicRecord): Promise<void> {
   if (machine.record.nics.some(({ id }) => id === nic.id)) return;
-  const { nics } = machines.networks.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
+  const { nics } = machines.networks.cards.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
   const placed = nics.at(-1) as NicRecord;
   try {
     await machine.update((record) => ({ nics: [...record.nics, placed] }));
   } finally {
-    machines.networks.entered(machine.id);
+    machines.networks.cards.entered(machine.id);
   }
   await machines.networks.changed();
 }

@@ -35,7 +35,7 @@ export async function introduce(machine: Machine, networks: Networks, agent: Age
 }
 
 async function identityOf(record: MachineRecord, { macs }: NonNullable<MachineRecord['newcomer']>, networks: Networks) {
-  const addressesOf = (mac: string) => record.nics.filter((nic) => nic.mac === mac).flatMap((nic) => networks.addressesOf(nic));
+  const addressesOf = (mac: string) => record.nics.filter((nic) => nic.mac === mac).flatMap((nic) => networks.cards.addressesOf(nic));
   return {
     hostname: hostnameOf(record),
     machineId: record.uuid.replaceAll('-', ''),

@@ -158,7 +158,7 @@ export class Machines {
   async insert(unplaced: MachineRecord): Promise<Machine> {
     const present = this.#byId.get(unplaced.id);
     if (present) return present;
-    const record = this.networks.placed(unplaced);
+    const record = this.networks.cards.placed(unplaced);
     try {
       const { revision } = await this.host.store.commit({
         guards: [

@@ -1,5 +1,5 @@
-// The host's networks as machines see them: which there are, whose address is which, and who is plugged in now. What the kernel has of
-// them is brought about by network/networks-here.ts from wanted().
+// The host's networks as machines see them: which there are, and who is plugged in now. Whose address is which is in network-cards.ts; what the
+// kernel has of them is brought about by network/networks-here.ts from wanted().
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
@@ -15,11 +15,11 @@ import { ForwardRecords } from './forward-records.ts';
 import { MachineForwards } from './forwards.ts';
 import { GroupRecords, securityGroup } from './group-records.ts';
 import type { MachineHost, Machines } from './machines.ts';
+import { NetworkCards } from './network-cards.ts';
 import { NetworkRecord, NetworkRecords } from './network-records.ts';
 import { portOf, specOf } from './network-specs.ts';
-import { placed } from './nic-addresses.ts';
 import { hasVirtual, isVirtual } from './nics.ts';
-import type { MachineRecord, NicRecord } from './record.ts';
+import type { MachineRecord } from './record.ts';
 import type { Machine } from './runner.ts';
 
 export const defaultNetwork = 'default';
@@ -42,12 +42,11 @@ export class Networks {
   readonly here: NetworksHere;
   readonly flows: FlowLog;
   readonly forwards: MachineForwards;
+  readonly cards: NetworkCards;
   readonly #machines: Machines;
   readonly #host: MachineHost;
   /** Machines whose taps are needed, and the process that has them; null: it is being started. */
   readonly #plugged = new Map<string, number | null>();
-  /** Cards of machines that are being entered into the store, by the machine's id. */
-  readonly #placing = new Map<string, readonly NicRecord[]>();
   /** Machines that will be entered soon, whose taps are made meanwhile, by id. */
   readonly #coming = new Map<string, MachineRecord>();
   #making: Promise<void> = Promise.resolve();
@@ -59,6 +58,7 @@ export class Networks {
     this.groups = groups;
     this.#machines = machines;
     this.#host = host;
+    this.cards = new NetworkCards(machines, records);
     this.here = new NetworksHere({
       home: paths.home,
       folder: paths.network,
@@ -166,19 +166,9 @@ export class Networks {
     return this.#making;
   }
 
-  /**
-   * The record with an address for each of its cards, kept free for it until entered() is called.
-   * @throws in_use, invalid where an address or MAC address that was asked for cannot be had
-   */
-  placed(record: MachineRecord): MachineRecord {
-    const nics: NicRecord[] = [];
-    for (const nic of record.nics) nics.push(this.#place(nic, record, nics));
-    this.#placing.set(record.id, nics);
-    return { ...record, nics };
-  }
-
+  /** It is in the store now, or will not be. */
   entered(id: string): void {
-    this.#placing.delete(id);
+    this.cards.entered(id);
     this.#coming.delete(id);
   }
 
@@ -186,7 +176,7 @@ export class Networks {
   expect(record: MachineRecord): void {
     if (!hasVirtual(record)) return;
     try {
-      this.#coming.set(record.id, this.placed(record));
+      this.#coming.set(record.id, this.cards.placed(record));
     } catch {
       return; // told when it is entered
     }
@@ -198,45 +188,6 @@ export class Networks {
   giveUp(id: string): void {
     this.entered(id);
     this.ended(id);
-  }
-
-  #place(nic: NicRecord, { id, name }: MachineRecord, own: readonly NicRecord[]): NicRecord {
-    if (!isVirtual(nic)) return nic;
-    const network = this.records.get(nic.network);
-    const mine = own.filter((one) => one.network === network.name).map((one) => ({ nic: one, vm: name }));
-    return placed(nic, network, [...this.#nicsIn(network.name, id), ...mine], `${id}/${nic.id}`);
-  }
-
-  /** Cards of all machines, and those that machines had at points. */
-  *#cards(): Generator<{ nic: NicRecord; id: string; vm: string; point: boolean }> {
-    for (const { record } of this.#machines.all())
-      for (const nic of record.nics) yield { nic, id: record.id, vm: record.name, point: false };
-    for (const { machine, vm: id } of this.#machines.points.all())
-      for (const nic of machine.nics) yield { nic, id, vm: machine.name, point: true };
-  }
-
-  /** Cards in a network, those in points and of machines being entered as well, but for one machine's. */
-  *#nicsIn(network: string, but: string): Generator<{ nic: NicRecord; vm: string }> {
-    for (const { nic, id, vm } of this.#cards()) if (id !== but && nic.network === network) yield { nic, vm };
-    for (const [id, nics] of this.#placing) if (id !== but) for (const nic of nics) if (nic.network === network) yield { nic, vm: id };
-  }
-
-  /** Names of the machines and points that have a card in it. */
-  usersOf(network: string): string[] {
-    return [...new Set([...this.#nicsIn(network, '')].map(({ vm }) => vm))];
-  }
-
-  /** A card's own addresses, each with the prefix of its network; none where others give them. */
-  addressesOf({ network, ipv4, ipv6 }: NicRecord): string[] {
-    const subnets = this.records.byName(network);
-    const within = (address: string | null, subnet: string | null) =>
-      address === null || subnet === null ? [] : [`${address}/${subnetOf(subnet).prefix}`];
-    return subnets ? [...within(ipv4, subnets.ipv4), ...within(ipv6, subnets.ipv6)] : [];
-  }
-
-  /** Cards that are in a group, those in points as well. */
-  *cardsIn(group: string): Generator<{ vm: string; nic: string; point: boolean }> {
-    for (const { nic, vm, point } of this.#cards()) if (nic.groups.includes(group)) yield { vm, nic: nic.id, point };
   }
 
   /** What the kernel is meant to have. */

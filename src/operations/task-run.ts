@@ -10,6 +10,7 @@ import { snapshot, type TaskRecord, whenRoom, writeRecord, writeWhenRoom } from 
 import type { Place } from './queue.ts';
 import type { Services } from './services.ts';
 import { DaemonStopping, errorBodyOf } from './task-error.ts';
+import { TaskFollowers } from './task-followers.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: input, output and state differ from operation to operation
 export type AnyTaskHandler = TaskHandler<any, any, any>;
@@ -24,8 +25,6 @@ export interface RunTools {
 
 const mostLogLines = 200;
 const longestLogLine = 2000;
-/** Followers hear of progress at most this often. */
-const progressEveryMs = 100;
 
 type State = Record<string, unknown>;
 type TaskStep = Task['steps'][number];
@@ -41,8 +40,7 @@ export class TaskRun {
   /** Aborts with a cancel or the daemon's stop; undo hears only of the latter. */
   readonly #interrupt = new AbortController();
   readonly #stop = new AbortController();
-  readonly #listeners = new Set<() => void>();
-  #progressTimer: NodeJS.Timeout | undefined;
+  readonly #followers = new TaskFollowers();
   /** The step that was under way when the daemon ended. */
   #takenUp: string | undefined;
 
@@ -75,9 +73,8 @@ export class TaskRun {
     } catch (error) {
       await this.#leave(error);
     } finally {
-      clearTimeout(this.#progressTimer);
       this.#place.leave();
-      this.#tell();
+      this.#followers.tell();
     }
   }
 
@@ -157,7 +154,7 @@ export class TaskRun {
       step.startedAt = null;
       throw error;
     }
-    this.#tell();
+    this.#followers.tell();
   }
 
   async #undo(): Promise<void> {
@@ -175,7 +172,7 @@ export class TaskRun {
       record.undoing = index;
       if (!journalled) await this.#write();
       journalled = false;
-      this.#tell();
+      this.#followers.tell();
       await this.#undoStep(index);
       index = this.#toUndo(index);
     }
@@ -235,12 +232,12 @@ export class TaskRun {
       repeated,
       progress: (progress) => {
         task.progress = { done: null, total: null, unit: null, ...progress };
-        this.#tellSoon();
+        this.#followers.tellSoon();
       },
       log: (line) => {
         task.log.push(line.length > longestLogLine ? `${line.slice(0, longestLogLine)} …` : line);
         if (task.log.length > mostLogLines) task.log.splice(0, task.log.length - mostLogLines);
-        this.#tellSoon();
+        this.#followers.tellSoon();
       },
     };
   }
@@ -302,7 +299,7 @@ export class TaskRun {
 
   #tellFull(): void {
     this.record.task.progress = { message: 'waiting for room on the host’s disk', done: null, total: null, unit: null };
-    this.#tell();
+    this.#followers.tell();
   }
 
   #mark(step: TaskStep, state: TaskStep['state']): void {
@@ -317,35 +314,13 @@ export class TaskRun {
 
   /** The task at once, then after every change (only the latest of those that came in between), last when it has ended. */
   async *follow(signal: AbortSignal): AsyncGenerator<Task> {
-    let changed = Promise.withResolvers<void>();
-    const hear = () => changed.resolve();
-    this.#listeners.add(hear);
-    signal.addEventListener('abort', hear, { once: true });
-    try {
-      for (;;) {
-        changed = Promise.withResolvers<void>();
-        const last = this.ended;
-        yield this.task;
-        if (last) return;
-        await changed.promise;
-        if (signal.aborted) return;
-        if (this.#stop.signal.aborted && !this.ended)
-          throw new VivError('unavailable', `the daemon is stopping; task ${this.record.task.id} goes on when it is back`);
-      }
-    } finally {
-      this.#listeners.delete(hear);
-      signal.removeEventListener('abort', hear);
+    for await (const _ of this.#followers.changes(signal)) {
+      if (this.#stop.signal.aborted && !this.ended)
+        throw new VivError('unavailable', `the daemon is stopping; task ${this.record.task.id} goes on when it is back`);
+      const last = this.ended;
+      yield this.task;
+      if (last) return;
     }
-  }
-
-  #tell(): void {
-    clearTimeout(this.#progressTimer);
-    this.#progressTimer = undefined;
-    for (const hear of this.#listeners) hear();
-  }
-
-  #tellSoon(): void {
-    if (this.#listeners.size > 0) this.#progressTimer ??= setTimeout(() => this.#tell(), progressEveryMs).unref();
   }
 }
 

@@ -16,16 +16,24 @@ export async function faultyHost(env: NodeJS.ProcessEnv = {}): Promise<TestHost>
   return host;
 }
 
-/** Lets it fail by this fault, brings the daemon back where that was killed, and waits until no task is under way. */
-export async function strike(host: TestHost, fault: string, act: () => Promise<unknown>): Promise<void> {
+/** Lets this fault come while it acts, and brings the daemon back where that was killed. */
+export async function underFault(host: TestHost, fault: string, act: () => Promise<unknown>): Promise<void> {
   await writeFile(faultFile(host), fault);
-  const failed = await act().then(
-    () => null,
-    (error: unknown) => error,
-  );
-  assert.ok(failed instanceof VivError, `${fault} made the operation fail: ${failed}`);
+  await act();
   await writeFile(faultFile(host), '');
   if (fault.endsWith('kill')) await host.start();
+}
+
+/** Lets it fail by this fault, and waits until no task is under way. */
+export async function strike(host: TestHost, fault: string, act: () => Promise<unknown>): Promise<void> {
+  const fails = async () => {
+    const failed = await act().then(
+      () => null,
+      (error: unknown) => error,
+    );
+    assert.ok(failed instanceof VivError, `${fault} made the operation fail: ${failed}`);
+  };
+  await underFault(host, fault, fails);
   await host.settled();
 }
 

@@ -7,6 +7,7 @@ import type { Pool } from '../../src/contract/pool.ts';
 import { handlers } from '../../src/operations/index.ts';
 import type { Client } from '../../src/sdk/index.ts';
 import { eventually } from '../eventually.ts';
+import { faultsOf, faultyHost, strike, underFault } from './faulty-host.ts';
 import { alive, type TestHost, testHost } from './test-host.ts';
 
 const small = { memoryBytes: 64 * 2 ** 20 };
@@ -14,13 +15,17 @@ const small = { memoryBytes: 64 * 2 ** 20 };
 const roomy = { VIV_MEMORY_RESERVE_BYTES: '0' };
 const scarce = { VIV_MEMORY_RESERVE_BYTES: String(2 ** 50) };
 
-/** A host with the machine `web` and its point `then`. */
-async function hostWithPoint(): Promise<TestHost> {
-  const host = await testHost({ qemu: 'fake' });
-  await host.start(roomy);
+/** With the machine `web` and its point `then`. */
+async function withPoint(host: TestHost): Promise<TestHost> {
   const web = await host.client.run('tiny', { name: 'web', ...small });
   await web.snapshot('then');
   return host;
+}
+
+async function hostWithPoint(): Promise<TestHost> {
+  const host = await testHost({ qemu: 'fake', env: roomy });
+  await host.start();
+  return withPoint(host);
 }
 
 /** The pool, as soon as it is as it should be. */
@@ -128,7 +133,7 @@ test('what stands ready outlives the daemon, and one that ended is made again', 
   await full(host.client);
   const before = [...(await host.qemus()).values()].flat().sort();
   await host.kill();
-  await host.start(roomy);
+  await host.start();
   await full(host.client);
   assert.deepEqual([...(await host.qemus()).values()].flat().sort(), before, 'the same processes');
   const web = (await host.client.vm.show({ vm: 'web' })).pid;
@@ -150,7 +155,7 @@ test('the daemon may be killed while the pool fills', async () => {
   for (const ready of [0, 1, 2, 3]) {
     await until(host.client, 'warm', (pool) => pool.ready >= ready);
     await host.kill();
-    await host.start(roomy);
+    await host.start();
   }
   await full(host.client);
   await consistent(host, 4);
@@ -168,7 +173,7 @@ test('where memory is scarce the pool gives up first, and is filled when there i
   assert.ok((await host.client.event.list({ limit: 100 })).some(({ type, message }) => type === 'pool.gave' && /gave up 2/.test(message)));
   assert.equal((await host.client.take('warm')).state, 'running', 'a machine is given all the same');
   await host.down();
-  await host.start(roomy);
+  await host.start();
   await full(host.client);
 });
 
@@ -196,11 +201,7 @@ test('what keeps a pool from being filled is told, and tried again', async () =>
 });
 
 test('a fault at any step of what is asked of a pool loses nothing and leaves nothing', { timeout: 240_000 }, async () => {
-  await using host = await hostWithPoint();
-  const file = join(host.home, 'faults');
-  await writeFile(file, '');
-  await host.kill();
-  await host.start({ ...roomy, VIV_TEST_FAULT: `@${file}` });
+  await using host = await withPoint(await faultyHost(roomy));
   const pool = 'warm';
   const filled = async () => {
     await create(host.client, 1);
@@ -212,49 +213,39 @@ test('a fault at any step of what is asked of a pool loses nothing and leaves no
     'pool.take': { prepare: filled, act: () => host.client.pool.take({ pool, name: 'taken' }) },
     'pool.remove': { prepare: filled, act: () => host.client.pool.remove({ pool }) },
   } as const;
-  for (const [operation, { prepare, act }] of Object.entries(scenarios))
-    for (const [nth, { name }] of handlers[operation as 'pool.create'].steps.entries())
-      for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill', ...(nth === 0 ? ['before:run:kill'] : [])]) {
-        const fault = `${operation}:${name}:${how}`;
-        await prepare();
-        await writeFile(file, fault);
-        await assert.rejects(act() as Promise<unknown>, fault);
-        await writeFile(file, '');
-        if (how.endsWith('kill')) await host.start({ ...roomy, VIV_TEST_FAULT: `@${file}` });
-        await host.settled();
-        const [found] = await host.client.pool.list({});
-        if (found) await full(host.client);
-        await eventually(fault, async () => consistent(host, found ? (await host.client.pool.show({ pool })).ready : 0));
-        for (const { name: machine } of await host.client.vm.list())
-          if (machine !== 'web') await host.client.vm.remove({ vm: machine, force: true });
-        if (found) await host.client.pool.remove({ pool });
-        await eventually(`${fault}, removed`, () => consistent(host, 0));
-      }
+  for (const [operation, { prepare, act }] of Object.entries(scenarios)) {
+    const [first, ...others] = handlers[operation as 'pool.create'].steps.map((step) => faultsOf(operation, [step]));
+    // A death before a later step is the same as one after the step before it.
+    const later = others.flat().filter((fault) => !fault.endsWith('before:run:kill'));
+    for (const fault of [...(first ?? []), ...later]) {
+      await prepare();
+      await strike(host, fault, act);
+      const [found] = await host.client.pool.list({});
+      if (found) await full(host.client);
+      await eventually(fault, async () => consistent(host, found ? (await host.client.pool.show({ pool })).ready : 0));
+      for (const { name: machine } of await host.client.vm.list())
+        if (machine !== 'web') await host.client.vm.remove({ vm: machine, force: true });
+      if (found) await host.client.pool.remove({ pool });
+      await eventually(`${fault}, removed`, () => consistent(host, 0));
+    }
+  }
 });
 
 test('a fault at any step of filling a pool is over with the next try', { timeout: 240_000 }, async () => {
-  await using host = await hostWithPoint();
-  const file = join(host.home, 'faults');
-  const faulty = { ...roomy, VIV_TEST_FAULT: `@${file}` };
-  await host.kill();
-  await writeFile(file, '');
-  await host.start(faulty);
+  await using host = await withPoint(await faultyHost(roomy));
   const failures = async () =>
     (await host.client.task.list({ limit: 1000 })).filter(({ operation, state }) => operation === 'pool.fill' && state === 'failed').length;
-  for (const { name } of handlers['pool.fill'].steps)
-    for (const how of ['before:run:throw', 'after:run:throw', 'before:run:kill', 'after:run:kill']) {
-      const fault = `pool.fill:${name}:${how}`;
-      const before = await failures();
-      await writeFile(file, fault);
+  for (const fault of faultsOf('pool.fill', handlers['pool.fill'].steps)) {
+    const before = await failures();
+    await underFault(host, fault, async () => {
       const asked = create(host.client, 1).catch(() => {}); // the daemon may die before it has answered
-      const met = async () => assert.ok(how.endsWith('kill') ? !alive(host.pid) : (await failures()) > before);
+      const met = async () => assert.ok(fault.endsWith('kill') ? !alive(host.pid) : (await failures()) > before);
       await eventually(`${fault} is met`, met);
       await asked;
-      await writeFile(file, '');
-      if (how.endsWith('kill')) await host.start(faulty);
-      await full(host.client);
-      await eventually(fault, () => consistent(host, 1));
-      await host.client.pool.remove({ pool: 'warm' });
-      await eventually(`${fault}, removed`, () => consistent(host, 0));
-    }
+    });
+    await full(host.client);
+    await eventually(fault, () => consistent(host, 1));
+    await host.client.pool.remove({ pool: 'warm' });
+    await eventually(`${fault}, removed`, () => consistent(host, 0));
+  }
 });

@@ -1,8 +1,7 @@
 // Networks with real guests: by name, to the outside, never to the host; through forks, renames and the daemon's death. The host is a
 // namespace of the test's own, and the outside another one (test/network/world.ts).
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { fromMac, subnetOf } from '../../src/network/address.ts';
 import type { Machine } from '../../src/sdk/index.ts';
@@ -10,37 +9,37 @@ import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.t
 import { eventually } from '../eventually.ts';
 import { end, framesOf, mark } from '../network/firewall/forged.ts';
 import { buildFrames } from '../network/firewall/lab.ts';
-import { hostAddress, makeWorld, noWorld, outsideAddress, type World } from '../network/world.ts';
+import { type HostInWorld, hostInWorld } from '../network/host-in-world.ts';
+import { hostAddress, noWorld, outsideAddress, type World } from '../network/world.ts';
 import { out } from './in-guest.ts';
 
 const skip = noWorld;
 let world: World;
 let host: TestHost;
+let inside: HostInWorld['inside'];
 let web: Machine;
 let db: Machine;
 
-before(async () => {
-  if (skip) return;
-  world = await makeWorld();
-  world.start('outside', [
-    'dnsmasq',
-    ...['--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--listen-address=192.0.2.1', '--bind-interfaces'],
-    ...['--address=/allowed.example/198.51.100.7', '--address=/other.example/198.51.100.7', '--pid-file='],
-  ]);
-  host = await testHost({ qemu: 'real', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default', VIV_RESOLVERS: '192.0.2.1' } });
-  await host.start();
-  web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * 2 ** 20 });
-  await out(
-    web,
-    'for i in $(seq 600); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && break; sleep 0.1; done',
-  );
-  [db] = (await web.fork({ name: 'db' })) as [Machine];
-});
-
-after(async () => {
-  await host?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-});
+hostInWorld(
+  (env, world) => {
+    world.start('outside', [
+      'dnsmasq',
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--listen-address=192.0.2.1', '--bind-interfaces'],
+      ...['--address=/allowed.example/198.51.100.7', '--address=/other.example/198.51.100.7', '--pid-file='],
+    ]);
+    return testHost({ qemu: 'real', env: { ...env, VIV_RESOLVERS: '192.0.2.1' } });
+  },
+  async (made) => {
+    ({ world, host, inside } = made);
+    await host.start();
+    web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * 2 ** 20 });
+    await out(
+      web,
+      'for i in $(seq 600); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && break; sleep 0.1; done',
+    );
+    [db] = (await web.fork({ name: 'db' })) as [Machine];
+  },
+);
 
 const fails = async (machine: Machine, script: string): Promise<boolean> => (await machine.exec(['sh', '-c', script])).exitCode !== 0;
 /** Whether a web server there answers within so many seconds. busybox' nc ends with its input. */
@@ -245,10 +244,8 @@ test('a new name is known at once, and the old one is not any more', { skip }, a
 
 test('the daemon dies, and traffic flows on; the next one takes up what is there and touches nothing that is right', { skip }, async () => {
   const before = await networkProcesses(host.paths.network);
-  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
-  const inside = (command: string) => world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
-  const rules = inside('nft -s list ruleset');
-  const links = inside('ip -o link | cut -d: -f1,2');
+  const rules = await inside('nft -s list ruleset');
+  const links = await inside('ip -o link | cut -d: -f1,2');
   const session = await web.exec(['sh', '-c', 'ping -4 -c 40 -i 0.1 db >/run/ping.log 2>&1 &']);
   assert.equal(session.exitCode, 0);
   const [target = ''] = await addressesOf('web');
@@ -268,20 +265,18 @@ test('the daemon dies, and traffic flows on; the next one takes up what is there
   const all = Array.from({ length: 40 }, (_, at) => 9001 + at);
   assert.deepEqual(await portsTold(), all, 'the flow log has all of them once, whoever was away');
   assert.deepEqual(await networkProcesses(host.paths.network), before);
-  assert.ok(inside('nft -s list ruleset') === rules, 'the rules are the same');
-  assert.equal(inside('ip -o link | cut -d: -f1,2'), links);
+  assert.ok((await inside('nft -s list ruleset')) === rules, 'the rules are the same');
+  assert.equal(await inside('ip -o link | cut -d: -f1,2'), links);
 });
 
 test('what somebody broke while the daemon was away is mended', { skip }, async () => {
-  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
-  const inside = (command: string) => world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
   await host.kill();
-  inside(`ip link set t${web.id}0 nomaster; nft flush ruleset; ip link add name tabcdefghjkmn0 type dummy || true`);
+  await inside(`ip link set t${web.id}0 nomaster; nft flush ruleset; ip link add name tabcdefghjkmn0 type dummy || true`);
   await host.start();
   web = await host.client.vm('web');
   db = await host.client.vm('db');
   await out(web, ping('db'));
-  assert.ok(inside('nft list tables').includes('vivarium'));
+  assert.ok((await inside('nft list tables')).includes('vivarium'));
 });
 
 test('a card is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import { type Verb, VmState, verdicts } from '../../src/contract/vm.ts';
+import { VmState } from '../../src/contract/vm.ts';
+import { type Verb, verdicts } from '../../src/contract/vm-verdicts.ts';
 import { decide } from '../../src/machine/decide.ts';
 
 test('every verb has a verdict for every state, and what is denied says why', () => {

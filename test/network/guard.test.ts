@@ -2,38 +2,32 @@
 // changes, what the kernel has then, and that a daemon that comes back finds it right.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { tapOf } from '../../src/network/names.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
-import { hostAddress, makeWorld, noWorld, type World } from './world.ts';
+import { type HostInWorld, hostInWorld } from './host-in-world.ts';
+import { hostAddress, noWorld, type World } from './world.ts';
 
 const skip = noWorld;
 let world: World;
 let host: TestHost;
+let inside: HostInWorld['inside'];
 let web: Machine;
 let db: Machine;
 
-before(async () => {
-  if (skip) return;
-  world = await makeWorld();
-  host = await testHost({ qemu: 'fake', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
-  await host.start();
-  web = await host.client.run('tiny', { name: 'web' });
-  db = await host.client.run('tiny', { name: 'db' });
-});
+hostInWorld(
+  (env) => testHost({ qemu: 'fake', env }),
+  async (made) => {
+    ({ world, host, inside } = made);
+    await host.start();
+    web = await host.client.run('tiny', { name: 'web' });
+    db = await host.client.run('tiny', { name: 'db' });
+  },
+);
 
-after(async () => {
-  await host?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-});
-
-async function inside(command: string): Promise<string> {
-  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
-  return world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
-}
 const rules = () => inside('nft -s list ruleset');
 const queues = (machine: Machine) => inside(`tc qdisc show dev ${tapOf(machine.id, 'net0')}`);
 const refused = async (call: Promise<unknown>, code: string, words: RegExp): Promise<void> => {

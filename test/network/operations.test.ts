@@ -2,41 +2,37 @@
 // kernel, and that nothing of it is left. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
-import { makeWorld, noWorld, type World } from './world.ts';
+import { type HostInWorld, hostInWorld } from './host-in-world.ts';
+import { noWorld, type World } from './world.ts';
 
 const skip = noWorld;
 let world: World;
 let host: TestHost;
+let inside: HostInWorld['inside'];
 
-before(async () => {
-  if (skip) return;
-  world = await makeWorld();
-  world.run(
-    'host',
-    'ip link add name e9 type veth peer name e8; ip link set e9 up; ip link set e8 up; ip link add name br0 type bridge; ip address add 203.0.113.1/24 dev br0; ip link set br0 up',
-  );
-  host = await testHost({ qemu: 'fake', env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' } });
-  await host.start();
-});
-
-after(async () => {
-  await host?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-});
+hostInWorld(
+  (env, world) => {
+    world.run(
+      'host',
+      'ip link add name e9 type veth peer name e8; ip link set e9 up; ip link set e8 up; ip link add name br0 type bridge; ip address add 203.0.113.1/24 dev br0; ip link set br0 up',
+    );
+    return testHost({ qemu: 'fake', env });
+  },
+  async (made) => {
+    ({ world, host, inside } = made);
+    await host.start();
+  },
+);
 
 const refused = (call: Promise<unknown>) =>
   call.then(
     () => assert.fail('it was not refused'),
     (error: VivError) => error,
   );
-async function inside(command: string): Promise<string> {
-  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
-  return world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
-}
 
 test('what cannot be a network is refused with the reason, and nothing has changed', { skip }, async () => {
   const { network } = host.client;

@@ -1,36 +1,25 @@
 // A fault at every step of what changes who may talk to whom (the step fails, or the daemon dies, just before and just after it), and daemons
 // that are killed at any moment: what the kernel has is what the store says.
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
 import { tapOf, tapOwner } from '../../src/network/names.ts';
 import { handlers } from '../../src/operations/index.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
 import { faultyHost, strike } from '../daemon/faulty-host.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
-import { makeWorld, noWorld, type World } from './world.ts';
+import { type HostInWorld, hostInWorld } from './host-in-world.ts';
+import { noWorld } from './world.ts';
 
 const skip = noWorld;
-let world: World;
 let host: TestHost;
+let inside: HostInWorld['inside'];
 
-before(async () => {
-  if (skip) return;
-  world = await makeWorld();
-  host = await faultyHost({ ...world.env, VIV_DEFAULT_NETWORK: 'default' });
+hostInWorld(faultyHost, async (made) => {
+  ({ host, inside } = made);
   await host.client.run('tiny', { name: 'web' });
 });
-
-after(async () => {
-  await host?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-});
-
-async function inside(command: string): Promise<string> {
-  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
-  return world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
-}
 
 /** What the store says of each thing that can be seen in the kernel as well, and what the kernel says. */
 async function both(): Promise<{ store: unknown; kernel: unknown }> {

@@ -32,7 +32,9 @@ export const handler: HandlerOf<'group.remove'> = {
 };
 
 function checkUnused(name: string, networks: Networks): void {
-  const users = [...new Set([...networks.cardsIn(name)].map(({ vm, nic, point }) => (point ? `a point of ${vm}` : `${nic} of ${vm}`)))];
+  const users = [
+    ...new Set([...networks.cards.inGroup(name)].map(({ vm, nic, point }) => (point ? `a point of ${vm}` : `${nic} of ${vm}`))),
+  ];
   if (users.length > 0)
     throw new VivError('in_use', `cards are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
       details: { users },

@@ -7,7 +7,7 @@ import type { Services } from '../services.ts';
 
 export function viewOf({ name, rules, in: into, out, createdAt }: GroupRecord, { machines }: Services): Group {
   const nameOf = (id: string) => machines.byId(id)?.name ?? `${id} (removed)`;
-  const cards = [...machines.networks.cardsIn(name)].filter(({ point }) => !point).map(({ vm, nic }) => ({ vm, nic }));
+  const cards = [...machines.networks.cards.inGroup(name)].filter(({ point }) => !point).map(({ vm, nic }) => ({ vm, nic }));
   return { name, rules: rules.map((rule) => formatGroupRule(rule, nameOf)), in: into, out, cards, createdAt };
 }
 

@@ -24,28 +24,13 @@ const copy: Step<State> = {
     const folder = join(staging, 'made');
     await rm(staging, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const made = await makeUsable(path, folder, {
+    const file = await makeUsable(path, folder, {
       signal,
       asked: format,
-      move: false,
       onProgress: (percent) => progress({ message: `copying ${path}`, done: percent, total: 100, unit: 'steps' }),
     });
-    const iso = made.format === 'iso';
-    return {
-      made: {
-        folder,
-        description: {
-          kind: iso ? 'iso' : 'disk',
-          arch,
-          virtualBytes: made.virtualBytes,
-          source: 'imported',
-          disk: iso ? null : made.name,
-          iso: iso ? made.name : null,
-          kernel: null,
-          defaults: { memoryBytes: 1 * GiB, firmware, cloudInit: cloudInit && !iso },
-        },
-      },
-    };
+    const defaults = { memoryBytes: 1 * GiB, firmware, cloudInit: cloudInit && file.kind === 'disk' };
+    return { made: { folder, description: { ...file, arch, source: 'imported', defaults } } };
   },
   undo: emptyStaging,
 };

@@ -50,26 +50,11 @@ const obtain: Step<State> = {
     if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
     const sum = await expectedSum(origin.url, origin.sum, staging, { signal, progress, log });
     const content = await fetchContent(origin.url, sum, staging, { signal, progress, log });
-    const made = await makeUsable(content, folder, {
+    const file = await makeUsable(content, folder, {
       signal,
-      move: false, // done again after a crash, the content must still be there
       onProgress: (percent) => progress({ message: 'making a disk of it', done: percent, total: 100, unit: 'steps' }),
     });
-    const iso = made.format === 'iso';
-    const files = { disk: iso ? null : made.name, iso: iso ? made.name : null, kernel: null };
-    return {
-      made: {
-        folder,
-        description: {
-          kind: iso ? 'iso' : 'disk',
-          arch,
-          virtualBytes: made.virtualBytes,
-          source: origin.url,
-          ...files,
-          defaults: origin.defaults,
-        },
-      },
-    };
+    return { made: { folder, description: { ...file, arch, source: origin.url, defaults: origin.defaults } } };
   },
   undo: emptyStaging,
 };

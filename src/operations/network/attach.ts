@@ -26,8 +26,8 @@ export const handler: HandlerOf<'network.attach'> = {
     const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
     const nic = nicFrom(wish, machine.id, machine.record.nics);
     // Asked for here already, so that nothing is begun that cannot be had.
-    machines.networks.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
-    machines.networks.entered(machine.id);
+    machines.networks.cards.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
+    machines.networks.cards.entered(machine.id);
     if (machine.live && nic.slot === null)
       throw new VivError('unsupported', `every slot of ${machine.name} for a card is taken; stop it first, or take another card away`);
     return { id: machine.id, name: machine.name, nic };

@@ -31,7 +31,7 @@ export const handler: HandlerOf<'network.remove'> = {
 };
 
 function checkUnused(name: string, networks: Networks): void {
-  const users = networks.usersOf(name);
+  const users = networks.cards.usersOf(name);
   if (users.length === 0) return;
   throw new VivError(
     'in_use',

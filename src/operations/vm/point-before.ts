@@ -1,7 +1,7 @@
 // The point that is made before something that cannot be taken back, where the machine's policy says so (`before risky operations`).
 // Without one a machine is not set back to another point; whatever else was asked for is done all the same, and the reason told.
 import type { VivError } from '../../contract/errors.ts';
-import { verdicts } from '../../contract/vm.ts';
+import { verdicts } from '../../contract/vm-verdicts.ts';
 import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { removePoint } from '../../machine/remove-point.ts';
 import type { Machine } from '../../machine/runner.ts';

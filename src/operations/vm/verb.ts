@@ -1,5 +1,5 @@
 // Verbs of a single step: pause, resume, reset.
-import type { Verb } from '../../contract/vm.ts';
+import type { Verb } from '../../contract/vm-verdicts.ts';
 import { decide } from '../../machine/decide.ts';
 import type { Machine } from '../../machine/runner.ts';
 import type { HandlerOf } from '../handler.ts';

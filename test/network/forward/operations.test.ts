@@ -3,29 +3,23 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { VivError } from '../../../src/contract/errors.ts';
 import { handlers } from '../../../src/operations/index.ts';
 import { faultyHost, strike } from '../../daemon/faulty-host.ts';
 import { networkProcesses, type TestHost } from '../../daemon/test-host.ts';
 import { eventually } from '../../eventually.ts';
-import { hostAddress, makeWorld, noWorld, type World } from '../world.ts';
+import { hostInWorld } from '../host-in-world.ts';
+import { hostAddress, noWorld, type World } from '../world.ts';
 
 const skip = noWorld;
 let world: World;
 let host: TestHost;
 
-before(async () => {
-  if (skip) return;
-  world = await makeWorld();
-  host = await faultyHost({ ...world.env, VIV_DEFAULT_NETWORK: 'default' });
+hostInWorld(faultyHost, async (made) => {
+  ({ world, host } = made);
   await host.client.run('tiny', { name: 'web' });
   await host.client.create('tiny', { name: 'off' });
-});
-
-after(async () => {
-  await host?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
 });
 
 const refused = (call: Promise<unknown>) =>
