@@ -45,8 +45,11 @@ export class Watching {
 
   /** What was refused at each tap. @param model the rules that the kernel has */
   async refused(model: FirewallModel): Promise<ReadonlyMap<string, PortCounters>> {
-    const [first, rest] = this.#there(this.#programs.nft, ...countersArguments);
-    return readCounters(model, await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes }));
+    const read = async (args: readonly string[]) => {
+      const [first, rest] = this.#there(this.#programs.nft, ...args);
+      return await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes });
+    };
+    return readCounters(model, await Promise.all(countersArguments.map(read)));
   }
 
   /** Frames that pass an interface, as pcap; null where it is not there now. @throws missing_program, invalid where the filter cannot be understood */

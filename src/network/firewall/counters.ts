@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { isAddress } from '../address.ts';
 import { address } from './address.ts';
 import type { FirewallModel } from './model.ts';
+import { tableName } from './names.ts';
 
 export interface PortCounters {
   /** Forged senders, and what only a network may send. */
@@ -17,8 +18,18 @@ export interface PortCounters {
   readonly refusedInBytes: number;
 }
 
-/** The program's arguments whose output readCounters reads: all sets at once (as from nft 1.0.8, and Debian's 1.0.6, with their elements). */
-export const countersArguments: readonly string[] = ['--json', 'list', 'sets'];
+const sets = [
+  'bridge count_spoofed',
+  'bridge count_out',
+  'bridge count_in',
+  ...['out_4', 'out_6', 'in_4', 'in_6'].map((set) => `inet count_${set}`),
+];
+
+/** The program's arguments, one time after the other, whose outputs readCounters reads. Others' sets, which are as long as they like, are not read. */
+export const countersArguments: readonly (readonly string[])[] = sets.map((set) => {
+  const [family = '', name = ''] = set.split(' ');
+  return ['--json', 'list', 'set', family, tableName, name];
+});
 
 const Counted = z.object({
   elem: z.object({
@@ -27,7 +38,7 @@ const Counted = z.object({
   }),
 });
 const Output = z.object({
-  nftables: z.array(z.object({ set: z.object({ name: z.string(), elem: z.array(z.unknown()).default([]) }).optional() })),
+  nftables: z.array(z.object({ set: z.object({ name: z.string(), elem: z.array(Counted).default([]) }).optional() })),
 });
 
 interface Count {
@@ -35,13 +46,12 @@ interface Count {
   readonly bytes: number;
 }
 
-/** By the ports' names. Counts begin anew when the whole firewall is replaced. @param output of countersArguments */
-export function readCounters(model: FirewallModel, output: string): Map<string, PortCounters> {
+/** By the ports' names. Counts begin anew when the whole firewall is replaced. @param outputs of countersArguments */
+export function readCounters(model: FirewallModel, outputs: readonly string[]): Map<string, PortCounters> {
   const counts = new Map<string, Count>();
-  for (const { set } of Output.parse(JSON.parse(output)).nftables) {
-    const kind = /^count_(spoofed|out|in)/.exec(set?.name ?? '')?.[1];
-    if (set && kind) for (const { elem } of z.array(Counted).parse(set.elem)) counts.set(`${kind} ${written(elem.val)}`, elem.counter);
-  }
+  for (const output of outputs)
+    for (const { set } of Output.parse(JSON.parse(output)).nftables)
+      for (const { elem } of set?.elem ?? []) counts.set(`${set?.name.split('_')[1]} ${written(elem.val)}`, elem.counter);
   return new Map(
     model.ports.map(({ name, interface: device, addresses }) => {
       const sum = (kind: string): Count =>

@@ -141,7 +141,11 @@ describe('egress', { skip: noLab }, () => {
   });
 
   test('refused attempts are counted, and told with their ends in the flow log as accepted ones are', async () => {
-    const before = readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get('none')?.refusedOutPackets ?? 0;
+    const before =
+      readCounters(
+        model,
+        countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
+      ).get('none')?.refusedOutPackets ?? 0;
     const seen: Flow[] = [];
     const folder = await mkdtemp(join(tmpdir(), 'viv-flows-'));
     const recorder = lab.start(null, [(await tapProgram()) ?? '', 'flows', '1', folder]);
@@ -163,7 +167,13 @@ describe('egress', { skip: noLab }, () => {
       reading,
       new Promise((_, reject) => setTimeout(() => reject(new Error(`only seen: ${JSON.stringify(seen)}`)), patienceMs).unref()),
     ]);
-    assert.ok((readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get('none')?.refusedOutPackets ?? 0) > before + 1);
+    assert.ok(
+      (readCounters(
+        model,
+        countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
+      ).get('none')?.refusedOutPackets ?? 0) >
+        before + 1,
+    );
     const told = (source: string, target: string) => seen.find((flow) => flow.source === source && flow.target === target);
     const index = (iface: string) => Number(lab.ok(null, ['cat', `/sys/class/net/${iface}/ifindex`]));
     const refused = told(four('none'), world.other);

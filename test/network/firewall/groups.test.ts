@@ -151,10 +151,16 @@ describe('security groups', { skip: noLab }, () => {
   });
 
   test('refused packets are counted for the port that is protected', async () => {
-    const before = readCounters(applied ?? empty, lab.ok(null, ['nft', ...countersArguments])).get('db');
+    const before = readCounters(
+      applied ?? empty,
+      countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
+    ).get('db');
     for (let time = 0; time < 3; time++) lab.run('web', [lab.frames, 'ask', 'udp', four('db'), '5001', '1']);
     await eventually('they are counted', () => {
-      const now = readCounters(applied ?? empty, lab.ok(null, ['nft', ...countersArguments])).get('db');
+      const now = readCounters(
+        applied ?? empty,
+        countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
+      ).get('db');
       assert.equal((now?.refusedInPackets ?? 0) - (before?.refusedInPackets ?? 0), 3);
       assert.ok((now?.refusedInBytes ?? 0) > (before?.refusedInBytes ?? 0));
     });

@@ -49,7 +49,11 @@ describe('forged frames', { skip: noLab }, () => {
     return Number(await counting.line());
   }
 
-  const counted = () => readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get('evil')?.spoofedPackets ?? 0;
+  const counted = () =>
+    readCounters(
+      model,
+      countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
+    ).get('evil')?.spoofedPackets ?? 0;
 
   for (const [kind, hex] of Object.entries(forged)) {
     test(`${kind}: none of ${times} arrives, each is counted`, async () => {

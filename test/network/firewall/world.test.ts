@@ -85,7 +85,11 @@ describe('networks and the world', { skip: noLab }, () => {
   }
   /** The same for what should not be answered: it is not waited for as long. */
   const none = (where: string | null, protocol: 'tcp' | 'udp', to: string, number: number) => ask(where, protocol, to, number, 200);
-  const counted = (guest: Guest) => readCounters(model, lab.ok(null, ['nft', ...countersArguments])).get(guest);
+  const counted = (guest: Guest) =>
+    readCounters(
+      model,
+      countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
+    ).get(guest);
 
   test('nat networks reach the world by the uplink’s address, routed ones by their own, isolated ones not', () => {
     assert.equal(ask('a', 'tcp', world.four, 5000), `5000 ${uplink.four}`);
