@@ -1,22 +1,41 @@
-// Which files differ between two file systems, read by a guest that has both mounted: by what they are, their owner, size and times
+// Which files differ between two file systems, read by a guest that mounts one after the other: by what they are, their owner, size and times
 // (the kernel's own change time with it, which a guest's programs cannot set). Names are bytes and come ended by a zero.
 import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
 import type { FileDifference } from '../contract/snapshot.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
-import { type Side, sides } from './reader.ts';
+import { sides } from './reader.ts';
 
 const mostNamed = 10_000;
 const mostPathCharacters = 2 ** 20;
 /** Some 400,000 files. */
 const mostListBytes = 48 * 2 ** 20;
 
-/** Prints a line `SERIAL PARTITION` for each file system that it could mount under /run/look. */
-const mountScript = `modprobe -a vfat nls_cp437 nls_ascii nls_iso8859-1 2>/dev/null
+/**
+ * How each is mounted. `ro` replays a journal all the same, but not that of btrfs, and what is written goes to files that nobody keeps. Of
+ * btrfs everything is looked at, whatever subvolume the guest has as its root; its module remembers what it has seen, and refuses an older
+ * instant of the same file system until it is loaded anew.
+ */
+const mountFunctions = `try() {
+  options=ro
+  case $1 in
+    xfs) modprobe xfs 2>/dev/null ;;
+    btrfs) rmmod btrfs 2>/dev/null; modprobe btrfs 2>/dev/null; options=noatime,subvolid=5 ;;
+  esac
+  mount -t "$1" -o "$options,nosuid,nodev,noexec" "/dev/$2" /run/look 2>/dev/null
+}
+has() { [ "$(dd if="/dev/$1" bs="$2" skip="$3" count=1 2>/dev/null | tr -d '\\0')" = "$4" ]; }
+mkdir -p /run/look || exit 1
+`;
+
+/** Prints a line `SERIAL PARTITION TYPE DEVICE` for each file system that it could mount. */
+const findScript = `${mountFunctions}modprobe -a vfat nls_cp437 nls_ascii nls_iso8859-1 2>/dev/null
 look() {
-  mkdir -p "/run/look/$1.$2" || exit 1
-  for type in ext4 vfat; do
-    mount -t $type -o ro,nosuid,nodev,noexec "/dev/$3" "/run/look/$1.$2" 2>/dev/null && echo "$1 $2" && return
+  types='ext4 vfat'
+  has "$3" 4 0 XFSB && types=xfs
+  has "$3" 8 8200 _BHRfS_M && types=btrfs
+  for type in $types; do
+    try $type "$3" && echo "$1 $2 $type $3" && umount /run/look && return
   done
 }
 for serial in "$@"; do
@@ -46,31 +65,34 @@ export async function compareFiles(
   signal: AbortSignal,
 ): Promise<{ difference: FileDifference | null; oneSided: string[] }> {
   const serials = sides.flatMap((side) => disks.map((disk) => `${side}-${disk}`));
-  const mounted = (await output(agent, mountScript, serials, signal)).toString().trim().split('\n').filter(Boolean);
+  const found = (await output(agent, findScript, serials, signal)).toString().trim().split('\n').filter(Boolean);
+  const volumes = new Map(found.map((line) => [line.split(' ').slice(0, 2).join(' '), line.split(' ').slice(2)]));
   const difference: FileDifference = { added: 0, removed: 0, changed: 0, list: [], more: 0 };
-  const volumes = new Set(mounted.map((line) => line.slice(line.indexOf('-') + 1)));
   const room = { characters: mostPathCharacters };
   const oneSided: string[] = [];
-  for (const volume of volumes) {
+  const names = new Set([...volumes.keys()].map((key) => key.slice(key.indexOf('-') + 1)));
+  for (const volume of names) {
     const [disk = '', partition = ''] = volume.split(' ');
     const name = partition === '0' ? disk : `${disk}${partition}`;
-    const treeOf = (side: Side): Promise<Tree> => list(agent, `/run/look/${side}-${disk}.${partition}`, signal);
-    if (sides.every((side) => mounted.includes(`${side}-${volume}`)))
-      addDifference(difference, name, await treeOf('from'), await treeOf('to'), room);
+    const [from, to] = sides.map((side) => volumes.get(`${side}-${volume}`));
+    if (from && to) addDifference(difference, name, await list(agent, from, signal), await list(agent, to, signal), room);
     else oneSided.push(name);
   }
-  return { difference: oneSided.length < volumes.size ? difference : null, oneSided };
+  return { difference: oneSided.length < names.size ? difference : null, oneSided };
 }
 
-async function list(agent: AgentConnection, folder: string, signal: AbortSignal): Promise<Tree> {
-  const find = 'cd "$1" && find . -xdev -print0';
-  const names = (await output(agent, find, [folder], signal)).toString('latin1').split('\0').slice(0, -1);
-  const told = await output(agent, `${find} | xargs -0 stat -c '%f %u %g %s %y %z'`, [folder], signal);
+/** One at a time: the file systems of both sides take each other for themselves. */
+async function list(agent: AgentConnection, volume: readonly string[], signal: AbortSignal): Promise<Tree> {
+  await output(agent, `${mountFunctions}try "$@"`, volume, signal);
+  const find = 'cd /run/look && find . -print0';
+  const names = (await output(agent, find, [], signal)).toString('latin1').split('\0').slice(0, -1);
+  const told = await output(agent, `${find} | xargs -0 stat -c '%f %u %g %s %y %z'`, [], signal);
   const stats = told.toString('latin1').split('\n').slice(0, -1);
+  await output(agent, 'umount /run/look', [], signal);
   if (names.length !== stats.length)
     throw new VivError(
       'guest_failed',
-      `the file system at ${folder} is damaged: ${names.length - stats.length} of its files cannot be looked at`,
+      `the file system on ${volume.at(-1)} is damaged: ${names.length - stats.length} of its files cannot be looked at`,
     );
   return new Map(names.map((name, nth) => [name.slice(1) || '/', stats[nth] ?? '']));
 }

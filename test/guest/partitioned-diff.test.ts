@@ -1,4 +1,4 @@
-// The files of disks with partitions, GPT and MBR with a logical one, and of FAT: which differ is told by partition.
+// The files of disks with partitions, GPT and MBR with a logical one, of FAT, XFS and btrfs: which differ is told by partition.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
@@ -6,12 +6,25 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Machine } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
-import { changeExt4, copyToFat, makeExt4, makeFat, type Partition, removeFromFat, writeGpt, writeMbr } from './partitioned-disk.ts';
+import { changeInGuest } from './disk-in-guest.ts';
+import {
+  changeExt4,
+  copyToFat,
+  makeBtrfs,
+  makeExt4,
+  makeFat,
+  makeXfs,
+  type Partition,
+  removeFromFat,
+  writeGpt,
+  writeMbr,
+} from './partitioned-disk.ts';
 
 const MiB = 2 ** 20;
 const diskBytes = 64 * MiB;
 let host: TestHost;
 let files = '';
+let writer: Machine | undefined;
 
 before(async () => {
   host = await testHost({ qemu: 'real' });
@@ -95,3 +108,42 @@ test('MBR: a primary FAT partition and a logical ext4 one', async () => {
   });
   assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root5')].sort());
 });
+
+/** What they have in common: made outside, written by a guest's kernel. */
+for (const { type, make, mount } of [
+  { type: 'xfs', make: makeXfs, mount: 'modprobe xfs; mount -t xfs' },
+  { type: 'btrfs', make: makeBtrfs, mount: 'modprobe btrfs; mount -t btrfs' },
+])
+  test(`${type}: what differs, and nothing where nothing does`, async () => {
+    const raw = join(host.home, `${type}.raw`);
+    const there = part(2, 4, 380);
+    await writeGpt(raw, 400 * MiB, [there]);
+    make(raw, there);
+    writer ??= await host.client.run('tiny', { name: 'writer', networks: ['default'] });
+    await changeInGuest(
+      host,
+      writer,
+      raw,
+      `${mount} \${disk}2 /mnt; for name in stays goes changes; do echo $name >/mnt/$name; done; mkdir /mnt/deep; echo x >/mnt/deep/file; umount /mnt`,
+    );
+    const machine = await changed(type, raw, (other) =>
+      changeInGuest(
+        host,
+        writer as Machine,
+        other,
+        `${mount} \${disk}2 /mnt; rm /mnt/goes; echo something else >/mnt/changes; mkdir /mnt/fresh; umount /mnt`,
+      ),
+    );
+    assert.deepEqual(sized(await told(machine)), [
+      'root2 /changes changed file 15',
+      'root2 /fresh added directory',
+      'root2 /goes removed file 5',
+    ]);
+    const back = await machine.diff('now', 'before');
+    assert.equal(back.filesReason, null);
+    assert.deepEqual(back.files?.list.map(({ path, change }) => `${path} ${change}`).sort(), [
+      '/changes changed',
+      '/fresh removed',
+      '/goes added',
+    ]);
+  });

@@ -113,3 +113,15 @@ export function makeExt4(file: string, { startBytes, bytes }: Partition, folder:
 export function changeExt4(file: string, { startBytes }: Partition, requests: readonly string[]): void {
   for (const request of requests) run('debugfs', '-w', '-R', request, `${file}?offset=${startBytes}`);
 }
+
+/** mkfs has no offset: made in a file of its own, and put into its place. */
+function makeAside(file: string, { startBytes, bytes }: Partition, program: string, ...args: string[]): void {
+  const aside = `${file}.aside`;
+  run('truncate', '-s', String(bytes), aside);
+  run(program, ...args, aside);
+  run('dd', `if=${aside}`, `of=${file}`, 'bs=1M', `seek=${startBytes / MiB}`, 'conv=notrunc,sparse', 'status=none');
+  run('rm', aside);
+}
+
+export const makeXfs = (file: string, partition: Partition) => makeAside(file, partition, 'mkfs.xfs', '-q');
+export const makeBtrfs = (file: string, partition: Partition) => makeAside(file, partition, 'mkfs.btrfs', '-q');

@@ -14,6 +14,8 @@ export const spareModules = [
   'nls_ascii',
   'loop',
   'overlay',
+  'xfs',
+  'btrfs',
   'virtio_scsi',
   'sd_mod',
   'vmw_vsock_virtio_transport',
