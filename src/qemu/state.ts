@@ -67,13 +67,13 @@ async function prepareState(qmp: QmpConnection): Promise<void> {
 
 const cancelDeadlineMs = 10_000;
 
-/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file. */
+/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file and the guest could go on. */
 export async function stopSaving(qmp: QmpConnection): Promise<void> {
   const deadline = Date.now() + cancelDeadlineMs;
   const over = new Set([undefined, 'none', 'completed', 'failed', 'cancelled']);
   for (let first = true; ; first = false) {
     const { status } = Migration.parse(await qmp.execute('query-migrate'));
-    if (over.has(status)) return;
+    if (over.has(status)) return untilSettled(qmp, 'giving up a save');
     if (first) await qmp.execute('migrate_cancel');
     if (Date.now() > deadline) throw new VivError('timeout', `QEMU does not give up saving within ${cancelDeadlineMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
