@@ -114,6 +114,12 @@ export async function freeze(
   const { live } = machine;
   if (withMemory && !live && !sleepsAtPoint(machine))
     throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
+  // Taken up again in vain: it may still write to what would be a layer.
+  if (!live && (await machines.processes.of(machine)))
+    throw new VivError(
+      'qemu_failed',
+      `QEMU of ${machine.name} does not answer, so its disks cannot be frozen; see: viv logs ${machine.name} --source qemu`,
+    );
   const frozen = live
     ? await freezeLive(machine, machines, live, freezing, { withMemory, goOn })
     : { ...(await freezeFiles(machine, machines, freezing)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };

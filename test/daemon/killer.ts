@@ -1,6 +1,6 @@
 // Stands between the daemon and a machine's QEMU and kills the daemon at a command, so that it dies at an instant within a step. A
 // daemon that is there already has its own connection: only the next one's passes here.
-import { renameSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { TestHost } from './test-host.ts';
@@ -20,7 +20,7 @@ export function killerOf(host: TestHost, machine: string): Killer {
   let wanted: { instant: Instant; killed: () => void } | null = null;
   const strikes = (instant: Instant): boolean => {
     if (wanted?.instant !== instant) return false;
-    process.kill(host.pid, 'SIGKILL');
+    process.kill(Number(readFileSync(host.paths.daemonLock, 'utf8')), 'SIGKILL'); // the host does not know one that does not serve yet
     wanted.killed();
     wanted = null;
     return true;
@@ -50,7 +50,10 @@ export function killerOf(host: TestHost, machine: string): Killer {
   });
   server.listen(qmp);
   return {
-    at: (instant) => new Promise((killed) => void (wanted = { instant, killed })),
+    at: (instant) =>
+      new Promise((killed) => {
+        wanted = { instant, killed };
+      }),
     [Symbol.dispose]: () => {
       for (const socket of sockets) socket.destroy();
       server.close();
