@@ -39,7 +39,9 @@ export function killerOf(host: TestHost, machine: string): Killer {
         sockets.delete(from);
         to.destroy();
       });
-      createInterface({ input: from }).on('line', (line) => {
+      const lines = createInterface({ input: from });
+      lines.on('error', () => {}); // as above
+      lines.on('line', (line) => {
         const { execute, id } = JSON.parse(line) as { execute?: string; id?: number };
         const name = execute ?? asked.get(id ?? -1);
         if (execute !== undefined) asked.set(id as number, execute);

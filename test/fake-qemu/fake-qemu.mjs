@@ -107,7 +107,8 @@ const commands = {
     return {};
   },
   stop: () => {
-    if (status === 'running') emit('STOP');
+    if (status !== 'running') return {};
+    emit('STOP');
     status = 'paused';
     return {};
   },
