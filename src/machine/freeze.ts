@@ -91,6 +91,7 @@ async function takeBackOrEnded(machine: Machine, machines: Machines, freezing: F
   try {
     await takeBack(machine, machines, freezing);
   } catch (error) {
+    if ((error as VivError).code !== 'qemu_failed') throw error;
     const ended = await Promise.race([live?.process.exited.then(() => true), delay(endDeadlineMs, false, { ref: false })]);
     if (!ended) throw error;
   }

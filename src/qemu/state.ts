@@ -91,8 +91,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
       const now = Migration.parse(await qmp.execute('query-migrate'));
       if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
       if (now.status === 'completed') return await untilSettled(qmp, doing);
-      if (now.status === 'failed' || now.status === 'cancelled')
-        throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}${hint(now['error-desc'])}`);
+      if (now.status === 'failed' || now.status === 'cancelled') throw failed(doing, now['error-desc'] ?? now.status);
       if (signal.aborted || Date.now() > deadline) {
         await stopSaving(qmp).catch(() => {});
         signal.throwIfAborted();
@@ -105,9 +104,12 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
   }
 }
 
-/** What QEMU's words mean, where they do not say it. */
-const hint = (words = ''): string =>
-  /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
+/** Says what QEMU's words mean, where they do not. */
+function failed(doing: string, words: string): VivError {
+  if (/No space left on device/.test(words)) return new VivError('no_space', `${doing} failed: ${words}; make room and try again`);
+  const hint = /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
+  return new VivError('qemu_failed', `${doing} failed: ${words}${hint}`);
+}
 
 const settleDeadlineMs = 10_000;
 
