@@ -85,13 +85,15 @@ export async function dropPoint(machine: Machine | undefined, machines: Machines
   if (point.kind !== 'fork') await collectSums(machines);
 }
 
+const isOfQemu = (error: unknown): boolean => error instanceof VivError && error.code === 'qemu_failed';
+
 /** A QEMU that ends while it is asked has no say in it any more: its guest's last writes are in what is recorded or below. */
 async function takeBackOrEnded(machine: Machine, machines: Machines, freezing: Freezing): Promise<void> {
   const { live } = machine;
   try {
     await takeBack(machine, machines, freezing);
   } catch (error) {
-    if ((error as VivError).code !== 'qemu_failed') throw error;
+    if (!isOfQemu(error)) throw error;
     const ended = await Promise.race([live?.process.exited.then(() => true), delay(endDeadlineMs, false, { ref: false })]);
     if (!ended) throw error;
   }
@@ -191,7 +193,10 @@ async function freezeLive(
     }
   } catch (error) {
     live.standing = false;
-    await takeBack(machine, machines, freezing).catch(() => {}); // once more when the point is dropped
+    // It is done once more when the point is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
+    await takeBack(machine, machines, freezing).catch((other: unknown) => {
+      if (!isOfQemu(other)) throw other;
+    });
     throw error;
   }
   live.standing = !goOn;
