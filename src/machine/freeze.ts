@@ -4,10 +4,11 @@
 //   stop ─► devices into a file ─► TPM: a copy ─► disks: new tops ─► memory: a new layer ─► go on
 import { existsSync } from 'node:fs';
 import { link, mkdir, rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
-import { closeTops, openTops, prepareSwitch, topsAreIn } from '../qemu/block.ts';
-import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../qemu/command.ts';
+import { openTops, prepareSwitch } from '../qemu/block.ts';
+import { cont, pausedAgain, stop as stopCpus } from '../qemu/command.ts';
 import { controlMemory } from '../qemu/memory.ts';
 import { prepareDevices, saveDevices } from '../qemu/state.ts';
 import { endTpm } from '../qemu/tpm.ts';
@@ -18,10 +19,13 @@ import type { Machines } from './machines.ts';
 import type { PointMemory, PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
 import { collectSums, copySums } from './sums.ts';
-import { asLayers, makeTops, onTops, planTops, removeTops, sealLayers, shareWithFamily, type Top } from './tops.ts';
+import { takeBack } from './take-back.ts';
+import { asLayers, isOnTops, makeTops, onTops, planTops, removeTops, sealLayers, shareWithFamily, type Top } from './tops.ts';
 import { copyTpm } from './tpm.ts';
 
 const freezeDeadlineMs = 30_000;
+/** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
+const endDeadlineMs = 5000;
 
 /** What it can be had again from, memory and all, while it sleeps. */
 const sleepsAtPoint = ({ record }: Machine): boolean => record.state === 'suspended' && record.wakeFrom !== null;
@@ -58,8 +62,9 @@ export function planPoint(
   return { point, tops };
 }
 
-/** Enters the point and makes its files, while the machine goes on. Repeatable. */
+/** Enters the point and makes its files, while the machine goes on. Repeatable, also when it has been frozen since: what it writes to is left. */
 export async function preparePoint(machine: Machine, machines: Machines, { point, tops }: Freezing): Promise<void> {
+  if (isOnTops(machine.record, tops)) return;
   await machines.points.put(point);
   const { folder } = machines.host.paths.point(point.id);
   await mkdir(folder, { recursive: true, mode: 0o711 });
@@ -68,15 +73,30 @@ export async function preparePoint(machine: Machine, machines: Machines, { point
 }
 
 /** Takes back what preparePoint has made. A machine that writes to the tops already keeps them. Repeatable. */
-export async function dropPoint(machine: Machine | undefined, machines: Machines, { point, tops }: Freezing): Promise<void> {
+export async function dropPoint(machine: Machine | undefined, machines: Machines, freezing: Freezing): Promise<void> {
+  const { point, tops } = freezing;
+  if (machine && !machines.points.byId(point.id)?.complete) await takeBackOrEnded(machine, machines, freezing);
   if (machine?.record.at === point.id) await machine.update(() => ({ at: point.parent }));
   await rm(machines.host.paths.point(point.id).folder, { recursive: true, force: true });
-  const used = machine?.record.disks.some(({ file }) => tops.some(({ to }) => to === file)) ?? false;
   // What the machine has gone on from stays a layer, under that name alone.
-  if (used && machine) await sealLayers(machine.record, tops);
+  if (machine && isOnTops(machine.record, tops)) await sealLayers(machine.record, tops);
   else await removeTops(tops);
   await machines.points.drop(point.id);
   if (point.kind !== 'fork') await collectSums(machines);
+}
+
+const isOfQemu = (error: unknown): boolean => error instanceof VivError && error.code === 'qemu_failed';
+
+/** A QEMU that ends while it is asked has no say in it any more: its guest's last writes are in what is recorded or below. */
+async function takeBackOrEnded(machine: Machine, machines: Machines, freezing: Freezing): Promise<void> {
+  const { live } = machine;
+  try {
+    await takeBack(machine, machines, freezing);
+  } catch (error) {
+    if (!isOfQemu(error)) throw error;
+    const ended = await Promise.race([live?.process.exited.then(() => true), delay(endDeadlineMs, false, { ref: false })]);
+    if (!ended) throw error;
+  }
 }
 
 /**
@@ -97,6 +117,12 @@ export async function freeze(
   const { live } = machine;
   if (withMemory && !live && !sleepsAtPoint(machine))
     throw new VivError('wrong_state', `${machine.name} ended before its memory could be frozen`);
+  // Taken up again in vain: it may still write to what would be a layer.
+  if (!live && (await machines.processes.of(machine)))
+    throw new VivError(
+      'qemu_failed',
+      `QEMU of ${machine.name} does not answer, so its disks cannot be frozen; see: viv logs ${machine.name} --source qemu`,
+    );
   const frozen = live
     ? await live.whileSwitching(() => freezeLive(machine, machines, live, freezing, { withMemory, goOn }))
     : { ...(await freezeFiles(machine, machines, freezing)), ...(withMemory ? await takeSleep(machine, machines, point) : {}) };
@@ -131,54 +157,52 @@ async function freezeLive(
   machine: Machine,
   machines: Machines,
   live: Live,
-  { point, tops }: Freezing,
+  freezing: Freezing,
   { withMemory, goOn }: { withMemory: boolean; goOn: boolean },
 ) {
+  const { point, tops } = freezing;
   const { qmp } = live;
   await stopFlattening(machine);
   const devices = machines.host.paths.point(point.id).devices;
-  const before = machine.record;
-  const running = before.state === 'running';
-  const taken = await topsAreIn(qmp, tops);
-  if (taken && (await queryStatus(qmp)).running)
+  // The daemon before this one may have died in the middle of what follows.
+  if (await takeBack(machine, machines, freezing))
     throw new VivError('qemu_failed', `the point of ${machine.name} was interrupted by a restart of the daemon; make it again`);
+  const running = machine.record.state === 'running';
   using control = withMemory ? controlMemory(machine.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
   if (withMemory) {
-    await makeOwnFile(devices, before);
+    await makeOwnFile(devices, machine.record);
     await prepareDevices(qmp);
   }
   await control?.prepare().catch(() => {}); // a process that was started before it was known: then all is copied in the pause
-  if (!taken) await openTops(qmp, tops);
-  const switchTops = taken ? null : await prepareSwitch(qmp, tops);
+  await openTops(qmp, tops);
+  const switchTops = await prepareSwitch(qmp, tops);
   // Recorded first: whatever happens from here on, the new tops are where the guest's next write is found, or they are empty.
   await machine.update((record) => onTops(record, tops));
   const begun = performance.now();
   let memory: PointMemory | null = null;
-  let frozen = false;
   live.standing = true;
   try {
     if (running) await stopCpus(qmp);
     // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
     if (existsSync(machine.paths.tpm)) await copyTpm(machine.paths.tpm, machines.host.paths.point(point.id).tpm, null);
-    await switchTops?.();
+    await switchTops();
     if (control) {
       const { layers } = await control.freeze();
       memory = { in: 'process', pid: live.process.pid, startTicks: live.process.startTicks, layers };
     }
-    frozen = true;
   } catch (error) {
-    if (!(await topsAreIn(qmp, tops).catch(() => true))) {
-      await closeTops(qmp, tops).catch(() => {});
-      await machine.update(() => ({ disks: before.disks, vars: before.vars }));
-    }
+    live.standing = false;
+    // It is done once more when the point is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
+    await takeBack(machine, machines, freezing).catch((other: unknown) => {
+      if (!isOfQemu(other)) throw other;
+    });
     throw error;
-  } finally {
-    live.standing = frozen && !goOn;
-    if (frozen && !goOn) live.starved = false;
-    else if (running) await cont(qmp);
-    else if (withMemory && !live.starved) await pausedAgain(qmp);
   }
+  live.standing = !goOn;
+  if (!goOn) live.starved = false;
+  else if (running) await cont(qmp);
+  else if (withMemory && !live.starved) await pausedAgain(qmp);
   const pausedMs = performance.now() - begun;
   if (withMemory) await shareWithFamily(devices, machine.record);
   return { memory, pausedMs };

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { newId } from '../host/id.ts';
 import type { NewTop } from '../qemu/block.ts';
 import { createOverlay } from '../storage/disk.ts';
+import { backingFile } from '../storage/layers.ts';
 import { own } from './files.ts';
 import type { MachineHost } from './machines.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
@@ -37,6 +38,21 @@ export function planTops(record: MachineRecord, host: MachineHost): Top[] {
 export const onTops = (record: MachineRecord, tops: readonly Top[]): Pick<MachineRecord, 'disks' | 'vars'> =>
   withFiles(record, tops, ({ to: file, layer: backing }) => ({ file, backing }));
 
+/** It is recorded as writing to them. Pure. */
+export const isOnTops = ({ disks, vars }: MachineRecord, tops: readonly Top[]): boolean =>
+  tops.some(({ to }) => to === vars || disks.some(({ file }) => file === to));
+
+/** The record of the machine that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
+export async function offTops({ id }: MachineRecord, tops: readonly Top[], host: MachineHost) {
+  const below = new Map<string, string | null>();
+  for (const { from } of tops) below.set(from, (await backingFile(from)).backing);
+  const { firmwareVars } = host.paths.vm(id);
+  return (record: MachineRecord): Pick<MachineRecord, 'disks' | 'vars'> => {
+    const { disks, vars } = withFiles(record, tops, ({ from: file }) => ({ file, backing: below.get(file) ?? null }));
+    return { disks, vars: vars === firmwareVars ? null : vars };
+  };
+}
+
 /** The record as it is kept with a point: its disks' files are the layers. Pure. */
 export const asLayers = (record: MachineRecord, tops: readonly Top[]): Pick<MachineRecord, 'disks' | 'vars'> =>
   withFiles(record, tops, ({ layer: file }) => ({ file }));
@@ -44,7 +60,7 @@ export const asLayers = (record: MachineRecord, tops: readonly Top[]): Pick<Mach
 function withFiles(
   record: MachineRecord,
   tops: readonly Top[],
-  filesOf: (top: Top) => { file: string; backing?: string },
+  filesOf: (top: Top) => { file: string; backing?: string | null },
 ): Pick<MachineRecord, 'disks' | 'vars'> {
   const found = (id: string) => {
     const top = tops.find(({ disk }) => disk === id);

@@ -22,6 +22,10 @@ export function errorBodyOf(error: unknown, operation: string, task: string, log
   if (error instanceof StoreConflict) {
     return { code: 'busy', message: `${operation} found that something it works on was changed meanwhile (${error.key}); try again` };
   }
+  if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
+    const { message } = error as Error;
+    return { code: 'no_space', message: `${operation} met a full disk of the host (${message}); free some space and try again` };
+  }
   log.error({ err: error, operation, task }, 'a step failed in a way nobody foresaw');
   return { code: 'internal', message: `${operation} failed because of a bug in Vivarium; the daemon's log tells more under task ${task}` };
 }

@@ -58,11 +58,11 @@ export interface NewTop {
   readonly node: string;
 }
 
-/** Makes the new tops known, so that the switch is quick. Repeatable. */
+/** Makes the new tops known, so that the switch is quick. Repeatable as long as they are not switched to: their files may have been made anew since. */
 export async function openTops(qmp: QmpConnection, tops: readonly NewTop[]): Promise<void> {
   const nodes = await nodesOf(qmp);
   for (const { to, node } of tops) {
-    if (nodes.has(node)) continue;
+    if (nodes.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
     await qmp.execute('blockdev-add', {
       ...{ driver: 'qcow2', 'node-name': node, backing: null, discard: 'unmap', 'detect-zeroes': 'unmap' },
       file: { driver: 'file', filename: to },

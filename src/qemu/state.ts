@@ -67,13 +67,13 @@ async function prepareState(qmp: QmpConnection): Promise<void> {
 
 const cancelDeadlineMs = 10_000;
 
-/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file. */
+/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file and the guest could go on. */
 export async function stopSaving(qmp: QmpConnection): Promise<void> {
   const deadline = Date.now() + cancelDeadlineMs;
   const over = new Set([undefined, 'none', 'completed', 'failed', 'cancelled']);
   for (let first = true; ; first = false) {
     const { status } = Migration.parse(await qmp.execute('query-migrate'));
-    if (over.has(status)) return;
+    if (over.has(status)) return untilSettled(qmp, 'giving up a save');
     if (first) await qmp.execute('migrate_cancel');
     if (Date.now() > deadline) throw new VivError('timeout', `QEMU does not give up saving within ${cancelDeadlineMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -91,8 +91,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
       const now = Migration.parse(await qmp.execute('query-migrate'));
       if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
       if (now.status === 'completed') return await untilSettled(qmp, doing);
-      if (now.status === 'failed' || now.status === 'cancelled')
-        throw new VivError('qemu_failed', `${doing} failed: ${now['error-desc'] ?? now.status}${hint(now['error-desc'])}`);
+      if (now.status === 'failed' || now.status === 'cancelled') throw failed(doing, now['error-desc'] ?? now.status);
       if (signal.aborted || Date.now() > deadline) {
         await stopSaving(qmp).catch(() => {});
         signal.throwIfAborted();
@@ -105,9 +104,12 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
   }
 }
 
-/** What QEMU's words mean, where they do not say it. */
-const hint = (words = ''): string =>
-  /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
+/** Says what QEMU's words mean, where they do not. */
+function failed(doing: string, words: string): VivError {
+  if (/No space left on device/.test(words)) return new VivError('no_space', `${doing} failed: ${words}; make room and try again`);
+  const hint = /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
+  return new VivError('qemu_failed', `${doing} failed: ${words}${hint}`);
+}
 
 const settleDeadlineMs = 10_000;
 

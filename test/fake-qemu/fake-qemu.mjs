@@ -107,7 +107,8 @@ const commands = {
     return {};
   },
   stop: () => {
-    if (status === 'running') emit('STOP');
+    if (status !== 'running') return {};
+    emit('STOP');
     status = 'paused';
     return {};
   },
@@ -174,6 +175,7 @@ const commands = {
     return {};
   },
   'blockdev-del': (node) => {
+    if (!nodes.has(node['node-name'])) throw new Error(`Failed to find node with node-name='${node['node-name']}'`);
     nodes.delete(node['node-name']);
     return {};
   },
@@ -189,6 +191,7 @@ const commands = {
   'migrate-set-capabilities': () => ({}),
   'migrate-set-parameters': () => ({}),
   migrate: ({ channels }) => {
+    if (status === 'postmigrate') throw new Error("Can't migrate the vm that was paused due to previous migration");
     writeFileSync(channels[0].addr.filename, 'the state of a fake machine');
     migration = { status: 'completed', ram: { transferred: 1, total: 1 } };
     status = 'postmigrate';
