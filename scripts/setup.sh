@@ -1,21 +1,24 @@
 # What quickstart and ./check share: the programs Vivarium uses, from the distribution, and Node 24.
-# Sourced, not run. Defines packages, setup_packages, setup_node, setup_npm, called in this order; prints what it does on stderr.
+# Sourced, not run. Defines packages, test_packages, setup_packages, setup_node, setup_npm, called in this order; prints what it does on stderr.
 
 NODE_VERSION=24.21.0
 NPM_VERSION=11.19.1 # fetched beside it where the system has none
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Everything that is taken from the distribution, for running and for the tests.
+# What is taken from the distribution for running, and what the tests take besides.
 packages=(
   qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu    # runs machines; disks; firmware
   genisoimage                                          # cloud-init seeds
-  mtools                                               # tests: a CD that UEFI boots
   swtpm                                                # TPMs
   mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
   e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
   musl-tools gcc libc6-dev                             # the guest agent
   iproute2 nftables dnsmasq-base passt tcpdump iputils-ping # networks: rules, names and addresses, an ordinary user's way out; the flow log
   util-linux procps
+)
+test_packages=(
+  mtools                # a CD that UEFI boots
+  xfsprogs btrfs-progs  # file systems that are compared
 )
 
 terminal=0
