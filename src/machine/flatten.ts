@@ -50,13 +50,13 @@ export async function stopFlattening(machine: Machine): Promise<void> {
   if (machine.live) await cancelStreams(machine.live.qmp);
 }
 
-/** What each disk's file says that it lies on goes into the record. */
+/** What each disk's file says that it lies on goes into the record: of that file alone, because a new one may be on top of it meanwhile. */
 export async function noteBacking(machine: Machine): Promise<void> {
   const below = new Map<string, string | null>();
-  for (const { id, file } of machine.record.disks.filter(isWritable)) below.set(id, (await backingFile(file)).backing);
-  const changed = machine.record.disks.some(({ id, backing }) => below.has(id) && below.get(id) !== backing);
+  for (const { file } of machine.record.disks.filter(isWritable)) below.set(file, (await backingFile(file)).backing);
+  const changed = machine.record.disks.some(({ file, backing }) => below.has(file) && below.get(file) !== backing);
   if (changed)
-    await machine.update(({ disks }) => ({ disks: disks.map((disk) => ({ ...disk, backing: below.get(disk.id) ?? disk.backing })) }));
+    await machine.update(({ disks }) => ({ disks: disks.map((disk) => ({ ...disk, backing: below.get(disk.file) ?? disk.backing })) }));
 }
 
 /** The first file below that is no layer: the image, which stays shared. Null: there is none. */
