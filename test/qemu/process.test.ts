@@ -1,9 +1,11 @@
 // A QEMU process is recorded, found again, told from others, and never left behind.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { spawn } from '../../src/host/spawn.ts';
 import { findProcess, findProcesses, lastWords } from '../../src/qemu/process.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
 import { type FakeQemu, startFake } from './start-fake.ts';
@@ -40,6 +42,23 @@ test('a file that names another process, which got the same pid later, finds not
   await process.kill();
   await writeFile(processFile, JSON.stringify({ ...recorded, pid: globalThis.process.pid }));
   assert.equal(await findProcess(marker, processFile), null);
+});
+
+test('one that is about to execute another program is found all the same', async () => {
+  const patient = ['-e', 'setTimeout(() => {}, 60_000)', '--', '-name'];
+  for (let nth = 0; nth < 40; nth++) {
+    const marker = `vivtest-${folder.slice(-6)}-${nth}`;
+    const chain = spawn('env', [...Array(8).fill('env'), globalThis.process.execPath, ...patient, `process=${marker}`], {
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    const ended = once(chain, 'exit');
+    try {
+      assert.equal((await findProcesses(marker))[0]?.process.pid, chain.pid);
+    } finally {
+      chain.kill('SIGKILL');
+      await ended;
+    }
+  }
 });
 
 test('every process of a prefix is found, and no name of a machine can pretend to be another', async () => {
