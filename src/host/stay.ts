@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { VivError } from '../contract/errors.ts';
+import { argumentsOf } from './process-arguments.ts';
 import { startTicksOf } from './process-start.ts';
 import { type Program, spawn } from './spawn.ts';
 
@@ -60,7 +61,7 @@ export async function startStaying(
 export async function findStaying(pidFile: string, word: string): Promise<Staying | null> {
   const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
   if (!Number.isInteger(pid) || pid <= 0) return null;
-  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const line = await argumentsOf(pid);
   const startTicks = line.includes(word) ? await startTicksOf(pid) : null;
   return startTicks === null ? null : { pid, startTicks };
 }

@@ -1,7 +1,8 @@
 // The relays that carry forwards (forward/): one process for each, which outlives the daemon. Its arguments are all that it goes by, so they also
 // tell the next daemon whether it is right.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { argumentsOf } from '../host/process-arguments.ts';
 import { isProcess, startTicksOf } from '../host/process-start.ts';
 import { endStaying, type Staying, startStaying } from '../host/stay.ts';
 import { placeWords, tryPlace } from './forward-trial.ts';
@@ -140,7 +141,7 @@ export class Forwards {
     const found: { name: string; relay: Relay }[] = [];
     for (const entry of await readdir('/proc')) {
       if (!/^\d+$/.test(entry)) continue;
-      const line = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+      const line = await argumentsOf(Number(entry));
       const [, ...words] = line.split('\0').slice(0, -1);
       const mark = words[1] ?? '';
       if (words[0] !== 'serve' || !mark.startsWith(`${this.#folder}/`)) continue;

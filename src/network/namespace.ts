@@ -4,6 +4,7 @@
 import { mkdir, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { argumentsOf } from '../host/process-arguments.ts';
 import { isProcess, startTicksOf } from '../host/process-start.ts';
 import { runOk } from '../host/run.ts';
 import { endStaying, type Staying, startStaying } from '../host/stay.ts';
@@ -119,7 +120,7 @@ export class Namespace {
   async #look(): Promise<Held | null> {
     for (const name of await readdir('/proc')) {
       if (!/^\d+$/.test(name)) continue;
-      const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+      const line = await argumentsOf(Number(name));
       if (line !== `cat\0${this.#pipe}\0`) continue;
       const pid = Number(name);
       const startTicks = await startTicksOf(pid);

@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { argumentsOf } from '../host/process-arguments.ts';
 import { startTicksOf } from '../host/process-start.ts';
 import { type Program, spawn } from '../host/spawn.ts';
 import { kvmGroup } from './kvm-device.ts';
@@ -52,8 +53,6 @@ const killDeadlineMs = 10_000;
 const lookEveryMs = 200;
 /** Of these looks every so many is a thorough one, because a signal can be sent to a process that has ended and was not reaped. */
 const thoroughEvery = 10;
-/** For so many times 2 ms a process that executes another program is waited for. */
-const mostLooks = 50;
 /** A host without memory loses a guest rather than the programs that serve all of them (proc(5): -1000 to 1000). */
 const oomScore = 200;
 
@@ -172,16 +171,6 @@ export async function processesWith(look: (line: string) => string | null): Prom
     }),
   );
   return found.flat();
-}
-
-/** One that is executing the next of its programs at this moment has memory and no arguments; kernel threads and the dead have neither. */
-async function argumentsOf(pid: number): Promise<string> {
-  const of = (file: 'cmdline' | 'statm'): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
-  for (let tries = 1; ; tries++) {
-    const line = await of('cmdline');
-    if (line !== '' || tries === mostLooks || /^(0 |$)/.test(await of('statm'))) return line;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 /** The argument after `-name` begins with `process=MARKER`; what follows holds the machine's name, which is not ours. */
