@@ -2,7 +2,7 @@
 // networks are brought about as the daemon does (vlan-host.ts), and frames counted at each machine's tap (vlan-guests.ts). Takes some two
 // minutes under emulation. Needs a Debian mirror that the guest reaches; else all of it is skipped, visibly.
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -60,6 +60,12 @@ async function hostKit(): Promise<string> {
   const entryPoints = ['vlan-host.ts', 'vlan-guests.ts'].map((name) => join(import.meta.dirname, name));
   await build({ entryPoints, outdir: kit, bundle: true, format: 'esm', platform: 'node', target: 'node24', external: ['koffi'] });
   await writeFile(join(kit, 'package.json'), '{"type":"module"}');
+  // Programs are started through it; its own program is in a package of the architecture's.
+  for (const name of ['koffi', '@koromix'])
+    await cp(join(import.meta.dirname, '../../node_modules', name), join(kit, 'node_modules', name), {
+      recursive: true,
+      dereference: true,
+    });
   const tap = await tapProgram();
   if (tap === null) throw new Error('vivarium-tap has not been built; build it with: scripts/build-guest.sh');
   const place = join(kit, 'tap', basename(dirname(tap)));
