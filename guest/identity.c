@@ -75,13 +75,13 @@ static int change_files_beside(const struct identity *wanted) {
   return -1;
 }
 
-/* 0, or -1 when it has ended before it was through. */
+/* 0, or -1 when it has ended before it was through. Its end is not waited for: what it has begun in the background has the pipe as well. */
 static int take_told(int told) {
   char parts[sizeof done];
   size_t length = 0;
-  for (ssize_t count = 1; count != 0 && length < sizeof parts - 1;) {
-    count = read(told, parts + length, sizeof parts - 1 - length);
-    if (count < 0 && errno != EINTR) break;
+  while (length < sizeof parts - 1 && !(length > 0 && parts[length - 1] == '.')) {
+    ssize_t count = read(told, parts + length, sizeof parts - 1 - length);
+    if (count == 0 || (count < 0 && errno != EINTR)) break;
     if (count > 0) length += (size_t)count;
   }
   close(told);

@@ -268,6 +268,16 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
   assert.equal(await sh(agent, `cat ${unit}`), `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${child}\n`);
 });
 
+test('what is told to the guest’s programs in the background is not waited for', options, async (t) => {
+  const systemctl = '#!/bin/sh\nuntil [ -e /run/go ]; do sleep 0.05; done\necho "$*" >>/run/told\n';
+  const setup = `${network}\nmkdir -p /run/systemd/system; mount -t tmpfs tmpfs /usr/local/sbin; cp /etc/prog/systemctl /usr/local/sbin/systemctl`;
+  const { agent } = await startGuest(t, { ...files, 'etc/prog/systemctl': systemctl }, setup);
+  const { done } = await agent.identity({ hostname: 'web-2', machineId: '1'.repeat(32), macs: [{ old: parent, new: child }] });
+  assert.deepEqual(done.toSorted(), ['hostname', 'mac', 'machine-id']);
+  const told = 'touch /run/go; until grep -q journald /run/told 2>/dev/null; do sleep 0.05; done; cat /run/told';
+  assert.match(await sh(agent, told), /restart systemd-journald.service/);
+});
+
 test('what a guest cannot do is named, and the rest is done', options, async (t) => {
   const { agent } = await startGuest(t, {}, 'hostname web');
   const { done, skipped } = await agent.identity({
