@@ -79,6 +79,7 @@ async function startBeside(options: Starting): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   let again: NodeJS.Timeout | undefined;
   let abort: (() => void) | undefined;
+  let over = false;
   try {
     await new Promise<void>((resolve, reject) => {
       const lastWords = () => {
@@ -98,6 +99,7 @@ async function startBeside(options: Starting): Promise<void> {
       // Another caller may have started one in the same moment: then ours gives way, and theirs will answer.
       child.once('exit', (code, signal) =>
         knock(paths.apiSocket, options.signal).then(resolve, () => {
+          if (over) return; // it has answered meanwhile
           if (code === homeTakenExitCode) again = setInterval(look, 100);
           else fail(`The daemon ended at once (${signal ?? `exit code ${code}`})`);
         }),
@@ -115,6 +117,7 @@ async function startBeside(options: Starting): Promise<void> {
       void look();
     });
   } finally {
+    over = true;
     watcher?.close();
     clearTimeout(timer);
     clearInterval(again);

@@ -1,14 +1,15 @@
 // Starting a daemon where another is being started in the same moment.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { lockDaemon } from '../../src/host/lock.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
+import { knock } from '../../src/sdk/connect.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 
 test('who comes second waits for the daemon that is being started, however long that one takes', { timeout: 60_000 }, async () => {
@@ -43,6 +44,44 @@ test('who comes second waits for the daemon that is being started, however long 
     server.close();
     server.closeAllConnections();
     await first.release();
+    await rm(home, { recursive: true, force: true });
+  }
+});
+
+test('who has been answered goes on asking nobody, also where another question of his fails after that', { timeout: 60_000 }, async () => {
+  const home = await mkdtemp(join(tmpdir(), 'viv-answered-'));
+  const entry = join(home, 'entry.mjs');
+  await writeFile(entry, 'process.exit(75);'); // another daemon has the home
+  const before = process.env['VIV_DAEMON_ENTRY'];
+  process.env['VIV_DAEMON_ENTRY'] = entry;
+  const env = { ...process.env, VIV_HOME: home };
+  const paths = pathsFrom(env, process.getuid?.() ?? 0);
+  await mkdir(paths.run, { recursive: true });
+  let asked = 0;
+  let late: ServerResponse | undefined;
+  const server = createServer((_request, response) => {
+    asked += 1;
+    if (asked === 1) response.destroy();
+    else if (asked > 2) response.end('{}');
+    else {
+      late = response;
+      void utimes(paths.apiSocket, 1, 1); // it looks again
+    }
+  });
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  try {
+    await new Promise<void>((resolve) => server.listen(paths.apiSocket, resolve));
+    const already = timers();
+    await startDaemon({ env, paths });
+    assert.equal(asked, 3);
+    late?.destroy();
+    for (let nth = 0; nth < 3; nth++) await knock(paths.apiSocket); // by then that has been heard here as well
+    assert.equal(timers(), already);
+  } finally {
+    if (before === undefined) delete process.env['VIV_DAEMON_ENTRY'];
+    else process.env['VIV_DAEMON_ENTRY'] = before;
+    server.close();
+    server.closeAllConnections();
     await rm(home, { recursive: true, force: true });
   }
 });
