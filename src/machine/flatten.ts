@@ -2,7 +2,7 @@
 // then go through few files again, and layers that no point needs are removed. What is left undone is found again at the next point.
 import { setTimeout as delay } from 'node:timers/promises';
 import { cancelStreams, closeUnused, stream, streams, topNodes } from '../qemu/block.ts';
-import { backingFile } from '../storage/layers.ts';
+import { backingFile, backingFiles } from '../storage/layers.ts';
 import { collectLayers } from './collect.ts';
 import type { Machines } from './machines.ts';
 import type { Machine } from './runner.ts';
@@ -52,8 +52,7 @@ export async function stopFlattening(machine: Machine): Promise<void> {
 
 /** What each disk's file says that it lies on goes into the record: of that file alone, because a new one may be on top of it meanwhile. */
 export async function noteBacking(machine: Machine): Promise<void> {
-  const below = new Map<string, string | null>();
-  for (const { file } of machine.record.disks.filter(isWritable)) below.set(file, (await backingFile(file)).backing);
+  const below = await backingFiles(machine.record.disks.filter(isWritable).map(({ file }) => file));
   const changed = machine.record.disks.some(({ file, backing }) => below.has(file) && below.get(file) !== backing);
   if (changed)
     await machine.update(({ disks }) => ({ disks: disks.map((disk) => ({ ...disk, backing: below.get(disk.file) ?? disk.backing })) }));

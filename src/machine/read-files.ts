@@ -66,7 +66,12 @@ export async function compareFiles(
 ): Promise<{ difference: FileDifference | null; oneSided: string[] }> {
   const serials = sides.flatMap((side) => disks.map((disk) => `${side}-${disk}`));
   const found = (await output(agent, findScript, serials, signal)).toString().trim().split('\n').filter(Boolean);
-  const volumes = new Map(found.map((line) => [line.split(' ').slice(0, 2).join(' '), line.split(' ').slice(2)]));
+  const volumes = new Map(
+    found.map((line) => {
+      const [serial, partition, ...mounting] = line.split(' ');
+      return [`${serial} ${partition}`, mounting];
+    }),
+  );
   const difference: FileDifference = { added: 0, removed: 0, changed: 0, list: [], more: 0 };
   const room = { characters: mostPathCharacters };
   const oneSided: string[] = [];
@@ -82,8 +87,8 @@ export async function compareFiles(
 }
 
 /** One at a time: the file systems of both sides take each other for themselves. */
-async function list(agent: AgentConnection, volume: readonly string[], signal: AbortSignal): Promise<Tree> {
-  await output(agent, `${mountFunctions}try "$@"`, volume, signal);
+async function list(agent: AgentConnection, mounting: readonly string[], signal: AbortSignal): Promise<Tree> {
+  await output(agent, `${mountFunctions}try "$@"`, mounting, signal);
   const find = 'cd /run/look && find . -print0';
   const names = (await output(agent, find, [], signal)).toString('latin1').split('\0').slice(0, -1);
   const told = await output(agent, `${find} | xargs -0 stat -c '%f %u %g %s %y %z'`, [], signal);
@@ -92,7 +97,7 @@ async function list(agent: AgentConnection, volume: readonly string[], signal: A
   if (names.length !== stats.length)
     throw new VivError(
       'guest_failed',
-      `the file system on ${volume.at(-1)} is damaged: ${names.length - stats.length} of its files cannot be looked at`,
+      `the file system on ${mounting.at(-1)} is damaged: ${names.length - stats.length} of its files cannot be looked at`,
     );
   return new Map(names.map((name, nth) => [name.slice(1) || '/', stats[nth] ?? '']));
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { newId } from '../host/id.ts';
 import type { NewTop } from '../qemu/block.ts';
 import { createOverlay } from '../storage/disk.ts';
-import { backingFile } from '../storage/layers.ts';
+import { backingFiles } from '../storage/layers.ts';
 import { own } from './files.ts';
 import type { MachineHost } from './machines.ts';
 import type { DiskRecord, MachineRecord } from './record.ts';
@@ -44,8 +44,7 @@ export const isOnTops = ({ disks, vars }: MachineRecord, tops: readonly Top[]): 
 
 /** The record of the machine that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
 export async function offTops({ id }: MachineRecord, tops: readonly Top[], host: MachineHost) {
-  const below = new Map<string, string | null>();
-  for (const { from } of tops) below.set(from, (await backingFile(from)).backing);
+  const below = await backingFiles(tops.map(({ from }) => from));
   const { firmwareVars } = host.paths.vm(id);
   return (record: MachineRecord): Pick<MachineRecord, 'disks' | 'vars'> => {
     const { disks, vars } = withFiles(record, tops, ({ from: file }) => ({ file, backing: below.get(file) ?? null }));

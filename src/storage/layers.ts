@@ -20,6 +20,13 @@ export function unusedFiles(all: readonly string[], roots: readonly string[], ba
   return all.filter((file) => !used.has(file));
 }
 
+/** Each file's backing file. Throws as backingFile. */
+export async function backingFiles(files: readonly string[]): Promise<Map<string, string | null>> {
+  const below = new Map<string, string | null>();
+  for (const file of files) below.set(file, (await backingFile(file)).backing);
+  return below;
+}
+
 /** A qcow2's backing file (absolute) and the size a guest sees. Reads at most 1,127 bytes. Throws not_found, corrupt. */
 export async function backingFile(file: string): Promise<{ backing: string | null; sizeBytes: number }> {
   const handle = await open(file, 'r').catch((cause) => {
