@@ -152,7 +152,10 @@ export const diff = defineOperation({
     vm,
     from: point.describe('Label or id of the one point'),
     to: point.describe('Label or id of the other; now: the machine as it is'),
-    files: z.boolean().default(true).describe('Which files, read by a guest of its own for ext2 to ext4, XFS, btrfs and FAT'),
+    files: z
+      .boolean()
+      .default(true)
+      .describe('Which files, read by a guest of its own for ext2 to ext4, XFS, btrfs and FAT, in partitions and on LVM'),
   }),
   output: Difference,
   errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],

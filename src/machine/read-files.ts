@@ -5,54 +5,12 @@ import { VivError } from '../contract/errors.ts';
 import type { FileDifference } from '../contract/snapshot.ts';
 import type { AgentConnection } from '../qemu/agent/channel.ts';
 import { sides } from './reader.ts';
+import { findScript, mountScript, namesScript, statsScript, unmountScript } from './reader-scripts.ts';
 
 const mostNamed = 10_000;
 const mostPathCharacters = 2 ** 20;
 /** Some 400,000 files. */
 const mostListBytes = 48 * 2 ** 20;
-
-/**
- * How each is mounted. `ro` replays a journal all the same, but not that of btrfs, and what is written goes to files that nobody keeps. Of
- * btrfs everything is looked at, whatever subvolume the guest has as its root; its module remembers what it has seen, and refuses an older
- * instant of the same file system until it is loaded anew.
- */
-const mountFunctions = `try() {
-  options=ro
-  case $1 in
-    xfs) modprobe xfs 2>/dev/null ;;
-    btrfs) rmmod btrfs 2>/dev/null; modprobe btrfs 2>/dev/null; options=noatime,subvolid=5 ;;
-  esac
-  mount -t "$1" -o "$options,nosuid,nodev,noexec" "/dev/$2" /run/look 2>/dev/null
-}
-has() { [ "$(dd if="/dev/$1" bs="$2" skip="$3" count=1 2>/dev/null | tr -d '\\0')" = "$4" ]; }
-mkdir -p /run/look || exit 1
-`;
-
-/** Prints a line `SERIAL PARTITION TYPE DEVICE` for each file system that it could mount. */
-const findScript = `${mountFunctions}modprobe -a vfat nls_cp437 nls_ascii nls_iso8859-1 2>/dev/null
-look() {
-  types='ext4 vfat'
-  has "$3" 4 0 XFSB && types=xfs
-  has "$3" 8 8200 _BHRfS_M && types=btrfs
-  for type in $types; do
-    try $type "$3" && echo "$1 $2 $type $3" && umount /run/look && return
-  done
-}
-for serial in "$@"; do
-  for block in /sys/block/vd*; do
-    [ "$(cat "$block/serial" 2>/dev/null)" = "$serial" ] || continue
-    device=\${block##*/}
-    whole=yes
-    for part in "$block/$device"*; do
-      [ -d "$part" ] || continue
-      whole=no
-      part=\${part##*/}
-      look "$serial" "\${part#$device}" "$part"
-    done
-    [ $whole = no ] || look "$serial" 0 "$device"
-  done
-done
-exit 0`;
 
 /** What a guest's file system has: name (bytes, as latin1) to what stat says of it. */
 type Tree = Map<string, string>;
@@ -88,12 +46,11 @@ export async function compareFiles(
 
 /** One at a time: the file systems of both sides take each other for themselves. */
 async function list(agent: AgentConnection, mounting: readonly string[], signal: AbortSignal): Promise<Tree> {
-  await output(agent, `${mountFunctions}try "$@"`, mounting, signal);
-  const find = 'cd /run/look && find . -print0';
-  const names = (await output(agent, find, [], signal)).toString('latin1').split('\0').slice(0, -1);
-  const told = await output(agent, `${find} | xargs -0 stat -c '%f %u %g %s %y %z'`, [], signal);
+  await output(agent, mountScript, mounting, signal);
+  const names = (await output(agent, namesScript, [], signal)).toString('latin1').split('\0').slice(0, -1);
+  const told = await output(agent, statsScript, [], signal);
   const stats = told.toString('latin1').split('\n').slice(0, -1);
-  await output(agent, 'umount /run/look', [], signal);
+  await output(agent, unmountScript, mounting, signal);
   if (names.length !== stats.length)
     throw new VivError(
       'guest_failed',

@@ -109,6 +109,30 @@ test('MBR: a primary FAT partition and a logical ext4 one', async () => {
   assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root5')].sort());
 });
 
+const aWriter = async () => (writer ??= await host.client.run('tiny', { name: 'writer', networks: ['default'] }));
+
+test('LVM: a volume of a group that lies on two partitions, beside a partition without', async () => {
+  const [fat, first, second] = [part(1, 1, 20), part(2, 24, 40), part(3, 68, 40)];
+  const volume: Partition = { number: 2, startBytes: first.startBytes + MiB, bytes: 36 * MiB }; // nine extents, after the label
+  const raw = join(host.home, 'lvm.raw');
+  await writeGpt(raw, 112 * MiB, [fat, first, second]);
+  await fillFat(raw, fat);
+  makeExt4(raw, volume, files);
+  const script = [
+    'export DM_DISABLE_UDEV=1; modprobe dm_mod',
+    'lvm vgcreate my-group "$disk"2 "$disk"3',
+    'lvm lvcreate -y -Zn -Wn -l 9 -n root my-group "$disk"2', // what has been made there stays
+    'lvm lvcreate -y -l 2 -n empty my-group',
+    'lvm vgchange -an',
+  ];
+  await changeInGuest(host, await aWriter(), raw, script.join('; '));
+  const machine = await changed('lvm', raw, async (other) => {
+    await changeFat(other, fat);
+    await changeExt(other, volume);
+  });
+  assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('my-group/root')].sort());
+});
+
 /** What they have in common: made outside, written by a guest's kernel. */
 for (const { type, make, mount } of [
   { type: 'xfs', make: makeXfs, mount: 'modprobe xfs; mount -t xfs' },
@@ -119,10 +143,9 @@ for (const { type, make, mount } of [
     const there = part(2, 4, 380);
     await writeGpt(raw, 400 * MiB, [there]);
     make(raw, there);
-    writer ??= await host.client.run('tiny', { name: 'writer', networks: ['default'] });
     await changeInGuest(
       host,
-      writer,
+      await aWriter(),
       raw,
       `${mount} \${disk}2 /mnt; for name in stays goes changes; do echo $name >/mnt/$name; done; mkdir /mnt/deep; echo x >/mnt/deep/file; umount /mnt`,
     );

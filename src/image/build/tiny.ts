@@ -47,7 +47,7 @@ export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
     const kernelPackage = (await apt.depends(target.kernelPackage)).find((name) => name.startsWith('linux-image-'));
     if (kernelPackage === undefined)
       throw new VivError('download_failed', `${target.kernelPackage} of ${mirror.main} ${suite} names no kernel`);
-    const debs = await apt.download([kernelPackage, 'busybox-static', ...resizePackages], work.packages);
+    const debs = await apt.download([kernelPackage, 'busybox-static', ...programs.packages], work.packages);
     context.progress({ message: 'packing', done: 2, total: 4, unit: 'steps' });
     for (const deb of debs) await unpack(deb, work.unpacked, context.signal);
     const kernel = await findKernel(work.unpacked);
@@ -72,9 +72,21 @@ export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
   }
 }
 
-/** resize2fs and what it is linked with, for growing the root file system online. */
-const resizePackages = ['e2fsprogs', 'libext2fs2', 'libcom-err2', 'libblkid1', 'libuuid1', 'libc6'];
-const resizeFiles = /(^|\/)(resize2fs|ld-linux[^/]*|lib(c|e2p|ext2fs|com_err|blkid|uuid|pthread)\.so[^/]*)$/;
+/** resize2fs, which grows the root file system online, and lvm, for who reads another machine's disks; with what they are linked with. */
+const programs = {
+  packages: [
+    ...['e2fsprogs', 'libext2fs2', 'libcom-err2', 'libblkid1', 'libuuid1', 'libc6'],
+    ...['lvm2', 'libdevmapper1.02.1', 'libdevmapper-event1.02.1', 'libaio1', 'libedit2', 'libbsd0', 'libmd0', 'libtinfo6', 'libudev1'],
+    ...['libselinux1', 'libpcre2-8-0', 'libsystemd0', 'libcap2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'],
+  ],
+  names: ['resize2fs', 'lvm'],
+  libraries: [
+    ...['c', 'm', 'e2p', 'ext2fs', 'com_err', 'blkid', 'uuid', 'pthread'],
+    ...['devmapper', 'devmapper-event', 'aio', 'edit', 'bsd', 'md', 'tinfo', 'udev'],
+    ...['selinux', 'pcre2-8', 'systemd', 'cap', 'gcrypt', 'gpg-error', 'lz4', 'lzma', 'zstd'],
+  ],
+};
+const libraryFile = new RegExp(`/(ld-linux[^/]*|lib(${programs.libraries.join('|')})\\.so[^/]*)$`);
 
 /** Tuned by measuring boots under emulation; see docs. `quiet`: printing to a serial line costs an exit per byte. */
 function commandLine(console: string): string {
@@ -160,8 +172,9 @@ async function fillRoot(work: Work, version: string, modules: readonly Module[],
   for (const name of applets(await readFile(busybox))) await symlink('busybox', join(root, 'usr/bin', name));
   for (const entry of await readdir(unpacked, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    if (!resizeFiles.test(path) || entry.isDirectory()) continue;
-    await cp(path, join(root, entry.name === 'resize2fs' ? 'usr/bin' : 'usr/lib', entry.name), { verbatimSymlinks: true });
+    const isProgram = programs.names.includes(entry.name) && /\/s?bin$/.test(entry.parentPath);
+    if (entry.isDirectory() || !(isProgram || libraryFile.test(path))) continue;
+    await cp(path, join(root, isProgram ? 'usr/bin' : 'usr/lib', entry.name), { verbatimSymlinks: true });
   }
   const moduleFolder = join(root, 'usr/lib/modules', version);
   await mkdir(moduleFolder, { recursive: true });
