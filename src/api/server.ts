@@ -59,6 +59,8 @@ const worksWhenFull = new Set<string>([
   'vm.reset',
   'image.remove',
   'image.verify',
+  'snapshot.remove',
+  'pool.remove',
   'task.cancel',
   'host.shutdown',
 ]);

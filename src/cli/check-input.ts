@@ -19,10 +19,14 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   const as = argument ? argument.label : flag ? `${dashes}${flag.name}` : field;
   let value: unknown = input;
   for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  if (issue?.code === 'invalid_type' && value === undefined)
+    throw new VivError('invalid', `${as} is missing; see: viv ${operation.cli?.command ?? operation.id} --help`);
   const shown = typeof value === 'string' ? ` ${quote(value)}` : '';
   const message =
     issue?.code === 'invalid_union'
-      ? 'it is neither a name nor an address that this takes'
+      ? field === 'address'
+        ? 'it is no IPv4 or IPv6 address'
+        : 'it is neither a name nor an address that this takes'
       : issue
         ? sentenceOf(issue)
         : 'it cannot be used';

@@ -17,7 +17,7 @@ export async function forEachName<T>(
     while (next < names.length) {
       if (context.interrupts.asked) {
         // Ctrl-C: what is under way is being cancelled, the rest is not begun.
-        code = Math.max(code, 1);
+        code = Math.max(code, 130);
         return;
       }
       const index = next;

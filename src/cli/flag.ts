@@ -76,7 +76,7 @@ const units: readonly (readonly [string, FlagKind, string])[] = [
 export const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** The flag of one field; null where its shape cannot be written on a command line (objects). */
-export function flagOf(field: string, outer: z.ZodType, wanted?: string, short?: string): Flag | null {
+export function flagOf(field: string, outer: z.ZodType, wanted?: string, short?: string, without?: string): Flag | null {
   const { schema, help, standard } = unwrap(outer);
   const element = schema.def.type === 'array' ? unwrap((schema.def as unknown as { element: z.ZodType }).element).schema : null;
   const base = element ?? schema;
@@ -90,13 +90,14 @@ export function flagOf(field: string, outer: z.ZodType, wanted?: string, short?:
   const value =
     kind === 'boolean'
       ? undefined
-      : (unit?.[2] ?? (choices ? choices.join('|') : kind === 'pairs' ? 'KEY=VALUE' : kind === 'text' ? kebab(stem).toUpperCase() : 'N'));
+      : (unit?.[2] ??
+        (choices ? choices.join('|') : kind === 'pairs' ? 'KEY=VALUE' : kind === 'text' ? (wanted ?? kebab(stem)).toUpperCase() : 'N'));
   const said = sayStandard(kind, standard);
   return {
     name,
     field,
     kind,
-    help: help || sentence(stem),
+    help: without ?? (help || sentence(stem)),
     ...(short ? { short } : {}),
     ...(value ? { value } : {}),
     ...(choices ? { choices } : {}),
@@ -166,7 +167,7 @@ export function flagsOf(operation: Operation, without: readonly string[] = []): 
   for (const [field, schema] of Object.entries(operation.input.shape)) {
     const wanted = hint?.flags?.[field];
     if (positional.has(field) || wanted === false || without.includes(field)) continue;
-    const flag = flagOf(field, schema as z.ZodType, wanted, hint?.short?.[field]);
+    const flag = flagOf(field, schema as z.ZodType, wanted, hint?.short?.[field], hint?.without?.[field]);
     if (flag) flags.push(flag);
   }
   return flags;

@@ -43,7 +43,7 @@ export async function machineInput(invocation: Invocation, context: Context): Pr
   return {
     ...(options as Partial<MachineInput>),
     image: one(invocation, 'image'),
-    ...(name === '' ? {} : { name }),
+    ...((invocation.args['name'] ?? []).length === 0 ? {} : { name }),
     ...(sshKeys.length > 0 ? { sshKeys: [...new Set(sshKeys)] } : {}),
     ...(userData === undefined ? {} : { userData }),
   };

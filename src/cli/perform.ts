@@ -3,7 +3,7 @@
 import { VivError } from '../contract/errors.ts';
 import type { CallOptions } from '../sdk/types.ts';
 import type { Context } from './context.ts';
-import { describeProblem } from './problem.ts';
+import { describeProblem, Interrupted } from './problem.ts';
 import { describeTask } from './screen.ts';
 
 let count = 0;
@@ -49,6 +49,9 @@ export async function perform<T>(context: Context, what: string, call: (options:
         context.screen.show(key, describeTask(seen, what));
       },
     });
+  } catch (error) {
+    if (!asked || !(error instanceof VivError && error.code === 'cancelled')) throw error;
+    throw new Interrupted(error.message.replace(/^[\w.]+ was cancelled/, `${what} was cancelled`));
   } finally {
     forget();
     context.screen.settle(key);

@@ -2,6 +2,17 @@
 import { VivError } from '../contract/errors.ts';
 import { cleanLines, shorten } from './text.ts';
 
+/** Work that Ctrl-C has had cancelled. */
+export class Interrupted extends VivError {
+  constructor(message: string) {
+    super('cancelled', message);
+  }
+
+  override get exitCode(): number {
+    return 130;
+  }
+}
+
 /** 0 done, 1 failed, 2 wrong use; 130 when Ctrl-C ended it. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof VivError) return error.exitCode;

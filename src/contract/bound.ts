@@ -9,11 +9,15 @@ export interface Complaint {
   readonly origin?: string;
   readonly maximum?: number | bigint;
   readonly minimum?: number | bigint;
+  readonly values?: readonly unknown[];
+  readonly expected?: string;
 }
 
 /** One sentence without its subject: `it can be at most 256`. */
 export function sentenceOf(complaint: Complaint): string {
   const { code, message } = complaint;
+  if (code === 'invalid_value' && complaint.values && /^Invalid /.test(message)) return `it can be ${oneOf(complaint.values.map(String))}`;
+  if (code === 'invalid_type' && complaint.expected && /^Invalid /.test(message)) return `it has to be ${article(complaint.expected)}`;
   if ((code !== 'too_big' && code !== 'too_small') || !/^Too (big|small)/.test(message)) return message;
   const bound = code === 'too_big' ? complaint.maximum : complaint.minimum;
   if (bound === undefined) return message;
@@ -23,6 +27,20 @@ export function sentenceOf(complaint: Complaint): string {
   if (complaint.origin === 'array') return `it takes ${most} ${limit}`;
   return `it can be ${most} ${inUnit(limit, String(complaint.path.findLast((key) => typeof key === 'string') ?? ''))}`;
 }
+
+const oneOf = (words: readonly string[]) => [words.slice(0, -1).join(', '), words.at(-1)].filter((part) => part !== '').join(' or ');
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'text',
+  int: 'a whole number',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+const article = (expected: string) => kinds[expected] ?? `a ${expected}`;
+
+/** In the largest unit of which it is a whole number: `500 MiB`. */
+export const sizeText = (bytes: number): string => inUnit(bytes, 'bytes');
 
 function inUnit(value: number, field: string): string {
   if (/bytes$/i.test(field))

@@ -157,7 +157,12 @@ export const importFile = defineOperation({
   }),
   output: Image,
   errors: [...failures.find, ...failures.files],
-  cli: { command: 'image import', args: ['path', 'name'], custom: true },
+  cli: {
+    command: 'image import',
+    args: ['path', 'name'],
+    without: { cloudInit: 'Give cloud-init on the disk no seed: no users, keys, user data or guest agent' },
+    custom: true,
+  },
 });
 
 export const exportFile = defineOperation({

@@ -24,6 +24,8 @@ export interface CliHint {
   args?: readonly string[];
   /** Field -> flag where the derived one is not wanted (`removeOnStop: 'rm'`), or `false` to leave it out. */
   flags?: Readonly<Record<string, string | false>>;
+  /** Field -> what `--no-…` does: for one that is true when it is left out. */
+  without?: Readonly<Record<string, string>>;
   /** Field -> one-letter flag. */
   short?: Readonly<Record<string, string>>;
   /** A question asked on a terminal before it acts; `--yes` answers. `{vm}` is replaced by the argument. */

@@ -66,6 +66,7 @@ export const create = defineOperation({
     'invalid',
     'not_found',
     'ambiguous',
+    'name_taken',
     'wrong_state',
     'no_space',
     'qemu_failed',
@@ -159,7 +160,11 @@ export const diff = defineOperation({
   }),
   output: Difference,
   errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
-  cli: { command: 'snapshot diff', args: ['vm', 'from', 'to'] },
+  cli: {
+    command: 'snapshot diff',
+    args: ['vm', 'from', 'to'],
+    without: { files: 'The regions of its disks alone: no guest reads which files differ' },
+  },
 });
 
 export const thumbnail = defineOperation({
@@ -198,7 +203,12 @@ export const restore = defineOperation({
     'no_accelerator',
     'timeout',
   ],
-  cli: { command: 'snapshot restore', args: ['vm', 'point'], confirm: 'Set {vm} back to {point}? What it has done since then is lost' },
+  cli: {
+    command: 'snapshot restore',
+    args: ['vm', 'point'],
+    without: { start: 'Leave it asleep at that point: viv start lets it go on from there' },
+    confirm: 'Set {vm} back to {point}? What it has done since then is lost',
+  },
 });
 
 export const Verification = z.object({

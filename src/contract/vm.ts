@@ -252,10 +252,10 @@ export const remove = defineOperation({
   role: 'operator',
   task: true,
   summary: 'Remove a machine and its disks',
-  input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once') }),
+  input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once, and take its templates too') }),
   output: z.object({ id: z.string(), name: Name }),
   errors: [...failures.find, 'wrong_state', 'in_use'],
-  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} and its disks?' },
+  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and points?' },
 });
 
 export const start = defineOperation({
@@ -409,7 +409,13 @@ export const exec = defineOperation({
   }),
   output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
   errors: [...failures.find, ...failures.guest],
-  cli: { command: 'exec', args: ['vm'], short: { env: 'e', cwd: 'w', user: 'u' }, custom: true },
+  cli: {
+    command: 'exec',
+    args: ['vm'],
+    without: { stdin: 'Give it an empty standard input' },
+    short: { env: 'e', cwd: 'w', user: 'u' },
+    custom: true,
+  },
 });
 
 export const console = defineOperation({

@@ -116,7 +116,9 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
     if (image.shared) throw new VivError('forbidden', `${called} is in the shared folder ${image.folder} and cannot be removed from here.`);
     const machines = usedBy(image.digest);
     if (machines.length === 0) return;
-    const which = machines.length === 1 ? 'that machine' : 'those machines';
+    const points = machines.filter((user) => user.includes('@')).length;
+    const what = points === 0 ? 'machine' : points === machines.length ? 'point' : 'machine and point';
+    const which = machines.length === 1 ? `that ${what}` : `those ${what.replaceAll(/(machine|point)/g, '$1s')}`;
     throw new VivError('in_use', `The image ${called} is used by ${machines.join(', ')}; remove ${which} first.`, {
       details: { usedBy: machines },
     });

@@ -102,8 +102,8 @@ const isFile = (file: string): Promise<boolean> =>
     () => false,
   );
 
-const missing = (record: MachineRecord, file: string) =>
-  new VivError('corrupt', `${record.name} cannot start: its file ${file} is missing`, { details: { file } });
+export const missing = ({ name }: { readonly name: string }, file: string): VivError =>
+  new VivError('corrupt', `${name} cannot start: its file ${file} is missing; put it back from a copy`, { details: { file } });
 
 /** QEMU runs as a user of its own, which has to get to the file through every folder. */
 async function checkReachable(file: string): Promise<void> {

@@ -35,7 +35,7 @@ export async function flattenDeep(machine: Machine, machines: Machines): Promise
 export function flattenMeanwhile(machine: Machine, machines: Machines): void {
   const { live } = machine;
   void flattenDeep(machine, machines).catch((error: unknown) => {
-    if (live?.ended.aborted) return; // it will be found again
+    if (live?.ended.aborted || machine.ending || machine.live !== live) return; // it will be found again
     machine.tell({
       type: 'event',
       machine,

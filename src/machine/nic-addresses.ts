@@ -58,7 +58,7 @@ function addressIn(
     if (holder !== undefined)
       throw new VivError(
         'in_use',
-        `${address} is taken by ${holder} in the network ${name}; choose another one, or none to have one chosen`,
+        `${address} is taken by ${holder} in the network ${name}; choose another one, or leave it out to have one chosen`,
       );
     return address;
   }

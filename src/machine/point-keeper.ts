@@ -107,7 +107,8 @@ export class PointKeeper {
       const work = this.#present(machine);
       if (work?.due) {
         const auto = ruleName(work.due);
-        await this.#keeping.create(machine, { label: labelOf(auto, this.#machines.host.clock.now()), auto });
+        const label = this.#machines.points.unusedLabel(machine.id, labelOf(auto, this.#machines.host.clock.now()));
+        await this.#keeping.create(machine, { label, auto });
       }
       for (const id of this.#present(machine)?.unkept ?? []) await this.#keeping.remove(machine, id);
       this.#failed.delete(machine);

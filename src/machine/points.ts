@@ -52,16 +52,34 @@ export class Points {
     return point;
   }
 
-  /** A machine's snapshot by label, id or unique prefix of an id; the newest of several with one label. @throws not_found, ambiguous */
+  /** A machine's snapshot by id, label or unique prefix of an id; the newest of several with one label. @throws not_found, ambiguous */
   find(vm: { id: string; name: string }, ref: string): PointRecord {
     const points = this.of(vm.id).filter((point) => point.complete);
-    const named = points.findLast((point) => point.label === ref || point.id === ref);
+    const named = points.find((point) => point.id === ref) ?? points.findLast((point) => point.label === ref);
     if (named) return named;
     const matching = ref.length >= 3 ? points.filter((point) => point.id.startsWith(ref)) : [];
     if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} points of ${vm.name}; give more of the id`);
     const [only] = matching;
     if (!only) throw new VivError('not_found', `${vm.name} has no point ${ref}; viv snapshot ls ${vm.name} lists them`);
     return only;
+  }
+
+  /** One name means one point, lest the wrong one is removed. @throws name_taken, invalid */
+  checkLabel(vm: { id: string; name: string }, label: string): void {
+    if (label === 'now') throw new VivError('invalid', 'now is the machine as it is, and cannot be the name of a point; choose another');
+    if (this.of(vm.id).some((point) => point.label === label || point.id === label))
+      throw new VivError(
+        'name_taken',
+        `${vm.name} has a point ${label} already; choose another name, or remove that one first: viv snapshot rm ${vm.name} ${label}`,
+      );
+  }
+
+  /** The label, or with a number after it where the machine has a point of that name. */
+  unusedLabel(vm: string, label: string): string {
+    const taken = new Set(this.of(vm).map((point) => point.label));
+    let unused = label;
+    for (let number = 2; taken.has(unused); number++) unused = `${label}-${number}`;
+    return unused;
   }
 
   /** Enters or renews it. Repeatable. */

@@ -17,7 +17,7 @@ import { loadDevices, loadState } from '../qemu/state.ts';
 import { endTpm, findSwtpm, type Tpm } from '../qemu/tpm.ts';
 import { filesOfPoint } from './check-point.ts';
 import { dropSleep } from './drop-sleep.ts';
-import { checkFiles, makeFirmwareVars, makeRunFiles } from './files.ts';
+import { checkFiles, makeFirmwareVars, makeRunFiles, missing } from './files.ts';
 import { flattenMeanwhile } from './flatten.ts';
 import { introduce } from './introduce.ts';
 import { Live } from './live.ts';
@@ -38,18 +38,18 @@ export const overheadBytes = 96 * MiB;
 
 const inUnits = (bytes: number): string => (bytes >= 10 * GiB ? `${Math.round(bytes / GiB)} GiB` : `${Math.ceil(bytes / MiB)} MiB`);
 
+const toStart = 'stop another machine or give it less (--memory, or viv set NAME memory=... for one that is there)';
+
 /** @param guestBytes each machine's, as far as it is not there already. @throws no_memory */
-export async function checkMemory(name: string, guestBytes: number, count: number, { host }: Machines): Promise<void> {
+export async function checkMemory(name: string, guestBytes: number, count: number, { host }: Machines, instead = toStart): Promise<void> {
   const needed = (guestBytes + overheadBytes) * count;
   if (needed <= (await availableMemory())) return;
   await host.makeRoom(needed);
   const free = await availableMemory();
   if (needed <= free) return;
-  throw new VivError(
-    'no_memory',
-    `${name} needs ${inUnits(needed)} of memory and the host has ${inUnits(free)} available; stop another machine or give it less (--memory, or viv set NAME memory=... for one that is there)`,
-    { details: { neededBytes: needed, availableBytes: free } },
-  );
+  throw new VivError('no_memory', `${name} needs ${inUnits(needed)} of memory and the host has ${inUnits(free)} available; ${instead}`, {
+    details: { neededBytes: needed, availableBytes: free },
+  });
 }
 
 /** Looks at everything that would make a start fail, before anything changes. */
@@ -343,6 +343,9 @@ async function explain(error: unknown, machine: Machine, process: QemuProcess): 
   if (error instanceof VivError && error.code !== 'qemu_failed') return error;
   if (!(error instanceof Error) || error.name === 'AbortError') return error;
   const words = await lastWords(machine.paths.qemuLog, process.logOffset);
+  // One that another lies on: only QEMU looks through all of them.
+  const [, gone] = /Could not open '(\/[^']+)': No such file or directory/.exec(words) ?? [];
+  if (gone !== undefined) return missing(machine, gone);
   const said = words === '' ? error.message : words;
   return new VivError('qemu_failed', `QEMU could not start ${machine.name}: ${said}`, { cause: error });
 }

@@ -17,6 +17,7 @@ import { endFlowRecorder } from './flow-record.ts';
 import { Forwards } from './forwarding.ts';
 import { firewallOf } from './guarding.ts';
 import { hostInterfaces } from './host-network.ts';
+import { KnownRules } from './known-rules.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
@@ -52,8 +53,9 @@ export class NetworksHere {
   #capability: { found: Promise<Capability>; at: number } | null = null;
   #parts: Parts | null = null;
   #present: Present | null = null;
-  /** The rules that the kernel was given last; null: not known. */
+  /** The rules that the kernel has; null: it has to be asked. */
   #guarded: FirewallModel | null = null;
+  readonly #known: KnownRules;
   #uplink: Uplink | null = null;
   /** Answers to relays find back (answer-way.ts). */
   #answered = false;
@@ -76,6 +78,7 @@ export class NetworksHere {
   }) {
     this.#home = options.home;
     this.#folder = options.folder;
+    this.#known = new KnownRules(join(options.folder, 'rules.json'));
     this.#env = options.env;
     this.#log = options.log;
     this.#wanted = options.wanted;
@@ -252,12 +255,13 @@ export class NetworksHere {
   /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
   async #guard(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
     const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(nft, digestArguments, '')).stdout);
-    const { kind, script } = planFor(model, this.#guarded, present);
+    const { kind, script } = planFor(model, this.#guarded ?? (await this.#known.last()), present);
     if (kind !== 'nothing') {
       const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
       if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
     }
     this.#guarded = model;
+    this.#known.given(model);
   }
 
   async #bring(wanted: Wanted, parts: Parts): Promise<void> {

@@ -41,7 +41,7 @@ export function checkFree(subnet: Subnet, taken: readonly { readonly subnet: Sub
   if (other)
     throw new VivError(
       'invalid',
-      `${formatSubnet(subnet)} overlaps ${formatSubnet(other.subnet)}, ${other.what}; choose another subnet, or none to have one chosen`,
+      `${formatSubnet(subnet)} overlaps ${formatSubnet(other.subnet)}, ${other.what}; choose another one, or leave it out to have one chosen`,
     );
 }
 

@@ -39,6 +39,8 @@ export interface Step<S> {
   readonly name: string;
   run(state: S, context: TaskContext): Promise<Partial<S> | void>;
   undo?(state: S, context: TaskContext): Promise<void>;
+  /** What of it, once it has been reached, cannot be taken back: a sentence for who cancels the task; null: all can. */
+  remains?(state: S): string | null;
   /** True once this step has been reached there is no way back: a failure after it leaves things as they are. */
   readonly pointOfNoReturn?: boolean;
 }

@@ -111,7 +111,7 @@ const mib = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
 function nearlyFull(home: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
   if (freeBytes >= reserveBytes) return [];
   return [
-    `The disk is nearly full: ${mib(freeBytes)} are free at ${home} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove machines or images.`,
+    `The disk is nearly full: ${mib(freeBytes)} are free at ${home} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove machines, points or images.`,
   ];
 }
 

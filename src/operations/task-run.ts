@@ -89,7 +89,15 @@ export class TaskRun {
         `task ${task.id} (${task.operation}) can no longer be cancelled: it has reached "${final}", which cannot be undone; wait for its end`,
       );
     }
-    this.#interrupt.abort(new VivError('cancelled', `${task.operation} was cancelled`));
+    this.#interrupt.abort(this.#cancelled());
+  }
+
+  /** Says what of it cannot be taken back. */
+  #cancelled(): VivError {
+    const { operation, steps } = this.record.task;
+    const reached = this.#handler.steps.filter((_, at) => steps[at] !== undefined && steps[at].state !== 'waiting');
+    const remains = reached.map((step) => step.remains?.(this.#state())).filter((words) => typeof words === 'string');
+    return new VivError('cancelled', [`${operation} was cancelled`, ...remains].join('; '));
   }
 
   /** Interrupts whatever it does and leaves it journalled. */
@@ -109,7 +117,7 @@ export class TaskRun {
       this.#stop.signal.throwIfAborted();
       const { task } = this.record;
       const cancelled = this.#interrupt.signal.aborted;
-      const cause: unknown = cancelled ? this.#interrupt.signal.reason : error;
+      const cause: unknown = cancelled ? this.#cancelled() : error;
       this.record.ending = {
         state: cancelled ? 'cancelled' : 'failed',
         error: errorBodyOf(cause, task.operation, task.id, this.#tools.log),
@@ -136,7 +144,8 @@ export class TaskRun {
       record.next++;
       if (record.next < steps.length) await this.#begin(record.next);
     }
-    this.#interrupt.signal.throwIfAborted();
+    // All of it is done. It was asked to be cancelled meanwhile: it is, where the last step has a way back.
+    if (steps.at(-1)?.undo !== undefined) this.#interrupt.signal.throwIfAborted();
   }
 
   /** Journals that the step is under way, together with what the one before has left. */

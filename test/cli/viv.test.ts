@@ -225,7 +225,7 @@ test('Ctrl-C on a long task asks the daemon to cancel it and waits for the end',
   await running.shows('stderr', 'waiting for the guest');
   running.kill('SIGINT');
   const { code, stderr } = await running.ended;
-  assert.equal(code, 1);
+  assert.equal(code, 130);
   assert.match(stderr, /cancelling; Ctrl-C again leaves/);
   assert.match(stderr, /viv: stopping web was cancelled\n$/);
 });
@@ -249,7 +249,7 @@ test('Ctrl-C with several names cancels every task and begins no further one', a
   await running.shows('stderr', '(and 7 more)');
   running.kill('SIGINT');
   const { code, stdout, stderr } = await running.ended;
-  assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+  assert.deepEqual({ code, stdout }, { code: 130, stdout: '' });
   assert.equal(stderr.match(/Ctrl-C again/g)?.length, 1);
   assert.equal(stderr.match(/was cancelled/g)?.length, 8);
   assert.equal(cancelled.length, 8);

@@ -22,6 +22,13 @@ test('a bound is told in the unit of its field', () => {
     assert.equal(said(schema, input), sentence);
 });
 
+test('what is of another kind is told in words of ours', () => {
+  const { link } = operations.network;
+  assert.equal(said(link.input, { vm: 'web', nic: 'net0', state: 'sideways' }), 'it can be up or down');
+  assert.equal(said(operations.vm.run.input, { image: 'tiny', cpus: 'two' }), 'it has to be a number');
+  assert.equal(said(operations.vm.run.input, { image: 7 }), 'it has to be text');
+});
+
 test('a rule with words of its own keeps them', () => {
   assert.equal(said(operations.vm.run.input, { image: 'tiny', cpus: 0 }), 'a machine has at least 1 CPU');
   assert.equal(

@@ -157,6 +157,37 @@ describe('bad input', () => {
     await nothingLeft();
   });
 
+  test('a stop that is cancelled says that the guest has been asked already', async () => {
+    await control({ ignore: ['system_powerdown'] });
+    const one = await host.client.run('tiny', { name: 'one' });
+    const stopping = assert.rejects(one.stop({ timeoutMs: 60_000 }), fails('cancelled', /one has been asked to shut down/));
+    let [task] = await host.client.task.list({ state: 'running' });
+    while (task?.progress?.message === undefined) [task] = await host.client.task.list({ state: 'running' });
+    await host.client.task.cancel({ task: task.id });
+    await stopping;
+    await control({});
+    await one.remove({ force: true });
+  });
+
+  test('the name of a point means one point', async () => {
+    const one = await host.client.create('tiny', { name: 'one' });
+    const { id } = await one.snapshot('before');
+    await assert.rejects(one.snapshot('before'), fails('name_taken', /viv snapshot rm one before/));
+    await assert.rejects(one.snapshot(id), fails('name_taken', /already/));
+    await assert.rejects(one.snapshot('now'), fails('invalid', /machine as it is/));
+    assert.equal((await host.client.snapshot.list({ vm: 'one' })).length, 1);
+    await one.remove();
+  });
+
+  test('a machine with a template is removed only by force', async () => {
+    const one = await host.client.create('tiny', { name: 'one' });
+    await host.client.snapshot.create({ vm: 'one', label: 'gold', template: true });
+    await assert.rejects(one.remove(), fails('in_use', /the template gold.*viv rm --force one/));
+    assert.equal((await host.client.snapshot.list({ vm: 'one' })).length, 1);
+    await one.remove({ force: true });
+    await nothingLeft();
+  });
+
   test('an image that is used is not removed, and who uses it is said', async () => {
     const one = await host.client.create('tiny', { name: 'one' });
     await assert.rejects(host.client.image.remove({ image: 'tiny' }), fails('in_use', /one/));
@@ -228,11 +259,13 @@ test('when the disk is nearly full, changes are refused with the reason and ever
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const one = await host.client.run('tiny', { name: 'one', memoryBytes: 64 * MiB });
+  await one.snapshot('before');
   await host.down();
   await host.start({ VIV_RESERVE_BYTES: String(9 * 10 ** 14) });
   await assert.rejects(host.client.create('tiny'), fails('no_space', /free/));
   assert.equal((await host.client.vm.list({})).length, 1);
   assert.match((await host.client.host.status({})).readOnly ?? '', /free/);
+  await host.client.snapshot.remove({ vm: one.id, point: 'before' });
   await host.client.vm.stop({ vm: one.id, force: true });
   await host.client.vm.remove({ vm: one.id });
 });

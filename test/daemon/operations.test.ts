@@ -243,6 +243,7 @@ describe('every operation', () => {
     await api.vm.create({ image: 'tiny', name: 'carded', memoryBytes, networks: ['none'] });
     const [nic] = (await api.network.attach({ vm: 'carded', network: 'lab', address: '10.213.7.9' })).nics;
     assert.deepEqual([nic?.id, nic?.addresses, nic?.up], ['net0', ['10.213.7.9'], true]);
+    await assert.rejects(api.network.attach({ vm: 'carded', network: 'lab', mac: nic?.mac ?? '' }), { code: 'in_use', message: /net0/ });
     assert.equal((await api.network.link({ vm: 'carded', nic: 'net0', state: 'down' })).nics[0]?.up, false);
     assert.deepEqual(
       (await api.network.list({})).map(({ name }) => name),

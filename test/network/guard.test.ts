@@ -113,6 +113,17 @@ test('where a card may go and how fast is in the kernel at once, and is as it wa
   await host.client.network.guard({ vm: 'db', nic: 'net0', groups: ['none'] });
   assert.equal(await rules(), before);
   assert.equal(await inside('tc qdisc show'), shaped);
+  // What DNS has answered and what was counted stays, although the host has another address than when the daemon died.
+  const [, answers = ''] = /set (named_\w+_4) \{/.exec(await inside('nft list sets bridge')) ?? [];
+  await inside(`nft add element bridge vivarium ${answers} { 203.0.113.77 }`);
+  await host.kill();
+  world.run('host', 'ip address add 192.0.2.77/32 dev lo');
+  await host.start();
+  [web, db] = [await host.client.vm('web'), await host.client.vm('db')];
+  await host.client.network.guard({ vm: 'db', nic: 'net0', groups: [] });
+  assert.match(await rules(), /192\.0\.2\.77/);
+  assert.match(await inside(`nft list set bridge vivarium ${answers}`), /203\.0\.113\.77/);
+  world.run('host', 'ip address delete 192.0.2.77/32 dev lo');
   await host.client.network.limit({ vm: 'web', nic: 'net0', toGuest: 'none', fromGuest: 'none' });
   assert.doesNotMatch(await queues(web), /tbf|ingress/);
   assert.equal(await inside('ip -br link show type ifb'), '');

@@ -91,6 +91,27 @@ check('a cancelled task is undone, one that waits for its turn just ends, and th
   );
 });
 
+check('what has no way back and is through when it is cancelled is told as done', async (store, folder) => {
+  const begun = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const last = {
+    name: 'last',
+    run: async () => {
+      begun.resolve();
+      await go.promise;
+    },
+  };
+  const handler = { ...toy, steps: [toy.steps[0] ?? assert.fail(), last], output: async () => 'so it is' };
+  const tasks = toyTasks(store, { 'toy.last': handler });
+  const { task, done } = await tasks.start({ id: 'toy.last' }, { folder }, call);
+  await begun.promise;
+  const cancelled = tasks.cancel(task.id);
+  go.resolve();
+  assert.equal((await cancelled).state, 'done');
+  assert.equal(await done, 'so it is');
+  assert.equal(trail(folder), 'a');
+});
+
 check('past the point of no return a task cannot be cancelled, and a failure leaves things as they are', async (store, folder) => {
   const { handler, begun, go } = slow({}, true);
   const tasks = toyTasks(store, { 'toy.slow': handler });

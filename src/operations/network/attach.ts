@@ -24,6 +24,7 @@ export const handler: HandlerOf<'network.attach'> = {
     const guard = { ...openGuard, ...guardFrom(asked) };
     await machines.networks.checkGuard(guard);
     const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
+    checkMac(machine, wish.mac);
     const nic = nicFrom(wish, machine.id, machine.record.nics);
     // Asked for here already, so that nothing is begun that cannot be had.
     machines.networks.cards.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
@@ -42,8 +43,9 @@ export const handler: HandlerOf<'network.attach'> = {
       run: async ({ id, nic }: Attaching, { services: { machines } }) => {
         // What was before it in the queue may have taken the place.
         const { network, mac, ipv4, ipv6, vlan, trunk } = nic;
-        const others = machines.get(id).record.nics.filter((one) => one.mac !== mac);
-        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, guard: guardOf(nic) }, id, others);
+        const machine = machines.get(id);
+        checkMac(machine, mac);
+        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, guard: guardOf(nic) }, id, machine.record.nics);
         return { nic: { ...fresh, ipv4, ipv6 } };
       },
     },
@@ -75,4 +77,14 @@ export const handler: HandlerOf<'network.attach'> = {
 function check(machine: Machine): void {
   checkPlug(machine);
   if (machine.record.nics.length >= 16) throw new VivError('invalid', `${machine.name} has 16 cards, which is as many as there can be`);
+}
+
+/** A guest knows its cards by their MAC addresses. @throws in_use */
+function checkMac({ name, record }: Machine, mac: string | null): void {
+  const has = record.nics.find((one) => one.mac === mac);
+  if (has)
+    throw new VivError(
+      'in_use',
+      `the card ${has.id} of ${name} has the MAC address ${mac}; choose another one, or leave it out to have one made`,
+    );
 }

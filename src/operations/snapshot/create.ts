@@ -25,6 +25,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
   prepare: async ({ vm, label, disksOnly, quiesce, template, auto }, { services }): Promise<Creating> => {
     const machine = services.machines.find(vm);
     decide('snapshot', machine.record);
+    if (label !== undefined && auto === undefined) services.machines.points.checkLabel(machine, label);
     const memory = !disksOnly && hasMemory(machine);
     if (memory && machine.live) await checkRoom(machine, services);
     const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
@@ -37,6 +38,8 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'plan it',
       run: async (state: Creating, context) => {
         const machine = machineOf(state, context);
+        const { label, auto } = state.wish;
+        if (label !== null && auto === null) context.services.machines.points.checkLabel(machine, label);
         const memory = state.memory && hasMemory(machine);
         return { memory, ...planPoint(machine, context.services.machines, { ...state.wish, memory }) };
       },

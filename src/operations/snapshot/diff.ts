@@ -35,7 +35,7 @@ interface Comparing extends OnMachine {
 const passing = { kind: 'fork', label: null, template: false, auto: null, memory: false } as const;
 const agentWaitMs = 120_000;
 const nothing: FileDifference = { added: 0, removed: 0, changed: 0, list: [], more: 0 };
-const unknown = 'none of the disks that differ has a file system that can be read (ext2, ext3, ext4, FAT)';
+const unknown = 'none of the disks that differ has a file system that can be read (ext2, ext3, ext4, XFS, btrfs, FAT)';
 
 /** @throws not_found with the command that brings it */
 const imageOf = ({ images }: Services) =>

@@ -15,7 +15,10 @@ export const handler: HandlerOf<'snapshot.remove'> = {
     const machine = machines.find(vm);
     const point = machines.points.find(machine, ref);
     if (point.template && !force)
-      throw new VivError('in_use', `${ref} is a template and is kept; remove it with: viv snapshot rm --force ${machine.name} ${ref}`);
+      throw new VivError(
+        'in_use',
+        `the point ${ref} is a template and is kept; remove it with: viv snapshot rm --force ${machine.name} ${ref}`,
+      );
     machines.pools.checkUnused({ point: point.id, label: `${machine.name}@${point.label ?? point.id}` });
     const waiting = machines.all().find(({ record }) => record.wakeFrom === point.id);
     if (waiting)

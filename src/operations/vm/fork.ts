@@ -71,7 +71,8 @@ export const handler: HandlerOf<'vm.fork'> = {
     if (from === null) decide('fork', machine.record);
     const state = { id: machine.id, name: machine.name, from, count, pattern: name ?? null, full, tpm, removeOnStop };
     await checkForking(state, machines);
-    if (planned(state, machines).memory) await checkMemory(`${machine.name} with ${count} more`, 0, count, machines);
+    if (planned(state, machines).memory)
+      await checkMemory(`${machine.name} with ${count} more`, 0, count, machines, 'stop another machine or make fewer');
     return state;
   },
   admit: async ({ id, from }: Forking, { machines }) => (from === null ? decide('fork', machines.get(id).record) : 'accept'),

@@ -86,7 +86,7 @@ async function planned<S extends OnMachine>(risk: Risk<S>, state: S, context: Ta
     const memory = hasMemory(machine);
     if (memory && machine.live) await checkRoom(machine, context.services);
     const auto = beforeRule(risk.what);
-    const label = labelOf(auto, machines.host.clock.now());
+    const label = machines.points.unusedLabel(machine.id, labelOf(auto, machines.host.clock.now()));
     return { memory, ...planPoint(machine, machines, { kind: 'snapshot', label, memory, template: false, auto }) };
   });
 }

@@ -1,4 +1,5 @@
 // `vm.set`: changes settings and says what applies now and what at the next start.
+import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { parseSnapshotPolicy } from '../../contract/snapshot-policy.ts';
 import { growRootDisk } from '../../machine/grow.ts';
@@ -98,7 +99,7 @@ function checkGrowth(machine: Machine, diskBytes: number): void {
   if (diskBytes < root.sizeBytes)
     throw new VivError(
       'invalid',
-      `the disk of ${machine.name} has ${root.sizeBytes} bytes; it can only grow, because shrinking would cut off what the guest has written`,
+      `the disk of ${machine.name} has ${sizeText(root.sizeBytes)}; it can only grow, because shrinking would cut off what the guest has written`,
     );
   if (machine.record.state === 'suspended')
     throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the old size; start it first`);

@@ -28,6 +28,7 @@ export const stopSteps: readonly Step<Stopping>[] = [
       signal.throwIfAborted();
     },
     undo,
+    remains: ({ name, force }) => (force ? null : `the guest of ${name} has been asked to shut down, and may still do so`),
   },
   {
     name: 'end QEMU',
