@@ -3,14 +3,14 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { CallInputOf, Operation } from '../contract/operation.ts';
-import type { run } from '../contract/vm.ts';
+import type { run, Vm } from '../contract/vm.ts';
 import type { Client } from '../sdk/client.ts';
 import { type Invocation, jsonFlag, one } from './command.ts';
 import type { Context } from './context.ts';
 import { type Flag, flagsOf } from './flag.ts';
 import { nearest } from './nearest.ts';
 import { perform } from './perform.ts';
-import { quote } from './text.ts';
+import { clean, quote } from './text.ts';
 
 export type MachineInput = CallInputOf<typeof run>;
 
@@ -92,6 +92,15 @@ export async function textOf(file: string, as: string): Promise<string> {
   } catch (error) {
     throw new VivError('invalid', `${as}: ${quote(file)} is not text in UTF-8`, { cause: error });
   }
+}
+
+/** Says so where the machine has QEMU's own network because this host can have no other. */
+export async function sayNetwork(client: Client, context: Context, input: MachineInput, vm: Vm): Promise<void> {
+  if (input.networks !== undefined || vm.nics[0]?.network !== 'user') return;
+  const { networks } = await client.host.show({}, { signal: context.interrupts.signal }).catch(() => ({ networks: [] }));
+  if (networks.some(({ name }) => name === 'own')) return; // it was wanted so
+  const own = networks.find(({ name }) => name === 'user');
+  if (own) context.screen.say(`viv: ${clean(vm.name)} has ${own.detail}`);
 }
 
 /** Fetches or builds an image of the catalog that is not here. Tells whether its guests will have our agent. */

@@ -26,7 +26,13 @@ export async function portOwner(protocol: 'tcp' | 'udp', address: string | null,
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).sort((one, other) => Number(one) - Number(other));
   for (const pid of pids)
     if (await hasOne(pid, inodes)) return `${(await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'a process')).trim()} (pid ${pid})`;
-  return `a process of the user ${sockets[0]?.uid}, which only root can look into`;
+  return `a process of the user ${await userName(sockets[0]?.uid)}, which only root can look into`;
+}
+
+/** passwd(5); the number where it has no name there. */
+async function userName(uid: number | undefined): Promise<string> {
+  const lines = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
+  return lines.find(([, , number]) => number === String(uid))?.[0] ?? String(uid);
 }
 
 /** Pure. From /proc/net/tcp and its like. @param address as the table writes it; null: any */

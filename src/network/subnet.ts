@@ -60,6 +60,7 @@ export function askedSubnet(text: string, family: 4 | 6): Subnet {
   const first = Number(subnet.base >> 24n);
   if (family === 4 && (first === 0 || first === 127 || first >= 224))
     throw new VivError('invalid', `${text} is not for machines: it is this host’s own, or for many receivers`);
+  if (family === 4 && subnet.base >> 16n === 0xa9fen) throw new VivError('invalid', `${text} is not for machines: it is of one link only`);
   if (family === 6 && (subnet.base >> 118n === 0b1111111010n || subnet.base >> 120n === 0xffn || subnet.base === 0n))
     throw new VivError('invalid', `${text} is not for machines: it is of one link only, or for many receivers`);
   return subnet;

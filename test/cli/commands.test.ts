@@ -36,6 +36,29 @@ test('run does not wait for an agent that an ISO does not have', async () => {
   assert.deepEqual({ code, stdout }, { code: 0, stdout: 'web\n' });
 });
 
+test('create says so where a host can have no network but QEMU’s own', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('POST /v1/vms', () => new Work([{ state: 'done', output: { ...machine(), nics: [{ network: 'user' }] } }]));
+  const user = { name: 'user', detail: 'NAT by QEMU itself. Machines have no other, because nft is not installed' };
+  const own = { name: 'own', detail: 'networks in a namespace of their own' };
+  for (const [networks, said] of [
+    [[user], `viv: web has ${user.detail}\n`],
+    [[own, user], ''],
+  ] as const) {
+    server.on('GET /v1/host', () => ({ networks }));
+    const { code, stdout, stderr } = await viv(server.home, ['create', 'tiny', 'web']);
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'web\n', stderr: said });
+  }
+});
+
+test('an empty name is no name', async () => {
+  await using server = await fakeServer();
+  const { code, stderr } = await viv(server.home, ['create', 'tiny', '']);
+  assert.equal(code, 2);
+  assert.match(stderr, /^viv: NAME "": /);
+});
+
 test('run names the machine also when its agent stays silent', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);

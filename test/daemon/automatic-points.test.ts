@@ -220,5 +220,6 @@ test('a point has a picture of the screen, or the end of the serial log', async 
     const bad = await disk.snapshot('bad');
     assert.equal(bad.thumbnail, null);
     await assert.rejects(bytes('bad', 'disk'), /the point bad of disk has no thumbnail/);
+    await client.snapshot.remove({ vm: 'disk', point: 'bad' });
   }
 });

@@ -4,7 +4,7 @@ import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineFlags, machineInput, pullMissing } from '../new-machine.ts';
+import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-machine.ts';
 import { perform } from '../perform.ts';
 import { clean } from '../text.ts';
 
@@ -18,6 +18,7 @@ export const command: Command = {
     const client = await context.client();
     await pullMissing(client, context, input.image);
     const vm = await perform(context, `create ${input.name ?? input.image}`, (options) => client.vm.create(input, options));
+    await sayNetwork(client, context, input, vm);
     await context.print(invocation.flags['json'] === true ? asJson(vm) : clean(vm.name));
     return 0;
   },

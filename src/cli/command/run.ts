@@ -9,7 +9,7 @@ import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineFlags, machineInput, pullMissing } from '../new-machine.ts';
+import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-machine.ts';
 import { perform } from '../perform.ts';
 import { describeProblem, isAbort } from '../problem.ts';
 import { clean } from '../text.ts';
@@ -42,6 +42,7 @@ export const command: Command = {
     const client = await context.client();
     const { agent } = await pullMissing(client, context, input.image);
     const vm = await perform(context, `run ${input.name ?? input.image}`, (options) => client.vm.run(input, options));
+    await sayNetwork(client, context, input, vm);
     if (rest !== null) return await runCommand(client, context, vm, rest, tty === true, input.removeOnStop === true);
     const waits = agent && flags['noWait'] !== true;
     let shown = vm;
