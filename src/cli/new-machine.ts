@@ -94,13 +94,22 @@ export async function textOf(file: string, as: string): Promise<string> {
   }
 }
 
-/** Says so where the machine has QEMU's own network because this host can have no other. */
+/** Says what the machine lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
 export async function sayNetwork(client: Client, context: Context, input: MachineInput, vm: Vm): Promise<void> {
-  if (input.networks !== undefined || vm.nics[0]?.network !== 'user') return;
+  const [nic] = vm.nics;
+  const isUser = nic?.network === 'user';
+  if (nic === undefined || (isUser ? input.networks !== undefined : process.getuid?.() === 0)) return;
   const { networks } = await client.host.show({}, { signal: context.interrupts.signal }).catch(() => ({ networks: [] }));
-  if (networks.some(({ name }) => name === 'own')) return; // it was wanted so
-  const own = networks.find(({ name }) => name === 'user');
-  if (own) context.screen.say(`viv: ${clean(vm.name)} has ${own.detail}`);
+  const detailOf = (network: string) => networks.find(({ name }) => name === network)?.detail;
+  const own = detailOf('own');
+  if (isUser && own !== undefined) return; // it was wanted so
+  const said = isUser
+    ? detailOf('user')
+    : own
+        ?.split('; ')
+        .filter((part) => /no way out|install it/.test(part))
+        .join('; ');
+  if (said) context.screen.say(`viv: ${clean(vm.name)}: ${said}`);
 }
 
 /** Fetches or builds an image of the catalog that is not here. Tells whether its guests will have our agent. */

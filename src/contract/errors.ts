@@ -41,7 +41,18 @@ export const failures = {
   /** Telling a running QEMU something. */
   qemu: ['qemu_failed', 'timeout'],
   /** Starting a machine's QEMU. */
-  start: ['no_memory', 'no_space', 'no_accelerator', 'missing_program', 'corrupt', 'unsupported', 'qemu_failed', 'timeout'],
+  start: [
+    'invalid',
+    'in_use',
+    'no_memory',
+    'no_space',
+    'no_accelerator',
+    'missing_program',
+    'corrupt',
+    'unsupported',
+    'qemu_failed',
+    'timeout',
+  ],
   /** Acting inside a guest. */
   guest: ['wrong_state', 'no_agent', 'guest_failed', 'unsupported', 'too_large', 'timeout'],
 } as const satisfies Record<string, readonly ErrorCode[]>;

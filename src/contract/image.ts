@@ -156,7 +156,7 @@ export const importFile = defineOperation({
       .describe('Whether cloud-init on the disk is given a seed: users, keys, user data, the guest agent'),
   }),
   output: Image,
-  errors: [...failures.find, ...failures.files],
+  errors: [...failures.find, 'name_taken', ...failures.files],
   cli: {
     command: 'image import',
     args: ['path', 'name'],

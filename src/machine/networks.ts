@@ -233,6 +233,10 @@ export class Networks {
     if (before === undefined) this.#plugged.set(machine.id, null);
     try {
       await this.here.apply();
+      for (const { network } of machine.record.nics) {
+        const conflict = this.here.conflictOf(network);
+        if (conflict !== undefined) throw new VivError('in_use', conflict);
+      }
       void this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
     } catch (error) {

@@ -102,6 +102,11 @@ export class NetworksHere {
     return this.#capability.found;
   }
 
+  /** Why the host cannot lead to a network as it is brought about: a sentence. */
+  conflictOf(network: string): string | undefined {
+    return this.#parts?.uplinks.conflictOf(network);
+  }
+
   /** @throws missing_program, unsupported where the host cannot have networks */
   async able(): Promise<Able> {
     const found = await this.capability();
@@ -277,6 +282,7 @@ export class NetworksHere {
     };
     const [run, tryRun] = [there(runOk), there(runProgram)];
     const holder = namespace.holder?.pid ?? 0;
+    if (await uplinks.part(wanted.networks)) this.#present = null; // a port of a bridge is gone with it
     this.#present ??= presentFrom(
       await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
       able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',

@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { runOk, runProgram } from '../host/run.ts';
 import { endStaying, findStaying, type Staying } from '../host/stay.ts';
-import { formatSubnet, nth, subnetOf } from './address.ts';
+import { formatSubnet, nth, type Subnet, subnetOf } from './address.ts';
+import { checkBridgeable } from './bridgeable.ts';
 import type { NetworkPrograms } from './capability.ts';
 import { hostInterfaces, hostRoutes, learnsIpv6Routes, resolvers } from './host-network.ts';
 import { hostRules } from './host-rules.ts';
@@ -43,6 +44,7 @@ export class Uplinks {
   #made: Made | null = null;
   #rules = '';
   #routes: string[] = [];
+  readonly #conflicts = new Map<string, string>();
 
   constructor(home: string, folder: string, programs: NetworkPrograms, asUser: boolean) {
     this.#home = home;
@@ -72,14 +74,10 @@ export class Uplinks {
     const device = uplinkOutside(this.#home);
     const { ipv4, ipv6 } = this.#made;
     const reached = networks.filter(({ kind }) => kind === 'nat' || kind === 'routed');
-    const routes = reached.flatMap((network) => [
-      ...(network.ipv4 === null
-        ? []
-        : [`route replace ${formatSubnet(subnetOf(network.ipv4))} via ${nth(subnetOf(ipv4), 2n)} dev ${device}`]),
-      ...(network.ipv6 === null
-        ? []
-        : [`route replace ${formatSubnet(subnetOf(network.ipv6))} via ${nth(subnetOf(ipv6), 2n)} dev ${device}`]),
-    ]);
+    const via = { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) };
+    const routes = (await this.#free(reached, device)).map(
+      (subnet) => `route replace ${formatSubnet(subnet)} via ${via[subnet.family]} dev ${device}`,
+    );
     const gone = this.#routes.filter((route) => !routes.includes(route)).map((route) => route.replace('route replace', 'route del'));
     if (gone.length > 0) await this.#ip([], gone, signal).catch(() => {}); // they went with their interface
     const fresh = routes.filter((route) => !this.#routes.includes(route));
@@ -99,6 +97,48 @@ export class Uplinks {
     this.#rules = rules;
   }
 
+  /** Subnets of networks, but for those to which the host has a way of its own by now: it keeps that. */
+  async #free(networks: readonly NetworkSpec[], device: string): Promise<Subnet[]> {
+    const subnets = networks.flatMap(({ name, ipv4, ipv6 }) =>
+      [ipv4, ipv6].filter((text) => text !== null).map((text) => ({ name, subnet: subnetOf(text) })),
+    );
+    const known = ({ subnet }: { subnet: Subnet }) => this.#routes.some((route) => route.includes(` ${formatSubnet(subnet)} `));
+    if (subnets.every(known)) return subnets.map(({ subnet }) => subnet);
+    this.#conflicts.clear();
+    const there = await hostRoutes(this.#programs.ip);
+    for (const { name, subnet } of subnets) {
+      const ways = there.filter((route) => formatSubnet(route.subnet) === formatSubnet(subnet));
+      const [other] = ways;
+      if (other === undefined || ways.some((route) => route.device === device)) continue;
+      const words = `the network ${name} has the subnet ${formatSubnet(subnet)}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
+      this.#conflicts.set(name, words);
+    }
+    return subnets.filter(({ name }) => !this.#conflicts.has(name)).map(({ subnet }) => subnet);
+  }
+
+  /** Why the host cannot lead to a network: a sentence. */
+  conflictOf(network: string): string | undefined {
+    return this.#conflicts.get(network);
+  }
+
+  /** Gives interfaces of the host back that no network needs any more. Tells whether there were any. Repeatable. */
+  async part(networks: readonly NetworkSpec[]): Promise<boolean> {
+    if (this.#asUser) return false;
+    await this.#recall();
+    const made = this.#made;
+    const needed = ({ network, interface: target }: Made['joints'][number]) =>
+      networks.some((one) => one.name === network && one.kind === 'bridged' && one.interface === target);
+    if (made === null || made.joints.every(needed)) return false;
+    for (const { network } of made.joints.filter((joint) => !needed(joint))) await this.#unjoin(network);
+    await this.#remember({ ...made, joints: made.joints.filter(needed) });
+    return true;
+  }
+
+  async #unjoin(network: string): Promise<void> {
+    for (const name of [jointOutside(this.#home, network), hostBridge(this.#home, network)])
+      await runProgram(this.#programs.ip, ['link', 'del', 'dev', name], { timeoutMs: deadlineMs });
+  }
+
   /** Joins a network to the host's interface: its near end is then to be made a port of the network's bridge. Repeatable. */
   async join(network: NetworkSpec, holder: number, signal: AbortSignal): Promise<void> {
     const { name } = network;
@@ -109,6 +149,8 @@ export class Uplinks {
     await this.#recall();
     const outside = jointOutside(this.#home, name);
     const around = hostBridge(this.#home, name);
+    // It may carry an address by now, which would be lost.
+    if (found.master !== around) await checkBridgeable(this.#programs.ip, target);
     const made = this.#made ?? { ...this.#subnets([]), forwarding: [], joints: [] };
     await this.#remember({
       ...made,
@@ -136,9 +178,7 @@ export class Uplinks {
     if (!this.#asUser) await this.#recall();
     if (this.#made !== null) {
       await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#home)], { timeoutMs: deadlineMs });
-      for (const { network } of this.#made.joints)
-        for (const name of [jointOutside(this.#home, network), hostBridge(this.#home, network)])
-          await runProgram(this.#programs.ip, ['link', 'del', 'dev', name], { timeoutMs: deadlineMs });
+      for (const { network } of this.#made.joints) await this.#unjoin(network);
       await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOutside(this.#home)], { timeoutMs: deadlineMs });
       // Another home's way out may need it by now.
       const others = (await hostInterfaces(this.#programs.ip)).some(({ name }) => /^viv[0-9a-f]{8}$/.test(name));

@@ -41,6 +41,8 @@ export interface Step<S> {
   undo?(state: S, context: TaskContext): Promise<void>;
   /** What of it, once it has been reached, cannot be taken back: a sentence for who cancels the task; null: all can. */
   remains?(state: S): string | null;
+  /** True once this step has been reached the task is not cancelled any more: it takes effect whole, or fails by itself. */
+  readonly final?: boolean;
   /** True once this step has been reached there is no way back: a failure after it leaves things as they are. */
   readonly pointOfNoReturn?: boolean;
 }

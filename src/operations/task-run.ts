@@ -82,7 +82,7 @@ export class TaskRun {
   cancel(): void {
     const { task, phase } = this.record;
     if (phase === 'undoing' || phase === 'ended') return;
-    const final = this.#pointOfNoReturn();
+    const final = this.#reached((step) => step.final === true || step.pointOfNoReturn === true);
     if (final) {
       throw new VivError(
         'wrong_state',
@@ -168,7 +168,7 @@ export class TaskRun {
 
   async #undo(): Promise<void> {
     const { record } = this;
-    const final = this.#pointOfNoReturn();
+    const final = this.#reached((step) => step.pointOfNoReturn === true);
     if (final) {
       record.task.undoError ??= `it was not undone, because it had reached "${final}", after which there is no way back`;
       return await this.#turnedBack();
@@ -214,9 +214,10 @@ export class TaskRun {
     );
   }
 
-  #pointOfNoReturn(): string | undefined {
+  /** The name of the first such step that has been reached. */
+  #reached(which: (step: Step<State>) => boolean): string | undefined {
     const { steps } = this.record.task;
-    return this.#handler.steps.find((step, index) => step.pointOfNoReturn && steps[index]?.state !== 'waiting')?.name;
+    return this.#handler.steps.find((step, index) => which(step) && steps[index]?.state !== 'waiting')?.name;
   }
 
   async #act(step: Step<State>, act: FaultAct, signal: AbortSignal): Promise<Partial<State> | void> {

@@ -28,9 +28,10 @@ export class Client {
   readonly event: Calls['event'];
   readonly #connection: Connection;
 
-  constructor(socket: string) {
+  /** @param revive starts a daemon where one dies with a task of this client's under way, which goes on then */
+  constructor(socket: string, revive?: Connection['revive']) {
     this.socket = socket;
-    this.#connection = connection(socket);
+    this.#connection = connection(socket, revive);
     const calls = callsFor(this.#connection);
     this.host = calls.host;
     this.snapshot = calls.snapshot;

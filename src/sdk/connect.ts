@@ -26,20 +26,19 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const env = options.home === undefined ? process.env : { ...process.env, VIV_HOME: options.home };
   const paths = pathsFrom(env, process.getuid?.() ?? 0);
   const socket = options.socket ?? paths.apiSocket;
+  const mayStart = options.start !== false && options.socket === undefined;
+  const start = async (signal: AbortSignal | undefined) => {
+    options.onStart?.();
+    const { startDaemon } = await import('./start-daemon.ts');
+    await startDaemon({ ...{ env, paths }, ...(signal ? { signal } : {}), ...(options.onNotice ? { onNotice: options.onNotice } : {}) });
+  };
   try {
     await knock(socket, options.signal);
   } catch (error) {
-    const mayStart = options.start !== false && options.socket === undefined;
     if (!mayStart || !(error instanceof VivError) || error.code !== 'unavailable') throw error;
-    options.onStart?.();
-    const { startDaemon } = await import('./start-daemon.ts');
-    await startDaemon({
-      ...{ env, paths },
-      ...(options.signal ? { signal: options.signal } : {}),
-      ...(options.onNotice ? { onNotice: options.onNotice } : {}),
-    });
+    await start(options.signal);
   }
-  return new Client(socket);
+  return new Client(socket, mayStart ? start : undefined);
 }
 
 /**

@@ -18,13 +18,15 @@ export interface Request {
 
 export interface Connection {
   readonly socket: string;
+  /** Starts a daemon where none answers any more; absent where none may be started. */
+  readonly revive?: (signal?: AbortSignal) => Promise<void>;
   /** Resolves with the answer's head; throws VivError when the answer is an error. The caller reads the stream. */
   open(request: Request): Promise<IncomingMessage>;
   json(request: Request): Promise<unknown>;
   close(): void;
 }
 
-export function connection(socket: string): Connection {
+export function connection(socket: string, revive?: Connection['revive']): Connection {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
   const open = async (request: Request): Promise<IncomingMessage> => {
     let answer: IncomingMessage;
@@ -42,6 +44,7 @@ export function connection(socket: string): Connection {
   };
   return {
     socket,
+    ...(revive ? { revive } : {}),
     open,
     async json(request) {
       const answer = await text(await open(request), socket, request.signal);

@@ -15,6 +15,8 @@ type Input = Record<string, unknown>;
 
 /** How long a task or an event stream is asked for again after the connection broke (the daemon may be restarting). */
 const reconnectMs = 20_000;
+/** Until then whoever looks after it (systemd) has had the time to start it again. */
+const reviveMs = 3_000;
 
 export function callsFor(connection: Connection): Calls {
   const nouns = Object.entries(operations).map(([noun, verbs]) => [
@@ -63,7 +65,8 @@ async function taskOutput(connection: Connection, begun: Task, onTask: (task: Ta
   let task = begun;
   onTask(task);
   if (task.state === 'running') {
-    for await (const seen of follow(connection, operations.task.follow, { task: task.id }, signal) as AsyncIterable<Task>) {
+    const seenOf = follow(connection, operations.task.follow, { task: task.id }, signal, connection.revive) as AsyncIterable<Task>;
+    for await (const seen of seenOf) {
       task = seen;
       onTask(task);
       if (task.state !== 'running') break;
@@ -75,18 +78,26 @@ async function taskOutput(connection: Connection, begun: Task, onTask: (task: Ta
   throw new VivError('unavailable', `Task ${task.id} could not be watched to its end; see: viv task show ${task.id}`);
 }
 
-/** Events in order, none twice and none missed: after a break it asks again from the last one seen. */
-async function* follow(connection: Connection, operation: Operation, input: Input, signal?: AbortSignal): AsyncGenerator<unknown> {
+/** Events in order, none twice and none missed: after a break it asks again from the last one seen. @param revive where the daemon has died */
+async function* follow(
+  connection: Connection,
+  operation: Operation,
+  input: Input,
+  signal?: AbortSignal,
+  revive?: Connection['revive'],
+): AsyncGenerator<unknown> {
   const { method, path } = route(operation, input);
   let lastId: string | undefined;
   let broken: { since: number; error: unknown } | undefined;
+  let stopping = false;
   for (;;) {
     try {
       const headers = { accept: 'text/event-stream', ...(lastId === undefined ? {} : { 'last-event-id': lastId }) };
       const answer: IncomingMessage = await connection.open({ method, path, headers, signal });
       try {
         for await (const event of serverEvents(answer)) {
-          if (event.type === 'error') throw VivError.fromBody(JSON.parse(event.data) as ErrorBody);
+          stopping = event.type === 'error';
+          if (stopping) throw VivError.fromBody(JSON.parse(event.data) as ErrorBody);
           if (event.type === 'end') return;
           broken = undefined;
           lastId = event.id ?? lastId;
@@ -100,6 +111,11 @@ async function* follow(connection: Connection, operation: Operation, input: Inpu
       if (signal?.aborted || !(error instanceof VivError) || error.code !== 'unavailable') throw error;
       broken ??= { since: Date.now(), error };
       if (Date.now() - broken.since > reconnectMs) throw error;
+      // One that was told to stop is not started again: whoever told it so wants that.
+      if (!stopping && Date.now() - broken.since > reviveMs) {
+        await revive?.(signal).catch(() => {}); // what is wrong is told when the time is over
+        revive = undefined;
+      }
     }
     await pause(200, signal);
   }

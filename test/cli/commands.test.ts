@@ -43,7 +43,7 @@ test('create says so where a host can have no network but QEMU’s own', async (
   const user = { name: 'user', detail: 'NAT by QEMU itself. Machines have no other, because nft is not installed' };
   const own = { name: 'own', detail: 'networks in a namespace of their own' };
   for (const [networks, said] of [
-    [[user], `viv: web has ${user.detail}\n`],
+    [[user], `viv: web: ${user.detail}\n`],
     [[own, user], ''],
   ] as const) {
     server.on('GET /v1/host', () => ({ networks }));

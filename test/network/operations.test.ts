@@ -126,6 +126,35 @@ test('a network that is bridged reaches the host’s bridge, and one that is rou
   await host.start();
 });
 
+test('the host keeps an interface and a route that are its own by now, and gets an interface back at once', { skip }, async () => {
+  const { network } = host.client;
+  const keep = await host.client.run('tiny', { name: 'keep' });
+  const [port, routed] = [
+    { network: 'port', kind: 'bridged', interface: 'e9' } as const,
+    { network: 'lent', ipv4: '10.67.0.0/24', ipv6: 'none' },
+  ];
+  await network.create(port);
+  await network.create(routed);
+  world.run('host', 'ip address add 203.0.113.9/24 dev e9; ip route add 10.67.0.0/24 via 192.0.2.1');
+  assert.match((await refused(host.client.run('tiny', { name: 'edge', networks: ['port'] }))).message, /e9 carries an address of the host/);
+  assert.match(
+    (await refused(host.client.run('tiny', { name: 'far', networks: ['lent'] }))).message,
+    /a route of its own there by now \(dev e0\)/,
+  );
+  assert.match(world.run('host', 'ip route show 10.67.0.0/24'), /via 192\.0\.2\.1 dev e0/);
+  world.run('host', 'ip address delete 203.0.113.9/24 dev e9; ip route delete 10.67.0.0/24');
+  await host.client.run('tiny', { name: 'edge', networks: ['port'] });
+  await host.client.run('tiny', { name: 'far', networks: ['lent'] });
+  assert.match(world.run('host', 'bridge link'), / e9@\S+ .*master vb[0-9a-f]{8}/);
+  assert.match(world.run('host', 'ip route show 10.67.0.0/24'), /dev viv/);
+  for (const vm of ['edge', 'far']) await host.client.vm.remove({ vm, force: true });
+  await network.remove({ network: 'port' });
+  await eventually('the interface is free, although a machine runs', () => !/ e9@/.test(world.run('host', 'bridge link')));
+  await network.create({ ...port, network: 'again' });
+  for (const name of ['again', 'lent']) await network.remove({ network: name });
+  await keep.remove({ force: true });
+});
+
 test('DHCP and DNS that somebody has ended are there again within seconds', { skip, timeout: 240_000 }, async () => {
   const machine = await host.client.run('tiny', { name: 'served' });
   const file = `${host.paths.network}/dns/default/pid`;

@@ -112,6 +112,18 @@ check('what has no way back and is through when it is cancelled is told as done'
   assert.equal(trail(folder), 'a');
 });
 
+check('what is final takes effect whole: it is not cancelled, and undone where it fails by itself', async (store, folder) => {
+  const { handler, begun, go } = slow();
+  const steps = handler.steps.map((step, at) => (at === 1 ? { ...step, final: true } : step));
+  const tasks = toyTasks(store, { 'toy.slow': { ...handler, steps } });
+  const { task, done } = await tasks.start({ id: 'toy.slow' }, { folder, fails: 'c' }, call);
+  await begun;
+  await assert.rejects(tasks.cancel(task.id), { code: 'wrong_state', message: /reached "b"/ });
+  go();
+  await assert.rejects(done, /c fails|toy.slow failed/);
+  assert.equal(trail(folder), 'a b c -c -b -a');
+});
+
 check('past the point of no return a task cannot be cancelled, and a failure leaves things as they are', async (store, folder) => {
   const { handler, begun, go } = slow({}, true);
   const tasks = toyTasks(store, { 'toy.slow': handler });

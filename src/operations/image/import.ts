@@ -1,6 +1,7 @@
 // image.import: a local qcow2, raw or ISO file becomes an image. The file is copied, never moved or referred to.
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
 import { stagingKey } from '../../image/staging.ts';
@@ -36,7 +37,12 @@ const copy: Step<State> = {
 };
 
 export const handler: HandlerOf<'image.import'> = {
-  async prepare({ path, name, format: asked, arch, firmware, cloudInit }, { services: { paths } }): Promise<State> {
+  async prepare({ path, name, format: asked, arch, firmware, cloudInit }, { services: { paths, images } }): Promise<State> {
+    if (await images.present(name))
+      throw new VivError(
+        'name_taken',
+        `there is an image ${name} already; choose another name, or remove that one first: viv image rm ${name}`,
+      );
     const format = usableFormat(await probeFile(path), path, asked);
     const { blocks } = await stat(path);
     await requireSpace(paths.staging, blocks * 512, `a copy of ${path}`);

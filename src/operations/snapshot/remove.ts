@@ -35,6 +35,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
   steps: [
     {
       name: 'remove it',
+      final: true,
       run: async ({ id, name, point, label }: Removing, { services: { machines, events } }) => {
         if (!machines.points.byId(point)) return;
         await removePoint(machines, machines.get(id), point);

@@ -40,6 +40,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     },
     {
       name: 'set it back',
+      final: true,
       run: async ({ id, name, point: pointId, tops }, { services: { machines, events }, repeated }) => {
         const machine = machines.get(id);
         const point = machines.points.get(pointId);

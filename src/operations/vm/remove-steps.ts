@@ -24,6 +24,7 @@ export const removeSteps: readonly Step<OnMachine>[] = [
   },
   {
     name: 'remove its files',
+    final: true,
     run: async ({ id, name }, { services }) => {
       const machine = services.machines.byId(id);
       if (!machine) return;
