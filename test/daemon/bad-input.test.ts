@@ -188,6 +188,10 @@ describe('bad input', () => {
     await nothingLeft();
   });
 
+  test('an import does not take the name of an image that was not imported', async () => {
+    await assert.rejects(host.client.image.import({ path: '/dev/null', name: 'tiny' }), fails('name_taken', /viv image rm tiny/));
+  });
+
   test('an image that is used is not removed, and who uses it is said', async () => {
     const one = await host.client.create('tiny', { name: 'one' });
     await assert.rejects(host.client.image.remove({ image: 'tiny' }), fails('in_use', /one/));

@@ -19,6 +19,8 @@ interface State extends PublishState {
   cloudInit: boolean;
 }
 
+const imported = 'imported';
+
 const copy: Step<State> = {
   name: 'copy the file',
   async run({ staging, path, format, arch, firmware, cloudInit }, { signal, progress }) {
@@ -31,14 +33,16 @@ const copy: Step<State> = {
       onProgress: (percent) => progress({ message: `copying ${path}`, done: percent, total: 100, unit: 'steps' }),
     });
     const defaults = { memoryBytes: 1 * GiB, firmware, cloudInit: cloudInit && file.kind === 'disk' };
-    return { made: { folder, description: { ...file, arch, source: 'imported', defaults } } };
+    return { made: { folder, description: { ...file, arch, source: imported, defaults } } };
   },
   undo: emptyStaging,
 };
 
 export const handler: HandlerOf<'image.import'> = {
   async prepare({ path, name, format: asked, arch, firmware, cloudInit }, { services: { paths, images } }): Promise<State> {
-    if (await images.present(name))
+    // Another import may follow the first under its name; what was fetched or built keeps its own.
+    const there = await images.present(name);
+    if (there && there.source !== imported)
       throw new VivError(
         'name_taken',
         `there is an image ${name} already; choose another name, or remove that one first: viv image rm ${name}`,

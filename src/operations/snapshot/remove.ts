@@ -21,11 +21,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
       );
     machines.pools.checkUnused({ point: point.id, label: `${machine.name}@${point.label ?? point.id}` });
     const waiting = machines.all().find(({ record }) => record.wakeFrom === point.id);
-    if (waiting)
-      throw new VivError(
-        'in_use',
-        `${waiting.name} has not been started since it was set back to ${ref}, and needs its memory; start it first`,
-      );
+    if (waiting) throw new VivError('in_use', `${waiting.name} is still to go on from ${ref}, and needs its memory; start it first`);
     return { id: machine.id, name: machine.name, point: point.id, label: point.label ?? point.id };
   },
   admit: async ({ point, name, label }: Removing, { machines }) => {
