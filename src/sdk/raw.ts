@@ -96,13 +96,14 @@ async function* follow(
       const answer: IncomingMessage = await connection.open({ method, path, headers, signal });
       try {
         for await (const event of serverEvents(answer)) {
-          stopping = event.type === 'error';
-          if (stopping) throw VivError.fromBody(JSON.parse(event.data) as ErrorBody);
+          if (event.type === 'error') throw VivError.fromBody(JSON.parse(event.data) as ErrorBody);
           if (event.type === 'end') return;
           broken = undefined;
+          stopping = false;
           lastId = event.id ?? lastId;
           yield JSON.parse(event.data);
         }
+        stopping = true; // it has closed the stream itself
       } finally {
         answer.destroy();
       }

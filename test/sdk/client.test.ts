@@ -1,6 +1,7 @@
 // The SDK against the real API over toy handlers: calls, tasks, commands, copies, events.
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -10,6 +11,7 @@ import { VivError } from '../../src/contract/errors.ts';
 import { operations } from '../../src/contract/index.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Call } from '../../src/operations/handler.ts';
+import { Client } from '../../src/sdk/client.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { unpackTree } from '../../src/sdk/copy.ts';
 import { event, task, toy, toyExec, vm } from '../api/toy.ts';
@@ -79,6 +81,54 @@ test('a task is followed to its end, through a broken connection', async () => {
     seen.map((one) => one.state),
     ['running', 'running', 'done'],
   );
+});
+
+/** A daemon that has one task, and goes away in the middle of it, by dying or because it was told to; `revive` makes the next one, which ends the task. */
+async function goesAway(end: 'dies' | 'stops') {
+  const folder = await mkdtemp(join(tmpdir(), 'viv-revive-'));
+  const socket = join(folder, 'api.sock');
+  let revived = 0;
+  const servers: Server[] = [];
+  const serve = (leaves: boolean) =>
+    new Promise<void>((resolve) => {
+      const server = createServer((request, response) => {
+        const state = leaves ? {} : { state: 'done', output: vm('web') };
+        if (request.method === 'POST') return void response.end(JSON.stringify(task('task1', 'vm.start')));
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(`data: ${JSON.stringify(task('task1', 'vm.start', state as Partial<Task>))}\n\n`, () => {
+          if (!leaves || end === 'stops') response.end();
+          else response.destroy();
+          if (leaves) server.close();
+        });
+      });
+      servers.push(server);
+      server.listen(socket, resolve);
+    });
+  await serve(true);
+  const client = new Client(socket, async () => {
+    revived += 1;
+    await rm(socket, { force: true });
+    await serve(false);
+  });
+  const close = async () => {
+    client.close();
+    for (const server of servers) server.close();
+    await rm(folder, { recursive: true });
+  };
+  return { client, revived: () => revived, [Symbol.asyncDispose]: close };
+}
+
+test('where a daemon dies with a task under way another one is started, and the task is followed to its end', async () => {
+  await using daemon = await goesAway('dies');
+  assert.equal((await daemon.client.vm.start({ vm: 'web' }, { onTask: () => {} })).name, 'web');
+  assert.equal(daemon.revived(), 1);
+});
+
+test('a daemon that was told to stop is not started again by who follows a task', async () => {
+  await using daemon = await goesAway('stops');
+  const signal = AbortSignal.timeout(5_000); // longer than one that has died is waited for
+  await assert.rejects(daemon.client.vm.start({ vm: 'web' }, { onTask: () => {}, signal }));
+  assert.equal(daemon.revived(), 0);
 });
 
 test('a task that failed throws its error', async () => {
