@@ -1,8 +1,11 @@
-// Whether the tests left anything behind: our processes, mounts, network namespaces and temporary folders, before and after.
+// Whether the tests left anything behind: our processes, mounts, network namespaces, temporary folders and rules of the host, before and after.
+import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { promisify } from 'node:util';
 
-type Findings = Record<'processes' | 'mounts' | 'namespaces' | 'folders', string[]>;
+const kinds = ['processes', 'mounts', 'namespaces', 'folders', 'tables'] as const;
+type Findings = Record<(typeof kinds)[number], string[]>;
 
 const ours = /\bviv-[0-9a-f]{8}-[a-z0-9]+|fake-qemu\.mjs|(src|dist|\.build)\/daemon\.[jt]s|viv-test-\w+\/run\/network\b/;
 
@@ -16,7 +19,11 @@ async function look(): Promise<Findings> {
   const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').filter((line) => /viv/.test(line.split(' ')[1] ?? ''));
   const namespaces = await readdir('/run/netns').catch(() => []);
   const folders = (await readdir(tmpdir())).filter((name) => name.startsWith('viv-'));
-  return { processes, mounts, namespaces, folders };
+  const tables = await promisify(execFile)('nft', ['list', 'tables']).then(
+    ({ stdout }) => stdout.split('\n').filter((line) => /\bviv_/.test(line)),
+    () => [], // an ordinary user sees none, and makes none
+  );
+  return { processes, mounts, namespaces, folders, tables };
 }
 
 const [verb, file = ''] = process.argv.slice(2);
@@ -24,7 +31,7 @@ if (verb === 'save') await writeFile(file, JSON.stringify(await look()));
 else {
   const before = JSON.parse(await readFile(file, 'utf8')) as Findings;
   const after = await look();
-  for (const kind of ['processes', 'mounts', 'namespaces', 'folders'] as const) {
+  for (const kind of kinds) {
     for (const one of after[kind].filter((name) => !before[kind].includes(name))) {
       console.error(`left behind, ${kind}: ${one}`);
       process.exitCode = 1;

@@ -1,6 +1,6 @@
 // A host of its own for a test: the real daemon in a folder of its own, over fake-qemu or real QEMU. Disposing of it ends
 // every process it has started and removes the folder, and fails where something of it is left.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Paths, pathsFrom } from '../../src/host/paths.ts';
+import { hostTable } from '../../src/network/names.ts';
 import { type Client, connect } from '../../src/sdk/index.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { eventually, patienceMs } from '../eventually.ts';
@@ -130,6 +131,8 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
         process.kill(pid, 'SIGKILL');
         await gone(pid);
       }
+      // What the host was given for its networks, which the daemon would have taken back.
+      if (process.getuid?.() === 0) spawnSync('nft', ['delete', 'table', 'inet', hostTable(home)]); // most have none
       const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
       await rm(home, { recursive: true, force: true });
       await rm(paths.run, { recursive: true, force: true });

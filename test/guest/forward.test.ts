@@ -111,18 +111,21 @@ for (const user of [null, someone]) {
           [2, 2, 2],
         ),
       );
-      const [relays = [], makers = [], copying = []] = await look();
       const none = '0000000000000000';
-      for (const [pids, rights] of [
-        [relays, none],
-        [makers, '0000000000001000'],
-        [copying, none],
-      ] as const)
-        for (const pid of pids) {
-          const status = await readFile(`/proc/${pid}/status`, 'utf8');
-          for (const line of [`CapEff:\t${rights}`, `CapPrm:\t${rights}`, `CapBnd:\t${none}`, 'NoNewPrivs:\t1', 'Seccomp:\t2'])
-            assert.ok(status.includes(`\n${line}\n`), `${line} in ${status}`);
-        }
+      // One that is just beginning has not given up its rights yet.
+      await eventually('each has what it needs and no more', async () => {
+        const [relays = [], makers = [], copying = []] = await look();
+        for (const [pids, rights] of [
+          [relays, none],
+          [makers, '0000000000001000'],
+          [copying, none],
+        ] as const)
+          for (const pid of pids) {
+            const status = await readFile(`/proc/${pid}/status`, 'utf8');
+            for (const line of [`CapEff:\t${rights}`, `CapPrm:\t${rights}`, `CapBnd:\t${none}`, 'NoNewPrivs:\t1', 'Seccomp:\t2'])
+              assert.ok(status.includes(`\n${line}\n`), `${line} in ${status}`);
+          }
+      });
       stream.destroy();
     });
 
