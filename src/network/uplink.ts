@@ -44,6 +44,8 @@ export class Uplinks {
   #made: Made | null = null;
   #rules = '';
   #routes: string[] = [];
+  /** Subnets that the host has our routes to. */
+  #served: ReadonlySet<string> = new Set();
   readonly #conflicts = new Map<string, string>();
 
   constructor(home: string, folder: string, programs: NetworkPrograms, asUser: boolean) {
@@ -75,14 +77,14 @@ export class Uplinks {
     const { ipv4, ipv6 } = this.#made;
     const reached = networks.filter(({ kind }) => kind === 'nat' || kind === 'routed');
     const via = { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) };
-    const routes = (await this.#free(reached, device)).map(
-      (subnet) => `route replace ${formatSubnet(subnet)} via ${via[subnet.family]} dev ${device}`,
-    );
+    const free = await this.#free(reached, device);
+    const routes = free.map(({ text, family }) => `route replace ${text} via ${via[family]} dev ${device}`);
     const gone = this.#routes.filter((route) => !routes.includes(route)).map((route) => route.replace('route replace', 'route del'));
     if (gone.length > 0) await this.#ip([], gone, signal).catch(() => {}); // they went with their interface
     const fresh = routes.filter((route) => !this.#routes.includes(route));
     if (fresh.length > 0) await this.#ip([], fresh, signal);
     this.#routes = routes;
+    this.#served = new Set(free.map(({ text }) => text));
     const rules = hostRules({
       table: hostTable(this.#home),
       uplink: device,
@@ -98,22 +100,21 @@ export class Uplinks {
   }
 
   /** Subnets of networks, but for those to which the host has a way of its own by now: it keeps that. */
-  async #free(networks: readonly NetworkSpec[], device: string): Promise<Subnet[]> {
+  async #free(networks: readonly NetworkSpec[], device: string): Promise<{ text: string; family: 4 | 6 }[]> {
     const subnets = networks.flatMap(({ name, ipv4, ipv6 }) =>
-      [ipv4, ipv6].filter((text) => text !== null).map((text) => ({ name, subnet: subnetOf(text) })),
+      [ipv4, ipv6].filter((given) => given !== null).map((given) => ({ name, ...written(subnetOf(given)) })),
     );
-    const known = ({ subnet }: { subnet: Subnet }) => this.#routes.some((route) => route.includes(` ${formatSubnet(subnet)} `));
-    if (subnets.every(known)) return subnets.map(({ subnet }) => subnet);
+    if (subnets.every(({ text }) => this.#served.has(text))) return subnets;
     this.#conflicts.clear();
-    const there = await hostRoutes(this.#programs.ip);
-    for (const { name, subnet } of subnets) {
-      const ways = there.filter((route) => formatSubnet(route.subnet) === formatSubnet(subnet));
+    const there = Map.groupBy(await hostRoutes(this.#programs.ip), ({ subnet }) => formatSubnet(subnet));
+    for (const { name, text } of subnets) {
+      const ways = there.get(text) ?? [];
       const [other] = ways;
       if (other === undefined || ways.some((route) => route.device === device)) continue;
-      const words = `the network ${name} has the subnet ${formatSubnet(subnet)}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
+      const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
       this.#conflicts.set(name, words);
     }
-    return subnets.filter(({ name }) => !this.#conflicts.has(name)).map(({ subnet }) => subnet);
+    return subnets.filter(({ name }) => !this.#conflicts.has(name));
   }
 
   /** Why the host cannot lead to a network: a sentence. */
@@ -185,8 +186,7 @@ export class Uplinks {
       if (!others) for (const file of this.#made.forwarding) await writeFile(file, '0').catch(() => {});
     }
     this.#made = null;
-    this.#rules = '';
-    this.#routes = [];
+    this.forget();
     await rm(this.#file, { force: true });
   }
 
@@ -194,6 +194,7 @@ export class Uplinks {
   forget(): void {
     this.#rules = '';
     this.#routes = [];
+    this.#served = new Set();
   }
 
   async #makeVeth(enter: readonly string[], holder: number, signal: AbortSignal): Promise<void> {
@@ -312,3 +313,5 @@ export class Uplinks {
     await rm(this.#pastaPid, { force: true });
   }
 }
+
+const written = (subnet: Subnet) => ({ text: formatSubnet(subnet), family: subnet.family });
