@@ -235,6 +235,14 @@ test('of 10,000 forged frames of each kind that a guest sends none arrives, and 
   assert.equal(await delivered(1, Object.values(right)), Object.keys(right).length);
 });
 
+test('the name of a machine is known as soon as it is forked or started', { skip }, async () => {
+  const [fork] = (await web.fork({ name: 'forked' })) as [Machine];
+  await out(web, 'nslookup forked.default.viv');
+  const started = await host.client.run('tiny', { name: 'started' });
+  await out(web, 'nslookup started.default.viv');
+  for (const machine of [fork, started]) await machine.remove({ force: true });
+});
+
 test('a new name is known at once, and the old one is not any more', { skip }, async () => {
   await db.rename('store');
   await out(web, 'nslookup store.default.viv');

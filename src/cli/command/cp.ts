@@ -33,6 +33,7 @@ export const command: Command = {
     { field: 'destination', label: 'DST', help: 'A path here, or NAME:/PATH', optional: false, several: false },
   ],
   flags: [],
+  notes: ['What is copied into a folder keeps its name. Folders on the way that are not there are made.'],
   examples: ['viv cp web:/etc/hosts .', 'viv cp ./site web:/srv/'],
   async run(invocation, context) {
     const from = placeOf(one(invocation, 'source'));
