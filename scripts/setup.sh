@@ -19,6 +19,7 @@ packages=(
 test_packages=(
   mtools                # a CD that UEFI boots
   xfsprogs btrfs-progs  # file systems that are compared
+  bind9-dnsutils curl   # those who ask our DNS and come by our forwards
 )
 
 terminal=0

@@ -61,6 +61,8 @@ for (const user of [null, someone]) {
         assert.equal(get('host', at), 'hello', at);
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
       assert.equal(get('outside', '[2001:db8:1::9]:8080'), 'hello');
+      for (const at of [`${hostAddress}:8080`, '[2001:db8:1::9]:8080'])
+        assert.equal(world.run('outside', `curl --silent --globoff --max-time 60 'http://${at}/'`).trim(), 'hello', at);
       const told = await log();
       for (const client of ['192.0.2.1', '2001:db8:1::1', hostAddress]) assert.ok(told.includes(`${client}]:`), `${client} in ${told}`);
       assert.throws(() => get('outside', '[2001:db8:1::9]:8081'));

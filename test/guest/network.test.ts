@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
-import { fromMac, subnetOf } from '../../src/network/address.ts';
+import { fromMac, nth, subnetOf } from '../../src/network/address.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
@@ -240,6 +240,9 @@ test('the name of a machine is known as soon as it is forked or started', { skip
   await out(web, 'nslookup forked.default.viv');
   const started = await host.client.run('tiny', { name: 'started' });
   await out(web, 'nslookup started.default.viv');
+  const { ipv4 } = await host.client.network.show({ network: 'default' });
+  const [address = ''] = await addressesOf('started');
+  assert.equal((await inside(`dig +short started.default.viv @${nth(subnetOf(ipv4 ?? ''), 1n)}`)).trim(), address);
   for (const machine of [fork, started]) await machine.remove({ force: true });
 });
 
