@@ -35,7 +35,7 @@ export function machineFlags(operation: Operation): Flag[] {
 /** The input of `vm.create` and `vm.run`; throws `invalid` where a file cannot be used. */
 export async function machineInput(invocation: Invocation, context: Context): Promise<MachineInput> {
   const { sshKeyFiles, noSshKeys, userDataFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
-  const name = one(invocation, 'name');
+  const [name] = invocation.args['name'] ?? [];
   const files = sshKeyFiles as string[] | undefined;
   if (noSshKeys === true && files) throw new VivError('invalid', '--ssh-key and --no-ssh-keys contradict each other; leave one out');
   const sshKeys = noSshKeys === true ? [] : files ? (await Promise.all(files.map(keysIn))).flat() : await ownKeys(context.env['HOME']);
@@ -43,7 +43,7 @@ export async function machineInput(invocation: Invocation, context: Context): Pr
   return {
     ...(options as Partial<MachineInput>),
     image: one(invocation, 'image'),
-    ...((invocation.args['name'] ?? []).length === 0 ? {} : { name }),
+    ...(name === undefined ? {} : { name }),
     ...(sshKeys.length > 0 ? { sshKeys: [...new Set(sshKeys)] } : {}),
     ...(userData === undefined ? {} : { userData }),
   };

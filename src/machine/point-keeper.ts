@@ -4,7 +4,7 @@ import type { SnapshotPolicy, SnapshotRule } from '../contract/snapshot-policy.t
 import type { Machines } from './machines.ts';
 import type { PointRecord } from './point-record.ts';
 import type { Machine } from './runner.ts';
-import { dueRule, labelOf, ruleName, unkeptPoints, untilNextMs } from './snapshot-policy.ts';
+import { dueRule, ruleName, unkeptPoints, untilNextMs } from './snapshot-policy.ts';
 
 export interface PointKeeping {
   /** Makes a point through the task engine, so that it is seen and journalled. */
@@ -107,7 +107,7 @@ export class PointKeeper {
       const work = this.#present(machine);
       if (work?.due) {
         const auto = ruleName(work.due);
-        const label = this.#machines.points.unusedLabel(machine.id, labelOf(auto, this.#machines.host.clock.now()));
+        const label = this.#machines.points.automaticLabel(machine.id, auto, this.#machines.host.clock.now());
         await this.#keeping.create(machine, { label, auto });
       }
       for (const id of this.#present(machine)?.unkept ?? []) await this.#keeping.remove(machine, id);

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
 import type { Store } from '../store/store.ts';
 import { PointRecord, pointKey } from './point-record.ts';
+import { labelOf } from './snapshot-policy.ts';
 
 export class Points {
   readonly #store: Store;
@@ -64,8 +65,9 @@ export class Points {
     return only;
   }
 
-  /** One name means one point, lest the wrong one is removed. @throws name_taken, invalid */
-  checkLabel(vm: { id: string; name: string }, label: string): void {
+  /** One name that somebody gives means one point, lest the wrong one is removed. @throws name_taken, invalid */
+  checkLabel(vm: { id: string; name: string }, { label, auto }: Pick<PointRecord, 'label' | 'auto'>): void {
+    if (label === null || auto !== null) return;
     if (label === 'now') throw new VivError('invalid', 'now is the machine as it is, and cannot be the name of a point; choose another');
     if (this.of(vm.id).some((point) => point.label === label || point.id === label))
       throw new VivError(
@@ -74,8 +76,9 @@ export class Points {
       );
   }
 
-  /** The label, or with a number after it where the machine has a point of that name. */
-  unusedLabel(vm: string, label: string): string {
+  /** What a rule's next point is called: with a number after it where the machine has one of that name. */
+  automaticLabel(vm: string, rule: string, now: number): string {
+    const label = labelOf(rule, now);
     const taken = new Set(this.of(vm).map((point) => point.label));
     let unused = label;
     for (let number = 2; taken.has(unused); number++) unused = `${label}-${number}`;

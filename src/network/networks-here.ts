@@ -260,7 +260,7 @@ export class NetworksHere {
   /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
   async #guard(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
     const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(nft, digestArguments, '')).stdout);
-    const { kind, script } = planFor(model, this.#guarded ?? (await this.#known.last()), present);
+    const { kind, script } = planFor(model, await this.#known.last(), present);
     if (kind !== 'nothing') {
       const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
       if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);

@@ -43,9 +43,8 @@ export class Uplinks {
   readonly #asUser: boolean;
   #made: Made | null = null;
   #rules = '';
-  #routes: string[] = [];
-  /** Subnets that the host has our routes to. */
-  #served: ReadonlySet<string> = new Set();
+  /** Of the host to networks, by subnet. */
+  #routes: ReadonlyMap<string, string> = new Map();
   readonly #conflicts = new Map<string, string>();
 
   constructor(home: string, folder: string, programs: NetworkPrograms, asUser: boolean) {
@@ -78,13 +77,22 @@ export class Uplinks {
     const reached = networks.filter(({ kind }) => kind === 'nat' || kind === 'routed');
     const via = { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) };
     const free = await this.#free(reached, device);
-    const routes = free.map(({ text, family }) => `route replace ${text} via ${via[family]} dev ${device}`);
-    const gone = this.#routes.filter((route) => !routes.includes(route)).map((route) => route.replace('route replace', 'route del'));
-    if (gone.length > 0) await this.#ip([], gone, signal).catch(() => {}); // they went with their interface
-    const fresh = routes.filter((route) => !this.#routes.includes(route));
-    if (fresh.length > 0) await this.#ip([], fresh, signal);
+    const routes = new Map(free.map(({ text, family }) => [text, `${text} via ${via[family]} dev ${device}`]));
+    const gone = [...this.#routes].filter(([subnet, route]) => routes.get(subnet) !== route);
+    if (gone.length > 0)
+      await this.#ip(
+        [],
+        gone.map(([, route]) => `route del ${route}`),
+        signal,
+      ).catch(() => {}); // they went with their interface
+    const fresh = [...routes].filter(([subnet, route]) => this.#routes.get(subnet) !== route);
+    if (fresh.length > 0)
+      await this.#ip(
+        [],
+        fresh.map(([, route]) => `route replace ${route}`),
+        signal,
+      );
     this.#routes = routes;
-    this.#served = new Set(free.map(({ text }) => text));
     const rules = hostRules({
       table: hostTable(this.#home),
       uplink: device,
@@ -104,7 +112,7 @@ export class Uplinks {
     const subnets = networks.flatMap(({ name, ipv4, ipv6 }) =>
       [ipv4, ipv6].filter((given) => given !== null).map((given) => ({ name, ...written(subnetOf(given)) })),
     );
-    if (subnets.every(({ text }) => this.#served.has(text))) return subnets;
+    if (subnets.every(({ text }) => this.#routes.has(text))) return subnets;
     this.#conflicts.clear();
     const there = Map.groupBy(await hostRoutes(this.#programs.ip), ({ subnet }) => formatSubnet(subnet));
     for (const { name, text } of subnets) {
@@ -193,8 +201,7 @@ export class Uplinks {
   /** The host may have lost its part, or the namespace have been made anew: nothing that was known holds. */
   forget(): void {
     this.#rules = '';
-    this.#routes = [];
-    this.#served = new Set();
+    this.#routes = new Map();
   }
 
   async #makeVeth(enter: readonly string[], holder: number, signal: AbortSignal): Promise<void> {

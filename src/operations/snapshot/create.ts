@@ -25,10 +25,10 @@ export const handler: HandlerOf<'snapshot.create'> = {
   prepare: async ({ vm, label, disksOnly, quiesce, template, auto }, { services }): Promise<Creating> => {
     const machine = services.machines.find(vm);
     decide('snapshot', machine.record);
-    if (label !== undefined && auto === undefined) services.machines.points.checkLabel(machine, label);
+    const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
+    services.machines.points.checkLabel(machine, wish);
     const memory = !disksOnly && hasMemory(machine);
     if (memory && machine.live) await checkRoom(machine, services);
-    const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
     return { id: machine.id, name: machine.name, memory, quiesce, wish };
   },
   admit: async ({ id }, { machines }) => decide('snapshot', machines.get(id).record),
@@ -38,8 +38,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'plan it',
       run: async (state: Creating, context) => {
         const machine = machineOf(state, context);
-        const { label, auto } = state.wish;
-        if (label !== null && auto === null) context.services.machines.points.checkLabel(machine, label);
+        context.services.machines.points.checkLabel(machine, state.wish);
         const memory = state.memory && hasMemory(machine);
         return { memory, ...planPoint(machine, context.services.machines, { ...state.wish, memory }) };
       },

@@ -5,7 +5,7 @@ import { verdicts } from '../../contract/vm-verdicts.ts';
 import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
 import { removePoint } from '../../machine/remove-point.ts';
 import type { Machine } from '../../machine/runner.ts';
-import { beforeRule, labelOf } from '../../machine/snapshot-policy.ts';
+import { beforeRule } from '../../machine/snapshot-policy.ts';
 import type { Step, TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { checkRoom, finishPoint } from '../snapshot/make.ts';
@@ -86,7 +86,7 @@ async function planned<S extends OnMachine>(risk: Risk<S>, state: S, context: Ta
     const memory = hasMemory(machine);
     if (memory && machine.live) await checkRoom(machine, context.services);
     const auto = beforeRule(risk.what);
-    const label = machines.points.unusedLabel(machine.id, labelOf(auto, machines.host.clock.now()));
+    const label = machines.points.automaticLabel(machine.id, auto, machines.host.clock.now());
     return { memory, ...planPoint(machine, machines, { kind: 'snapshot', label, memory, template: false, auto }) };
   });
 }
