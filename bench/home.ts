@@ -23,7 +23,7 @@ export interface Home {
 /** Runs `act` with a daemon as a user has it (bundled); stops its machines and the daemon, and removes the home. */
 export async function withHome<T>(act: (home: Home) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
-  const env = { ...process.env, VIV_HOME: folder };
+  const env = { ...process.env, VIV_HOME: folder, VIV_HOST_NAMES: 'none' };
   try {
     execFileSync(viv, ['--version'], { env, stdio: 'ignore' }); // builds what is not fresh
     const from = performance.now();

@@ -1,10 +1,10 @@
-// Whether the tests left anything behind: our processes, mounts, network namespaces, temporary folders and rules of the host, before and after.
+// Whether the tests left anything behind: our processes, mounts, network namespaces, temporary folders, rules and names of the host, before and after.
 import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 
-const kinds = ['processes', 'mounts', 'namespaces', 'folders', 'tables'] as const;
+const kinds = ['processes', 'mounts', 'namespaces', 'folders', 'tables', 'names'] as const;
 type Findings = Record<(typeof kinds)[number], string[]>;
 
 const ours = /\bviv-[0-9a-f]{8}-[a-z0-9]+|fake-qemu\.mjs|(src|dist|\.build)\/daemon\.[jt]s|viv-test-\w+\/run\/network\b/;
@@ -23,7 +23,8 @@ async function look(): Promise<Findings> {
     ({ stdout }) => stdout.split('\n').filter((line) => /\bviv_/.test(line)),
     () => [], // an ordinary user sees none, and makes none
   );
-  return { processes, mounts, namespaces, folders, tables };
+  const names = (await readFile('/etc/hosts', 'utf8')).split('\n').filter((line) => line.startsWith('# Vivarium '));
+  return { processes, mounts, namespaces, folders, tables, names };
 }
 
 const [verb, file = ''] = process.argv.slice(2);

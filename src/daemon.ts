@@ -67,6 +67,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   });
   const hear = (news: News) => {
     if (news.type === 'changed') return pointKeeper.hear(news.machine);
+    if (news.type === 'network') return void events.record({ type: `network.${news.what}`, name: news.name, message: news.message });
     const { id, name } = news.machine;
     events.record({
       type: news.type === 'ended' ? 'vm.ended' : `${news.noun ?? 'vm'}.${news.what}`,

@@ -59,6 +59,8 @@ export const Network = z.object({
   capacityBytesPerSecond: z.int().nullable(),
   /** What its machines may reach of the host all the same (contract/host-access.ts). */
   hostAccess: z.array(z.string()),
+  /** Why it does not lead where it should, while machines run in it; null: it does. */
+  problem: z.string().nullable(),
   nics: z.array(Attachment),
   createdAt: Time,
 });

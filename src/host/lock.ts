@@ -1,4 +1,4 @@
-// One daemon per home: an exclusive lock on a file, which the kernel lets go of however the daemon ends.
+// One daemon per home, one writer of a file of the host's: exclusive locks, which the kernel lets go of however their holder ends.
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import koffi from 'koffi';
@@ -24,11 +24,7 @@ export async function lockDaemon(file: string): Promise<Lock> {
   // Never removed: a lock file that is unlinked while another waits on it gives two owners.
   const handle = await open(file, 'a+', 0o600);
   try {
-    const deadline = Date.now() + patienceMs;
-    while (flock(handle.fd, exclusiveNow) !== 0) {
-      if (Date.now() > deadline || koffi.errno() !== koffi.os.errno['EAGAIN']) throw await heldBy(handle, file);
-      await delay(20);
-    }
+    if (!(await taken(handle, patienceMs))) throw await heldBy(handle, file);
     await handle.truncate(0);
     await handle.writeFile(`${process.pid}\n`);
   } catch (error) {
@@ -36,6 +32,24 @@ export async function lockDaemon(file: string): Promise<Lock> {
     throw error;
   }
   return { release: () => handle.close() };
+}
+
+/** Keeps other programs of ours from changing files in it, until it is disposed of. @throws timeout */
+export async function lockFolder(folder: string, timeoutMs: number): Promise<Disposable> {
+  const handle = await open(folder, 'r');
+  if (await taken(handle, timeoutMs)) return { [Symbol.dispose]: () => void handle.close() };
+  const code = koffi.errno();
+  await handle.close();
+  throw new VivError('timeout', `${folder} was not to be locked within ${timeoutMs} ms (errno ${code})`);
+}
+
+async function taken(handle: FileHandle, timeoutMs: number): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
+  while (flock(handle.fd, exclusiveNow) !== 0) {
+    if (Date.now() > deadline || koffi.errno() !== koffi.os.errno['EAGAIN']) return false;
+    await delay(20);
+  }
+  return true;
 }
 
 /** Another daemon has the home. */

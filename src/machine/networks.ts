@@ -5,6 +5,7 @@ import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import { formatSubnet, type Subnet, subnetOf } from '../network/address.ts';
 import { hasVhost } from '../network/capability.ts';
+import { hostNamesFile } from '../network/host-names.ts';
 import { hostRoutes } from '../network/host-network.ts';
 import type { ForwardSpec, PortSpec, Wanted } from '../network/model.ts';
 import { uplinkOutside } from '../network/names.ts';
@@ -67,6 +68,8 @@ export class Networks {
       wanted: () => this.wanted(),
       guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
       forwardChanged: (name, problem) => this.#forwardChanged(name, problem),
+      networkChanged: (name, problem) => this.#networkChanged(name, problem),
+      hostNames: hostNamesFile(env, host.ownUsers),
     });
     this.flows = new FlowLog(host, machines, records, this.here);
     this.forwards = new MachineForwards(forwards, machines, records, this.here);
@@ -146,7 +149,11 @@ export class Networks {
     const found = await this.here.capability();
     if (!found.ok) return [{ ...user, detail: `${user.detail}. Machines have no other, because ${found.why}` }];
     const way = found.asUser ? 'in a namespace of this user’s, out through pasta' : 'in a namespace of their own, out through the host';
-    const lacks = [...found.limits, ...(found.vlans ? [] : ['no VLANs, because this kernel’s bridges cannot tell them apart'])];
+    const lacks = [
+      ...found.limits,
+      ...(this.here.namesProblem === null ? [] : [this.here.namesProblem]),
+      ...(found.vlans ? [] : ['no VLANs, because this kernel’s bridges cannot tell them apart']),
+    ];
     const names = this.records.all().map((network) => ({
       name: network.name,
       detail: [network.kind, network.ipv4, network.ipv6].filter((part) => part !== null).join(', '),
@@ -224,6 +231,15 @@ export class Networks {
     machine.tell({ type: 'event', machine, noun: 'network', what: what as string, message: message as string });
   }
 
+  /** Its machines run all the same. */
+  #networkChanged(name: string, problem: string | null): void {
+    const [what, message] =
+      problem === null
+        ? ['joined', `the network ${name} is joined to ${this.records.byName(name)?.interface} again`]
+        : ['unjoined', `${problem}; until that is mended, machines in ${name} reach one another only`];
+    this.#host.tell({ type: 'network', name, what: what as string, message: message as string });
+  }
+
   /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */
   async plug(machine: Machine): Promise<Plugged | null> {
     if (!hasVirtual(machine.record)) return null;
@@ -234,8 +250,8 @@ export class Networks {
     try {
       await this.here.apply();
       for (const { network } of machine.record.nics) {
-        const conflict = this.here.conflictOf(network);
-        if (conflict !== undefined) throw new VivError('in_use', conflict);
+        const problem = this.here.problemOf(network);
+        if (problem !== undefined) throw problem;
       }
       void this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
@@ -265,9 +281,9 @@ export class Networks {
 
   /** The kernel and dnsmasq have what is wanted now. @throws where they do not */
   async bring(): Promise<void> {
-    if (this.#plugged.size === 0 && !(await this.here.exists().catch(() => false))) return;
+    const some = this.#plugged.size > 0 || (await this.here.exists().catch(() => false));
     await this.here.apply();
-    void this.flows.listen();
+    if (some) void this.flows.listen();
   }
 
   /** As bring(), for what is done already. Never throws: it is tried again with the next change. */

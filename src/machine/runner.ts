@@ -10,12 +10,13 @@ import type { Live } from './live.ts';
 import { stoppedBy } from './news.ts';
 import { type MachineRecord, vmKey } from './record.ts';
 
-/** What machines tell upward; daemon.ts hands the listener down. */
+/** What machines and their networks tell upward; daemon.ts hands the listener down. */
 export type News =
   | { type: 'changed'; machine: Machine }
   /** It ended by itself. `failed`: not by the guest's own wish. */
   | { type: 'ended'; machine: Machine; failed: boolean; message: string }
-  | { type: 'event'; machine: Machine; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string };
+  | { type: 'event'; machine: Machine; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
+  | { type: 'network'; name: string; what: string; message: string };
 
 export class Machine {
   readonly paths: VmPaths;

@@ -11,6 +11,7 @@ import { runProgram } from '../host/run.ts';
 import { endStaying, findStaying, type Staying } from '../host/stay.ts';
 import { formatAddress, formatSubnet, subnetOf } from './address.ts';
 import type { NetworkSpec, PortSpec } from './model.ts';
+import { domain, fullName } from './names.ts';
 
 export interface DnsFiles {
   /** What it is started with: another text means another process. */
@@ -25,9 +26,6 @@ interface Serving {
 }
 
 const startDeadlineMs = 10_000;
-
-/** The domain of all machines: web.default.viv is the machine `web` in the network `default`. */
-const domain = 'viv';
 
 /** One without addresses of its own has nobody to ask in it. */
 export const isServed = ({ ipv4, ipv6 }: NetworkSpec): boolean => ipv4 !== null || ipv6 !== null;
@@ -87,7 +85,7 @@ export function dnsFiles(
       ours.flatMap(({ machine, ipv4: own4, ipv6: own6 }) =>
         machine === null
           ? []
-          : [own4, own6].flatMap((address) => (address === null ? [] : [`${address} ${machine}.${name}.${domain} ${machine}`])),
+          : [own4, own6].flatMap((address) => (address === null ? [] : [`${address} ${fullName(machine, name)} ${machine}`])),
       ),
     ),
     reservations: lines(

@@ -21,6 +21,11 @@ export function tapOwner(name: string): { machineId: string; nic: string } | nul
 }
 export const isBridge = (name: string): boolean => /^b[rx]-/.test(name);
 
+/** All machines' names end in it. */
+export const domain = 'viv';
+/** web.default.viv is the machine `web` in the network `default`. */
+export const fullName = (machine: string, network: string): string => `${machine}.${network}.${domain}`;
+
 /** The way out, as it is called inside the namespace. */
 export const uplinkInside = 'uplink';
 /** And at the host's end, one for each VIV_HOME. */

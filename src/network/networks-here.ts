@@ -11,18 +11,19 @@ import { type Capability, findCapability } from './capability.ts';
 import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
 import type { PortCounters } from './firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from './firewall/egress.ts';
-import type { FirewallModel } from './firewall/model.ts';
-import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
 import { endFlowRecorder } from './flow-record.ts';
 import { Forwards } from './forwarding.ts';
 import { firewallOf } from './guarding.ts';
+import { HostChanges } from './host-changes.ts';
+import { HostNames, hostNamesOf } from './host-names.ts';
 import { hostInterfaces } from './host-network.ts';
-import { KnownRules } from './known-rules.ts';
+import { Joints } from './joints.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
-import { type RunThere, Shaping } from './shaping.ts';
+import { RulesHere } from './rules-here.ts';
+import { Shaping } from './shaping.ts';
 import { type Uplink, Uplinks } from './uplink.ts';
 import { Watching } from './watching.ts';
 
@@ -36,7 +37,10 @@ type Able = Extract<Capability, { ok: true }>;
 interface Parts {
   readonly able: Able;
   readonly namespace: Namespace;
+  readonly changes: HostChanges;
   readonly uplinks: Uplinks;
+  /** Null: an ordinary user has none. */
+  readonly joints: Joints | null;
   readonly dnsmasqs: Dnsmasqs;
   readonly forwards: Forwards;
 }
@@ -50,12 +54,12 @@ export class NetworksHere {
   /** Processes of machines, in case they are all that is left in the namespace. */
   readonly #guests: () => readonly number[];
   readonly #forwardChanged: (name: string, problem: string | null) => void;
+  readonly #networkChanged: (name: string, problem: string | null) => void;
   #capability: { found: Promise<Capability>; at: number } | null = null;
   #parts: Parts | null = null;
   #present: Present | null = null;
-  /** The rules that the kernel has; null: it has to be asked. */
-  #guarded: FirewallModel | null = null;
-  readonly #known: KnownRules;
+  readonly #rules: RulesHere;
+  readonly #names: HostNames;
   #uplink: Uplink | null = null;
   /** Answers to relays find back (answer-way.ts). */
   #answered = false;
@@ -66,7 +70,11 @@ export class NetworksHere {
   readonly #shaping = new Shaping();
   readonly #stopping = new AbortController();
 
-  /** @param folder for run files @param forwardChanged a forward that should be open has another problem now, or none any more */
+  /**
+   * @param folder for run files @param forwardChanged a forward that should be open has another problem now, or none any more
+   * @param hostNames the file in which the host is told the names of machines; null: it is not
+   * @param networkChanged as forwardChanged, of a network that machines run in
+   */
   constructor(options: {
     home: string;
     folder: string;
@@ -75,15 +83,19 @@ export class NetworksHere {
     wanted: () => Wanted;
     guests: () => readonly number[];
     forwardChanged: (name: string, problem: string | null) => void;
+    networkChanged: (name: string, problem: string | null) => void;
+    hostNames: string | null;
   }) {
     this.#home = options.home;
     this.#folder = options.folder;
-    this.#known = new KnownRules(join(options.folder, 'rules.json'));
+    this.#rules = new RulesHere(join(options.folder, 'rules.json'));
+    this.#names = new HostNames(options.hostNames, options.home);
     this.#env = options.env;
     this.#log = options.log;
     this.#wanted = options.wanted;
     this.#guests = options.guests;
     this.#forwardChanged = options.forwardChanged;
+    this.#networkChanged = options.networkChanged;
   }
 
   capability(): Promise<Capability> {
@@ -102,9 +114,14 @@ export class NetworksHere {
     return this.#capability.found;
   }
 
-  /** Why the host cannot lead to a network as it is brought about: a sentence. */
-  conflictOf(network: string): string | undefined {
-    return this.#parts?.uplinks.conflictOf(network);
+  /** Why a network that machines run in does not lead where it should. */
+  problemOf(network: string): VivError | undefined {
+    return this.#parts?.joints?.problemOf(network) ?? this.#parts?.uplinks.conflictOf(network);
+  }
+
+  /** Why the host does not know machines by name; null: it does, or is not to. */
+  get namesProblem(): string | null {
+    return this.#names.problem;
   }
 
   /** @throws missing_program, unsupported where the host cannot have networks */
@@ -136,7 +153,7 @@ export class NetworksHere {
   /** Looks again at what is there, instead of trusting what is known: for a daemon's return. */
   lookAgain(): void {
     this.#present = null;
-    this.#guarded = null;
+    this.#rules.forget();
     this.#answered = false;
     this.#hostAddresses = null;
     this.#shaping.forget();
@@ -163,10 +180,12 @@ export class NetworksHere {
   /** Whether what serves the networks is there still: the namespace, DHCP and DNS, an ordinary user's way out. */
   async whole(): Promise<boolean> {
     if (this.#parts === null) return true;
-    const { namespace, dnsmasqs, uplinks } = this.#parts;
+    const { namespace, dnsmasqs, uplinks, joints } = this.#parts;
     const wayOut = this.#uplink === null || (await uplinks.alive());
     if (!wayOut) this.#uplink = null;
-    return wayOut && (await namespace.find()) && (await dnsmasqs.alive());
+    const joined = (await joints?.look(this.#wanted().networks)) ?? true;
+    if (!joined) this.#present = null;
+    return wayOut && joined && (await this.#names.whole()) && (await namespace.find()) && (await dnsmasqs.alive());
   }
 
   /** What passes and what is refused; null where there are no networks now. */
@@ -179,7 +198,8 @@ export class NetworksHere {
 
   /** What was refused at each tap, since the rules are there. */
   async refused(): Promise<ReadonlyMap<string, PortCounters>> {
-    return (this.#guarded && (await (await this.watching())?.refused(this.#guarded))) ?? new Map();
+    const rules = this.#rules.inForce;
+    return (rules && (await (await this.watching())?.refused(rules))) ?? new Map();
   }
 
   /** @throws unsupported where addresses cannot be learned from DNS */
@@ -192,12 +212,15 @@ export class NetworksHere {
   async end(): Promise<void> {
     await this.#next?.catch(() => {});
     await this.#going;
+    await this.#names.tell([]);
     if (!(await this.exists())) return;
-    const { namespace, uplinks, dnsmasqs, forwards } = await this.#made();
+    const { namespace, uplinks, joints, changes, dnsmasqs, forwards } = await this.#made();
     await forwards.end();
     await endFlowRecorder(this.#folder);
     await dnsmasqs.end();
+    await joints?.end();
     await uplinks.end();
+    await changes.drop();
     await namespace.end();
     await rm(this.#folder, { recursive: true, force: true });
     this.lookAgain();
@@ -220,10 +243,13 @@ export class NetworksHere {
       again,
     });
     await Promise.all([dnsmasqs.adopt(), forwards.adopt()]);
+    const changes = new HostChanges(this.#home, this.#folder);
     this.#parts ??= {
       able,
       namespace: new Namespace(this.#folder, programs, asUser),
-      uplinks: new Uplinks(this.#home, this.#folder, programs, asUser),
+      changes,
+      uplinks: new Uplinks({ home: this.#home, folder: this.#folder, programs, asUser, changes }),
+      joints: asUser ? null : new Joints(this.#home, programs.ip, changes, this.#networkChanged),
       dnsmasqs,
       forwards,
     };
@@ -232,7 +258,7 @@ export class NetworksHere {
 
   async #go(): Promise<void> {
     const wanted = this.#wanted();
-    if (wanted.networks.length === 0 && !(await this.exists())) return;
+    if (wanted.networks.length === 0 && !(await this.exists())) return this.#names.tell([]);
     const parts = await this.#made();
     await mkdir(this.#folder, { recursive: true, mode: 0o711 });
     if (await parts.namespace.make(this.#guests(), this.#stopping.signal)) {
@@ -257,20 +283,8 @@ export class NetworksHere {
     return this.#hostAddresses.found;
   }
 
-  /** Only what differs is changed, at once and without a gap (firewall/rules.ts). */
-  async #guard(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
-    const present = this.#guarded ? digestOf(this.#guarded) : readDigest((await run(nft, digestArguments, '')).stdout);
-    const { kind, script } = planFor(model, await this.#known.last(), present);
-    if (kind !== 'nothing') {
-      const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
-      if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
-    }
-    this.#guarded = model;
-    this.#known.given(model);
-  }
-
   async #bring(wanted: Wanted, parts: Parts): Promise<void> {
-    const { able, namespace, uplinks, dnsmasqs, forwards } = parts;
+    const { able, namespace, uplinks, joints, dnsmasqs, forwards } = parts;
     const { programs } = able;
     const { signal } = this.#stopping;
     const enter = namespace.enter();
@@ -282,7 +296,7 @@ export class NetworksHere {
     };
     const [run, tryRun] = [there(runOk), there(runProgram)];
     const holder = namespace.holder?.pid ?? 0;
-    if (await uplinks.part(wanted.networks)) this.#present = null; // a port of a bridge is gone with it
+    if (await joints?.part(wanted.networks)) this.#present = null; // a port of a bridge is gone with it
     this.#present ??= presentFrom(
       await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
       able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
@@ -292,12 +306,15 @@ export class NetworksHere {
     for (const network of wanted.networks)
       if (network.kind === 'bridged' && able.asUser)
         throw new VivError('unsupported', `the network ${network.name} is bridged to an interface of the host, which takes root`);
-    const actions = plan(wanted, this.#present);
-    for (const action of actions)
+    const planned = plan(wanted, this.#present);
+    const apart = new Set<string>();
+    for (const action of planned)
       if (action.do === 'join' && !this.#present.others.has(action.port)) {
         const network = wanted.networks.find(({ bridge }) => bridge === action.bridge);
-        if (network) await uplinks.join(network, holder, signal);
+        if (network && !(await joints?.join(network, holder, signal))) apart.add(action.port);
       }
+    // Whoever cannot be joined to the host's interface keeps nobody else from being served.
+    const actions = planned.filter((action) => !('port' in action && apart.has(action.port)));
     const model = firewallOf(wanted, {
       tracking: able.tracking,
       outward,
@@ -324,12 +341,16 @@ export class NetworksHere {
     };
     const guardBridges = async () => {
       // Rules are there before what they guard.
-      await this.#guard(model, programs.nft, tryRun);
+      await this.#rules.apply(model, programs.nft, tryRun);
       await change(actions.filter((action) => !ofPort(action)));
     };
     await all(guardBridges(), dnsmasqs.prepare(files));
     // A dnsmasq that starts looks at every interface, so those of the machines come after it, and not at the same time: that takes three times as long.
-    await all(dnsmasqs.apply(files, enter, signal), outward ? uplinks.serve(wanted.networks, signal) : null);
+    await all(
+      dnsmasqs.apply(files, enter, signal),
+      outward ? uplinks.serve(wanted.networks, signal) : null,
+      this.#names.tell(hostNamesOf(wanted)),
+    );
     await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);

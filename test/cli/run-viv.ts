@@ -24,6 +24,7 @@ export const cleanEnv = (home: string, more: Record<string, string> = {}): Recor
   HOME: home,
   VIV_HOME: home,
   VIV_DAEMON_ENTRY: '/nonexistent/daemon.js',
+  VIV_HOST_NAMES: 'none', // /etc/hosts is this machine's
   ...more,
 });
 

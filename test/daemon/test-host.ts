@@ -45,6 +45,7 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     VIV_HOME: home,
     VIV_RESERVE_BYTES: '1048576',
     VIV_DEFAULT_NETWORK: 'user', // tests of the networks ask for them
+    VIV_HOST_NAMES: 'none', // /etc/hosts is this machine's
     VIV_TEST_CHECK: '1', // an answer or an error that the contract does not declare fails the test
     ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}),
     ...options.env,

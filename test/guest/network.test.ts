@@ -130,6 +130,23 @@ test('the host reaches machines by their addresses, and no machine reaches the h
   }
 });
 
+test('the host finds machines by name, at once after a fork, a start and a new name', { skip }, async () => {
+  const { vm } = host.client;
+  const told = (name: string) => world.runNamed(`getent ahosts ${name}.default.viv | sed "s/ .*//" | sort -u`).trim().split('\n');
+  const reached = (name: string) => world.runNamed(`ping -4 -c1 -W9 ${name}.default.viv && ping -6 -c1 -W9 ${name}.default.viv`);
+  const [named] = (await web.fork({ name: 'named' })) as [Machine];
+  for (const name of ['web', 'named']) {
+    assert.deepEqual(told(name), (await addressesOf(name)).sort());
+    reached(name);
+  }
+  await vm.rename({ vm: 'named', name: 'renamed' });
+  reached('renamed');
+  assert.deepEqual(told('named'), ['']);
+  await named.remove({ force: true });
+
+  await eventually('the name of a machine that is gone is gone', () => told('renamed').join() === '');
+});
+
 test('a group closes a machine to all but those that its rules name, at once, and the flow log says so', { skip }, async () => {
   const { group, network, flow } = host.client;
   await out(

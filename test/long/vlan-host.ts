@@ -37,6 +37,7 @@ const problems: string[] = [];
 const daemon = (): NetworksHere =>
   new NetworksHere({
     ...{ home, folder, env: process.env, guests: () => [], wanted: () => wanted, forwardChanged: () => {} },
+    ...{ networkChanged: () => {}, hostNames: null },
     log: (error, message) => problems.push(`${message}: ${error instanceof Error ? error.message : JSON.stringify(error)}`),
   });
 

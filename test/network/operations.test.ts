@@ -155,6 +155,48 @@ test('the host keeps an interface and a route that are its own by now, and gets 
   await keep.remove({ force: true });
 });
 
+test('an interface that vanishes under a machine is told and keeps nobody else from starting; when it is back it is joined again', {
+  skip,
+}, async () => {
+  const { network, vm, event } = host.client;
+  const [{ sequence } = { sequence: 0 }] = (await event.list({ limit: 1000 })).slice(-1);
+  world.run('host', 'ip link add name gone0 type veth peer name gone1; ip link set gone0 up; ip link add name br7 type bridge');
+  await network.create({ network: 'wire', kind: 'bridged', interface: 'gone0' });
+  await network.create({ network: 'switch', kind: 'bridged', interface: 'br7' });
+  await host.client.run('tiny', { name: 'edge', networks: ['wire', 'switch'] });
+  assert.equal((await network.show({ network: 'wire' })).problem, null);
+  world.run('host', 'ip link del gone0; ip link del br7');
+  for (const name of ['wire', 'switch']) await host.happened('network.unjoined', { name, after: sequence });
+  assert.match((await network.show({ network: 'wire' })).problem ?? '', /bridged to gone0, and the host has no such interface now/);
+  await host.client.run('tiny', { name: 'other', networks: ['default'] });
+  const error = await refused(vm.restart({ vm: 'edge', force: true }));
+  assert.match(error.message, /no such interface now/);
+  // With an address it is the host's.
+  world.run('host', 'ip link add name gone0 type veth peer name gone1; ip address add 203.0.113.77/24 dev gone0; ip link set gone0 up');
+  await vm.start({ vm: 'edge' }).then(
+    () => assert.fail('it was started'),
+    (reason: VivError) => assert.match(reason.message, /gone0 carries an address|no such interface/),
+  );
+  world.run('host', 'ip address del 203.0.113.77/24 dev gone0; ip link add name br7 type bridge');
+  await vm.start({ vm: 'edge' });
+  const joined = () => world.run('host', 'bridge link; ip -o link show type veth');
+  assert.match(joined(), / gone0@\S+ .*master vb[0-9a-f]{8}/);
+  const [{ sequence: later } = { sequence: 0 }] = (await event.list({ limit: 1000 })).slice(-1);
+  world.run('host', 'ip link del gone0; ip link del br7');
+  for (const name of ['wire', 'switch']) await host.happened('network.unjoined', { name, after: later });
+  world.run(
+    'host',
+    'ip link add name gone0 type veth peer name gone1; ip link set gone0 up; ip link add name br7 type bridge; ip link set br7 up',
+  );
+  for (const name of ['wire', 'switch']) await host.happened('network.joined', { name, after: later });
+  assert.match(joined(), / gone0@\S+ .*master vb[0-9a-f]{8}/);
+  assert.match(joined(), /vj[0-9a-f]{8}@\S+ .*master br7/);
+  assert.match(await inside('bridge link'), /master br-wire/);
+  for (const name of ['edge', 'other']) await vm.remove({ vm: name, force: true });
+  for (const name of ['wire', 'switch']) await network.remove({ network: name });
+  world.run('host', 'ip link del gone0; ip link del br7');
+});
+
 test('DHCP and DNS that somebody has ended are there again within seconds', { skip, timeout: 240_000 }, async () => {
   const machine = await host.client.run('tiny', { name: 'served' });
   const file = `${host.paths.network}/dns/default/pid`;

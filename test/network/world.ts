@@ -2,6 +2,9 @@
 // test runs on is touched. They end with the test's process.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Addresses of the host there, and of somebody in the outside. */
@@ -13,6 +16,8 @@ export interface World extends AsyncDisposable {
   readonly env: NodeJS.ProcessEnv;
   /** Runs a shell command in one of them; its output. @throws where it fails */
   run(where: 'host' | 'outside', command: string): string;
+  /** The same on the host, where the host's names (/etc/hosts) are those that its daemon has told. */
+  runNamed(command: string): string;
   /** Starts a program in one of them, which ends with the world. */
   start(where: 'host' | 'outside', words: readonly string[]): ChildProcess;
 }
@@ -31,15 +36,19 @@ export async function makeWorld(): Promise<World> {
   const [host, outside] = await Promise.all([hold(), hold()]);
   const pids = { host: host.pid as number, outside: outside.pid as number };
   const started: ChildProcess[] = [];
+  const folder = await mkdtemp(join(tmpdir(), 'viv-world-'));
+  const names = join(folder, 'hosts');
+  await writeFile(names, '127.0.0.1 localhost\n');
   const enter = (where: 'host' | 'outside') => [`--net=/proc/${pids[where]}/ns/net`, '--'];
   const world: World = {
-    env: { VIV_TEST_NETWORK: `/proc/${pids.host}/ns/net` },
+    env: { VIV_TEST_NETWORK: `/proc/${pids.host}/ns/net`, VIV_HOST_NAMES: names },
     run: (where, command) =>
       execFileSync('nsenter', [...enter(where), 'sh', '-c', command], {
         encoding: 'utf8',
         timeout: 120_000,
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
+    runNamed: (command) => world.run('host', `unshare --mount sh -c 'mount --bind ${names} /etc/hosts || exit; ${command}'`),
     start(where, words) {
       const child = spawn('nsenter', [...enter(where), ...words], { stdio: ['ignore', 'ignore', 'ignore'] });
       started.push(child);
@@ -51,6 +60,7 @@ export async function makeWorld(): Promise<World> {
         child.kill('SIGKILL');
         await once(child, 'exit');
       }
+      await rm(folder, { recursive: true });
     },
   };
   // A new namespace has what the machine has now.

@@ -49,5 +49,6 @@ export const networkSheet = (network: Network): string[] =>
           `${card.vm} ${card.nic}  ${[card.mac, ...card.addresses].join(', ')}${card.up ? '' : ', cable out'}${passed(card)}${refusals(card)}`,
       ),
     ],
+    ['problem', network.problem],
     ['made', formatTime(network.createdAt)],
   ]);

@@ -28,6 +28,7 @@ export function viewOf(
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
     ...{ guarded, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
+    problem: machines.networks.here.problemOf(name)?.message ?? null,
     nics: machines.list().flatMap((machine) =>
       machine.record.nics
         .filter((nic) => nic.network === name)

@@ -1,0 +1,151 @@
+// What joins a bridged network to an interface of the host: a pair of interfaces, whose far end is a port of the host's bridge or, where the
+// interface is no bridge, of one that is made around it. An interface may go while machines run, and come back.
+import { VivError } from '../contract/errors.ts';
+import { runOk, runProgram } from '../host/run.ts';
+import { checkBridgeable } from './bridgeable.ts';
+import type { HostChanges } from './host-changes.ts';
+import { type HostInterface, hostInterfaces } from './host-network.ts';
+import type { NetworkSpec } from './model.ts';
+import { hostBridge, jointInside, jointOutside } from './names.ts';
+
+const deadlineMs = 60_000;
+
+export class Joints {
+  readonly #home: string;
+  readonly #ip: string;
+  readonly #changes: HostChanges;
+  readonly #changed: (network: string, problem: string | null) => void;
+  readonly #problems = new Map<string, VivError>();
+
+  /** @param changed a network that machines run in has another problem now, or none any more */
+  constructor(home: string, ip: string, changes: HostChanges, changed: (network: string, problem: string | null) => void) {
+    this.#home = home;
+    this.#ip = ip;
+    this.#changes = changes;
+    this.#changed = changed;
+  }
+
+  /** Why a network is not joined to its interface. */
+  problemOf(network: string): VivError | undefined {
+    return this.#problems.get(network);
+  }
+
+  /** Gives interfaces of the host back that no network needs any more. Tells whether there were any. Repeatable. */
+  async part(networks: readonly NetworkSpec[]): Promise<boolean> {
+    for (const name of this.#problems.keys()) if (!networks.some((one) => one.name === name)) this.#problems.delete(name);
+    const made = await this.#changes.read();
+    if (made === null) return false;
+    const needed = ({ network, interface: target }: (typeof made.joints)[number]) =>
+      networks.some((one) => one.name === network && one.kind === 'bridged' && one.interface === target);
+    if (made.joints.every(needed)) return false;
+    for (const { network } of made.joints.filter((joint) => !needed(joint))) await this.#unjoin(network);
+    await this.#changes.write({ ...made, joints: made.joints.filter(needed) });
+    return true;
+  }
+
+  /**
+   * Joins a network to its interface: the near end is then to be made a port of the network's bridge. False: it could not be, and problemOf()
+   * says why. Repeatable. @param holder pid of a process in the namespace
+   */
+  async join(network: NetworkSpec, holder: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#join(network, holder, signal);
+      this.#now(network.name, null);
+      return true;
+    } catch (error) {
+      if (!(error instanceof VivError) || signal.aborted) throw error;
+      this.#now(network.name, error);
+      return false;
+    }
+  }
+
+  /**
+   * Whether each network is joined, as far as it can be. What is the matter is told; where an interface has come back, what is left of the pair
+   * is removed, so that it is joined anew, and the answer is false.
+   */
+  async look(networks: readonly NetworkSpec[]): Promise<boolean> {
+    const bridged = networks.filter(({ kind }) => kind === 'bridged');
+    if (bridged.length === 0) return true;
+    const interfaces = await hostInterfaces(this.#ip);
+    let whole = true;
+    for (const network of bridged) {
+      const { name } = network;
+      if (this.#isJoined(network, interfaces)) {
+        this.#now(name, null);
+        continue;
+      }
+      const obstacle = await this.#obstacle(network, interfaces);
+      this.#now(name, obstacle ?? this.#problems.get(name) ?? null);
+      if (obstacle !== null) continue;
+      await this.#delete(jointOutside(this.#home, name));
+      whole = false;
+    }
+    return whole;
+  }
+
+  /** Takes everything back. Repeatable. */
+  async end(): Promise<void> {
+    for (const { network } of (await this.#changes.read())?.joints ?? []) await this.#unjoin(network);
+    this.#problems.clear();
+  }
+
+  #now(network: string, problem: VivError | null): void {
+    const before = this.#problems.get(network);
+    if (problem === null) this.#problems.delete(network);
+    else this.#problems.set(network, problem);
+    if (before?.message !== problem?.message) this.#changed(network, problem?.message ?? null);
+  }
+
+  #isJoined({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): boolean {
+    const found = interfaces.find((one) => one.name === target);
+    const outside = interfaces.find((one) => one.name === jointOutside(this.#home, name));
+    const around = hostBridge(this.#home, name);
+    if (!found || !outside) return false;
+    return found.isBridge ? outside.master === target : found.master === around && outside.master === around;
+  }
+
+  /** Why it cannot be joined; null: it can. */
+  async #obstacle({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): Promise<VivError | null> {
+    const found = interfaces.find((one) => one.name === target);
+    if (!found) return new VivError('unsupported', `the network ${name} is bridged to ${target}, and the host has no such interface now`);
+    if (found.master === hostBridge(this.#home, name)) return null;
+    // It may carry an address by now, which would be lost.
+    return checkBridgeable(this.#ip, found.name).then(
+      () => null,
+      (error: unknown) => {
+        if (error instanceof VivError) return error;
+        throw error;
+      },
+    );
+  }
+
+  async #join(network: NetworkSpec, holder: number, signal: AbortSignal): Promise<void> {
+    const { name, interface: target } = network;
+    const interfaces = await hostInterfaces(this.#ip);
+    const obstacle = await this.#obstacle(network, interfaces);
+    if (obstacle !== null) throw obstacle;
+    const outside = jointOutside(this.#home, name);
+    const around = hostBridge(this.#home, name);
+    const made = await this.#changes.begun(this.#ip);
+    const joint = { network: name, interface: target ?? '' };
+    await this.#changes.write({ ...made, joints: [...made.joints.filter((other) => other.network !== name), joint] });
+    const there = (device: string) => interfaces.some((one) => one.name === device);
+    const isBridge = interfaces.some((one) => one.name === target && one.isBridge);
+    const commands = [
+      ...(there(outside) ? [`link del dev ${outside}`] : []),
+      ...(isBridge || there(around) ? [] : [`link add name ${around} type bridge forward_delay 0 stp_state 0`]),
+      ...(isBridge ? [] : [`link set dev ${around} addrgenmode none up`, `link set dev ${target} master ${around} up`]),
+      `link add name ${outside} type veth peer name ${jointInside(name)} netns ${holder}`,
+      `link set dev ${outside} master ${isBridge ? target : around} addrgenmode none up`,
+    ];
+    await runOk(this.#ip, ['-batch', '-'], { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
+  }
+
+  async #unjoin(network: string): Promise<void> {
+    for (const name of [jointOutside(this.#home, network), hostBridge(this.#home, network)]) await this.#delete(name);
+  }
+
+  async #delete(device: string): Promise<void> {
+    await runProgram(this.#ip, ['link', 'del', 'dev', device], { timeoutMs: deadlineMs });
+  }
+}

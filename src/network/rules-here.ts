@@ -1,0 +1,68 @@
+// The firewall's rules in the kernel. Those that it was given last are kept in a file as well: a daemon that comes back changes only what differs,
+// and what has been counted and what DNS has answered stays.
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { VivError } from '../contract/errors.ts';
+import type { FirewallModel } from './firewall/model.ts';
+import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
+import type { RunThere } from './shaping.ts';
+
+export class RulesHere {
+  readonly #file: string;
+  /** Given last. */
+  #model: FirewallModel | null = null;
+  /** The kernel has them; otherwise it has to be asked. */
+  #inForce = false;
+  #read = false;
+  #writing: Promise<void> | null = null;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** The rules that the kernel has; null: not known. */
+  get inForce(): FirewallModel | null {
+    return this.#inForce ? this.#model : null;
+  }
+
+  /** Asks the kernel before the next change. */
+  forget(): void {
+    this.#inForce = false;
+  }
+
+  /** Only what differs is changed, at once and without a gap. @throws unsupported with the kernel's words */
+  async apply(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
+    const present = this.inForce ? digestOf(this.inForce) : readDigest((await run(nft, digestArguments, '')).stdout);
+    const { kind, script } = planFor(model, await this.#last(), present);
+    if (kind !== 'nothing') {
+      const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
+      if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
+    }
+    this.#inForce = true;
+    if (model === this.#model) return;
+    this.#model = model;
+    // What is not written when the daemon dies is given anew by the next one.
+    this.#writing ??= this.#write()
+      .catch(() => {}) // as if it had never been known
+      .finally(() => {
+        this.#writing = null;
+      });
+  }
+
+  async #last(): Promise<FirewallModel | null> {
+    if (!this.#read) this.#model = await readFile(this.#file, 'utf8').then((text) => JSON.parse(text) as FirewallModel, unknown);
+    this.#read = true;
+    return this.#model;
+  }
+
+  async #write(): Promise<void> {
+    for (let written: FirewallModel | null = null; written !== this.#model; ) {
+      await setImmediate();
+      written = this.#model;
+      await writeFile(`${this.#file}.new`, JSON.stringify(written), { mode: 0o600 });
+      await rename(`${this.#file}.new`, this.#file);
+    }
+  }
+}
+
+const unknown = () => null;

@@ -1,0 +1,120 @@
+// The part of the host's file of names that is a home's own.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { HostNames, hostNamesFile, hostNamesOf, withNames } from '../../src/network/host-names.ts';
+import { noWorld } from './world.ts';
+
+const web = { address: '10.1.2.3', name: 'web.default.viv' };
+const db = { address: '10.1.2.4', name: 'db.default.viv' };
+const usual = '127.0.0.1\tlocalhost\n# kept as it is \t\n::1 localhost';
+
+let folder: string;
+let file: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'viv-names-'));
+  file = join(folder, 'hosts');
+});
+after(() => rm(folder, { recursive: true }));
+
+test('a part is added at the end, changed and taken away, and what others wrote stays', () => {
+  const one = withNames(usual, '/a', [web]);
+  assert.ok(one.startsWith(`${usual}\n`));
+  assert.match(one, /\n10\.1\.2\.3 web\.default\.viv\n# [^\n]*\n$/);
+  const two = withNames(one, '/b', [db]);
+  assert.equal(withNames(two, '/b', []), one);
+  const changed = withNames(two, '/a', [db, web]);
+  // The other home has told of db already.
+  assert.equal(changed.match(/db\.default\.viv/g)?.length, 1);
+  assert.equal(withNames(withNames(changed, '/a', []), '/b', []), `${usual}\n`);
+  assert.equal(withNames('', '/a', []), '');
+});
+
+test('what the host says of a name counts, and a line that somebody has broken takes nothing else with it', () => {
+  assert.equal(withNames('192.0.2.1 WEB.default.viv # mine\n', '/a', [web]), '192.0.2.1 WEB.default.viv # mine\n');
+  assert.match(withNames('#192.0.2.1 web.default.viv\n', '/a', [web]), /\n10\.1\.2\.3 web/);
+  const half = withNames('', '/a', [web]).replace(/.*ends here.*\n/, '');
+  const after = withNames(`${half}192.0.2.9 other\n`, '/a', [db]);
+  assert.match(after, /192\.0\.2\.9 other\n/);
+  assert.match(after, /10\.1\.2\.4 db/);
+});
+
+test('homes that write at once lose nothing of each other, and a home that is gone leaves nothing', async () => {
+  await writeFile(file, usual);
+  await chmod(file, 0o640);
+  const homes = await Promise.all(Array.from({ length: 8 }, () => mkdtemp(join(folder, 'home-'))));
+  const all = homes.map((home) => new HostNames(file, home));
+  await Promise.all(all.map((names, nth) => names.tell([{ address: '10.1.2.3', name: `m${nth}.default.viv` }])));
+  const text = await readFile(file, 'utf8');
+  for (const [nth] of all.entries()) assert.match(text, new RegExp(`10\\.1\\.2\\.3 m${nth}\\.default\\.viv\n`));
+  assert.equal((await stat(file)).mode & 0o777, 0o640);
+  for (const home of homes.slice(1)) await rm(home, { recursive: true });
+  await all[0]?.tell([]);
+  assert.equal(await readFile(file, 'utf8'), `${usual}\n`);
+});
+
+test('who finds the file changed by others writes his part again', async () => {
+  await writeFile(file, usual);
+  const names = new HostNames(file, folder);
+  await names.tell([web]);
+  assert.equal(await names.whole(), true);
+  await writeFile(file, 'written anew\n');
+  assert.equal(await names.whole(), false);
+  await names.tell([web]);
+  assert.match(await readFile(file, 'utf8'), /^written anew\n[\s\S]*10\.1\.2\.3 web/);
+  assert.equal(names.problem, null);
+});
+
+test('a file that is a link is written where it is, and one that is not there is a problem and no failure', async () => {
+  const link = join(folder, 'link');
+  await symlink('hosts', link);
+  await writeFile(file, usual);
+  await new HostNames(link, folder).tell([web]);
+  assert.match(await readFile(file, 'utf8'), /10\.1\.2\.3 web/);
+  for (const [wrong, words] of [
+    [join(folder, 'none'), /no such file/],
+    ['hosts', /no absolute path/],
+  ] as const) {
+    const names = new HostNames(wrong, folder);
+    await names.tell([web]);
+    assert.match(names.problem ?? '', words);
+  }
+});
+
+test('a file that is mounted, as in a container, is written in place', { skip: noWorld }, async () => {
+  const mounted = join(folder, 'mounted');
+  await writeFile(mounted, '');
+  await writeFile(file, usual);
+  const module = new URL('../../src/network/host-names.ts', import.meta.url).href;
+  const script = `const { HostNames } = await import(${JSON.stringify(module)});
+    const names = new HostNames(process.argv[1], '/');
+    await names.tell([{ address: '10.1.2.3', name: 'web.default.viv' }]);
+    if (names.problem) throw new Error(names.problem);`;
+  execFileSync(
+    'unshare',
+    [
+      ...['--mount', 'sh', '-c', 'mount --bind "$1" "$2" && exec "$3" --input-type=module -e "$4" "$2"', 'sh'],
+      ...[file, mounted, process.execPath, script],
+    ],
+    { stdio: 'pipe', timeout: 60_000 },
+  );
+  assert.match(await readFile(file, 'utf8'), /10\.1\.2\.3 web/);
+  assert.equal(await readFile(mounted, 'utf8'), '');
+});
+
+test('the host is told of machines that it reaches, and nobody but root is', () => {
+  const network = (name: string, kind: string) => ({ name, kind });
+  const port = (machine: string | null, name: string) => ({ machine, network: name, ipv4: '10.1.2.3', ipv6: null });
+  const wanted = {
+    networks: [network('out', 'nat'), network('in', 'isolated'), network('lan', 'bridged')],
+    ports: [port('web', 'out'), port(null, 'out'), port('web', 'in'), port('web', 'lan'), port('web', 'elsewhere')],
+  };
+  assert.deepEqual(hostNamesOf(wanted as unknown as Parameters<typeof hostNamesOf>[0]), [{ address: '10.1.2.3', name: 'web.out.viv' }]);
+  assert.equal(hostNamesFile({}, true), '/etc/hosts');
+  assert.equal(hostNamesFile({ VIV_HOST_NAMES: 'none' }, true), null);
+  assert.equal(hostNamesFile({ VIV_HOST_NAMES: '/x' }, true), '/x');
+  assert.equal(hostNamesFile({}, false), null);
+});
