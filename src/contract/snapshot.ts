@@ -156,7 +156,7 @@ export const diff = defineOperation({
     files: z
       .boolean()
       .default(true)
-      .describe('Which files, read by a guest of its own for ext2 to ext4, XFS, btrfs and FAT, in partitions and on LVM'),
+      .describe('Which files, read by a guest of its own for ext2 to ext4, XFS, btrfs and FAT, in partitions, on LVM and on software RAID'),
   }),
   output: Difference,
   errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],

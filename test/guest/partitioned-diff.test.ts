@@ -1,4 +1,5 @@
-// The files of disks with partitions, GPT and MBR with a logical one, of FAT, XFS and btrfs: which differ is told by partition.
+// The files of disks with partitions, GPT and MBR with a logical one, of FAT, XFS and btrfs, of LVM and software RAID: which differ is told by
+// partition, volume or array.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
@@ -131,6 +132,56 @@ test('LVM: a volume of a group that lies on two partitions, beside a partition w
     await changeExt(other, volume);
   });
   assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('my-group/root')].sort());
+});
+
+test('software RAID of two levels, one with a volume group on it, and a mirror that LVM keeps itself', async () => {
+  const MiBs = [24, 16, 16, 16, 48, 48, 44, 44];
+  const partitions = MiBs.map((size, nth) =>
+    part(
+      nth + 1,
+      MiBs.slice(0, nth).reduce((sum, one) => sum + one, 1),
+      size,
+    ),
+  );
+  const [plain] = partitions as [Partition];
+  const raw = join(host.home, 'raid.raw');
+  await writeGpt(raw, 260 * MiB, partitions);
+  makeExt4(raw, plain, files);
+  const dm = 'export DM_DISABLE_UDEV=1 MDADM_NO_UDEV=1; modprobe -a dm_mod raid456 raid1';
+  const open = [
+    dm,
+    'mdadm --assemble --run /dev/md5 "$disk"2 "$disk"3 "$disk"4 2>/dev/null',
+    'mdadm --assemble --run /dev/md1 "$disk"5 "$disk"6 2>/dev/null',
+    'lvm vgchange -ay --devices /dev/md1 --devices "$disk"7 --devices "$disk"8',
+  ];
+  const close = ['lvm vgchange -an --devices /dev/md1 --devices "$disk"7 --devices "$disk"8', 'mdadm --stop /dev/md5 /dev/md1'];
+  const make = [
+    dm,
+    'mdadm --create /dev/md5 --run --level=5 --raid-devices=3 --homehost=web --name=data "$disk"2 "$disk"3 "$disk"4',
+    // Its record is at the end of its parts, which begin as the array does.
+    'mdadm --create /dev/md1 --run --level=1 --raid-devices=2 --metadata=1.0 --name=1 --assume-clean "$disk"5 "$disk"6',
+    'lvm vgcreate on-raid /dev/md1 --devices /dev/md1',
+    'lvm lvcreate -y -Zn -Wn -L 24M -n root on-raid --devices /dev/md1',
+    'lvm vgcreate mirror "$disk"7 "$disk"8 --devices "$disk"7 --devices "$disk"8',
+    'lvm lvcreate -y -Zn -Wn --type raid1 -m 1 -L 24M -n both mirror --devices "$disk"7 --devices "$disk"8',
+    'for to in /dev/md5 /dev/on-raid/root /dev/mirror/both; do dd if="$disk"1 of=$to bs=1M; done',
+  ];
+  await changeInGuest(host, await aWriter(), raw, [...make, ...close].join('; '));
+  const change = (device: string) => [
+    `mount -t ext4 ${device} /mnt`,
+    'rm /mnt/goes; echo something else >/mnt/changes; mkdir /mnt/fresh',
+    'umount /mnt',
+  ];
+  const machine = await changed('raid', raw, async (other) => {
+    const script = [...open, ...['/dev/md5', '/dev/on-raid/root', '/dev/mirror/both'].flatMap(change), ...close];
+    await changeInGuest(host, await aWriter(), other, script.join('; '));
+  });
+  const expected = ['md/data', 'on-raid/root', 'mirror/both'].flatMap((on) => [
+    `${on} /changes changed file 15`,
+    `${on} /fresh added directory`,
+    `${on} /goes removed file 5`,
+  ]);
+  assert.deepEqual(sized(await told(machine)), expected.sort());
 });
 
 /** What they have in common: made outside, written by a guest's kernel. */

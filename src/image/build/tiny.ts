@@ -72,14 +72,14 @@ export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
   }
 }
 
-/** resize2fs, which grows the root file system online, and lvm, for who reads another machine's disks; with what they are linked with. */
+/** resize2fs, which grows the root file system online, lvm and mdadm, for who reads another machine's disks; with what they are linked with. */
 const programs = {
   packages: [
-    ...['e2fsprogs', 'libext2fs2', 'libcom-err2', 'libblkid1', 'libuuid1', 'libc6'],
+    ...['mdadm', 'e2fsprogs', 'libext2fs2', 'libcom-err2', 'libblkid1', 'libuuid1', 'libc6'],
     ...['lvm2', 'libdevmapper1.02.1', 'libdevmapper-event1.02.1', 'libaio1', 'libedit2', 'libbsd0', 'libmd0', 'libtinfo6', 'libudev1'],
     ...['libselinux1', 'libpcre2-8-0', 'libsystemd0', 'libcap2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'],
   ],
-  names: ['resize2fs', 'lvm'],
+  names: ['resize2fs', 'lvm', 'mdadm'],
   libraries: [
     ...['c', 'm', 'e2p', 'ext2fs', 'com_err', 'blkid', 'uuid', 'pthread'],
     ...['devmapper', 'devmapper-event', 'aio', 'edit', 'bsd', 'md', 'tinfo', 'udev'],

@@ -95,10 +95,11 @@ export const handler: HandlerOf<'snapshot.diff'> = {
         progress({ message: `comparing the disks of ${name}` });
         const records = { from: recordOf(from), to: recordOf(to) };
         const disks = await compareMachines(records.from, records.to, signal);
-        const differing = disks.filter(({ changedBytes }) => changedBytes > 0).map((disk) => disk.id);
-        if (!files || differing.length === 0) return { disks, reader: null, found: nothing };
+        if (!files || disks.every(({ changedBytes }) => changedBytes === 0)) return { disks, reader: null, found: nothing };
         const layers = freezing !== null || (from !== null && to !== null);
-        return { disks, reader: await planReader(machine, records, differing, await imageOf(services), layers, machines) };
+        // Those that do not differ as well: a volume or an array may lie on several.
+        const all = disks.map((disk) => disk.id);
+        return { disks, reader: await planReader(machine, records, all, await imageOf(services), layers, machines) };
       },
     },
     {
