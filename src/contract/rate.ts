@@ -6,7 +6,7 @@ import { readableBy } from './readable.ts';
 
 export const Rate = z.object({
   bytesPerSecond: z.int(),
-  /** What may pass at once after a pause; null: a twentieth of a second's. */
+  /** What may pass at once after a pause; null: a twentieth of a second's, 68 KiB at least. */
   burstBytes: z.int().nullable(),
 });
 export type Rate = z.infer<typeof Rate>;
@@ -17,6 +17,8 @@ export const leastBytesPerSecond = 1000;
 /** 1 Tbit/s, beyond any interface. */
 export const mostBytesPerSecond = 125_000_000_000;
 export const mostBurstBytes = 2 ** 31;
+/** A frame of 64 KiB with its headers, as guests hand them over whole, has to pass at once or never would. */
+export const leastBurstBytes = 68 * 2 ** 10;
 
 /** The rate that a text means; null: none. @throws invalid */
 export function parseRate(text: string): Rate | null {
@@ -31,8 +33,8 @@ export function parseRate(text: string): Rate | null {
     );
   if (bytesPerSecond < leastBytesPerSecond || bytesPerSecond > mostBytesPerSecond)
     throw new VivError('invalid', `${JSON.stringify(text)} is no rate for a network: from 8kbit to 1000Gbit can be had`);
-  if (burstBytes !== null && burstBytes > mostBurstBytes)
-    throw new VivError('invalid', `${JSON.stringify(text)}: at most 2GiB may pass at once`);
+  if (burstBytes !== null && (burstBytes < leastBurstBytes || burstBytes > mostBurstBytes))
+    throw new VivError('invalid', `${JSON.stringify(text)}: what may pass at once is between 68KiB and 2GiB`);
   return { bytesPerSecond, burstBytes };
 }
 

@@ -3,7 +3,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { type RunOptions, runOk, runProgram } from '../host/run.ts';
+import { ProgramFailed, type RunOptions, runOk, runProgram } from '../host/run.ts';
 import { isUsable } from '../host/usable.ts';
 import { isAddress } from './address.ts';
 import { answerWay } from './answer-way.ts';
@@ -198,8 +198,14 @@ export class NetworksHere {
 
   /** What was refused at each tap, since the rules are there. */
   async refused(): Promise<ReadonlyMap<string, PortCounters>> {
-    const rules = this.#rules.inForce;
-    return (rules && (await (await this.watching())?.refused(rules))) ?? new Map();
+    const rules = await this.#rules.last();
+    const counting = rules && (await this.watching())?.refused(rules);
+    return (
+      (await counting?.catch((error: unknown) => {
+        if (error instanceof ProgramFailed) return null; // there are no rules yet
+        throw error;
+      })) ?? new Map()
+    );
   }
 
   /** @throws unsupported where addresses cannot be learned from DNS */

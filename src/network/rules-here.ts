@@ -20,9 +20,11 @@ export class RulesHere {
     this.#file = file;
   }
 
-  /** The rules that the kernel has; null: not known. */
-  get inForce(): FirewallModel | null {
-    return this.#inForce ? this.#model : null;
+  /** Those that it was given last, by whichever daemon; null: not known. */
+  async last(): Promise<FirewallModel | null> {
+    if (!this.#read) this.#model = await readFile(this.#file, 'utf8').then((text) => JSON.parse(text) as FirewallModel, unknown);
+    this.#read = true;
+    return this.#model;
   }
 
   /** Asks the kernel before the next change. */
@@ -32,8 +34,9 @@ export class RulesHere {
 
   /** Only what differs is changed, at once and without a gap. @throws unsupported with the kernel's words */
   async apply(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
-    const present = this.inForce ? digestOf(this.inForce) : readDigest((await run(nft, digestArguments, '')).stdout);
-    const { kind, script } = planFor(model, await this.#last(), present);
+    const last = await this.last();
+    const present = this.#inForce && last ? digestOf(last) : readDigest((await run(nft, digestArguments, '')).stdout);
+    const { kind, script } = planFor(model, last, present);
     if (kind !== 'nothing') {
       const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
       if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
@@ -47,12 +50,6 @@ export class RulesHere {
       .finally(() => {
         this.#writing = null;
       });
-  }
-
-  async #last(): Promise<FirewallModel | null> {
-    if (!this.#read) this.#model = await readFile(this.#file, 'utf8').then((text) => JSON.parse(text) as FirewallModel, unknown);
-    this.#read = true;
-    return this.#model;
   }
 
   async #write(): Promise<void> {

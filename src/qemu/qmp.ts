@@ -68,7 +68,7 @@ export class QmpConnection {
   /** @throws QmpError where QEMU refuses; VivError timeout, qemu_failed when the connection ends */
   async execute(command: string, args: Readonly<Record<string, unknown>> = {}, options: ExecuteOptions = {}): Promise<unknown> {
     options.signal?.throwIfAborted();
-    if (this.#ended) throw new VivError('qemu_failed', `QEMU is gone, so ${command} cannot be sent to it`);
+    if (this.#ended) throw new VivError('qemu_failed', `QEMU has ended, before ${command} could be sent to it`);
     const id = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const timeoutMs = options.timeoutMs ?? commandDeadlineMs;

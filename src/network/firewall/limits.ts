@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
-import { leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../contract/rate.ts';
+import { leastBurstBytes, leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../contract/rate.ts';
 import { factsOf } from './facts.ts';
 import type { FirewallModel, Rate } from './model.ts';
 import { type Share, sharesOf } from './shares.ts';
@@ -28,8 +28,6 @@ interface Setup {
   readonly queues: readonly string[];
 }
 
-/** The least that may pass at once: the kernel puts packets together up to 64 KiB. */
-const leastBurstBytes = 68 * 1024;
 const longestWaitMs = 50;
 
 /** @param before what is set up now, some of it perhaps for interfaces that are gone */
