@@ -34,13 +34,13 @@ export async function lockDaemon(file: string): Promise<Lock> {
   return { release: () => handle.close() };
 }
 
-/** Keeps other programs of ours from changing files in it, until it is disposed of. @throws timeout */
-export async function lockFolder(folder: string, timeoutMs: number): Promise<Disposable> {
-  const handle = await open(folder, 'r');
+/** Held by one at a time, until it is disposed of; the file stays. @throws timeout */
+export async function lockFile(file: string, timeoutMs: number): Promise<Disposable> {
+  const handle = await open(file, 'a', 0o600);
   if (await taken(handle, timeoutMs)) return { [Symbol.dispose]: () => void handle.close() };
   const code = koffi.errno();
   await handle.close();
-  throw new VivError('timeout', `${folder} was not to be locked within ${timeoutMs} ms (errno ${code})`);
+  throw new VivError('timeout', `${file} could not be locked within ${timeoutMs} ms (errno ${code})`);
 }
 
 async function taken(handle: FileHandle, timeoutMs: number): Promise<boolean> {

@@ -60,7 +60,7 @@ export async function plugIn(machine: Machine, machines: Machines, id: string, s
   const { live } = machine;
   if (!live) return;
   const nic = cardOf(machine, id);
-  const plugged = await machines.networks.plug(machine);
+  const plugged = await machines.networks.plug(machine, [nic]);
   machines.networks.has(machine.id, live.process);
   if (!plugged) return;
   if (await hasCard(live.qmp, id)) return void (await setCable(live.qmp, id, nic.up));

@@ -52,6 +52,8 @@ export class Networks {
   readonly #coming = new Map<string, MachineRecord>();
   #making: Promise<void> = Promise.resolve();
   #watch: NodeJS.Timeout | undefined;
+  /** What was the matter when it was looked after last. */
+  #said = '';
 
   private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
     const { paths, env, log } = host;
@@ -240,8 +242,16 @@ export class Networks {
     this.#host.tell({ type: 'network', name, what: what as string, message: message as string });
   }
 
-  /** Before a machine's process is started: its taps are there. Null: it needs none. @throws missing_program, unsupported */
-  async plug(machine: Machine): Promise<Plugged | null> {
+  /** @throws in_use, unsupported where a network of these cards is known not to lead where it should */
+  checkProblems(nics: readonly { readonly network: string }[]): void {
+    for (const { network } of nics) {
+      const problem = this.here.problemOf(network);
+      if (problem !== undefined) throw problem;
+    }
+  }
+
+  /** Before a machine's process gets these cards: their taps are there. Null: it needs none. @throws missing_program, unsupported, in_use */
+  async plug(machine: Machine, nics: readonly { readonly network: string }[] = machine.record.nics): Promise<Plugged | null> {
     if (!hasVirtual(machine.record)) return null;
     const { programs } = await this.here.able();
     for (const nic of machine.record.nics) if (isVirtual(nic)) this.records.get(nic.network);
@@ -249,10 +259,7 @@ export class Networks {
     if (before === undefined) this.#plugged.set(machine.id, null);
     try {
       await this.here.apply();
-      for (const { network } of machine.record.nics) {
-        const problem = this.here.problemOf(network);
-        if (problem !== undefined) throw problem;
-      }
+      this.checkProblems(nics);
       void this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
     } catch (error) {
@@ -306,9 +313,16 @@ export class Networks {
     this.#watch = setInterval(() => void this.#lookAfter(), lookAfterMs).unref();
   }
 
-  /** What serves the networks is brought back where somebody has ended it. */
   async #lookAfter(): Promise<void> {
-    if (this.#plugged.size > 0 && !(await this.here.whole().catch(() => false))) await this.changed();
+    if (this.#plugged.size === 0) return;
+    const problem = await this.here.look().then(
+      () => null,
+      (error: unknown) => error,
+    );
+    const said = problem === null ? '' : String(problem);
+    // Every few seconds, until it is mended.
+    if (said !== this.#said && problem !== null) this.#host.log.error({ error: problem }, 'the networks could not be brought up to date');
+    this.#said = said;
   }
 
   /** The daemon goes. What no machine needs any more is removed. */

@@ -158,9 +158,16 @@ export class Dnsmasqs {
       starting.push(name);
     }
     if (starting.length === 0) return;
-    await this.#start(starting, enter, signal);
+    const failed = await this.#start(starting, enter, signal).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    // Those that did start serve, whatever became of the others.
     const started = await Promise.all(starting.map(async (name) => [name, await this.#running(this.folderOf(name))] as const));
-    for (const [name, process] of started) if (process) this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
+    for (const [name, process] of started)
+      if (process) this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
+      else this.#serving.delete(name);
+    if (failed !== null) throw failed;
     const [gone] = started.find(([, process]) => process === null) ?? [];
     if (gone !== undefined) throw new VivError('unsupported', `dnsmasq of the network ${gone} ended at once`);
   }
@@ -186,7 +193,7 @@ export class Dnsmasqs {
       ...enter,
       '/bin/sh',
       '-c',
-      'd=$1; shift; for c; do "$d" --conf-file="$c" || exit; done',
+      'd=$1; shift; bad=0; for c; do "$d" --conf-file="$c" || bad=$?; done; exit $bad',
       'sh',
       this.#program,
     ];

@@ -37,6 +37,8 @@ export class Forwards {
   readonly #again: () => Promise<void>;
   readonly #lookAgainMs: number;
   readonly #relays = new Map<string, Relay>();
+  /** Being started at this moment. */
+  readonly #starting = new Set<string>();
   readonly #problems = new Map<string, string>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -76,11 +78,16 @@ export class Forwards {
     for (const { name, relay } of await this.#look()) if (!this.#relays.has(name)) this.#relays.set(name, relay);
   }
 
+  /** Ends those that are not wanted. */
+  async close(wanted: readonly ForwardSpec[]): Promise<void> {
+    const names = new Set(wanted.map(({ name }) => name));
+    for (const name of [...this.#problems.keys()]) if (!names.has(name)) this.#problems.delete(name);
+    await Promise.all([...this.#relays.keys()].filter((name) => !names.has(name)).map((name) => this.#stop(name)));
+  }
+
   /** Brings all of them to what is wanted. One that cannot be had has a problem, and is tried again. @throws only where `signal` says so */
   async apply(wanted: readonly ForwardSpec[], inside: Inside, signal: AbortSignal): Promise<void> {
-    const names = new Set(wanted.map(({ name }) => name));
-    await Promise.all([...this.#relays.keys()].filter((name) => !names.has(name)).map((name) => this.#stop(name)));
-    for (const name of [...this.#problems.keys()]) if (!names.has(name)) this.#problems.delete(name);
+    await this.close(wanted);
     await Promise.all(wanted.map((spec) => this.#bring(spec, inside, signal)));
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = wanted.length === 0 ? null : setTimeout(() => void this.#lookAfter(), this.#lookAgainMs).unref();
@@ -106,12 +113,15 @@ export class Forwards {
     const relay = this.#relays.get(name);
     if (relay && sameWords(relay.words, words) && (await this.isOpen(name)) && (await inside.has(relay.process.pid))) return;
     if (relay) await this.#stop(name);
+    this.#starting.add(name);
     try {
       this.#relays.set(name, { process: await this.#start(spec, words, signal), words });
       this.#tell(name, null);
     } catch (error) {
       signal.throwIfAborted();
       this.#tell(name, (error as Error).message);
+    } finally {
+      this.#starting.delete(name);
     }
   }
 
@@ -119,20 +129,23 @@ export class Forwards {
     const program = this.#program;
     if (program === null) throw new Error('vivarium-forward has not been built; build it with: scripts/build-guest.sh');
     const start = () => startStaying(program, words, { timeoutMs: startDeadlineMs, logFile: `${this.#folder}.log`, signal });
-    try {
-      return await start();
-    } catch (error) {
-      signal.throwIfAborted();
-      const refusal = await tryPlace(program, spec, signal);
-      if (refusal?.code === 'in_use' && (await this.#endStrays())) return start();
-      throw new Error(refusal?.why ?? (error as Error).message, { cause: error });
-    }
+    for (let again = false; ; again = true)
+      try {
+        return await start();
+      } catch (error) {
+        signal.throwIfAborted();
+        const refusal = await tryPlace(program, spec, signal);
+        if (!again && refusal?.code === 'in_use' && (await this.#endStrays(spec.name))) continue;
+        throw new Error(refusal?.why ?? (error as Error).message, { cause: error });
+      }
   }
 
-  /** Relays of this home that it does not know: a daemon died as it started them. @returns whether there were any */
-  async #endStrays(): Promise<boolean> {
+  /** Relays of this home that it does not know: a daemon died as it started them. @param failed whose start has just failed @returns whether there were any */
+  async #endStrays(failed: string): Promise<boolean> {
     const known = new Set([...this.#relays.values()].map(({ process }) => process.pid));
-    const strays = (await this.#look()).filter(({ relay }) => !known.has(relay.process.pid));
+    const strays = (await this.#look()).filter(
+      ({ name, relay }) => !known.has(relay.process.pid) && (name === failed || !this.#starting.has(name)),
+    );
     await Promise.all(strays.map(({ relay }) => endStaying(relay.process)));
     return strays.length > 0;
   }

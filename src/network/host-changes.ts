@@ -1,4 +1,4 @@
-// What the host itself was given for the networks (an interface and its subnets, forwarding, bridges around its interfaces): written down before
+// What the host itself was given for the networks (an interface and its subnets, bridges around its interfaces): written down before
 // it is made, so that whichever daemon comes can take it back.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,8 +11,10 @@ const Changes = z.object({
   /** Subnets of the pair of interfaces that is the way out. */
   ipv4: z.string(),
   ipv6: z.string(),
-  /** Settings of the host's kernel that were 0 before. */
-  forwarding: z.array(z.string()),
+  /** Settings of the host's kernel that were 0 before: older versions wrote them here (host-forwarding.ts). */
+  forwarding: z.array(z.string()).default([]),
+  /** Settings that the way out needs on. */
+  forwards: z.array(z.string()).default(['/proc/sys/net/ipv4/ip_forward']),
   joints: z.array(z.object({ network: z.string(), interface: z.string() })),
 });
 type Changes = z.infer<typeof Changes>;
@@ -45,7 +47,7 @@ export class HostChanges {
     const seed = `${this.#home}\0uplink`;
     return {
       ...{ ipv4: formatSubnet(freeIpv4(seed, 30, taken)), ipv6: formatSubnet(freeIpv6(this.#home, seed, taken)) },
-      ...{ forwarding: [], joints: [] },
+      ...{ forwarding: [], forwards: [], joints: [] },
     };
   }
 

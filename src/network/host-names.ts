@@ -1,11 +1,11 @@
 // The names of machines for the host itself: a part of its /etc/hosts, which every program of the host reads, whichever resolver it has. Each home
 // has a part of its own between two lines; what others wrote there, and what they told of a name, stays.
-import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { lockFolder } from '../host/lock.ts';
+import { lockFile } from '../host/lock.ts';
 import { isUsable } from '../host/usable.ts';
 import type { Wanted } from './model.ts';
-import { fullName } from './names.ts';
+import { fullName, hostLock } from './names.ts';
 
 /** An address and the name that leads to it. */
 export interface HostName {
@@ -13,7 +13,8 @@ export interface HostName {
   readonly name: string;
 }
 
-const lockDeadlineMs = 5000;
+/** Writing takes milliseconds. */
+const lockDeadlineMs = 1000;
 
 /** The file that VIV_HOST_NAMES asks for, or none; /etc/hosts where nothing is said. Only root's machines are reached by their addresses. */
 export function hostNamesFile(env: NodeJS.ProcessEnv, asRoot: boolean): string | null {
@@ -34,16 +35,17 @@ export function hostNamesOf({ networks, ports }: Pick<Wanted, 'networks' | 'port
 export class HostNames {
   readonly #file: string | null;
   readonly #home: string;
-  /** Null: not known. */
-  #told: string | null = null;
-  /** When the file was written last, as it was seen then. */
-  #seenMs = 0;
+  readonly #lock: string;
+  #wanted: readonly HostName[] = [];
+  /** The file as it was when it was right last; null: it is not known to be. */
+  #seen: string | null = null;
   #problem: string | null = null;
 
   /** @param file null: the host is told nothing */
-  constructor(file: string | null, home: string) {
+  constructor(file: string | null, home: string, lock: string = hostLock) {
     this.#file = file;
     this.#home = home;
+    this.#lock = lock;
   }
 
   /** Why the host does not know the names; null: it does. */
@@ -53,61 +55,73 @@ export class HostNames {
 
   /** The host knows these from here on and no others of this home. Where it cannot, problem says why: machines run all the same. Repeatable. */
   async tell(names: readonly HostName[]): Promise<void> {
-    const told = names.map(({ address, name }) => `${address} ${name}`).join('\n');
-    if (this.#file === null || told === this.#told) return;
+    const same = JSON.stringify(names) === JSON.stringify(this.#wanted);
+    this.#wanted = names;
+    if (!same || this.#seen === null) await this.#write();
+  }
+
+  /** Writes them again where somebody has changed the file, or it could not be written. */
+  async look(): Promise<void> {
+    if (this.#file === null || (this.#seen !== null && this.#seen === (await seen(this.#file)))) return;
+    await this.#write();
+  }
+
+  async #write(): Promise<void> {
+    if (this.#file === null) return;
+    this.#seen = null;
     try {
       if (!isAbsolute(this.#file)) throw new Error('it is named by no absolute path');
       const file = await realpath(this.#file);
-      using _ = await lockFolder(dirname(file), lockDeadlineMs);
-      const before = await readFile(file, 'utf8');
-      const after = withNames(await withoutGone(before, this.#home), this.#home, names);
-      if (after !== before) await replace(file, after);
-      this.#seenMs = (await stat(file)).mtimeMs;
-      this.#told = told;
+      if (!(await stat(file)).isFile()) throw new Error('it is no file');
+      using _ = await lockFile(this.#lock, lockDeadlineMs);
+      const before = await seen(file);
+      const text = await readFile(file, 'utf8');
+      const after = withNames(await withoutGone(text, this.#home), this.#home, this.#wanted);
+      this.#seen = after === text ? before : await replace(file, after, text);
       this.#problem = null;
     } catch (error) {
       this.#problem = `the host does not know machines by name, because ${this.#file} could not be written: ${(error as Error).message}`;
     }
   }
+}
 
-  /** Whether nobody has changed the file since; otherwise it is written anew when names are told next. */
-  async whole(): Promise<boolean> {
-    if (this.#file === null || this.#told === null) return true;
-    const seenMs = await stat(this.#file).then(
-      ({ mtimeMs }) => mtimeMs,
-      () => 0,
-    );
-    if (seenMs === this.#seenMs) return true;
-    this.#told = null;
-    return false;
-  }
+/** Another text whenever somebody has written it or put another file in its place. */
+async function seen(file: string): Promise<string> {
+  const found = await stat(file, { bigint: true }).catch(() => null);
+  return found === null ? 'none' : [found.ino, found.size, found.mtimeNs].join(' ');
 }
 
 const first = (home: string) =>
-  `# Vivarium ${JSON.stringify(home)}: names of its machines. What is changed between these two lines is lost.`;
-const last = (home: string) => `# Vivarium ${JSON.stringify(home)} ends here.`;
+  `# Vivarium ${JSON.stringify(home)}: names of its machines. What is changed between these two lines is lost.\n`;
+const last = (home: string) => `# Vivarium ${JSON.stringify(home)} ends here.\n`;
 
-/** A file of hosts with these names as the part of this home: last, so that what others say of a name counts. None: without such a part. Pure. */
+/**
+ * A file of hosts with these names as the part of this home, which stays where it is; what others say of a name counts. No names: without such
+ * a part. Pure.
+ */
 export function withNames(text: string, home: string, names: readonly HostName[]): string {
-  const others = without(text, home);
+  const { before, after } = around(text, home);
   const taken = new Set(
-    others.split('\n').flatMap((line) => {
+    `${before}${after}`.split('\n').flatMap((line) => {
       const [, ...told] = line.replace(/#.*/, '').trim().split(/\s+/);
       return told.map((name) => name.toLowerCase());
     }),
   );
-  const lines = names.filter(({ name }) => !taken.has(name.toLowerCase())).map(({ address, name }) => `${address} ${name}`);
-  if (lines.length === 0) return others;
-  const gap = others === '' || others.endsWith('\n') ? '' : '\n';
-  return `${others}${gap}${[first(home), ...lines, last(home)].join('\n')}\n`;
+  const lines = names.filter(({ name }) => !taken.has(name.toLowerCase())).map(({ address, name }) => `${address} ${name}\n`);
+  if (lines.length === 0) return `${before}${after}`;
+  const gap = before === '' || before.endsWith('\n') ? '' : '\n';
+  return [before, gap, first(home), ...lines, last(home), after].join('');
 }
 
-/** Only a part that has both its lines is one. */
-function without(text: string, home: string): string {
-  const begin = text.indexOf(`${first(home)}\n`);
-  const end = text.indexOf(`${last(home)}\n`, begin);
-  if (begin === -1 || end === -1) return text;
-  return without(text.slice(0, begin) + text.slice(end + last(home).length + 1), home);
+/** What stands before and after the part of this home: all of it before, where there is none. A line of it that has lost the other is dropped. */
+function around(text: string, home: string): { before: string; after: string } {
+  for (let end = text.indexOf(last(home)); end !== -1; end = text.indexOf(last(home), end + 1)) {
+    const begin = text.lastIndexOf(first(home), end);
+    if (begin === -1) continue;
+    const strip = (part: string) => part.replaceAll(first(home), '').replaceAll(last(home), '');
+    return { before: strip(text.slice(0, begin)), after: strip(text.slice(end + last(home).length)) };
+  }
+  return { before: text.replaceAll(first(home), '').replaceAll(last(home), ''), after: '' };
 }
 
 /** Parts of homes that are not there any more have nobody to take them away. */
@@ -121,23 +135,42 @@ async function withoutGone(text: string, own: string): Promise<string> {
         return own;
       }
     })();
-    if (home !== own && !(await isUsable(home))) left = without(left, home);
+    if (home !== own && !(await isUsable(home))) left = withNames(left, home, []);
   }
   return left;
 }
 
-/** In one step; where the file is one that is mounted (a container's), in place. */
-async function replace(file: string, text: string): Promise<void> {
+/** In one step; where no other file can be put in its place (a container's), in place. @returns the new one as seen() tells it */
+async function replace(file: string, text: string, before: string): Promise<string> {
   const { mode, uid, gid } = await stat(file);
   const fresh = join(dirname(file), `.${basename(file)}.viv-new`);
   try {
     await writeFile(fresh, text, { mode: mode & 0o777, flush: true });
     await chmod(fresh, mode & 0o777);
     await chown(fresh, uid, gid);
+    const written = await seen(fresh);
     await rename(fresh, file);
+    return written;
   } catch (error) {
     await rm(fresh, { force: true });
-    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
-    await writeFile(file, text, { flush: true });
+    if (!['EBUSY', 'EROFS', 'EXDEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    const handle = await open(file, 'r+');
+    try {
+      const put = async (whole: string) => {
+        const bytes = Buffer.from(whole);
+        const { bytesWritten } = await handle.write(bytes, 0, bytes.length, 0);
+        if (bytesWritten < bytes.length) throw new Error('there is no room for it');
+        await handle.truncate(bytes.length);
+        await handle.sync();
+      };
+      // Whatever was there before has room there again.
+      await put(text).catch(async (failure: unknown) => {
+        await put(before);
+        throw failure;
+      });
+    } finally {
+      await handle.close();
+    }
+    return seen(file);
   }
 }

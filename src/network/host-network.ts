@@ -15,11 +15,15 @@ export interface HostInterface {
   readonly isBridge: boolean;
   /** The bridge that it is a port of. */
   readonly master: string | null;
+  /** What passes it is Ethernet frames. */
+  readonly isEthernet: boolean;
 }
 
 export interface HostRoute {
   readonly subnet: Subnet;
   readonly device: string | null;
+  /** It follows from an address of the device. */
+  readonly byKernel: boolean;
 }
 
 const Routes = z.array(
@@ -29,6 +33,7 @@ const Interfaces = z.array(
   z.object({
     ifname: z.string(),
     master: z.string().optional(),
+    link_type: z.string().default(''),
     linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
     addr_info: z.array(z.object({ local: z.string().optional(), scope: z.string() })).default([]),
   }),
@@ -44,7 +49,7 @@ export async function hostRoutes(ip: string): Promise<HostRoute[]> {
   return texts
     .flatMap((text) => Routes.parse(text.trim() === '' ? [] : JSON.parse(text)))
     .filter(({ dst, type }) => dst !== 'default' && (type === undefined || type === 'unicast'))
-    .map(({ dst, dev }) => ({ subnet: subnetOf(dst), device: dev ?? null }))
+    .map(({ dst, dev, protocol }) => ({ subnet: subnetOf(dst), device: dev ?? null, byKernel: protocol === 'kernel' }))
     .filter(({ subnet }) => !isLinkLocal(subnet));
 }
 
@@ -58,11 +63,12 @@ export async function learnsIpv6Routes(ip: string): Promise<boolean> {
 
 export async function hostInterfaces(ip: string): Promise<HostInterface[]> {
   const text = await runOk(ip, ['-details', '-json', 'address', 'show'], { timeoutMs: deadlineMs, keepBytes: 64 * 1024 * 1024 });
-  return Interfaces.parse(JSON.parse(text)).map(({ ifname, addr_info, linkinfo, master }) => ({
+  return Interfaces.parse(JSON.parse(text)).map(({ ifname, addr_info, linkinfo, master, link_type }) => ({
     name: ifname,
     addresses: addr_info.flatMap(({ local, scope }) => (local === undefined || scope === 'link' || scope === 'host' ? [] : [local])),
     isBridge: linkinfo?.info_kind === 'bridge',
     master: master ?? null,
+    isEthernet: link_type === 'ether',
   }));
 }
 

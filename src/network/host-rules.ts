@@ -1,5 +1,6 @@
 // The table of rules that the host itself gets where the way out leads through it: guests do not reach the host, strangers do not reach
 // guests, and what goes out bears the host's address. Pure.
+import { createHash } from 'node:crypto';
 import { formatPorts } from '../contract/group-rule.ts';
 import type { HostAccess } from '../contract/host-access.ts';
 
@@ -20,11 +21,31 @@ const accepting = ({ protocol, ports, address }: HostAccess): string =>
 
 const family = (address: string): string => (address.includes(':') ? 'ip6' : 'ip');
 
-export function hostRules({ table, uplink, addresses, routed, open }: HostRules): string {
+/** The program's arguments whose output says whether the rules are there: it has their digest in it. */
+export const digestArguments = (table: string): string[] => ['list', 'chain', 'inet', table, 'applied'];
+
+/** Of the rules as hostRules() makes them. */
+export const digestOf = (rules: string): string => /comment "([0-9a-f]{32})"/.exec(rules)?.[1] ?? '';
+
+export function hostRules(wanted: HostRules): string {
+  const chains = chainsOf(wanted);
+  const digest = createHash('sha256').update(chains.join('\n')).digest('hex').slice(0, 32);
   return [
-    `table inet ${table}`,
-    `delete table inet ${table}`,
-    `table inet ${table} {`,
+    `table inet ${wanted.table}`,
+    `delete table inet ${wanted.table}`,
+    `table inet ${wanted.table} {`,
+    ...chains,
+    // No packet meets it: it says what all the others are.
+    '  chain applied {',
+    `    counter comment "${digest}"`,
+    '  }',
+    '}',
+    '',
+  ].join('\n');
+}
+
+function chainsOf({ uplink, addresses, routed, open }: HostRules): string[] {
+  return [
     '  chain input {',
     '    type filter hook input priority filter; policy accept;',
     `    iifname "${uplink}" ct state established,related accept`,
@@ -43,7 +64,5 @@ export function hostRules({ table, uplink, addresses, routed, open }: HostRules)
     '    type nat hook postrouting priority srcnat; policy accept;',
     ...addresses.map((address) => `    oifname != "${uplink}" ${family(address)} saddr ${address} masquerade`),
     '  }',
-    '}',
-    '',
-  ].join('\n');
+  ];
 }

@@ -1,7 +1,7 @@
 // What joins a bridged network to an interface of the host: a pair of interfaces, whose far end is a port of the host's bridge or, where the
 // interface is no bridge, of one that is made around it. An interface may go while machines run, and come back.
 import { VivError } from '../contract/errors.ts';
-import { runOk, runProgram } from '../host/run.ts';
+import { ProgramFailed, runOk, runProgram } from '../host/run.ts';
 import { checkBridgeable } from './bridgeable.ts';
 import type { HostChanges } from './host-changes.ts';
 import { type HostInterface, hostInterfaces } from './host-network.ts';
@@ -16,6 +16,8 @@ export class Joints {
   readonly #changes: HostChanges;
   readonly #changed: (network: string, problem: string | null) => void;
   readonly #problems = new Map<string, VivError>();
+  /** Problems that were told, by network. */
+  readonly #told = new Map<string, string>();
 
   /** @param changed a network that machines run in has another problem now, or none any more */
   constructor(home: string, ip: string, changes: HostChanges, changed: (network: string, problem: string | null) => void) {
@@ -32,7 +34,8 @@ export class Joints {
 
   /** Gives interfaces of the host back that no network needs any more. Tells whether there were any. Repeatable. */
   async part(networks: readonly NetworkSpec[]): Promise<boolean> {
-    for (const name of this.#problems.keys()) if (!networks.some((one) => one.name === name)) this.#problems.delete(name);
+    for (const map of [this.#problems, this.#told])
+      for (const name of map.keys()) if (!networks.some((one) => one.name === name)) map.delete(name);
     const made = await this.#changes.read();
     if (made === null) return false;
     const needed = ({ network, interface: target }: (typeof made.joints)[number]) =>
@@ -50,11 +53,11 @@ export class Joints {
   async join(network: NetworkSpec, holder: number, signal: AbortSignal): Promise<boolean> {
     try {
       await this.#join(network, holder, signal);
-      this.#now(network.name, null);
+      this.#problems.delete(network.name);
       return true;
     } catch (error) {
       if (!(error instanceof VivError) || signal.aborted) throw error;
-      this.#now(network.name, error);
+      this.#problems.set(network.name, error);
       return false;
     }
   }
@@ -70,15 +73,15 @@ export class Joints {
     let whole = true;
     for (const network of bridged) {
       const { name } = network;
-      if (this.#isJoined(network, interfaces)) {
-        this.#now(name, null);
-        continue;
+      const joined = this.#isJoined(network, interfaces);
+      const obstacle = joined ? null : this.#obstacle(network, interfaces);
+      if (joined) this.#problems.delete(name);
+      else if (obstacle !== null) this.#problems.set(name, obstacle);
+      else {
+        await this.#delete(jointOutside(this.#home, name));
+        whole = false;
       }
-      const obstacle = await this.#obstacle(network, interfaces);
-      this.#now(name, obstacle ?? this.#problems.get(name) ?? null);
-      if (obstacle !== null) continue;
-      await this.#delete(jointOutside(this.#home, name));
-      whole = false;
+      this.#tell(name);
     }
     return whole;
   }
@@ -87,13 +90,15 @@ export class Joints {
   async end(): Promise<void> {
     for (const { network } of (await this.#changes.read())?.joints ?? []) await this.#unjoin(network);
     this.#problems.clear();
+    this.#told.clear();
   }
 
-  #now(network: string, problem: VivError | null): void {
-    const before = this.#problems.get(network);
-    if (problem === null) this.#problems.delete(network);
-    else this.#problems.set(network, problem);
-    if (before?.message !== problem?.message) this.#changed(network, problem?.message ?? null);
+  #tell(network: string): void {
+    const problem = this.#problems.get(network)?.message ?? null;
+    if (problem === (this.#told.get(network) ?? null)) return;
+    if (problem === null) this.#told.delete(network);
+    else this.#told.set(network, problem);
+    this.#changed(network, problem);
   }
 
   #isJoined({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): boolean {
@@ -104,25 +109,25 @@ export class Joints {
     return found.isBridge ? outside.master === target : found.master === around && outside.master === around;
   }
 
-  /** Why it cannot be joined; null: it can. */
-  async #obstacle({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): Promise<VivError | null> {
+  /** Why it cannot be joined; null: nothing is in the way. */
+  #obstacle({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): VivError | null {
     const found = interfaces.find((one) => one.name === target);
     if (!found) return new VivError('unsupported', `the network ${name} is bridged to ${target}, and the host has no such interface now`);
     if (found.master === hostBridge(this.#home, name)) return null;
-    // It may carry an address by now, which would be lost.
-    return checkBridgeable(this.#ip, found.name).then(
-      () => null,
-      (error: unknown) => {
-        if (error instanceof VivError) return error;
-        throw error;
-      },
-    );
+    try {
+      // It may carry an address by now, which would be lost.
+      checkBridgeable(interfaces, found.name);
+      return null;
+    } catch (error) {
+      if (error instanceof VivError) return error;
+      throw error;
+    }
   }
 
   async #join(network: NetworkSpec, holder: number, signal: AbortSignal): Promise<void> {
     const { name, interface: target } = network;
     const interfaces = await hostInterfaces(this.#ip);
-    const obstacle = await this.#obstacle(network, interfaces);
+    const obstacle = this.#obstacle(network, interfaces);
     if (obstacle !== null) throw obstacle;
     const outside = jointOutside(this.#home, name);
     const around = hostBridge(this.#home, name);
@@ -138,7 +143,14 @@ export class Joints {
       `link add name ${outside} type veth peer name ${jointInside(name)} netns ${holder}`,
       `link set dev ${outside} master ${isBridge ? target : around} addrgenmode none up`,
     ];
-    await runOk(this.#ip, ['-batch', '-'], { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
+    try {
+      await runOk(this.#ip, ['-batch', '-'], { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
+    } catch (error) {
+      await this.#unjoin(name);
+      if (!(error instanceof ProgramFailed)) throw error;
+      const why = error.result.stderr.trim().split('\n')[0] ?? '';
+      throw new VivError('unsupported', `the network ${name} cannot be joined to ${target}: ${why}`, { cause: error });
+    }
   }
 
   async #unjoin(network: string): Promise<void> {

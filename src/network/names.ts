@@ -30,6 +30,10 @@ export const fullName = (machine: string, network: string): string => `${machine
 export const uplinkInside = 'uplink';
 /** And at the host's end, one for each VIV_HOME. */
 export const uplinkOutside = (home: string): string => `viv${hashOf(home).slice(0, 8)}`;
+/** Of whichever home. */
+export const isUplinkOutside = (name: string): boolean => /^viv[0-9a-f]{8}$/.test(name);
+/** Held by who changes what all homes of root have in common. It is root's, so that nobody else can keep it locked. */
+export const hostLock = '/run/vivarium.lock';
 /** The table of rules that the host itself gets, where the way out leads through it. */
 export const hostTable = (home: string): string => `viv_${hashOf(home).slice(0, 8)}`;
 

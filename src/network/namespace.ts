@@ -1,7 +1,7 @@
 // The network namespace that all of this home's virtual networks are in (and, for an ordinary user, the user namespace around it). It
 // lives as long as a process in it: the holder, `cat` waiting for ever at a named pipe in our folder, which is also how it is told from
 // all other processes. It outlives the daemon; the next one finds it again, or makes another holder where only guests were left.
-import { mkdir, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { argumentsOf } from '../host/process-arguments.ts';
@@ -116,16 +116,18 @@ export class Namespace {
     await rm(this.#pipe, { force: true });
   }
 
-  /** A holder that no file tells of: the daemon died as it was made. */
+  /** A holder that no file tells of: the daemon died as it was made. Anybody may call his process so, and some may be in the host's own namespace. */
   async #look(): Promise<Held | null> {
+    const own = await readlink('/proc/self/ns/net');
     for (const name of await readdir('/proc')) {
       if (!/^\d+$/.test(name)) continue;
-      const line = await argumentsOf(Number(name));
-      if (line !== `cat\0${this.#pipe}\0`) continue;
       const pid = Number(name);
+      if ((await argumentsOf(pid)) !== `cat\0${this.#pipe}\0`) continue;
       const startTicks = await startTicksOf(pid);
       const namespace = await readlink(`/proc/${pid}/ns/net`).catch(() => null);
-      if (startTicks !== null && namespace !== null) return { pid, startTicks, namespace };
+      const owner = await stat(`/proc/${pid}`).catch(() => null);
+      if (startTicks === null || namespace === null || namespace === own || owner?.uid !== process.geteuid?.()) continue;
+      return { pid, startTicks, namespace };
     }
     return null;
   }

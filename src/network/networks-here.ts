@@ -66,6 +66,8 @@ export class NetworksHere {
   /** The host's own, which may change with what it is plugged into. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
   #going: Promise<void> = Promise.resolve();
+  /** The last go failed: what is wanted is not there. */
+  #behind = false;
   #next: Promise<void> | null = null;
   readonly #shaping = new Shaping();
   readonly #stopping = new AbortController();
@@ -137,7 +139,14 @@ export class NetworksHere {
     this.#next ??= this.#going.then(() => {
       this.#next = null;
       const going = this.#go();
-      this.#going = going.catch(() => {});
+      this.#going = going.then(
+        () => {
+          this.#behind = false;
+        },
+        () => {
+          this.#behind = true;
+        },
+      );
       return going;
     });
     return this.#next;
@@ -177,15 +186,26 @@ export class NetworksHere {
     return (await forwards.isOpen(name)) ? 'open' : null;
   }
 
-  /** Whether what serves the networks is there still: the namespace, DHCP and DNS, an ordinary user's way out. */
-  async whole(): Promise<boolean> {
-    if (this.#parts === null) return true;
+  /** Looks after what serves the networks (the namespace, DHCP and DNS, the way out, what the host was given), and brings back what somebody has ended. */
+  async look(): Promise<void> {
+    const whole = this.#going.then(() => this.#whole());
+    // No change comes between what is seen and what is made of it.
+    this.#going = whole.then(
+      () => {},
+      () => {},
+    );
+    if (!(await whole)) await this.apply();
+  }
+
+  async #whole(): Promise<boolean> {
+    if (this.#parts === null) return !this.#behind;
     const { namespace, dnsmasqs, uplinks, joints } = this.#parts;
-    const wayOut = this.#uplink === null || (await uplinks.alive());
+    await this.#names.look();
+    const wayOut = this.#uplink === null || (await uplinks.look());
     if (!wayOut) this.#uplink = null;
     const joined = (await joints?.look(this.#wanted().networks)) ?? true;
     if (!joined) this.#present = null;
-    return wayOut && joined && (await this.#names.whole()) && (await namespace.find()) && (await dnsmasqs.alive());
+    return !this.#behind && wayOut && joined && (await namespace.find()) && (await dnsmasqs.alive());
   }
 
   /** What passes and what is refused; null where there are no networks now. */
@@ -219,7 +239,8 @@ export class NetworksHere {
     await this.#next?.catch(() => {});
     await this.#going;
     await this.#names.tell([]);
-    if (!(await this.exists())) return;
+    // What is left of it may be without the namespace.
+    if (!(await isUsable(this.#folder)) || !(await this.capability()).ok) return;
     const { namespace, uplinks, joints, changes, dnsmasqs, forwards } = await this.#made();
     await forwards.end();
     await endFlowRecorder(this.#folder);
@@ -231,6 +252,7 @@ export class NetworksHere {
     await rm(this.#folder, { recursive: true, force: true });
     this.lookAgain();
     this.#uplink = null;
+    this.#behind = false;
   }
 
   stop(): void {
@@ -302,6 +324,8 @@ export class NetworksHere {
     };
     const [run, tryRun] = [there(runOk), there(runProgram)];
     const holder = namespace.holder?.pid ?? 0;
+    // Whatever fails later, what is not wanted any more is not open.
+    await forwards.close(wanted.forwards);
     if (await joints?.part(wanted.networks)) this.#present = null; // a port of a bridge is gone with it
     this.#present ??= presentFrom(
       await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
@@ -352,11 +376,7 @@ export class NetworksHere {
     };
     await all(guardBridges(), dnsmasqs.prepare(files));
     // A dnsmasq that starts looks at every interface, so those of the machines come after it, and not at the same time: that takes three times as long.
-    await all(
-      dnsmasqs.apply(files, enter, signal),
-      outward ? uplinks.serve(wanted.networks, signal) : null,
-      this.#names.tell(hostNamesOf(wanted)),
-    );
+    await all(dnsmasqs.apply(files, enter, signal), uplinks.serve(wanted.networks, signal), this.#names.tell(hostNamesOf(wanted)));
     await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);

@@ -65,7 +65,7 @@ function forBridge(network: NetworkSpec, present: PresentBridge | undefined, vla
   return right ? [] : [{ do: 'mend bridge', bridge, add, drop, mac, vlans: vlans && !present.vlans }];
 }
 
-/** The near end of what leads to the host's interface; uplink.ts makes it. */
+/** The near end of what leads to the host's interface; joints.ts makes it. */
 function forJoint({ kind, name, bridge }: NetworkSpec, ports: readonly PortSpec[], present: Present): Action[] {
   if (kind !== 'bridged') return [];
   const port = jointInside(name);

@@ -1,20 +1,23 @@
 // The way out of the namespace. As root a pair of interfaces, one end of which is the host's, which then routes and masquerades for us by
 // a table of rules of our own; for an ordinary user pasta, which makes the guests' connections its own. What the host itself is given
 // (interface, routes, rules, forwarding, bridges around its interfaces) is written down before it is made, and taken back at the end.
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { runOk, runProgram } from '../host/run.ts';
 import { formatSubnet, nth, type Subnet, subnetOf } from './address.ts';
 import type { NetworkPrograms } from './capability.ts';
 import type { HostChanges } from './host-changes.ts';
-import { hostInterfaces, hostRoutes, learnsIpv6Routes, resolvers } from './host-network.ts';
-import { hostRules } from './host-rules.ts';
+import { turnOff, turnOn, whichAre } from './host-forwarding.ts';
+import { type HostRoute, hostRoutes, learnsIpv6Routes, resolvers } from './host-network.ts';
+import { digestArguments, digestOf, hostRules } from './host-rules.ts';
 import type { NetworkSpec } from './model.ts';
 import { hostTable, uplinkInside, uplinkOutside } from './names.ts';
 import { Pasta } from './pasta.ts';
 
 /** What fails is told at once; only a host with far too much to do needs as long. */
 const deadlineMs = 60_000;
+const ipv4Forwarding = '/proc/sys/net/ipv4/ip_forward';
+const ipv6Forwarding = '/proc/sys/net/ipv6/conf/all/forwarding';
 
 export interface Uplink {
   /** Name servers as they are reached from inside. */
@@ -28,8 +31,8 @@ export class Uplinks {
   /** Null: as root there is none. */
   readonly #pasta: Pasta | null;
   #rules = '';
-  /** Of the host to networks, by subnet. */
-  #routes: ReadonlyMap<string, string> = new Map();
+  /** Subnets to which the host has routes of ours; null: it has to be asked. */
+  #routes: ReadonlySet<string> | null = null;
   readonly #conflicts = new Map<string, VivError>();
 
   /** @param folder for run files */
@@ -50,29 +53,14 @@ export class Uplinks {
 
   /** Brings the host's rules and routes to what these networks need. Repeatable, and does nothing where nothing has changed. */
   async serve(networks: readonly NetworkSpec[], signal: AbortSignal): Promise<void> {
+    this.#conflicts.clear();
     const made = this.#pasta ? null : await this.#changes.read();
-    if (made === null) return;
+    if (made === null || !(await this.#hasVeth())) return;
+    await turnOn(made.forwards, made.forwarding);
     const device = uplinkOutside(this.#home);
     const { ipv4, ipv6 } = made;
     const reached = networks.filter(({ kind }) => kind === 'nat' || kind === 'routed');
-    const via = { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) };
-    const free = await this.#free(reached, device);
-    const routes = new Map(free.map(({ text, family }) => [text, `${text} via ${via[family]} dev ${device}`]));
-    const gone = [...this.#routes].filter(([subnet, route]) => routes.get(subnet) !== route);
-    if (gone.length > 0)
-      await this.#ip(
-        [],
-        gone.map(([, route]) => `route del ${route}`),
-        signal,
-      ).catch(() => {}); // they went with their interface
-    const fresh = [...routes].filter(([subnet, route]) => this.#routes.get(subnet) !== route);
-    if (fresh.length > 0)
-      await this.#ip(
-        [],
-        fresh.map(([, route]) => `route replace ${route}`),
-        signal,
-      );
-    this.#routes = routes;
+    await this.#route(reached, device, { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) }, signal);
     const rules = hostRules({
       table: hostTable(this.#home),
       uplink: device,
@@ -87,22 +75,33 @@ export class Uplinks {
     this.#rules = rules;
   }
 
-  /** Subnets of networks, but for those to which the host has a way of its own by now: it keeps that. */
-  async #free(networks: readonly NetworkSpec[], device: string): Promise<{ text: string; family: 4 | 6 }[]> {
+  /** Routes to these networks and no others, but for those to which the host has a way of its own by now: it keeps that. */
+  async #route(
+    networks: readonly NetworkSpec[],
+    device: string,
+    via: { readonly 4: string; readonly 6: string },
+    signal: AbortSignal,
+  ): Promise<void> {
     const subnets = networks.flatMap(({ name, ipv4, ipv6 }) =>
       [ipv4, ipv6].filter((given) => given !== null).map((given) => ({ name, ...written(subnetOf(given)) })),
     );
-    if (subnets.every(({ text }) => this.#routes.has(text))) return subnets;
-    this.#conflicts.clear();
-    const there = Map.groupBy(await hostRoutes(this.#programs.ip), ({ subnet }) => formatSubnet(subnet));
+    const known = this.#routes;
+    if (known?.size === subnets.length && subnets.every(({ text }) => known.has(text))) return;
+    const there = await hostRoutes(this.#programs.ip);
+    const present = ours(there, device);
     for (const { name, text } of subnets) {
-      const ways = there.get(text) ?? [];
-      const [other] = ways;
-      if (other === undefined || ways.some((route) => route.device === device)) continue;
+      const other = there.find((route) => route.device !== device && formatSubnet(route.subnet) === text);
+      if (other === undefined || present.has(text)) continue;
       const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
       this.#conflicts.set(name, new VivError('in_use', words));
     }
-    return subnets.filter(({ name }) => !this.#conflicts.has(name));
+    const free = subnets.filter(({ name }) => !this.#conflicts.has(name));
+    const routes = new Set(free.map(({ text }) => text));
+    const gone = [...present].filter((text) => !routes.has(text)).map((text) => `route del ${text} dev ${device}`);
+    const fresh = free.filter(({ text }) => !present.has(text));
+    const added = fresh.map(({ text, family }) => `route replace ${text} via ${via[family]} dev ${device}`);
+    if (gone.length + added.length > 0) await this.#ip([], [...gone, ...added], signal);
+    this.#routes = routes;
   }
 
   /** Why the host cannot lead to a network. */
@@ -117,9 +116,7 @@ export class Uplinks {
     if (made !== null) {
       await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#home)], { timeoutMs: deadlineMs });
       await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOutside(this.#home)], { timeoutMs: deadlineMs });
-      // Another home's way out may need it by now.
-      const others = (await hostInterfaces(this.#programs.ip)).some(({ name }) => /^viv[0-9a-f]{8}$/.test(name));
-      if (!others) for (const file of made.forwarding) await writeFile(file, '0').catch(() => {});
+      await turnOff(this.#programs.ip, made.forwarding);
     }
     this.forget();
   }
@@ -127,7 +124,7 @@ export class Uplinks {
   /** The host may have lost its part, or the namespace have been made anew: nothing that was known holds. */
   forget(): void {
     this.#rules = '';
-    this.#routes = new Map();
+    this.#routes = null;
   }
 
   async #makeVeth(enter: readonly string[], holder: number, signal: AbortSignal): Promise<void> {
@@ -135,17 +132,14 @@ export class Uplinks {
     const outside = uplinkOutside(this.#home);
     if (await this.#hasVeth()) await this.#ip([], [`link del dev ${outside}`], signal);
     const made = await this.#changes.begun(ip);
-    const off: string[] = [];
-    const wanted = ['/proc/sys/net/ipv4/ip_forward', ...((await learnsIpv6Routes(ip)) ? [] : ['/proc/sys/net/ipv6/conf/all/forwarding'])];
-    for (const file of wanted) if ((await readFile(file, 'utf8').catch(() => '1')).trim() === '0') off.push(file);
-    await this.#changes.write({ ...made, forwarding: [...new Set([...made.forwarding, ...off])] });
+    const forwards = [ipv4Forwarding, ...((await learnsIpv6Routes(ip)) ? [] : [ipv6Forwarding])];
+    await this.#changes.write({ ...made, forwards });
     try {
       await this.#wire(enter, holder, made, signal);
     } catch (error) {
       await runProgram(ip, ['link', 'del', 'dev', outside], { timeoutMs: deadlineMs });
       throw error;
     }
-    for (const file of off) await writeFile(file, '1');
     this.forget();
   }
 
@@ -192,10 +186,26 @@ export class Uplinks {
     await runOk(program, args, { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
   }
 
-  /** Whether it leads out still. */
-  async alive(): Promise<boolean> {
-    return this.#pasta ? this.#pasta.alive() : this.#hasVeth();
+  /** Whether it leads out still: what the host has lost of it, another program's doing, is given anew by make() and serve(). */
+  async look(): Promise<boolean> {
+    if (this.#pasta) return this.#pasta.alive();
+    const made = await this.#changes.read();
+    if (made === null || !(await this.#hasVeth())) return false;
+    const { nft, ip } = this.#programs;
+    const table = runProgram(nft, digestArguments(hostTable(this.#home)), { timeoutMs: deadlineMs });
+    const [applied, there, off] = await Promise.all([table, hostRoutes(ip), whichAre('0', made.forwards)]);
+    const routes = ours(there, uplinkOutside(this.#home));
+    const known = this.#routes;
+    const whole =
+      applied.stdout.includes(digestOf(this.#rules)) && off.length === 0 && [...(known ?? [])].every((text) => routes.has(text));
+    // What stood in the way of a network may be gone.
+    if (!whole || this.#conflicts.size > 0) this.forget();
+    return whole && this.#conflicts.size === 0;
   }
 }
+
+/** Subnets that routes of ours lead to. */
+const ours = (routes: readonly HostRoute[], device: string): Set<string> =>
+  new Set(routes.filter((route) => route.device === device && !route.byKernel).map(({ subnet }) => formatSubnet(subnet)));
 
 const written = (subnet: Subnet) => ({ text: formatSubnet(subnet), family: subnet.family });

@@ -86,11 +86,11 @@ test('a card is asked for on one line', () => {
     trunk: [7, 8],
     guard: openGuard,
   });
-  assert.deepEqual(parseNicWish('back,group=web+ssh,egress=debian.org+10.0.0.0/8,to-guest=10Mbit,from-guest=1MiB/64KiB').guard, {
+  assert.deepEqual(parseNicWish('back,group=web+ssh,egress=debian.org+10.0.0.0/8,to-guest=10Mbit,from-guest=1MiB/128KiB').guard, {
     groups: ['ssh', 'web'],
     egress: ['debian.org', '10.0.0.0/8'],
     toGuest: { bytesPerSecond: 1_250_000, burstBytes: null },
-    fromGuest: { bytesPerSecond: 2 ** 20, burstBytes: 65536 },
+    fromGuest: { bytesPerSecond: 2 ** 20, burstBytes: 131_072 },
   });
   for (const text of [
     'Back',

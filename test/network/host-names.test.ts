@@ -12,6 +12,8 @@ const web = { address: '10.1.2.3', name: 'web.default.viv' };
 const db = { address: '10.1.2.4', name: 'db.default.viv' };
 const usual = '127.0.0.1\tlocalhost\n# kept as it is \t\n::1 localhost';
 
+const made = (hosts: string, home: string) => new HostNames(hosts, home, join(folder, 'lock'));
+
 let folder: string;
 let file: string;
 before(async () => {
@@ -36,17 +38,29 @@ test('a part is added at the end, changed and taken away, and what others wrote 
 test('what the host says of a name counts, and a line that somebody has broken takes nothing else with it', () => {
   assert.equal(withNames('192.0.2.1 WEB.default.viv # mine\n', '/a', [web]), '192.0.2.1 WEB.default.viv # mine\n');
   assert.match(withNames('#192.0.2.1 web.default.viv\n', '/a', [web]), /\n10\.1\.2\.3 web/);
-  const half = withNames('', '/a', [web]).replace(/.*ends here.*\n/, '');
-  const after = withNames(`${half}192.0.2.9 other\n`, '/a', [db]);
-  assert.match(after, /192\.0\.2\.9 other\n/);
-  assert.match(after, /10\.1\.2\.4 db/);
+  const whole = withNames('', '/a', [web]);
+  for (const half of [whole.replace(/.*ends here.*\n/, ''), whole.replace(/^.*What is changed.*\n/, '')]) {
+    const once = withNames(`${half}192.0.2.9 other\n`, '/a', [db]);
+    const twice = withNames(once, '/a', [db, { ...db, name: 'new.default.viv' }]);
+    for (const text of [once, twice, withNames(twice, '/a', [])]) assert.match(text, /^192\.0\.2\.9 other$/m);
+    assert.match(twice, /\n10\.1\.2\.4 db\.default\.viv\n10\.1\.2\.4 new/);
+    assert.doesNotMatch(withNames(twice, '/a', []), /Vivarium|10\.1\.2\.4/);
+  }
+});
+
+test('parts stay where they are, so that homes do not write because of each other', () => {
+  const both = withNames(withNames(usual, '/a', [web]), '/b', [db]);
+  assert.equal(withNames(both, '/a', [web]), both);
+  assert.equal(withNames(both, '/b', [db]), both);
+  const other = withNames(both, '/a', [{ ...web, name: 'x.default.viv' }]);
+  assert.ok(other.indexOf('x.default.viv') < other.indexOf('db.default.viv'));
 });
 
 test('homes that write at once lose nothing of each other, and a home that is gone leaves nothing', async () => {
   await writeFile(file, usual);
   await chmod(file, 0o640);
   const homes = await Promise.all(Array.from({ length: 8 }, () => mkdtemp(join(folder, 'home-'))));
-  const all = homes.map((home) => new HostNames(file, home));
+  const all = homes.map((home) => made(file, home));
   await Promise.all(all.map((names, nth) => names.tell([{ address: '10.1.2.3', name: `m${nth}.default.viv` }])));
   const text = await readFile(file, 'utf8');
   for (const [nth] of all.entries()) assert.match(text, new RegExp(`10\\.1\\.2\\.3 m${nth}\\.default\\.viv\n`));
@@ -58,12 +72,13 @@ test('homes that write at once lose nothing of each other, and a home that is go
 
 test('who finds the file changed by others writes his part again', async () => {
   await writeFile(file, usual);
-  const names = new HostNames(file, folder);
+  const names = made(file, folder);
   await names.tell([web]);
-  assert.equal(await names.whole(), true);
+  const { mtimeMs } = await stat(file);
+  await names.look();
+  assert.equal((await stat(file)).mtimeMs, mtimeMs);
   await writeFile(file, 'written anew\n');
-  assert.equal(await names.whole(), false);
-  await names.tell([web]);
+  await names.look();
   assert.match(await readFile(file, 'utf8'), /^written anew\n[\s\S]*10\.1\.2\.3 web/);
   assert.equal(names.problem, null);
 });
@@ -72,38 +87,48 @@ test('a file that is a link is written where it is, and one that is not there is
   const link = join(folder, 'link');
   await symlink('hosts', link);
   await writeFile(file, usual);
-  await new HostNames(link, folder).tell([web]);
+  await made(link, folder).tell([web]);
   assert.match(await readFile(file, 'utf8'), /10\.1\.2\.3 web/);
   for (const [wrong, words] of [
     [join(folder, 'none'), /no such file/],
+    ['/dev/null', /it is no file/],
     ['hosts', /no absolute path/],
   ] as const) {
-    const names = new HostNames(wrong, folder);
+    const names = made(wrong, folder);
     await names.tell([web]);
     assert.match(names.problem ?? '', words);
   }
+  // It is tried again.
+  const late = join(folder, 'late');
+  const names = made(late, folder);
+  await names.tell([web]);
+  await writeFile(late, '');
+  await names.look();
+  assert.equal(names.problem, null);
+  assert.match(await readFile(late, 'utf8'), /10\.1\.2\.3 web/);
 });
 
-test('a file that is mounted, as in a container, is written in place', { skip: noWorld }, async () => {
-  const mounted = join(folder, 'mounted');
-  await writeFile(mounted, '');
-  await writeFile(file, usual);
-  const module = new URL('../../src/network/host-names.ts', import.meta.url).href;
-  const script = `const { HostNames } = await import(${JSON.stringify(module)});
-    const names = new HostNames(process.argv[1], '/');
-    await names.tell([{ address: '10.1.2.3', name: 'web.default.viv' }]);
-    if (names.problem) throw new Error(names.problem);`;
-  execFileSync(
-    'unshare',
-    [
-      ...['--mount', 'sh', '-c', 'mount --bind "$1" "$2" && exec "$3" --input-type=module -e "$4" "$2"', 'sh'],
-      ...[file, mounted, process.execPath, script],
-    ],
-    { stdio: 'pipe', timeout: 60_000 },
-  );
-  assert.match(await readFile(file, 'utf8'), /10\.1\.2\.3 web/);
-  assert.equal(await readFile(mounted, 'utf8'), '');
-});
+for (const { what, mounts } of [
+  { what: 'mounted, as in a container', mounts: 'mount --bind "$1" "$2/hosts"' },
+  {
+    what: 'mounted in a folder that cannot be written',
+    mounts: 'mount --bind "$2" "$2" && mount --bind "$1" "$2/hosts" && mount -o remount,bind,ro "$2"',
+  },
+])
+  test(`a file that is ${what} is written in place`, { skip: noWorld }, async () => {
+    const etc = await mkdtemp(join(folder, 'etc-'));
+    await writeFile(join(etc, 'hosts'), '');
+    await writeFile(file, usual);
+    const module = new URL('../../src/network/host-names.ts', import.meta.url).href;
+    const script = `const { HostNames } = await import(${JSON.stringify(module)});
+      const names = new HostNames(process.argv[1] + '/hosts', '/', ${JSON.stringify(join(folder, 'lock'))});
+      await names.tell([{ address: '10.1.2.3', name: 'web.default.viv' }]);
+      if (names.problem) throw new Error(names.problem);`;
+    const run = `${mounts} && exec "$3" --input-type=module -e "$4" "$2"`;
+    execFileSync('unshare', ['--mount', 'sh', '-c', run, 'sh', file, etc, process.execPath, script], { stdio: 'pipe', timeout: 60_000 });
+    assert.match(await readFile(file, 'utf8'), /10\.1\.2\.3 web/);
+    assert.equal(await readFile(join(etc, 'hosts'), 'utf8'), '');
+  });
 
 test('the host is told of machines that it reaches, and nobody but root is', () => {
   const network = (name: string, kind: string) => ({ name, kind });

@@ -171,6 +171,9 @@ test('an interface that vanishes under a machine is told and keeps nobody else f
   await host.client.run('tiny', { name: 'other', networks: ['default'] });
   const error = await refused(vm.restart({ vm: 'edge', force: true }));
   assert.match(error.message, /no such interface now/);
+  assert.equal((await vm.show({ vm: 'edge' })).state, 'running');
+  await network.attach({ vm: 'edge', network: 'default' });
+  await vm.stop({ vm: 'edge', force: true });
   // With an address it is the host's.
   world.run('host', 'ip link add name gone0 type veth peer name gone1; ip address add 203.0.113.77/24 dev gone0; ip link set gone0 up');
   await vm.start({ vm: 'edge' }).then(

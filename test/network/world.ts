@@ -2,6 +2,7 @@
 // test runs on is touched. They end with the test's process.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +36,7 @@ export async function makeWorld(): Promise<World> {
   process.env['VIV_DAEMON_ENTRY'] = fileURLToPath(new URL('./daemon-inside.ts', import.meta.url));
   const [host, outside] = await Promise.all([hold(), hold()]);
   const pids = { host: host.pid as number, outside: outside.pid as number };
+  const [number] = /\d+/.exec(readlinkSync(`/proc/${pids.host}/ns/net`)) ?? [];
   const started: ChildProcess[] = [];
   const folder = await mkdtemp(join(tmpdir(), 'viv-world-'));
   const names = join(folder, 'hosts');
@@ -61,6 +63,8 @@ export async function makeWorld(): Promise<World> {
         await once(child, 'exit');
       }
       await rm(folder, { recursive: true });
+      // Of a daemon that was killed: another namespace may have the number next.
+      await rm(`/run/vivarium-forwarding-${number}.json`, { force: true });
     },
   };
   // A new namespace has what the machine has now.

@@ -6,6 +6,7 @@ import { NetworkRecord, networkNameTaken } from '../../machine/network-records.t
 import type { Networks } from '../../machine/networks.ts';
 import { formatSubnet } from '../../network/address.ts';
 import { checkBridgeable } from '../../network/bridgeable.ts';
+import { hostInterfaces } from '../../network/host-network.ts';
 import { askedSubnet, checkFree } from '../../network/subnet.ts';
 import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
@@ -38,6 +39,7 @@ export const handler: HandlerOf<'network.create'> = {
       run: async ({ name, record }: Creating, { services: { machines, events } }) => {
         const taken = await machines.networks.taken();
         const own = machines.networks.records.byName(name);
+        if (!own && record.interface !== null) checkAlone(name, record.interface, machines.networks);
         if (!own)
           for (const text of [record.ipv4, record.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
         await machines.networks.records.insert(record);
@@ -50,6 +52,12 @@ export const handler: HandlerOf<'network.create'> = {
   ],
   output: async ({ name }: Creating, services) => viewOf(services.machines.networks.records.get(name), services, null),
 };
+
+/** @throws in_use */
+function checkAlone(name: string, host: string, { records }: Networks): void {
+  const other = records.all().find((one) => one.name !== name && one.interface === host);
+  if (other) throw new VivError('in_use', `the network ${other.name} is joined to ${host} already`);
+}
 
 /** @throws invalid, unsupported, in_use */
 async function subnets(
@@ -67,9 +75,8 @@ async function subnets(
     if (host === undefined) throw new VivError('invalid', `say which interface of the host ${name} is to be joined to: --interface eth1`);
     if (ipv4 !== undefined || ipv6 !== undefined)
       throw new VivError('invalid', `the host’s own network gives the addresses in ${name}; leave --ipv4 and --ipv6 out`);
-    const others = networks.records.all().filter((one) => one.interface === host);
-    if (others[0]) throw new VivError('in_use', `the network ${others[0].name} is joined to ${host} already`);
-    await checkBridgeable(able.programs.ip, host);
+    checkAlone(name, host, networks);
+    checkBridgeable(await hostInterfaces(able.programs.ip), host);
     return { ipv4: null, ipv6: null };
   }
   const free = await networks.freeSubnets(name);

@@ -29,10 +29,12 @@ export const handler: HandlerOf<'network.forward'> = {
     {
       name: 'open them',
       run: async ({ id, name, forwards }: Forwarding, { services: { machines, events } }) => {
-        await machines.networks.changed();
+        await machines.networks.bring();
         for (const one of forwards) {
           const { state, problem } = await machines.networks.forwards.view(one);
           if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
+        }
+        for (const one of forwards) {
           events.record({ type: 'network.forwarded', subject: id, name, message: `${one.name} of this host leads to ${name}` });
         }
       },

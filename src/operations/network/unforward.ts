@@ -19,7 +19,7 @@ export const handler: HandlerOf<'network.unforward'> = {
       name: 'close it',
       run: async ({ record }: Unforwarding, { services: { machines, events } }) => {
         await machines.networks.forwards.drop([record]);
-        await machines.networks.changed();
+        await machines.networks.bring();
         const name = machines.byId(record.vm)?.name ?? record.vm;
         events.record({
           type: 'network.unforwarded',

@@ -15,6 +15,7 @@ export const handler: HandlerOf<'vm.restart'> = {
     const machine = services.machines.find(vm);
     decide('restart', machine.record);
     // What would make the start fail is found before anything is stopped.
+    services.machines.networks.checkProblems(machine.record.nics);
     if (!machine.live) await checkStart(machine, services.machines);
     return { id: machine.id, name: machine.name, force, timeoutMs };
   },

@@ -1,0 +1,49 @@
+// Whether the host forwards packets is one setting for all of it, which several homes may need: the first that does turns it on, and the last that goes
+// turns it off again, where it was off. What was off is written down first, for all homes together.
+import { readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { lockFile } from '../host/lock.ts';
+import { hostInterfaces } from './host-network.ts';
+import { hostLock, isUplinkOutside } from './names.ts';
+
+const lockDeadlineMs = 5000;
+const Files = z.array(z.string().startsWith('/proc/sys/net/'));
+
+/** Turns on what is off of these. Repeatable. @param before what an older version has turned on, and written down elsewhere */
+export async function turnOn(files: readonly string[], before: readonly string[]): Promise<void> {
+  const off = await whichAre('0', files);
+  if (off.length === 0 && before.length === 0) return;
+  using _ = await lockFile(hostLock, lockDeadlineMs);
+  const [record, known] = await read();
+  const all = [...new Set([...known, ...before, ...off])];
+  if (all.length > known.length) {
+    await writeFile(`${record}.new`, JSON.stringify(all), { mode: 0o600 });
+    await rename(`${record}.new`, record);
+  }
+  for (const file of off) await writeFile(file, '1');
+}
+
+/** Turns off what was turned on, unless another home's way out is there. Repeatable. */
+export async function turnOff(ip: string, before: readonly string[]): Promise<void> {
+  using _ = await lockFile(hostLock, lockDeadlineMs);
+  if ((await hostInterfaces(ip)).some(({ name }) => isUplinkOutside(name))) return;
+  const [record, known] = await read();
+  for (const file of new Set([...known, ...before])) await writeFile(file, '0').catch(() => {});
+  await rm(record, { force: true });
+}
+
+export async function whichAre(value: '0' | '1', files: readonly string[]): Promise<string[]> {
+  const values = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
+  return files.filter((_, at) => values[at]?.trim() === value);
+}
+
+/** The settings are a network namespace's own, and so is the record. */
+async function read(): Promise<[file: string, known: string[]]> {
+  const [number = ''] = /\d+/.exec(await readlink('/proc/self/ns/net')) ?? [];
+  const file = `/run/vivarium-forwarding-${number}.json`;
+  const known = await readFile(file, 'utf8').then(
+    (text) => Files.parse(JSON.parse(text)),
+    () => [],
+  );
+  return [file, known];
+}
