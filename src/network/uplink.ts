@@ -16,6 +16,7 @@ import { Pasta } from './pasta.ts';
 
 /** What fails is told at once; only a host with far too much to do needs as long. */
 const deadlineMs = 60_000;
+const askAgainMs = 15_000;
 const ipv4Forwarding = '/proc/sys/net/ipv4/ip_forward';
 const ipv6Forwarding = '/proc/sys/net/ipv6/conf/all/forwarding';
 
@@ -33,6 +34,8 @@ export class Uplinks {
   #rules = '';
   /** Subnets to which the host has routes of ours; null: it has to be asked. */
   #routes: ReadonlySet<string> | null = null;
+  /** When it was asked last what the host has still. */
+  #askedMs = 0;
   readonly #conflicts = new Map<string, VivError>();
 
   /** @param folder for run files */
@@ -191,6 +194,9 @@ export class Uplinks {
     if (this.#pasta) return this.#pasta.alive();
     const made = await this.#changes.read();
     if (made === null || !(await this.#hasVeth())) return false;
+    // To ask takes three programs.
+    if (this.#conflicts.size === 0 && Date.now() - this.#askedMs < askAgainMs) return true;
+    this.#askedMs = Date.now();
     const { nft, ip } = this.#programs;
     const table = runProgram(nft, digestArguments(hostTable(this.#home)), { timeoutMs: deadlineMs });
     const [applied, there, off] = await Promise.all([table, hostRoutes(ip), whichAre('0', made.forwards)]);

@@ -58,12 +58,10 @@ test('rules, routes and forwarding that somebody has taken from the host are the
   const routes = () => world.run('host', 'ip route; ip -6 route show table main | grep viv');
   const before = { rules: rules(), routes: routes() };
   assert.match(before.rules, /masquerade/);
-  world.run('host', 'nft flush ruleset');
-  await eventually('the rules are there', () => rules() === before.rules);
   const [subnet = ''] = /^\S+(?= via .* dev viv)/m.exec(before.routes) ?? [];
-  world.run('host', `ip route del ${subnet}`);
+  world.run('host', `nft flush ruleset; ip route del ${subnet}; echo 0 >/proc/sys/net/ipv4/ip_forward`);
+  await eventually('the rules are there', () => rules() === before.rules);
   await eventually('the route is there', () => routes() === before.routes);
-  world.run('host', 'echo 0 >/proc/sys/net/ipv4/ip_forward');
   await eventually('the host forwards', () => world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim() === '1');
 });
 
