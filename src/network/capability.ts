@@ -26,6 +26,7 @@ export interface NetworkPrograms {
   readonly forward: string | null;
 }
 
+export type Able = Extract<Capability, { ok: true }>;
 export type Capability =
   | {
       readonly ok: true;

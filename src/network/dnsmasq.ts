@@ -9,16 +9,7 @@ import { VivError } from '../contract/errors.ts';
 import { isProcess } from '../host/process-start.ts';
 import { runProgram } from '../host/run.ts';
 import { endStaying, findStaying, type Staying } from '../host/stay.ts';
-import { formatAddress, formatSubnet, subnetOf } from './address.ts';
-import type { NetworkSpec, PortSpec } from './model.ts';
-import { domain, fullName } from './names.ts';
-
-export interface DnsFiles {
-  /** What it is started with: another text means another process. */
-  readonly config: string;
-  readonly hosts: string;
-  readonly reservations: string;
-}
+import type { DnsFiles } from './dns-files.ts';
 
 interface Serving {
   readonly process: Staying;
@@ -26,78 +17,6 @@ interface Serving {
 }
 
 const startDeadlineMs = 10_000;
-
-/** One without addresses of its own has nobody to ask in it. */
-export const isServed = ({ ipv4, ipv6 }: NetworkSpec): boolean => ipv4 !== null || ipv6 !== null;
-
-/**
- * What a dnsmasq is given. Pure. @param servers name servers that other names are asked of @param user whom it runs as
- * @param domains lines for the names whose addresses the firewall is to know
- */
-export function dnsFiles(
-  network: NetworkSpec,
-  ports: readonly PortSpec[],
-  {
-    folder,
-    servers,
-    user,
-    domains,
-  }: { folder: string; servers: readonly string[]; user: readonly [string, string]; domains: readonly string[] },
-): DnsFiles {
-  const { name, bridge, kind, ipv4, ipv6 } = network;
-  const way = kind !== 'isolated';
-  const subnet = (text: string) => subnetOf(text);
-  const gateway = (text: string) => text.slice(0, text.indexOf('/'));
-  const config = [
-    `pid-file=${join(folder, 'pid')}`,
-    `interface=${bridge}`,
-    ...['bind-dynamic', 'except-interface=lo', 'no-hosts', 'no-resolv', 'no-poll', 'domain-needed', 'bogus-priv'],
-    `user=${user[0]}`,
-    `group=${user[1]}`,
-    `addn-hosts=${join(folder, 'hosts')}`,
-    `domain=${name}.${domain}`,
-    `local=/${domain}/`,
-    ...(way ? servers.map((server) => `server=${server}`) : []),
-    'cache-size=1000',
-    ...domains,
-    ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
-    `dhcp-hostsfile=${join(folder, 'reservations')}`,
-    `dhcp-option=option:domain-search,${name}.${domain}`,
-    ...(ipv4 === null
-      ? []
-      : [`dhcp-range=${firstOf(subnet(ipv4))},static,${maskOf(subnet(ipv4).prefix)},12h`, ...(way ? [] : ['dhcp-option=option:router'])]),
-    ...(ipv6 === null
-      ? []
-      : [
-          'enable-ra',
-          // Guests that know no DHCPv6 make the same address of their MAC themselves.
-          `dhcp-range=${firstOf(subnet(ipv6))},static,slaac,64,12h`,
-          `dhcp-option=option6:dns-server,[${gateway(ipv6)}]`,
-          `dhcp-option=option6:domain-search,${name}.${domain}`,
-          `ra-param=${bridge},60,${way ? 1800 : 0}`,
-        ]),
-  ];
-  const ours = ports.filter((port) => port.network === name);
-  const lines = (text: readonly string[]) => text.map((line) => `${line}\n`).join('');
-  return {
-    config: lines(config),
-    hosts: lines(
-      ours.flatMap(({ machine, ipv4: own4, ipv6: own6 }) =>
-        machine === null
-          ? []
-          : [own4, own6].flatMap((address) => (address === null ? [] : [`${address} ${fullName(machine, name)} ${machine}`])),
-      ),
-    ),
-    reservations: lines(
-      ours.map(({ mac, ipv4: own4, ipv6: own6 }) =>
-        [mac, ...(own4 === null ? [] : [own4]), ...(own6 === null ? [] : [`[${own6}]`])].join(','),
-      ),
-    ),
-  };
-}
-
-const firstOf = (subnet: ReturnType<typeof subnetOf>): string => formatSubnet(subnet).split('/')[0] as string;
-const maskOf = (prefix: number): string => formatAddress(4, (2n ** 32n - 1n) ^ (2n ** BigInt(32 - prefix) - 1n));
 
 /** All dnsmasqs of a home. */
 export class Dnsmasqs {

@@ -13,12 +13,18 @@ export interface Surroundings {
   /** Whether anything leads out. */
   readonly outward: boolean;
   readonly hostAddresses: readonly string[];
+  /** An ordinary user's way out. */
+  readonly relayed: boolean;
 }
 
-export function firewallOf({ networks, ports, groups }: Wanted, { tracking, outward, hostAddresses }: Surroundings): FirewallModel {
+export function firewallOf(
+  { networks, ports, groups }: Wanted,
+  { tracking, outward, hostAddresses, relayed }: Surroundings,
+): FirewallModel {
   const known = new Set(groups.map(({ name }) => name));
   const lost = [...new Set(ports.flatMap(({ plugged, guard }) => (plugged ? guard.groups : [])))].filter((name) => !known.has(name));
   return {
+    ...(relayed ? { relayed } : {}),
     tracking,
     uplink: outward ? { interface: uplinkInside, hostAddresses: hostAddresses.toSorted() } : null,
     networks: networks.map(networkOf),

@@ -16,17 +16,19 @@ export interface HostName {
 /** Writing takes milliseconds. */
 const lockDeadlineMs = 1000;
 
+const usualFile = '/etc/hosts';
+
 /** The file that VIV_HOST_NAMES asks for, or none; /etc/hosts where nothing is said. Only root's machines are reached by their addresses. */
 export function hostNamesFile(env: NodeJS.ProcessEnv, asRoot: boolean): string | null {
-  const asked = env['VIV_HOST_NAMES'] || '/etc/hosts';
+  const asked = env['VIV_HOST_NAMES'] || usualFile;
   return !asRoot || asked === 'none' ? null : asked;
 }
 
 /** Of the machines that the host reaches. Pure. */
 export function hostNamesOf({ networks, ports }: Pick<Wanted, 'networks' | 'ports'>): HostName[] {
   const reached = new Set(networks.filter(({ kind }) => kind === 'nat' || kind === 'routed').map(({ name }) => name));
-  return ports.flatMap(({ machine, network, ipv4, ipv6 }) =>
-    machine === null || !reached.has(network)
+  return ports.flatMap(({ machine, network, ipv4, ipv6, vlan }) =>
+    machine === null || vlan !== null || !reached.has(network)
       ? []
       : [ipv4, ipv6].flatMap((address) => (address === null ? [] : [{ address, name: fullName(machine, network) }])),
   );
@@ -36,25 +38,34 @@ export class HostNames {
   readonly #file: string | null;
   readonly #home: string;
   readonly #lock: string;
+  readonly #usual: string;
+  /** The part in the usual file is gone, where another one is written. */
+  #moved = false;
   #wanted: readonly HostName[] = [];
   /** The file as it was when it was right last; null: it is not known to be. */
   #seen: string | null = null;
   #problem: string | null = null;
+  /** What of it leads elsewhere, because others tell it. */
+  #elsewhere: readonly string[] = [];
 
   /** @param file null: the host is told nothing */
-  constructor(file: string | null, home: string, lock: string = hostLock) {
+  constructor(file: string | null, home: string, { lock = hostLock, usual = usualFile }: { lock?: string; usual?: string } = {}) {
     this.#file = file;
     this.#home = home;
     this.#lock = lock;
+    this.#usual = usual;
   }
 
   /** Why the host does not know the names; null: it does. */
   get problem(): string | null {
-    return this.#problem;
+    const [name, ...more] = this.#elsewhere;
+    if (this.#problem !== null || name === undefined) return this.#problem;
+    return `in ${this.#file} somebody else tells of ${name}${more.length > 0 ? ` and ${more.length} more` : ''}, so it does not lead to this home’s machine`;
   }
 
   /** The host knows these from here on and no others of this home. Where it cannot, problem says why: machines run all the same. Repeatable. */
   async tell(names: readonly HostName[]): Promise<void> {
+    await this.#move();
     const same = JSON.stringify(names) === JSON.stringify(this.#wanted);
     this.#wanted = names;
     if (!same || this.#seen === null) await this.#write();
@@ -66,6 +77,14 @@ export class HostNames {
     await this.#write();
   }
 
+  /** An earlier daemon of this home may have been told to write the usual file. */
+  async #move(): Promise<void> {
+    if (this.#moved || this.#file === this.#usual) return;
+    this.#moved = true;
+    const text = await readFile(this.#usual, 'latin1').catch(() => '');
+    if (text.includes(first(this.#home))) await new HostNames(this.#usual, this.#home, { lock: this.#lock }).#write();
+  }
+
   async #write(): Promise<void> {
     if (this.#file === null) return;
     this.#seen = null;
@@ -75,8 +94,11 @@ export class HostNames {
       if (!(await stat(file)).isFile()) throw new Error('it is no file');
       using _ = await lockFile(this.#lock, lockDeadlineMs);
       const before = await seen(file);
-      const text = await readFile(file, 'utf8');
-      const after = withNames(await withoutGone(text, this.#home), this.#home, this.#wanted);
+      const text = await readFile(file, 'latin1'); // whatever bytes others wrote, they stay
+      const left = await withoutGone(text, this.#home);
+      const after = withNames(left, this.#home, this.#wanted);
+      const taken = takenIn(left, this.#home);
+      this.#elsewhere = [...new Set(this.#wanted.map(({ name }) => name).filter((name) => taken.has(name.toLowerCase())))];
       this.#seen = after === text ? before : await replace(file, after, text);
       this.#problem = null;
     } catch (error) {
@@ -91,9 +113,10 @@ async function seen(file: string): Promise<string> {
   return found === null ? 'none' : [found.ino, found.size, found.mtimeNs].join(' ');
 }
 
-const first = (home: string) =>
-  `# Vivarium ${JSON.stringify(home)}: names of its machines. What is changed between these two lines is lost.\n`;
-const last = (home: string) => `# Vivarium ${JSON.stringify(home)} ends here.\n`;
+const first = (home: string) => `# Vivarium ${quoted(home)}: names of its machines. What is changed between these two lines is lost.\n`;
+const last = (home: string) => `# Vivarium ${quoted(home)} ends here.\n`;
+/** In bytes, as the file is read. */
+const quoted = (home: string) => Buffer.from(JSON.stringify(home)).toString('latin1');
 
 /**
  * A file of hosts with these names as the part of this home, which stays where it is; what others say of a name counts. No names: without such
@@ -101,16 +124,18 @@ const last = (home: string) => `# Vivarium ${JSON.stringify(home)} ends here.\n`
  */
 export function withNames(text: string, home: string, names: readonly HostName[]): string {
   const { before, after } = around(text, home);
-  const taken = new Set(
-    `${before}${after}`.split('\n').flatMap((line) => {
-      const [, ...told] = line.replace(/#.*/, '').trim().split(/\s+/);
-      return told.map((name) => name.toLowerCase());
-    }),
-  );
+  const taken = takenIn(text, home);
   const lines = names.filter(({ name }) => !taken.has(name.toLowerCase())).map(({ address, name }) => `${address} ${name}\n`);
   if (lines.length === 0) return `${before}${after}`;
   const gap = before === '' || before.endsWith('\n') ? '' : '\n';
   return [before, gap, first(home), ...lines, last(home), after].join('');
+}
+
+/** Names that others than this home tell. */
+function takenIn(text: string, home: string): Set<string> {
+  const { before, after } = around(text, home);
+  const lines = `${before}${after}`.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
+  return new Set(lines.flatMap(([, ...told]) => told.map((name) => name.toLowerCase())));
 }
 
 /** What stands before and after the part of this home: all of it before, where there is none. A line of it that has lost the other is dropped. */
@@ -127,10 +152,10 @@ function around(text: string, home: string): { before: string; after: string } {
 /** Parts of homes that are not there any more have nobody to take them away. */
 async function withoutGone(text: string, own: string): Promise<string> {
   let left = text;
-  for (const [, quoted = '""'] of text.matchAll(/^# Vivarium (".*"): /gm)) {
+  for (const [, word = '""'] of text.matchAll(/^# Vivarium (".*"): /gm)) {
     const home = (() => {
       try {
-        return String(JSON.parse(quoted));
+        return String(JSON.parse(Buffer.from(word, 'latin1').toString()));
       } catch {
         return own;
       }
@@ -145,7 +170,7 @@ async function replace(file: string, text: string, before: string): Promise<stri
   const { mode, uid, gid } = await stat(file);
   const fresh = join(dirname(file), `.${basename(file)}.viv-new`);
   try {
-    await writeFile(fresh, text, { mode: mode & 0o777, flush: true });
+    await writeFile(fresh, text, { mode: mode & 0o777, flush: true, encoding: 'latin1' });
     await chmod(fresh, mode & 0o777);
     await chown(fresh, uid, gid);
     const written = await seen(fresh);
@@ -157,7 +182,7 @@ async function replace(file: string, text: string, before: string): Promise<stri
     const handle = await open(file, 'r+');
     try {
       const put = async (whole: string) => {
-        const bytes = Buffer.from(whole);
+        const bytes = Buffer.from(whole, 'latin1');
         const { bytesWritten } = await handle.write(bytes, 0, bytes.length, 0);
         if (bytesWritten < bytes.length) throw new Error('there is no room for it');
         await handle.truncate(bytes.length);

@@ -17,6 +17,8 @@ export interface HostInterface {
   readonly master: string | null;
   /** What passes it is Ethernet frames. */
   readonly isEthernet: boolean;
+  /** Switched on, whether or not its cable is in. */
+  readonly isUp: boolean;
 }
 
 export interface HostRoute {
@@ -34,6 +36,7 @@ const Interfaces = z.array(
     ifname: z.string(),
     master: z.string().optional(),
     link_type: z.string().default(''),
+    flags: z.array(z.string()).default([]),
     linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
     addr_info: z.array(z.object({ local: z.string().optional(), scope: z.string() })).default([]),
   }),
@@ -63,12 +66,13 @@ export async function learnsIpv6Routes(ip: string): Promise<boolean> {
 
 export async function hostInterfaces(ip: string): Promise<HostInterface[]> {
   const text = await runOk(ip, ['-details', '-json', 'address', 'show'], { timeoutMs: deadlineMs, keepBytes: 64 * 1024 * 1024 });
-  return Interfaces.parse(JSON.parse(text)).map(({ ifname, addr_info, linkinfo, master, link_type }) => ({
+  return Interfaces.parse(JSON.parse(text)).map(({ ifname, addr_info, linkinfo, master, link_type, flags }) => ({
     name: ifname,
     addresses: addr_info.flatMap(({ local, scope }) => (local === undefined || scope === 'link' || scope === 'host' ? [] : [local])),
     isBridge: linkinfo?.info_kind === 'bridge',
     master: master ?? null,
     isEthernet: link_type === 'ether',
+    isUp: flags.includes('UP'),
   }));
 }
 

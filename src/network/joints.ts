@@ -62,11 +62,18 @@ export class Joints {
     }
   }
 
-  /**
-   * Whether each network is joined, as far as it can be. What is the matter is told; where an interface has come back, what is left of the pair
-   * is removed, so that it is joined anew, and the answer is false.
-   */
+  /** As check(), and tells what is the matter, or no longer is. */
   async look(networks: readonly NetworkSpec[]): Promise<boolean> {
+    const whole = await this.check(networks);
+    for (const { name, kind } of networks) if (kind === 'bridged') this.#tell(name);
+    return whole;
+  }
+
+  /**
+   * Whether each network is joined, as far as it can be: problemOf() says what is the matter. Where an interface has come back, what is left of the
+   * pair is removed, so that it is joined anew, and the answer is false.
+   */
+  async check(networks: readonly NetworkSpec[]): Promise<boolean> {
     const bridged = networks.filter(({ kind }) => kind === 'bridged');
     if (bridged.length === 0) return true;
     const interfaces = await hostInterfaces(this.#ip);
@@ -78,10 +85,9 @@ export class Joints {
       if (joined) this.#problems.delete(name);
       else if (obstacle !== null) this.#problems.set(name, obstacle);
       else {
-        await this.#delete(jointOutside(this.#home, name));
+        if (interfaces.some((one) => one.name === jointOutside(this.#home, name))) await this.#delete(jointOutside(this.#home, name));
         whole = false;
       }
-      this.#tell(name);
     }
     return whole;
   }
@@ -105,15 +111,23 @@ export class Joints {
     const found = interfaces.find((one) => one.name === target);
     const outside = interfaces.find((one) => one.name === jointOutside(this.#home, name));
     const around = hostBridge(this.#home, name);
-    if (!found || !outside) return false;
-    return found.isBridge ? outside.master === target : found.master === around && outside.master === around;
+    if (!found || !outside?.isUp) return false;
+    return found.isBridge ? outside.master === target : found.master === around && outside.master === around && found.isUp;
   }
 
   /** Why it cannot be joined; null: nothing is in the way. */
   #obstacle({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): VivError | null {
     const found = interfaces.find((one) => one.name === target);
     if (!found) return new VivError('unsupported', `the network ${name} is bridged to ${target}, and the host has no such interface now`);
-    if (found.master === hostBridge(this.#home, name)) return null;
+    const around = hostBridge(this.#home, name);
+    const isMade = interfaces.some((one) => one.name === jointOutside(this.#home, name) && one.master === around);
+    // It was brought up as it was joined, so somebody has switched it off.
+    if (found.master === around && isMade && !found.isUp)
+      return new VivError(
+        'unsupported',
+        `the network ${name} is bridged to ${target}, which is switched off; the command for it is: ip link set ${target} up`,
+      );
+    if (found.master === around) return null;
     try {
       // It may carry an address by now, which would be lost.
       checkBridgeable(interfaces, found.name);

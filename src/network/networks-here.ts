@@ -3,47 +3,27 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { ProgramFailed, type RunOptions, runOk, runProgram } from '../host/run.ts';
+import { ProgramFailed, runOk } from '../host/run.ts';
 import { isUsable } from '../host/usable.ts';
-import { isAddress } from './address.ts';
-import { answerWay } from './answer-way.ts';
-import { type Capability, findCapability } from './capability.ts';
-import { Dnsmasqs, dnsFiles, isServed } from './dnsmasq.ts';
+import { type Able, type Capability, findCapability } from './capability.ts';
+import { Dnsmasqs } from './dnsmasq.ts';
 import type { PortCounters } from './firewall/counters.ts';
-import { assertNamesCanBePinned, domainLines } from './firewall/egress.ts';
+import { assertNamesCanBePinned } from './firewall/egress.ts';
 import { endFlowRecorder } from './flow-record.ts';
 import { Forwards } from './forwarding.ts';
-import { firewallOf } from './guarding.ts';
 import { HostChanges } from './host-changes.ts';
-import { HostNames, hostNamesOf } from './host-names.ts';
-import { hostInterfaces } from './host-network.ts';
+import { HostNames } from './host-names.ts';
 import { Joints } from './joints.ts';
 import type { Wanted } from './model.ts';
 import { Namespace } from './namespace.ts';
-import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
-import { nothing, type Present, presentFrom } from './present.ts';
 import { RulesHere } from './rules-here.ts';
-import { Shaping } from './shaping.ts';
-import { type Uplink, Uplinks } from './uplink.ts';
+import { type Parts, Standing } from './standing.ts';
+import { Uplinks } from './uplink.ts';
 import { Watching } from './watching.ts';
 
 const deadlineMs = 30_000;
 /** A package that was missing may be there by now. */
 const lookAgainMs = 30_000;
-const addressesLastMs = 10_000;
-
-type Able = Extract<Capability, { ok: true }>;
-
-interface Parts {
-  readonly able: Able;
-  readonly namespace: Namespace;
-  readonly changes: HostChanges;
-  readonly uplinks: Uplinks;
-  /** Null: an ordinary user has none. */
-  readonly joints: Joints | null;
-  readonly dnsmasqs: Dnsmasqs;
-  readonly forwards: Forwards;
-}
 
 export class NetworksHere {
   readonly #home: string;
@@ -57,19 +37,15 @@ export class NetworksHere {
   readonly #networkChanged: (name: string, problem: string | null) => void;
   #capability: { found: Promise<Capability>; at: number } | null = null;
   #parts: Parts | null = null;
-  #present: Present | null = null;
   readonly #rules: RulesHere;
   readonly #names: HostNames;
-  #uplink: Uplink | null = null;
-  /** Answers to relays find back (answer-way.ts). */
-  #answered = false;
-  /** The host's own, which may change with what it is plugged into. */
-  #hostAddresses: { found: readonly string[]; at: number } | null = null;
-  #going: Promise<void> = Promise.resolve();
+  readonly #standing: Standing;
+  /** What is done to the networks is done one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+  /** A go that waits for its turn. */
+  #next: Promise<void> | null = null;
   /** The last go failed: what is wanted is not there. */
   #behind = false;
-  #next: Promise<void> | null = null;
-  readonly #shaping = new Shaping();
   readonly #stopping = new AbortController();
 
   /**
@@ -92,6 +68,7 @@ export class NetworksHere {
     this.#folder = options.folder;
     this.#rules = new RulesHere(join(options.folder, 'rules.json'));
     this.#names = new HostNames(options.hostNames, options.home);
+    this.#standing = new Standing(options.env, this.#rules, this.#names);
     this.#env = options.env;
     this.#log = options.log;
     this.#wanted = options.wanted;
@@ -136,20 +113,19 @@ export class NetworksHere {
   /** Brings the networks to what is wanted. Resolves when what was wanted at the call is there. */
   apply(): Promise<void> {
     // One go is under way and one waits for it; the one that waits will see what is wanted now.
-    this.#next ??= this.#going.then(() => {
+    this.#next ??= this.#inTurn(async () => {
       this.#next = null;
-      const going = this.#go();
-      this.#going = going.then(
-        () => {
-          this.#behind = false;
-        },
-        () => {
-          this.#behind = true;
-        },
-      );
-      return going;
+      this.#behind = true;
+      await this.#go();
+      this.#behind = false;
     });
     return this.#next;
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const acting = this.#last.then(act);
+    this.#last = acting.catch(() => {});
+    return acting;
   }
 
   /** What goes before a program's words so that it runs where the networks are. After apply(). */
@@ -161,12 +137,7 @@ export class NetworksHere {
 
   /** Looks again at what is there, instead of trusting what is known: for a daemon's return. */
   lookAgain(): void {
-    this.#present = null;
-    this.#rules.forget();
-    this.#answered = false;
-    this.#hostAddresses = null;
-    this.#shaping.forget();
-    this.#parts?.uplinks.forget();
+    this.#standing.lookAgain(this.#parts);
   }
 
   /** Whether a namespace is there, made by whichever daemon of this home. */
@@ -188,24 +159,11 @@ export class NetworksHere {
 
   /** Looks after what serves the networks (the namespace, DHCP and DNS, the way out, what the host was given), and brings back what somebody has ended. */
   async look(): Promise<void> {
-    const whole = this.#going.then(() => this.#whole());
-    // No change comes between what is seen and what is made of it.
-    this.#going = whole.then(
-      () => {},
-      () => {},
-    );
-    if (!(await whole)) await this.apply();
-  }
-
-  async #whole(): Promise<boolean> {
-    if (this.#parts === null) return !this.#behind;
-    const { namespace, dnsmasqs, uplinks, joints } = this.#parts;
-    await this.#names.look();
-    const wayOut = this.#uplink === null || (await uplinks.look());
-    if (!wayOut) this.#uplink = null;
-    const joined = (await joints?.look(this.#wanted().networks)) ?? true;
-    if (!joined) this.#present = null;
-    return !this.#behind && wayOut && joined && (await namespace.find()) && (await dnsmasqs.alive());
+    const whole = await this.#inTurn(async () => {
+      if (this.#parts === null || this.#behind) return !this.#behind;
+      return this.#standing.whole(this.#wanted(), this.#parts, this.#stopping.signal);
+    });
+    if (!whole) await this.apply();
   }
 
   /** What passes and what is refused; null where there are no networks now. */
@@ -236,9 +194,12 @@ export class NetworksHere {
 
   /** Removes everything: for the end of the last machine. Repeatable. */
   async end(): Promise<void> {
-    await this.#next?.catch(() => {});
-    await this.#going;
+    await this.#inTurn(() => this.#end());
+  }
+
+  async #end(): Promise<void> {
     await this.#names.tell([]);
+    if (this.#names.problem !== null) this.#log(null, this.#names.problem);
     // What is left of it may be without the namespace.
     if (!(await isUsable(this.#folder)) || !(await this.capability()).ok) return;
     const { namespace, uplinks, joints, changes, dnsmasqs, forwards } = await this.#made();
@@ -251,7 +212,6 @@ export class NetworksHere {
     await namespace.end();
     await rm(this.#folder, { recursive: true, force: true });
     this.lookAgain();
-    this.#uplink = null;
     this.#behind = false;
   }
 
@@ -290,111 +250,17 @@ export class NetworksHere {
     const parts = await this.#made();
     await mkdir(this.#folder, { recursive: true, mode: 0o711 });
     if (await parts.namespace.make(this.#guests(), this.#stopping.signal)) {
-      this.lookAgain();
-      this.#present = nothing;
-      this.#uplink = null;
+      this.#standing.none(parts);
     }
+    const { signal } = this.#stopping;
     try {
-      await this.#bring(wanted, parts);
+      await this.#standing.bring(wanted, parts, signal);
     } catch (error) {
-      if (this.#stopping.signal.aborted) throw error;
+      if (signal.aborted) throw error;
       // What is there is not what was known: somebody else has changed it.
       this.#log(error, 'the networks are looked at again, because a change failed');
       this.lookAgain();
-      await this.#bring(wanted, parts);
+      await this.#standing.bring(wanted, parts, signal);
     }
   }
-
-  async #addresses(ip: string): Promise<readonly string[]> {
-    if (this.#hostAddresses === null || Date.now() - this.#hostAddresses.at > addressesLastMs)
-      this.#hostAddresses = { found: (await hostInterfaces(ip)).flatMap(({ addresses }) => addresses), at: Date.now() };
-    return this.#hostAddresses.found;
-  }
-
-  async #bring(wanted: Wanted, parts: Parts): Promise<void> {
-    const { able, namespace, uplinks, joints, dnsmasqs, forwards } = parts;
-    const { programs } = able;
-    const { signal } = this.#stopping;
-    const enter = namespace.enter();
-    const there = <T>(by: (program: string, args: readonly string[], options: RunOptions) => Promise<T>) => {
-      return (program: string, args: readonly string[], input: string): Promise<T> => {
-        const [first = '', ...rest] = [...enter, program, ...args];
-        return by(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
-      };
-    };
-    const [run, tryRun] = [there(runOk), there(runProgram)];
-    const holder = namespace.holder?.pid ?? 0;
-    // Whatever fails later, what is not wanted any more is not open.
-    await forwards.close(wanted.forwards);
-    if (await joints?.part(wanted.networks)) this.#present = null; // a port of a bridge is gone with it
-    this.#present ??= presentFrom(
-      await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
-      able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
-    );
-    const outward = wanted.networks.some(({ kind }) => kind === 'nat' || kind === 'routed');
-    if (outward) this.#uplink ??= await uplinks.make(enter, holder, this.#present.others, signal);
-    for (const network of wanted.networks)
-      if (network.kind === 'bridged' && able.asUser)
-        throw new VivError('unsupported', `the network ${network.name} is bridged to an interface of the host, which takes root`);
-    const planned = plan(wanted, this.#present);
-    const apart = new Set<string>();
-    for (const action of planned)
-      if (action.do === 'join' && !this.#present.others.has(action.port)) {
-        const network = wanted.networks.find(({ bridge }) => bridge === action.bridge);
-        if (network && !(await joints?.join(network, holder, signal))) apart.add(action.port);
-      }
-    // Whoever cannot be joined to the host's interface keeps nobody else from being served.
-    const actions = planned.filter((action) => !('port' in action && apart.has(action.port)));
-    const model = firewallOf(wanted, {
-      tracking: able.tracking,
-      outward,
-      hostAddresses: outward ? await this.#addresses(programs.ip) : [],
-    });
-    const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
-    const [portsOf, guardedOf] = [Map.groupBy(wanted.ports, inNetwork), Map.groupBy(model.ports, inNetwork)];
-    const files = new Map(
-      wanted.networks.filter(isServed).map(
-        (network) =>
-          [
-            network.name,
-            dnsFiles(network, portsOf.get(network.name) ?? [], {
-              ...{ folder: dnsmasqs.folderOf(network.name), servers, user: able.nobody },
-              domains: domainLines(guardedOf.get(network.name) ?? []),
-            }),
-          ] as const,
-      ),
-    );
-    const change = async (some: readonly Action[]) => {
-      const commands = ipCommands(some);
-      if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
-      this.#present = after(this.#present ?? nothing, some);
-    };
-    const guardBridges = async () => {
-      // Rules are there before what they guard.
-      await this.#rules.apply(model, programs.nft, tryRun);
-      await change(actions.filter((action) => !ofPort(action)));
-    };
-    await all(guardBridges(), dnsmasqs.prepare(files));
-    // A dnsmasq that starts looks at every interface, so those of the machines come after it, and not at the same time: that takes three times as long.
-    await all(dnsmasqs.apply(files, enter, signal), uplinks.serve(wanted.networks, signal), this.#names.tell(hostNamesOf(wanted)));
-    await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
-    const vlans = vlanCommands(actions);
-    if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
-    await change(actions.filter(({ do: what }) => what === 'set vlans' || what === 'raise tap'));
-    await this.#shaping.apply(model, programs, tryRun);
-    if (wanted.forwards.length > 0 && !this.#answered) {
-      await run('/bin/sh', ['-c', answerWay, 'sh', programs.ip], '');
-      this.#answered = true;
-    }
-    await forwards.apply(wanted.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
-  }
 }
-
-/** Side by side; none is at work any more when it throws. */
-async function all(...works: readonly (Promise<void> | null)[]): Promise<void> {
-  const failed = (await Promise.allSettled(works)).find(({ status }) => status === 'rejected');
-  if (failed?.status === 'rejected') throw failed.reason;
-}
-
-const inNetwork = ({ network }: { readonly network: string }): string => network;
-const ofPort = ({ do: what }: Action): boolean => ['make tap', 'mend tap', 'set vlans', 'raise tap'].includes(what);

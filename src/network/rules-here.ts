@@ -14,7 +14,7 @@ export class RulesHere {
   /** The kernel has them; otherwise it has to be asked. */
   #inForce = false;
   #read = false;
-  #writing: Promise<void> | null = null;
+  #isWriting = false;
 
   constructor(file: string) {
     this.#file = file;
@@ -27,6 +27,19 @@ export class RulesHere {
     return this.#model;
   }
 
+  /** Whether the kernel has them still, as far as it is known which; otherwise it gets them anew with the next change. */
+  async look(nft: string, run: RunThere): Promise<boolean> {
+    const last = await this.last();
+    if (!this.#inForce || !last || (await this.#present(nft, run)) === digestOf(last)) return true;
+    this.#inForce = false;
+    return false;
+  }
+
+  async #present(nft: string, run: RunThere): Promise<string | null> {
+    const answers = await Promise.all(digestArguments.map((args) => run(nft, args, '')));
+    return readDigest(answers.map(({ stdout }) => stdout));
+  }
+
   /** Asks the kernel before the next change. */
   forget(): void {
     this.#inForce = false;
@@ -35,7 +48,7 @@ export class RulesHere {
   /** Only what differs is changed, at once and without a gap. @throws unsupported with the kernel's words */
   async apply(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
     const last = await this.last();
-    const present = this.#inForce && last ? digestOf(last) : readDigest((await run(nft, digestArguments, '')).stdout);
+    const present = this.#inForce && last ? digestOf(last) : await this.#present(nft, run);
     const { kind, script } = planFor(model, last, present);
     if (kind !== 'nothing') {
       const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
@@ -45,19 +58,20 @@ export class RulesHere {
     if (model === this.#model) return;
     this.#model = model;
     // What is not written when the daemon dies is given anew by the next one.
-    this.#writing ??= this.#write()
-      .catch(() => {}) // as if it had never been known
-      .finally(() => {
-        this.#writing = null;
-      });
+    if (!this.#isWriting) void this.#write().catch(() => {}); // as if it had never been known
   }
 
   async #write(): Promise<void> {
-    for (let written: FirewallModel | null = null; written !== this.#model; ) {
-      await setImmediate();
-      written = this.#model;
-      await writeFile(`${this.#file}.new`, JSON.stringify(written), { mode: 0o600 });
-      await rename(`${this.#file}.new`, this.#file);
+    this.#isWriting = true;
+    try {
+      for (let written: FirewallModel | null = null; written !== this.#model; ) {
+        await setImmediate();
+        written = this.#model;
+        await writeFile(`${this.#file}.new`, JSON.stringify(written), { mode: 0o600 });
+        await rename(`${this.#file}.new`, this.#file);
+      }
+    } finally {
+      this.#isWriting = false;
     }
   }
 }

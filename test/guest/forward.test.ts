@@ -56,6 +56,25 @@ for (const user of [null, someone]) {
       return pids.filter((_, at) => found[at]);
     }
 
+    test('what its card may receive is what it receives: next to nothing is sent twice', async () => {
+      const bytes = 4 * 2 ** 20;
+      world.start('outside', [
+        process.execPath,
+        '-e',
+        `require("http").createServer((_, answer) => answer.end(Buffer.alloc(${bytes}))).listen(8099)`,
+      ]);
+      await eventually('it listens', () => /:8099 /.test(world.run('outside', 'ss -Hltn')));
+      const { network } = host.client;
+      await network.limit({ vm: 'web', nic: 'net0', toGuest: '16Mbit' });
+      const received = async () => (await network.show({ network: 'default' })).nics[0]?.toGuest?.bytes ?? 0;
+      const before = await received();
+      const machine = await host.client.vm('web');
+      assert.equal(await out(machine, `wget -q -O - http://${outsideAddress}:8099/ | wc -c`), String(bytes));
+      const much = ((await received()) - before) / bytes;
+      assert.ok(much > 1 && much < 1.5, `${much.toFixed(2)} times as much as it asked for`);
+      await network.limit({ vm: 'web', nic: 'net0', toGuest: 'none' });
+    });
+
     test('its web server answers at every address of the host, and sees who asks', async () => {
       for (const at of ['127.0.0.1:8080', `${hostAddress}:8080`, '[2001:db8:1::9]:8080', '[::1]:8081'])
         assert.equal(get('host', at), 'hello', at);

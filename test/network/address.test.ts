@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { openGuard, parseNicWish } from '../../src/contract/nic.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, nth, overlap, subnetOf } from '../../src/network/address.ts';
-import { dnsFiles } from '../../src/network/dnsmasq.ts';
+import { dnsFiles } from '../../src/network/dns-files.ts';
 import { serversIn } from '../../src/network/host-network.ts';
 import { usual } from '../../src/network/model.ts';
 import { bridgeOf, isBridge, isTap, tapOf } from '../../src/network/names.ts';
@@ -126,12 +126,21 @@ test('a dnsmasq gives each machine its own address, and one that is isolated giv
     plugged: true,
     guard: openGuard,
   } as const;
-  const given = { folder: '/run/lab', servers: ['192.0.2.53'], user: ['nobody', 'nogroup'], domains: [] } as const;
-  const nat = dnsFiles({ ...network, kind: 'nat' }, [port, { ...port, network: 'other' }], given);
+  const given = {
+    ...({ folder: '/run/lab', servers: ['192.0.2.53'], user: ['nobody', 'nogroup'], domains: [] } as const),
+    ...{ foreign: [], aside: new Set<string>() },
+  };
+  const nat = dnsFiles({ ...network, kind: 'nat' }, [port], given);
   assert.equal(nat.hosts, '10.1.2.9 web.lab.viv web\nfd00::9 web.lab.viv web\n');
   assert.equal(nat.reservations, '52:54:00:12:34:56,10.1.2.9,[fd00::9]\n');
   assert.match(nat.config, /^server=192\.0\.2\.53$/m);
   assert.doesNotMatch(nat.config, /option:router/);
+  const db = { ...port, network: 'back', machine: 'db', ipv4: '10.1.3.9', ipv6: null };
+  const both = dnsFiles({ ...network, kind: 'nat' }, [port], { ...given, foreign: [db, { ...db, machine: 'web' }] });
+  assert.equal(both.hosts, `${nat.hosts}10.1.3.9 db.back.viv db\n10.1.3.9 web.back.viv\n`);
+  const back = dnsFiles({ ...network, kind: 'isolated' }, [port], { ...given, aside: new Set([port.mac]) });
+  assert.equal(back.reservations, '52:54:00:12:34:56,set:aside,10.1.2.9,[fd00::9]\n');
+  assert.match(back.config, /^dhcp-option=tag:aside,option:dns-server$/m);
   const isolated = dnsFiles({ ...network, kind: 'isolated' }, [{ ...port, machine: null }], given);
   assert.equal(isolated.hosts, '');
   assert.doesNotMatch(isolated.config, /^server=/m);

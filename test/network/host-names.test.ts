@@ -12,7 +12,7 @@ const web = { address: '10.1.2.3', name: 'web.default.viv' };
 const db = { address: '10.1.2.4', name: 'db.default.viv' };
 const usual = '127.0.0.1\tlocalhost\n# kept as it is \t\n::1 localhost';
 
-const made = (hosts: string, home: string) => new HostNames(hosts, home, join(folder, 'lock'));
+const made = (hosts: string, home: string) => new HostNames(hosts, home, { lock: join(folder, 'lock') });
 
 let folder: string;
 let file: string;
@@ -48,6 +48,20 @@ test('what the host says of a name counts, and a line that somebody has broken t
   }
 });
 
+test('bytes that are no text stay what they are, and a name that leads elsewhere is told', async () => {
+  const bytes = Buffer.concat([Buffer.from('192.0.2.7 drucker # B'), Buffer.from([0xfc]), Buffer.from('ro\n')]);
+  await writeFile(file, bytes);
+  const names = made(file, folder);
+  await names.tell([web]);
+  assert.equal((await readFile(file)).indexOf(bytes), 0);
+  assert.equal(names.problem, null);
+  await writeFile(file, `192.0.2.8 db.default.viv\n`);
+  await names.tell([web, db]);
+  assert.match(names.problem ?? '', /somebody else tells of db\.default\.viv, so/);
+  await names.tell([]);
+  assert.equal(await readFile(file, 'utf8'), '192.0.2.8 db.default.viv\n');
+});
+
 test('parts stay where they are, so that homes do not write because of each other', () => {
   const both = withNames(withNames(usual, '/a', [web]), '/b', [db]);
   assert.equal(withNames(both, '/a', [web]), both);
@@ -81,6 +95,13 @@ test('who finds the file changed by others writes his part again', async () => {
   await names.look();
   assert.match(await readFile(file, 'utf8'), /^written anew\n[\s\S]*10\.1\.2\.3 web/);
   assert.equal(names.problem, null);
+});
+
+test('a home that is told to write nowhere, or elsewhere, takes its part away', async () => {
+  await writeFile(file, `${usual}\n`);
+  await made(file, folder).tell([web]);
+  await new HostNames(null, folder, { lock: join(folder, 'lock'), usual: file }).tell([web]);
+  assert.equal(await readFile(file, 'utf8'), `${usual}\n`);
 });
 
 test('a file that is a link is written where it is, and one that is not there is a problem and no failure', async () => {
@@ -121,7 +142,7 @@ for (const { what, mounts } of [
     await writeFile(file, usual);
     const module = new URL('../../src/network/host-names.ts', import.meta.url).href;
     const script = `const { HostNames } = await import(${JSON.stringify(module)});
-      const names = new HostNames(process.argv[1] + '/hosts', '/', ${JSON.stringify(join(folder, 'lock'))});
+      const names = new HostNames(process.argv[1] + '/hosts', '/', { lock: ${JSON.stringify(join(folder, 'lock'))} });
       await names.tell([{ address: '10.1.2.3', name: 'web.default.viv' }]);
       if (names.problem) throw new Error(names.problem);`;
     const run = `${mounts} && exec "$3" --input-type=module -e "$4" "$2"`;
@@ -132,10 +153,23 @@ for (const { what, mounts } of [
 
 test('the host is told of machines that it reaches, and nobody but root is', () => {
   const network = (name: string, kind: string) => ({ name, kind });
-  const port = (machine: string | null, name: string) => ({ machine, network: name, ipv4: '10.1.2.3', ipv6: null });
+  const port = (machine: string | null, name: string, vlan: object | null = null) => ({
+    machine,
+    network: name,
+    ipv4: '10.1.2.3',
+    ipv6: null,
+    vlan,
+  });
   const wanted = {
     networks: [network('out', 'nat'), network('in', 'isolated'), network('lan', 'bridged')],
-    ports: [port('web', 'out'), port(null, 'out'), port('web', 'in'), port('web', 'lan'), port('web', 'elsewhere')],
+    ports: [
+      port('web', 'out'),
+      port(null, 'out'),
+      port('web', 'in'),
+      port('web', 'lan'),
+      port('web', 'elsewhere'),
+      port('tagged', 'out', {}),
+    ],
   };
   assert.deepEqual(hostNamesOf(wanted as unknown as Parameters<typeof hostNamesOf>[0]), [{ address: '10.1.2.3', name: 'web.out.viv' }]);
   assert.equal(hostNamesFile({}, true), '/etc/hosts');

@@ -60,7 +60,9 @@ test('rules, routes and forwarding that somebody has taken from the host are the
   assert.match(before.rules, /masquerade/);
   const [subnet = ''] = /^\S+(?= via .* dev viv)/m.exec(before.routes) ?? [];
   world.run('host', `nft flush ruleset; ip route del ${subnet}; echo 0 >/proc/sys/net/ipv4/ip_forward`);
+  await inside('nft delete table bridge vivarium');
   await eventually('the rules are there', () => rules() === before.rules);
+  await eventually('those that tell forged senders are, too', async () => /bridge vivarium/.test(await inside('nft list tables')));
   await eventually('the route is there', () => routes() === before.routes);
   await eventually('the host forwards', () => world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim() === '1');
 });
@@ -78,14 +80,21 @@ test('an interface that cannot be a port is refused, or keeps its own network’
   assert.match((await refused(network.create({ network: 'tunnel', kind: 'bridged', interface: 'tun9' }))).message, /no.* Ethernet/);
   await network.create({ network: 'lan', kind: 'bridged', interface: 'port' });
   await host.client.run('tiny', { name: 'edge', networks: ['lan', 'default'] });
-  world.run('host', 'ip link del port; ip tuntap add dev port mode tun');
+  await host.client.vm.create({ image: 'tiny', name: 'later', networks: ['lan'] });
+  world.run('host', 'ip link set port down');
+  await eventually('it is told', async () => /switched off/.test((await network.show({ network: 'lan' })).problem ?? ''));
+  world.run('host', 'ip link set port up');
+  await eventually('it is told', async () => (await network.show({ network: 'lan' })).problem === null);
+  world.run('host', 'ip link del port');
+  assert.match((await refused(vm.start({ vm: 'later' }))).message, /no such interface now/);
+  world.run('host', 'ip tuntap add dev port mode tun');
   await eventually('it is told', async () => /Ethernet|no such interface/.test((await network.show({ network: 'lan' })).problem ?? ''));
   await host.client.run('tiny', { name: 'another' });
   await network.create({ network: 'late' });
   await network.attach({ vm: 'edge', network: 'late' });
   assert.match((await refused(vm.restart({ vm: 'edge', force: true }))).message, /port/);
   assert.equal((await vm.show({ vm: 'edge' })).state, 'running');
-  for (const name of ['edge', 'another']) await vm.remove({ vm: name, force: true });
+  for (const name of ['edge', 'another', 'later']) await vm.remove({ vm: name, force: true });
   for (const name of ['lan', 'late']) await network.remove({ network: name });
 });
 

@@ -98,16 +98,32 @@ modprobe -a ${lateModules.join(' ')}
 acpid
 ip link set lo up
 for card in /sys/class/net/eth*; do
-  [ -e "$card" ] || continue
-  ip link set "\${card##*/}" up
-  udhcpc -b -S -i "\${card##*/}" -x "hostname:$name" >/dev/null 2>&1 &
+  [ -e "$card" ] && ACTION=add SUBSYSTEM=net INTERFACE=\${card##*/} /etc/init.d/plugged
 done
+uevent /etc/init.d/plugged >/dev/null 2>&1 &
 # The disk may have been made larger than the file system on it.
 read -r size </sys/class/block/vda/size
 read -r known </etc/vivarium/disk-sectors
 if [ "$size" != "$known" ] && resize2fs /dev/vda >/run/resize2fs.log 2>&1; then
   echo "$size" >/etc/vivarium/disk-sectors
 fi
+exit 0
+`;
+
+const plugged = `#!/bin/sh
+# Called with what the kernel says of a device.
+[ "$SUBSYSTEM" = net ] || exit 0
+pid=/run/udhcpc.$INTERFACE.pid
+case "$ACTION $INTERFACE" in
+  "add eth"*)
+    read -r name </etc/hostname
+    ip link set "$INTERFACE" up
+    udhcpc -b -S -p "$pid" -i "$INTERFACE" -x "hostname:$name" >/dev/null 2>&1 &
+    ;;
+  "remove eth"*)
+    [ ! -e "$pid" ] || kill "$(cat "$pid")"
+    ;;
+esac
 exit 0
 `;
 
@@ -133,15 +149,15 @@ case "$1" in
         ;;
     esac
     for gateway in $router; do
-      ip route replace default via "$gateway" dev "$interface"
+      ip route replace default via "$gateway" dev "$interface" metric "\${interface#eth}"
       break
     done
-    # Renamed into place: who resolves a name meanwhile sees the old servers or the new, never none.
-    {
+    # A card beside another one may be told no server. Renamed into place: who resolves a name meanwhile sees the old ones or the new, never none.
+    [ -z "$dns" ] || {
       [ -n "$domain" ] && echo "search $domain"
       for server in $dns; do echo "nameserver $server"; done
     } >/etc/resolv.conf.$$
-    mv /etc/resolv.conf.$$ /etc/resolv.conf
+    [ -z "$dns" ] || mv /etc/resolv.conf.$$ /etc/resolv.conf
     ;;
 esac
 `;
@@ -159,6 +175,7 @@ export function tinyFiles(version: string, diskSectors: number): TinyFile[] {
     text('/etc/inittab', inittab),
     text('/etc/init.d/boot', boot, 0o755),
     text('/etc/init.d/late', late, 0o755),
+    text('/etc/init.d/plugged', plugged, 0o755),
     text('/etc/init.d/console', console, 0o755),
     text('/etc/udhcpc/default.script', dhcp, 0o755),
     text('/etc/acpi/PWRF/00000080', '#!/bin/sh\nexec poweroff\n', 0o755),

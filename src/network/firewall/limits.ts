@@ -29,6 +29,8 @@ interface Setup {
 }
 
 const longestWaitMs = 50;
+/** As many full frames as wait at an interface without a limit. */
+const relayedQueueBytes = 1000 * 1514;
 
 /** @param before what is set up now, some of it perhaps for interfaces that are gone */
 export function limitsFor(wanted: FirewallModel, before: Limited): LimitPlan {
@@ -84,7 +86,7 @@ function setupsOf(model: FirewallModel): Map<string, Setup> {
   const facts = factsOf(model);
   const found = new Map<string, Setup>();
   for (const port of model.ports) {
-    const setup = portSetup(port.interface, port.toGuest, port.fromGuest);
+    const setup = portSetup(port.interface, port.toGuest, port.fromGuest, model.relayed === true);
     if (setup.queues.length > 0) found.set(port.interface, setup);
   }
   const shares = sharesOf(facts);
@@ -93,10 +95,10 @@ function setupsOf(model: FirewallModel): Map<string, Setup> {
   return found;
 }
 
-function portSetup(name: string, toGuest: Rate | undefined, fromGuest: Rate | undefined): Setup {
+function portSetup(name: string, toGuest: Rate | undefined, fromGuest: Rate | undefined, relayed: boolean): Setup {
   const helper = helperOf(name);
   const redirect = `filter add dev ${name} parent ffff: protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ${helper}`;
-  const [into, out] = [toGuest && bucket(toGuest), fromGuest && bucket(fromGuest)];
+  const [into, out] = [toGuest && bucket(toGuest, relayed), fromGuest && bucket(fromGuest, false)];
   return {
     word: wordOf(into?.handle, out?.handle),
     links: out ? [`link add name ${helper} type ifb`, `link set dev ${helper} up`] : [],
@@ -108,8 +110,9 @@ function portSetup(name: string, toGuest: Rate | undefined, fromGuest: Rate | un
 }
 
 /** The handle follows from the rate, so that it tells which one is set; 1 and ffff are others'. */
-function bucket(rate: Rate): { handle: string; words: string } {
-  const limit = `tbf rate ${bytes(rate.bytesPerSecond)}bps burst ${burst(rate)}b latency ${longestWaitMs}ms`;
+function bucket(rate: Rate, relayed: boolean): { handle: string; words: string } {
+  const waits = relayed ? `limit ${relayedQueueBytes}` : `latency ${longestWaitMs}ms`;
+  const limit = `tbf rate ${bytes(rate.bytesPerSecond)}bps burst ${burst(rate)}b ${waits}`;
   const handle = (2 + (Number.parseInt(hash(limit).slice(0, 4), 16) % 0xfff0)).toString(16);
   return { handle, words: `root handle ${handle}: ${limit}` };
 }

@@ -99,6 +99,8 @@ export interface Uplink {
 }
 
 export interface FirewallModel {
+  /** What comes from outside is sent by pasta, which sends all that a guest's window holds at once, and is slow to send again what was lost. */
+  readonly relayed?: boolean;
   readonly tracking: Tracking;
   /** null: nothing leads out. */
   readonly uplink: Uplink | null;

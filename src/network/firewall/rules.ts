@@ -54,11 +54,15 @@ export function rulesInSteps(model: FirewallModel): string[] {
   return [rulesFor(start), ...(start === model ? [] : steps(start, model))];
 }
 
-/** The program's arguments whose output readDigest reads; it fails where there are no tables of ours. */
-export const digestArguments: readonly string[] = ['list', 'chain', 'inet', tableName, 'applied'];
+const families = ['inet', 'bridge'] as const;
 
-export function readDigest(output: string): string | null {
-  return /comment "([0-9a-f]{32})"/.exec(output)?.[1] ?? null;
+/** The program's arguments, for each table, whose outputs readDigest reads; it fails where there is no such table. One program for both finds neither. */
+export const digestArguments: readonly (readonly string[])[] = families.map((family) => ['list', 'chain', family, tableName, 'applied']);
+
+/** null: not all tables of ours are there. */
+export function readDigest(outputs: readonly string[]): string | null {
+  const [digest = null, ...others] = outputs.map((output) => /comment "([0-9a-f]{32})"/.exec(output)?.[1] ?? null);
+  return others.every((other) => other === digest) ? digest : null;
 }
 
 const digests = new WeakMap<FirewallModel, string>();
@@ -86,8 +90,8 @@ function rulesetOf(model: FirewallModel): Ruleset {
   const known = rulesets.get(model);
   if (known) return known;
   const ruleset = tablesOf(model);
-  // a chain that no packet meets: its one rule says what all the others are
-  ruleset.find(({ family }) => family === 'inet')?.chain('applied', null, [`counter comment "${digestOf(model)}"`]);
+  // a chain in each that no packet meets: its one rule says what all the others are
+  for (const table of ruleset) table.chain('applied', null, [`counter comment "${digestOf(model)}"`]);
   rulesets.set(model, ruleset);
   return ruleset;
 }

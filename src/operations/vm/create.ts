@@ -6,6 +6,10 @@ import { onMachine, outputView } from './one.ts';
 export const handler: HandlerOf<'vm.create'> = {
   ...onMachine,
   prepare: (input, { services }) => prepareCreate(input, services),
-  steps: createSteps,
+  steps: [
+    ...createSteps,
+    // Its address is its own from now on, so it has a name as well, as a stopped machine does.
+    { name: 'tell its name', run: (_, { services }) => services.machines.networks.changed() },
+  ],
   output: outputView,
 };
