@@ -6,6 +6,9 @@ import type { Context } from './context.ts';
 import { describeProblem, Interrupted } from './problem.ts';
 import { describeTask } from './screen.ts';
 
+/** So long a task that was cancelled by another signal than Ctrl-C's is waited for. */
+const unattendedMs = 10_000;
+
 let count = 0;
 /** Said once, however many tasks are under way. */
 let said = false;
@@ -27,17 +30,20 @@ export async function perform<T>(context: Context, what: string, call: (options:
         if (!(error instanceof VivError && error.code === 'wrong_state')) context.screen.say(describeProblem(error, context.env));
       });
   };
-  const forget = context.interrupts.handle(() => {
-    if (asked) {
-      context.screen.say(task === undefined ? 'viv: left' : `viv: left; task ${task} goes on (viv task show ${task})`);
-      leaving.abort();
-      context.interrupts.abort();
-      return;
-    }
+  const leave = () => {
+    context.screen.say(task === undefined ? 'viv: left' : `viv: left; task ${task} goes on (viv task show ${task})`);
+    leaving.abort();
+    context.interrupts.abort();
+  };
+  let timer: NodeJS.Timeout | undefined;
+  const forget = context.interrupts.handle((signal) => {
+    if (asked) return leave();
     asked = true;
     if (!said) context.screen.say('viv: cancelling; Ctrl-C again leaves without waiting');
     said = true;
     cancel();
+    // Nobody is there who could ask again.
+    if (signal !== 'SIGINT') timer = setTimeout(leave, unattendedMs);
   });
   try {
     return await call({
@@ -53,6 +59,7 @@ export async function perform<T>(context: Context, what: string, call: (options:
     if (!asked || !(error instanceof VivError && error.code === 'cancelled')) throw error;
     throw new Interrupted(error.message.replace(/^[\w.]+ was cancelled/, `${what} was cancelled`));
   } finally {
+    clearTimeout(timer);
     forget();
     context.screen.settle(key);
   }

@@ -4,6 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
 import { ChangeRing, type KeptChange } from './change-ring.ts';
+import { Reserve } from './reserve.ts';
 import { migrate, NewerSchema } from './schema.ts';
 import { type Change, type Entry, type Lease, type Store, StoreConflict, StoreFull, StoreLeaseLost, type Transaction } from './store.ts';
 
@@ -32,7 +33,7 @@ export async function openSqliteStore(
     if (verdict !== 'ok') throw damaged(file, verdict);
     migrate(db);
     if (options.mostPages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(options.mostPages)}`);
-    return new SqliteStore(db);
+    return new SqliteStore(db, new Reserve(`${file}.reserve`));
   } catch (error) {
     db?.close();
     throw openingFailed(file, error);
@@ -41,6 +42,7 @@ export async function openSqliteStore(
 
 class SqliteStore implements Store {
   readonly #db: DatabaseSync;
+  readonly #reserve: Reserve;
   readonly #ring: ChangeRing;
   #revision: number;
   #closed = false;
@@ -51,8 +53,10 @@ class SqliteStore implements Store {
   readonly #setRevision: StatementSync;
   readonly #hasLease: StatementSync;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, reserve: Reserve) {
     this.#db = db;
+    this.#reserve = reserve;
+    reserve.layAside();
     this.#revision = (db.prepare('SELECT revision FROM counter').get() as { revision: number }).revision;
     this.#ring = new ChangeRing(this.#revision);
     this.#get = db.prepare('SELECT key, value, revision FROM entry WHERE key = ?');
@@ -126,6 +130,17 @@ class SqliteStore implements Store {
 
   /** Runs `act` in a durable transaction at the next revision, which is used up only when it changed something. */
   #write(act: (revision: number) => KeptChange[]): KeptChange[] {
+    try {
+      const changes = this.#attempt(act);
+      this.#reserve.layAside();
+      return changes;
+    } catch (error) {
+      if (!(error instanceof StoreFull) || !this.#reserve.giveUp()) throw error;
+      return this.#attempt(act);
+    }
+  }
+
+  #attempt(act: (revision: number) => KeptChange[]): KeptChange[] {
     const revision = this.#revision + 1;
     try {
       this.#db.exec('BEGIN IMMEDIATE');

@@ -54,15 +54,16 @@ export function rulesInSteps(model: FirewallModel): string[] {
   return [rulesFor(start), ...(start === model ? [] : steps(start, model))];
 }
 
-const families = ['inet', 'bridge'] as const;
+/** Arguments of two programs whose outputs readDigest reads. The second is asked for its tables alone: what they are made of takes nft 100 ms of 1,000 ports. */
+export const digestArguments: readonly (readonly string[])[] = [
+  ['list', 'chain', 'inet', tableName, 'applied'],
+  ['list', 'tables', 'bridge'],
+];
 
-/** The program's arguments, for each table, whose outputs readDigest reads; it fails where there is no such table. One program for both finds neither. */
-export const digestArguments: readonly (readonly string[])[] = families.map((family) => ['list', 'chain', family, tableName, 'applied']);
-
-/** null: not all tables of ours are there. */
-export function readDigest(outputs: readonly string[]): string | null {
-  const [digest = null, ...others] = outputs.map((output) => /comment "([0-9a-f]{32})"/.exec(output)?.[1] ?? null);
-  return others.every((other) => other === digest) ? digest : null;
+/** null: not all tables of ours are there. Both are changed in one transaction, so what one says holds for the other. */
+export function readDigest([applied = '', tables = '']: readonly string[]): string | null {
+  const digest = /comment "([0-9a-f]{32})"/.exec(applied)?.[1] ?? null;
+  return tables.split('\n').includes(`table bridge ${tableName}`) ? digest : null;
 }
 
 const digests = new WeakMap<FirewallModel, string>();
@@ -90,8 +91,8 @@ function rulesetOf(model: FirewallModel): Ruleset {
   const known = rulesets.get(model);
   if (known) return known;
   const ruleset = tablesOf(model);
-  // a chain in each that no packet meets: its one rule says what all the others are
-  for (const table of ruleset) table.chain('applied', null, [`counter comment "${digestOf(model)}"`]);
+  // a chain that no packet meets: its one rule says what all the others are
+  ruleset.find(({ family }) => family === 'inet')?.chain('applied', null, [`counter comment "${digestOf(model)}"`]);
   rulesets.set(model, ruleset);
   return ruleset;
 }
