@@ -141,6 +141,7 @@ test('a dnsmasq gives each machine its own address, and one that is isolated giv
   const back = dnsFiles({ ...network, kind: 'isolated' }, [port], { ...given, aside: new Set([port.mac]) });
   assert.equal(back.reservations, '52:54:00:12:34:56,set:aside,10.1.2.9,[fd00::9]\n');
   assert.match(back.config, /^dhcp-option=tag:aside,option:dns-server$/m);
+  assert.equal(back.config, dnsFiles({ ...network, kind: 'isolated' }, [port], given).config);
   const isolated = dnsFiles({ ...network, kind: 'isolated' }, [{ ...port, machine: null }], given);
   assert.equal(isolated.hosts, '');
   assert.doesNotMatch(isolated.config, /^server=/m);
