@@ -1,6 +1,8 @@
 // Saving a machine's state into a file and loading it: memory and devices, or the devices alone.
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
+import { diskRoom } from '../host/disk-space.ts';
 import { queryStatus } from './command.ts';
 import type { QmpConnection } from './qmp.ts';
 
@@ -24,7 +26,7 @@ export interface StateOptions {
  */
 export async function saveDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await qmp.execute('migrate', { channels: channelTo(file) });
-  await untilMigrated(qmp, `saving the machine's devices to ${file}`, options);
+  await untilMigrated(qmp, `saving the machine's devices to ${file}`, options, file);
 }
 
 /** Loads what saveDevices has written into a QEMU started with `incoming` and the layers of that memory. CPUs stay stopped. */
@@ -47,7 +49,7 @@ const setCapabilities = (qmp: QmpConnection, wanted: Record<string, boolean>) =>
 export async function saveState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await prepareState(qmp);
   await qmp.execute('migrate', { channels: channelTo(file) });
-  await untilMigrated(qmp, `saving the machine's memory to ${file}`, options);
+  await untilMigrated(qmp, `saving the machine's memory to ${file}`, options, file);
 }
 
 /** Loads what saveState has written into a QEMU started with `incoming`. CPUs stay stopped. */
@@ -80,7 +82,8 @@ export async function stopSaving(qmp: QmpConnection): Promise<void> {
   }
 }
 
-async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProgress }: StateOptions): Promise<void> {
+/** @param writes the file that it writes */
+async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProgress }: StateOptions, writes?: string): Promise<void> {
   const deadline = Date.now() + stateDeadlineMs;
   let changed = Promise.withResolvers<void>();
   const stopListening = qmp.on('MIGRATION', () => changed.resolve());
@@ -91,7 +94,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
       const now = Migration.parse(await qmp.execute('query-migrate'));
       if (now.ram) onProgress?.(now.ram.transferred, now.ram.total);
       if (now.status === 'completed') return await untilSettled(qmp, doing);
-      if (now.status === 'failed' || now.status === 'cancelled') throw failed(doing, now['error-desc'] ?? now.status);
+      if (now.status === 'failed' || now.status === 'cancelled') throw failed(doing, now['error-desc'] ?? now.status, writes);
       if (signal.aborted || Date.now() > deadline) {
         await stopSaving(qmp).catch(() => {});
         signal.throwIfAborted();
@@ -104,9 +107,14 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
   }
 }
 
-/** Says what QEMU's words mean, where they do not. */
-function failed(doing: string, words: string): VivError {
-  if (/No space left on device/.test(words)) return new VivError('no_space', `${doing} failed: ${words}; make room and try again`);
+/** A state of devices takes some hundred KiB. */
+const littleBytes = 8 * 2 ** 20;
+
+/** Says what QEMU's words mean, where they do not: of a full disk it says either. */
+function failed(doing: string, words: string, writes?: string): VivError {
+  const full = () => writes !== undefined && diskRoom(dirname(writes), undefined)().freeBytes < littleBytes;
+  if (/No space left on device/.test(words) || (/Input\/output error/.test(words) && full()))
+    return new VivError('no_space', `${doing} failed, because the host’s disk is full (${words}); make room and try again`);
   const hint = /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
   return new VivError('qemu_failed', `${doing} failed: ${words}${hint}`);
 }
