@@ -1,4 +1,4 @@
-// DHCP, router advertisements and DNS of the networks: one dnsmasq for each, so that no network hears of another's machines. Every
+// DHCP, router advertisements and DNS of the networks: one dnsmasq for each that knows its machines' names, and those of networks that they are in as well. Every
 // machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
@@ -23,6 +23,7 @@ export class Dnsmasqs {
   readonly #folder: string;
   readonly #program: string;
   readonly #serving = new Map<string, Serving>();
+  readonly #problems = new Map<string, VivError>();
   /** What is in the folder of its network. */
   readonly #written = new WeakSet<DnsFiles>();
 
@@ -48,52 +49,62 @@ export class Dnsmasqs {
     }
   }
 
+  /** Why a network has no DHCP and DNS. */
+  problemOf(network: string): VivError | undefined {
+    return this.#problems.get(network);
+  }
+
   /** Writes what those are to read that do not serve yet, which need not wait until their bridges are there. apply() does all else. */
   async prepare(wanted: ReadonlyMap<string, DnsFiles>): Promise<void> {
     for (const [name, files] of wanted) {
       if (this.#serving.has(name)) continue;
-      this.#write(name, files);
+      this.#tryWrite(name, files);
       await setImmediate();
     }
   }
 
-  /** Brings all of them to what is wanted. @param enter what goes before a program's words so that it runs in the namespace */
+  /** Brings all of them to what is wanted. One that cannot be had has a problem. @param enter what goes before a program's words so that it runs in the namespace */
   async apply(wanted: ReadonlyMap<string, DnsFiles>, enter: readonly string[], signal: AbortSignal): Promise<void> {
     for (const name of [...this.#serving.keys()]) if (!wanted.has(name)) await this.#stop(name);
+    for (const name of [...this.#problems.keys()]) if (!wanted.has(name)) this.#problems.delete(name);
     const starting: string[] = [];
     const living = new Set(await this.#alive());
     for (const [name, files] of wanted) {
       const serving = this.#serving.get(name);
       const alive = serving !== undefined && living.has(name);
       if (alive && serving.files.config === files.config) {
-        if (serving.files.hosts === files.hosts && serving.files.reservations === files.reservations) continue;
-        this.#write(name, files);
-        process.kill(serving.process.pid, 'SIGHUP');
-        this.#serving.set(name, { ...serving, files });
+        const same = serving.files.hosts === files.hosts && serving.files.reservations === files.reservations;
+        if (!same) {
+          if (!this.#tryWrite(name, files)) continue;
+          process.kill(serving.process.pid, 'SIGHUP');
+          this.#serving.set(name, { ...serving, files });
+        }
+        this.#problems.delete(name);
         continue;
       }
       if (alive) await this.#stop(name);
-      if (!this.#written.has(files)) this.#write(name, files);
-      starting.push(name);
+      if (this.#written.has(files) || this.#tryWrite(name, files)) starting.push(name);
     }
     if (starting.length === 0) return;
-    const failed = await this.#start(starting, enter, signal).then(
-      () => null,
-      (error: unknown) => error,
-    );
-    // Those that did start serve, whatever became of the others.
-    const started = await Promise.all(starting.map(async (name) => [name, await this.#running(this.folderOf(name))] as const));
-    for (const [name, process] of started)
-      if (process) this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
-      else this.#serving.delete(name);
-    if (failed !== null) throw failed;
-    const [gone] = started.find(([, process]) => process === null) ?? [];
-    if (gone !== undefined) throw new VivError('unsupported', `dnsmasq of the network ${gone} ended at once`);
+    const words = await this.#start(starting, enter, signal);
+    for (const name of starting) {
+      const process = await this.#running(this.folderOf(name));
+      if (process) {
+        this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
+        this.#problems.delete(name);
+      } else {
+        this.#serving.delete(name);
+        this.#problems.set(
+          name,
+          new VivError('unsupported', `dnsmasq of the network ${name} could not be started: ${words || 'it ended at once'}`),
+        );
+      }
+    }
   }
 
-  /** None of those that serve has ended. */
+  /** None of those that serve has ended, and all that are wanted do. */
   async alive(): Promise<boolean> {
-    return (await this.#alive()).length === this.#serving.size;
+    return this.#problems.size === 0 && (await this.#alive()).length === this.#serving.size;
   }
 
   async end(): Promise<void> {
@@ -101,8 +112,8 @@ export class Dnsmasqs {
     for (const name of [...this.#serving.keys()]) await this.#stop(name);
   }
 
-  /** Each goes into the background by itself when it serves. A shell for each CPU starts them one after the other. */
-  async #start(names: readonly string[], enter: readonly string[], signal: AbortSignal): Promise<void> {
+  /** Each goes into the background by itself when it serves. A shell for each CPU starts them one after the other. @returns what those said that failed */
+  async #start(names: readonly string[], enter: readonly string[], signal: AbortSignal): Promise<string> {
     const files = names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'));
     const share = Math.ceil(files.length / availableParallelism());
     const shares = Array.from({ length: Math.ceil(files.length / Math.max(1, share)) }, (_, nth) =>
@@ -117,9 +128,14 @@ export class Dnsmasqs {
       this.#program,
     ];
     const timeoutMs = startDeadlineMs + names.length * 100;
-    const results = await Promise.all(shares.map((some) => runProgram(program, [...args, ...some], { timeoutMs, signal })));
-    const failed = results.find(({ exitCode }) => exitCode !== 0);
-    if (failed) throw new VivError('unsupported', `dnsmasq could not be started: ${failed.stderr.trim().slice(-500)}`);
+    const tell = ({ exitCode, stderr }: { exitCode: number | null; stderr: string }) => (exitCode === 0 ? '' : stderr.trim().slice(-500));
+    const started = shares.map((some) =>
+      runProgram(program, [...args, ...some], { timeoutMs, signal }).then(tell, (error: unknown) => {
+        signal.throwIfAborted();
+        return (error as Error).message;
+      }),
+    );
+    return (await Promise.all(started)).filter(Boolean).join('; ');
   }
 
   async #stop(network: string): Promise<void> {
@@ -127,6 +143,17 @@ export class Dnsmasqs {
     if (serving) await endStaying(serving.process);
     this.#serving.delete(network);
     await rm(this.folderOf(network), { recursive: true, force: true });
+  }
+
+  /** Whether it could be written; it has a problem otherwise. */
+  #tryWrite(network: string, files: DnsFiles): boolean {
+    try {
+      this.#write(network, files);
+      return true;
+    } catch (error) {
+      this.#problems.set(network, new VivError('unsupported', `the network ${network} has no DHCP and DNS: ${(error as Error).message}`));
+      return false;
+    }
   }
 
   /** Not by promises: it is a fifth of a millisecond, and two milliseconds' work with them. */

@@ -9,11 +9,14 @@ import { hostLock, isUplinkOutside } from './names.ts';
 const lockDeadlineMs = 5000;
 const Files = z.array(z.string().startsWith('/proc/sys/net/'));
 
-/** Turns on what is off of these. Repeatable. @param before what an older version has turned on, and written down elsewhere */
-export async function turnOn(files: readonly string[], before: readonly string[]): Promise<void> {
-  const off = await whichAre('0', files);
-  if (off.length === 0 && before.length === 0) return;
+/**
+ * Turns on what is off of these. Repeatable. @param before what an older version has turned on, and written down elsewhere
+ * @param isNew the way out was just made: another home that is about to turn them off may not have seen it
+ */
+export async function turnOn(files: readonly string[], before: readonly string[], isNew: boolean): Promise<void> {
+  if (!isNew && before.length === 0 && (await whichAre('0', files)).length === 0) return;
   using _ = await lockFile(hostLock, lockDeadlineMs);
+  const off = await whichAre('0', files);
   const [record, known] = await read();
   const all = [...new Set([...known, ...before, ...off])];
   if (all.length > known.length) {

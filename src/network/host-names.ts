@@ -14,7 +14,7 @@ export interface HostName {
 }
 
 /** Writing takes milliseconds. */
-const lockDeadlineMs = 1000;
+const lockDeadlineMs = 5000;
 
 const usualFile = '/etc/hosts';
 
@@ -80,9 +80,10 @@ export class HostNames {
   /** An earlier daemon of this home may have been told to write the usual file. */
   async #move(): Promise<void> {
     if (this.#moved || this.#file === this.#usual) return;
-    this.#moved = true;
     const text = await readFile(this.#usual, 'latin1').catch(() => '');
-    if (text.includes(first(this.#home))) await new HostNames(this.#usual, this.#home, { lock: this.#lock }).#write();
+    const former = new HostNames(this.#usual, this.#home, { lock: this.#lock });
+    if (text.includes(first(this.#home))) await former.#write();
+    this.#moved = former.#problem === null;
   }
 
   async #write(): Promise<void> {

@@ -112,7 +112,9 @@ export class Joints {
     const outside = interfaces.find((one) => one.name === jointOutside(this.#home, name));
     const around = hostBridge(this.#home, name);
     if (!found || !outside?.isUp) return false;
-    return found.isBridge ? outside.master === target : found.master === around && outside.master === around && found.isUp;
+    if (found.isBridge) return outside.master === target;
+    const isAroundUp = interfaces.some((one) => one.name === around && one.isUp);
+    return found.master === around && outside.master === around && found.isUp && isAroundUp;
   }
 
   /** Why it cannot be joined; null: nothing is in the way. */

@@ -46,6 +46,8 @@ export class NetworksHere {
   #next: Promise<void> | null = null;
   /** The last go failed: what is wanted is not there. */
   #behind = false;
+  /** Why it failed: told once. */
+  #said = '';
   readonly #stopping = new AbortController();
 
   /**
@@ -95,7 +97,8 @@ export class NetworksHere {
 
   /** Why a network that machines run in does not lead where it should. */
   problemOf(network: string): VivError | undefined {
-    return this.#parts?.joints?.problemOf(network) ?? this.#parts?.uplinks.conflictOf(network);
+    const parts = this.#parts;
+    return parts?.joints?.problemOf(network) ?? parts?.uplinks.conflictOf(network) ?? parts?.dnsmasqs.problemOf(network);
   }
 
   /** Why the host does not know machines by name; null: it does, or is not to. */
@@ -118,6 +121,7 @@ export class NetworksHere {
       this.#behind = true;
       await this.#go();
       this.#behind = false;
+      this.#said = '';
     });
     return this.#next;
   }
@@ -160,8 +164,9 @@ export class NetworksHere {
   /** Looks after what serves the networks (the namespace, DHCP and DNS, the way out, what the host was given), and brings back what somebody has ended. */
   async look(): Promise<void> {
     const whole = await this.#inTurn(async () => {
-      if (this.#parts === null || this.#behind) return !this.#behind;
-      return this.#standing.whole(this.#wanted(), this.#parts, this.#stopping.signal);
+      if (this.#parts === null) return !this.#behind;
+      const whole = await this.#standing.whole(this.#wanted(), this.#parts, this.#stopping.signal);
+      return whole && !this.#behind;
     });
     if (!whole) await this.apply();
   }
@@ -258,7 +263,8 @@ export class NetworksHere {
     } catch (error) {
       if (signal.aborted) throw error;
       // What is there is not what was known: somebody else has changed it.
-      this.#log(error, 'the networks are looked at again, because a change failed');
+      if (String(error) !== this.#said) this.#log(error, 'the networks are looked at again, because a change failed');
+      this.#said = String(error);
       this.lookAgain();
       await this.#standing.bring(wanted, parts, signal);
     }

@@ -13,6 +13,7 @@ import { type HostNames, hostNamesOf } from './host-names.ts';
 import { hostInterfaces } from './host-network.ts';
 import type { Joints } from './joints.ts';
 import type { Wanted } from './model.ts';
+import { uplinkInside } from './names.ts';
 import type { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { nothing, type Present, presentFrom } from './present.ts';
@@ -76,8 +77,8 @@ export class Standing {
   async whole(wanted: Wanted, parts: Parts, signal: AbortSignal): Promise<boolean> {
     const { namespace, dnsmasqs, uplinks, joints } = parts;
     await this.#names.look();
-    const wayOut = this.#uplink === null || (await uplinks.look());
-    if (!wayOut) this.#uplink = null;
+    const wayOut = this.#uplink === null ? 'whole' : await uplinks.look();
+    if (wayOut === 'gone') this.#uplink = null;
     const joined = (await joints?.look(wanted.networks)) ?? true;
     if (!joined) this.#present = null;
     if (!(await namespace.find())) return false;
@@ -86,7 +87,7 @@ export class Standing {
       this.#askedMs = Date.now();
       guarded = await this.#rules.look(parts.able.programs.nft, runner(runProgram, parts, signal));
     }
-    return wayOut && joined && guarded && (await dnsmasqs.alive());
+    return wayOut === 'whole' && joined && guarded && (await dnsmasqs.alive());
   }
 
   async #addresses(ip: string): Promise<readonly string[]> {
@@ -111,7 +112,10 @@ export class Standing {
       able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
     );
     const outward = wanted.networks.some(({ kind }) => kind === 'nat' || kind === 'routed');
-    if (outward) this.#uplink ??= await uplinks.make(enter, holder, this.#present.others, signal);
+    if (outward && this.#uplink === null) {
+      this.#uplink = await uplinks.make(enter, holder, this.#present.others, signal);
+      this.#present = { ...this.#present, others: new Map([...this.#present.others, [uplinkInside, null]]) };
+    }
     for (const network of wanted.networks)
       if (network.kind === 'bridged' && able.asUser)
         throw new VivError('unsupported', `the network ${network.name} is bridged to an interface of the host, which takes root`);

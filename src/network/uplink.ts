@@ -32,11 +32,13 @@ export class Uplinks {
   /** Null: as root there is none. */
   readonly #pasta: Pasta | null;
   #rules = '';
+  /** It was made, and has not served yet. */
+  #isNew = false;
   /** Subnets to which the host has routes of ours; null: it has to be asked. */
   #routes: ReadonlySet<string> | null = null;
   /** When it was asked last what the host has still. */
   #askedMs = 0;
-  readonly #conflicts = new Map<string, VivError>();
+  #conflicts: ReadonlyMap<string, VivError> = new Map();
 
   /** @param folder for run files */
   constructor(options: { home: string; folder: string; programs: NetworkPrograms; asUser: boolean; changes: HostChanges }) {
@@ -56,10 +58,13 @@ export class Uplinks {
 
   /** Brings the host's rules and routes to what these networks need. Repeatable, and does nothing where nothing has changed. */
   async serve(networks: readonly NetworkSpec[], signal: AbortSignal): Promise<void> {
-    this.#conflicts.clear();
     const made = this.#pasta ? null : await this.#changes.read();
-    if (made === null || !(await this.#hasVeth())) return;
-    await turnOn(made.forwards, made.forwarding);
+    if (made === null || !(await this.#hasVeth())) {
+      this.#conflicts = new Map();
+      return;
+    }
+    await turnOn(made.forwards, made.forwarding, this.#isNew);
+    this.#isNew = false;
     const device = uplinkOutside(this.#home);
     const { ipv4, ipv6 } = made;
     const reached = networks.filter(({ kind }) => kind === 'nat' || kind === 'routed');
@@ -89,22 +94,27 @@ export class Uplinks {
       [ipv4, ipv6].filter((given) => given !== null).map((given) => ({ name, ...written(subnetOf(given)) })),
     );
     const known = this.#routes;
-    if (known?.size === subnets.length && subnets.every(({ text }) => known.has(text))) return;
+    const conflicts = new Map<string, VivError>();
+    if (known?.size === subnets.length && subnets.every(({ text }) => known.has(text))) {
+      this.#conflicts = conflicts;
+      return;
+    }
     const there = await hostRoutes(this.#programs.ip);
     const present = ours(there, device);
     for (const { name, text } of subnets) {
       const other = there.find((route) => route.device !== device && formatSubnet(route.subnet) === text);
       if (other === undefined || present.has(text)) continue;
       const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
-      this.#conflicts.set(name, new VivError('in_use', words));
+      conflicts.set(name, new VivError('in_use', words));
     }
-    const free = subnets.filter(({ name }) => !this.#conflicts.has(name));
+    const free = subnets.filter(({ name }) => !conflicts.has(name));
     const routes = new Set(free.map(({ text }) => text));
     const gone = [...present].filter((text) => !routes.has(text)).map((text) => `route del ${text} dev ${device}`);
     const fresh = free.filter(({ text }) => !present.has(text));
     const added = fresh.map(({ text, family }) => `route replace ${text} via ${via[family]} dev ${device}`);
     if (gone.length + added.length > 0) await this.#ip([], [...gone, ...added], signal);
     this.#routes = routes;
+    this.#conflicts = conflicts;
   }
 
   /** Why the host cannot lead to a network. */
@@ -144,6 +154,7 @@ export class Uplinks {
       throw error;
     }
     this.forget();
+    this.#isNew = true;
   }
 
   /** Both ends with their addresses. */
@@ -189,13 +200,13 @@ export class Uplinks {
     await runOk(program, args, { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
   }
 
-  /** Whether it leads out still: what the host has lost of it, another program's doing, is given anew by make() and serve(). */
-  async look(): Promise<boolean> {
-    if (this.#pasta) return this.#pasta.alive();
+  /** How it is: `gone`, for make() to make it again; `lacking` what serve() gives the host, another program's doing; or `whole`. */
+  async look(): Promise<'gone' | 'lacking' | 'whole'> {
+    if (this.#pasta) return (await this.#pasta.alive()) ? 'whole' : 'gone';
     const made = await this.#changes.read();
-    if (made === null || !(await this.#hasVeth())) return false;
+    if (made === null || !(await this.#hasVeth())) return 'gone';
     // To ask takes three programs.
-    if (this.#conflicts.size === 0 && Date.now() - this.#askedMs < askAgainMs) return true;
+    if (Date.now() - this.#askedMs < askAgainMs) return 'whole';
     this.#askedMs = Date.now();
     const { nft, ip } = this.#programs;
     const table = runProgram(nft, digestArguments(hostTable(this.#home)), { timeoutMs: deadlineMs });
@@ -204,9 +215,10 @@ export class Uplinks {
     const known = this.#routes;
     const whole =
       applied.stdout.includes(digestOf(this.#rules)) && off.length === 0 && [...(known ?? [])].every((text) => routes.has(text));
+    if (!whole) this.forget();
     // What stood in the way of a network may be gone.
-    if (!whole || this.#conflicts.size > 0) this.forget();
-    return whole && this.#conflicts.size === 0;
+    if (this.#conflicts.size > 0) this.#routes = null;
+    return whole && this.#conflicts.size === 0 ? 'whole' : 'lacking';
   }
 }
 

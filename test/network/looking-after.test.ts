@@ -57,6 +57,8 @@ test('rules, routes and forwarding that somebody has taken from the host are the
   const rules = () => world.run('host', 'nft -s list ruleset');
   const routes = () => world.run('host', 'ip route; ip -6 route show table main | grep viv');
   const before = { rules: rules(), routes: routes() };
+  const pair = () => world.run('host', 'ip -o link | grep -o "^[0-9]*: viv[0-9a-f]*"');
+  const made = pair();
   assert.match(before.rules, /masquerade/);
   const [subnet = ''] = /^\S+(?= via .* dev viv)/m.exec(before.routes) ?? [];
   world.run('host', `nft flush ruleset; ip route del ${subnet}; echo 0 >/proc/sys/net/ipv4/ip_forward`);
@@ -64,6 +66,7 @@ test('rules, routes and forwarding that somebody has taken from the host are the
   await eventually('the rules are there', () => rules() === before.rules);
   await eventually('those that tell forged senders are, too', async () => /bridge vivarium/.test(await inside('nft list tables')));
   await eventually('the route is there', () => routes() === before.routes);
+  assert.equal(pair(), made, 'the way out was not made anew for that');
   await eventually('the host forwards', () => world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim() === '1');
 });
 
@@ -134,12 +137,16 @@ test('a dnsmasq that cannot be started keeps those that could from being forgott
   const { signal } = new AbortController();
   const pidOf = (name: string) => readFile(join(folder, 'dns', name, 'pid'), 'utf8');
   try {
-    await assert.rejects(dnsmasqs.apply(wanted, ['env'], signal), { code: 'unsupported' });
+    await dnsmasqs.apply(wanted, ['env'], signal);
+    assert.match(dnsmasqs.problemOf('b')?.message ?? '', /dnsmasq of the network b could not be started/);
+    assert.equal(dnsmasqs.problemOf('a'), undefined);
+    assert.equal(await dnsmasqs.alive(), false);
     const first = await pidOf('a');
     await writeFile(join(folder, 'works'), '');
     await dnsmasqs.apply(wanted, ['env'], signal);
     assert.equal(await pidOf('a'), first);
     assert.equal(await dnsmasqs.alive(), true);
+    assert.equal(dnsmasqs.problemOf('b'), undefined);
   } finally {
     await dnsmasqs.end();
     await rm(folder, { recursive: true });

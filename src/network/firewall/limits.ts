@@ -29,8 +29,9 @@ interface Setup {
 }
 
 const longestWaitMs = 50;
-/** As many full frames as wait at an interface without a limit. */
+/** As many full frames as wait at an interface without a limit, or what takes a second. */
 const relayedQueueBytes = 1000 * 1514;
+const leastQueueBytes = 128 * 1024;
 
 /** @param before what is set up now, some of it perhaps for interfaces that are gone */
 export function limitsFor(wanted: FirewallModel, before: Limited): LimitPlan {
@@ -111,7 +112,8 @@ function portSetup(name: string, toGuest: Rate | undefined, fromGuest: Rate | un
 
 /** The handle follows from the rate, so that it tells which one is set; 1 and ffff are others'. */
 function bucket(rate: Rate, relayed: boolean): { handle: string; words: string } {
-  const waits = relayed ? `limit ${relayedQueueBytes}` : `latency ${longestWaitMs}ms`;
+  const queueBytes = Math.max(leastQueueBytes, Math.min(relayedQueueBytes, rate.bytesPerSecond));
+  const waits = relayed ? `limit ${queueBytes}` : `latency ${longestWaitMs}ms`;
   const limit = `tbf rate ${bytes(rate.bytesPerSecond)}bps burst ${burst(rate)}b ${waits}`;
   const handle = (2 + (Number.parseInt(hash(limit).slice(0, 4), 16) % 0xfff0)).toString(16);
   return { handle, words: `root handle ${handle}: ${limit}` };

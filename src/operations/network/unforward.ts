@@ -19,7 +19,6 @@ export const handler: HandlerOf<'network.unforward'> = {
       name: 'close it',
       run: async ({ record }: Unforwarding, { services: { machines, events } }) => {
         await machines.networks.forwards.drop([record]);
-        await machines.networks.bring();
         const name = machines.byId(record.vm)?.name ?? record.vm;
         events.record({
           type: 'network.unforwarded',
@@ -27,6 +26,7 @@ export const handler: HandlerOf<'network.unforward'> = {
           name,
           message: `${record.name} of this host leads to ${name} no more`,
         });
+        await machines.networks.changed(); // which closes it, whatever else may fail
       },
     },
   ],

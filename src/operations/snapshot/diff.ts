@@ -33,6 +33,8 @@ interface Comparing extends OnMachine {
 }
 
 const passing = { kind: 'fork', label: null, template: false, auto: null, memory: false } as const;
+/** Of each side, beside its own. */
+const mostDisks = 10;
 const agentWaitMs = 120_000;
 const nothing: FileDifference = { added: 0, removed: 0, changed: 0, list: [], more: 0 };
 const unknown = 'none of the disks that differ has a file system that can be read (ext2, ext3, ext4, XFS, btrfs, FAT)';
@@ -97,8 +99,8 @@ export const handler: HandlerOf<'snapshot.diff'> = {
         const disks = await compareMachines(records.from, records.to, signal);
         if (!files || disks.every(({ changedBytes }) => changedBytes === 0)) return { disks, reader: null, found: nothing };
         const layers = freezing !== null || (from !== null && to !== null);
-        // Those that do not differ as well: a volume or an array may lie on several.
-        const all = disks.map((disk) => disk.id);
+        // Those that do not differ as well, where the reader has room for them: a volume or an array may lie on several.
+        const all = disks.filter(({ changedBytes }) => changedBytes > 0 || disks.length <= mostDisks).map((disk) => disk.id);
         return { disks, reader: await planReader(machine, records, all, await imageOf(services), layers, machines) };
       },
     },
