@@ -106,8 +106,9 @@ for side in $(for serial in "$@"; do echo "\${serial%%-*}"; done | sort -u); do
   assemble "$side"
   groups=
   for serial in "$@"; do
+    [ "\${serial%%-*}" = "$side" ] || continue
     for disk in $(disks "$serial"); do
-      [ "$(cat "/sys/block/$disk/serial")" = "$serial" ] && [ "\${serial%%-*}" = "$side" ] || continue
+      [ "$(cat "/sys/block/$disk/serial")" = "$serial" ] || continue
       for part in $(parts "$disk"); do
         number=\${part#$disk}
         [ -e "/run/member/$part" ] || ! look "$serial" "\${number:-0}" "$part" || groups=1

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { formatAddress, formatSubnet, subnetOf } from './address.ts';
 import { domainLines } from './firewall/egress.ts';
 import type { FirewallModel } from './firewall/model.ts';
-import type { NetworkSpec, PortSpec, Wanted } from './model.ts';
+import { leadsOut, type NetworkSpec, type PortSpec, type Wanted } from './model.ts';
 import { domain, fullName } from './names.ts';
 
 export interface DnsFiles {
@@ -33,7 +33,7 @@ export function dnsFilesFor({ networks, ports }: Wanted, model: FirewallModel, s
     Map.groupBy(model.ports, ({ network }) => network),
     Map.groupBy(ports, ({ owner }) => owner),
   ];
-  const outward = new Set(served.filter(({ kind }) => kind !== 'isolated').map(({ name }) => name));
+  const outward = new Set(served.filter(leadsOut).map(({ name }) => name));
   return new Map(
     served.map((network) => {
       const own = portsOf.get(network.name) ?? [];

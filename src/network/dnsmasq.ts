@@ -87,8 +87,8 @@ export class Dnsmasqs {
     }
     if (starting.length === 0) return;
     const words = await this.#start(starting, enter, signal);
-    for (const name of starting) {
-      const process = await this.#running(this.folderOf(name));
+    const started = await Promise.all(starting.map(async (name) => [name, await this.#running(this.folderOf(name))] as const));
+    for (const [name, process] of started) {
       if (process) {
         this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
         this.#problems.delete(name);

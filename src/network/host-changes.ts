@@ -1,9 +1,11 @@
 // What the host itself was given for the networks (an interface and its subnets, bridges around its interfaces): written down before
 // it is made, so that whichever daemon comes can take it back.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeWhole } from '../host/whole-file.ts';
 import { formatSubnet } from './address.ts';
+import { ipv4Forwarding } from './host-forwarding.ts';
 import { hostRoutes } from './host-network.ts';
 import { freeIpv4, freeIpv6 } from './subnet.ts';
 
@@ -14,7 +16,7 @@ const Changes = z.object({
   /** Settings of the host's kernel that were 0 before: older versions wrote them here (host-forwarding.ts). */
   forwarding: z.array(z.string()).default([]),
   /** Settings that the way out needs on. */
-  forwards: z.array(z.string()).default(['/proc/sys/net/ipv4/ip_forward']),
+  forwards: z.array(z.string()).default([ipv4Forwarding]),
   joints: z.array(z.object({ network: z.string(), interface: z.string() })),
 });
 type Changes = z.infer<typeof Changes>;
@@ -52,8 +54,7 @@ export class HostChanges {
   }
 
   async write(changes: Changes): Promise<void> {
-    await writeFile(`${this.#file}.new`, JSON.stringify(changes), { mode: 0o600 });
-    await rename(`${this.#file}.new`, this.#file);
+    await writeWhole(this.#file, JSON.stringify(changes), 0o600);
     this.#known = changes;
   }
 

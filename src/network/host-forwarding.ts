@@ -1,10 +1,14 @@
 // Whether the host forwards packets is one setting for all of it, which several homes may need: the first that does turns it on, and the last that goes
 // turns it off again, where it was off. What was off is written down first, for all homes together.
-import { readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { lockFile } from '../host/lock.ts';
+import { writeWhole } from '../host/whole-file.ts';
 import { hostInterfaces } from './host-network.ts';
 import { hostLock, isUplinkOutside } from './names.ts';
+
+export const ipv4Forwarding = '/proc/sys/net/ipv4/ip_forward';
+export const ipv6Forwarding = '/proc/sys/net/ipv6/conf/all/forwarding';
 
 const lockDeadlineMs = 5000;
 const Files = z.array(z.string().startsWith('/proc/sys/net/'));
@@ -14,15 +18,12 @@ const Files = z.array(z.string().startsWith('/proc/sys/net/'));
  * @param isNew the way out was just made: another home that is about to turn them off may not have seen it
  */
 export async function turnOn(files: readonly string[], before: readonly string[], isNew: boolean): Promise<void> {
-  if (!isNew && before.length === 0 && (await whichAre('0', files)).length === 0) return;
+  if (!isNew && before.length === 0 && (await switchedOff(files)).length === 0) return;
   using _ = await lockFile(hostLock, lockDeadlineMs);
-  const off = await whichAre('0', files);
+  const off = await switchedOff(files);
   const [record, known] = await read();
   const all = [...new Set([...known, ...before, ...off])];
-  if (all.length > known.length) {
-    await writeFile(`${record}.new`, JSON.stringify(all), { mode: 0o600 });
-    await rename(`${record}.new`, record);
-  }
+  if (all.length > known.length) await writeWhole(record, JSON.stringify(all), 0o600);
   for (const file of off) await writeFile(file, '1');
 }
 
@@ -35,9 +36,9 @@ export async function turnOff(ip: string, before: readonly string[]): Promise<vo
   await rm(record, { force: true });
 }
 
-export async function whichAre(value: '0' | '1', files: readonly string[]): Promise<string[]> {
+export async function switchedOff(files: readonly string[]): Promise<string[]> {
   const values = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
-  return files.filter((_, at) => values[at]?.trim() === value);
+  return files.filter((_, at) => values[at]?.trim() === '0');
 }
 
 /** The settings are a network namespace's own, and so is the record. */

@@ -4,7 +4,7 @@ import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } f
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { lockFile } from '../host/lock.ts';
 import { isUsable } from '../host/usable.ts';
-import type { Wanted } from './model.ts';
+import { leadsOut, type Wanted } from './model.ts';
 import { fullName, hostLock } from './names.ts';
 
 /** An address and the name that leads to it. */
@@ -26,7 +26,7 @@ export function hostNamesFile(env: NodeJS.ProcessEnv, asRoot: boolean): string |
 
 /** Of the machines that the host reaches. Pure. */
 export function hostNamesOf({ networks, ports }: Pick<Wanted, 'networks' | 'ports'>): HostName[] {
-  const reached = new Set(networks.filter(({ kind }) => kind === 'nat' || kind === 'routed').map(({ name }) => name));
+  const reached = new Set(networks.filter(leadsOut).map(({ name }) => name));
   return ports.flatMap(({ machine, network, ipv4, ipv6, vlan }) =>
     machine === null || vlan !== null || !reached.has(network)
       ? []
@@ -96,10 +96,8 @@ export class HostNames {
       using _ = await lockFile(this.#lock, lockDeadlineMs);
       const before = await seen(file);
       const text = await readFile(file, 'latin1'); // whatever bytes others wrote, they stay
-      const left = await withoutGone(text, this.#home);
-      const after = withNames(left, this.#home, this.#wanted);
-      const taken = takenIn(left, this.#home);
-      this.#elsewhere = [...new Set(this.#wanted.map(({ name }) => name).filter((name) => taken.has(name.toLowerCase())))];
+      const { text: after, elsewhere } = merged(await withoutGone(text, this.#home), this.#home, this.#wanted);
+      this.#elsewhere = elsewhere;
       this.#seen = after === text ? before : await replace(file, after, text);
       this.#problem = null;
     } catch (error) {
@@ -123,20 +121,19 @@ const quoted = (home: string) => Buffer.from(JSON.stringify(home)).toString('lat
  * A file of hosts with these names as the part of this home, which stays where it is; what others say of a name counts. No names: without such
  * a part. Pure.
  */
-export function withNames(text: string, home: string, names: readonly HostName[]): string {
-  const { before, after } = around(text, home);
-  const taken = takenIn(text, home);
-  const lines = names.filter(({ name }) => !taken.has(name.toLowerCase())).map(({ address, name }) => `${address} ${name}\n`);
-  if (lines.length === 0) return `${before}${after}`;
-  const gap = before === '' || before.endsWith('\n') ? '' : '\n';
-  return [before, gap, first(home), ...lines, last(home), after].join('');
-}
+export const withNames = (text: string, home: string, names: readonly HostName[]): string => merged(text, home, names).text;
 
-/** Names that others than this home tell. */
-function takenIn(text: string, home: string): Set<string> {
+/** `elsewhere`: names that others tell. */
+function merged(text: string, home: string, names: readonly HostName[]): { text: string; elsewhere: string[] } {
   const { before, after } = around(text, home);
-  const lines = `${before}${after}`.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
-  return new Set(lines.flatMap(([, ...told]) => told.map((name) => name.toLowerCase())));
+  const others = `${before}${after}`.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
+  const taken = new Set(others.flatMap(([, ...told]) => told.map((name) => name.toLowerCase())));
+  const isTaken = ({ name }: HostName) => taken.has(name.toLowerCase());
+  const elsewhere = [...new Set(names.filter(isTaken).map(({ name }) => name))];
+  const lines = names.filter((one) => !isTaken(one)).map(({ address, name }) => `${address} ${name}\n`);
+  if (lines.length === 0) return { text: `${before}${after}`, elsewhere };
+  const gap = before === '' || before.endsWith('\n') ? '' : '\n';
+  return { text: [before, gap, first(home), ...lines, last(home), after].join(''), elsewhere };
 }
 
 /** What stands before and after the part of this home: all of it before, where there is none. A line of it that has lost the other is dropped. */

@@ -76,6 +76,12 @@ export async function hostInterfaces(ip: string): Promise<HostInterface[]> {
   }));
 }
 
+/** Several commands of `ip` at once; the first that fails is the last. @param ip its words @throws ProgramFailed */
+export async function runBatch(ip: readonly string[], commands: readonly string[], signal: AbortSignal): Promise<void> {
+  const [program = '', ...args] = [...ip, '-batch', '-'];
+  await runOk(program, args, { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
+}
+
 /** Name servers that can be reached from elsewhere than the host itself: where it asks only itself, those that systemd-resolved asks. */
 export async function resolvers(): Promise<string[]> {
   for (const file of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {

@@ -1,10 +1,10 @@
 // What joins a bridged network to an interface of the host: a pair of interfaces, whose far end is a port of the host's bridge or, where the
 // interface is no bridge, of one that is made around it. An interface may go while machines run, and come back.
 import { VivError } from '../contract/errors.ts';
-import { ProgramFailed, runOk, runProgram } from '../host/run.ts';
-import { checkBridgeable } from './bridgeable.ts';
+import { ProgramFailed, runProgram } from '../host/run.ts';
+import { bridgeObstacle } from './bridgeable.ts';
 import type { HostChanges } from './host-changes.ts';
-import { type HostInterface, hostInterfaces } from './host-network.ts';
+import { type HostInterface, hostInterfaces, runBatch } from './host-network.ts';
 import type { NetworkSpec } from './model.ts';
 import { hostBridge, jointInside, jointOutside } from './names.ts';
 
@@ -130,14 +130,8 @@ export class Joints {
         `the network ${name} is bridged to ${target}, which is switched off; the command for it is: ip link set ${target} up`,
       );
     if (found.master === around) return null;
-    try {
-      // It may carry an address by now, which would be lost.
-      checkBridgeable(interfaces, found.name);
-      return null;
-    } catch (error) {
-      if (error instanceof VivError) return error;
-      throw error;
-    }
+    // It may carry an address by now, which would be lost.
+    return bridgeObstacle(interfaces, found.name);
   }
 
   async #join(network: NetworkSpec, holder: number, signal: AbortSignal): Promise<void> {
@@ -160,7 +154,7 @@ export class Joints {
       `link set dev ${outside} master ${isBridge ? target : around} addrgenmode none up`,
     ];
     try {
-      await runOk(this.#ip, ['-batch', '-'], { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
+      await runBatch([this.#ip], commands, signal);
     } catch (error) {
       await this.#unjoin(name);
       if (!(error instanceof ProgramFailed)) throw error;

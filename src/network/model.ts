@@ -23,6 +23,9 @@ export interface NetworkSpec {
   readonly hostAccess: readonly HostAccess[];
 }
 
+/** Through the host: a bridged one has the outside's own way, an isolated one has none. */
+export const leadsOut = ({ kind }: Pick<NetworkSpec, 'kind'>): boolean => kind === 'nat' || kind === 'routed';
+
 /** What a network lets through that nothing was said about. */
 export const usual: Pick<NetworkSpec, 'guarded' | 'capacityBytesPerSecond' | 'hostAccess'> = {
   guarded: true,

@@ -1,13 +1,14 @@
 // The network namespace that all of this home's virtual networks are in (and, for an ordinary user, the user namespace around it). It
 // lives as long as a process in it: the holder, `cat` waiting for ever at a named pipe in our folder, which is also how it is told from
 // all other processes. It outlives the daemon; the next one finds it again, or makes another holder where only guests were left.
-import { mkdir, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { argumentsOf } from '../host/process-arguments.ts';
 import { isProcess, startTicksOf } from '../host/process-start.ts';
 import { runOk } from '../host/run.ts';
 import { endStaying, type Staying, startStaying } from '../host/stay.ts';
+import { writeWhole } from '../host/whole-file.ts';
 import type { NetworkPrograms } from './capability.ts';
 
 const Held = z.object({ pid: z.int().positive(), startTicks: z.int(), namespace: z.string() });
@@ -83,8 +84,7 @@ export class Namespace {
     const holder = await startStaying(program, args, { timeoutMs: deadlineMs, logFile, signal });
     try {
       this.#held = { ...holder, namespace: await readlink(`/proc/${holder.pid}/ns/net`) };
-      await writeFile(`${this.#file}.new`, JSON.stringify(this.#held), { mode: 0o600 });
-      await rename(`${this.#file}.new`, this.#file);
+      await writeWhole(this.#file, JSON.stringify(this.#held), 0o600);
     } catch (error) {
       this.#held = null;
       await endStaying(holder);

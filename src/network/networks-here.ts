@@ -254,10 +254,8 @@ export class NetworksHere {
     if (wanted.networks.length === 0 && !(await this.exists())) return this.#names.tell([]);
     const parts = await this.#made();
     await mkdir(this.#folder, { recursive: true, mode: 0o711 });
-    if (await parts.namespace.make(this.#guests(), this.#stopping.signal)) {
-      this.#standing.none(parts);
-    }
     const { signal } = this.#stopping;
+    if (await parts.namespace.make(this.#guests(), signal)) this.#standing.none(parts);
     try {
       await this.#standing.bring(wanted, parts, signal);
     } catch (error) {

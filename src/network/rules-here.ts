@@ -1,8 +1,9 @@
 // The firewall's rules in the kernel. Those that it was given last are kept in a file as well: a daemon that comes back changes only what differs,
 // and what has been counted and what DNS has answered stays.
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
+import { writeWhole } from '../host/whole-file.ts';
 import type { FirewallModel } from './firewall/model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './firewall/rules.ts';
 import type { RunThere } from './shaping.ts';
@@ -67,8 +68,7 @@ export class RulesHere {
       for (let written: FirewallModel | null = null; written !== this.#model; ) {
         await setImmediate();
         written = this.#model;
-        await writeFile(`${this.#file}.new`, JSON.stringify(written), { mode: 0o600 });
-        await rename(`${this.#file}.new`, this.#file);
+        await writeWhole(this.#file, JSON.stringify(written), 0o600);
       }
     } finally {
       this.#isWriting = false;

@@ -12,7 +12,7 @@ import type { HostChanges } from './host-changes.ts';
 import { type HostNames, hostNamesOf } from './host-names.ts';
 import { hostInterfaces } from './host-network.ts';
 import type { Joints } from './joints.ts';
-import type { Wanted } from './model.ts';
+import { leadsOut, type Wanted } from './model.ts';
 import { uplinkInside } from './names.ts';
 import type { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
@@ -23,7 +23,7 @@ import type { Uplink, Uplinks } from './uplink.ts';
 
 const deadlineMs = 30_000;
 const addressesLastMs = 10_000;
-/** To ask for the rules takes a program, of many networks 30 ms. */
+/** To look closely takes several programs, of many networks 30 ms each. */
 const askAgainMs = 15_000;
 
 export interface Parts {
@@ -48,7 +48,8 @@ export class Standing {
   #answered = false;
   /** The host's own, which may change with what it is plugged into. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
-  #askedMs = 0;
+  /** When it was looked at closely last. */
+  #closelyMs = 0;
 
   constructor(env: NodeJS.ProcessEnv, rules: RulesHere, names: HostNames) {
     this.#env = env;
@@ -77,16 +78,14 @@ export class Standing {
   async whole(wanted: Wanted, parts: Parts, signal: AbortSignal): Promise<boolean> {
     const { namespace, dnsmasqs, uplinks, joints } = parts;
     await this.#names.look();
-    const wayOut = this.#uplink === null ? 'whole' : await uplinks.look();
+    const closely = Date.now() - this.#closelyMs > askAgainMs;
+    if (closely) this.#closelyMs = Date.now();
+    const wayOut = this.#uplink === null ? 'whole' : await uplinks.look(closely);
     if (wayOut === 'gone') this.#uplink = null;
     const joined = (await joints?.look(wanted.networks)) ?? true;
     if (!joined) this.#present = null;
     if (!(await namespace.find())) return false;
-    let guarded = true;
-    if (Date.now() - this.#askedMs > askAgainMs) {
-      this.#askedMs = Date.now();
-      guarded = await this.#rules.look(parts.able.programs.nft, runner(runProgram, parts, signal));
-    }
+    const guarded = !closely || (await this.#rules.look(parts.able.programs.nft, runner(runProgram, parts, signal)));
     return wayOut === 'whole' && joined && guarded && (await dnsmasqs.alive());
   }
 
@@ -111,7 +110,7 @@ export class Standing {
       await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
       able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
     );
-    const outward = wanted.networks.some(({ kind }) => kind === 'nat' || kind === 'routed');
+    const outward = wanted.networks.some(leadsOut);
     if (outward && this.#uplink === null) {
       this.#uplink = await uplinks.make(enter, holder, this.#present.others, signal);
       this.#present = { ...this.#present, others: new Map([...this.#present.others, [uplinkInside, null]]) };

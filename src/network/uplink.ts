@@ -7,18 +7,15 @@ import { runOk, runProgram } from '../host/run.ts';
 import { formatSubnet, nth, type Subnet, subnetOf } from './address.ts';
 import type { NetworkPrograms } from './capability.ts';
 import type { HostChanges } from './host-changes.ts';
-import { turnOff, turnOn, whichAre } from './host-forwarding.ts';
-import { type HostRoute, hostRoutes, learnsIpv6Routes, resolvers } from './host-network.ts';
+import { ipv4Forwarding, ipv6Forwarding, switchedOff, turnOff, turnOn } from './host-forwarding.ts';
+import { type HostRoute, hostRoutes, learnsIpv6Routes, resolvers, runBatch } from './host-network.ts';
 import { digestArguments, digestOf, hostRules } from './host-rules.ts';
-import type { NetworkSpec } from './model.ts';
+import { leadsOut, type NetworkSpec } from './model.ts';
 import { hostTable, uplinkInside, uplinkOutside } from './names.ts';
 import { Pasta } from './pasta.ts';
 
 /** What fails is told at once; only a host with far too much to do needs as long. */
 const deadlineMs = 60_000;
-const askAgainMs = 15_000;
-const ipv4Forwarding = '/proc/sys/net/ipv4/ip_forward';
-const ipv6Forwarding = '/proc/sys/net/ipv6/conf/all/forwarding';
 
 export interface Uplink {
   /** Name servers as they are reached from inside. */
@@ -36,8 +33,6 @@ export class Uplinks {
   #isNew = false;
   /** Subnets to which the host has routes of ours; null: it has to be asked. */
   #routes: ReadonlySet<string> | null = null;
-  /** When it was asked last what the host has still. */
-  #askedMs = 0;
   #conflicts: ReadonlyMap<string, VivError> = new Map();
 
   /** @param folder for run files */
@@ -67,8 +62,8 @@ export class Uplinks {
     this.#isNew = false;
     const device = uplinkOutside(this.#home);
     const { ipv4, ipv6 } = made;
-    const reached = networks.filter(({ kind }) => kind === 'nat' || kind === 'routed');
-    await this.#route(reached, device, { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) }, signal);
+    const reached = networks.filter(leadsOut);
+    this.#conflicts = await this.#route(reached, device, { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) }, signal);
     const rules = hostRules({
       table: hostTable(this.#home),
       uplink: device,
@@ -83,22 +78,19 @@ export class Uplinks {
     this.#rules = rules;
   }
 
-  /** Routes to these networks and no others, but for those to which the host has a way of its own by now: it keeps that. */
+  /** Routes to these networks and no others, but for those to which the host has a way of its own by now: it keeps that, and they are returned. */
   async #route(
     networks: readonly NetworkSpec[],
     device: string,
     via: { readonly 4: string; readonly 6: string },
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<ReadonlyMap<string, VivError>> {
     const subnets = networks.flatMap(({ name, ipv4, ipv6 }) =>
       [ipv4, ipv6].filter((given) => given !== null).map((given) => ({ name, ...written(subnetOf(given)) })),
     );
     const known = this.#routes;
     const conflicts = new Map<string, VivError>();
-    if (known?.size === subnets.length && subnets.every(({ text }) => known.has(text))) {
-      this.#conflicts = conflicts;
-      return;
-    }
+    if (known?.size === subnets.length && subnets.every(({ text }) => known.has(text))) return conflicts;
     const there = await hostRoutes(this.#programs.ip);
     const present = ours(there, device);
     for (const { name, text } of subnets) {
@@ -112,9 +104,9 @@ export class Uplinks {
     const gone = [...present].filter((text) => !routes.has(text)).map((text) => `route del ${text} dev ${device}`);
     const fresh = free.filter(({ text }) => !present.has(text));
     const added = fresh.map(({ text, family }) => `route replace ${text} via ${via[family]} dev ${device}`);
-    if (gone.length + added.length > 0) await this.#ip([], [...gone, ...added], signal);
+    if (gone.length + added.length > 0) await runBatch([this.#programs.ip], [...gone, ...added], signal);
     this.#routes = routes;
-    this.#conflicts = conflicts;
+    return conflicts;
   }
 
   /** Why the host cannot lead to a network. */
@@ -143,7 +135,7 @@ export class Uplinks {
   async #makeVeth(enter: readonly string[], holder: number, signal: AbortSignal): Promise<void> {
     const { ip } = this.#programs;
     const outside = uplinkOutside(this.#home);
-    if (await this.#hasVeth()) await this.#ip([], [`link del dev ${outside}`], signal);
+    if (await this.#hasVeth()) await runBatch([this.#programs.ip], [`link del dev ${outside}`], signal);
     const made = await this.#changes.begun(ip);
     const forwards = [ipv4Forwarding, ...((await learnsIpv6Routes(ip)) ? [] : [ipv6Forwarding])];
     await this.#changes.write({ ...made, forwards });
@@ -166,8 +158,8 @@ export class Uplinks {
   ): Promise<void> {
     const outside = uplinkOutside(this.#home);
     const [four, six] = [subnetOf(ipv4), subnetOf(ipv6)];
-    await this.#ip(
-      [],
+    await runBatch(
+      [this.#programs.ip],
       [
         `link add name ${outside} type veth peer name ${uplinkInside} netns ${holder}`,
         `link set dev ${outside} addrgenmode none`,
@@ -177,8 +169,8 @@ export class Uplinks {
       ],
       signal,
     );
-    await this.#ip(
-      enter,
+    await runBatch(
+      [...enter, this.#programs.ip],
       [
         `address add ${nth(four, 2n)}/30 dev ${uplinkInside}`,
         `address add ${nth(six, 2n)}/64 dev ${uplinkInside} nodad`,
@@ -195,22 +187,18 @@ export class Uplinks {
     return (await readFile('/proc/self/net/dev', 'utf8')).includes(`${uplinkOutside(this.#home)}:`);
   }
 
-  async #ip(enter: readonly string[], commands: readonly string[], signal: AbortSignal): Promise<void> {
-    const [program = '', ...args] = [...enter, this.#programs.ip, '-batch', '-'];
-    await runOk(program, args, { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
-  }
-
-  /** How it is: `gone`, for make() to make it again; `lacking` what serve() gives the host, another program's doing; or `whole`. */
-  async look(): Promise<'gone' | 'lacking' | 'whole'> {
+  /**
+   * How it is: `gone`, for make() to make it again; `lacking` what serve() gives the host, another program's doing; or `whole`.
+   * @param closely also what takes three programs to find out
+   */
+  async look(closely: boolean): Promise<'gone' | 'lacking' | 'whole'> {
     if (this.#pasta) return (await this.#pasta.alive()) ? 'whole' : 'gone';
     const made = await this.#changes.read();
     if (made === null || !(await this.#hasVeth())) return 'gone';
-    // To ask takes three programs.
-    if (Date.now() - this.#askedMs < askAgainMs) return 'whole';
-    this.#askedMs = Date.now();
+    if (!closely) return 'whole';
     const { nft, ip } = this.#programs;
     const table = runProgram(nft, digestArguments(hostTable(this.#home)), { timeoutMs: deadlineMs });
-    const [applied, there, off] = await Promise.all([table, hostRoutes(ip), whichAre('0', made.forwards)]);
+    const [applied, there, off] = await Promise.all([table, hostRoutes(ip), switchedOff(made.forwards)]);
     const routes = ours(there, uplinkOutside(this.#home));
     const known = this.#routes;
     const whole =

@@ -1,12 +1,13 @@
 // Whether KVM truly works. A device node proves nothing: there are hosts whose /dev/kvm opens, runs a BIOS and then never makes
 // progress in a 64-bit kernel. So a small 64-bit program is run to its end under a deadline; the answer holds until the host boots.
 // One that came of the deadline is looked at a second time, with nobody waiting: a host that has just booted may be too slow for it.
-import { access, constants, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { ProgramTimeout, type RunResult, runProgram } from '../host/run.ts';
+import { writeWhole } from '../host/whole-file.ts';
 import { findQemu, type QemuBinary } from './binary.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { payload, payloadExitCode } from './payload.ts';
@@ -64,10 +65,7 @@ export async function proveKvm({ cacheFile, timeoutMs, again, device = '/dev/kvm
   return forMachines(Proof.parse(remembered), device);
 }
 
-async function remember(cacheFile: string, answer: z.infer<typeof Remembered>): Promise<void> {
-  await writeFile(`${cacheFile}.new`, JSON.stringify(answer));
-  await rename(`${cacheFile}.new`, cacheFile);
-}
+const remember = (cacheFile: string, answer: z.infer<typeof Remembered>): Promise<void> => writeWhole(cacheFile, JSON.stringify(answer));
 
 async function recall(cacheFile: string): Promise<z.infer<typeof Remembered> | null> {
   try {

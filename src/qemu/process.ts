@@ -1,12 +1,13 @@
 // QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
 // (the machine's id in its arguments) together with its start time, so that a reused pid is never taken for it.
 import { closeSync, openSync } from 'node:fs';
-import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { argumentsOf } from '../host/process-arguments.ts';
 import { startTicksOf } from '../host/process-start.ts';
 import { type Program, spawn } from '../host/spawn.ts';
+import { writeWhole } from '../host/whole-file.ts';
 import { kvmGroup } from './kvm-device.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
@@ -90,8 +91,7 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   const startTicks = (await startTicksOf(pid)) ?? 0;
   const started = handle({ pid, startTicks, logOffset }, exited);
   try {
-    await writeFile(`${options.processFile}.new`, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
-    await rename(`${options.processFile}.new`, options.processFile);
+    await writeWhole(options.processFile, JSON.stringify({ pid, startTicks, marker: options.marker, logOffset }));
   } catch (error) {
     await started.kill();
     throw error;

@@ -155,12 +155,14 @@ case "$1" in
       ip route replace default via "$gateway" dev "$interface" metric "\${interface#eth}"
       break
     done
-    # A card beside another one may be told no server. Renamed into place: who resolves a name meanwhile sees the old ones or the new, never none.
-    [ -z "$dns" ] || {
+    # A card beside another one may be told no server.
+    [ -n "$dns" ] || exit 0
+    # Renamed into place: who resolves a name meanwhile sees the old servers or the new, never none.
+    {
       [ -n "$domain" ] && echo "search $domain"
       for server in $dns; do echo "nameserver $server"; done
     } >/etc/resolv.conf.$$
-    [ -z "$dns" ] || mv /etc/resolv.conf.$$ /etc/resolv.conf
+    mv /etc/resolv.conf.$$ /etc/resolv.conf
     ;;
 esac
 `;

@@ -5,7 +5,7 @@ import type { Network } from '../../contract/network.ts';
 import { NetworkRecord, networkNameTaken } from '../../machine/network-records.ts';
 import type { Networks } from '../../machine/networks.ts';
 import { formatSubnet } from '../../network/address.ts';
-import { checkBridgeable } from '../../network/bridgeable.ts';
+import { bridgeObstacle } from '../../network/bridgeable.ts';
 import { hostInterfaces } from '../../network/host-network.ts';
 import { askedSubnet, checkFree } from '../../network/subnet.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -39,9 +39,10 @@ export const handler: HandlerOf<'network.create'> = {
       run: async ({ name, record }: Creating, { services: { machines, events } }) => {
         const taken = await machines.networks.taken();
         const own = machines.networks.records.byName(name);
-        if (!own && record.interface !== null) checkAlone(name, record.interface, machines.networks);
-        if (!own)
+        if (!own) {
+          if (record.interface !== null) checkAlone(name, record.interface, machines.networks);
           for (const text of [record.ipv4, record.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
+        }
         await machines.networks.records.insert(record);
         events.record({ type: 'network.created', name, message: `the network ${name} was made` });
       },
@@ -76,7 +77,8 @@ async function subnets(
     if (ipv4 !== undefined || ipv6 !== undefined)
       throw new VivError('invalid', `the host’s own network gives the addresses in ${name}; leave --ipv4 and --ipv6 out`);
     checkAlone(name, host, networks);
-    checkBridgeable(await hostInterfaces(able.programs.ip), host);
+    const obstacle = bridgeObstacle(await hostInterfaces(able.programs.ip), host);
+    if (obstacle !== null) throw obstacle;
     return { ipv4: null, ipv6: null };
   }
   const free = await networks.freeSubnets(name);

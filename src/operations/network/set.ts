@@ -5,6 +5,7 @@ import { parseRate } from '../../contract/rate.ts';
 import type { NetworkRecord } from '../../machine/network-records.ts';
 import type { Networks } from '../../machine/networks.ts';
 import { hostInterfaces } from '../../network/host-network.ts';
+import { leadsOut } from '../../network/model.ts';
 import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
@@ -35,8 +36,7 @@ export const handler: HandlerOf<'network.set'> = {
       ...(access === undefined ? {} : { hostAccess: access }),
     };
     if (Object.keys(change).length === 0) throw new VivError('invalid', `say what is to change of the network ${name}`);
-    const outward = record.kind === 'nat' || record.kind === 'routed';
-    if (!outward && (rate || (access ?? []).length > 0))
+    if (!leadsOut(record) && (rate || (access ?? []).length > 0))
       throw new VivError(
         'invalid',
         `${name} is ${record.kind}: its way to the world does not lead through this host, so there is no capacity to share and no host to reach`,
