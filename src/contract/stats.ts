@@ -1,0 +1,91 @@
+// Statistics: what VMs and the host use, now and over time.
+import { z } from 'zod';
+import { failures } from './errors.ts';
+import { Bytes, Ref, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { hostSeries, vmSeries } from './series.ts';
+import { VmState } from './vm.ts';
+
+const namesOf = <T extends object>(table: T) => Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
+
+export const History = z.object({
+  /** Null: the host. */
+  vm: z.object({ id: z.string(), name: z.string() }).nullable(),
+  /** Time between two points. */
+  stepMs: z.int(),
+  /** The beginning of each point's interval. */
+  at: z.array(Time),
+  /** Mean of each interval by series, one value for each of `at`; null where it is not known. A series without any value is absent. */
+  mean: z.record(z.string(), z.array(z.number().nullable())),
+  /** Maximum of each interval, likewise. */
+  max: z.record(z.string(), z.array(z.number().nullable())),
+});
+export type History = z.infer<typeof History>;
+
+const hour = 3_600_000;
+
+export const show = defineOperation({
+  id: 'stats.show',
+  method: 'GET',
+  path: '/v1/stats',
+  role: 'viewer',
+  summary: 'Show what a VM or the host has used over time',
+  input: z.object({
+    vm: Ref.optional().describe('VM (default: the host)'),
+    sinceMs: z.coerce
+      .number()
+      .int()
+      .min(1000)
+      .max(366 * 24 * hour)
+      .default(hour)
+      .describe('How far back, up to a year'),
+    untilMs: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(366 * 24 * hour)
+      .default(0)
+      .describe('Where it ends, as time before now'),
+    points: z.coerce.number().int().min(1).max(10_080).default(600).describe('At most this many points; values in between are combined'),
+  }),
+  output: History,
+  errors: [...failures.find],
+  cli: { command: 'stats', args: ['vm?'], custom: true },
+});
+
+export const VmStats = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: VmState,
+  cpus: z.int(),
+  memoryBytes: Bytes,
+  /** What was measured last; empty where the VM does not run. */
+  values: z.partialRecord(z.enum(namesOf(vmSeries)), z.number()),
+  /** CPU use of the last minute in percent, one value a second, oldest first; null where it is not known. */
+  recentCpuPercent: z.array(z.number().nullable()),
+});
+export type VmStats = z.infer<typeof VmStats>;
+
+export const LatestStats = z.object({
+  at: Time,
+  host: z.object({
+    cpus: z.int(),
+    memoryBytes: Bytes,
+    values: z.partialRecord(z.enum(namesOf(hostSeries)), z.number()),
+    recentCpuPercent: z.array(z.number().nullable()),
+  }),
+  vms: z.array(VmStats),
+});
+export type LatestStats = z.infer<typeof LatestStats>;
+
+export const latest = defineOperation({
+  id: 'stats.latest',
+  method: 'GET',
+  path: '/v1/stats/latest',
+  role: 'viewer',
+  summary: 'Show what every VM and the host use now',
+  input: z.object({}),
+  output: LatestStats,
+  errors: [],
+  cli: { command: 'top', custom: true },
+});
