@@ -33,7 +33,7 @@ interface Given {
  * Restores a point as the process of one of its forks did: the same arguments, memory and devices, and the disk of that fork.
  * @param pid the fork's. @param point the point's folder
  */
-export function bareRestore(pid: number, point: string, memoryBytes: number): () => Promise<number> {
+export function bareRestore(pid: number, snapshot: string, memoryBytes: number): () => Promise<number> {
   const command = argumentsOf(pid);
   const env = Object.fromEntries(
     readFileSync(`/proc/${pid}/environ`, 'utf8')
@@ -43,9 +43,9 @@ export function bareRestore(pid: number, point: string, memoryBytes: number): ()
   return async () => {
     const library = await memoryLibrary();
     if (library === null) throw new Error('vivarium-memory.so has not been built');
-    const fds = [openSync(library, 'r'), createMemoryFile('bench', memoryBytes), openSync(join(point, 'memory'), 'r')];
+    const fds = [openSync(library, 'r'), createMemoryFile('bench', memoryBytes), openSync(join(snapshot, 'memory'), 'r')];
     try {
-      return await bareStart(command, { env, fds, devices: join(point, 'devices') });
+      return await bareStart(command, { env, fds, devices: join(snapshot, 'devices') });
     } finally {
       for (const fd of fds) closeSync(fd);
     }

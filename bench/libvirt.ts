@@ -37,11 +37,11 @@ export function defineLike(args: readonly string[], memoryBytes: number): Domain
   chmodSync(disk, 0o666);
   const name = `viv-bench-${process.pid}`;
   const hardware = after('-accel').startsWith('kvm');
-  const board = after('-machine').split(',')[0]?.replace(/^pc-/, '') ?? 'q35';
+  const machineType = after('-machine').split(',')[0]?.replace(/^pc-/, '') ?? 'q35';
   const xml = `<domain type='${hardware ? 'kvm' : 'qemu'}'>
   <name>${name}</name><memory unit='b'>${memoryBytes}</memory><vcpu>1</vcpu><genid/>
   <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
-  <os><type arch='x86_64' machine='pc-${board}'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
+  <os><type arch='x86_64' machine='pc-${machineType}'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
     <cmdline>${after('-append')}</cmdline></os>
   <features><acpi/><apic/><vmport state='off'/></features><cpu mode='${hardware ? 'host-passthrough' : 'maximum'}'/>
   <clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><timer name='hpet' present='no'/></clock>

@@ -45,13 +45,13 @@ export async function pausesOf(client: Client, sizeMiB: number, rounds: number):
       let pausedMs = Number.NaN;
       let label = '';
       const during = await silence(async () => {
-        const point = await vm.snapshot();
-        pausedMs = point.pausedMs;
-        label = point.id;
+        const snapshot = await vm.snapshot();
+        pausedMs = snapshot.pausedMs;
+        label = snapshot.id;
       });
       session.signal('SIGKILL');
       await session.exit.catch(() => {});
-      await client.snapshot.remove({ vm: vm.id, point: label });
+      await client.snapshot.remove({ vm: vm.id, snapshot: label });
       if (round < 0) continue;
       told.push(pausedMs);
       seen.push(during);

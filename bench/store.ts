@@ -2,20 +2,20 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { type Figure, median, percentile } from './measure.ts';
-import { usage, waitedMs, withHome } from './state-directory.ts';
+import { usage, waitedMs, withStateDirectory } from './state-directory.ts';
 
-const machines = 1000;
+const vms = 1000;
 const connections = 8;
 const listRounds = 400;
 const stateRequests = 10_000;
 
 export const store = () =>
-  withHome<Figure[]>(async ({ client, pid }) => {
+  withStateDirectory<Figure[]>(async ({ client, pid }) => {
     let next = 0;
     const from = performance.now();
     await Promise.all(
       Array.from({ length: 4 }, async () => {
-        while (next < machines) await client.create('tiny', { name: `m${next++}` });
+        while (next < vms) await client.create('tiny', { name: `m${next++}` });
       }),
     );
     const createdMs = performance.now() - from;
@@ -46,7 +46,7 @@ export const store = () =>
     const perSecond = stateRequests / ((performance.now() - stateFrom) / 1000);
     agent.destroy();
     return [
-      { name: 'making a machine, with 4 at a time', value: createdMs / machines, unit: 'ms', target: null },
+      { name: 'making a machine, with 4 at a time', value: createdMs / vms, unit: 'ms', target: null },
       {
         name: `list of 1,000 machines (${Math.round(bytes / 1024)} KiB), 99th percentile`,
         value: percentile(listed, 0.99),

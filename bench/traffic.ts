@@ -7,10 +7,10 @@ import { buffer } from 'node:stream/consumers';
 import { tapProgram } from '../src/host/guest-asset.ts';
 import { tapOf } from '../src/network/kernel/interface-names.ts';
 import { connectAgent } from '../src/qemu/agent/client.ts';
-import type { Machine } from '../src/sdk/index.ts';
+import type { Vm } from '../src/sdk/index.ts';
 import { bareRun, plainArgumentsOf } from './bare-qemu.ts';
 import { type Figure, median, roundsOr } from './measure.ts';
-import { withHome } from './state-directory.ts';
+import { withStateDirectory } from './state-directory.ts';
 
 const rounds = roundsOr(9);
 const seconds = 3;
@@ -25,16 +25,16 @@ interface Passed {
 }
 
 export const traffic = () =>
-  withHome<Figure[]>(async ({ client }) => {
+  withStateDirectory<Figure[]>(async ({ client }) => {
     const program = execFileSync('sh', ['-c', 'command -v iperf3'], { encoding: 'utf8' }).trim();
     const needed = [program, ...(execFileSync('ldd', [program], { encoding: 'utf8' }).match(/\/\S+/g) ?? [])];
     const [one, two, third, fourth] = await Promise.all(
       ['one', 'two', 'three', 'four'].map(async (name) => {
         const vm = await client.run('tiny', { name, networks: ['default'] });
-        await inMachine(vm)('mkdir -p /root/iperf');
+        await inVm(vm)('mkdir -p /root/iperf');
         for (const file of needed)
           await vm.copyTo(execFileSync('realpath', [file], { encoding: 'utf8' }).trim(), `/root/iperf/${file.split('/').at(-1)}`);
-        await inMachine(vm)('sync');
+        await inVm(vm)('sync');
         return vm;
       }),
     );
@@ -44,7 +44,7 @@ export const traffic = () =>
     const bare = { mbits: [], pingMs: [] };
     const models = [third, fourth].map(({ id, info }) => ({ id, command: plainArgumentsOf(info.pid ?? 0) }));
     for (const vm of [third, fourth]) await vm.stop();
-    const pair = { from: inMachine(one), to: inMachine(two), target };
+    const pair = { from: inVm(one), to: inVm(two), target };
     await withBridge((holder) =>
       withBare(holder, models, async (from, to) => {
         const barePair = { from, to, target: '10.9.9.2' };
@@ -82,8 +82,8 @@ async function prepare({ from, to, target }: Pair): Promise<void> {
 }
 
 async function measure({ from, target }: Pair, passed: Passed): Promise<void> {
-  const told = JSON.parse(await from(`${iperf} -c ${target} -t ${seconds} -J`)) as { end: { sum_received: { bits_per_second: number } } };
-  passed.mbits.push(told.end.sum_received.bits_per_second / 1e6);
+  const told = JSON.parse(await from(`${iperf} -c ${target} -t ${seconds} -J`)) as { end: { checksum_received: { bits_per_second: number } } };
+  passed.mbits.push(told.end.checksum_received.bits_per_second / 1e6);
   const text = await from(`ping -c ${pings} -i 0.01 ${target} | tail -1`);
   passed.pingMs.push(Number(/= [\d.]+\/([\d.]+)\//.exec(text)?.[1]));
 }
@@ -117,8 +117,8 @@ async function withBare(
   }
 }
 
-const inMachine =
-  (vm: Machine): Guest =>
+const inVm =
+  (vm: Vm): Guest =>
   async (script) => {
     const { exitCode, stdout, stderr } = await vm.exec(['sh', '-c', script], { waitMs: 60_000 });
     if (exitCode !== 0) throw new Error(`${script} in ${vm.name} ended with ${exitCode}: ${stderr} ${stdout}`);

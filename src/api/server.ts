@@ -60,7 +60,7 @@ const worksWhenFull = new Set<string>([
   'image.remove',
   'image.verify',
   'snapshot.remove',
-  'pool.remove',
+  'warm-pool.remove',
   'task.cancel',
   'host.shutdown',
 ]);

@@ -20,7 +20,7 @@ export const Remote = z.union([
   z.object({ kind: z.literal('any') }),
   z.object({ kind: z.literal('cidr'), cidr: Cidr }),
   /** Name or id. */
-  z.object({ kind: z.literal('machine'), machine: z.string() }),
+  z.object({ kind: z.literal('vm'), vm: z.string() }),
   z.object({ kind: z.literal('group'), group: z.string() }),
 ]);
 
@@ -79,9 +79,9 @@ function parseRemote(whom: string, wrong: (why: string) => VivError): GroupRule[
     if (!GroupName.safeParse(name).success) throw wrong(`names no group: ${JSON.stringify(name)}`);
     return { kind, group: name };
   }
-  if (kind === 'machine') {
+  if (kind === 'vm') {
     if (!Ref.safeParse(name).success) throw wrong(`names no machine: ${JSON.stringify(name)}`);
-    return { kind, machine: name };
+    return { kind, vm: name };
   }
   if (!Cidr.safeParse(whom).success)
     throw wrong(`names nobody: ${JSON.stringify(whom)} is no address, no subnet, no group:NAME and no machine:NAME`);
@@ -95,7 +95,7 @@ export function formatGroupRule({ direction, protocol, ports, remote }: GroupRul
       ? []
       : [
           direction === 'in' ? 'from' : 'to',
-          remote.kind === 'cidr' ? remote.cidr : remote.kind === 'group' ? `group:${remote.group}` : `machine:${nameOf(remote.machine)}`,
+          remote.kind === 'cidr' ? remote.cidr : remote.kind === 'group' ? `group:${remote.group}` : `vm:${nameOf(remote.vm)}`,
         ];
   return [direction, protocol, ...(ports === null ? [] : [formatPorts(ports)]), ...whom].join(' ');
 }

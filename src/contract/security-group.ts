@@ -15,7 +15,7 @@ export const Group = z.object({
   /** What happens to what no rule allows. */
   in: Otherwise,
   out: Otherwise,
-  cards: z.array(z.object({ vm: z.string(), nic: z.string() })),
+  nics: z.array(z.object({ vm: z.string(), nic: z.string() })),
   createdAt: Time,
 });
 export type Group = z.infer<typeof Group>;
@@ -28,9 +28,9 @@ const inHelp = 'What happens to connections to its machines that no rule allows'
 const outHelp = 'What happens to connections of its machines that no rule allows';
 
 export const create = defineOperation({
-  id: 'group.create',
+  id: 'security-group.create',
   method: 'POST',
-  path: '/v1/groups',
+  path: '/v1/security-groups',
   role: 'operator',
   task: true,
   summary: 'Make a security group',
@@ -42,63 +42,63 @@ export const create = defineOperation({
   }),
   output: Group,
   errors: [...failures.find, 'name_taken'],
-  cli: { command: 'group create', args: ['group'] },
+  cli: { command: 'security-group create', args: ['group'] },
 });
 
 export const list = defineOperation({
-  id: 'group.list',
+  id: 'security-group.list',
   method: 'GET',
-  path: '/v1/groups',
+  path: '/v1/security-groups',
   role: 'viewer',
   summary: 'List the security groups',
   input: z.object({}),
   output: z.array(Group),
   errors: [],
-  cli: { command: 'group ls', custom: true },
+  cli: { command: 'security-group ls', custom: true },
 });
 
 export const show = defineOperation({
-  id: 'group.show',
+  id: 'security-group.show',
   method: 'GET',
-  path: '/v1/groups/{group}',
+  path: '/v1/security-groups/{group}',
   role: 'viewer',
   summary: 'Show a security group, its rules and the cards in it',
   input: One,
   output: Group,
   errors: ['not_found'],
-  cli: { command: 'group show', args: ['group'] },
+  cli: { command: 'security-group show', args: ['group'] },
 });
 
 export const allow = defineOperation({
-  id: 'group.allow',
+  id: 'security-group.allow',
   method: 'POST',
-  path: '/v1/groups/{group}/allow',
+  path: '/v1/security-groups/{group}/allow',
   role: 'operator',
   task: true,
   summary: 'Add a rule to a security group; it counts at once',
   input: z.object({ group, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group allow', args: ['group', 'rule+'] },
+  cli: { command: 'security-group allow', args: ['group', 'rule+'] },
 });
 
 export const revoke = defineOperation({
-  id: 'group.revoke',
+  id: 'security-group.revoke',
   method: 'POST',
-  path: '/v1/groups/{group}/revoke',
+  path: '/v1/security-groups/{group}/revoke',
   role: 'operator',
   task: true,
   summary: 'Take a rule away from a security group; connections that are open go on',
   input: z.object({ group, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group revoke', args: ['group', 'rule+'] },
+  cli: { command: 'security-group revoke', args: ['group', 'rule+'] },
 });
 
 export const set = defineOperation({
-  id: 'group.set',
+  id: 'security-group.set',
   method: 'PATCH',
-  path: '/v1/groups/{group}',
+  path: '/v1/security-groups/{group}',
   role: 'operator',
   task: true,
   summary: 'Change what a security group does, all of it at once',
@@ -110,18 +110,18 @@ export const set = defineOperation({
   }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group set', args: ['group'] },
+  cli: { command: 'security-group set', args: ['group'] },
 });
 
 export const remove = defineOperation({
-  id: 'group.remove',
+  id: 'security-group.remove',
   method: 'DELETE',
-  path: '/v1/groups/{group}',
+  path: '/v1/security-groups/{group}',
   role: 'operator',
   task: true,
   summary: 'Remove a security group that no card is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use'],
-  cli: { command: 'group rm', args: ['group...'] },
+  cli: { command: 'security-group rm', args: ['group...'] },
 });

@@ -43,8 +43,8 @@ export const Snapshot = z.object({
 export type Snapshot = z.infer<typeof Snapshot>;
 
 const vm = Ref.describe('Name or id of the machine');
-const point = Text.min(1).max(200).describe('Label or id of the point');
-const One = z.object({ vm, point });
+const snapshot = Text.min(1).max(200).describe('Label or id of the point');
+const One = z.object({ vm, snapshot });
 
 export const create = defineOperation({
   id: 'snapshot.create',
@@ -94,13 +94,13 @@ export const list = defineOperation({
 export const show = defineOperation({
   id: 'snapshot.show',
   method: 'GET',
-  path: '/v1/vms/{vm}/snapshots/{point}',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}',
   role: 'viewer',
   summary: 'Show one point',
   input: One,
   output: Snapshot,
   errors: ['invalid', 'not_found', 'ambiguous'],
-  cli: { command: 'snapshot show', args: ['vm', 'point'], custom: true },
+  cli: { command: 'snapshot show', args: ['vm', 'snapshot'], custom: true },
 });
 
 export const DiskDifference = z.object({
@@ -151,8 +151,8 @@ export const diff = defineOperation({
   summary: 'Tell which regions of a machine’s disks, and which files, differ between two points',
   input: z.object({
     vm,
-    from: point.describe('Label or id of the one point'),
-    to: point.describe('Label or id of the other; now: the machine as it is'),
+    from: snapshot.describe('Label or id of the one point'),
+    to: snapshot.describe('Label or id of the other; now: the machine as it is'),
     files: z
       .boolean()
       .default(true)
@@ -170,20 +170,20 @@ export const diff = defineOperation({
 export const thumbnail = defineOperation({
   id: 'snapshot.thumbnail',
   method: 'GET',
-  path: '/v1/vms/{vm}/snapshots/{point}/thumbnail',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}/thumbnail',
   role: 'viewer',
   transport: 'download',
   summary: 'Give a point’s small picture of the screen, or the end of its serial log',
   input: One,
   output: z.unknown(),
   errors: ['invalid', 'not_found', 'ambiguous', 'corrupt'],
-  cli: { command: 'snapshot thumbnail', args: ['vm', 'point'], custom: true },
+  cli: { command: 'snapshot thumbnail', args: ['vm', 'snapshot'], custom: true },
 });
 
 export const restore = defineOperation({
   id: 'snapshot.restore',
   method: 'POST',
-  path: '/v1/vms/{vm}/snapshots/{point}/restore',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}/restore',
   role: 'operator',
   task: true,
   summary: 'Set a machine back to one of its points; no point is lost by it',
@@ -205,20 +205,20 @@ export const restore = defineOperation({
   ],
   cli: {
     command: 'snapshot restore',
-    args: ['vm', 'point'],
+    args: ['vm', 'snapshot'],
     without: { start: 'Leave it asleep at that point: viv start lets it go on from there' },
-    confirm: 'Set {vm} back to {point}? What it has done since then is lost',
+    confirm: 'Set {vm} back to {snapshot}? What it has done since then is lost',
   },
 });
 
 export const Verification = z.object({
   vm: Name,
   /** How many points are whole. */
-  points: z.int(),
+  snapshots: z.int(),
   /** How many files have been read and compared with their sums; those that points have in common count once. */
   files: z.int(),
   /** How many had no sums yet, and have them from now on: nothing can be said of them before. */
-  summed: z.int(),
+  checksummed: z.int(),
   /** What has been read. */
   bytes: Bytes,
 });
@@ -231,21 +231,21 @@ export const verify = defineOperation({
   role: 'operator',
   task: true,
   summary: 'Read all that a machine’s points are made of again and compare it with the sums taken when it was written',
-  input: z.object({ vm, point: point.optional().describe('Label or id of a point; all of them when left out') }),
+  input: z.object({ vm, snapshot: snapshot.optional().describe('Label or id of a point; all of them when left out') }),
   output: Verification,
   errors: ['invalid', ...failures.find, 'corrupt', 'wrong_state', 'no_space'],
-  cli: { command: 'snapshot verify', args: ['vm', 'point?'] },
+  cli: { command: 'snapshot verify', args: ['vm', 'snapshot?'] },
 });
 
 export const remove = defineOperation({
   id: 'snapshot.remove',
   method: 'DELETE',
-  path: '/v1/vms/{vm}/snapshots/{point}',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}',
   role: 'operator',
   task: true,
   summary: 'Remove a point; machines and points that build on it stay whole',
   input: One.extend({ force: z.boolean().default(false).describe('A template as well') }),
   output: z.object({ id: z.string() }),
   errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
-  cli: { command: 'snapshot rm', args: ['vm', 'point'], short: { force: 'f' }, confirm: 'Remove the point {point} of {vm}?' },
+  cli: { command: 'snapshot rm', args: ['vm', 'snapshot'], short: { force: 'f' }, confirm: 'Remove the point {snapshot} of {vm}?' },
 });

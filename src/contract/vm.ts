@@ -97,7 +97,7 @@ export const Vm = z.object({
   /** Name, at that time, of the machine it was forked from. */
   forkedFrom: z.string().nullable(),
   /** Id of the point it came from last. */
-  point: z.string().nullable(),
+  snapshot: z.string().nullable(),
 });
 export type Vm = z.infer<typeof Vm>;
 
@@ -329,7 +329,7 @@ export const fork = defineOperation({
   summary: 'Make machines that go on from where a running one is, or from one of its points',
   input: z.object({
     vm,
-    point: Text.min(1).max(200).optional().describe('Label or id of one of its points; its present state when left out'),
+    snapshot: Text.min(1).max(200).optional().describe('Label or id of one of its points; its present state when left out'),
     count: z.int().min(1).max(1000).default(1).describe('How many'),
     name: z
       .string()
@@ -364,7 +364,7 @@ export const fork = defineOperation({
     'in_use',
     'timeout',
   ],
-  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', point: false }, custom: true },
+  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
 });
 
 export const wait = defineOperation({

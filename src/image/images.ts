@@ -114,13 +114,13 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
   const refuseUsed = (image: StoredImage) => {
     const called = image.names[0] ?? image.digest.slice(0, 12);
     if (image.shared) throw new VivError('forbidden', `${called} is in the shared folder ${image.folder} and cannot be removed from here.`);
-    const machines = usedBy(image.digest);
-    if (machines.length === 0) return;
-    const points = machines.filter((user) => user.includes('@')).length;
-    const what = points === 0 ? 'machine' : points === machines.length ? 'point' : 'machine and point';
-    const which = machines.length === 1 ? `that ${what}` : `those ${what.replaceAll(/(machine|point)/g, '$1s')}`;
-    throw new VivError('in_use', `The image ${called} is used by ${machines.join(', ')}; remove ${which} first.`, {
-      details: { usedBy: machines },
+    const vms = usedBy(image.digest);
+    if (vms.length === 0) return;
+    const snapshots = vms.filter((user) => user.includes('@')).length;
+    const what = snapshots === 0 ? 'vm' : snapshots === vms.length ? 'snapshot' : 'machine and point';
+    const which = vms.length === 1 ? `that ${what}` : `those ${what.replaceAll(/(machine|point)/g, '$1s')}`;
+    throw new VivError('in_use', `The image ${called} is used by ${vms.join(', ')}; remove ${which} first.`, {
+      details: { usedBy: vms },
     });
   };
 
@@ -191,12 +191,12 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
         before += sizeBytes;
       }
       if (damaged.length === 0) return;
-      const machines = usedBy(digest);
-      const users = machines.length === 0 ? '' : ` It is used by ${machines.join(', ')}, whose disks are damaged with it.`;
+      const vms = usedBy(digest);
+      const users = vms.length === 0 ? '' : ` It is used by ${vms.join(', ')}, whose disks are damaged with it.`;
       throw new VivError(
         'corrupt',
         `The image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${damaged.map(({ why }) => why).join('; ')} (in ${image.folder}).${users} Remove it and get it again, or put the file back from a copy.`,
-        { details: { files: damaged.map(({ file }) => file), usedBy: machines } },
+        { details: { files: damaged.map(({ file }) => file), usedBy: vms } },
       );
     },
   };

@@ -19,9 +19,9 @@ export interface PublishDescription extends BuiltImage {
 /** Moves the files to `images`/<digest>/ and returns the digest; `staging` is left alone when that image is there already. Throws corrupt, no_space. */
 export async function publishFolder(staging: string, description: PublishDescription, images: string): Promise<string> {
   const { name, ...what } = description;
-  const wanted = [what.disk, what.iso, what.kernel?.file, what.kernel?.initrd].filter((file) => typeof file === 'string');
+  const desired = [what.disk, what.iso, what.kernel?.file, what.kernel?.initrd].filter((file) => typeof file === 'string');
   const files: ImageManifest['files'] = [];
-  for (const file of [...new Set(wanted)].sort()) {
+  for (const file of [...new Set(desired)].sort()) {
     const path = join(staging, file);
     if (file.includes('/') || !(await lstat(path).catch(() => null))?.isFile())
       throw new VivError('corrupt', `The image lacks its file ${file}.`);

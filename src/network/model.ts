@@ -39,7 +39,7 @@ export interface PortSpec {
   readonly owner: string;
   readonly network: string;
   /** Its name; null: it is not to be found by name (yet). */
-  readonly machine: string | null;
+  readonly vm: string | null;
   readonly mac: string;
   readonly ipv4: string | null;
   readonly ipv6: string | null;
@@ -62,7 +62,7 @@ export interface ForwardSpec extends Readonly<ForwardWish> {
   readonly keepsClients: boolean;
 }
 
-export interface Wanted {
+export interface Desired {
   /** Those that a plugged port is in. */
   readonly networks: readonly NetworkSpec[];
   readonly ports: readonly PortSpec[];

@@ -42,7 +42,7 @@ export const QemuConfig = z.object({
   uuid: z.string(),
   arch: Arch,
   /** QEMU's name of the board with its version, such as pc-q35-10.0. */
-  board: z.string(),
+  machineType: z.string(),
   accel: z.enum(['kvm', 'tcg']),
   cpus: z.number().int(),
   memoryBytes: z.number().int(),

@@ -23,13 +23,13 @@ export interface Giving {
 const Children = z.array(z.object({ name: z.string() }));
 
 /** Whether QEMU has it now; one that the guest is asked to let go of is there until it has. */
-export async function hasCard(qmp: QmpConnection, id: string): Promise<boolean> {
+export async function hasNic(qmp: QmpConnection, id: string): Promise<boolean> {
   const devices = Children.parse(await qmp.execute('qom-list', { path: '/machine/peripheral' }));
   return devices.some(({ name }) => name === `${id}-dev`);
 }
 
 /** @throws qemu_failed with QEMU's words */
-export async function plugCard(
+export async function plugNic(
   nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'queueReset'>,
   { enter, program, tap, socket }: Giving,
   signal: AbortSignal,
@@ -46,7 +46,7 @@ export async function plugCard(
 }
 
 /** Repeatable. @throws timeout where the guest does not let go of it */
-export async function pullCard(qmp: QmpConnection, id: string, signal: AbortSignal): Promise<void> {
+export async function pullNic(qmp: QmpConnection, id: string, signal: AbortSignal): Promise<void> {
   const device = `${id}-dev`;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const stop = qmp.on('DEVICE_DELETED', (data) => data['device'] === device && resolve());
@@ -84,4 +84,4 @@ export async function removeNetdev(qmp: QmpConnection, id: string): Promise<void
 }
 
 /** What the guest sees of its cable. */
-export const setCable = (qmp: QmpConnection, id: string, up: boolean) => qmp.execute('set_link', { name: id, up });
+export const setNicLink = (qmp: QmpConnection, id: string, up: boolean) => qmp.execute('set_link', { name: id, up });

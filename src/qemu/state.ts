@@ -40,9 +40,9 @@ export async function loadDevices(qmp: QmpConnection, file: string, options: Sta
 export const prepareDevices = (qmp: QmpConnection) =>
   setCapabilities(qmp, { 'x-ignore-shared': true, 'mapped-ram': false, multifd: false });
 
-const setCapabilities = (qmp: QmpConnection, wanted: Record<string, boolean>) =>
+const setCapabilities = (qmp: QmpConnection, desired: Record<string, boolean>) =>
   qmp.execute('migrate-set-capabilities', {
-    capabilities: Object.entries({ ...wanted, events: true }).map(([capability, state]) => ({ capability, state })),
+    capabilities: Object.entries({ ...desired, events: true }).map(([capability, state]) => ({ capability, state })),
   });
 
 /** Writes memory and devices into `file`, which QEMU's user must be able to write. CPUs must be stopped; they stay so. */

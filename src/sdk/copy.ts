@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract, type Pack, pack } from 'tar-stream';
 import { VivError } from '../contract/errors.ts';
 import type { Client } from './client.ts';
-import type { Machine } from './vm.ts';
+import type { Vm } from './vm.ts';
 
 export interface CopyOptions {
   signal?: AbortSignal;
@@ -25,7 +25,7 @@ const withSignal = (options: CopyOptions) => (options.signal ? { signal: options
 
 export async function copyTo(
   client: Client,
-  machine: Machine,
+  vm: Vm,
   localPath: string,
   guestPath: string,
   options: CopyOptions,
@@ -36,7 +36,7 @@ export async function copyTo(
       cause: error,
     });
   });
-  const into = guestPath.endsWith('/') || target === '/' || (await isGuestFolder(machine, target, options));
+  const into = guestPath.endsWith('/') || target === '/' || (await isGuestFolder(vm, target, options));
   const base = basename(resolve(localPath)); // also for `.`;
   const [folder, name] = into ? [target, base] : [posix.dirname(target), posix.basename(target)];
   const totalBytes = options.onProgress ? (found.isDirectory() ? await treeBytes(localPath) : found.size) : 0;
@@ -52,7 +52,7 @@ export async function copyTo(
     (error) => tar.destroy(error),
   );
   try {
-    return await client.vm.copyIn({ vm: machine.id, path: folder }, tar as unknown as AsyncIterable<Uint8Array>, withSignal(options));
+    return await client.vm.copyIn({ vm: vm.id, path: folder }, tar as unknown as AsyncIterable<Uint8Array>, withSignal(options));
   } finally {
     tar.destroy();
     await packing;
@@ -65,9 +65,9 @@ function guestTarget(guestPath: string): string {
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
-async function isGuestFolder(machine: Machine, path: string, options: CopyOptions): Promise<boolean> {
+async function isGuestFolder(vm: Vm, path: string, options: CopyOptions): Promise<boolean> {
   try {
-    return (await machine.exec(['test', '-d', path], withSignal(options))).exitCode === 0;
+    return (await vm.exec(['test', '-d', path], withSignal(options))).exitCode === 0;
   } catch (error) {
     if (error instanceof VivError && error.code === 'guest_failed') return false; // a guest without `test`
     throw error;
@@ -125,7 +125,7 @@ function entry(tar: Pack, header: Parameters<Pack['entry']>[0]): Promise<void> {
 
 export async function copyFrom(
   client: Client,
-  machine: Machine,
+  vm: Vm,
   guestPath: string,
   localPath: string,
   options: CopyOptions,
@@ -135,9 +135,9 @@ export async function copyFrom(
     (found) => found.isDirectory(),
     () => false,
   );
-  const base = source === '/' ? machine.name : posix.basename(source);
+  const base = source === '/' ? vm.name : posix.basename(source);
   const [folder, name] = isFolder || localPath.endsWith('/') ? [localPath, base] : [dirname(localPath), basename(localPath)];
-  const stream = await client.vm.copyOut({ vm: machine.id, path: source }, withSignal(options));
+  const stream = await client.vm.copyOut({ vm: vm.id, path: source }, withSignal(options));
   try {
     await makeFolder(folder);
     return await unpackTree(stream, folder, name, options);

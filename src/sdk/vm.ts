@@ -13,7 +13,7 @@ export type Settings = Omit<CallInputOf<typeof contract.set>, 'vm'>;
 export type SpawnOptions = Pick<ExecOptions, 'env' | 'cwd' | 'user' | 'timeoutMs' | 'waitMs' | 'signal'>;
 export type TerminalOptions = SpawnOptions & { rows: number; columns: number; type?: string };
 
-export class Machine {
+export class Vm {
   readonly #client: Client;
   #info: contract.Vm;
 
@@ -115,9 +115,9 @@ export class Machine {
     return this.#renew(await this.#client.vm.suspend({ vm: this.id }, call));
   }
   /** Machines that go on from where this one is, or was at one of its points. Each has an identity of its own before it answers. */
-  async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Machine[]> {
+  async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Vm[]> {
     const made = await this.#client.vm.fork({ vm: this.id, ...options }, call);
-    return made.map((info) => new Machine(this.#client, info));
+    return made.map((info) => new Vm(this.#client, info));
   }
 
   /** Makes a point: memory, disks, firmware variables and TPM at one instant, while it runs on. */
@@ -140,13 +140,13 @@ export class Machine {
   }
 
   /** Reads all that a point (all its points) is made of again. @throws corrupt, which names the points and files that are not as written */
-  verify(point?: string, call: CallOptions = {}): Promise<Verification> {
-    return this.#client.snapshot.verify({ vm: this.id, ...(point === undefined ? {} : { point }) }, call);
+  verify(snapshot?: string, call: CallOptions = {}): Promise<Verification> {
+    return this.#client.snapshot.verify({ vm: this.id, ...(snapshot === undefined ? {} : { snapshot }) }, call);
   }
 
   /** Sets it back to a point, by label or id. What it has done since is lost unless it has a point; no point ever is. */
-  async restore(point: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
-    return this.#renew(await this.#client.snapshot.restore({ vm: this.id, point, ...options }, call));
+  async restore(snapshot: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.snapshot.restore({ vm: this.id, snapshot, ...options }, call));
   }
 
   async rename(name: string, call: CallOptions = {}): Promise<this> {

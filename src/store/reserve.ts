@@ -37,7 +37,7 @@ export class Reserve {
   }
 
   /** Whether there is more room now. */
-  giveUp(): boolean {
+  abandon(): boolean {
     const given = this.#isThere;
     this.#isThere = false;
     this.#triedMs = performance.now();

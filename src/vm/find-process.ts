@@ -14,8 +14,8 @@ export class Processes {
   #strays: ReturnType<typeof findProcesses> | undefined;
 
   /** @param home the folder that is this daemon's alone */
-  constructor(home: string) {
-    this.prefix = `viv-${createHash('sha256').update(home).digest('hex').slice(0, 8)}-`;
+  constructor(stateDirectory: string) {
+    this.prefix = `viv-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}-`;
   }
 
   /** How a machine's process is told to be its: unique for this home. */

@@ -66,7 +66,7 @@ export type Settings = z.infer<typeof Settings>;
 
 export const SeedSettings = z.object({ users: z.array(z.string()), sshKeys: z.array(z.string()), userData: z.string().nullable() });
 
-export const MachineRecord = z.object({
+export const VmRecord = z.object({
   id: z.string(),
   name: Name,
   uuid: z.string(),
@@ -78,12 +78,12 @@ export const MachineRecord = z.object({
   state: VmState,
   stateReason: StateReason.nullable(),
   /** What its user asked for last; decides whether it is started again. */
-  wanted: z.enum(['running', 'stopped']),
+  desired: z.enum(['running', 'stopped']),
   settings: Settings,
   /** Settings it was started with; what differs takes effect at the next start. */
   started: Settings.extend({
     accelInUse: z.enum(['kvm', 'tcg']),
-    board: z.string().default(''),
+    machineType: z.string().default(''),
     cdroms: z.array(Cd),
     slots: z.int().default(0),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
@@ -104,17 +104,17 @@ export const MachineRecord = z.object({
   /** The point it came from last: the parent of its next one. */
   at: z.string().nullable().default(null),
   /** The point whose memory it wakes from; null: from its own saved state. */
-  wakeFrom: z.string().nullable().default(null),
+  resumeFrom: z.string().nullable().default(null),
   /** Set until its guest has been told that it is not the one it was forked from. */
-  newcomer: z
+  pendingIdentity: z
     .object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean().default(false) })) })
     .nullable()
     .default(null),
   /** It woke and has not been told how late it is. */
-  asleep: z.boolean().default(false),
+  resumedFromSuspend: z.boolean().default(false),
   forkedFrom: z.string().nullable().default(null),
   /** The pool that it stands ready in until it is taken; it is not complete for as long. */
-  pool: z.string().nullable().default(null),
+  warmPool: z.string().nullable().default(null),
   nics: z.array(NicRecord),
   createdAt: Time,
   startedAt: Time.nullable(),
@@ -123,7 +123,7 @@ export const MachineRecord = z.object({
   /** Starts by the restart policy in a row, for the back-off. */
   restarts: z.int(),
 });
-export type MachineRecord = z.infer<typeof MachineRecord>;
+export type VmRecord = z.infer<typeof VmRecord>;
 
 export const vmKey = (id: string) => `vm/${id}`;
 export const nameKey = (name: string) => `vm-name/${name}`;

@@ -6,33 +6,33 @@ import { VivError } from '../contract/errors.ts';
 import { Name, Time } from '../contract/field.ts';
 import { type Kind, NamedRecords, readRecords } from '../store/named-records.ts';
 import type { Store } from '../store/store.ts';
-import type { Machine } from '../vm/vm.ts';
+import type { Vm } from '../vm/vm.ts';
 
-export const PoolRecord = z.object({
+export const WarmPoolRecord = z.object({
   name: Name,
   /** The machine whose point it is. */
   vm: z.string(),
-  point: z.string(),
+  snapshot: z.string(),
   size: z.int(),
   createdAt: Time,
 });
-export type PoolRecord = z.infer<typeof PoolRecord>;
+export type WarmPoolRecord = z.infer<typeof WarmPoolRecord>;
 
-const kind: Kind<PoolRecord> = {
-  noun: 'pool',
-  schema: PoolRecord,
-  notFound: (name) => new VivError('not_found', `there is no pool named ${name}; viv pool ls lists them`),
-  nameTaken: poolNameTaken,
+const kind: Kind<WarmPoolRecord> = {
+  noun: 'warm-pool',
+  schema: WarmPoolRecord,
+  notFound: (name) => new VivError('not_found', `there is no pool named ${name}; viv warm-pool ls lists them`),
+  nameTaken: warmPoolNameTaken,
 };
 
-export class Pools extends NamedRecords<PoolRecord> {
+export class WarmPoolRegistry extends NamedRecords<WarmPoolRecord> {
   /** Machines that a task is about to make its own, by their ids: the names they get, and the task's id. */
   readonly #chosen = new Map<string, { name: string; task: string }>();
   /** Why a pool is not full and not being filled, by its name. */
   readonly problems = new Map<string, string>();
 
-  static async open(store: Store, log: Logger): Promise<Pools> {
-    return new Pools(store, kind, await readRecords(store, kind, log));
+  static async open(store: Store, log: Logger): Promise<WarmPoolRegistry> {
+    return new WarmPoolRegistry(store, kind, await readRecords(store, kind, log));
   }
 
   async setSize(name: string, size: number): Promise<void> {
@@ -40,7 +40,7 @@ export class Pools extends NamedRecords<PoolRecord> {
   }
 
   /** Whether someone is about to take this machine. */
-  isChosen({ id }: Machine): boolean {
+  isChosen({ id }: Vm): boolean {
     return this.#chosen.has(id);
   }
 
@@ -54,24 +54,24 @@ export class Pools extends NamedRecords<PoolRecord> {
   }
 
   /** What a task has chosen, also where it does not know of it any more. */
-  letGo(task: string): void {
+  detach(task: string): void {
     for (const [id, chosen] of this.#chosen) if (chosen.task === task) this.#chosen.delete(id);
   }
 
   /** Pools need their points, and the machines that these are of. @throws in_use naming the first pool */
-  checkUnused(what: { point: string; label: string } | { vm: string; name: string }): void {
-    const pool = this.all().find(({ vm, point }) => ('point' in what ? point === what.point : vm === what.vm));
-    if (!pool) return;
+  checkUnused(what: { snapshot: string; label: string } | { vm: string; name: string }): void {
+    const warmPool = this.all().find(({ vm, snapshot }) => ('snapshot' in what ? snapshot === what.snapshot : vm === what.vm));
+    if (!warmPool) return;
     const why =
-      'point' in what ? `the pool ${pool.name} is made of ${what.label}` : `the pool ${pool.name} is made of a point of ${what.name}`;
-    throw new VivError('in_use', `${why}; remove the pool first: viv pool rm ${pool.name}`, { details: { pool: pool.name } });
+      'snapshot' in what ? `the pool ${warmPool.name} is made of ${what.label}` : `the pool ${warmPool.name} is made of a point of ${what.name}`;
+    throw new VivError('in_use', `${why}; remove the pool first: viv warm-pool rm ${warmPool.name}`, { details: { warmPool: warmPool.name } });
   }
 }
 
-export function poolNameTaken(name: string, cause?: unknown): VivError {
+export function warmPoolNameTaken(name: string, cause?: unknown): VivError {
   return new VivError(
     'name_taken',
-    `there is a pool named ${name} already; choose another name, or change its size: viv pool set ${name} --size N`,
+    `there is a pool named ${name} already; choose another name, or change its size: viv warm-pool set ${name} --size N`,
     {
       cause,
     },

@@ -44,7 +44,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     agent: { connected: true, version: '1', kind: 'vivarium' },
     createdAt: 1,
     forkedFrom: null,
-    point: null,
+    snapshot: null,
     startedAt: 2,
     ...more,
   };

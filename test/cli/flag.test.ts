@@ -7,7 +7,7 @@ import { placeOf } from '../../src/cli/command/cp.ts';
 import { parseSettings } from '../../src/cli/command/set.ts';
 import { allWords, findWords, loadCommand } from '../../src/cli/commands.ts';
 import { argumentsOf, flagOf, flagsOf, parseFlag } from '../../src/cli/flag.ts';
-import { HelpWanted, parse } from '../../src/cli/parse.ts';
+import { HelpDesired, parse } from '../../src/cli/parse.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import { operationList, operations } from '../../src/contract/index.ts';
 
@@ -57,7 +57,7 @@ test('every operation with a command has one, and no command has two flags of on
     assert.equal(command?.words, words);
     const names = command?.flags.flatMap((flag) => [flag.name, ...(flag.short ? [flag.short] : [])]) ?? [];
     assert.equal(new Set(names).size, names.length, `${words}: ${names.join(' ')}`);
-    assert.ok(command && parse(command, ['--help']) instanceof HelpWanted, words);
+    assert.ok(command && parse(command, ['--help']) instanceof HelpDesired, words);
     assert.ok(!/\.$/.test(command?.summary ?? '.'), `${words}: a summary has no full stop`);
   }
 });

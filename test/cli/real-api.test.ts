@@ -10,7 +10,7 @@ import type { Call } from '../../src/task/handler.ts';
 import { type AnyHandlers, bytesOf, event, task, toy, toyExec, vm } from '../api/toy.ts';
 import { start, viv } from './run-viv.ts';
 
-async function toyHome(handlers: AnyHandlers) {
+async function toyStateDirectory(handlers: AnyHandlers) {
   const api = await toy(handlers);
   const paths = pathsFrom({ VIV_HOME: api.folder }, process.getuid?.() ?? 0);
   if (paths.apiSocket !== api.socket) {
@@ -21,7 +21,7 @@ async function toyHome(handlers: AnyHandlers) {
 }
 
 test('lists, tasks, errors and events come through', async () => {
-  await using api = await toyHome({
+  await using api = await toyStateDirectory({
     'vm.list': async () => [vm('web'), vm('db')],
     'vm.show': async () => {
       throw new VivError('not_found', 'There is no machine gone; viv ls lists them');
@@ -51,7 +51,7 @@ test('lists, tasks, errors and events come through', async () => {
 });
 
 test('exec carries input, both outputs, codes, signals and refusals', async () => {
-  await using api = await toyHome({ 'vm.exec': toyExec });
+  await using api = await toyStateDirectory({ 'vm.exec': toyExec });
   const echo = await viv(api.folder, ['exec', 'web', '--', 'echo', 'a', '--b']);
   assert.deepEqual({ ...echo }, { code: 0, signal: null, stdout: 'a --b\n', stderr: 'to stderr\n' });
   const text = 'line\n'.repeat(100_000);

@@ -17,7 +17,7 @@ test('a bound is told in the unit of its field', () => {
     [stop.input, { vm: 'web', timeoutMs: 1e9 }, 'it can be at most 1 h'],
     [stop.input, { vm: 'web', timeoutMs: -1 }, 'it can be at least 0 ms'],
     [fork.input, { vm: 'web', count: 2000 }, 'it can be at most 1000'],
-    [fork.input, { vm: 'web', point: '' }, 'it has at least 1 character'],
+    [fork.input, { vm: 'web', snapshot: '' }, 'it has at least 1 character'],
   ] as const)
     assert.equal(said(schema, input), sentence);
 });

@@ -27,7 +27,7 @@ const fails = (code: string, message: RegExp) => (error: unknown) => {
 
 describe('bad input', () => {
   let host: TestHost;
-  const control = (what: object) => writeFile(join(host.home, 'fake-qemu.json'), JSON.stringify(what), { mode: 0o644 });
+  const control = (what: object) => writeFile(join(host.stateDirectory, 'fake-qemu.json'), JSON.stringify(what), { mode: 0o644 });
   const nothingLeft = async () => {
     assert.deepEqual(await host.client.vm.list({}), []);
     assert.deepEqual(await readdir(host.paths.vms), []);
@@ -251,7 +251,7 @@ describe('bad input', () => {
 test('a QEMU that is absent or too old is named, with the way to get a new one', async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
-  await writeFile(join(host.home, 'fake-qemu.json'), JSON.stringify({ version: '7.2.9' }), { mode: 0o644 });
+  await writeFile(join(host.stateDirectory, 'fake-qemu.json'), JSON.stringify({ version: '7.2.9' }), { mode: 0o644 });
   await assert.rejects(host.client.run('tiny'), fails('missing_program', /QEMU 7\.2\.9.*9\.0 or newer.*apt-get install/));
   await host.down();
   await host.start({ VIV_QEMU_X86_64: '/nonexistent/qemu' });
@@ -269,7 +269,7 @@ test('when the disk is nearly full, changes are refused with the reason and ever
   await assert.rejects(host.client.create('tiny'), fails('no_space', /free/));
   assert.equal((await host.client.vm.list({})).length, 1);
   assert.match((await host.client.host.status({})).readOnly ?? '', /free/);
-  await host.client.snapshot.remove({ vm: one.id, point: 'before' });
+  await host.client.snapshot.remove({ vm: one.id, snapshot: 'before' });
   await host.client.vm.stop({ vm: one.id, force: true });
   await host.client.vm.remove({ vm: one.id });
 });

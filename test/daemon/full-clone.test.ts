@@ -42,7 +42,7 @@ test('it outlives its origin, the points and the image, and is as sparse as what
   await io(join(paths.vm(one.id).state, top), 'write -q -P 8 40M 1M');
 
   const [now] = await client.vm.fork({ vm: 'one', full: true, name: 'now' });
-  const [then] = await client.vm.fork({ vm: 'one', point: 'cold', full: true, name: 'then' });
+  const [then] = await client.vm.fork({ vm: 'one', snapshot: 'cold', full: true, name: 'then' });
   for (const clone of [now, then]) {
     assert.ok(clone);
     assert.deepEqual([clone.state, clone.imageDigest, clone.image, clone.forkedFrom], ['stopped', null, 'tiny', 'one']);
@@ -85,8 +85,8 @@ test('it outlives its origin, the points and the image, and is as sparse as what
 
 test('UEFI variables and CDs come along', async () => {
   const { client, paths } = host;
-  const cd = join(host.home, 'cd.iso');
-  await run('genisoimage', ['-quiet', '-o', cd, '-V', 'CD', join(host.home, 'fake-qemu.mjs')]);
+  const cd = join(host.stateDirectory, 'cd.iso');
+  await run('genisoimage', ['-quiet', '-o', cd, '-V', 'CD', join(host.stateDirectory, 'fake-qemu.mjs')]);
   await client.image.import({ path: cd, name: 'cd:1' });
   const one = await client.vm.create({ image: 'disk', name: 'one', memoryBytes, firmware: 'uefi', cdroms: ['cd:1'] });
   await io(paths.vm(one.id).firmwareVars, 'write -q -P 9 0 64k');
@@ -118,13 +118,13 @@ test('what runs and what has memory is refused, and so is what there is no room 
     /it is running; stop it first, or make a point of its disks with: viv snapshot create one LABEL --disks-only/,
   );
   await client.snapshot.create({ vm: 'one', label: 'hot' });
-  assert.match((await refused(client.vm.fork({ vm: 'one', point: 'hot', full: true }))).message, /the point has memory/);
+  assert.match((await refused(client.vm.fork({ vm: 'one', snapshot: 'hot', full: true }))).message, /the point has memory/);
   await client.snapshot.create({ vm: 'one', label: 'cold', disksOnly: true });
-  const [clone] = await client.vm.fork({ vm: 'one', point: 'cold', full: true });
+  const [clone] = await client.vm.fork({ vm: 'one', snapshot: 'cold', full: true });
   assert.equal(clone?.state, 'stopped', 'the origin runs on');
   await client.vm.stop({ vm: 'one', force: true });
 
-  const { bavail, bsize } = statfsSync(other.home);
+  const { bavail, bsize } = statfsSync(other.stateDirectory);
   const [top = ''] = (await readdir(paths.vm(one.id).state)).filter((name) => name.endsWith('.qcow2'));
   await io(join(paths.vm(one.id).state, top), `write -q -P 7 0 ${Math.ceil((bavail * bsize) / 900 / MiB)}M`);
   const before = (await client.vm.list()).length;
@@ -182,7 +182,7 @@ test('a daemon that is killed while it copies goes on with it, and no copying go
   asked.catch(() => {}); // it may hear the task's end from the next daemon or not
   await Promise.race([copying.promise, asked]);
   await other.kill();
-  const copiers = () => run('pgrep', ['-f', `^qemu-img convert.*${other.home}`]).catch(() => null);
+  const copiers = () => run('pgrep', ['-f', `^qemu-img convert.*${other.stateDirectory}`]).catch(() => null);
   await eventually('no copying goes on', async () => (await copiers()) === null);
   await other.start();
   await other.settled();

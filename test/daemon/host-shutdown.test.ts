@@ -10,7 +10,7 @@ const memoryBytes = 64 * 2 ** 20;
 
 /** Has systemctl say this of the host, to the daemon that is started with the variables that are given back. */
 async function saying(host: TestHost, words: string): Promise<NodeJS.ProcessEnv> {
-  const folder = join(host.home, 'bin');
+  const folder = join(host.stateDirectory, 'bin');
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'systemctl'), `#!/bin/sh\n[ "$*" = is-system-running ] && echo ${words}\n`);
   await chmod(join(folder, 'systemctl'), 0o755);

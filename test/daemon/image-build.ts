@@ -27,7 +27,7 @@ export async function nothingElse(host: TestHost, own: string[], when: string): 
   assert.deepEqual(await client.vm.list(), [], `${when}: no machine`);
   assert.deepEqual([...(await host.qemus()).keys()], [], `${when}: no process`);
   assert.deepEqual(await networkProcesses(paths.network), [], `${when}: no network`);
-  const folders = [paths.vms, paths.layers, paths.points, paths.staging, join(paths.run, 'vms')];
+  const folders = [paths.vms, paths.layers, paths.snapshots, paths.staging, join(paths.run, 'vms')];
   for (const folder of folders) assert.deepEqual(await readdir(folder).catch(() => []), [], `${when}: nothing in ${folder}`);
   if ((await client.image.list({})).some(({ names }) => names.includes('built:1'))) {
     await client.image.verify({ image: 'built:1' });

@@ -59,7 +59,7 @@ const sha256 = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).d
 
 test('a fault at any step of what is done with images', { timeout: 240_000 }, async () => {
   await using host = await faultyHost();
-  const files = join(host.home, 'files');
+  const files = join(host.stateDirectory, 'files');
   const source = join(files, 'source.raw');
   const target = join(files, 'target.qcow2');
   await mkdir(files);

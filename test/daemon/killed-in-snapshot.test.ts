@@ -51,27 +51,27 @@ const cases: Record<string, Case> = {
 };
 
 let host: TestHost;
-const machines = new Map<string, { vm: string; killer: Killer }>();
+const vms = new Map<string, { vm: string; killer: Killer }>();
 
 before(async () => {
   host = await testHost({ qemu: 'fake' });
   await host.start();
   for (const name of Object.keys(cases)) {
     const { id: vm } = await host.client.run('tiny', { memoryBytes: 64 * 2 ** 20 });
-    machines.set(name, { vm, killer: killerOf(host, vm) });
+    vms.set(name, { vm, killer: killerOf(host, vm) });
   }
   await host.kill();
   await host.start();
 });
 
 after(async () => {
-  for (const { killer } of machines.values()) killer[Symbol.dispose]();
+  for (const { killer } of vms.values()) killer[Symbol.dispose]();
   await host[Symbol.asyncDispose]();
 });
 
 for (const [name, { act, deaths, after: states = ['running'], prepare }] of Object.entries(cases))
   test(`the daemon dies in ${name}`, { timeout: 120_000 }, async () => {
-    const { vm, killer } = machines.get(name) as { vm: string; killer: Killer };
+    const { vm, killer } = vms.get(name) as { vm: string; killer: Killer };
     await prepare?.(host.client, vm);
     const [first, ...later] = deaths.map((instant) => () => killer.at(instant));
     await Promise.all([first?.(), act(host.client, vm).catch(() => {})]);
@@ -89,7 +89,7 @@ for (const [name, { act, deaths, after: states = ['running'], prepare }] of Obje
   });
 
 test('they leave nothing', async () => {
-  for (const folder of [host.paths.vms, host.paths.points, host.paths.layers]) assert.deepEqual(await readdir(folder), [], folder);
+  for (const folder of [host.paths.vms, host.paths.snapshots, host.paths.layers]) assert.deepEqual(await readdir(folder), [], folder);
 });
 
 /** The guest is as it is shown, and writes to the only file that is kept for it. */

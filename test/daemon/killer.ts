@@ -13,16 +13,16 @@ export interface Killer extends Disposable {
   at(instant: Instant): Promise<void>;
 }
 
-export function killerOf(host: TestHost, machine: string): Killer {
-  const { qmp } = host.paths.vm(machine);
+export function killerOf(host: TestHost, vm: string): Killer {
+  const { qmp } = host.paths.vm(vm);
   const real = `${qmp}.real`;
   renameSync(qmp, real);
-  let wanted: { instant: Instant; killed: () => void } | null = null;
+  let desired: { instant: Instant; killed: () => void } | null = null;
   const strikes = (instant: Instant): boolean => {
-    if (wanted?.instant !== instant) return false;
+    if (desired?.instant !== instant) return false;
     process.kill(Number(readFileSync(host.paths.daemonLock, 'utf8')), 'SIGKILL'); // the host does not know one that does not serve yet
-    wanted.killed();
-    wanted = null;
+    desired.killed();
+    desired = null;
     return true;
   };
   const sockets = new Set<Socket>();
@@ -54,7 +54,7 @@ export function killerOf(host: TestHost, machine: string): Killer {
   return {
     at: (instant) =>
       new Promise((killed) => {
-        wanted = { instant, killed };
+        desired = { instant, killed };
       }),
     [Symbol.dispose]: () => {
       for (const socket of sockets) socket.destroy();

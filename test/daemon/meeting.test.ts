@@ -81,10 +81,10 @@ test('a paused machine whose suspension is cancelled stays paused', limits, asyn
   await assert.rejects(host.client.vm.suspend({ vm: 'one' }), { code: 'internal' });
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'paused');
   await host.client.vm.suspend({ vm: 'one' });
-  const [slept = ''] = await readdir(host.paths.points);
-  assert.ok((await stat(host.paths.point(slept).memory)).size > 0, 'what it sleeps at');
+  const [slept = ''] = await readdir(host.paths.snapshots);
+  assert.ok((await stat(host.paths.snapshot(slept).memory)).size > 0, 'what it sleeps at');
   assert.equal((await host.client.vm.start({ vm: 'one' })).state, 'running');
-  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.snapshots), []);
 });
 
 test('a QEMU that ends while its memory is saved is told, and started again where its policy says so', limits, async () => {

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import type { Clock } from '../../src/host/clock.ts';
-import { type Client, connect, type Machine } from '../../src/sdk/index.ts';
+import { type Client, connect, type Vm } from '../../src/sdk/index.ts';
 import { pngSize } from '../../src/snapshot/screen-image.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
@@ -88,19 +88,19 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
-const pointsOf = async (machine: Machine) => (await machine.snapshots()).map(({ label, auto }) => [label, auto]);
-const labelsOf = async (machine: Machine) => (await machine.snapshots()).map(({ label }) => label);
+const snapshotsOf = async (vm: Vm) => (await vm.snapshots()).map(({ label, auto }) => [label, auto]);
+const labelsOf = async (vm: Vm) => (await vm.snapshots()).map(({ label }) => label);
 
 test('points are made by the clock and thinned, and those made by hand stay', async () => {
   const web = await client.run('tiny', { name: 'web' });
   await web.snapshot('mine');
   await pass(0);
-  assert.deepEqual(await pointsOf(web), [['mine', null]]);
+  assert.deepEqual(await snapshotsOf(web), [['mine', null]]);
   const { applied } = await web.set({ snapshots: 'every 10 minutes keep 2,  hourly keep 2' });
   assert.deepEqual(applied, ['snapshots']);
   assert.equal((await web.refresh()).info.snapshots, 'every 10 min keep 2, hourly keep 2');
-  await until(async () => (await pointsOf(web)).length === 2);
-  assert.deepEqual(await pointsOf(web), [
+  await until(async () => (await snapshotsOf(web)).length === 2);
+  assert.deepEqual(await snapshotsOf(web), [
     ['mine', null],
     ['auto-2026-11-20-1201', 'hourly'],
   ]);
@@ -108,7 +108,7 @@ test('points are made by the clock and thinned, and those made by hand stay', as
     await to(time);
     await until(async () => (await labelsOf(web)).at(-1) === `auto-2026-11-20-${time.replace(':', '')}`);
   }
-  await until(async () => (await pointsOf(web)).length === 3);
+  await until(async () => (await snapshotsOf(web)).length === 3);
   assert.deepEqual(await labelsOf(web), ['mine', 'auto-2026-11-20-1250', 'auto-2026-11-20-1300']);
   const tasks = (await client.task.list({ limit: 1000 })).filter(({ operation }) => operation.startsWith('snapshot.'));
   assert.ok(tasks.length >= 10 && tasks.every(({ state }) => state === 'done'));
@@ -127,15 +127,15 @@ test('what was missed while the daemon was away is made up for by one point', as
 
 test('a machine that does not run is left alone, and a fork has no policy', async () => {
   const web = await client.vm('web');
-  const [fork] = (await web.fork()) as [Machine];
+  const [fork] = (await web.fork()) as [Vm];
   assert.equal(fork.info.snapshots, null);
   await fork.remove({ force: true });
-  const there = await pointsOf(web);
+  const there = await snapshotsOf(web);
   await web.pause();
   await pass(3 * 60 * minute);
-  assert.deepEqual(await pointsOf(web), there);
+  assert.deepEqual(await snapshotsOf(web), there);
   await web.resume();
-  await until(async () => !isDeepStrictEqual(await pointsOf(web), there));
+  await until(async () => !isDeepStrictEqual(await snapshotsOf(web), there));
 });
 
 test('what keeps a point from being made is told once, and it is tried again later and later', async () => {
@@ -200,17 +200,17 @@ test('none ends it, and what is malformed is refused with a sentence', async () 
   await assert.rejects(web.set({ snapshots: 'hourly' }), /“hourly” does not say how many are kept; for example hourly keep 12/);
   await web.set({ snapshots: 'none' });
   assert.equal((await web.refresh()).info.snapshots, null);
-  const there = await pointsOf(web);
+  const there = await snapshotsOf(web);
   await pass(24 * 60 * minute);
   await web.reset();
-  assert.deepEqual(await pointsOf(web), there);
+  assert.deepEqual(await snapshotsOf(web), there);
 });
 
 test('a point has a picture of the screen, or the end of the serial log', async () => {
   const web = await client.vm('web');
   const text = await web.snapshot('text');
   assert.equal(text.thumbnail, 'text');
-  const bytes = async (point: string, vm: string) => Buffer.concat(await (await client.snapshot.thumbnail({ vm, point })).toArray());
+  const bytes = async (snapshot: string, vmRef: string) => Buffer.concat(await (await client.snapshot.thumbnail({ vm: vmRef, snapshot })).toArray());
   assert.match(String(await bytes('text', 'web')), /a fake machine starts\n$/);
   const disk = await client.run('disk', { name: 'disk' });
   assert.equal((await disk.snapshot('picture')).thumbnail, 'png');
@@ -220,6 +220,6 @@ test('a point has a picture of the screen, or the end of the serial log', async 
     const bad = await disk.snapshot('bad');
     assert.equal(bad.thumbnail, null);
     await assert.rejects(bytes('bad', 'disk'), /the point bad of disk has no thumbnail/);
-    await client.snapshot.remove({ vm: 'disk', point: 'bad' });
+    await client.snapshot.remove({ vm: 'disk', snapshot: 'bad' });
   }
 });

@@ -54,7 +54,7 @@ test('moving a damaged store away leaves the disks where they are', { timeout: 2
   await host.start();
   const { id } = await host.client.vm.create({ image: 'disk', name: 'one', memoryBytes });
   await host.down();
-  for (const file of await readdir(host.home)) if (file.startsWith('state.db')) await rm(join(host.home, file));
+  for (const file of await readdir(host.stateDirectory)) if (file.startsWith('state.db')) await rm(join(host.stateDirectory, file));
   await mkdir(stray(host), { recursive: true });
   const empty = join(host.paths.vms, 'empty');
   await mkdir(empty);

@@ -13,7 +13,7 @@ import { testHost } from '../daemon/test-host.ts';
 test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
-  const blank = join(host.home, 'blank.qcow2');
+  const blank = join(host.stateDirectory, 'blank.qcow2');
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', blank, '16M']);
   await host.client.image.import({ path: blank, name: 'blank:1', firmware: 'uefi' });
   const { id, firmware } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });
@@ -34,9 +34,9 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   const [child] = await host.client.vm.fork({ vm: 'one' });
   assert.equal(child?.state, 'running', 'it goes on from the same flash');
   await host.client.vm.remove({ vm: child?.id ?? '', force: true });
-  await host.client.snapshot.restore({ vm: 'one', point: 'booted' });
-  const tops = (await readdir(host.paths.vm(id).state)).filter((name) => name.startsWith('firmware-vars'));
-  assert.equal((await diskInfo(join(host.paths.vm(id).state, tops[0] ?? ''), 'qcow2')).virtualBytes, statSync(template).size);
+  await host.client.snapshot.restore({ vm: 'one', snapshot: 'booted' });
+  const overlays = (await readdir(host.paths.vm(id).state)).filter((name) => name.startsWith('firmware-vars'));
+  assert.equal((await diskInfo(join(host.paths.vm(id).state, overlays[0] ?? ''), 'qcow2')).virtualBytes, statSync(template).size);
   await host.client.vm.remove({ vm: 'one', force: true });
 
   const { id: two } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });

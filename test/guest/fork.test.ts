@@ -4,13 +4,13 @@ import { readdir, readlink } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { runProgram } from '../../src/host/run.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { clockOff, out } from './in-guest.ts';
 
 let host: TestHost;
-let web: Machine;
+let web: Vm;
 
 before(async () => {
   host = await testHost({ qemu: 'real' });
@@ -22,26 +22,26 @@ before(async () => {
 after(() => host[Symbol.asyncDispose]());
 
 /** Kept in the guest's memory alone: a file of /run, which is a tmpfs. */
-const remember = (machine: Machine, memory: string, disk: string) =>
-  out(machine, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
-const remembered = (machine: Machine) => out(machine, 'cat /run/memory /root/disk');
+const remember = (vm: Vm, memory: string, disk: string) =>
+  out(vm, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
+const remembered = (vm: Vm) => out(vm, 'cat /run/memory /root/disk');
 
 /** The file that its root disk is written to. */
-async function topOf({ id }: Machine): Promise<string> {
+async function overlayOf({ id }: Vm): Promise<string> {
   const folder = host.paths.vm(id).state;
   const files = (await readdir(folder)).filter((file) => file.startsWith('root') && file.endsWith('.qcow2'));
   assert.equal(files.length, 1, `one file is written to: ${files}`);
   return `${folder}/${files[0]}`;
 }
 
-async function gone(machines: readonly Machine[]): Promise<void> {
-  for (const machine of machines) await machine.remove({ force: true });
+async function gone(vms: readonly Vm[]): Promise<void> {
+  for (const vm of vms) await vm.remove({ force: true });
 }
 
 test('a fork has the memory, the processes and the disk of the other, and from then on its own', async () => {
   await remember(web, 'mem-1', 'disk-1');
   await out(web, 'sleep 4711 >/dev/null 2>&1 & echo started');
-  const [one] = (await web.fork()) as [Machine];
+  const [one] = (await web.fork()) as [Vm];
   assert.equal(one.name, 'web-1');
   assert.equal(await remembered(one), 'mem-1\ndisk-1');
   assert.notEqual(await out(one, 'ps | grep "sleep 471[1]"'), '');
@@ -67,8 +67,8 @@ test('a command that runs in the machine is not disturbed by its fork', async ()
 test('ten at once are ten different machines', async () => {
   const many = await web.fork({ count: 10, name: 'ten-{}' });
   const facts = await Promise.all(
-    [web, ...many].map(async (machine) =>
-      (await out(machine, 'hostname; cat /sys/class/net/eth0/address; head -c 16 /dev/urandom | hexdump -e \'16/1 "%02x"\'')).split('\n'),
+    [web, ...many].map(async (vm) =>
+      (await out(vm, 'hostname; cat /sys/class/net/eth0/address; head -c 16 /dev/urandom | hexdump -e \'16/1 "%02x"\'')).split('\n'),
     ),
   );
   assert.deepEqual(
@@ -86,7 +86,7 @@ test('ten at once are ten different machines', async () => {
 
 test('a fork that is reset boots as any machine does, and is who it was', async () => {
   await remember(web, 'lost', 'kept');
-  const [one] = (await web.fork({ name: 'again' })) as [Machine];
+  const [one] = (await web.fork({ name: 'again' })) as [Vm];
   await remembered(one);
   const boot = await out(one, 'cat /proc/sys/kernel/random/boot_id');
   await one.reset();
@@ -103,9 +103,9 @@ test('a fork that is reset boots as any machine does, and is who it was', async 
 
 test('a fork can be forked, and lives on when those before it are removed', async () => {
   await remember(web, 'root', 'root');
-  const [child] = (await web.fork({ name: 'child' })) as [Machine];
+  const [child] = (await web.fork({ name: 'child' })) as [Vm];
   await remember(child, 'child', 'child');
-  const [grandchild] = (await child.fork({ name: 'grandchild' })) as [Machine];
+  const [grandchild] = (await child.fork({ name: 'grandchild' })) as [Vm];
   await child.remove({ force: true });
   assert.equal(await remembered(grandchild), 'child\nchild');
   await grandchild.restart({ force: true });
@@ -133,9 +133,9 @@ test('any point can be gone back to, forward and sideways, and none is lost', as
     const apart = await clockOff(web);
     assert.ok(apart < 2, `the guest knows how late it is (${apart} s)`);
   }
-  const [trial] = await host.client.vm.fork({ vm: 'web', point: 'one', name: 'trial' });
+  const [trial] = await host.client.vm.fork({ vm: 'web', snapshot: 'one', name: 'trial' });
   assert.equal(await remembered(await host.client.vm(trial?.id as string)), 'one\none');
-  await host.client.snapshot.remove({ vm: 'web', point: 'one' });
+  await host.client.snapshot.remove({ vm: 'web', snapshot: 'one' });
   assert.deepEqual(
     (await web.snapshots()).map(({ label, parent, current }) => [label, parent, current]),
     [
@@ -159,8 +159,8 @@ test('points outlive the daemon and the machine’s process', async () => {
 
 test('a point of the disks alone is booted from', async () => {
   await remember(web, 'x', 'kept');
-  const point = await web.snapshot('disks', { disksOnly: true });
-  assert.equal(point.memory, false);
+  const snapshot = await web.snapshot('disks', { disksOnly: true });
+  assert.equal(snapshot.memory, false);
   await remember(web, 'x', 'overwritten');
   await web.restore('disks');
   assert.equal(web.state, 'stopped');
@@ -175,22 +175,22 @@ test('a template is kept until its removal is forced, and what cannot be is said
       () => assert.fail('it was not refused'),
       (error: VivError) => error.code,
     );
-  assert.equal(await refused(host.client.snapshot.remove({ vm: 'web', point: 'base' })), 'in_use');
-  await host.client.snapshot.remove({ vm: 'web', point: 'base', force: true });
+  assert.equal(await refused(host.client.snapshot.remove({ vm: 'web', snapshot: 'base' })), 'in_use');
+  await host.client.snapshot.remove({ vm: 'web', snapshot: 'base', force: true });
   assert.equal(await refused(web.restore('base')), 'not_found');
   assert.equal(await refused(web.fork({ name: 'web' })), 'name_taken');
   assert.equal(await refused(web.fork({ count: 0 })), 'invalid');
 });
 
 test('a disk that has come to lie on many layers is made flat again while it runs, and every point stays what it was', async () => {
-  const [long] = (await web.fork({ name: 'long' })) as [Machine];
+  const [long] = (await web.fork({ name: 'long' })) as [Vm];
   const count = 18;
   for (let nth = 0; nth < count; nth++) {
     await remember(long, 'x', `disk-${nth}`);
     await long.snapshot(`point-${nth}`, { disksOnly: true });
   }
   const layersBelow = async () => {
-    const { stdout } = await runProgram('qemu-img', ['info', '-U', '--backing-chain', '--output=json', await topOf(long)], {
+    const { stdout } = await runProgram('qemu-img', ['info', '-U', '--backing-chain', '--output=json', await overlayOf(long)], {
       timeoutMs: 120_000,
     });
     return (JSON.parse(stdout) as unknown[]).length - 1;
@@ -220,7 +220,7 @@ test('a paused machine gets points and forks as often as one likes, stays paused
   await host.client.vm.set({ vm: web.id, diskBytes: (web.info.disks[0]?.sizeBytes ?? 0) + 2 ** 20 });
   await web.refresh();
   assert.equal(web.state, 'paused');
-  for (const machine of forked) assert.match(await remembered(machine), /mem-paused/);
+  for (const vm of forked) assert.match(await remembered(vm), /mem-paused/);
   await web.resume();
   assert.match(await remembered(web), /mem-paused/);
   await gone(forked);
@@ -229,9 +229,9 @@ test('a paused machine gets points and forks as often as one likes, stays paused
 test('a suspended machine can be forked and gets points, and wakes as it was', async () => {
   await remember(web, 'mem-asleep', 'disk-asleep');
   await web.suspend();
-  const point = await web.snapshot('asleep');
-  assert.ok(point.memory && point.pausedMs === 0);
-  const [one] = (await web.fork({ name: 'of-asleep' })) as [Machine];
+  const snapshot = await web.snapshot('asleep');
+  assert.ok(snapshot.memory && snapshot.pausedMs === 0);
+  const [one] = (await web.fork({ name: 'of-asleep' })) as [Vm];
   assert.equal(one.state, 'running');
   assert.equal(await remembered(one), 'mem-asleep\ndisk-asleep');
   await web.refresh();
@@ -249,7 +249,7 @@ test('a suspended machine can be forked and gets points, and wakes as it was', a
 test('a stopped machine can be forked too, and the copies boot', async () => {
   await remember(web, 'x', 'cold');
   await web.stop();
-  const [copy] = (await web.fork({ name: 'copy' })) as [Machine];
+  const [copy] = (await web.fork({ name: 'copy' })) as [Vm];
   assert.equal(copy.state, 'stopped');
   await Promise.all([copy.start(), web.start()]);
   assert.equal(await out(copy, 'hostname; cat /root/disk'), 'copy\ncold');
@@ -264,6 +264,6 @@ test('the disks are sound, and with the machines everything of theirs is gone', 
     await runProgram('qemu-img', ['check', '-q', '-f', 'qcow2', `${host.paths.layers}/${file}`], { timeoutMs: 120_000 });
   await gone([web]);
   assert.deepEqual(await readdir(host.paths.layers), []);
-  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.snapshots), []);
   assert.deepEqual(await readdir(host.paths.vms), []);
 });

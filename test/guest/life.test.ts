@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { clockOff, noneOf } from './in-guest.ts';
 
 let host: TestHost;
-let web: Machine;
+let web: Vm;
 let folder: string;
 
 before(async () => {
@@ -28,7 +28,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const sh = (script: string, options: Parameters<Machine['exec']>[1] = {}) => web.exec(['sh', '-c', script], options);
+const sh = (script: string, options: Parameters<Vm['exec']>[1] = {}) => web.exec(['sh', '-c', script], options);
 
 test('a command answers with its output, its errors and its exit code', async () => {
   const { stdout, stderr, exitCode } = await sh('echo out; echo err >&2; exit 3');

@@ -11,7 +11,7 @@ import { download, fetchSmall } from '../../src/image/download.ts';
 const content = randomBytes(300_000);
 const sha512 = createHash('sha512').update(content).digest('hex');
 const sha256 = createHash('sha256').update(content).digest('hex');
-const sum = { algorithm: 'sha512', hex: sha512 } as const;
+const checksum = { algorithm: 'sha512', hex: sha512 } as const;
 
 type Answer = (request: IncomingMessage, response: ServerResponse, count: number) => void;
 const answers = new Map<string, Answer>();
@@ -51,7 +51,7 @@ async function get(name: string, answer: Answer | null, options: Partial<Paramet
   };
   const result = await download(`${base}/${name}`, file, {
     signal: AbortSignal.timeout(60_000),
-    sum,
+    checksum,
     stallMs: 30_000,
     retries: 2,
     pauseMs: 5,

@@ -14,7 +14,7 @@ export interface Play {
   readonly taps: Readonly<Record<string, number>>;
   readonly sendings: readonly Sending[];
   /** It is over when each of these machines has heard that label; whatever was sent before is there by then. */
-  readonly until: readonly (readonly [machine: string, label: string])[];
+  readonly until: readonly (readonly [vm: string, label: string])[];
   readonly deadlineMs: number;
 }
 /** How many frames: by label, machine, and tags from the outside in (`none`, `5`, `5/6`). */
@@ -54,24 +54,24 @@ async function play({ taps, sendings, until, deadlineMs }: Play): Promise<Played
   const missing = new Set(until.map((pair) => pair.join(': ')));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   setTimeout(resolve, deadlineMs);
-  const hear = (machine: string, frame: Buffer) => {
+  const hear = (vm: string, frame: Buffer) => {
     const { tags, label } = told(frame);
     heard[label] ??= {};
-    const counts = heard[label][machine] ?? {};
-    heard[label][machine] = { ...counts, [tags]: (counts[tags] ?? 0) + 1 };
-    if (missing.delete(`${machine}: ${label}`) && missing.size === 0) resolve();
+    const counts = heard[label][vm] ?? {};
+    heard[label][vm] = { ...counts, [tags]: (counts[tags] ?? 0) + 1 };
+    if (missing.delete(`${vm}: ${label}`) && missing.size === 0) resolve();
   };
-  const listen = (machine: string, fd: number, buffer: Buffer) =>
+  const listen = (vm: string, fd: number, buffer: Buffer) =>
     read(fd, buffer, 0, buffer.length, null, (error, length) => {
       try {
         if (error) throw error;
-        hear(machine, buffer.subarray(headerBytes, length));
-        listen(machine, fd, buffer);
+        hear(vm, buffer.subarray(headerBytes, length));
+        listen(vm, fd, buffer);
       } catch (problem) {
         reject(problem);
       }
     });
-  for (const [machine, fd] of Object.entries(taps)) listen(machine, fd, Buffer.alloc(65_600));
+  for (const [vm, fd] of Object.entries(taps)) listen(vm, fd, Buffer.alloc(65_600));
   for (const { from, hex, times } of sendings) {
     const frame = Buffer.concat([Buffer.alloc(headerBytes), Buffer.from(hex, 'hex')]);
     for (let time = 0; time < times; time++) writeSync(taps[from] ?? -1, frame);

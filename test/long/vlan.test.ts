@@ -9,7 +9,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { build } from 'esbuild';
 import { GiB } from '../../src/contract/field.ts';
 import { tapProgram } from '../../src/host/guest-asset.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { havePulled, longHost } from './long-host.ts';
 import { whyNoMirror } from './mirror.ts';
@@ -21,7 +21,7 @@ const packages = ['nftables', 'dnsmasq-base', 'tcpdump'];
 
 let host: TestHost;
 let folder: string;
-let debian: Machine;
+let debian: Vm;
 /** Why it cannot be tried. */
 let unreachable: string | null = null;
 let asRoot: Report;
@@ -104,7 +104,7 @@ type Expected = Readonly<Record<string, Readonly<Record<string, string>>>>;
 function everywhere(t: TestContext, expected: Expected, reports = () => [asRoot, asUser]): void {
   for (const [when, heard] of plays(t, reports))
     for (const [label, by] of Object.entries(expected)) {
-      const counts = Object.fromEntries(Object.entries(by).map(([machine, tags]) => [machine, { [tags]: times }]));
+      const counts = Object.fromEntries(Object.entries(by).map(([vm, tags]) => [vm, { [tags]: times }]));
       assert.deepEqual(heard[label] ?? {}, counts, `${label}, ${when}`);
     }
 }
@@ -162,7 +162,7 @@ test('gateway, DHCP, DNS and router advertisements of the network are for cards 
     // To everyone, and to all who listen, in the first VLAN.
     assert.deepEqual(by('DHCP answer of 10.77.0.1'), ['other', 'plain'], when);
     assert.ok(
-      by('router advertisement').every((machine) => machine === 'plain' || machine === 'other'),
+      by('router advertisement').every((vm) => vm === 'plain' || vm === 'other'),
       when,
     );
     assert.ok(by('router advertisement').includes('plain'), when);

@@ -44,8 +44,8 @@ test('the packed package installs, its declarations compile, and its SDK talks t
     const [tarball] = Object.values(listed);
     assert.ok(tarball);
     const files = tarball.files.map((file) => file.path);
-    for (const wanted of ['dist/sdk/index.js', 'dist/sdk/index.d.ts', 'dist/bin/viv.js', 'dist/daemon.js', 'openapi.json'])
-      assert.ok(files.includes(wanted), wanted);
+    for (const desired of ['dist/sdk/index.js', 'dist/sdk/index.d.ts', 'dist/bin/viv.js', 'dist/daemon.js', 'openapi.json'])
+      assert.ok(files.includes(desired), desired);
     assert.ok(!files.some((file) => file.startsWith('src/') || file.startsWith('test/') || file.includes('.build')));
 
     await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'sample', private: true, type: 'module' }));

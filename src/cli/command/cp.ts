@@ -14,14 +14,14 @@ export function placeOf(text: string): Place {
   const colon = text.indexOf(':');
   const slash = text.indexOf('/');
   if (colon < 1 || (slash !== -1 && slash < colon) || text.startsWith('.')) return { vm: null, path: text };
-  const vm = text.slice(0, colon);
-  const found = Ref.safeParse(vm);
+  const vmRef = text.slice(0, colon);
+  const found = Ref.safeParse(vmRef);
   if (!found.success)
-    throw new VivError('invalid', `${quote(vm)} is not a machine: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
+    throw new VivError('invalid', `${quote(vmRef)} is not a machine: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
   const path = text.slice(colon + 1);
   if (!path.startsWith('/'))
-    throw new VivError('invalid', `${quote(text)}: the path in the machine must be absolute, as in ${vm.slice(0, 40)}:/root`);
-  return { vm, path };
+    throw new VivError('invalid', `${quote(text)}: the path in the machine must be absolute, as in ${vmRef.slice(0, 40)}:/root`);
+  return { vm: vmRef, path };
 }
 
 export const command: Command = {
@@ -51,11 +51,11 @@ export const command: Command = {
     const progress = progressOf(context, clean(from.path));
     try {
       if (from.vm !== null) {
-        const machine = await client.vm(from.vm, { signal });
-        await machine.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
+        const vm = await client.vm(from.vm, { signal });
+        await vm.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
       } else if (to.vm !== null) {
-        const machine = await client.vm(to.vm, { signal });
-        await machine.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
+        const vm = await client.vm(to.vm, { signal });
+        await vm.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
       }
     } finally {
       progress.end();

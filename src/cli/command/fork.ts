@@ -29,7 +29,7 @@ export const command: Command = {
   async run(invocation, context) {
     const { json, ...flags } = invocation.flags;
     const [vm = '', ...rest] = one(invocation, 'vm').split('@');
-    const input = { vm, ...(rest.length > 0 ? { point: rest.join('@') } : {}), ...flags };
+    const input = { vm, ...(rest.length > 0 ? { snapshot: rest.join('@') } : {}), ...flags };
     checkInput(operations.vm.fork, input);
     const client = await context.client();
     const vms = await perform(context, `fork ${vm}`, (options) => client.vm.fork(input, options));

@@ -8,12 +8,12 @@ const hashOf = (text: string): Buffer => createHash('sha256').update(text).diges
 /** A private IPv4 subnet (RFC 1918). Where it begins to look follows from `seed`, so that the same home gets the same one again. */
 export function freeIpv4(seed: string, prefix: number, taken: readonly Subnet[]): Subnet {
   const size = 2 ** (32 - prefix);
-  const pools = [
+  const warmPools = [
     { first: 0x0a000000, bytes: 2 ** 24 },
     { first: 0xac100000, bytes: 2 ** 20 },
     { first: 0xc0a80000, bytes: 2 ** 16 },
   ];
-  for (const { first, bytes } of pools) {
+  for (const { first, bytes } of warmPools) {
     const count = bytes / size;
     const start = hashOf(seed).readUInt32BE(0) % count;
     for (let step = 0; step < Math.min(count, 65_536); step++) {
@@ -25,8 +25,8 @@ export function freeIpv4(seed: string, prefix: number, taken: readonly Subnet[])
 }
 
 /** A /64 of the home's own unique local prefix (RFC 4193). */
-export function freeIpv6(home: string, seed: string, taken: readonly Subnet[]): Subnet {
-  const prefix = (0xfdn << 40n) + BigInt(`0x${hashOf(home).toString('hex', 0, 5)}`);
+export function freeIpv6(stateDirectory: string, seed: string, taken: readonly Subnet[]): Subnet {
+  const prefix = (0xfdn << 40n) + BigInt(`0x${hashOf(stateDirectory).toString('hex', 0, 5)}`);
   const start = hashOf(seed).readUInt16BE(4);
   for (let step = 0; step < 65_536; step++) {
     const subnet: Subnet = { family: 6, base: ((prefix << 16n) + BigInt((start + step) % 65_536)) << 64n, prefix: 64 };

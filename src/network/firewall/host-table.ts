@@ -27,13 +27,13 @@ export const digestArguments = (table: string): string[] => ['list', 'chain', 'i
 /** Of the rules as hostRules() makes them. */
 export const digestOf = (rules: string): string => /comment "([0-9a-f]{32})"/.exec(rules)?.[1] ?? '';
 
-export function hostRules(wanted: HostRules): string {
-  const chains = chainsOf(wanted);
+export function hostRules(desired: HostRules): string {
+  const chains = chainsOf(desired);
   const digest = createHash('sha256').update(chains.join('\n')).digest('hex').slice(0, 32);
   return [
-    `table inet ${wanted.table}`,
-    `delete table inet ${wanted.table}`,
-    `table inet ${wanted.table} {`,
+    `table inet ${desired.table}`,
+    `delete table inet ${desired.table}`,
+    `table inet ${desired.table} {`,
     ...chains,
     // No packet meets it: it says what all the others are.
     '  chain applied {',

@@ -47,7 +47,7 @@ export interface FirewallPort {
   /** Unique; any text, such as the NIC's id. Counters are told by it. */
   readonly name: string;
   /** Whose NIC it is. */
-  readonly machine: string;
+  readonly vm: string;
   readonly network: string;
   readonly interface: string;
   readonly mac: string;
@@ -64,7 +64,7 @@ export interface FirewallPort {
 export type Remote =
   | { readonly kind: 'any' }
   | { readonly kind: 'cidr'; readonly cidr: string }
-  | { readonly kind: 'machine'; readonly machine: string }
+  | { readonly kind: 'vm'; readonly vm: string }
   | { readonly kind: 'group'; readonly group: string };
 
 export interface GroupRule {

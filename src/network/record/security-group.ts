@@ -19,10 +19,10 @@ export const GroupRecord = z.object({
 export type GroupRecord = z.infer<typeof GroupRecord>;
 
 const kind: Kind<GroupRecord> = {
-  noun: 'group',
+  noun: 'security-group',
   schema: GroupRecord,
   notFound: (name) =>
-    new VivError('not_found', `there is no security group named ${name}; viv group ls lists them, and viv group create ${name} makes it`),
+    new VivError('not_found', `there is no security group named ${name}; viv security-group ls lists them, and viv security-group create ${name} makes it`),
   nameTaken: groupNameTaken,
 };
 

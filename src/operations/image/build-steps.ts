@@ -3,9 +3,9 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import type { Live } from '../../vm/runtime.ts';
+import type { VmRuntime } from '../../vm/runtime.ts';
 
-type Agent = NonNullable<Live['agent']>;
+type Agent = NonNullable<VmRuntime['agent']>;
 
 /** Installs "$@" with the package manager that is there. */
 export const installPackages = `set -e

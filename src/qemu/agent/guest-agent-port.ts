@@ -80,7 +80,7 @@ export class GuestAgentPort {
   }
 
   /** Whether a line came in time for which `wanted` holds. @throws no_agent when the port is closed; the signal's reason */
-  async #until(wanted: (line: string) => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+  async #until(desired: (line: string) => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     const lost = () => reject(new VivError('no_agent', 'the connection to qemu-guest-agent was lost'));
     const stop = () => reject(signal?.reason);
@@ -89,7 +89,7 @@ export class GuestAgentPort {
     signal?.addEventListener('abort', stop, { once: true });
     if (this.#socket.destroyed) lost();
     if (signal?.aborted) stop();
-    this.#hear = (line) => wanted(line) && resolve(true);
+    this.#hear = (line) => desired(line) && resolve(true);
     try {
       return await promise;
     } finally {

@@ -6,7 +6,7 @@
 import { intervalName, type SnapshotPolicy, type SnapshotRule } from '../../contract/snapshot-policy.ts';
 
 /** What is to be known of a point. */
-export interface PointFacts {
+export interface SnapshotFacts {
   readonly id: string;
   readonly createdAt: number;
   /** The rule that made it; null: somebody did. */
@@ -24,8 +24,8 @@ export const keptBeforeRisky = 5;
 
 /** The rule of a point that is made before `what` ("reset"). */
 export const beforeRule = (what: string): string => `before ${what}`;
-const isBefore = ({ auto }: PointFacts): boolean => auto?.startsWith('before ') ?? false;
-const isTimed = (point: PointFacts): boolean => point.auto !== null && !isBefore(point);
+const isBefore = ({ auto }: SnapshotFacts): boolean => auto?.startsWith('before ') ?? false;
+const isTimed = (snapshot: SnapshotFacts): boolean => snapshot.auto !== null && !isBefore(snapshot);
 
 const localOffsetMs = (at: number): number => -new Date(at).getTimezoneOffset() * minute;
 
@@ -35,8 +35,8 @@ export function intervalOf(at: number, everyMs: number, offsetMs = localOffsetMs
 }
 
 /** The rule that is due now, the one of the longest interval where several are: one point serves them all. Null: none is. */
-export function dueRule(policy: SnapshotPolicy, points: readonly PointFacts[], now: number): SnapshotRule | null {
-  const timed = points.filter(isTimed);
+export function dueRule(policy: SnapshotPolicy, snapshots: readonly SnapshotFacts[], now: number): SnapshotRule | null {
+  const timed = snapshots.filter(isTimed);
   const isDue = ({ everyMs }: SnapshotRule): boolean => {
     const present = intervalOf(now, everyMs);
     return !timed.some(({ createdAt }) => intervalOf(createdAt, everyMs) === present);
@@ -54,27 +54,27 @@ export function untilNextMs(policy: SnapshotPolicy, now: number): number | null 
 }
 
 /** Ids of the points that no rule keeps, oldest first. What was made by hand and templates are never among them. */
-export function unkeptPoints(policy: SnapshotPolicy, points: readonly PointFacts[]): string[] {
-  const newestFirst = points
+export function unkeptSnapshots(policy: SnapshotPolicy, snapshots: readonly SnapshotFacts[]): string[] {
+  const newestFirst = snapshots
     .filter(({ auto, template }) => auto !== null && !template)
     .sort((one, other) => other.createdAt - one.createdAt);
   const kept = new Set(newestFirst.filter(isBefore).slice(0, keptBeforeRisky));
   const timed = newestFirst.filter(isTimed);
   for (const { everyMs, keep } of policy.rules) {
     const intervals = new Set<number>();
-    for (const point of timed) {
-      const interval = intervalOf(point.createdAt, everyMs);
+    for (const snapshot of timed) {
+      const interval = intervalOf(snapshot.createdAt, everyMs);
       if (intervals.has(interval)) continue;
       if (intervals.size === keep) break;
       intervals.add(interval);
-      kept.add(point);
+      kept.add(snapshot);
     }
   }
   // Without a rule for them those that are there were left by an earlier policy: whoever ended that decides about them.
-  if (policy.rules.length === 0) for (const point of timed) kept.add(point);
-  if (!policy.beforeRisky) for (const point of newestFirst.filter(isBefore)) kept.add(point);
+  if (policy.rules.length === 0) for (const snapshot of timed) kept.add(snapshot);
+  if (!policy.beforeRisky) for (const snapshot of newestFirst.filter(isBefore)) kept.add(snapshot);
   return newestFirst
-    .filter((point) => !kept.has(point))
+    .filter((snapshot) => !kept.has(snapshot))
     .map(({ id }) => id)
     .reverse();
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../../contract/nic.ts';
 import { newId } from '../../host/id.ts';
-import type { MachineRecord, NicRecord } from '../record.ts';
+import type { VmRecord, NicRecord } from '../record.ts';
 
 /** How many cards can be plugged into a running machine. */
 export const hotSlots = 4;
@@ -30,7 +30,7 @@ export function idWithOwnMacs(taken: Set<string>, make: () => string = newId): s
 
 /** The network is one of ours, not QEMU's own. */
 export const isVirtual = ({ network }: Pick<NicRecord, 'network'>): boolean => network !== 'user';
-export const hasVirtual = ({ nics }: Pick<MachineRecord, 'nics'>): boolean => nics.some(isVirtual);
+export const hasVirtual = ({ nics }: Pick<VmRecord, 'nics'>): boolean => nics.some(isVirtual);
 
 /** The cards of a new machine. The first is on the board, where guests expect it; the others can be pulled. @throws invalid */
 export function nicsFrom(texts: readonly string[], id: string): NicRecord[] {
@@ -77,7 +77,7 @@ function firstFree(taken: readonly number[]): number {
 }
 
 /** Slots that its board has: a suspended machine wakes on the board that it slept on. */
-export function slotsOf({ arch, state, started, nics }: MachineRecord): number {
+export function slotsOf({ arch, state, started, nics }: VmRecord): number {
   if (state === 'suspended' && started !== null) return started.slots;
   return (arch === 'x86_64' || arch === 'i386') && nics.some(isVirtual) ? hotSlots : 0;
 }

@@ -117,7 +117,7 @@ test('a dnsmasq gives each machine its own address, and one that is isolated giv
     tap: 't',
     owner: 'o',
     network: 'lab',
-    machine: 'web',
+    vm: 'web',
     mac: '52:54:00:12:34:56',
     ipv4: '10.1.2.9',
     ipv6: 'fd00::9',
@@ -135,14 +135,14 @@ test('a dnsmasq gives each machine its own address, and one that is isolated giv
   assert.equal(nat.reservations, '52:54:00:12:34:56,10.1.2.9,[fd00::9]\n');
   assert.match(nat.config, /^server=192\.0\.2\.53$/m);
   assert.doesNotMatch(nat.config, /option:router/);
-  const db = { ...port, network: 'back', machine: 'db', ipv4: '10.1.3.9', ipv6: null };
-  const both = dnsFiles({ ...network, kind: 'nat' }, [port], { ...given, foreign: [db, { ...db, machine: 'web' }] });
+  const db = { ...port, network: 'back', vm: 'db', ipv4: '10.1.3.9', ipv6: null };
+  const both = dnsFiles({ ...network, kind: 'nat' }, [port], { ...given, foreign: [db, { ...db, vm: 'web' }] });
   assert.equal(both.hosts, `${nat.hosts}10.1.3.9 db.back.viv db\n10.1.3.9 web.back.viv\n`);
   const back = dnsFiles({ ...network, kind: 'isolated' }, [port], { ...given, aside: new Set([port.mac]) });
   assert.equal(back.reservations, '52:54:00:12:34:56,set:aside,10.1.2.9,[fd00::9]\n');
   assert.match(back.config, /^dhcp-option=tag:aside,option:dns-server$/m);
   assert.equal(back.config, dnsFiles({ ...network, kind: 'isolated' }, [port], given).config);
-  const isolated = dnsFiles({ ...network, kind: 'isolated' }, [{ ...port, machine: null }], given);
+  const isolated = dnsFiles({ ...network, kind: 'isolated' }, [{ ...port, vm: null }], given);
   assert.equal(isolated.hosts, '');
   assert.doesNotMatch(isolated.config, /^server=/m);
   assert.match(isolated.config, /^dhcp-option=option:router$/m);

@@ -35,7 +35,7 @@ const listening = () =>
     .map((line) => line.trim().split(/\s+/)[4])
     .filter(Boolean)
     .sort();
-const list = async () => (await host.client.network.forwards({})).map(({ name, vm, state }) => `${name} ${vm} ${state}`);
+const list = async () => (await host.client.network.forwards({})).map(({ name, vm: vmRef, state }) => `${name} ${vmRef} ${state}`);
 const relays = async () => {
   const found = new Map<string, number>();
   for (const pid of await networkProcesses(host.paths.network)) {
@@ -87,8 +87,8 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['bare', ['9000'], 'unsupported', /no card/],
     ['nobody', ['9000'], 'not_found', /no machine named nobody/],
   ];
-  for (const [vm, forwards, code, words] of table) {
-    const error = await refused(network.forward({ vm, forwards }));
+  for (const [vmRef, forwards, code, words] of table) {
+    const error = await refused(network.forward({ vm: vmRef, forwards }));
     assert.equal(error.code, code, `${forwards}: ${error.message}`);
     assert.match(error.message, words);
   }
@@ -98,7 +98,7 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
   assert.equal((await refused(network.unforward({ forward: '9000' }))).code, 'not_found');
   assert.deepEqual(await list(), ['7000-7009/tcp web open']);
   await Promise.all([tcp.end(), udp.end()]);
-  for (const vm of ['old', 'bare']) await host.client.vm.remove({ vm });
+  for (const vmRef of ['old', 'bare']) await host.client.vm.remove({ vm: vmRef });
   await network.unforward({ forward: '7000-7009' });
   assert.deepEqual(listening(), []);
 });
@@ -117,7 +117,7 @@ test('a card that is bridged to the outside has no address to lead to', { skip }
 });
 
 test('they are open while the machine runs, and go with it; a new name takes nothing away', { skip }, async () => {
-  const machine = await host.client.run('tiny', { name: 'app', forwards: ['8080:80', `${hostAddress}:5353:53/udp`, '[::1]:9000-9001'] });
+  const vm = await host.client.run('tiny', { name: 'app', forwards: ['8080:80', `${hostAddress}:5353:53/udp`, '[::1]:9000-9001'] });
   const names = ['8080/tcp', `${hostAddress}:5353/udp`, '[::1]:9000-9001/tcp'].sort();
   assert.deepEqual((await host.client.vm.show({ vm: 'app' })).forwards, [
     `${hostAddress}:5353:53/udp`,
@@ -127,12 +127,12 @@ test('they are open while the machine runs, and go with it; a new name takes not
   const ports = [`${hostAddress}:5353`, '0.0.0.0:8080', '[::1]:9000', '[::1]:9001', '[::]:8080'].sort();
   await eventually('all ports are open', async () => listening().length === 5);
   assert.deepEqual(listening(), ports);
-  await machine.rename('shop');
+  await vm.rename('shop');
   assert.deepEqual(
     await list(),
     names.map((name) => `${name} shop open`),
   );
-  const [fork] = await machine.fork({ name: 'twin' });
+  const [fork] = await vm.fork({ name: 'twin' });
   assert.deepEqual((await host.client.vm.show({ vm: fork?.name ?? '' })).forwards, []);
   await host.client.vm.remove({ vm: 'twin', force: true });
   await host.client.vm.stop({ vm: 'shop', force: true });
@@ -152,7 +152,7 @@ test('they are open while the machine runs, and go with it; a new name takes not
 });
 
 test('of two that want the same port at once one gets it', { skip }, async () => {
-  const calls = ['web', 'off'].map((vm) => host.client.network.forward({ vm, forwards: ['8100-8110', '8200'] }));
+  const calls = ['web', 'off'].map((vmRef) => host.client.network.forward({ vm: vmRef, forwards: ['8100-8110', '8200'] }));
   const ends = await Promise.allSettled(calls);
   assert.deepEqual(ends.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   assert.equal((await list()).length, 2);

@@ -313,9 +313,9 @@ test('an interface that shows up late under the old address gets the new one', o
 });
 
 test('where a card’s driver is still at work, its interface has the new address before the answer', options, async (t) => {
-  const card = '/sys/bus/pci/devices/0000:00:02.0';
-  const { agent } = await startGuest(t, {}, `mkdir -p ${card}/virtio0 && echo 0x020000 >${card}/class`);
-  const appears = `sleep 1; ip link add eth7 address ${parent} type veth peer name eth8; mkdir ${card}/virtio0/net`;
+  const nic = '/sys/bus/pci/devices/0000:00:02.0';
+  const { agent } = await startGuest(t, {}, `mkdir -p ${nic}/virtio0 && echo 0x020000 >${nic}/class`);
+  const appears = `sleep 1; ip link add eth7 address ${parent} type veth peer name eth8; mkdir ${nic}/virtio0/net`;
   await sh(agent, `(${appears}) >/dev/null 2>&1 </dev/null &`);
   assert.deepEqual(await agent.identity({ macs: [{ old: parent, new: child }] }), { done: ['mac'], skipped: [] });
   assert.match(await sh(agent, 'ip -o link show eth7'), new RegExp(child));
