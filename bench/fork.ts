@@ -1,5 +1,5 @@
-// Forks and points in figures: from the SDK call to the first answer of a command inside, beside a cold boot and beside a bare QEMU that
-// restores the same state; how long the machine that is forked stands still; and what a fork takes of the host's memory.
+// Forks and snapshots in figures: from the SDK call to the first answer of a command inside, beside a cold boot and beside a bare QEMU that
+// restores the same state; how long the VM that is forked stands still; and what a fork takes of the host's memory.
 import type { Client, Vm } from '../src/sdk/index.ts';
 import { bareRestore } from './bare-qemu.ts';
 import { type Figure, median, percentile, repeat } from './measure.ts';
@@ -21,7 +21,7 @@ export const fork = () =>
       ...(await againstBoot(client, web)),
       ...(await againstBare(client, folder)),
       ...(await tenAtOnce(web)),
-      ...(await memoryOfForks(web, 3)), // of a machine whose disk lies on many layers by now
+      ...(await memoryOfForks(web, 3)), // of a VM whose disk lies on many layers by now
       ...(await pauses(client)),
     ];
   });
@@ -33,9 +33,9 @@ const answer = async (vm: Vm): Promise<void> => {
 
 const one = async (act: () => Promise<unknown>): Promise<number> => (await repeat(1, act, 0))[0] ?? Number.NaN;
 
-/** A fork of a running machine, one of its point, and a cold boot, in turns. */
+/** A fork of a running VM, one of its snapshot, and a cold boot, in turns. */
 async function againstBoot(client: Client, web: Vm): Promise<Figure[]> {
-  await atRest(web); // a point of a guest that boots would have its forks end that boot
+  await atRest(web); // a snapshot of a guest that boots would have its forks end that boot
   await settled(client, web, await web.snapshot('bench'));
   const forks: number[] = [];
   const snapshots: number[] = [];
@@ -59,14 +59,14 @@ async function againstBoot(client: Client, web: Vm): Promise<Figure[]> {
   }
   return [
     ...spread('fork of a running tiny until exec of true has answered', forks),
-    ...spread('fork of a point on disk until exec of true has answered', snapshots),
+    ...spread('fork of a snapshot on disk until exec of true has answered', snapshots),
     { name: `cold boot of tiny until exec has answered, median of ${boots.length}`, value: median(boots), unit: 'ms', target: null },
     { name: 'fork / cold boot, medians', value: median(forks) / median(boots), unit: 'x', target: rounded(1 / 12) },
-    { name: 'fork of a point / cold boot, medians', value: median(snapshots) / median(boots), unit: 'x', target: null },
+    { name: 'fork of a snapshot / cold boot, medians', value: median(snapshots) / median(boots), unit: 'x', target: null },
   ];
 }
 
-/** Waits until a point's memory is on disk. */
+/** Waits until a snapshot's memory is on disk. */
 async function settled(client: Client, vm: Vm, { id }: { id: string }): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
     const snapshot = (await client.snapshot.list({ vm: vm.id })).find((found) => found.id === id);
@@ -77,7 +77,7 @@ async function settled(client: Client, vm: Vm, { id }: { id: string }): Promise<
 }
 
 /**
- * Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a machine in QEMU's own
+ * Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a VM in QEMU's own
  * network, because nobody hands a bare one its taps.
  */
 async function againstBare(client: Client, folder: string): Promise<Figure[]> {
@@ -102,9 +102,9 @@ async function againstBare(client: Client, folder: string): Promise<Figure[]> {
   await client.vm.remove({ vm: 'model', force: true });
   await web.remove({ force: true });
   return [
-    ...spread('fork of a point until running', ours),
+    ...spread('fork of a snapshot until running', ours),
     ...spread('bare QEMU restoring the same state until running', bare),
-    { name: 'fork of a point / bare QEMU, medians', value: median(ours) / median(bare), unit: 'x', target: 1.5 },
+    { name: 'fork of a snapshot / bare QEMU, medians', value: median(ours) / median(bare), unit: 'x', target: 1.5 },
   ];
 }
 
@@ -133,14 +133,14 @@ async function pauses(client: Client): Promise<Figure[]> {
     const { told, seen, quiet, writtenMiB } = await pausesOf(client, sizeMiB, rounds);
     const size = `${sizeMiB} MiB, ${writtenMiB} written`;
     figures.push(
-      { name: `stands still for a point, ${size}, median`, value: median(told), unit: 'ms', target: null },
+      { name: `stands still for a snapshot, ${size}, median`, value: median(told), unit: 'ms', target: null },
       { name: 'the same, 99th percentile', value: percentile(told, 0.99), unit: 'ms', target: 50 },
       {
         name: 'the same seen from outside, median',
         value: median(seen),
         unit: 'ms',
         target: null,
-        note: `${quiet.toFixed(1)} without a point`,
+        note: `${quiet.toFixed(1)} without a snapshot`,
       },
     );
   }

@@ -1,7 +1,7 @@
 // The speed of Vivarium in figures, beside bare programs and peers, in one run:
 //   npm run bench [-- --only list,start] [--rounds 5] [--json FILE]
 // --rounds: how often list, start and traffic measure, where each time takes long (an emulated host).
-// Machines are made from `tiny`, taken from the homes in VIV_IMAGES or else from this user's own.
+// VMs are made from `tiny`, taken from the homes in VIV_IMAGES or else from this user's own.
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,4 @@
-// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a machine of ours.
+// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a VM of ours.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,8 +18,8 @@ export interface Domain {
 }
 
 /**
- * Defines a domain like the machine whose QEMU has these arguments (booted from a kernel): the same QEMU, board, accelerator, CPU and devices,
- * without what libvirt would add by itself (a balloon, a card's boot program, HPET).
+ * Defines a domain like the VM whose QEMU has these arguments (booted from a kernel): the same QEMU, board, accelerator, CPU and devices,
+ * without what libvirt would add by itself (a balloon, a NIC's boot program, HPET).
  */
 export function defineLike(args: readonly string[], memoryBytes: number): Domain {
   const after = (flag: string) => args[args.indexOf(flag) + 1] ?? '';

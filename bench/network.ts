@@ -1,5 +1,5 @@
-// 200 networks and 1,000 cards: planned and brought about in the kernel (bridges, taps, rules, a dnsmasq each), looked at again when all
-// of it is right, changed by one card, and removed. In a namespace of its own, without guests: run as root.
+// 200 networks and 1,000 NICs: planned and brought about in the kernel (bridges, taps, rules, a dnsmasq each), looked at again when all
+// of it is right, changed by one NIC, and removed. In a namespace of its own, without guests: run as root.
 //   unshare --net node bench/network.ts [NETWORKS] [CARDS]
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { nothing } from '../src/network/kernel/actual-state.ts';
 import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
 import { plan } from '../src/network/kernel/plan.ts';
 import { NetworksHere } from '../src/network/kernel/reconciler.ts';
-import { type NetworkSpec, type PortSpec, usual, type Desired } from '../src/network/model.ts';
+import { type Desired, type NetworkSpec, type PortSpec, usual } from '../src/network/model.ts';
 
 const [networkCount = 200, portCount = 1000] = process.argv.slice(2).map(Number);
 const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-bench-'));
@@ -75,7 +75,7 @@ async function timed(what: string, act: () => unknown, times = 1): Promise<void>
 
 try {
   await here.capability();
-  await timed(`${networkCount} networks, ${portCount} cards: planned`, () => plan(desired, nothing));
+  await timed(`${networkCount} networks, ${portCount} NICs: planned`, () => plan(desired, nothing));
   await timed('planned and applied', () => here.apply());
   const look = () => {
     here.lookAgain();
@@ -83,7 +83,7 @@ try {
   };
   await timed('looked at again, all is right, median of 11', look, 11);
   desired = { ...desired, ports: [...ports, port(portCount)] };
-  await timed('one more card', () => here.apply());
+  await timed('one more NIC', () => here.apply());
   desired = { networks: [], ports: [], groups: [], forwards: [] };
 } finally {
   await timed('removed', () => here.end());

@@ -1,4 +1,4 @@
-// (b) From the request to start a machine until QMP says it runs, beside a bare QEMU with the same arguments, and beside libvirt.
+// (b) From the request to start a VM until QMP says it runs, beside a bare QEMU with the same arguments, and beside libvirt.
 import { bareStart, plainArgumentsOf } from './bare-qemu.ts';
 import { defineLike, hasLibvirt } from './libvirt.ts';
 import { type Figure, median, repeat, roundsOr, wholeProcess } from './measure.ts';
@@ -8,7 +8,7 @@ const rounds = roundsOr(10);
 
 export const start = () =>
   withStateDirectory<Figure[]>(async ({ client, env }) => {
-    // Nobody hands a bare QEMU its taps, so the machine that both start is in QEMU's own network.
+    // Nobody hands a bare QEMU its taps, so the VM that both start is in QEMU's own network.
     const vm = await client.create('tiny', { name: 'bench', networks: ['user'] });
     const carded = await client.create('tiny', { name: 'carded', networks: ['default'] });
     await vm.start();
@@ -45,7 +45,7 @@ export const start = () =>
         { name: 'vm.start through the SDK until running', value: median(ours), unit: 'ms', target: null },
         { name: 'bare QEMU with the same arguments until running', value: median(bare), unit: 'ms', target: null },
         { name: 'above the bare QEMU', value: median(ours) - median(bare), unit: 'ms', target: 60 },
-        { name: 'vm.start with a card in a network of ours', value: median(withNic), unit: 'ms', target: null },
+        { name: 'vm.start with a NIC in a network of ours', value: median(withNic), unit: 'ms', target: null },
         { name: 'viv start, whole process', value: median(command), unit: 'ms', target: null },
       ];
       if (domain) {

@@ -14,13 +14,13 @@ export interface StateDirectory {
   readonly client: Client;
   /** Of the daemon. */
   readonly pid: number;
-  /** Stops the daemon, acts, and starts it again; machines go on meanwhile. */
+  /** Stops the daemon, acts, and starts it again; VMs go on meanwhile. */
   restart<T>(between: () => Promise<T>): Promise<T>;
   /** From asking for the daemon until it answered. */
   readonly startMs: number;
 }
 
-/** Runs `act` with a daemon as a user has it (bundled); stops its machines and the daemon, and removes the home. */
+/** Runs `act` with a daemon as a user has it (bundled); stops its VMs and the daemon, and removes the home. */
 export async function withStateDirectory<T>(act: (stateDirectory: StateDirectory) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
   const env = { ...process.env, VIV_HOME: folder, VIV_HOST_NAMES: 'none' };
@@ -82,7 +82,7 @@ export function waitedMs(pid: number): number {
 
 const lookMs = 500;
 
-/** Waits until a machine's guest has nothing more to do: after its first answer it goes on with the end of its boot. */
+/** Waits until a VM's guest has nothing more to do: after its first answer it goes on with the end of its boot. */
 export async function atRest(vm: Vm): Promise<void> {
   const pid = vm.info.pid ?? 0;
   for (let before = usage(pid).cpuMs, tries = 0; tries < 240; tries++) {

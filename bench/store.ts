@@ -1,4 +1,4 @@
-// (d) 1,000 stopped machines: listing them all, and the state of one, through the API over its socket.
+// (d) 1,000 stopped VMs: listing them all, and the state of one, through the API over its socket.
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { type Figure, median, percentile } from './measure.ts';
@@ -46,18 +46,18 @@ export const store = () =>
     const perSecond = stateRequests / ((performance.now() - stateFrom) / 1000);
     agent.destroy();
     return [
-      { name: 'making a machine, with 4 at a time', value: createdMs / vms, unit: 'ms', target: null },
+      { name: 'making a VM, with 4 at a time', value: createdMs / vms, unit: 'ms', target: null },
       {
-        name: `list of 1,000 machines (${Math.round(bytes / 1024)} KiB), 99th percentile`,
+        name: `list of 1,000 VMs (${Math.round(bytes / 1024)} KiB), 99th percentile`,
         value: percentile(listed, 0.99),
         unit: 'ms',
         target: 15,
       },
       { name: 'the same without waiting for a CPU of the host', value: percentile(ours, 0.99), unit: 'ms', target: 15 },
-      { name: 'list of 1,000 machines, median', value: median(listed), unit: 'ms', target: null },
+      { name: 'list of 1,000 VMs, median', value: median(listed), unit: 'ms', target: null },
       { name: 'CPU time of the daemon for one list', value: (after.cpuMs - before.cpuMs) / listRounds, unit: 'ms', target: null },
-      { name: 'resident memory with 1,000 machines, after the lists', value: after.residentMiB, unit: 'MiB', target: null },
-      { name: 'state of one machine, 8 connections', value: perSecond, unit: 'requests/s', target: 2000 },
+      { name: 'resident memory with 1,000 VMs, after the lists', value: after.residentMiB, unit: 'MiB', target: null },
+      { name: 'state of one VM, 8 connections', value: perSecond, unit: 'requests/s', target: 2000 },
     ];
   });
 

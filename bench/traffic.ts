@@ -1,4 +1,4 @@
-// From one machine to another of the same network: iperf3 and ping in the guests, for ours and for two bare QEMUs with the same arguments,
+// From one VM to another of the same network: iperf3 and ping in the guests, for ours and for two bare QEMUs with the same arguments,
 // whose taps are on a bridge without rules, in a namespace of its own. All four run, and are measured in turns: what a host below does to one
 // it does to the other. Run as root; iperf3 is the host's, copied into the guests.
 import { execFileSync, spawn } from 'node:child_process';
@@ -38,7 +38,7 @@ export const traffic = () =>
         return vm;
       }),
     );
-    if (!one || !two || !third || !fourth) throw new Error('there are four machines');
+    if (!one || !two || !third || !fourth) throw new Error('there are four VMs');
     const target = (await client.vm.show({ vm: 'two' })).nics[0]?.addresses[0] ?? '';
     const ours = { mbits: [], pingMs: [] };
     const bare = { mbits: [], pingMs: [] };
@@ -59,10 +59,10 @@ export const traffic = () =>
     const ratios = (one: readonly number[], other: readonly number[]) =>
       median(one.map((value, round) => value / (other[round] ?? Number.NaN)));
     return [
-      { name: 'iperf3 from machine to machine, median', value: median(ours.mbits), unit: 'Mbit/s', target: null },
+      { name: 'iperf3 from VM to VM, median', value: median(ours.mbits), unit: 'Mbit/s', target: null },
       { name: 'the same between two bare QEMUs on a bare bridge', value: median(bare.mbits), unit: 'Mbit/s', target: null },
       { name: `bare / ours, median of ${rounds} pairs`, value: ratios(bare.mbits, ours.mbits), unit: 'x', target: 1.05 },
-      { name: `ping from machine to machine, mean of ${pings}, median`, value: median(ours.pingMs), unit: 'ms', target: null },
+      { name: `ping from VM to VM, mean of ${pings}, median`, value: median(ours.pingMs), unit: 'ms', target: null },
       { name: 'the same between two bare QEMUs', value: median(bare.pingMs), unit: 'ms', target: null },
       { name: `ping, ours / bare, median of ${rounds} pairs`, value: ratios(ours.pingMs, bare.pingMs), unit: 'x', target: 1.05 },
     ];
@@ -82,7 +82,9 @@ async function prepare({ from, to, target }: Pair): Promise<void> {
 }
 
 async function measure({ from, target }: Pair, passed: Passed): Promise<void> {
-  const told = JSON.parse(await from(`${iperf} -c ${target} -t ${seconds} -J`)) as { end: { checksum_received: { bits_per_second: number } } };
+  const told = JSON.parse(await from(`${iperf} -c ${target} -t ${seconds} -J`)) as {
+    end: { checksum_received: { bits_per_second: number } };
+  };
   passed.mbits.push(told.end.checksum_received.bits_per_second / 1e6);
   const text = await from(`ping -c ${pings} -i 0.01 ${target} | tail -1`);
   passed.pingMs.push(Number(/= [\d.]+\/([\d.]+)\//.exec(text)?.[1]));

@@ -1,4 +1,4 @@
-// A warm pool in figures: from the SDK call until a machine taken from it runs, and until a command in it has answered.
+// A warm pool in figures: from the SDK call until a VM taken from it runs, and until a command in it has answered.
 import type { Client } from '../src/sdk/index.ts';
 import { type Figure, median, percentile } from './measure.ts';
 import { atRest, withStateDirectory } from './state-directory.ts';
@@ -46,5 +46,5 @@ async function full(client: Client): Promise<void> {
     if (ready === size) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`The pool was not filled within ${fillWithinMs / 1000} s`);
+  throw new Error(`The warm pool was not filled within ${fillWithinMs / 1000} s`);
 }

@@ -7,7 +7,7 @@ import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createHostFacts } from './host/facts.ts';
-import { StateDirectoryTaken, lockDaemon } from './host/lock.ts';
+import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
@@ -28,7 +28,7 @@ import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
 import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
 import { VmRegistry } from './vm/registry.ts';
-import type { Vm, News } from './vm/vm.ts';
+import type { News, Vm } from './vm/vm.ts';
 import { heldBytes, isMember } from './warm-pool/members.ts';
 import { WarmPoolReplenisher } from './warm-pool/replenisher.ts';
 
@@ -44,7 +44,17 @@ export interface Daemon {
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
-  for (const folder of [paths.stateDirectory, paths.images, paths.vms, paths.layers, paths.snapshots, paths.checksums, paths.staging, paths.cache, paths.run])
+  for (const folder of [
+    paths.stateDirectory,
+    paths.images,
+    paths.vms,
+    paths.layers,
+    paths.snapshots,
+    paths.checksums,
+    paths.staging,
+    paths.cache,
+    paths.run,
+  ])
     await makeFolder(folder, uid);
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
@@ -143,7 +153,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({
     type: 'daemon.started',
-    message: `the daemon started: ${adopted.adopted.length} machines adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again`,
+    message: `the daemon started: ${adopted.adopted.length} VMs adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again`,
   });
   log.info({ version, stateDirectory: paths.stateDirectory, ...adopted, recovered }, 'the daemon serves');
   void afterStart().catch((error: unknown) => log.error({ error }, 'tidying up after the start failed'));
@@ -153,9 +163,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     const swept = await sweep(vms, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     warmPoolReplenisher.begin();
     await scrub.begin();
-    if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
+    if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
     if (swept.left.length > 0) {
-      const message = `the store does not know ${swept.left.length} machines that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
+      const message = `the store does not know ${swept.left.length} VMs that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
       events.record({ type: 'host.problem', message });
       log.error(swept, message);
     }
@@ -187,7 +197,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     for (const vm of vms.all()) vm.live?.end();
     events.record({
       type: 'daemon.stopped',
-      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; machines go on',
+      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',
     });
     await events.flush();
     await store.close();

@@ -8,7 +8,7 @@ import { codeOfSignal, enterRaw, sizeOf } from './terminal.ts';
 
 export interface Attached {
   readonly vm: string;
-  /** What it is called in what is shown; `vm` when left out. */
+  /** What it is called in what is shown; `vm` by default. */
   readonly name?: string;
   /** Empty: the login shell. */
   readonly command: readonly string[];

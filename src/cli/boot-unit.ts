@@ -16,7 +16,17 @@ const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|MALLOC_A
 const daemonEndsMs = 45_000;
 
 /** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
-export function bootUnit({ env, uid, stateDirectory, command }: { env: Env; uid: number; stateDirectory: string; command: readonly string[] }): BootUnit {
+export function bootUnit({
+  env,
+  uid,
+  stateDirectory,
+  command,
+}: {
+  env: Env;
+  uid: number;
+  stateDirectory: string;
+  command: readonly string[];
+}): BootUnit {
   const asked = env['VIV_HOME'] ? { VIV_HOME: stateDirectory } : {};
   const unit = unitOf(env, uid, stateDirectory);
   const told = Object.entries({ ...env, ...asked }).filter(([key, value]) => handedOn.test(key) && value);
@@ -35,7 +45,7 @@ export function bootUnit({ env, uid, stateDirectory, command }: { env: Env; uid:
     'RestartSec=2',
     '# Another daemon has this home, and serves.',
     `RestartPreventExitStatus=${stateDirectoryTakenExitCode}`,
-    '# Machines are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
+    '# VMs are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
     'KillMode=process',
     `# When the host shuts down, the daemon has the guests shut down first (${guestsDeadlineMs / 1000} s).`,
     `TimeoutStopSec=${(guestsDeadlineMs + daemonEndsMs) / 1000}`,

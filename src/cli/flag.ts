@@ -139,7 +139,7 @@ function sayStandard(kind: FlagKind, standard: unknown): string | undefined {
   return Array.isArray(standard) ? standard.join(',') : String(standard);
 }
 
-/** What stands for it in help: a machine is called by its name, and where it gets another, that is the new one. */
+/** What stands for it in help: a VM is called by its name, and where it gets another, that is the new one. */
 const labelOf = (field: string, operation: Operation) =>
   field === 'vm' ? 'NAME' : field === 'name' && 'vm' in operation.input.shape ? 'NEW-NAME' : kebab(field).toUpperCase();
 

@@ -75,7 +75,7 @@ export async function allCommands(): Promise<Command[]> {
 export async function mainHelp(): Promise<string> {
   const commands = await allCommands();
   const room = Math.max(...commands.map((command) => command.words.length)) + 2;
-  const lines = ['Usage: viv COMMAND [options]', '', 'Creates, runs, watches and keeps virtual machines.'];
+  const lines = ['Usage: viv COMMAND [options]', '', 'Creates, runs, watches and keeps virtual VMs.'];
   for (const group of groups) {
     const members = commands.filter((command) => command.group === group);
     if (members.length === 0) continue;

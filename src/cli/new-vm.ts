@@ -24,7 +24,7 @@ export function vmFlags(operation: Operation): Flag[] {
       kind: 'text',
       value: 'FILE',
       repeat: true,
-      help: 'Public key that is let in; your own ~/.ssh/*.pub when left out',
+      help: 'Public key that is let in; your own ~/.ssh/*.pub by default',
     },
     { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Let no SSH key in' },
     { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'cloud-init user data, passed on byte for byte' },
@@ -94,7 +94,7 @@ export async function textOf(file: string, as: string): Promise<string> {
   }
 }
 
-/** Says what the machine lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
+/** Says what the VM lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
 export async function sayNetwork(client: Client, context: Context, input: VmInput, vm: Vm): Promise<void> {
   const [nic] = vm.nics;
   const isUser = nic?.network === 'user';

@@ -13,7 +13,7 @@ export class HelpDesired {
   }
 }
 
-/** `words` are what follows the command's own words. Throws VivError `invalid`; returns HelpWanted for --help. */
+/** `words` are what follows the command's own words. Throws VivError `invalid`; returns HelpDesired for --help. */
 export function parse(command: Command, words: readonly string[], width = 100): Invocation | HelpDesired {
   const dashes = command.rest ? words.indexOf('--') : -1;
   const mine = dashes === -1 ? words : words.slice(0, dashes);
@@ -92,7 +92,7 @@ function optionFor(flag: Flag): Option {
   if (flag.kind === 'boolean') {
     return new Option(flag.standard === 'true' ? `${short}--no-${flag.name}` : `${short}--${flag.name}`, flag.help);
   }
-  const standard = flag.standard ? ` (${flag.standard} when left out)` : '';
+  const standard = flag.standard ? ` (${flag.standard} by default)` : '';
   const option = new Option(
     `${short}--${flag.name} <${flag.value ?? 'VALUE'}>`,
     `${flag.help}${standard}${flag.repeat ? ' (may be repeated)' : ''}`,

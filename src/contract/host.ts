@@ -1,4 +1,4 @@
-// The host: what this machine is and can do, and the daemon's health.
+// The host: what this VM is and can do, and the daemon's health.
 import { z } from 'zod';
 import { Bytes, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
@@ -33,7 +33,7 @@ export const Host = z.object({
   memory: z.object({
     totalBytes: Bytes,
     availableBytes: Bytes,
-    /** Given to running machines. */ committedBytes: Bytes,
+    /** Given to running VMs. */ committedBytes: Bytes,
     /** Held by what stands ready in pools. */ warmPoolBytes: Bytes,
   }),
   storage: z.object({ path: z.string(), totalBytes: Bytes, freeBytes: Bytes, /** Changes are refused below this. */ reserveBytes: Bytes }),
@@ -93,7 +93,7 @@ export const shutdown = defineOperation({
   method: 'POST',
   path: '/v1/shutdown',
   role: 'admin',
-  summary: 'Stop the daemon; machines go on',
+  summary: 'Stop the daemon; VMs go on',
   input: z.object({}),
   output: z.object({ pid: z.int() }),
   errors: [],

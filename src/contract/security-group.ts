@@ -1,5 +1,5 @@
-// Security groups: rules about who may reach the cards that are in them, and whom those may reach. Answers always pass. A card in several
-// groups may do what any of them allows; a group that denies a direction closes it for its cards, but for what a rule allows.
+// Security groups: rules about who may reach the NICs that are in them, and whom those may reach. Answers always pass. A NIC in several
+// groups may do what any of them allows; a group that denies a direction closes it for its NICs, but for what a rule allows.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Time } from './field.ts';
@@ -10,7 +10,7 @@ export const Otherwise = z.enum(['allow', 'deny']);
 
 export const Group = z.object({
   name: z.string(),
-  /** As in group-rule.ts. */
+  /** As in security-group-rule.ts. */
   rules: z.array(z.string()),
   /** What happens to what no rule allows. */
   in: Otherwise,
@@ -24,8 +24,8 @@ const group = GroupName.describe('Name of the group');
 const One = z.object({ group });
 const rule = GroupRuleText.describe('Rule, such as "in tcp 22 from 10.0.0.0/8"');
 const rules = z.array(rule).max(500, 'a group has at most 500 rules');
-const inHelp = 'What happens to connections to its machines that no rule allows';
-const outHelp = 'What happens to connections of its machines that no rule allows';
+const inHelp = 'What happens to connections to its VMs that no rule allows';
+const outHelp = 'What happens to connections of its VMs that no rule allows';
 
 export const create = defineOperation({
   id: 'security-group.create',
@@ -62,7 +62,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/security-groups/{group}',
   role: 'viewer',
-  summary: 'Show a security group, its rules and the cards in it',
+  summary: 'Show a security group, its rules and the NICs in it',
   input: One,
   output: Group,
   errors: ['not_found'],
@@ -119,7 +119,7 @@ export const remove = defineOperation({
   path: '/v1/security-groups/{group}',
   role: 'operator',
   task: true,
-  summary: 'Remove a security group that no card is in',
+  summary: 'Remove a security group that no NIC is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use'],

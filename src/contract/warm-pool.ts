@@ -1,4 +1,4 @@
-// Warm pools: forks of a point that stand ready, so that one is there the moment it is asked for.
+// Warm pools: forks of a snapshot that stand ready, so that one is there the moment it is asked for.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Text, Time } from './field.ts';
@@ -7,9 +7,9 @@ import { Vm } from './vm.ts';
 
 export const WarmPool = z.object({
   name: Name,
-  /** Name of the machine whose point it is. */
+  /** Name of the VM whose snapshot it is. */
   vm: z.string(),
-  /** Label of the point, or its id where it has none. */
+  /** Label of the snapshot, or its id where it has none. */
   snapshot: z.string(),
   snapshotId: z.string(),
   /** How many are kept ready. */
@@ -24,8 +24,8 @@ export const WarmPool = z.object({
 });
 export type WarmPool = z.infer<typeof WarmPool>;
 
-const warmPool = Name.describe('Name of the pool');
-const size = z.int().min(0).max(1000).describe('How many machines are kept ready');
+const warmPool = Name.describe('Name of the warm pool');
+const size = z.int().min(0).max(1000).describe('How many VMs are kept ready');
 const One = z.object({ warmPool });
 
 export const create = defineOperation({
@@ -34,12 +34,12 @@ export const create = defineOperation({
   path: '/v1/warm-pools',
   role: 'operator',
   task: true,
-  summary: 'Keep forks of a point ready; they are made in the background',
+  summary: 'Keep forks of a snapshot ready; they are made in the background',
   input: z.object({
     warmPool,
     from: Text.max(270)
-      .regex(/^[^@]+@.+$/s, 'a point is named like web@before-upgrade')
-      .describe('Point with memory that they are forks of, such as web@before-upgrade'),
+      .regex(/^[^@]+@.+$/s, 'a snapshot is named like web@before-upgrade')
+      .describe('Snapshot with memory that they are forks of, such as web@before-upgrade'),
     size: size.default(5),
   }),
   output: WarmPool,
@@ -64,7 +64,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/warm-pools/{warmPool}',
   role: 'viewer',
-  summary: 'Show one pool',
+  summary: 'Show one warm pool',
   input: One,
   output: WarmPool,
   errors: ['not_found'],
@@ -77,7 +77,7 @@ export const set = defineOperation({
   path: '/v1/warm-pools/{warmPool}',
   role: 'operator',
   task: true,
-  summary: 'Change how many machines a pool keeps ready',
+  summary: 'Change how many VMs a warm pool keeps ready',
   input: One.extend({ size }),
   output: WarmPool,
   errors: ['not_found'],
@@ -90,7 +90,7 @@ export const remove = defineOperation({
   path: '/v1/warm-pools/{warmPool}',
   role: 'operator',
   task: true,
-  summary: 'Remove a pool and end what is ready in it; machines taken from it stay',
+  summary: 'Remove a warm pool and end what is ready in it; VMs taken from it stay',
   input: One,
   output: z.object({ name: Name }),
   errors: ['not_found'],
@@ -103,8 +103,8 @@ export const take = defineOperation({
   path: '/v1/warm-pools/{warmPool}/take',
   role: 'operator',
   task: true,
-  summary: 'Take a running machine out of a pool; an empty one makes it at once',
-  input: One.extend({ name: Name.optional().describe('Name of the machine; the pool’s name and a number when left out') }),
+  summary: 'Take a running VM out of a warm pool; an empty one makes it at once',
+  input: One.extend({ name: Name.optional().describe('Name of the VM; the warm pool’s name and a number by default') }),
   output: Vm,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
   cli: { command: 'warm-pool take', args: ['warmPool'] },
@@ -117,7 +117,7 @@ export const fill = defineOperation({
   path: '/v1/warm-pools/{warmPool}/fill',
   role: 'operator',
   task: true,
-  summary: 'Make one machine that a pool lacks',
+  summary: 'Make one VM that a warm pool lacks',
   input: One,
   output: WarmPool,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],

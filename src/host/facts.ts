@@ -29,7 +29,7 @@ export interface HostFactsOptions {
   readonly committedBytes: () => number;
   /** Held by what stands ready in pools. */
   readonly warmPoolBytes: () => Promise<number>;
-  /** What kinds of networks machines can have here, and what is missing for better ones. */
+  /** What kinds of networks VMs can have here, and what is missing for better ones. */
   readonly networks: () => Promise<Host['networks']>;
 }
 
@@ -111,7 +111,7 @@ const mib = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
 function nearlyFull(stateDirectory: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
   if (freeBytes >= reserveBytes) return [];
   return [
-    `The disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove machines, points or images.`,
+    `The disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images.`,
   ];
 }
 
@@ -125,8 +125,7 @@ async function others(proof: KvmProof, qemuProblem: string | null, programs: rea
   const problems: string[] = [];
   const qemu = programs.find(({ name }) => name === 'qemu-system-x86_64');
   if (qemuProblem !== null && qemu?.path) problems.push(qemuProblem);
-  if (!proof.works)
-    problems.push(`Machines run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
+  if (!proof.works) problems.push(`VMs run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
   if ((process.getuid?.() ?? 0) !== 0 && !(await isUsable('/usr/bin/newuidmap', constants.X_OK))) {
     problems.push('As an ordinary user the debian images cannot be built without newuidmap. Install it with: apt-get install uidmap');
   }
@@ -135,7 +134,7 @@ async function others(proof: KvmProof, qemuProblem: string | null, programs: rea
 
 async function kvmRemedy(detail: string): Promise<string> {
   if (!(await isUsable('/dev/kvm', constants.F_OK)))
-    return `${detail}. Turn on virtualization in the firmware, or nested virtualization on the machine this host runs in.`;
+    return `${detail}. Turn on virtualization in the firmware, or nested virtualization on the VM this host runs in.`;
   if (!(await isUsable('/dev/kvm', constants.R_OK | constants.W_OK)))
     return `${detail}. Join its group with: sudo usermod -aG kvm $USER, and log in again.`;
   return `${detail}.`;

@@ -1,4 +1,4 @@
-// What this package carries in machine code: the agent that goes into guests and what installs it (guest/), and the library that
+// What this package carries in VM code: the agent that goes into guests and what installs it (guest/), and the library that
 // QEMU processes load (memory/), what opens taps for them (tap/), and what relays forwards (forward/). scripts/build-guest.sh builds all of it.
 import { constants } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -22,19 +22,19 @@ export async function agentFile(arch: Arch): Promise<string> {
   throw new VivError('missing_program', `the guest agent for ${arch} has not been built; build it with: scripts/build-guest.sh`);
 }
 
-/** What the host's QEMU loads to map memory as layers. Null where it has not been built: machines run, and cannot be forked. */
+/** What the host's QEMU loads to map memory as layers. Null where it has not been built: VMs run, and cannot be forked. */
 export async function memoryLibrary(): Promise<string | null> {
   const name = join('memory', hostArch(), 'vivarium-memory.so');
   return (await inPackage(join('.build', name))) ?? (await inPackage(name));
 }
 
-/** Opens a machine's taps and hands them to its QEMU (tap/tap.c). Null where it has not been built. */
+/** Opens a VM's taps and hands them to its QEMU (tap/tap.c). Null where it has not been built. */
 export async function tapProgram(): Promise<string | null> {
   const name = join('tap', hostArch(), 'vivarium-tap');
   return (await inPackage(join('.build', name))) ?? (await inPackage(name));
 }
 
-/** Relays forwards (forward/forward.c). Null where it has not been built: machines run, and the host's ports lead to none. */
+/** Relays forwards (forward/forward.c). Null where it has not been built: VMs run, and the host's ports lead to none. */
 export async function forwardProgram(): Promise<string | null> {
   const name = join('forward', hostArch(), 'vivarium-forward');
   return (await inPackage(join('.build', name))) ?? (await inPackage(name));

@@ -18,7 +18,7 @@ export interface Lock {
 
 /**
  * Takes the lock and writes our pid into the file. Node opens files close-on-exec, so no QEMU inherits it; a kill -9 frees it.
- * @throws HomeTaken when another process holds it, with its pid
+ * @throws StateDirectoryTaken when another process holds it, with its pid
  */
 export async function lockDaemon(file: string): Promise<Lock> {
   // Never removed: a lock file that is unlinked while another waits on it gives two owners.

@@ -23,22 +23,22 @@ export interface Paths {
   readonly sharedImages: readonly string[];
   /** Unfinished downloads and builds; emptied of what no task owns. */
   readonly staging: string;
-  /** vms/<id>/: a machine's disks, seed, serial log. */
+  /** vms/<id>/: a VM's disks, seed, serial log. */
   readonly vms: string;
-  /** layers/<id>.qcow2: disks as they were at some point; they never change, and machines and points build on them. */
+  /** layers/<id>.qcow2: disks as they were at some point; they never change, and VMs and snapshots build on them. */
   readonly layers: string;
   readonly snapshots: string;
-  /** sums/<name>: what the files of points were like when they were written. */
+  /** checksums/<name>: what the files of snapshots were like when they were written. */
   readonly checksums: string;
   readonly cache: string;
   layer(id: string): string;
-  /** Where the sums of a layer or of a point's memory are. */
+  /** Where the checksums of a layer or of a snapshot's memory are. */
   checksumsOf(file: string): string;
   snapshot(id: string): SnapshotPaths;
   vm(id: string): VmPaths;
 }
 
-/** points/<id>/: what a point has beside its disks. */
+/** snapshots/<id>/: what a snapshot has beside its disks. */
 export interface SnapshotPaths {
   readonly folder: string;
   /** State of the devices. */
@@ -72,7 +72,7 @@ export interface VmPaths {
   readonly agent: string;
   readonly qga: string;
   readonly vnc: string;
-  /** A second monitor, over which cards are handed to it. */
+  /** A second monitor, over which NICs are handed to it. */
   readonly nics: string;
   /** pid and start time of its QEMU, written by us. */
   readonly process: string;
@@ -87,7 +87,7 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
   const userState = isAbsolute(state) ? state : join(env['HOME'] || homedir(), '.local/state');
   const stateDirectory = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(userState, 'vivarium'));
   // Not in XDG_RUNTIME_DIR: who comes by sudo or from a service has none, but the same daemon; and the system removes that folder when
-  // it takes the user to have gone, while machines go on.
+  // it takes the user to have gone, while VMs go on.
   const run = asked === undefined && uid === 0 ? '/run/vivarium' : shortRun(join(stateDirectory, 'run'), stateDirectory, uid);
   return {
     stateDirectory,
@@ -107,7 +107,7 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     checksums: join(stateDirectory, 'sums'),
     cache: join(stateDirectory, 'cache'),
     layer: (id) => join(stateDirectory, 'layers', `${id}.qcow2`),
-    // layers/<id>.qcow2 and points/<id>/memory
+    // layers/<id>.qcow2 and snapshots/<id>/memory
     checksumsOf: (file) => join(stateDirectory, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
     snapshot: (id) => {
       const folder = join(stateDirectory, 'snapshots', id);

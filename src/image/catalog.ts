@@ -5,7 +5,7 @@ import { GiB, MiB } from '../contract/field.ts';
 import type { ImageManifest } from './image.ts';
 
 export interface Signature {
-  /** Of the file of sums. A detached signature's address, or `inline` where the file of sums is clear-signed itself. */
+  /** Of the file of checksums. A detached signature's address, or `inline` where the file of checksums is clear-signed itself. */
   readonly url: string;
   readonly fingerprint: string;
   /** Where distributions' packages leave the key; the first that is there is used. */

@@ -35,7 +35,7 @@ export function checksumOf(text: string, file: string, algorithm: Checksum['algo
   if (checksum === undefined || more.length > 0) {
     throw new VivError(
       'download_failed',
-      `${where} has ${more.length > 0 ? 'several different sums' : `no ${algorithm} sum`} of ${file}, so the image cannot be verified and was not fetched.`,
+      `${where} has ${more.length > 0 ? 'several different checksums' : `no ${algorithm} sum`} of ${file}, so the image cannot be verified and was not fetched.`,
     );
   }
   return { algorithm, hex: checksum };

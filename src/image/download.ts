@@ -74,7 +74,7 @@ export async function download(url: string, file: string, options: DownloadOptio
   }
 }
 
-/** Fetches something small (sums, signatures) as a whole. Throws download_failed. */
+/** Fetches something small (checksums, signatures) as a whole. Throws download_failed. */
 export async function fetchSmall(
   url: string,
   options: { signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },

@@ -1,4 +1,4 @@
-// Gets a vendor's image: sums, signature, content. Leaves one unpacked file in the staging folder.
+// Gets a vendor's image: checksums, signature, content. Leaves one unpacked file in the staging folder.
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -18,14 +18,19 @@ export interface FetchOptions {
   readonly pauseMs?: number;
 }
 
-/** Where the sum of a download comes from: the vendor's file of sums, the user, or nowhere. */
+/** Where the checksum of a download comes from: the vendor's file of checksums, the user, or nowhere. */
 export type ChecksumSource =
   | { readonly from: 'vendor'; readonly url: string; readonly algorithm: Checksum['algorithm']; readonly signature: Signature | null }
   | { readonly from: 'user'; readonly checksum: Checksum }
   | { readonly from: 'none' };
 
 /** Reads the sum that `url` must have; null when there is nothing to compare with (said in the log). @param folder where it may work */
-export async function expectedChecksum(url: string, source: ChecksumSource, folder: string, options: FetchOptions): Promise<Checksum | null> {
+export async function expectedChecksum(
+  url: string,
+  source: ChecksumSource,
+  folder: string,
+  options: FetchOptions,
+): Promise<Checksum | null> {
   if (source.from === 'user') return source.checksum;
   if (source.from === 'none') {
     options.log('No checksum was given, so the content was taken as it came; give one with --checksum sha256:HEX.');
@@ -45,7 +50,7 @@ export async function expectedChecksum(url: string, source: ChecksumSource, fold
   return checksumOf(signed.text, fileName(url), source.algorithm, source.url);
 }
 
-/** What stands behind a sum whose signature is not looked at: the way it came, and no more. */
+/** What stands behind a checksum whose signature is not looked at: the way it came, and no more. */
 function unsignedNote(url: string, checksum: { readonly url: string; readonly algorithm: string }): string {
   const way =
     new URL(checksum.url).protocol === 'https:'

@@ -1,4 +1,4 @@
-// The sums of a file, read once from beginning to end.
+// The checksums of a file, read once from beginning to end.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 

@@ -1,5 +1,5 @@
-// The host's networks as machines see them: which there are, and who is plugged in now. Whose address is which is in network-cards.ts; what the
-// kernel has of them is brought about by network/networks-here.ts from wanted().
+// The host's networks as VMs see them: which there are, and who is plugged in now. Whose address is which is in network-NICs.ts; what the
+// kernel has of them is brought about by network/kernel/reconciler.ts from wanted().
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
@@ -17,7 +17,7 @@ import { VmForwards } from './forward/forwards.ts';
 import { hostRoutes } from './kernel/host-network.ts';
 import { uplinkOutside } from './kernel/interface-names.ts';
 import { NetworksHere } from './kernel/reconciler.ts';
-import type { ForwardSpec, PortSpec, Desired } from './model.ts';
+import type { Desired, ForwardSpec, PortSpec } from './model.ts';
 import { portOf, specOf } from './record/desired-state.ts';
 import { NetworkRecord, NetworkRecords } from './record/network.ts';
 import { ForwardRecords } from './record/port-forward.ts';
@@ -46,9 +46,9 @@ export class Networks {
   readonly nics: NicAllocations;
   readonly #vms: VmRegistry;
   readonly #host: VmHost;
-  /** Machines whose taps are needed, and the process that has them; null: it is being started. */
+  /** VMs whose taps are needed, and the process that has them; null: it is being started. */
   readonly #plugged = new Map<string, number | null>();
-  /** Machines that will be entered soon, whose taps are made meanwhile, by id. */
+  /** VMs that will be entered soon, whose taps are made meanwhile, by id. */
   readonly #coming = new Map<string, VmRecord>();
   #making: Promise<void> = Promise.resolve();
   #watch: NodeJS.Timeout | undefined;
@@ -87,7 +87,7 @@ export class Networks {
     return new Networks(host, vms, records, groups, forwards);
   }
 
-  /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
+  /** The networks that a VM gets which asks for these, or for none in particular; the default one is made where it is not there. */
   async chosen(texts: readonly string[] | undefined): Promise<string[]> {
     const desired = texts ?? [this.#host.env['VIV_DEFAULT_NETWORK'] || ((await this.here.capability()).ok ? defaultNetwork : 'user')];
     const wishes = desired.map(parseNicWish);
@@ -112,7 +112,7 @@ export class Networks {
     if ((vlan === null && trunk.length === 0) || (await this.here.able()).vlans) return;
     throw new VivError(
       'unsupported',
-      `a card in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
+      `a NIC in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
     );
   }
 
@@ -140,16 +140,16 @@ export class Networks {
     const { stateDirectory } = this.#host.paths;
     const taken = (await this.taken()).map(({ subnet }) => subnet);
     const seed = `${stateDirectory}\0${name}`;
-    // The one that every machine is in has room for 4,093.
+    // The one that every VM is in has room for 4,093.
     const prefix = name === defaultNetwork ? 20 : 24;
     return { ipv4: formatSubnet(freeIpv4(seed, prefix, taken)), ipv6: formatSubnet(freeIpv6(stateDirectory, seed, taken)) };
   }
 
   /** For `viv host`. */
   async facts(): Promise<{ name: string; detail: string }[]> {
-    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each machine, no way in, no neighbours' };
+    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each VM, no way in, no neighbours' };
     const found = await this.here.capability();
-    if (!found.ok) return [{ ...user, detail: `${user.detail}. Machines have no other, because ${found.why}` }];
+    if (!found.ok) return [{ ...user, detail: `${user.detail}. VMs have no other, because ${found.why}` }];
     const way = found.asUser ? 'in a namespace of this user’s, out through pasta' : 'in a namespace of their own, out through the host';
     const lacks = [
       ...found.limits,
@@ -181,7 +181,7 @@ export class Networks {
     this.#coming.delete(id);
   }
 
-  /** The taps of a machine that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
+  /** The taps of a VM that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
   expect(record: VmRecord): void {
     if (!hasVirtual(record)) return;
     try {
@@ -222,7 +222,7 @@ export class Networks {
     };
   }
 
-  /** Its machine runs all the same. */
+  /** Its VM runs all the same. */
   #forwardChanged(name: string, problem: string | null): void {
     const vm = this.#vms.byId(this.forwards.records.byName(name)?.vm ?? '');
     if (!vm) return;
@@ -233,16 +233,16 @@ export class Networks {
     vm.tell({ type: 'event', vm, noun: 'network', what: what as string, message: message as string });
   }
 
-  /** Its machines run all the same. */
+  /** Its VMs run all the same. */
   #networkChanged(name: string, problem: string | null): void {
     const [what, message] =
       problem === null
         ? ['joined', `the network ${name} is joined to ${this.records.byName(name)?.interface} again`]
-        : ['unjoined', `${problem}; until that is mended, machines in ${name} reach one another only`];
+        : ['unjoined', `${problem}; until that is mended, VMs in ${name} reach one another only`];
     this.#host.tell({ type: 'network', name, what: what as string, message: message as string });
   }
 
-  /** @throws in_use, unsupported where a network of these cards is known not to lead where it should */
+  /** @throws in_use, unsupported where a network of these NICs is known not to lead where it should */
   checkProblems(nics: readonly { readonly network: string }[]): void {
     for (const { network } of nics) {
       const problem = this.here.problemOf(network);
@@ -250,7 +250,7 @@ export class Networks {
     }
   }
 
-  /** Before a machine's process gets these cards: their taps are there. Null: it needs none. @throws missing_program, unsupported, in_use */
+  /** Before a VM's process gets these NICs: their taps are there. Null: it needs none. @throws missing_program, unsupported, in_use */
   async plug(vm: Vm, nics: readonly { readonly network: string }[] = vm.record.nics): Promise<Plugged | null> {
     if (!hasVirtual(vm.record)) return null;
     const { programs } = await this.here.able();
@@ -298,13 +298,12 @@ export class Networks {
     await this.bring().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
   }
 
-  /** On the daemon's return, when machines have been adopted. */
+  /** On the daemon's return, when VMs have been adopted. */
   async begin(): Promise<void> {
     for (const vm of this.#vms.all()) {
       if (vm.live && hasVirtual(vm.record)) this.has(vm.id, vm.live.process);
       // Its process may be there although it does not answer.
-      else if (vm.record.state === 'broken' && vm.record.started !== null && hasVirtual(vm.record))
-        this.#plugged.set(vm.id, null);
+      else if (vm.record.state === 'broken' && vm.record.started !== null && hasVirtual(vm.record)) this.#plugged.set(vm.id, null);
     }
     this.here.lookAgain();
     // It is told by the interfaces that were there, of which some may go now.
@@ -325,7 +324,7 @@ export class Networks {
     this.#said = said;
   }
 
-  /** The daemon goes. What no machine needs any more is removed. */
+  /** The daemon goes. What no VM needs any more is removed. */
   async stop(): Promise<void> {
     clearInterval(this.#watch);
     await this.flows.stop();

@@ -32,7 +32,7 @@ export interface Tasks {
 
 export interface HostFacts {
   show(options: { prove: boolean }): Promise<Host>;
-  /** Which accelerator a machine gets; throws no_accelerator where kvm was asked for and does not work. */
+  /** Which accelerator a VM gets; throws no_accelerator where kvm was asked for and does not work. */
   accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
   /** Why changes are refused now (disk nearly full); null when they are not. */
   readOnly(): string | null;

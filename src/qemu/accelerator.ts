@@ -32,7 +32,7 @@ export interface ProofOptions {
   readonly timeoutMs: number;
   /** Prove it even if the answer is remembered. */
   readonly again: boolean;
-  /** The device; /dev/kvm when left out. */
+  /** The device; /dev/kvm by default. */
   readonly device?: string;
 }
 
@@ -84,15 +84,15 @@ export function whyClosed(error: NodeJS.ErrnoException): string {
   return `/dev/kvm cannot be opened: ${error.message}`;
 }
 
-/** The program runs as the daemon's user; machines of a daemon that is root run as users of their own. */
+/** The program runs as the daemon's user; VMs of a daemon that is root run as users of their own. */
 async function forVms(proof: Proof, device: string): Promise<Proof> {
   if (!proof.works || process.getuid?.() !== 0 || (await kvmGroup(device)) !== undefined) return proof;
   const detail =
-    'KVM works, but only root may open /dev/kvm, and machines do not run as root; let a group open it: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
+    'KVM works, but only root may open /dev/kvm, and VMs do not run as root; let a group open it: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
   return { works: false, detail, durationMs: null };
 }
 
-/** Runs the program with the CPU model that machines get. */
+/** Runs the program with the CPU model that VMs get. */
 export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeoutMs: number): Promise<Proof> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-proof-'));
   const started = performance.now();

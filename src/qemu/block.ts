@@ -1,11 +1,11 @@
-// A machine's disks while QEMU has them: growing them, and putting a new file on top of each at one instant.
+// A VM's disks while QEMU has them: growing them, and putting a new file on top of each at one instant.
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import type { QmpConnection } from './qmp.ts';
 
 // Asked for their figures, and not with query-block or query-named-block-nodes: those tell of each node how it could be opened anew, and for
-// one on others that is the text of all of them, put together again for each (20 ms of each fork of a machine that had been forked 8 times).
+// one on others that is the text of all of them, put together again for each (20 ms of each fork of a VM that had been forked 8 times).
 interface Node {
   'node-name'?: string | undefined;
   backing?: Node | undefined;
@@ -34,7 +34,7 @@ async function inUse(qmp: QmpConnection): Promise<Map<string, number>> {
 
 const depthOf = ({ backing }: Node): number => (backing ? 1 + depthOf(backing) : 0);
 
-/** A disk has its id as its node's name at the start, and that of its file once openTops has put a new one on it. */
+/** A disk has its id as its node's name at the start, and that of its file once openOverlays has put a new one on it. */
 const nodeName = (nodes: ReadonlySet<string>, disk: { id: string; file: string }): string => {
   const name = basename(disk.file, '.qcow2');
   if (nodes.has(name)) return name;

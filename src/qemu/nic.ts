@@ -1,4 +1,4 @@
-// Cards of a machine that runs: plugged in, pulled, and their cables.
+// NICs of a VM that runs: plugged in, pulled, and their cables.
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { runProgram } from '../host/run.ts';
@@ -7,7 +7,7 @@ import type { NicConfig } from './config.ts';
 import { type QmpConnection, QmpError } from './qmp.ts';
 
 const giveDeadlineMs = 20_000;
-/** A guest takes part in pulling a card: one that does not boot, or has no driver for it, never answers. */
+/** A guest takes part in pulling a NIC: one that does not boot, or has no driver for it, never answers. */
 const pullDeadlineMs = 20_000;
 
 export interface Giving {
@@ -42,7 +42,7 @@ export async function plugNic(
   const { exitCode, stdout, stderr } = await runProgram(first, rest, { timeoutMs: giveDeadlineMs, signal });
   if (exitCode === 0) return;
   const words = /"desc": ?"((?:[^"\\]|\\.)*)"/.exec(stdout)?.[1] ?? stderr.trim();
-  throw new VivError('qemu_failed', `QEMU did not take the card ${nic.id}: ${words}`);
+  throw new VivError('qemu_failed', `QEMU did not take the NIC ${nic.id}: ${words}`);
 }
 
 /** Repeatable. @throws timeout where the guest does not let go of it */
@@ -55,7 +55,7 @@ export async function pullNic(qmp: QmpConnection, id: string, signal: AbortSigna
       reject(
         new VivError(
           'timeout',
-          `the guest did not let go of the card ${id} within ${pullDeadlineMs / 1000} s; has it booted? Stop the machine to take it away`,
+          `the guest did not let go of the NIC ${id} within ${pullDeadlineMs / 1000} s; has it booted? Stop the VM to take it away`,
         ),
       ),
     pullDeadlineMs,

@@ -1,4 +1,4 @@
-// The client: every operation of the contract as a method, and on top of them machines as objects.
+// The client: every operation of the contract as a method, and on top of them VMs as objects.
 import type { z } from 'zod';
 import type { Event } from '../contract/event.ts';
 import type { Image } from '../contract/image.ts';
@@ -11,7 +11,7 @@ import { Vm } from './vm.ts';
 
 export type CreateOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 
-/** `client.vm('web')` is a machine, `client.vm.start({ vm: 'web' })` the raw call. */
+/** `client.vm('web')` is a VM, `client.vm.start({ vm: 'web' })` the raw call. */
 export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Vm>);
 
 export class Client {
@@ -51,17 +51,17 @@ export class Client {
     return methodFor(this.#connection, operation)(...(args as unknown as never[])) as ReturnType<Method<Op>>;
   }
 
-  /** Makes a machine from an image and starts it. */
+  /** Makes a VM from an image and starts it. */
   async run(image: string, options: CreateOptions = {}, call: CallOptions = {}): Promise<Vm> {
     return new Vm(this, await this.vm.run({ ...options, image }, call));
   }
 
-  /** Makes a machine without starting it. */
+  /** Makes a VM without starting it. */
   async create(image: string, options: CreateOptions = {}, call: CallOptions = {}): Promise<Vm> {
     return new Vm(this, await this.vm.create({ ...options, image }, call));
   }
 
-  /** Takes a machine out of a warm pool: it runs at once, and from then on it is a machine like any other. */
+  /** Takes a VM out of a warm pool: it runs at once, and from then on it is a VM like any other. */
   async take(warmPool: string, options: { name?: string } = {}, call: CallOptions = {}): Promise<Vm> {
     return new Vm(this, await this.warmPool.take({ ...options, warmPool }, call));
   }

@@ -8,7 +8,7 @@ import { translate } from './http.ts';
 const knockDeadlineMs = 5000;
 
 export interface ConnectOptions {
-  /** The daemon's Unix socket; told from `home` when left out. No daemon is started for it. */
+  /** The daemon's Unix socket; told from `home` by default. No daemon is started for it. */
   socket?: string;
   /** State folder of the host (VIV_HOME). */
   stateDirectory?: string;

@@ -23,13 +23,7 @@ export interface Copied {
 
 const withSignal = (options: CopyOptions) => (options.signal ? { signal: options.signal } : {});
 
-export async function copyTo(
-  client: Client,
-  vm: Vm,
-  localPath: string,
-  guestPath: string,
-  options: CopyOptions,
-): Promise<Copied> {
+export async function copyTo(client: Client, vm: Vm, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
   const target = guestTarget(guestPath);
   const found = await stat(localPath).catch((error) => {
     throw new VivError('not_found', `Cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, {
@@ -123,13 +117,7 @@ function entry(tar: Pack, header: Parameters<Pack['entry']>[0]): Promise<void> {
   return new Promise((resolve, reject) => tar.entry(header, (error) => (error ? reject(error) : resolve())));
 }
 
-export async function copyFrom(
-  client: Client,
-  vm: Vm,
-  guestPath: string,
-  localPath: string,
-  options: CopyOptions,
-): Promise<Copied> {
+export async function copyFrom(client: Client, vm: Vm, guestPath: string, localPath: string, options: CopyOptions): Promise<Copied> {
   const source = guestTarget(guestPath);
   const isFolder = await stat(localPath).then(
     (found) => found.isDirectory(),

@@ -11,4 +11,4 @@ export { type ConnectOptions, connect } from './connect.ts';
 export type { CopyOptions } from './copy.ts';
 export type { ExecOptions, ExecResult } from './exec.ts';
 export type { Body, CallOptions, Calls, Method, Session } from './types.ts';
-export { Vm, type Settings, type SpawnOptions, type TerminalOptions } from './vm.ts';
+export { type Settings, type SpawnOptions, type TerminalOptions, Vm } from './vm.ts';

@@ -9,7 +9,7 @@ import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
 import { startAsUnit } from './start-unit.ts';
 
-/** One that ends is told at once, so patience costs nothing: on an emulated machine it needs 15 s, where many machines are taken up again more. */
+/** One that ends is told at once, so patience costs nothing: on an emulated VM it needs 15 s, where many VMs are taken up again more. */
 const deadlineMs = 60_000;
 
 /** Where the daemon's program is: beside us in the package, bundled or as source in a checkout. */

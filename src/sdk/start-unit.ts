@@ -9,7 +9,7 @@ import { knock } from './connect.ts';
 import { type Asking, systemctl } from './systemctl.ts';
 import { type UnitName, unitOf } from './unit.ts';
 
-/** On an emulated machine the daemon needs 15 s, where many machines are taken up again more. */
+/** On an emulated VM the daemon needs 15 s, where many VMs are taken up again more. */
 const deadlineMs = 60_000;
 const lookEveryMs = 100;
 /** Of these looks every so many asks systemd whether it still runs. */

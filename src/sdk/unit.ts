@@ -16,13 +16,15 @@ export interface UnitName {
 
 /** The system's for root, the user's own for everybody else. Pure. */
 export function unitOf(env: Readonly<Record<string, string | undefined>>, uid: number, stateDirectory: string): UnitName {
-  const name = env['VIV_HOME'] ? `vivarium-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}.service` : 'vivarium.service';
+  const name = env['VIV_HOME']
+    ? `vivarium-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}.service`
+    : 'vivarium.service';
   const own = () => join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'), 'systemd/user');
   return {
     name,
     file: join(uid === 0 ? '/etc/systemd/system' : own(), name),
     desiredBy: uid === 0 ? 'multi-user' : 'default',
-    description: `Description=Vivarium, virtual machines of ${unitText(stateDirectory)}`,
+    description: `Description=Vivarium, virtual VMs of ${unitText(stateDirectory)}`,
   };
 }
 

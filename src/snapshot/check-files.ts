@@ -1,6 +1,6 @@
-// Is everything that a point is made of still there and whole? Asked before anything is given up for it. What takes long to read,
+// Is everything that a snapshot is made of still there and whole? Asked before anything is given up for it. What takes long to read,
 // the memory's and the disks' contents, is checked by its size alone (a file that is too short would end QEMU when it is mapped), and by
-// what the last comparison with its sums has found (verify-points.ts).
+// what the last comparison with its checksums has found (verify-snapshots.ts).
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -9,13 +9,13 @@ import { memoryLibrary } from '../host/guest-asset.ts';
 import type { Paths } from '../host/paths.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import { backingFile } from '../storage/chain.ts';
-import type { SnapshotRecord, SnapshotChecksums } from '../vm/capture/snapshot-record.ts';
+import type { SnapshotChecksums, SnapshotRecord } from '../vm/capture/snapshot-record.ts';
 import { tpmFiles } from '../vm/device/tpm.ts';
 import type { VmRecord } from '../vm/record.ts';
 import type { VmRegistry } from '../vm/registry.ts';
 import { startDisks, startSettings } from '../vm/spec.ts';
 
-/** Notes what the point's files are like, so that damage is noticed later. Repeatable. */
+/** Notes what the snapshot's files are like, so that damage is noticed later. Repeatable. */
 export async function recordChecksums(vms: VmRegistry, id: string): Promise<void> {
   const { devices } = vms.host.paths.snapshot(id);
   const snapshot = vms.snapshots.get(id);
@@ -29,7 +29,7 @@ export async function recordChecksums(vms: VmRegistry, id: string): Promise<void
   await vms.snapshots.put({ ...vms.snapshots.get(id), checksums });
 }
 
-/** @throws corrupt, which names the point and the file */
+/** @throws corrupt, which names the snapshot and the file */
 export async function checkSnapshot(snapshot: SnapshotRecord, vm: string, { checks, host: { paths } }: VmRegistry): Promise<void> {
   const known = checks.damaged(filesOfSnapshot(snapshot, paths));
   if (known) throw damagedSnapshot(snapshot, vm, known.file, known.damage);
@@ -51,7 +51,7 @@ function damagedSnapshot({ label, id }: SnapshotRecord, vm: string, file: string
   const name = label ?? id;
   return new VivError(
     'corrupt',
-    `the point ${name} of ${vm} is damaged: its file ${file} ${damage}; nothing else is affected, and viv snapshot rm ${vm} ${name} removes it`,
+    `the snapshot ${name} of ${vm} is damaged: its file ${file} ${damage}; nothing else is affected, and viv snapshot rm ${vm} ${name} removes it`,
     { details: { file, damage }, cause },
   );
 }
@@ -99,7 +99,7 @@ export async function checkFiles(snapshot: SnapshotRecord, vm: string, paths: Pa
   }
 }
 
-/** That a sleeping machine, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
+/** That a sleeping VM, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
 export async function checkResume(what: string, record: VmRecord, vms: VmRegistry): Promise<void> {
   const suspended = { ...record, state: 'suspended' as const };
   if ((await memoryLibrary()) === null)

@@ -1,4 +1,4 @@
-// All points of this host's machines, as the store has them.
+// All snapshots of this host's VMs, as the store has them.
 import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
 import type { Store } from '../store/store.ts';
@@ -25,7 +25,7 @@ export class SnapshotRegistry {
       if (parsed.success) found.push([parsed.data, revision]);
       else {
         unreadable += 1;
-        log.error({ key, problem: parsed.error.message }, 'a point’s record cannot be read; it is left alone');
+        log.error({ key, problem: parsed.error.message }, 'a snapshot’s record cannot be read; it is left alone');
       }
     }
     return new SnapshotRegistry(store, found, unreadable);
@@ -35,7 +35,7 @@ export class SnapshotRegistry {
     return [...this.#byId.values()].map(({ record }) => record);
   }
 
-  /** Snapshots of a machine, oldest first. */
+  /** Snapshots of a VM, oldest first. */
   of(vm: string): SnapshotRecord[] {
     return this.all()
       .filter((snapshot) => snapshot.vm === vm && snapshot.kind === 'snapshot')
@@ -49,34 +49,34 @@ export class SnapshotRegistry {
   /** @throws not_found when it has been removed meanwhile */
   get(id: string): SnapshotRecord {
     const snapshot = this.byId(id);
-    if (!snapshot) throw new VivError('not_found', 'the point has been removed meanwhile');
+    if (!snapshot) throw new VivError('not_found', 'the snapshot has been removed meanwhile');
     return snapshot;
   }
 
-  /** A machine's snapshot by id, label or unique prefix of an id; the newest of several with one label. @throws not_found, ambiguous */
+  /** A VM's snapshot by id, label or unique prefix of an id; the newest of several with one label. @throws not_found, ambiguous */
   find(vm: { id: string; name: string }, ref: string): SnapshotRecord {
     const snapshots = this.of(vm.id).filter((snapshot) => snapshot.complete);
     const named = snapshots.find((snapshot) => snapshot.id === ref) ?? snapshots.findLast((snapshot) => snapshot.label === ref);
     if (named) return named;
     const matching = ref.length >= 3 ? snapshots.filter((snapshot) => snapshot.id.startsWith(ref)) : [];
-    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} points of ${vm.name}; give more of the id`);
+    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} snapshots of ${vm.name}; give more of the id`);
     const [only] = matching;
-    if (!only) throw new VivError('not_found', `${vm.name} has no point ${ref}; viv snapshot ls ${vm.name} lists them`);
+    if (!only) throw new VivError('not_found', `${vm.name} has no snapshot ${ref}; viv snapshot ls ${vm.name} lists them`);
     return only;
   }
 
-  /** One name that somebody gives means one point, lest the wrong one is removed. @throws name_taken, invalid */
+  /** One name that somebody gives means one snapshot, lest the wrong one is removed. @throws name_taken, invalid */
   checkLabel(vm: { id: string; name: string }, { label, auto }: Pick<SnapshotRecord, 'label' | 'auto'>): void {
     if (label === null || auto !== null) return;
-    if (label === 'now') throw new VivError('invalid', 'now is the machine as it is, and cannot be the name of a point; choose another');
+    if (label === 'now') throw new VivError('invalid', 'now is the VM as it is, and cannot be the name of a snapshot; choose another');
     if (this.of(vm.id).some((snapshot) => snapshot.label === label || snapshot.id === label))
       throw new VivError(
         'name_taken',
-        `${vm.name} has a point ${label} already; choose another name, or remove that one first: viv snapshot rm ${vm.name} ${label}`,
+        `${vm.name} has a snapshot ${label} already; choose another name, or remove that one first: viv snapshot rm ${vm.name} ${label}`,
       );
   }
 
-  /** What a rule's next point is called: with a number after it where the machine has one of that name. */
+  /** What a rule's next snapshot is called: with a number after it where the VM has one of that name. */
   automaticLabel(vm: string, rule: string, now: number): string {
     const label = labelOf(rule, now);
     const taken = new Set(this.of(vm).map((snapshot) => snapshot.label));

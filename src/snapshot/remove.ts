@@ -1,4 +1,4 @@
-// A point is forgotten: those after it have its parent, and the layers that nobody else builds on are removed.
+// A snapshot is forgotten: those after it have its parent, and the layers that nobody else builds on are removed.
 import { rm } from 'node:fs/promises';
 import { collectLayers } from '../vm/capture/collect-layers.ts';
 import type { VmRegistry } from '../vm/registry.ts';
@@ -16,7 +16,7 @@ export async function removeSnapshot(vms: VmRegistry, vm: Vm, id: string): Promi
   await collectLayers(vms);
 }
 
-/** All points of a machine that is removed. Repeatable. */
+/** All snapshots of a VM that is removed. Repeatable. */
 export async function removeSnapshotsOf(vms: VmRegistry, vmRef: string): Promise<void> {
   for (const snapshot of vms.snapshots.all().filter((one) => one.vm === vmRef)) {
     await rm(vms.host.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// Setting a machine back to one of its points. What it was meanwhile is lost unless it has a point too; no point ever is.
+// Setting a VM back to one of its snapshots. What it was meanwhile is lost unless it has a snapshot too; no snapshot ever is.
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOverlay } from '../storage/disk.ts';
@@ -10,7 +10,7 @@ import { makeVarsOver, overlaysOver } from '../vm/fork/fork-record.ts';
 import type { DiskRecord, VmRecord } from '../vm/record.ts';
 import type { VmRegistry } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
-import { checkSnapshot, checkResume } from './check-files.ts';
+import { checkResume, checkSnapshot } from './check-files.ts';
 
 export type Overlays = Pick<VmRecord, 'disks' | 'vars'>;
 
@@ -21,10 +21,10 @@ const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'da
 /** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
 export async function checkRestore(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord): Promise<void> {
   await checkSnapshot(snapshot, vm.name, vms);
-  if (snapshot.memory !== null) await checkResume(`${vm.name} at its point ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, vms);
+  if (snapshot.memory !== null) await checkResume(`${vm.name} at its snapshot ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, vms);
 }
 
-/** Makes the empty files over the point's layers while the machine goes on. Repeatable. */
+/** Makes the empty files over the snapshot's layers while the VM goes on. Repeatable. */
 export async function makeRestoreOverlays(vm: Vm, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
   const record = { ...vm.record, ...overlays };
   for (const disk of overlays.disks.filter(isOwn)) {
@@ -36,13 +36,13 @@ export async function makeRestoreOverlays(vm: Vm, snapshot: SnapshotRecord, over
 
 const filesOf = ({ disks, vars }: Overlays): string[] => [...disks.filter(isOwn).map(({ file }) => file), ...(vars === null ? [] : [vars])];
 
-/** Repeatable. A machine that has been set back to them keeps them. */
+/** Repeatable. A VM that has been restored to them keeps them. */
 export async function removeRestoreOverlays(vm: Vm, overlays: Overlays): Promise<void> {
   const used = new Set(filesOf(vm.record));
   for (const file of filesOf(overlays)) if (!used.has(file)) await rm(file, { force: true });
 }
 
-/** The machine, whose process has ended, is what it was at the point; with memory it sleeps, and its next start wakes it there. */
+/** The VM, whose process has ended, is what it was at the snapshot; with memory it sleeps, and its next start wakes it there. */
 export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
   const { vmRecord: then } = snapshot;
   const withMemory = snapshot.memory !== null;
@@ -52,7 +52,7 @@ export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord,
     ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, desired: 'stopped', at: snapshot.id },
     started: withMemory ? then.started : null,
     resumeFrom: withMemory ? snapshot.id : null,
-    // What a card may do is the host's to say, and no part of what the machine was.
+    // What a NIC may do is the host's to say, and no part of what the VM was.
     nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));

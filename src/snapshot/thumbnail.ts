@@ -1,5 +1,5 @@
-// What a machine showed when a point of it was made: a small picture of its screen, or the end of what it wrote to its serial line
-// where it shows nothing. A point without one is as good as any, so nothing fails for it.
+// What a VM showed when a snapshot of it was made: a small picture of its screen, or the end of what it wrote to its serial line
+// where it shows nothing. A snapshot without one is as good as any, so nothing fails for it.
 import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { screendump } from '../qemu/command.ts';
@@ -23,7 +23,7 @@ type Thumbnail = { readonly kind: 'png' | 'text'; readonly bytes: Buffer };
 const isSerialConsole = ({ kernel }: VmRecord): boolean =>
   /^(ttyS|ttyAMA|hvc)/.test(kernel?.commandLine.match(/(?<=\bconsole=)\w+/g)?.at(-1) ?? '');
 
-/** Gives the point its thumbnail, where the machine is alive. Repeatable. Never fails but for the signal. */
+/** Gives the snapshot its thumbnail, where the VM is alive. Repeatable. Never fails but for the signal. */
 export async function addThumbnail(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
   const { live } = vm;
   const { thumbnail: file, screen } = vms.host.paths.snapshot(id);
@@ -37,7 +37,7 @@ export async function addThumbnail(vm: Vm, vms: VmRegistry, id: string, signal: 
     await vms.snapshots.put({ ...vms.snapshots.get(id), thumbnail: made.kind });
   } catch (error) {
     signal.throwIfAborted();
-    vms.host.log.warn({ err: error, vm: vm.name, snapshot: id }, 'a point has no thumbnail');
+    vms.host.log.warn({ err: error, vm: vm.name, snapshot: id }, 'a snapshot has no thumbnail');
   }
 }
 
@@ -84,7 +84,7 @@ export async function readThumbnail(
   file: string,
 ): Promise<Thumbnail> {
   if (thumbnail === null)
-    throw new VivError('not_found', `${name} has no thumbnail: it was made while the machine did not run, or there was nothing to see`);
+    throw new VivError('not_found', `${name} has no thumbnail: it was made while the VM did not run, or there was nothing to see`);
   const bytes = await readBounded(file, longestThumbnailBytes).catch((cause: Error) => {
     throw new VivError('corrupt', `the thumbnail of ${name} cannot be read: ${cause.message}`, { cause });
   });

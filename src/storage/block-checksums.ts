@@ -101,7 +101,7 @@ export function firstDifference(one: Checksums, other: Checksums): number | null
   return null;
 }
 
-/** As they are kept: head, a word for each block, and a sum of all that, so that damage of the sums is not taken for damage of the file. */
+/** As they are kept: head, a word for each block, and a checksum of all that, so that damage of the checksums is not taken for damage of the file. */
 export function encodeChecksums({ bytes, blocks }: Checksums): Buffer {
   const kept = Buffer.alloc(headBytes + 4 * blocks.length + 4);
   kept.write(magic, 0, 'latin1');

@@ -26,7 +26,7 @@ const InfoOutput = z.object({
 
 /**
  * A qcow2 disk at `file` that reads what it does not have itself from the qcow2 `backing` (an absolute path), which must
- * not change from then on. `sizeBytes` at least the backing's size; exactly that size when left out (UEFI variables lie in flash, whose
+ * not change from then on. `sizeBytes` at least the backing's size; exactly that size by default (UEFI variables lie in flash, whose
  * size is what says where in memory they are). Replaces what is at `file`.
  */
 export async function createOverlay(file: string, options: { backing: string; sizeBytes?: number }): Promise<void> {

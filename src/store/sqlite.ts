@@ -277,7 +277,7 @@ function isFull(error: unknown): boolean {
 function damaged(file: string, why: string, cause?: unknown): VivError {
   return new VivError(
     'corrupt',
-    `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no machines (their disks stay where they are)`,
+    `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no VMs (their disks stay where they are)`,
     { cause },
   );
 }

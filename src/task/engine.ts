@@ -1,4 +1,4 @@
-// The task engine: opens a task for an operation, runs it (task-run.ts), takes tasks up again after a crash (recover.ts), and
+// The task engine: opens a task for an operation, runs it (task.ts), takes tasks up again after a crash (unfinished.ts), and
 // answers who asks about tasks.
 import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';

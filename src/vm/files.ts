@@ -1,4 +1,4 @@
-// A machine's own folder and files: made, handed to its user, checked and removed.
+// A VM's own folder and files: made, handed to its user, checked and removed.
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -32,7 +32,7 @@ export async function makeFolder({ id }: VmRecord, host: VmHost): Promise<void> 
 }
 
 /**
- * The machine's own UEFI variables, from its firmware's template, where it has none yet: a machine may be set to UEFI later.
+ * The VM's own UEFI variables, from its firmware's template, where it has none yet: a VM may be set to UEFI later.
  * Variables that are there are left: the guest has written its boot entries into them.
  */
 export async function makeFirmwareVars(record: VmRecord, host: VmHost): Promise<void> {
@@ -71,7 +71,7 @@ export async function makeRunFiles(record: VmRecord, host: VmHost): Promise<void
   await own(paths.serialLog, record, 0o600);
 }
 
-/** An empty file of the machine's own that QEMU may write. */
+/** An empty file of the VM's own that QEMU may write. */
 export async function makeOwnFile(file: string, record: VmRecord): Promise<void> {
   const handle = await open(file, 'w', 0o600);
   await handle.close();

@@ -1,4 +1,4 @@
-// What a machine's QEMU is given as memory: an empty layer of its own, or those of the point that it wakes from.
+// What a VM's QEMU is given as memory: an empty layer of its own, or those of the snapshot that it wakes from.
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
@@ -15,7 +15,7 @@ export interface OpenMemory {
   close(): void;
 }
 
-/** @throws unsupported where the memory of a point cannot be mapped on this host; corrupt, not_found where it is gone */
+/** @throws unsupported where the memory of a snapshot cannot be mapped on this host; corrupt, not_found where it is gone */
 export async function openMemory(bytes: number, socket: string, snapshot: SnapshotRecord | null, paths: Paths): Promise<OpenMemory> {
   const library = await memoryLibrary();
   if (library === null) {
@@ -33,7 +33,9 @@ export async function openMemory(bytes: number, socket: string, snapshot: Snapsh
       library: keep(openSync(library, 'r')),
       socket,
       layers:
-        snapshot === null ? [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes)))] : await layersOf(snapshot, bytes, paths, keep),
+        snapshot === null
+          ? [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes)))]
+          : await layersOf(snapshot, bytes, paths, keep),
       own: snapshot === null,
     };
     return { layers, close };
@@ -44,7 +46,7 @@ export async function openMemory(bytes: number, socket: string, snapshot: Snapsh
 }
 
 async function layersOf(snapshot: SnapshotRecord, bytes: number, paths: Paths, keep: (fd: number) => number): Promise<number[]> {
-  if (snapshot.memory === null) throw new VivError('unsupported', 'the point has no memory to wake from');
+  if (snapshot.memory === null) throw new VivError('unsupported', 'the snapshot has no memory to wake from');
   if (snapshot.memory.in === 'process') return (await openLayers(snapshot.memory)).map(keep);
   const { memory } = paths.snapshot(snapshot.id);
   try {
@@ -55,7 +57,7 @@ async function layersOf(snapshot: SnapshotRecord, bytes: number, paths: Paths, k
     if (size !== memoryBytesOf(bytes)) throw new Error(`it has ${size} bytes instead of ${memoryBytesOf(bytes)}`);
     return [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes))), layer];
   } catch (cause) {
-    throw new VivError('corrupt', `the point’s memory ${memory} cannot be used: ${(cause as Error).message}`, { cause });
+    throw new VivError('corrupt', `the snapshot’s memory ${memory} cannot be used: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -68,6 +70,6 @@ export async function openLayers({ pid, startTicks, layers }: Extract<SnapshotMe
     return opened;
   } catch (cause) {
     for (const fd of opened) closeSync(fd);
-    throw new VivError('not_found', 'the machine whose memory was frozen has ended, and the memory with it', { cause });
+    throw new VivError('not_found', 'the VM whose memory was frozen has ended, and the memory with it', { cause });
   }
 }

@@ -1,4 +1,4 @@
-// What the store keeps of a machine: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
+// What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
 import { NicGuard, openGuard } from '../contract/nic.ts';
@@ -8,7 +8,7 @@ import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from
 export const DiskRecord = z.object({
   id: z.string(),
   kind: z.enum(['root', 'data', 'cdrom', 'seed']),
-  /** Absolute for media shared with others (an ISO image), else null: the machine's own file named by its id. */
+  /** Absolute for media shared with others (an ISO image), else null: the VM's own file named by its id. */
   file: z.string(),
   format: z.enum(['qcow2', 'raw']),
   sizeBytes: Bytes,
@@ -35,7 +35,7 @@ export const NicRecord = z.object({
   ipv6: z.string().nullable().default(null),
   /** False: its cable is out. */
   up: z.boolean().default(true),
-  /** Which hot-plug slot it is in; null: on the board itself, where it stays while the machine runs. */
+  /** Which hot-plug slot it is in; null: on the board itself, where it stays while the VM runs. */
   slot: z.int().nullable().default(null),
   vlan: z.int().nullable().default(null),
   trunk: z.array(z.int()).default([]),
@@ -57,9 +57,9 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean().default(false),
-  /** Automatic points; null: none. */
+  /** Automatic snapshots; null: none. */
   snapshots: SnapshotPolicy.nullable().default(null),
-  /** Null: the machine's name. */
+  /** Null: the VM's name. */
   hostname: Name.nullable(),
 });
 export type Settings = z.infer<typeof Settings>;
@@ -88,7 +88,7 @@ export const VmRecord = z.object({
     slots: z.int().default(0),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
-    /** Its cards offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
+    /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
     queueReset: z.boolean().default(true),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
@@ -99,11 +99,11 @@ export const VmRecord = z.object({
   disks: z.array(DiskRecord),
   /** Its UEFI variables, where they are not in the file of its own that it began with. */
   vars: z.string().nullable().default(null),
-  /** Group that may read the layers which it shares with the machines it was forked from or into; null: its own user's. */
+  /** Group that may read the layers which it shares with the VMs it was forked from or into; null: its own user's. */
   family: z.int().nullable().default(null),
-  /** The point it came from last: the parent of its next one. */
+  /** The snapshot it came from last: the parent of its next one. */
   at: z.string().nullable().default(null),
-  /** The point whose memory it wakes from; null: from its own saved state. */
+  /** The snapshot whose memory it wakes from; null: from its own saved state. */
   resumeFrom: z.string().nullable().default(null),
   /** Set until its guest has been told that it is not the one it was forked from. */
   pendingIdentity: z
@@ -113,7 +113,7 @@ export const VmRecord = z.object({
   /** It woke and has not been told how late it is. */
   resumedFromSuspend: z.boolean().default(false),
   forkedFrom: z.string().nullable().default(null),
-  /** The pool that it stands ready in until it is taken; it is not complete for as long. */
+  /** The warm pool that it stands ready in until it is taken; it is not complete for as long. */
   warmPool: z.string().nullable().default(null),
   nics: z.array(NicRecord),
   createdAt: Time,

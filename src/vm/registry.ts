@@ -1,4 +1,4 @@
-// All machines of this host, by id and name, as the store has them.
+// All VMs of this host, by id and name, as the store has them.
 import type { Logger } from 'pino';
 import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
@@ -10,11 +10,11 @@ import type { Store } from '../store/store.ts';
 import { WarmPoolRegistry } from '../warm-pool/records.ts';
 import { hasVirtual } from './device/nics.ts';
 import { Processes } from './find-process.ts';
-import { VmRecord, nameKey, vmKey } from './record.ts';
+import { nameKey, VmRecord, vmKey } from './record.ts';
 import { cdsInUse } from './spec.ts';
-import { Vm, type News } from './vm.ts';
+import { type News, Vm } from './vm.ts';
 
-/** What machines need of the host; daemon.ts hands it down. */
+/** What VMs need of the host; daemon.ts hands it down. */
 export interface VmHost {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
@@ -23,16 +23,16 @@ export interface VmHost {
   readonly clock: Clock;
   /** Boot id of the host's kernel. */
   readonly bootId: string;
-  /** True when the daemon is root, so that each machine's QEMU gets a user of its own. */
+  /** True when the daemon is root, so that each VM's QEMU gets a user of its own. */
   readonly ownUsers: boolean;
   readonly tell: (news: News) => void;
   /** Throws no_accelerator. */
   readonly accelerator: (desired: 'auto' | 'kvm' | 'tcg') => Promise<'kvm' | 'tcg'>;
   /** Called when the host has less memory available than this many bytes: what can be given up is, as far as it helps. */
   readonly makeRoom: (neededBytes: number) => Promise<void>;
-  /** A pool was made, has another size, or one was taken from it. */
+  /** A warm pool was made, has another size, or one was taken from it. */
   readonly warmPoolChanged: (name: string) => void;
-  /** A point is complete: its disks' layers have no sums yet. */
+  /** A snapshot is complete: its disks' layers have no checksums yet. */
   readonly snapshotMade: () => void;
 }
 
@@ -45,7 +45,7 @@ export class VmRegistry {
   #networks: Networks | null = null;
   readonly #byId = new Map<string, Vm>();
   readonly #byName = new Map<string, Vm>();
-  /** Records that this version cannot read, as JSON, by id: their machines keep everything they have. */
+  /** Records that this version cannot read, as JSON, by id: their VMs keep everything they have. */
   readonly #unreadable = new Map<string, string>();
   /** What list() answers, until something changes. */
   #sorted: readonly Vm[] | null = null;
@@ -58,28 +58,33 @@ export class VmRegistry {
     this.processes = new Processes(host.paths.stateDirectory);
   }
 
-  /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
+  /** Reads every VM from the store; nothing is adopted yet (see adopt.ts). */
   static async open(host: VmHost): Promise<VmRegistry> {
     const { store, log } = host;
-    const vms = new VmRegistry(host, await SnapshotRegistry.open(store, log), await WarmPoolRegistry.open(store, log), await FileChecks.open(store));
+    const vms = new VmRegistry(
+      host,
+      await SnapshotRegistry.open(store, log),
+      await WarmPoolRegistry.open(store, log),
+      await FileChecks.open(store),
+    );
     vms.#networks = await Networks.open(host, vms);
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = VmRecord.safeParse(value);
       if (parsed.success) vms.#add(parsed.data, revision);
       else {
         vms.#unreadable.set(key.slice(vmKey('').length), JSON.stringify(value));
-        host.log.error({ key, problem: parsed.error.message }, 'a machine’s record cannot be read; it is left alone');
+        host.log.error({ key, problem: parsed.error.message }, 'a VM’s record cannot be read; it is left alone');
       }
     }
     return vms;
   }
 
   get networks(): Networks {
-    if (!this.#networks) throw new Error('machines are opened with Machines.open');
+    if (!this.#networks) throw new Error('VMs are opened with VMs.open');
     return this.#networks;
   }
 
-  /** Machines that have been made completely, by name. */
+  /** VMs that have been made completely, by name. */
   list(): readonly Vm[] {
     this.#sorted ??= this.all()
       .filter((vm) => vm.record.complete)
@@ -101,15 +106,15 @@ export class VmRegistry {
     return this.#unreadable.size;
   }
 
-  /** Whether the store has a machine with this id, one whose record cannot be read as well. */
+  /** Whether the store has a VM with this id, one whose record cannot be read as well. */
   knows(id: string): boolean {
     return this.#byId.has(id) || this.#unreadable.has(id);
   }
 
-  /** The machine with this id. @throws not_found when it has been removed meanwhile */
+  /** The VM with this id. @throws not_found when it has been removed meanwhile */
   get(id: string): Vm {
     const vm = this.#byId.get(id);
-    if (!vm) throw new VivError('not_found', 'the machine has been removed meanwhile');
+    if (!vm) throw new VivError('not_found', 'the VM has been removed meanwhile');
     return vm;
   }
 
@@ -121,10 +126,10 @@ export class VmRegistry {
     if (matching.length > 1)
       throw new VivError(
         'ambiguous',
-        `${ref} fits ${matching.length} machines: ${someOf(matching.map(({ name }) => name))}; give more of the id`,
+        `${ref} fits ${matching.length} VMs: ${someOf(matching.map(({ name }) => name))}; give more of the id`,
       );
     const [only] = matching;
-    if (!only) throw new VivError('not_found', `there is no machine named ${ref}; viv ls lists them`);
+    if (!only) throw new VivError('not_found', `there is no VM named ${ref}; viv ls lists them`);
     return only;
   }
 
@@ -137,12 +142,12 @@ export class VmRegistry {
     return new Set(records.flatMap(({ uid, family }) => [uid, family]).filter((id) => id !== null));
   }
 
-  /** MAC addresses of all cards. */
+  /** MAC addresses of all NICs. */
   macs(): Set<string> {
     return new Set(this.all().flatMap(({ record }) => record.nics.map(({ mac }) => mac)));
   }
 
-  /** Names of the machines that use an image (ids of those whose record cannot be read). */
+  /** Names of the VMs that use an image (ids of those whose record cannot be read). */
   usersOf(digest: string): string[] {
     const users = this.all()
       .filter(({ record }) => [record.image, ...record.disks, ...cdsInUse(record)].some((used) => used.digest === digest))
@@ -154,7 +159,7 @@ export class VmRegistry {
     return [...users, ...[...this.#unreadable].flatMap(([id, text]) => (text.includes(digest) ? [id] : []))];
   }
 
-  /** Enters a new machine under its name, with addresses of its own. Repeatable. @throws name_taken, in_use, invalid, not_found */
+  /** Enters a new VM under its name, with addresses of its own. Repeatable. @throws name_taken, in_use, invalid, not_found */
   async insert(unplaced: VmRecord): Promise<Vm> {
     const present = this.#byId.get(unplaced.id);
     if (present) return present;
@@ -200,7 +205,7 @@ export class VmRegistry {
     if (hasVirtual(vm.record)) await this.networks.changed();
   }
 
-  /** Forgets a machine. Repeatable. */
+  /** Forgets a VM. Repeatable. */
   async drop(id: string): Promise<void> {
     const vm = this.#byId.get(id);
     if (!vm) return;
@@ -232,5 +237,5 @@ export class VmRegistry {
 }
 
 export function nameTaken(name: string, cause?: unknown): VivError {
-  return new VivError('name_taken', `the name ${name} is taken; choose another one or remove that machine first`, { cause });
+  return new VivError('name_taken', `the name ${name} is taken; choose another one or remove that VM first`, { cause });
 }

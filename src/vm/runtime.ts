@@ -1,4 +1,4 @@
-// What a running machine has besides its record: its QEMU process, the QMP connection and the guest's agent.
+// What a running VM has besides its record: its QEMU process, the QMP connection and the guest's agent.
 // Everything here can be made anew from the process alone, which is what adoption does.
 import { VivError } from '../contract/errors.ts';
 import type { VmPaths } from '../host/paths.ts';
@@ -117,7 +117,7 @@ export class VmRuntime {
 
   /**
    * The guest's agent, as soon as it answers. qemu-guest-agent is asked where ours has not answered for a while.
-   * @throws VivError no_agent after `timeoutMs`, or when the machine ends
+   * @throws VivError no_agent after `timeoutMs`, or when the VM ends
    */
   async waitForAgent(timeoutMs: number, signal: AbortSignal): Promise<AgentConnection> {
     if (this.#agent) return this.#agent;

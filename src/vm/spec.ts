@@ -1,4 +1,4 @@
-// From what was asked for and the image to a machine's record, and from the record to what QEMU is started with. Pure.
+// From what was asked for and the image to a VM's record, and from the record to what QEMU is started with. Pure.
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
@@ -9,7 +9,7 @@ import type { QemuConfig } from '../qemu/config.ts';
 import { isVirtual, nicsFrom, slotsOf } from './device/nics.ts';
 import type { DiskRecord, VmRecord } from './record.ts';
 
-/** What a machine needs to know of an image (a StoredImage has all of it). */
+/** What a VM needs to know of an image (a StoredImage has all of it). */
 export interface ImageFacts {
   readonly digest: string;
   readonly names: readonly string[];
@@ -30,7 +30,7 @@ export interface Identity {
   readonly createdAt: number;
 }
 
-/** The record of a new machine. Throws `invalid` where options and image do not fit. */
+/** The record of a new VM. Throws `invalid` where options and image do not fit. */
 export function newRecord(
   options: VmOptions,
   imageName: string,
@@ -127,7 +127,7 @@ function cdrom(index: number, image: ImageFacts): DiskRecord {
 
 const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
 
-/** What it is started with: a suspended machine wakes as what it was when it went to sleep, whatever has been set since. */
+/** What it is started with: a suspended VM wakes as what it was when it went to sleep, whatever has been set since. */
 export function startSettings(record: VmRecord): VmRecord['settings'] {
   if (record.state !== 'suspended' || record.started === null) return record.settings;
   const { cpus, memoryBytes, firmware, boot, tpm, accelInUse } = record.started;
@@ -137,11 +137,11 @@ export function startSettings(record: VmRecord): VmRecord['settings'] {
 /** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
 export const cdsInUse = ({ state, started }: VmRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
 
-/** A suspended machine wakes on the board it slept on. */
+/** A suspended VM wakes on the board it slept on. */
 export const startMachineType = ({ arch, state, started }: VmRecord, version: Parameters<typeof machineTypeOf>[1]): string =>
   (state === 'suspended' && started?.machineType) || machineTypeOf(arch, version);
 
-/** A suspended machine wakes with the CDs it had. */
+/** A suspended VM wakes with the CDs it had. */
 export function startDisks({ state, started, disks }: VmRecord): DiskRecord[] {
   if (state !== 'suspended' || started === null) return disks;
   const cdroms = started.cdroms.map(
@@ -157,7 +157,7 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
   ...disks.filter(({ kind }) => kind === 'seed'),
 ];
 
-/** What its guest has agreed upon with its network cards holds while it sleeps; a new start offers neither. */
+/** What its guest has agreed upon with its network NICs holds while it sleeps; a new start offers neither. */
 export const startOffers = ({ state, started }: VmRecord): { announces: boolean; queueReset: boolean } => ({
   announces: state === 'suspended' && started !== null && started.announces,
   queueReset: state === 'suspended' && started !== null && started.queueReset,
@@ -165,7 +165,7 @@ export const startOffers = ({ state, started }: VmRecord): { announces: boolean;
 
 export const hostnameOf = (record: VmRecord): string => record.settings.hostname ?? record.name;
 
-/** What QEMU is started with. `marker` is how its process is told to be this machine's. */
+/** What QEMU is started with. `marker` is how its process is told to be this VM's. */
 export function qemuConfig(
   record: VmRecord,
   paths: VmPaths,
@@ -178,7 +178,7 @@ export function qemuConfig(
     /** Descriptor that its TPM answers at. */
     tpmFd: number | null;
     incoming: boolean;
-    /** The descriptor of each card's tap, and of the kernel's part of it where it has one. */
+    /** The descriptor of each NIC's tap, and of the kernel's part of it where it has one. */
     taps?: ReadonlyMap<string, { fd: number; vhostFd: number | null }>;
   },
 ): QemuConfig {

@@ -1,5 +1,5 @@
-// One machine of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
-// their neighbours; they come one at a time, through the task engine's queue of this machine. News from QEMU comes in between.
+// One VM of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
+// their neighbours; they come one at a time, through the task engine's queue of this VM. News from QEMU comes in between.
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm as VmInfo } from '../contract/vm.ts';
@@ -10,7 +10,7 @@ import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import type { VmRuntime } from './runtime.ts';
 
-/** What machines and their networks tell upward; daemon.ts hands the listener down. */
+/** What VMs and their networks tell upward; daemon.ts hands the listener down. */
 export type News =
   | { type: 'changed'; vm: Vm }
   /** It ended by itself. `failed`: not by the guest's own wish. */

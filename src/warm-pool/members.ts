@@ -1,12 +1,12 @@
-// The machines that stand ready in a pool: which there are, what they hold, and how one is taken or given up.
+// The VMs that stand ready in a pool: which there are, what they hold, and how one is taken or given up.
 import { readFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { removeFiles } from '../vm/files.ts';
 import { endNow } from '../vm/lifecycle/stop.ts';
-import { type VmRegistry, nameTaken } from '../vm/registry.ts';
+import { nameTaken, type VmRegistry } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
 
-/** The name that a machine has until it is taken. */
+/** The name that a VM has until it is taken. */
 export const readyName = (id: string): string => `ready-${id}`;
 
 export const isMember = ({ record }: Vm): boolean => record.warmPool !== null && !record.complete;
@@ -14,7 +14,7 @@ export const isMember = ({ record }: Vm): boolean => record.warmPool !== null &&
 /** Its process has loaded everything: one word to it and the guest goes on. */
 export const isReady = (vm: Vm): boolean => isMember(vm) && vm.live !== null && vm.record.state === 'suspended';
 
-/** All of a pool, those that are being made as well. */
+/** All of a warm pool, those that are being made as well. */
 export const membersOf = (vms: VmRegistry, warmPool: string): Vm[] =>
   vms.all().filter((vm) => vm.record.warmPool === warmPool && isMember(vm));
 
@@ -24,14 +24,14 @@ export const readyIn = (vms: VmRegistry, warmPool: string): Vm[] =>
     .filter((vm) => isReady(vm) && !vms.warmPools.isChosen(vm))
     .sort((one, other) => one.record.createdAt - other.record.createdAt);
 
-/** It is a machine like any other from now on. Repeatable with the same name. @throws name_taken, busy when it is not in the pool any more */
+/** It is a VM like any other from now on. Repeatable with the same name. @throws name_taken, busy when it is not in the warm pool any more */
 export async function enter(vms: VmRegistry, id: string, name: string, createdAt: number): Promise<Vm> {
   const vm = vms.byId(id);
   if (vm?.record.complete && vm.name === name) return vm;
-  if (!vm || !isReady(vm)) throw new VivError('busy', `the machine chosen to be ${name} is not ready any more; try again`);
+  if (!vm || !isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} is not ready any more; try again`);
   if (name !== vm.name && vms.nameTaken(name)) throw nameTaken(name);
   await vms.rename(vm, name, () => {
-    if (!isReady(vm)) throw new VivError('busy', `the machine chosen to be ${name} was given up meanwhile; try again`);
+    if (!isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} was given up meanwhile; try again`);
     return { complete: true, warmPool: null, createdAt };
   });
   return vm;
@@ -53,7 +53,7 @@ export async function abandon(vm: Vm, vms: VmRegistry): Promise<boolean> {
   return true;
 }
 
-/** Memory that the machines in a pool hold, in bytes: their share of what they have in common with others counted once. */
+/** Memory that the VMs in a warm pool hold, in bytes: their share of what they have in common with others counted once. */
 export async function heldBytes(vms: readonly Vm[]): Promise<number> {
   const each = await Promise.all(vms.map(({ live }) => (live ? proportionalBytes(live.process.pid) : 0)));
   return each.reduce((sum, bytes) => sum + bytes, 0);

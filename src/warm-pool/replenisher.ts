@@ -9,7 +9,7 @@ import { abandon, isMember, isReady, membersOf, readyIn } from './members.ts';
 import type { WarmPoolRecord } from './records.ts';
 
 export interface WarmPoolKeeping {
-  /** Makes one machine through the task engine, so that it is seen and journalled. */
+  /** Makes one VM through the task engine, so that it is seen and journalled. */
   readonly fill: (warmPool: string) => Promise<void>;
   readonly tell: (event: { type: string; name: string; message: string }) => void;
   /** Memory of the host that stays available, in bytes; null: the usual part of it. */
@@ -17,9 +17,9 @@ export interface WarmPoolKeeping {
 }
 
 const lookEveryMs = 2000;
-/** Whoever has taken a machine has the processors to himself for so long. */
+/** Whoever has taken a VM has the processors to himself for so long. */
 const settleMs = 300;
-/** For so long nothing is made after it was given up for a machine, which has not touched its memory yet. */
+/** For so long nothing is made after it was given up for a VM, which has not touched its memory yet. */
 const restMs = 15_000;
 const mostReserveBytes = 1024 * MiB;
 
@@ -57,13 +57,13 @@ export class WarmPoolReplenisher {
     this.#timer = null;
   }
 
-  /** A pool has changed: what failed before may succeed now. */
+  /** A warm pool has changed: what failed before may succeed now. */
   changed(warmPool: string): void {
     this.#failed.delete(warmPool);
     this.#lookIn(settleMs);
   }
 
-  /** A machine has ended by itself. */
+  /** A VM has ended by itself. */
   ended(vm: Vm): void {
     if (isMember(vm)) this.#lookIn(settleMs);
   }
@@ -73,7 +73,7 @@ export class WarmPoolReplenisher {
     const act = async () => {
       this.#restUntil = this.#now() + restMs;
       const { totalBytes } = await measureMemory();
-      await this.#giveUpUntil(neededBytes + Math.min(this.#reserve(totalBytes), overheadBytes), 'a machine needs the memory');
+      await this.#giveUpUntil(neededBytes + Math.min(this.#reserve(totalBytes), overheadBytes), 'a VM needs the memory');
     };
     this.#making = this.#making.then(act, act);
     return this.#making;
@@ -99,7 +99,7 @@ export class WarmPoolReplenisher {
     }
   }
 
-  /** The pool that lacks most and may be filled now. */
+  /** The warm pool that lacks most and may be filled now. */
   async #next(): Promise<WarmPoolRecord | null> {
     const { warmPools } = this.#vms;
     const lacking = warmPools
@@ -135,7 +135,7 @@ export class WarmPoolReplenisher {
       const pauseMs = pauseAfterMs(times);
       this.#failed.set(name, { times, until: this.#now() + pauseMs });
       this.#vms.warmPools.problems.set(name, (error as Error).message);
-      const message = `the pool ${name} is filled again in ${pauseMs / 1000} s, because this failed: ${(error as Error).message}`;
+      const message = `the warm pool ${name} is filled again in ${pauseMs / 1000} s, because this failed: ${(error as Error).message}`;
       this.#keeping.tell({ type: 'warm-pool.problem', name, message });
     }
   }
@@ -151,14 +151,18 @@ export class WarmPoolReplenisher {
     for (;;) {
       if ((await measureMemory()).availableBytes >= desiredBytes) break;
       const ready = this.#vms.warmPools.all().map(({ name }) => readyIn(this.#vms, name));
-      // The fullest pool gives first.
+      // The fullest warm pool gives first.
       const [vm] = ready.sort((one, other) => other.length - one.length)[0] ?? [];
       const warmPool = vm?.record.warmPool;
       if (!vm || !warmPool) break;
       if (await abandon(vm, this.#vms)) given.set(warmPool, (given.get(warmPool) ?? 0) + 1);
     }
     for (const [name, count] of given)
-      this.#keeping.tell({ type: 'warm-pool.gave', name, message: `the pool ${name} gave up ${count} that stood ready, because ${why}` });
+      this.#keeping.tell({
+        type: 'warm-pool.gave',
+        name,
+        message: `the warm pool ${name} gave up ${count} that stood ready, because ${why}`,
+      });
   }
 
   #reserve(totalBytes: number): number {
@@ -177,12 +181,12 @@ export class WarmPoolReplenisher {
     this.#timer?.cancel();
     const cancel = clock.after(ms, () => {
       this.#timer = null;
-      void this.#look().catch((error: unknown) => log.error({ error }, 'the pools could not be looked after'));
+      void this.#look().catch((error: unknown) => log.error({ error }, 'the warm pools could not be looked after'));
     });
     this.#timer = { at, cancel };
   }
 }
 
-/** It stands in a pool that is not there any more. */
+/** It stands in a warm pool that is not there any more. */
 const isStray = (vm: Vm, { warmPools }: VmRegistry): boolean =>
   isMember(vm) && !warmPools.byName(vm.record.warmPool ?? '') && !warmPools.isChosen(vm);

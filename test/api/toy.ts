@@ -1,4 +1,4 @@
-// A small daemon without machines: the real API over handlers that keep everything in memory.
+// A small daemon without VMs: the real API over handlers that keep everything in memory.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -9,7 +9,7 @@ import { viv } from './run-viv.ts';
 
 const command = ['/opt/node/bin/node', '--max-semi-space-size=2', '/opt/viv/daemon.js'];
 
-test('root’s is the system’s, and machines survive its end', () => {
+test('root’s is the system’s, and VMs survive its end', () => {
   const { name, file, text } = bootUnit({ env: { HOME: '/root', PATH: '/bin' }, uid: 0, stateDirectory: '/var/lib/vivarium', command });
   assert.equal(name, 'vivarium.service');
   assert.equal(file, '/etc/systemd/system/vivarium.service');
@@ -56,7 +56,12 @@ test('each VIV_HOME has a unit of its own, with its absolute path', () => {
 
 test('quotes, percent signs, dollars and line ends in paths stay what they are', () => {
   const stateDirectory = '/a "b"\\c %h $HOME\nExecStartPre=/bin/evil';
-  const { text } = bootUnit({ env: { HOME: '/root', VIV_HOME: stateDirectory }, uid: 0, stateDirectory, command: ['/n', `${stateDirectory}.js`] });
+  const { text } = bootUnit({
+    env: { HOME: '/root', VIV_HOME: stateDirectory },
+    uid: 0,
+    stateDirectory,
+    command: ['/n', `${stateDirectory}.js`],
+  });
   assert.match(text, /^Environment="VIV_HOME=\/a \\"b\\"\\\\c %%h \$HOME\\nExecStartPre=\/bin\/evil"$/m);
   assert.match(text, /^ExecStart="\/n" "\/a \\"b\\"\\\\c %%h \$\$HOME\\nExecStartPre=\/bin\/evil\.js"$/m);
   assert.doesNotMatch(text, /^ExecStartPre/m);

@@ -10,7 +10,7 @@ import { chooseViewer } from '../../src/cli/command/view.ts';
 import { Fault, fakeServer, vm, Work } from './fake-server.ts';
 import { start, viv } from './run-viv.ts';
 
-test('run with a command gives its output and code, and --rm removes the machine afterwards', async () => {
+test('run with a command gives its output and code, and --rm removes the VM afterwards', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
   server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
@@ -40,7 +40,7 @@ test('create says so where a host can have no network but QEMU’s own', async (
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
   server.on('POST /v1/vms', () => new Work([{ state: 'done', output: { ...vm(), nics: [{ network: 'user' }] } }]));
-  const user = { name: 'user', detail: 'NAT by QEMU itself. Machines have no other, because nft is not installed' };
+  const user = { name: 'user', detail: 'NAT by QEMU itself. VMs have no other, because nft is not installed' };
   const own = { name: 'own', detail: 'networks in a namespace of their own' };
   for (const [networks, said] of [
     [[user], `viv: web: ${user.detail}\n`],
@@ -59,7 +59,7 @@ test('an empty name is no name', async () => {
   assert.match(stderr, /^viv: NAME "": /);
 });
 
-test('run names the machine also when its agent stays silent', async () => {
+test('run names the VM also when its agent stays silent', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
   server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
@@ -91,7 +91,7 @@ test('an image that is nearly one of the catalog is told to be that', async () =
 test('a number beyond what is taken is refused in plain words, and nothing is asked', async () => {
   await using server = await fakeServer();
   for (const [line, sentence] of [
-    [['run', 'tiny', '--cpus', '999'], '--cpus: a machine has at most 256 CPUs'],
+    [['run', 'tiny', '--cpus', '999'], '--cpus: a VM has at most 256 CPUs'],
     [['stop', 'web', '--timeout', '100h'], '--timeout: it can be at most 1 h'],
   ] as const)
     assert.deepEqual(await viv(server.stateDirectory, [...line]).then(({ code, stderr }) => [code, stderr]), [2, `viv: ${sentence}\n`]);
@@ -100,7 +100,8 @@ test('a number beyond what is taken is refused in plain words, and nothing is as
 
 test('every way to ask for the version is answered; rename says which name is which', async () => {
   await using server = await fakeServer();
-  for (const line of ['-v', '-V', '--version', 'version']) assert.match((await viv(server.stateDirectory, [line])).stdout, /^\d+\.\d+\.\d+\n$/);
+  for (const line of ['-v', '-V', '--version', 'version'])
+    assert.match((await viv(server.stateDirectory, [line])).stdout, /^\d+\.\d+\.\d+\n$/);
   assert.match((await viv(server.stateDirectory, ['rename', '--help'])).stdout, /NAME NEW-NAME/);
 });
 
@@ -130,7 +131,7 @@ test('set says what applies now and what at the next start', async () => {
   assert.deepEqual(server.asked[0]?.body, { autostart: true, memoryBytes: 2 ** 30 });
 });
 
-test('cp brings a tree out of a machine', async () => {
+test('cp brings a tree out of a VM', async () => {
   await using server = await fakeServer();
   const tar = pack();
   tar.entry({ name: 'etc', type: 'directory' });
@@ -144,7 +145,7 @@ test('cp brings a tree out of a machine', async () => {
   assert.equal(await readFile(join(server.stateDirectory, 'etc', 'hosts'), 'utf8'), '127.0.0.1 localhost\n');
 });
 
-test('cp wants exactly one path in a machine', async () => {
+test('cp wants exactly one path in a VM', async () => {
   await using server = await fakeServer();
   for (const line of [
     ['a', 'b'],
@@ -217,7 +218,7 @@ test('down waits until the daemon’s process has gone', async () => {
   });
   const { code, stdout } = await viv(server.stateDirectory, ['down']);
   assert.equal(code, 0);
-  assert.match(stdout, /daemon stopped \(pid \d+\); machines go on/);
+  assert.match(stdout, /daemon stopped \(pid \d+\); VMs go on/);
   await gone;
 });
 

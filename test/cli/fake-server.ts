@@ -138,7 +138,7 @@ const task: Task = {
   endedAt: null,
 };
 
-/** A machine as the API shows it. */
+/** A VM as the API shows it. */
 export const vm = (changes: Record<string, unknown> = {}) => ({
   id: 'aaaaaaaaaaaa',
   name: 'web',

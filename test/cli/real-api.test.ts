@@ -24,7 +24,7 @@ test('lists, tasks, errors and events come through', async () => {
   await using api = await toyStateDirectory({
     'vm.list': async () => [vm('web'), vm('db')],
     'vm.show': async () => {
-      throw new VivError('not_found', 'There is no machine gone; viv ls lists them');
+      throw new VivError('not_found', 'There is no VM gone; viv ls lists them');
     },
     'vm.start': async (input: { vm: string }) => vm(input.vm),
     'task.follow': async function* (input: { task: string }) {
@@ -43,7 +43,7 @@ test('lists, tasks, errors and events come through', async () => {
   const started = await viv(api.folder, ['start', 'web']);
   assert.deepEqual({ code: started.code, stdout: started.stdout }, { code: 0, stdout: 'web\n' }, started.stderr);
   assert.equal((await viv(api.folder, ['logs', 'web'])).stdout, 'boot\nlogin: ');
-  assert.equal((await viv(api.folder, ['show', 'gone'])).stderr, 'viv: there is no machine gone; viv ls lists them\n');
+  assert.equal((await viv(api.folder, ['show', 'gone'])).stderr, 'viv: there is no VM gone; viv ls lists them\n');
   const following = start(api.folder, ['events', '--follow']);
   await following.shows('stdout', 'event 3');
   following.kill('SIGINT');

@@ -24,7 +24,7 @@ export const cleanEnv = (stateDirectory: string, more: Record<string, string> = 
   HOME: stateDirectory,
   VIV_HOME: stateDirectory,
   VIV_DAEMON_ENTRY: '/nonexistent/daemon.js',
-  VIV_HOST_NAMES: 'none', // /etc/hosts is this machine's
+  VIV_HOST_NAMES: 'none', // /etc/hosts is this VM's
   ...more,
 });
 

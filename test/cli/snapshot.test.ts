@@ -1,4 +1,4 @@
-// How points are shown: the tree with what is damaged in it, and what a comparison with their sums has found.
+// How snapshots are shown: the tree with what is damaged in it, and what a comparison with their checksums has found.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { snapshotSheet, snapshotTree, verificationLines } from '../../src/cli/render/snapshot.ts';
@@ -10,7 +10,7 @@ const snapshot = (label: string, parent: string | null, more: Partial<Snapshot> 
   ...more,
 });
 
-test('a damaged point is told in the tree, and on its sheet with what is wrong', () => {
+test('a damaged snapshot is told in the tree, and on its sheet with what is wrong', () => {
   const harmed = snapshot('harmed', 'id-first', { damage: 'its file /x is missing', checkedAt: 1 });
   const tree = snapshotTree([snapshot('first', null), harmed, snapshot('last', 'id-first', { current: true })], undefined);
   assert.match(tree[2] ?? '', /^├─ harmed {2}DAMAGED /);
@@ -22,7 +22,7 @@ test('a damaged point is told in the tree, and on its sheet with what is wrong',
 
 test('a comparison says how much was read, and what could not be compared yet', () => {
   const lines = verificationLines({ vm: 'web', snapshots: 1, files: 2, checksummed: 0, bytes: 3 * 2 ** 20 });
-  assert.deepEqual(lines, ['web: 1 point, 2 files as written, 3 MiB read']);
+  assert.deepEqual(lines, ['web: 1 snapshot, 2 files as written, 3 MiB read']);
   const [, more] = verificationLines({ vm: 'web', snapshots: 2, files: 0, checksummed: 1, bytes: 0 });
-  assert.equal(more, '1 file had no sums yet and can be compared from now on');
+  assert.equal(more, '1 file had no checksums yet and can be compared from now on');
 });

@@ -144,7 +144,7 @@ test('rm asks on a terminal and does nothing without a yes', async () => {
   server.on('DELETE /v1/vms/web', () => new Work([{ state: 'done', output: { id: 'a', name: 'web' } }]));
   const no = terminal(server.stateDirectory, ['rm', 'web']);
   try {
-    await no.shows('Remove web with its disks and points? [y/N] ');
+    await no.shows('Remove web with its disks and snapshots? [y/N] ');
     no.pty.write('n\r');
     assert.match(await no.shows('END\r\n'), /nothing was done/);
     assert.equal(server.asked.length, 0);

@@ -55,11 +55,11 @@ test('several names are one call each, every failure is told and the worst code 
   await using server = await fakeServer();
   for (const name of ['a', 'b'])
     server.on(`POST /v1/vms/${name}/start`, () => new Work([{ state: 'running' }, { state: 'done', output: vm({ name }) }]));
-  server.on('POST /v1/vms/gone/start', () => new Fault('not_found', 'there is no machine gone; viv ls lists them'));
+  server.on('POST /v1/vms/gone/start', () => new Fault('not_found', 'there is no VM gone; viv ls lists them'));
   const { code, stdout, stderr } = await viv(server.stateDirectory, ['start', 'a', 'gone', 'b', 'x/y']);
   assert.equal(code, 2);
   assert.equal(stdout, 'a\nb\n');
-  assert.match(stderr, /viv: there is no machine gone; viv ls lists them\n/);
+  assert.match(stderr, /viv: there is no VM gone; viv ls lists them\n/);
   assert.match(stderr, /viv: NAME "x\/y": a name or id is made of/);
   const json = await viv(server.stateDirectory, ['start', 'a', '--json']);
   assert.equal(JSON.parse(json.stdout).name, 'a');
@@ -290,7 +290,10 @@ test('a reader that has seen enough ends viv in silence', async () => {
   server.on('GET /v1/vms/web/logs', () => Buffer.alloc(4_000_000, 'line\n'));
   const { spawn } = await import('node:child_process');
   const { cleanEnv, entry } = await import('./run-viv.ts');
-  const child = spawn(process.execPath, [entry, 'logs', 'web'], { env: cleanEnv(server.stateDirectory), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [entry, 'logs', 'web'], {
+    env: cleanEnv(server.stateDirectory),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stderr = '';
   child.stderr.on('data', (bytes) => (stderr += bytes));
   child.stdout.once('data', () => child.stdout.destroy());
@@ -308,14 +311,15 @@ test('destructive commands act in scripts without a question', async () => {
   assert.equal(server.asked[0]?.query.get('force'), 'true');
 });
 
-test('completion knows commands, flags, choices and the machines of a running daemon', async () => {
+test('completion knows commands, flags, choices and the VMs of a running daemon', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/vms', vms);
-  const complete = async (...words: string[]) => (await viv(server.stateDirectory, ['__complete', ...words])).stdout.split('\n').filter(Boolean);
+  const complete = async (...words: string[]) =>
+    (await viv(server.stateDirectory, ['__complete', ...words])).stdout.split('\n').filter(Boolean);
   assert.deepEqual(await complete('sta'), ['start', 'status']);
   assert.deepEqual(await complete('image', 's'), ['show']);
   // A daemon that is slow is not waited for: who completes goes on typing.
-  await eventually('machines are known', async () => assert.deepEqual(await complete('start', ''), ['db', 'web']));
+  await eventually('VMs are known', async () => assert.deepEqual(await complete('start', ''), ['db', 'web']));
   assert.deepEqual(await complete('stop', 'web', '--f'), ['--force']);
   assert.deepEqual(await complete('run', '--accel', ''), ['auto', 'kvm', 'tcg']);
   await eventually('so are places in them', async () => assert.deepEqual(await complete('cp', 'w'), ['web:']));

@@ -1,4 +1,4 @@
-// The daemon is killed again and again while its machines are worked on. What must hold afterwards is in `verify`.
+// The daemon is killed again and again while its VMs are worked on. What must hold afterwards is in `verify`.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { TestHost } from './test-host.ts';
 
 export interface ChaosOptions {
   kills: number;
-  /** Machines that are worked on but never stopped, and machines that are. */
+  /** VMs that are worked on but never stopped, and VMs that are. */
   steady: number;
   moving: number;
   seed: number;
@@ -108,10 +108,10 @@ async function verify(host: TestHost, made: Map<string, { id: string; pid: numbe
     [],
     'every task has ended, and what failed was undone',
   );
-  // Machines made for a moment may be left where the daemon died between their making and their removal: they are whole, and go now.
+  // VMs made for a moment may be left where the daemon died between their making and their removal: they are whole, and go now.
   for (const vmRef of await host.client.vm.list()) if (!made.has(vmRef.id)) await host.client.vm.remove({ vm: vmRef.id, force: true });
   const vms = await host.client.vm.list();
-  assert.deepEqual(vms.map((vmRef) => vmRef.id).sort(), [...made.keys()].sort(), 'no machine is lost or doubled');
+  assert.deepEqual(vms.map((vmRef) => vmRef.id).sort(), [...made.keys()].sort(), 'no VM is lost or doubled');
   for (const vmRef of vms) assert.notEqual(vmRef.state, 'broken', `${vmRef.name} is broken: ${vmRef.stateReason?.message}`);
   for (const id of steadyIds) {
     const vmRef = vms.find((vm) => vm.id === id);
@@ -119,13 +119,13 @@ async function verify(host: TestHost, made: Map<string, { id: string; pid: numbe
   }
   const active = vms.filter((vmRef) => vmRef.state === 'running' || vmRef.state === 'paused');
   const processes = await host.qemus();
-  assert.deepEqual([...processes.keys()].sort(), active.map((vmRef) => vmRef.id).sort(), 'processes are those of the active machines');
-  for (const vmRef of active) assert.deepEqual(processes.get(vmRef.id), [vmRef.pid], 'one process a machine');
-  assert.deepEqual((await readdir(host.paths.vms)).sort(), [...made.keys()].sort(), 'one folder a machine');
+  assert.deepEqual([...processes.keys()].sort(), active.map((vmRef) => vmRef.id).sort(), 'processes are those of the active VMs');
+  for (const vmRef of active) assert.deepEqual(processes.get(vmRef.id), [vmRef.pid], 'one process a VM');
+  assert.deepEqual((await readdir(host.paths.vms)).sort(), [...made.keys()].sort(), 'one folder a VM');
   assert.deepEqual(
     (await readdir(join(host.paths.run, 'vms'))).sort(),
     active.map((vmRef) => vmRef.id).sort(),
-    'sockets of active machines only',
+    'sockets of active VMs only',
   );
   assert.deepEqual(await readdir(host.paths.staging), [], 'nothing unfinished is left');
 }

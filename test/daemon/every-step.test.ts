@@ -1,4 +1,4 @@
-// A fault at every journalled step of every operation on machines: the step fails, or the daemon dies, just before and just
+// A fault at every journalled step of every operation on VMs: the step fails, or the daemon dies, just before and just
 // after it. Whatever happens, what is left is whole. And every step, executed twice, comes to the same end.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { faultyHost, strike, undoneWell } from './faulty-host.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 interface Scenario {
-  /** Brings the machine `one` into the state that the operation starts from. */
+  /** Brings the VM `one` into the state that the operation starts from. */
   prepare(client: Client): Promise<unknown>;
   act(client: Client): Promise<unknown>;
   /** States that `one` may be in afterwards; null: it may also not exist. */
@@ -39,7 +39,7 @@ const scenarios: Record<string, Scenario> = {
   },
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
-  'vm.reset with a point before it': {
+  'vm.reset with a snapshot before it': {
     prepare: async (client) => {
       await run(client);
       await client.vm.set({ vm: 'one', snapshots: 'before risky operations' });
@@ -152,13 +152,13 @@ async function whole(host: TestHost, scenario: Scenario, when: string): Promise<
   assert.deepEqual(
     [...(await host.qemus()).keys()].sort(),
     active.map((vmRef) => vmRef.id).sort(),
-    `${when}: processes are those of active machines`,
+    `${when}: processes are those of active VMs`,
   );
-  assert.equal((await host.tpms()).length, active.filter((vmRef) => vmRef.tpm).length, `${when}: TPMs are those of active machines`);
-  assert.deepEqual((await readdir(paths.vms)).sort(), vms.map((vmRef) => vmRef.id).sort(), `${when}: folders are those of machines`);
+  assert.equal((await host.tpms()).length, active.filter((vmRef) => vmRef.tpm).length, `${when}: TPMs are those of active VMs`);
+  assert.deepEqual((await readdir(paths.vms)).sort(), vms.map((vmRef) => vmRef.id).sort(), `${when}: folders are those of VMs`);
   for (const { id } of vms) await client.vm.remove({ vm: id, force: true });
   assert.deepEqual(await readdir(paths.layers), [], `${when}: removed, nothing of their disks is left`);
-  assert.deepEqual(await readdir(paths.snapshots), [], `${when}: removed, no point is left`);
+  assert.deepEqual(await readdir(paths.snapshots), [], `${when}: removed, no snapshot is left`);
   assert.deepEqual(await readdir(paths.vms), [], `${when}: removed, it leaves no folder`);
   assert.deepEqual(await readdir(join(paths.run, 'vms')).catch(() => []), [], `${when}: removed, it leaves no sockets`);
   await client.vm.remove({ vm: (await client.create('tiny', { name: 'one' })).id });

@@ -1,4 +1,4 @@
-// A full clone shares nothing with what it was made from: machine, points and image can go, and it stays whole.
+// A full clone shares nothing with what it was made from: VM, snapshots and image can go, and it stays whole.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { statfsSync } from 'node:fs';
@@ -30,10 +30,10 @@ const refused = (promise: Promise<unknown>) =>
     (error: VivError) => error,
   );
 
-/** The files of a machine's folder that hold a disk. */
+/** The files of a VM's folder that hold a disk. */
 const disksOf = async (id: string) => (await readdir(host.paths.vm(id).state)).filter((name) => name.endsWith('.qcow2')).sort();
 
-test('it outlives its origin, the points and the image, and is as sparse as what it was copied from', async () => {
+test('it outlives its origin, the snapshots and the image, and is as sparse as what it was copied from', async () => {
   const { client, paths } = host;
   const one = await client.vm.create({ image: 'tiny', name: 'one', memoryBytes, diskBytes: 64 * MiB });
   await io(paths.vm(one.id).rootDisk, 'write -q -P 7 32M 1M');
@@ -56,7 +56,7 @@ test('it outlives its origin, the points and the image, and is as sparse as what
     assert.ok(blocks * 512 < 4 * MiB, `what nobody has written takes no room (${blocks * 512} bytes)`);
   }
   const shown = await client.vm.show({ vm: 'one' });
-  assert.ok(shown.disks[0]?.backing?.startsWith(paths.layers), 'the origin lies on its point');
+  assert.ok(shown.disks[0]?.backing?.startsWith(paths.layers), 'the origin lies on its snapshot');
 
   const inUse = async () => (await client.image.show({ image: 'tiny' })).usedBy;
   assert.deepEqual((await inUse()).sort(), ['one', 'one@cold']);
@@ -100,7 +100,7 @@ test('UEFI variables and CDs come along', async () => {
   await client.vm.start({ vm: 'clone' });
   await client.snapshot.create({ vm: 'clone', label: 'a' });
   await client.vm.set({ vm: 'clone', cdroms: [] });
-  assert.equal((await readdir(paths.layers)).filter((name) => name.endsWith('.iso')).length, 1, 'the CD stays for the point');
+  assert.equal((await readdir(paths.layers)).filter((name) => name.endsWith('.iso')).length, 1, 'the CD stays for the snapshot');
   await client.vm.remove({ vm: 'clone', force: true });
   assert.deepEqual(await readdir(paths.layers), []);
 });
@@ -115,10 +115,10 @@ test('what runs and what has memory is refused, and so is what there is no room 
   assert.equal(running.code, 'wrong_state');
   assert.match(
     running.message,
-    /it is running; stop it first, or make a point of its disks with: viv snapshot create one LABEL --disks-only/,
+    /it is running; stop it first, or take a snapshot of its disks with: viv snapshot create one LABEL --disks-only/,
   );
   await client.snapshot.create({ vm: 'one', label: 'hot' });
-  assert.match((await refused(client.vm.fork({ vm: 'one', snapshot: 'hot', full: true }))).message, /the point has memory/);
+  assert.match((await refused(client.vm.fork({ vm: 'one', snapshot: 'hot', full: true }))).message, /the snapshot has memory/);
   await client.snapshot.create({ vm: 'one', label: 'cold', disksOnly: true });
   const [clone] = await client.vm.fork({ vm: 'one', snapshot: 'cold', full: true });
   assert.equal(clone?.state, 'stopped', 'the origin runs on');

@@ -1,5 +1,5 @@
 // A fault at every step of what is done with images: the step fails, or the daemon dies, just before and just after it. An image is there
-// whole, or not at all; and nothing half-made is left. What machines are made for is in image-build-steps.test.ts.
+// whole, or not at all; and nothing half-made is left. What VMs are made for is in image-build-steps.test.ts.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
-// The daemon dies within a step that makes a point, and again where the next one takes it back. Whatever becomes of the point: the
-// machine is as it was, its record names what QEMU writes to, and it can have the next point. With real guests: test/guest.
+// The daemon dies within a step that takes a snapshot, and again where the next one takes it back. Whatever becomes of the snapshot: the
+// VM is as it was, its record names what QEMU writes to, and it can have the next snapshot. With real guests: test/guest.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -17,7 +17,7 @@ interface Case {
   deaths: Instant[];
   /** It may be in one of these afterwards. */
   after?: State[];
-  /** Before; paused, or with points before what is risky. */
+  /** Before; paused, or with snapshots before what is risky. */
   prepare?(client: Client, vm: string): Promise<unknown>;
 }
 
@@ -42,12 +42,12 @@ const cases: Record<string, Case> = {
     act: snapshot,
     deaths: ['after migrate', 'after cont', 'after migrate', 'after transaction', 'before cont'],
   },
-  'a snapshot of a paused machine': { act: snapshot, prepare: pause, deaths: ['after migrate'], after: ['paused'] },
+  'a snapshot of a paused VM': { act: snapshot, prepare: pause, deaths: ['after migrate'], after: ['paused'] },
   'a snapshot of disks': { act: disksOnly, deaths: ['after stop'] },
   'a comparison with now': { act: diff, prepare: earlier, deaths: ['after stop'] },
   'a suspension': { act: suspend, deaths: ['after migrate'], after: ['running', 'suspended'] },
-  'a point before a reset': { act: reset, prepare: guarded, deaths: ['after migrate'] },
-  'a point before a reset on new tops': { act: reset, prepare: guarded, deaths: ['after cont'] },
+  'a snapshot before a reset': { act: reset, prepare: guarded, deaths: ['after migrate'] },
+  'a snapshot before a reset on new tops': { act: reset, prepare: guarded, deaths: ['after cont'] },
 };
 
 let host: TestHost;

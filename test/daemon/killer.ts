@@ -1,4 +1,4 @@
-// Stands between the daemon and a machine's QEMU and kills the daemon at a command, so that it dies at an instant within a step. A
+// Stands between the daemon and a VM's QEMU and kills the daemon at a command, so that it dies at an instant within a step. A
 // daemon that is there already has its own connection: only the next one's passes here.
 import { readFileSync, renameSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';

@@ -52,7 +52,7 @@ describe('every operation', () => {
     assert.equal(JSON.parse(shown.stdout).hostname, found.hostname);
   });
 
-  test('host.status counts machines and says who it is', async () => {
+  test('host.status counts VMs and says who it is', async () => {
     await api.vm.create({ image: 'tiny', name: 'idle', memoryBytes });
     await api.vm.run({ image: 'tiny', name: 'one', memoryBytes });
     const { pid, stateDirectory, vms, tasks, readOnly, memoryBytes: resident, startedAt } = await api.host.status({});
@@ -67,7 +67,7 @@ describe('every operation', () => {
     assert.match(status.stdout, new RegExp(`pid ${pid}`));
   });
 
-  test('a machine’s life: each verb leaves it in the state it names', async () => {
+  test('a VM’s life: each verb leaves it in the state it names', async () => {
     const states: string[] = [];
     for (const verb of ['pause', 'resume', 'reset', 'suspend', 'start', 'restart', 'stop'] as const) {
       const input = { vm: 'one', ...(verb === 'restart' || verb === 'stop' ? { force: true } : {}) };
@@ -109,7 +109,7 @@ describe('every operation', () => {
   });
   const logged = async () => ({ serial: Buffer.concat(await (await api.vm.logs({ vm: 'two' })).toArray()).toString() });
 
-  test('a stopped machine has points: listed, shown, forked from, gone back to, and removed', async () => {
+  test('a stopped VM has snapshots: listed, shown, forked from, gone back to, and removed', async () => {
     const snapshot = await api.snapshot.create({ vm: 'idle', label: 'clean' });
     assert.deepEqual([snapshot.vm, snapshot.label, snapshot.parent, snapshot.memory], ['idle', 'clean', null, false]);
     assert.deepEqual(
@@ -130,12 +130,12 @@ describe('every operation', () => {
     await assert.rejects(api.snapshot.show({ vm: 'idle', snapshot: 'clean' }), { code: 'not_found' });
   });
 
-  test('a pool of a running machine’s point is made, shown, filled, taken from, set and removed', async () => {
+  test('a warm pool of a running VM’s snapshot is made, shown, filled, taken from, set and removed', async () => {
     const { id } = await api.vm.run({ image: 'tiny', name: 'warm', memoryBytes });
     await api.snapshot.create({ vm: 'warm', label: 'ready' });
     assert.equal((await api.snapshot.verify({ vm: 'warm', snapshot: 'ready' })).snapshots, 1);
     const picture = Buffer.concat(await (await api.snapshot.thumbnail({ vm: 'warm', snapshot: 'ready' })).toArray()).toString();
-    assert.match(picture, /a fake machine starts/, 'fake-qemu has no screen: the serial line’s last words are shown');
+    assert.match(picture, /a fake VM starts/, 'fake-qemu has no screen: the serial line’s last words are shown');
     assert.equal((await api.warmPool.create({ warmPool: 'spare', from: 'warm@ready', size: 1 })).snapshot, 'ready');
     assert.deepEqual(
       (await api.warmPool.list({})).map(({ name }) => name),
@@ -215,7 +215,7 @@ describe('every operation', () => {
     }
   });
 
-  test('host.shutdown ends the daemon and its socket; machines go on, and the next daemon has them', async () => {
+  test('host.shutdown ends the daemon and its socket; VMs go on, and the next daemon has them', async () => {
     const { pid } = await api.vm.start({ vm: 'two' });
     const daemon = host.pid;
     assert.deepEqual(await api.host.shutdown({}), { pid: daemon });
@@ -232,7 +232,7 @@ describe('every operation', () => {
     assert.deepEqual([removed, await api.vm.list({})], [['idle', 'two'], []]);
   });
 
-  test('networks are made, shown and removed, and a machine’s cards put in, pulled and taken out while it is stopped', async (t) => {
+  test('networks are made, shown and removed, and a VM’s NICs put in, pulled and taken out while it is stopped', async (t) => {
     const made = await api.network
       .create({ network: 'lab', kind: 'isolated', ipv4: '10.213.7.0/24', ipv6: 'none' })
       .catch((error: unknown) => error);
@@ -254,18 +254,18 @@ describe('every operation', () => {
       ['carded'],
     );
     await assert.rejects(api.network.capture({ network: 'lab' }), { code: 'wrong_state' });
-    const { rules } = await api.group.create({ group: 'web', rules: ['in tcp 80'] });
+    const { rules } = await api.securityGroup.create({ group: 'web', rules: ['in tcp 80'] });
     assert.deepEqual(rules, ['in tcp 80']);
-    assert.deepEqual((await api.group.allow({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
-    assert.deepEqual((await api.group.revoke({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
-    assert.equal((await api.group.set({ group: 'web', out: 'deny' })).out, 'deny');
+    assert.deepEqual((await api.securityGroup.allow({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
+    assert.deepEqual((await api.securityGroup.revoke({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
+    assert.equal((await api.securityGroup.set({ group: 'web', out: 'deny' })).out, 'deny');
     assert.deepEqual((await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['web'], egress: ['none'] })).nics[0]?.egress, []);
     assert.equal((await api.network.limit({ vm: 'carded', nic: 'net0', toGuest: '8Mbit' })).nics[0]?.toGuest?.bytesPerSecond, 1_000_000);
-    assert.deepEqual((await api.group.show({ group: 'web' })).nics, [{ vm: 'carded', nic: 'net0' }]);
+    assert.deepEqual((await api.securityGroup.show({ group: 'web' })).nics, [{ vm: 'carded', nic: 'net0' }]);
     assert.equal((await api.network.set({ network: 'lab', spoofing: 'allow' })).guarded, false);
     await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['none'] });
-    assert.deepEqual(await api.group.remove({ group: 'web' }), { name: 'web' });
-    assert.deepEqual(await api.group.list({}), []);
+    assert.deepEqual(await api.securityGroup.remove({ group: 'web' }), { name: 'web' });
+    assert.deepEqual(await api.securityGroup.list({}), []);
     assert.deepEqual(await api.flow.list({ vm: 'carded' }), []);
     const ended = new AbortController();
     const following = api.flow.follow({}, { signal: ended.signal })[Symbol.asyncIterator]().next();

@@ -1,4 +1,4 @@
-// The files of points are looked after in the background: new layers get their sums, damage is found before somebody needs the point,
+// The files of snapshots are looked after in the background: new layers get their checksums, damage is found before somebody needs the snapshot,
 // is still known to the next daemon, and is forgotten when the file is as it was.
 import assert from 'node:assert/strict';
 import { open, readdir, rm, stat, writeFile } from 'node:fs/promises';
@@ -35,7 +35,7 @@ const refused = (attempt: Promise<unknown>) =>
     (error: VivError) => error,
   );
 
-test('a new point’s layer gets its sums, and is compared with them', async () => {
+test('a new snapshot’s layer gets its checksums, and is compared with them', async () => {
   await host.client.vm.create({ image: 'disk', name: 'web' });
   await host.client.snapshot.create({ vm: 'web', label: 'kept' });
   [layer = ''] = (await readdir(host.paths.layers)).map((name) => join(host.paths.layers, name));
@@ -54,11 +54,11 @@ test('damage is found without being asked for, told once, and known to the next 
   await host.start(never);
   assert.equal((await refused(host.client.snapshot.restore({ vm: 'web', snapshot: 'kept' }))).code, 'corrupt');
   const again = await host.client.snapshot.create({ vm: 'web', label: 'on top' });
-  assert.match(again.damage ?? '', /is not as it was written/, 'a point that lies on the same layer has its damage');
+  assert.match(again.damage ?? '', /is not as it was written/, 'a snapshot that lies on the same layer has its damage');
   await host.client.snapshot.remove({ vm: 'web', snapshot: 'on top' });
 });
 
-test('what is whole again can be used again, and sums that are damaged are no damage of the point', async () => {
+test('what is whole again can be used again, and checksums that are damaged are no damage of the snapshot', async () => {
   await flip();
   const { bytes, ...counted } = await host.client.snapshot.verify({ vm: 'web' });
   assert.deepEqual(counted, { vm: 'web', snapshots: 1, files: 1, checksummed: 0 });
@@ -73,11 +73,12 @@ test('what is whole again can be used again, and sums that are damaged are no da
   assert.equal((await host.client.snapshot.verify({ vm: 'web' })).checksummed, 1);
 });
 
-test('a layer that is gone is told, and with the machine all that was known of it goes', async () => {
+test('a layer that is gone is told, and with the VM all that was known of it goes', async () => {
   await rm(layer);
   const error = await refused(host.client.snapshot.verify({ vm: 'web' }));
   assert.equal(error.code, 'corrupt');
-  assert.match(error.message, /^1 of 1 point of web is damaged: kept \(its file \S+ is missing\)/);
+  assert.match(error.message, /^1 of 1 snapshot of web is damaged: kept \(its file \S+ is missing\)/);
   await host.client.vm.remove({ vm: 'web', force: true });
-  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms])
+    assert.deepEqual(await readdir(folder), []);
 });

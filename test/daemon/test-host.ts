@@ -32,9 +32,9 @@ export interface TestHost extends AsyncDisposable {
   settled(): Promise<void>;
   /** Resolves when this has been told so many times, `name` being whom it is about, since the event with the number `after`. */
   happened(type: string, about?: { name?: string; times?: number; after?: number }): Promise<void>;
-  /** Pids of this host's QEMU processes by machine id, as the system sees them. */
+  /** Pids of this host's QEMU processes by VM id, as the system sees them. */
   qemus(): Promise<Map<string, number[]>>;
-  /** Pids of the swtpm processes of its machines. */
+  /** Pids of the swtpm processes of its VMs. */
   tpms(): Promise<number[]>;
 }
 
@@ -45,15 +45,17 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     VIV_HOME: stateDirectory,
     VIV_RESERVE_BYTES: '1048576',
     VIV_DEFAULT_NETWORK: 'user', // tests of the networks ask for them
-    VIV_HOST_NAMES: 'none', // /etc/hosts is this machine's
+    VIV_HOST_NAMES: 'none', // /etc/hosts is this VM's
     VIV_TEST_CHECK: '1', // an answer or an error that the contract does not declare fails the test
-    ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(stateDirectory, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(stateDirectory, 'fake-qemu.json') } : {}),
+    ...(options.qemu === 'fake'
+      ? { VIV_QEMU_X86_64: join(stateDirectory, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(stateDirectory, 'fake-qemu.json') }
+      : {}),
     ...options.env,
   };
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
   if (options.qemu === 'fake') {
-    // A copy, because machines' own users cannot enter every folder a checkout may be in.
+    // A copy, because VMs' own users cannot enter every folder a checkout may be in.
     await copyFile(fakeQemu, join(stateDirectory, 'fake-qemu.mjs'));
     await chmod(stateDirectory, 0o711);
     await publishFakeImages(paths);

@@ -1,4 +1,4 @@
-// Machines with a TPM, over the real daemon and a real swtpm, with a fake QEMU that never speaks to it: so nothing ends by itself.
+// VMs with a TPM, over the real daemon and a real swtpm, with a fake QEMU that never speaks to it: so nothing ends by itself.
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -70,7 +70,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   assert.ok(second !== undefined && second !== first, 'a start has one of its own');
   await host.kill();
   await host.start();
-  assert.deepEqual(await host.tpms(), [second], 'that of a machine that runs is left');
+  assert.deepEqual(await host.tpms(), [second], 'that of a VM that runs is left');
   await host.client.vm.stop({ vm: 'one', force: true });
   await host.kill();
   await stray();
@@ -79,7 +79,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   await host.client.vm.remove({ vm: 'one' });
 });
 
-test('what it keeps is part of points, of what is made from them and of going back, and damage is told', async () => {
+test('what it keeps is part of snapshots, of what is made from them and of going back, and damage is told', async () => {
   const { client, paths } = host;
   const { id } = await client.vm.create({ image: 'disk', name: 'one', memoryBytes, tpm: true });
   const file = (vm: string) => join(paths.vm(vm).tpm, 'tpm2-00.permall');

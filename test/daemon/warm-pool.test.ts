@@ -11,11 +11,11 @@ import { faultsOf, faultyHost, strike, underFault } from './faulty-host.ts';
 import { alive, type TestHost, testHost } from './test-host.ts';
 
 const small = { memoryBytes: 64 * 2 ** 20 };
-/** So that the machine the tests run on decides nothing. */
+/** So that the VM the tests run on decides nothing. */
 const roomy = { VIV_MEMORY_RESERVE_BYTES: '0' };
 const scarce = { VIV_MEMORY_RESERVE_BYTES: String(2 ** 50) };
 
-/** With the machine `web` and its point `then`. */
+/** With the VM `web` and its snapshot `then`. */
 async function withSnapshot(host: TestHost): Promise<TestHost> {
   const web = await host.client.run('tiny', { name: 'web', ...small });
   await web.snapshot('then');
@@ -28,9 +28,9 @@ async function hostWithSnapshot(): Promise<TestHost> {
   return withSnapshot(host);
 }
 
-/** The pool, as soon as it is as it should be. */
+/** The warm pool, as soon as it is as it should be. */
 const until = (client: Client, warmPool: string, holds: (warmPool: WarmPool) => boolean): Promise<WarmPool> =>
-  eventually('the pool becomes as it should be', async () => {
+  eventually('the warm pool becomes as it should be', async () => {
     const found = await client.warmPool.show({ warmPool });
     assert.ok(holds(found), JSON.stringify(found));
     return found;
@@ -38,7 +38,7 @@ const until = (client: Client, warmPool: string, holds: (warmPool: WarmPool) => 
 const full = (client: Client, warmPool = 'warm') => until(client, warmPool, ({ ready, size }) => ready === size);
 const create = (client: Client, size: number) => client.warmPool.create({ warmPool: 'warm', from: 'web@then', size });
 
-/** Processes and folders are those of the machines that are listed and of as many that stand ready. */
+/** Processes and folders are those of the VMs that are listed and of as many that stand ready. */
 async function consistent(host: TestHost, ready: number): Promise<void> {
   const active = (await host.client.vm.list()).filter(({ state }) => state === 'running').length;
   const processes = [...(await host.qemus()).values()];
@@ -50,7 +50,7 @@ async function consistent(host: TestHost, ready: number): Promise<void> {
 const refused = (promise: Promise<unknown>, code: string, words: RegExp) =>
   assert.rejects(promise, (error: Error & { code: string }) => error.code === code && words.test(error.message));
 
-test('a pool fills in the background, gives a machine like any other, and refills', async () => {
+test('a warm pool fills in the background, gives a VM like any other, and refills', async () => {
   await using host = await hostWithSnapshot();
   const { client } = host;
   const made = await create(client, 2);
@@ -90,7 +90,7 @@ test('many at once get one each, and where none stands ready it is made', async 
   await consistent(host, 2);
 });
 
-test('a pool is made larger and smaller, and its removal ends what stands ready', async () => {
+test('a warm pool is made larger and smaller, and its removal ends what stands ready', async () => {
   await using host = await hostWithSnapshot();
   const { client } = host;
   await create(client, 1);
@@ -108,20 +108,24 @@ test('a pool is made larger and smaller, and its removal ends what stands ready'
   assert.deepEqual(await readdir(host.paths.vms), []);
 });
 
-test('what a pool needs is not removed, and what cannot be is refused with the reason', async () => {
+test('what a warm pool needs is not removed, and what cannot be is refused with the reason', async () => {
   await using host = await hostWithSnapshot();
   const { client } = host;
   await (await client.vm('web')).snapshot('disks', { disksOnly: true });
   await create(client, 1);
   await full(client);
-  await refused(client.snapshot.remove({ vm: 'web', snapshot: 'then' }), 'in_use', /pool warm is made of web@then.*viv warm-pool rm warm/);
-  await refused(client.vm.remove({ vm: 'web', force: true }), 'in_use', /pool warm/);
+  await refused(
+    client.snapshot.remove({ vm: 'web', snapshot: 'then' }),
+    'in_use',
+    /warm pool warm is made of web@then.*viv warm-pool rm warm/,
+  );
+  await refused(client.vm.remove({ vm: 'web', force: true }), 'in_use', /warm pool warm/);
   assert.equal((await client.vm.show({ vm: 'web' })).state, 'running');
-  await refused(create(client, 1), 'name_taken', /pool named warm/);
+  await refused(create(client, 1), 'name_taken', /warm pool named warm/);
   await refused(client.warmPool.create({ warmPool: 'cold', from: 'web@disks' }), 'unsupported', /no memory/);
-  await refused(client.warmPool.create({ warmPool: 'none', from: 'web@nothing' }), 'not_found', /no point nothing/);
+  await refused(client.warmPool.create({ warmPool: 'none', from: 'web@nothing' }), 'not_found', /no snapshot nothing/);
   await refused(client.warmPool.create({ warmPool: 'none', from: 'web' }), 'invalid', /web@/);
-  await refused(client.take('none'), 'not_found', /no pool named none/);
+  await refused(client.take('none'), 'not_found', /no warm pool named none/);
   await refused(client.take('warm', { name: 'web' }), 'name_taken', /web is taken/);
   await client.warmPool.remove({ warmPool: 'warm' });
   await client.snapshot.remove({ vm: 'web', snapshot: 'then' });
@@ -149,7 +153,7 @@ test('what stands ready outlives the daemon, and one that ended is made again', 
   await consistent(host, 2);
 });
 
-test('the daemon may be killed while the pool fills', async () => {
+test('the daemon may be killed while the warm pool fills', async () => {
   await using host = await hostWithSnapshot();
   await create(host.client, 4);
   for (const ready of [0, 1, 2, 3]) {
@@ -161,7 +165,7 @@ test('the daemon may be killed while the pool fills', async () => {
   await consistent(host, 4);
 });
 
-test('where memory is scarce the pool gives up first, and is filled when there is room', async () => {
+test('where memory is scarce the warm pool gives up first, and is filled when there is room', async () => {
   await using host = await hostWithSnapshot();
   await create(host.client, 2);
   await full(host.client);
@@ -170,14 +174,16 @@ test('where memory is scarce the pool gives up first, and is filled when there i
   const empty = await until(host.client, 'warm', ({ ready, problem }) => ready === 0 && problem !== null);
   assert.match(empty.problem ?? '', /too little memory/);
   await consistent(host, 0);
-  assert.ok((await host.client.event.list({ limit: 100 })).some(({ type, message }) => type === 'warm-pool.gave' && /gave up 2/.test(message)));
-  assert.equal((await host.client.take('warm')).state, 'running', 'a machine is given all the same');
+  assert.ok(
+    (await host.client.event.list({ limit: 100 })).some(({ type, message }) => type === 'warm-pool.gave' && /gave up 2/.test(message)),
+  );
+  assert.equal((await host.client.take('warm')).state, 'running', 'a VM is given all the same');
   await host.down();
   await host.start();
   await full(host.client);
 });
 
-test('a machine that needs the memory gets that of the pool', async () => {
+test('a VM that needs the memory gets that of the warm pool', async () => {
   await using host = await hostWithSnapshot();
   await create(host.client, 2);
   await full(host.client);
@@ -187,7 +193,7 @@ test('a machine that needs the memory gets that of the pool', async () => {
   assert.equal(ready, 0);
 });
 
-test('what keeps a pool from being filled is told, and tried again', async () => {
+test('what keeps a warm pool from being filled is told, and tried again', async () => {
   await using host = await hostWithSnapshot();
   const control = join(host.stateDirectory, 'fake-qemu.json');
   await writeFile(control, JSON.stringify({ refuse: { 'migrate-incoming': 'not today' } }));
@@ -200,7 +206,7 @@ test('what keeps a pool from being filled is told, and tried again', async () =>
   await consistent(host, 1);
 });
 
-test('a fault at any step of what is asked of a pool loses nothing and leaves nothing', { timeout: 240_000 }, async () => {
+test('a fault at any step of what is asked of a warm pool loses nothing and leaves nothing', { timeout: 240_000 }, async () => {
   await using host = await withSnapshot(await faultyHost(roomy));
   const warmPool = 'warm';
   const filled = async () => {
@@ -223,18 +229,18 @@ test('a fault at any step of what is asked of a pool loses nothing and leaves no
       const [found] = await host.client.warmPool.list({});
       if (found) await full(host.client);
       await eventually(fault, async () => consistent(host, found ? (await host.client.warmPool.show({ warmPool })).ready : 0));
-      for (const { name: vm } of await host.client.vm.list())
-        if (vm !== 'web') await host.client.vm.remove({ vm: vm, force: true });
+      for (const { name: vm } of await host.client.vm.list()) if (vm !== 'web') await host.client.vm.remove({ vm: vm, force: true });
       if (found) await host.client.warmPool.remove({ warmPool });
       await eventually(`${fault}, removed`, () => consistent(host, 0));
     }
   }
 });
 
-test('a fault at any step of filling a pool is over with the next try', { timeout: 240_000 }, async () => {
+test('a fault at any step of filling a warm pool is over with the next try', { timeout: 240_000 }, async () => {
   await using host = await withSnapshot(await faultyHost(roomy));
   const failures = async () =>
-    (await host.client.task.list({ limit: 1000 })).filter(({ operation, state }) => operation === 'warm-pool.fill' && state === 'failed').length;
+    (await host.client.task.list({ limit: 1000 })).filter(({ operation, state }) => operation === 'warm-pool.fill' && state === 'failed')
+      .length;
   for (const fault of faultsOf('warm-pool.fill', handlers['warm-pool.fill'].steps)) {
     const before = await failures();
     await underFault(host, fault, async () => {

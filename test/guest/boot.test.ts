@@ -1,4 +1,4 @@
-// What a machine boots from: a CD, an empty disk, a disk with a boot sector, in the order that was asked for.
+// What a VM boots from: a CD, an empty disk, a disk with a boot sector, in the order that was asked for.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -45,7 +45,7 @@ async function bootFrom(vm: Vm, boot: ('disk' | 'cdrom')[]): Promise<void> {
   await vm.restart({ force: true });
 }
 
-test('a machine made from an ISO starts from the CD, and with an empty disk before it as well', async () => {
+test('a VM made from an ISO starts from the CD, and with an empty disk before it as well', async () => {
   const vm = await host.client.run('cd:1', { ...small, name: 'from-cd', diskBytes: 2 ** 20, boot: ['cdrom', 'disk'] });
   assert.deepEqual(
     vm.info.disks.map(({ kind }) => kind),

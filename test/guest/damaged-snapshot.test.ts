@@ -1,4 +1,4 @@
-// A point that something has happened to, with real guests: it is said which file, the machine stays what it is, and nothing else
+// A snapshot that something has happened to, with real guests: it is said which file, the VM stays what it is, and nothing else
 // is affected. What cannot be forked or gone back to is refused before anything changes.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -38,7 +38,7 @@ const inSnapshot =
   (name: string) =>
   async ({ id }: Snapshot) =>
     join(host.paths.snapshots, id, name);
-/** The layer that came into being with the point. */
+/** The layer that came into being with the snapshot. */
 let newLayer = '';
 const cut = async (file: string) => truncate(file, Math.floor((await stat(file)).size / 2));
 const flip = async (file: string, at: number) => {
@@ -59,13 +59,13 @@ const damages: Damage[] = [
   { kind: 'disk', what: 'whose disk is no qcow2 any more', file: async () => newLayer, harm: (file) => flip(file, 1) },
 ];
 
-/** Nothing else is affected: the other machine goes back to its own point, memory and disk. */
+/** Nothing else is affected: the other VM goes back to its own snapshot, memory and disk. */
 async function backToGood(): Promise<void> {
   await web.restore('good');
   assert.equal(await out(web, 'cat /run/memory /root/disk'), 'good\ngood');
 }
 
-// The damage is done to points of another machine, which has not been set back to one: what runs from a file that is damaged is
+// The damage is done to snapshots of another VM, which has not been restored to one: what runs from a file that is damaged is
 // damaged as well.
 async function aVictim(): Promise<Vm> {
   const [victim] = (await web.fork({ name: 'victim' })) as [Vm];
@@ -73,14 +73,14 @@ async function aVictim(): Promise<Vm> {
   return victim;
 }
 
-test('a machine has a good point, and a fork of it is to have bad ones', async () => {
+test('a VM has a good snapshot, and a fork of it is to have bad ones', async () => {
   await out(web, `echo good > /run/memory; echo good > /root/disk; sync`);
   await web.snapshot('good');
   await aVictim();
 });
 
 for (const [index, { kind, what, file, harm }] of damages.entries())
-  test(`a point ${what} is told to be damaged, and nothing else is affected`, async () => {
+  test(`a snapshot ${what} is told to be damaged, and nothing else is affected`, async () => {
     present += 1;
     const victim = await host.client.vm('victim');
     const own = new Set(await readdir(host.paths.layers));
@@ -103,7 +103,7 @@ for (const [index, { kind, what, file, harm }] of damages.entries())
       ['bad'],
     );
     await host.client.snapshot.show({ vm: 'victim', snapshot: 'bad' });
-    // Each kind of file once: a machine that is set back starts a QEMU.
+    // Each kind of file once: a VM that is set back starts a QEMU.
     if (damages[index + 1]?.kind !== kind) await backToGood();
     await host.client.snapshot.remove({ vm: 'victim', snapshot: 'bad' });
     assert.deepEqual(await victim.snapshots(), []);
@@ -148,7 +148,7 @@ async function flipped(file: string, hurt: readonly string[], whole: readonly st
   assert.ok((await web.snapshots()).every(({ damage }) => damage === null));
 }
 
-test('a flipped byte of a memory or of a layer is found, the points that have it in common are refused, and the others go on', async () => {
+test('a flipped byte of a memory or of a layer is found, the snapshots that have it in common are refused, and the others go on', async () => {
   const layers = async (act: () => Promise<Snapshot>) => {
     const own = new Set(await readdir(host.paths.layers));
     const snapshot = await act();
@@ -162,7 +162,7 @@ test('a flipped byte of a memory or of a layer is found, the points that have it
   const two = await layers(() => web.snapshot('two'));
   const taken = await host.client.snapshot.verify({ vm: 'web' });
   assert.equal(taken.snapshots, 2);
-  assert.ok(taken.files >= 2, 'memories have their sums from the beginning');
+  assert.ok(taken.files >= 2, 'memories have their checksums from the beginning');
   const compared = await web.verify();
   assert.deepEqual([compared.snapshots, compared.files, compared.checksummed], [2, taken.files + taken.checksummed, 0]);
   assert.ok((await web.snapshots()).every(({ checkedAt }) => checkedAt !== null));
@@ -178,7 +178,7 @@ test('a flipped byte of a memory or of a layer is found, the points that have it
   for (const snapshot of ['one', 'two']) await host.client.snapshot.remove({ vm: 'web', snapshot });
 });
 
-test('a machine that sleeps at a point whose memory is cut off is not started with half of it', async () => {
+test('a VM that sleeps at a snapshot whose memory is cut off is not started with half of it', async () => {
   const snapshot = await web.snapshot('asleep');
   await web.restore('asleep', { start: false });
   const memory = join(host.paths.snapshots, snapshot.id, 'memory');
@@ -201,7 +201,7 @@ test('a machine that sleeps at a point whose memory is cut off is not started wi
   await host.client.snapshot.remove({ vm: 'web', snapshot: 'asleep' });
 });
 
-test('what a suspended machine sleeps at is looked at too, and it wakes when the file is whole again', async () => {
+test('what a suspended VM sleeps at is looked at too, and it wakes when the file is whole again', async () => {
   await out(web, 'echo asleep > /run/memory');
   await web.suspend();
   const [id = ''] = await readdir(host.paths.snapshots);
@@ -209,7 +209,7 @@ test('what a suspended machine sleeps at is looked at too, and it wakes when the
   const { size } = await stat(memory);
   await flip(memory, size - 5);
   const error = await refusal(host.client.snapshot.verify({ vm: 'web' }));
-  assert.match(error.message, /^1 of 1 point of web is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
+  assert.match(error.message, /^1 of 1 snapshot of web is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
   assert.equal((await refusal(web.start())).code, 'corrupt');
   await flip(memory, size - 5);
   await host.client.snapshot.verify({ vm: 'web' });
@@ -218,7 +218,7 @@ test('what a suspended machine sleeps at is looked at too, and it wakes when the
   assert.deepEqual(await readdir(host.paths.checksums), []);
 });
 
-test('without the CD in its drive a machine is neither forked nor set back, and goes on', async () => {
+test('without the CD in its drive a VM is neither forked nor set back, and goes on', async () => {
   const folder = join(host.stateDirectory, 'cd');
   execFileSync('mkdir', [folder]);
   await writeFile(join(folder, 'readme'), 'hello');
@@ -229,7 +229,7 @@ test('without the CD in its drive a machine is neither forked nor set back, and 
   await host.client.vm.set({ vm: 'cd', cdroms: [] });
   await cd.restart({ force: true });
   await host.client.vm.wait({ vm: 'cd' });
-  assert.equal((await refusal(host.client.image.remove({ image: 'cd:1' }))).code, 'in_use', 'the point still needs it');
+  assert.equal((await refusal(host.client.image.remove({ image: 'cd:1' }))).code, 'in_use', 'the snapshot still needs it');
   const images = join(host.paths.images, digest);
   await rename(images, `${images}-away`);
   for (const attempt of [() => cd.restore('with'), () => host.client.vm.fork({ vm: 'cd', snapshot: 'with' })]) {
@@ -250,8 +250,8 @@ test('without the CD in its drive a machine is neither forked nor set back, and 
   await cd.remove({ force: true });
 });
 
-test('a machine whose memory is not in layers is neither forked nor frozen, and its disks can be', async () => {
-  // As a machine is that was started before there were layers: nobody listens where they are frozen.
+test('a VM whose memory is not in layers is neither forked nor frozen, and its disks can be', async () => {
+  // As a VM is that was started before there were layers: nobody listens where they are frozen.
   await rm(join(host.paths.vm(web.id).memory));
   for (const attempt of [() => web.fork(), () => web.snapshot('no')]) {
     const error = await refusal(attempt());
@@ -264,7 +264,8 @@ test('a machine whose memory is not in layers is neither forked nor frozen, and 
   await host.client.snapshot.remove({ vm: 'web', snapshot: 'disks' });
 });
 
-test('with the machines everything of theirs is gone', async () => {
+test('with the VMs everything of theirs is gone', async () => {
   await web.remove({ force: true });
-  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms])
+    assert.deepEqual(await readdir(folder), []);
 });

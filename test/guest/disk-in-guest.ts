@@ -8,7 +8,7 @@ import { out } from './in-guest.ts';
 
 const serial = 'work';
 
-/** Runs the script in the machine, which has slots for cards, with the image as `$disk`. */
+/** Runs the script in the VM, which has slots for NICs, with the image as `$disk`. */
 export async function changeInGuest(host: TestHost, vm: Vm, raw: string, script: string): Promise<void> {
   await chmod(raw, 0o666);
   const exited = new Promise<null>(() => {});

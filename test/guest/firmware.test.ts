@@ -1,4 +1,4 @@
-// A UEFI machine by the real daemon and real QEMU: it has variables of its own, its firmware runs, and the next start
+// A UEFI VM by the real daemon and real QEMU: it has variables of its own, its firmware runs, and the next start
 // leaves them.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { findFirmware } from '../../src/qemu/firmware-files.ts';
 import { diskInfo } from '../../src/storage/disk.ts';
 import { testHost } from '../daemon/test-host.ts';
 
-test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 400_000 }, async () => {
+test('a UEFI VM starts its firmware with variables of its own, and keeps them', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   const blank = join(host.stateDirectory, 'blank.qcow2');
@@ -44,7 +44,7 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   await host.client.vm.stop({ vm: 'one', force: true });
   const { uid, mode, ino } = await stat(firmwareVars);
   assert.equal(mode & 0o777, 0o600);
-  if (process.getuid?.() === 0) assert.notEqual(uid, 0, 'they belong to the machine’s own user');
+  if (process.getuid?.() === 0) assert.notEqual(uid, 0, 'they belong to the VM’s own user');
   await host.client.vm.start({ vm: 'one' });
   await host.client.vm.pause({ vm: 'one' });
   await host.client.vm.stop({ vm: 'one', force: true });

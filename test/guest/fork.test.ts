@@ -22,8 +22,7 @@ before(async () => {
 after(() => host[Symbol.asyncDispose]());
 
 /** Kept in the guest's memory alone: a file of /run, which is a tmpfs. */
-const remember = (vm: Vm, memory: string, disk: string) =>
-  out(vm, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
+const remember = (vm: Vm, memory: string, disk: string) => out(vm, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
 const remembered = (vm: Vm) => out(vm, 'cat /run/memory /root/disk');
 
 /** The file that its root disk is written to. */
@@ -52,7 +51,7 @@ test('a fork has the memory, the processes and the disk of the other, and from t
   await gone([one]);
 });
 
-test('a command that runs in the machine is not disturbed by its fork', async () => {
+test('a command that runs in the VM is not disturbed by its fork', async () => {
   const session = await web.spawn(['sh', '-c', 'for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done']);
   session.stderr.resume();
   let text = '';
@@ -64,7 +63,7 @@ test('a command that runs in the machine is not disturbed by its fork', async ()
   assert.equal(text, '1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n');
 });
 
-test('ten at once are ten different machines', async () => {
+test('ten at once are ten different VMs', async () => {
   const many = await web.fork({ count: 10, name: 'ten-{}' });
   const facts = await Promise.all(
     [web, ...many].map(async (vm) =>
@@ -84,7 +83,7 @@ test('ten at once are ten different machines', async () => {
   await gone(many);
 });
 
-test('a fork that is reset boots as any machine does, and is who it was', async () => {
+test('a fork that is reset boots as any VM does, and is who it was', async () => {
   await remember(web, 'lost', 'kept');
   const [one] = (await web.fork({ name: 'again' })) as [Vm];
   await remembered(one);
@@ -114,7 +113,7 @@ test('a fork can be forked, and lives on when those before it are removed', asyn
   await gone([grandchild]);
 });
 
-test('any point can be gone back to, forward and sideways, and none is lost', async () => {
+test('any snapshot can be gone back to, forward and sideways, and none is lost', async () => {
   const at = async (label: string) => {
     await remember(web, label, label);
     return web.snapshot(label);
@@ -126,7 +125,7 @@ test('any point can be gone back to, forward and sideways, and none is lost', as
   await web.restore('one');
   assert.equal(await remembered(web), 'one\none');
   const three = await at('three');
-  assert.equal(three.parent, one.id, 'points form a tree');
+  assert.equal(three.parent, one.id, 'snapshots form a tree');
   for (const label of ['two', 'one', 'three', 'two']) {
     await web.restore(label);
     assert.equal(await remembered(web), `${label}\n${label}`);
@@ -148,7 +147,7 @@ test('any point can be gone back to, forward and sideways, and none is lost', as
   await host.client.vm.remove({ vm: 'trial', force: true });
 });
 
-test('points outlive the daemon and the machine’s process', async () => {
+test('snapshots outlive the daemon and the VM’s process', async () => {
   await web.stop({ force: true });
   await host.kill();
   await host.start();
@@ -157,7 +156,7 @@ test('points outlive the daemon and the machine’s process', async () => {
   assert.equal(await remembered(web), 'two\ntwo');
 });
 
-test('a point of the disks alone is booted from', async () => {
+test('a snapshot of the disks alone is booted from', async () => {
   await remember(web, 'x', 'kept');
   const snapshot = await web.snapshot('disks', { disksOnly: true });
   assert.equal(snapshot.memory, false);
@@ -182,7 +181,7 @@ test('a template is kept until its removal is forced, and what cannot be is said
   assert.equal(await refused(web.fork({ count: 0 })), 'invalid');
 });
 
-test('a disk that has come to lie on many layers is made flat again while it runs, and every point stays what it was', async () => {
+test('a disk that has come to lie on many layers is made flat again while it runs, and every snapshot stays what it was', async () => {
   const [long] = (await web.fork({ name: 'long' })) as [Vm];
   const count = 18;
   for (let nth = 0; nth < count; nth++) {
@@ -195,7 +194,7 @@ test('a disk that has come to lie on many layers is made flat again while it run
     });
     return (JSON.parse(stdout) as unknown[]).length - 1;
   };
-  // Each point is a layer, and it has some from the machine it was forked from; it is made flat whenever it has more than 16.
+  // Each snapshot is a layer, and it has some from the VM it was forked from; it is made flat whenever it has more than 16.
   await eventually('it becomes flat', async () => (await layersBelow()) <= 16);
   // Else what it has written before would take room until it stops, and one day it could open no more.
   const { pid } = (await host.client.vm(long.name)).info;
@@ -211,7 +210,7 @@ test('a disk that has come to lie on many layers is made flat again while it run
   await gone([long]);
 });
 
-test('a paused machine gets points and forks as often as one likes, stays paused, and goes on', async () => {
+test('a paused VM gets snapshots and forks as often as one likes, stays paused, and goes on', async () => {
   await remember(web, 'mem-paused', 'x');
   await web.pause();
   await web.snapshot('paused-1');
@@ -226,7 +225,7 @@ test('a paused machine gets points and forks as often as one likes, stays paused
   await gone(forked);
 });
 
-test('a suspended machine can be forked and gets points, and wakes as it was', async () => {
+test('a suspended VM can be forked and gets snapshots, and wakes as it was', async () => {
   await remember(web, 'mem-asleep', 'disk-asleep');
   await web.suspend();
   const snapshot = await web.snapshot('asleep');
@@ -246,7 +245,7 @@ test('a suspended machine can be forked and gets points, and wakes as it was', a
   await gone([one]);
 });
 
-test('a stopped machine can be forked too, and the copies boot', async () => {
+test('a stopped VM can be forked too, and the copies boot', async () => {
   await remember(web, 'x', 'cold');
   await web.stop();
   const [copy] = (await web.fork({ name: 'copy' })) as [Vm];
@@ -257,7 +256,7 @@ test('a stopped machine can be forked too, and the copies boot', async () => {
   await gone([copy]);
 });
 
-test('the disks are sound, and with the machines everything of theirs is gone', async () => {
+test('the disks are sound, and with the VMs everything of theirs is gone', async () => {
   const files = await readdir(host.paths.layers);
   assert.ok(files.length > 0);
   for (const file of files)

@@ -56,7 +56,7 @@ for (const user of [null, someone]) {
       return pids.filter((_, at) => found[at]);
     }
 
-    test('what its card may receive is what it receives: next to nothing is sent twice', async () => {
+    test('what its NIC may receive is what it receives: next to nothing is sent twice', async () => {
       const bytes = 4 * 2 ** 20;
       world.start('outside', [
         process.execPath,
@@ -87,7 +87,7 @@ for (const user of [null, someone]) {
       assert.throws(() => get('outside', '[2001:db8:1::9]:8081'));
     });
 
-    test('the card’s groups hold for what comes by a forward', async () => {
+    test('the NIC’s groups hold for what comes by a forward', async () => {
       await host.client.securityGroup.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
@@ -169,7 +169,7 @@ for (const user of [null, someone]) {
       assert.match(String((error as Error).message), /below 1000; .*net\.ipv4\.ip_unprivileged_port_start=80/);
     });
 
-    test('it is closed with the machine', async () => {
+    test('it is closed with the VM', async () => {
       await host.client.vm.remove({ vm: 'web', force: true });
       assert.throws(() => get('host', '127.0.0.1:8080'));
       await host.down();

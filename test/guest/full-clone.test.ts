@@ -1,4 +1,4 @@
-// A full clone of a stopped machine, with a real guest: it boots, has what was written, is somebody else, and needs nothing of its origin.
+// A full clone of a stopped VM, with a real guest: it boots, has what was written, is somebody else, and needs nothing of its origin.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';

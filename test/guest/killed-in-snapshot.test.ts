@@ -1,4 +1,4 @@
-// The daemon is killed at each instant of a point's making, with a real guest. Whether the point comes about or not: the guest goes on,
+// The daemon is killed at each instant of a snapshot's making, with a real guest. Whether the snapshot comes about or not: the guest goes on,
 // what it writes is found again, and nobody writes to a layer.
 import assert from 'node:assert/strict';
 import { readdir, readlink, stat } from 'node:fs/promises';
@@ -37,7 +37,7 @@ async function comeBack(): Promise<void> {
   web = await host.client.vm(web.id);
 }
 
-/** What the machine's record says that it writes to: no other file of its own is kept. */
+/** What the VM's record says that it writes to: no other file of its own is kept. */
 async function overlayOf({ id }: Vm): Promise<string> {
   const { state } = host.paths.vm(id);
   const files = (await readdir(state)).filter((name) => name.endsWith('.qcow2'));
@@ -99,7 +99,7 @@ for (const instant of instants)
     await child.remove({ force: true });
   });
 
-test('the daemon dies in the point before a reset, whose files are not made a second time', { timeout: 120_000 }, async () => {
+test('the daemon dies in the snapshot before a reset, whose files are not made a second time', { timeout: 120_000 }, async () => {
   await host.client.vm.set({ vm: web.id, snapshots: 'before risky operations' });
   await strike('after cont', () => web.reset());
   await web.wait({ for: 'agent' });

@@ -52,11 +52,11 @@ const server = `require('http').createServer((_, answer) => answer.end('said')).
 const listens = (where: 'host' | 'outside', port: number) =>
   eventually('the server of the test listens', () => world.run(where, 'ss -ltn').includes(`:${port} `));
 const addressesOf = async (name: string) => (await host.client.vm.show({ vm: name })).nics.flatMap(({ addresses }) => addresses);
-/** A machine that was just made may still be asking for its address; without one ping fails at once. */
+/** A VM that was just made may still be asking for its address; without one ping fails at once. */
 const ping = (target: string, family = 4) =>
   `for i in $(seq 50); do ping -${family} -c1 -W5 ${target} >/dev/null && exit 0; sleep 0.2; done; exit 1`;
 
-test('machines have the addresses that they were promised, and find each other by name', { skip }, async () => {
+test('VMs have the addresses that they were promised, and find each other by name', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
   const shown = await out(web, 'ip address show eth0');
   assert.ok(shown.includes(`inet ${ipv4}/20`) && shown.includes(`inet6 ${ipv6}/64`), shown);
@@ -106,7 +106,7 @@ test('a fork has its addresses at its first answer, reaches and is reached, and 
   for (const vm of [two, one]) await vm.remove({ force: true });
 });
 
-test('machines reach the outside, which does not reach them', { skip }, async () => {
+test('VMs reach the outside, which does not reach them', { skip }, async () => {
   await out(web, ping(outsideAddress));
   await out(web, ping('2001:db8:2::7', 6));
   const [ipv4] = await addressesOf('web');
@@ -114,7 +114,7 @@ test('machines reach the outside, which does not reach them', { skip }, async ()
   assert.throws(() => world.run('outside', `ping -c1 -W1 ${ipv4}`));
 });
 
-test('the host reaches machines by their addresses, and no machine reaches the host', { skip }, async () => {
+test('the host reaches VMs by their addresses, and no VM reaches the host', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
   world.run('host', `ping -c1 -W9 ${ipv4} && ping -c1 -W9 ${ipv6}`);
   for (const where of ['host', 'outside'] as const) {
@@ -130,7 +130,7 @@ test('the host reaches machines by their addresses, and no machine reaches the h
   }
 });
 
-test('the host finds machines by name, at once after a fork, a start and a new name', { skip }, async () => {
+test('the host finds VMs by name, at once after a fork, a start and a new name', { skip }, async () => {
   const { vm: vmRef } = host.client;
   const told = (name: string) => world.runNamed(`getent -s files ahosts ${name}.default.viv | sed "s/ .*//" | sort -u`).trim().split('\n');
   const reached = (name: string) => world.runNamed(`ping -4 -c1 -W9 ${name}.default.viv && ping -6 -c1 -W9 ${name}.default.viv`);
@@ -144,10 +144,10 @@ test('the host finds machines by name, at once after a fork, a start and a new n
   assert.deepEqual(told('named'), ['']);
   await named.remove({ force: true });
 
-  await eventually('the name of a machine that is gone is gone', () => told('renamed').join() === '');
+  await eventually('the name of a VM that is gone is gone', () => told('renamed').join() === '');
 });
 
-test('a group closes a machine to all but those that its rules name, at once, and the flow log says so', { skip }, async () => {
+test('a group closes a VM to all but those that its rules name, at once, and the flow log says so', { skip }, async () => {
   const { securityGroup: group, network, flow } = host.client;
   await out(
     db,
@@ -159,7 +159,7 @@ test('a group closes a machine to all but those that its rules name, at once, an
   assert.ok(await refused(web, 'db'));
   assert.ok(await fails(web, 'ping -c1 -W1 db'));
   await out(db, ping('web')); // answers pass
-  await group.allow({ group: 'store', rule: 'in tcp 8080 from machine:web' });
+  await group.allow({ group: 'store', rule: 'in tcp 8080 from vm:web' });
   await out(web, get('db'));
   const told = async (verdict: string) =>
     (await flow.list({ vm: 'db', limit: 1000 })).find(
@@ -173,7 +173,7 @@ test('a group closes a machine to all but those that its rules name, at once, an
   await out(web, 'ping -c1 -W9 db');
 });
 
-test('a machine goes where its egress policy lets it: nowhere, to a subnet, or to a name as DNS answered it', { skip }, async () => {
+test('a VM goes where its egress policy lets it: nowhere, to a subnet, or to a name as DNS answered it', { skip }, async () => {
   const guard = (...egress: string[]) => host.client.network.guard({ vm: 'web', nic: 'net0', egress });
   const outside = get(outsideAddress);
   await out(web, outside);
@@ -200,7 +200,7 @@ test('a service of the host is reached where the network says so, and only then'
   assert.ok(await refused(web, hostAddress));
 });
 
-test('a limit holds for a running machine', { skip }, async () => {
+test('a limit holds for a running VM', { skip }, async () => {
   const seconds = async () => {
     const begun = performance.now();
     // 512 KiB through the console's own way would say nothing of the network.
@@ -252,7 +252,7 @@ test('of 10,000 forged frames of each kind that a guest sends none arrives, and 
   assert.equal(await delivered(1, Object.values(right)), Object.keys(right).length);
 });
 
-test('the name of a machine is known as soon as it is forked or started', { skip }, async () => {
+test('the name of a VM is known as soon as it is forked or started', { skip }, async () => {
   const [fork] = (await web.fork({ name: 'forked' })) as [Vm];
   await out(web, 'nslookup forked.default.viv');
   const started = await host.client.run('tiny', { name: 'started' });
@@ -307,7 +307,7 @@ test('what somebody broke while the daemon was away is mended', { skip }, async 
   assert.ok((await inside('nft list tables')).includes('vivarium'));
 });
 
-test('a card is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
+test('a NIC is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
   await host.client.network.create({ network: 'back', kind: 'isolated', ipv4: '10.200.1.0/24', ipv6: 'none' });
   const [, nicId] = (await host.client.network.attach({ vm: 'web', network: 'back', address: '10.200.1.77' })).nics;
   assert.deepEqual(nicId?.addresses, ['10.200.1.77']);
@@ -340,7 +340,7 @@ test('frames are captured as they pass', { skip }, async () => {
   assert.equal((wrong as VivError).code, 'invalid');
 });
 
-test('a machine that slept wakes with its card, and the last one leaves nothing behind', { skip }, async () => {
+test('a VM that slept wakes with its NIC, and the last one leaves nothing behind', { skip }, async () => {
   await web.suspend();
   await web.start();
   await out(web, ping('db'));

@@ -1,4 +1,4 @@
-// The host's disk becomes full in the middle of a fork and of a snapshot, with real guests: the machine goes on, its disks are
+// The host's disk becomes full in the middle of a fork and of a snapshot, with real guests: the VM goes on, its disks are
 // whole, and nothing is left behind. Needs root, for a file system of its own.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -77,7 +77,7 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 600_000, sk
 
     for (const [what, begun] of [
       ['is frozen', () => true],
-      ['has its first machine', (file: string) => file.endsWith('serial.log') || /root-\w+\.qcow2$/.test(file)],
+      ['has its first VM', (file: string) => file.endsWith('serial.log') || /root-\w+\.qcow2$/.test(file)],
     ] as const)
       await t.test(`a fork that the full disk meets when it ${what} is done or refused as a whole`, async () => {
         await using _ = await fill(host, 8 * MiB);

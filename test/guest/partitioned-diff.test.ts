@@ -56,7 +56,7 @@ async function changeExt(raw: string, partition: Partition): Promise<void> {
   changeExt4(raw, partition, ['rm /goes', 'rm /changes', `write ${join(host.stateDirectory, 'longer')} changes`, 'mkdir /fresh']);
 }
 
-/** A stopped machine of that disk, with the point `before`; its disk has become what `change` makes of it. */
+/** A stopped VM of that disk, with the snapshot `before`; its disk has become what `change` makes of it. */
 async function changed(name: string, raw: string, change: (raw: string) => Promise<void>): Promise<Vm> {
   await host.client.image.import({ path: raw, name: `${name}:1`, format: 'raw' });
   const { id } = await host.client.vm.create({ image: `${name}:1`, name, networks: ['none'] });

@@ -1,4 +1,4 @@
-// How machines end by themselves, what is told of it, and which of them the restart policy brings back. Most of it with guests
+// How VMs end by themselves, what is told of it, and which of them the restart policy brings back. Most of it with guests
 // of one boot sector, which end on a typed letter; a kernel that panics is a real one.
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
@@ -40,7 +40,7 @@ async function prints(vm: Vm, text: RegExp): Promise<void> {
   throw new Error(`the log of ${vm.name} ended without ${text}`);
 }
 
-/** Types straight into the machine's serial line, which can be done while no daemon is there; resolves when QEMU has ended. */
+/** Types straight into the VM's serial line, which can be done while no daemon is there; resolves when QEMU has ended. */
 const type = (vm: Vm, letter: 'p' | 'c') =>
   new Promise<void>((resolve, reject) => {
     const socket = connect(host.paths.vm(vm.id).serial);
@@ -67,7 +67,7 @@ const ways = {
 
 const now = async () => (await host.client.event.list({ limit: 1 }))[0]?.sequence ?? 0;
 
-/** Waits until this has been told of the machine, and gives it. */
+/** Waits until this has been told of the VM, and gives it. */
 async function told(vm: Vm, what: string, since: number) {
   for await (const event of host.client.events({ after: since, signal: AbortSignal.timeout(120_000) })) {
     if (event.subject === vm.id && event.type === what) return event;
@@ -81,14 +81,14 @@ async function end(vm: Vm, way: keyof typeof ways) {
   return await told(vm, 'vm.ended', since);
 }
 
-/** Tasks that started these machines: nobody but the policy did. */
+/** Tasks that started these VMs: nobody but the policy did. */
 async function startedByPolicy(vms: readonly Vm[]): Promise<string[]> {
   const names = new Set(vms.map(({ name }) => name));
   const tasks = await host.client.task.list({ limit: 1000 });
   return tasks.filter(({ operation, target }) => operation === 'vm.start' && names.has(target ?? '')).map(({ target }) => target ?? '');
 }
 
-test('each way of ending has its reason, and the policy decides which machine comes back', async () => {
+test('each way of ending has its reason, and the policy decides which VM comes back', async () => {
   const since = await now();
   const stay: [Vm, string, string | undefined][] = [];
   const back: Vm[] = [];
@@ -136,7 +136,7 @@ test('each way of ending has its reason, and the policy decides which machine co
   for (const vm of [...back, ...stay.map(([stayed]) => stayed)]) await vm.remove({ force: true });
 });
 
-test('what a user decides is never undone by the policy, also while it waits to start the machine again', async () => {
+test('what a user decides is never undone by the policy, also while it waits to start the VM again', async () => {
   const since = await now();
   const stopped = await program('stopped', { restart: 'always' });
   await stopped.stop({ force: true });
@@ -153,7 +153,7 @@ test('what a user decides is never undone by the policy, also while it waits to 
   await end(removed, 'poweroff');
   await removed.remove();
 
-  // The pause of all of them is over when a machine that ended after them has come back.
+  // The pause of all of them is over when a VM that ended after them has come back.
   const clock = await program('clock', { restart: 'always' });
   const { sequence } = await end(clock, 'poweroff');
   await told(clock, 'vm.started', sequence);

@@ -1,4 +1,4 @@
-// What a real guest has written between two points is found on its disk, and nothing else.
+// What a real guest has written between two snapshots is found on its disk, and nothing else.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
@@ -28,7 +28,7 @@ before(async () => {
 
 after(() => host[Symbol.asyncDispose]());
 
-test('what was written between two points of a running machine is counted, in both directions the same', async () => {
+test('what was written between two snapshots of a running VM is counted, in both directions the same', async () => {
   const { disks } = await vm.diff('empty', 'full', { files: false });
   const [root] = disks;
   assert.ok(root && disks.length === 1 && root.id === 'root');
@@ -47,7 +47,7 @@ test('the command says how much and where', () => {
   assert.match(said, /^root +0x[0-9a-f]+ +\S+ [KM]iB$/m);
 });
 
-test('a machine that runs is compared as it is at that instant, goes on, and has no point more', async () => {
+test('a VM that runs is compared as it is at that instant, goes on, and has no snapshot more', async () => {
   await vm.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/more bs=1M count=2 && sync']);
   const { disks, files } = await vm.diff('full', 'now');
   const [root] = disks;
@@ -66,7 +66,7 @@ test('a machine that runs is compared as it is at that instant, goes on, and has
   assert.equal((await vm.diff('now', 'now')).disks[0]?.changedBytes, 0);
 });
 
-test('a stopped machine is compared as it is', async () => {
+test('a stopped VM is compared as it is', async () => {
   await vm.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/other bs=1M count=2 && sync']);
   await vm.stop({ force: true });
   const [root] = (await vm.diff('full', 'now', { files: false })).disks;

@@ -1,5 +1,5 @@
-// Random sequences of everything that touches points and forks, on real guests, against a model of what each machine and each
-// point must read back. After each step the store, QEMU and the disk are compared as well.
+// Random sequences of everything that touches snapshots and forks, on real guests, against a model of what each VM and each
+// snapshot must read back. After each step the store, QEMU and the disk are compared as well.
 import assert from 'node:assert/strict';
 import { copyFileSync, rmSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -46,10 +46,10 @@ interface Model {
 export interface ModelOptions {
   readonly seed: number;
   readonly durationMs: number;
-  /** Of each machine. */
+  /** Of each VM. */
   readonly mostSnapshots: number;
   readonly mostVms: number;
-  /** Every point after every step; otherwise one of them, and all at the end. */
+  /** Every snapshot after every step; otherwise one of them, and all at the end. */
   readonly thorough: boolean;
   readonly log: (line: string) => void;
 }
@@ -193,7 +193,15 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
       models.splice(models.indexOf(model), 1);
     },
   };
-  const weights: Record<string, number> = { writeMemory: 6, writeDisk: 6, snapshot: 7, restore: 6, fork: 3, forkSnapshot: 3, removeSnapshot: 3 };
+  const weights: Record<string, number> = {
+    writeMemory: 6,
+    writeDisk: 6,
+    snapshot: 7,
+    restore: 6,
+    fork: 3,
+    forkSnapshot: 3,
+    removeSnapshot: 3,
+  };
 
   const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -223,7 +231,7 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
     const withMemory = !disksOnly && model.state !== 'stopped';
     if (!withMemory && model.state === 'running') await sh(model.vm, 'sync');
     const { id, parent } = await model.vm.snapshot(label, { disksOnly });
-    assert.equal(parent, model.at, 'its parent is the point that the machine came from');
+    assert.equal(parent, model.at, 'its parent is the snapshot that the VM came from');
     model.at = id;
     model.snapshots.set(label, { id, parent, withMemory, content: withMemory ? copy(model.content) : booted(model.content) });
   }
@@ -313,20 +321,20 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
       assert.equal(child.state, snapshot.withMemory ? 'running' : 'stopped');
       if (!snapshot.withMemory) await child.start();
       await child.wait({ for: 'agent', timeoutMs: 180_000 });
-      assert.deepEqual(await read(child), snapshot.content, `the point ${label} of ${model.vm.name} reads back what was there`);
+      assert.deepEqual(await read(child), snapshot.content, `the snapshot ${label} of ${model.vm.name} reads back what was there`);
     } finally {
       await child.remove({ force: true });
     }
-    // Its files, those in common with others as well, are what they were when their sums were taken, however long ago.
+    // Its files, those in common with others as well, are what they were when their checksums were taken, however long ago.
     await host.client.snapshot.verify({ vm: model.vm.id, snapshot: label });
     report.verified += 1;
   }
 
   async function verify(all: boolean): Promise<void> {
-    for (const model of models)
-      if (model.state === 'running') assert.deepEqual(await read(model.vm), model.content, model.vm.name);
+    for (const model of models) if (model.state === 'running') assert.deepEqual(await read(model.vm), model.content, model.vm.name);
     const snapshots = models.flatMap((model) => [...model.snapshots].map(([label, snapshot]) => ({ model, label, snapshot })));
-    for (const { model, label, snapshot } of all ? snapshots : snapshots.length > 0 ? [pick(snapshots)] : []) await verifySnapshot(model, label, snapshot);
+    for (const { model, label, snapshot } of all ? snapshots : snapshots.length > 0 ? [pick(snapshots)] : [])
+      await verifySnapshot(model, label, snapshot);
     await agree();
   }
 
@@ -346,19 +354,19 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
       assert.deepEqual(
         snapshots.map(({ id, label, parent, memory, writing }) => [id, label, parent, memory, writing]).sort(),
         [...model.snapshots].map(([label, { id, parent, withMemory }]) => [id, label, parent, withMemory, false]).sort(),
-        `the points of ${model.vm.name}`,
+        `the snapshots of ${model.vm.name}`,
       );
       assert.equal(snapshots.find(({ current }) => current)?.id ?? null, model.at, `${model.vm.name} came from`);
     }
     const ids = models.flatMap(({ snapshots }) => [...snapshots.values()].map(({ id }) => id));
     const records = stored();
-    // What a suspended machine sleeps at is a point too, which nobody is shown.
+    // What a suspended VM sleeps at is a snapshot too, which nobody is shown.
     for (const { state, resumeFrom } of records.vms)
       if (state === 'suspended' && resumeFrom !== null && !ids.includes(resumeFrom)) ids.push(resumeFrom);
-    assert.deepEqual(records.snapshots.map(({ id }) => id).sort(), ids.sort(), 'points in the store');
+    assert.deepEqual(records.snapshots.map(({ id }) => id).sort(), ids.sort(), 'snapshots in the store');
     // Disks alone have a folder too, for the thumbnail.
-    assert.deepEqual((await readdir(host.paths.snapshots)).sort(), ids.sort(), 'folders of points');
-    assert.deepEqual((await readdir(host.paths.vms)).sort(), models.map(({ vm }) => vm.id).sort(), 'folders of machines');
+    assert.deepEqual((await readdir(host.paths.snapshots)).sort(), ids.sort(), 'folders of snapshots');
+    assert.deepEqual((await readdir(host.paths.vms)).sort(), models.map(({ vm }) => vm.id).sort(), 'folders of VMs');
     const reached = new Set<string>();
     for (const { disks } of [...records.vms, ...records.snapshots.map(({ vm }) => vm)])
       for (const { kind, file } of disks)
@@ -374,7 +382,7 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
       assert.deepEqual(
         disksThere,
         disks.filter(({ kind }) => kind === 'root').map(({ file }) => file),
-        'disks of machines',
+        'disks of VMs',
       );
     }
     for (const layer of layers) {
@@ -414,7 +422,7 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
     const name = pick(names);
     report.steps += 1;
     report.byAct[name] = (report.byAct[name] ?? 0) + 1;
-    const what = `step ${report.steps}: ${name} on ${model.vm.name} (${model.state}, ${model.snapshots.size} points)`;
+    const what = `step ${report.steps}: ${name} on ${model.vm.name} (${model.state}, ${model.snapshots.size} snapshots)`;
     log(what);
     try {
       await acts[name]?.(model);

@@ -1,5 +1,5 @@
-// Everything a user does inside a machine from the command line, with a real guest: `viv` itself in processes and terminals
-// of its own, against one machine.
+// Everything a user does inside a VM from the command line, with a real guest: `viv` itself in processes and terminals
+// of its own, against one VM.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -152,7 +152,15 @@ test('exec passes on standard input, output, errors and the exit code', async ()
 
 test('exec takes an environment, a directory and a user, and ends what runs too long', async () => {
   const settings = ['-e', 'GREETING=hi, "you"', '--env', 'EMPTY=', '-w', '/etc', '-u', 'nobody'];
-  const { stdout } = await viv(host.stateDirectory, ['exec', ...settings, 'web', '--', 'sh', '-c', 'echo "$GREETING<$EMPTY>"; pwd; id -un']);
+  const { stdout } = await viv(host.stateDirectory, [
+    'exec',
+    ...settings,
+    'web',
+    '--',
+    'sh',
+    '-c',
+    'echo "$GREETING<$EMPTY>"; pwd; id -un',
+  ]);
   assert.equal(stdout, 'hi, "you"<>\n/etc\nnobody\n');
   const late = await viv(host.stateDirectory, ['exec', '--timeout', '300ms', 'web', '--', 'sleep', '4712']);
   assert.equal(late.code, 1);
@@ -210,7 +218,7 @@ test('cp takes a tree in and out again', async () => {
   assert.match(none.stderr, /^viv: .*\/root\/absent/);
 });
 
-test('a console and logs --follow go on until the machine ends, and are told', async () => {
+test('a console and logs --follow go on until the VM ends, and are told', async () => {
   const following = start(host.stateDirectory, ['logs', '--follow', 'web']);
   await following.shows('stdout', 'said before');
   const { pty, shows, code } = terminal('console', 'web');
@@ -218,7 +226,7 @@ test('a console and logs --follow go on until the machine ends, and are told', a
   await web.exec(['sh', '-c', 'echo news >/dev/ttyS0']);
   await Promise.all([following.shows('stdout', 'news'), shows(/news/)]);
   await web.restart({ force: true });
-  await shows(/the machine ended/);
+  await shows(/the VM ended/);
   assert.equal(await code, 0);
   pty.kill();
   await web.exec(['sh', '-c', 'echo after >/dev/ttyS0']);

@@ -1,5 +1,5 @@
-// A machine's TPM with a real guest, which speaks to it by itself: its registers and what it keeps are part of every point and of
-// every fork; its process is the machine's own user's, and never outlives its QEMU.
+// A VM's TPM with a real guest, which speaks to it by itself: its registers and what it keeps are part of every snapshot and of
+// every fork; its process is the VM's own user's, and never outlives its QEMU.
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ const has = async (vm: Vm, index: number) => (await answer(vm, readNvPublic(inde
 const [first, second, third] = [0x0150_0001, 0x0150_0002, 0x0150_0003];
 const none = '0'.repeat(64);
 
-test('a TPM goes with its machine: points, forks, sleep and the daemon’s death', { timeout: 600_000 }, async () => {
+test('a TPM goes with its VM: snapshots, forks, sleep and the daemon’s death', { timeout: 600_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   let web = await host.client.run('tiny', { name: 'web', tpm: true });
@@ -66,7 +66,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const qemu = await readFile(`/proc/${web.info.pid}/status`, 'utf8');
   const uids = (text: string) => /^Uid:.*$/m.exec(text)?.[0];
-  assert.equal(uids(status), uids(qemu), 'its own user is the machine’s');
+  assert.equal(uids(status), uids(qemu), 'its own user is the VM’s');
   assert.match(status, /^Seccomp:\s+2$/m);
   if (process.getuid?.() === 0) assert.match(status, /^NoNewPrivs:\s+1$/m);
 
@@ -104,7 +104,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   assert.deepEqual([await pcr(suspendedVm), await has(suspendedVm, first)], [one, true], 'a fork of one that sleeps has it too');
   await suspendedVm.remove({ force: true });
   await web.start();
-  assert.equal(await pcr(web), one, 'it has slept with its machine');
+  assert.equal(await pcr(web), one, 'it has slept with its VM');
   assert.ok(await has(web, first));
 
   const identity = await endorsement(web);
@@ -133,7 +133,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   await web.start();
   assert.equal(await endorsement(web), identity);
   assert.equal(await pcr(web), none, 'its registers begin anew with each boot');
-  assert.deepEqual([await has(web, first), await has(web, third)], [true, false], 'what it keeps is that of the point');
+  assert.deepEqual([await has(web, first), await has(web, third)], [true, false], 'what it keeps is that of the snapshot');
 
   const [lost = 0] = await host.tpms();
   await host.kill();
@@ -142,7 +142,7 @@ test('a TPM goes with its machine: points, forks, sleep and the daemon’s death
   process.kill(lost, 'SIGKILL');
   for await (const { type, message } of host.client.events({ after: 0, signal: AbortSignal.timeout(60_000) }))
     if (type === 'vm.problem' && /its TPM has ended/.test(message)) break;
-  await assert.rejects(web.snapshot('without'), /its TPM does not answer; a restart of the machine gives it back/);
+  await assert.rejects(web.snapshot('without'), /its TPM does not answer; a restart of the VM gives it back/);
   assert.equal(await out(web, 'hostname'), 'web', 'it goes on without');
   for (const vm of [web, clone]) await vm.remove({ force: true });
   assert.deepEqual(await readdir(host.paths.snapshots), []);

@@ -1,4 +1,4 @@
-// UEFI firmware boots from a CD on virtio-scsi, which a machine with a cloud-init seed has (docs/decisions/0006-cd-drives.md).
+// UEFI firmware boots from a CD on virtio-scsi, which a VM with a cloud-init seed has (docs/decisions/0006-cd-drives.md).
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, stat } from 'node:fs/promises';

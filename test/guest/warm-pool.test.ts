@@ -1,4 +1,4 @@
-// A warm pool with real guests: what it gives answers, remembers what its point was, and is somebody of its own.
+// A warm pool with real guests: what it gives answers, remembers what its snapshot was, and is somebody of its own.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
@@ -18,12 +18,12 @@ before(async () => {
 after(() => host[Symbol.asyncDispose]());
 
 const full = () =>
-  eventually('the pool fills', async () => {
+  eventually('the warm pool fills', async () => {
     const warmPool = await host.client.warmPool.show({ warmPool: 'warm' });
     assert.equal(warmPool.ready, warmPool.size, JSON.stringify(warmPool));
   });
 
-test('what is taken answers and has its own identity, and the pool refills', async () => {
+test('what is taken answers and has its own identity, and the warm pool refills', async () => {
   await host.client.warmPool.create({ warmPool: 'warm', from: 'web@then', size: 2 });
   await full();
   const one = await host.client.take('warm');

@@ -54,7 +54,7 @@ test('the log is rotated by size and keeps one file before it', async (t) => {
   assert.match(text, /"line":99/);
 });
 
-test('every machine gets a uid of its own, outside accounts and containers', () => {
+test('every VM gets a uid of its own, outside accounts and containers', () => {
   const taken = new Set<number>();
   for (let vm = 0; vm < 5000; vm++) {
     const uid = vmIdentity(`machine${vm}`, taken);

@@ -81,7 +81,7 @@ const cut = (response: ServerResponse, bytes: number, headers: Record<string, st
   response.write(body.subarray(0, bytes));
 };
 
-test('a whole file arrives with its progress and its sums, and nothing else is left', async () => {
+test('a whole file arrives with its progress and its checksums, and nothing else is left', async () => {
   const progress: [number, number | null][] = [];
   const got = await get('whole', (_request, response) => whole(response), { onProgress: (done, total) => progress.push([done, total]) });
   assert.deepEqual(got.bytes, content);
@@ -234,7 +234,7 @@ test('cancelling ends it at once with the reason', async () => {
   );
 });
 
-test('a file of sums that never ends is not read for ever', async () => {
+test('a file of checksums that never ends is not read for ever', async () => {
   answers.set('/sums', (_request, response) => {
     const pour = () => {
       while (!response.destroyed && response.write(Buffer.alloc(65536)));

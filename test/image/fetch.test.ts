@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { standardCatalog } from '../../src/image/catalog.ts';
-import { parseChecksum, checksumOf } from '../../src/image/checksum.ts';
+import { checksumOf, parseChecksum } from '../../src/image/checksum.ts';
 import { expectedChecksum } from '../../src/image/fetch.ts';
 import { checkSignature } from '../../src/image/signature.ts';
 import { unpack } from '../../src/image/unpack.ts';
@@ -34,7 +34,7 @@ test('a file’s sum is found in every shape that vendors publish', () => {
   for (const [shape, text] of cases) assert.deepEqual(checksumOf(text, 'a.img', 'sha256', 'here'), { algorithm: 'sha256', hex }, shape);
 });
 
-test('a file without a sum, with two different ones, or one of the wrong length is not trusted', () => {
+test('a file without a checksum, with two different ones, or one of the wrong length is not trusted', () => {
   for (const text of [
     '',
     '<html>404</html>',
@@ -63,7 +63,7 @@ test('xz, gzip and zstd are unpacked; what is none of them is left; what is dama
   assert.equal(await unpack(join(folder, 'plain'), join(folder, 'no'), { signal }), false);
 });
 
-test('of a sum without a known key it is said what was checked and what was not', async () => {
+test('of a checksum without a known key it is said what was checked and what was not', async () => {
   const server = createServer((_, response) => response.end(`${hex}  a.img\n`)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {

@@ -88,7 +88,7 @@ const staged = async () => readdir(paths.staging).catch(() => []);
 const defaults = { arch: 'x86_64', firmware: 'bios', cloudInit: true } as const;
 const pullDefaults = { arch: 'x86_64', refresh: false } as const;
 
-/** A catalog entry for what the server has, with a file of sums beside it. */
+/** A catalog entry for what the server has, with a file of checksums beside it. */
 function offer(name: string, file: string, body: Buffer, options: { checksum?: string; compression?: 'xz' } = {}) {
   served.set(`/${name}/${file}`, body);
   served.set(`/${name}/SHA256SUMS`, Buffer.from(`${options.checksum ?? sha256(body)}  ${file}\n`));

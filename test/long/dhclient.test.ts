@@ -1,5 +1,5 @@
 // A fork of a Debian whose DHCP client is ISC dhclient (ifupdown) or dhcpcd has its own address at its first answer, keeps it, and gets a lease of it. The
-// images are built with a mirror's packages, the machines are in a network of the test's own. Takes some six minutes for each.
+// images are built with a mirror's packages, the VMs are in a network of the test's own. Takes some six minutes for each.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Vm } from '../../src/sdk/index.ts';

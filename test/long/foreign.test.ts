@@ -10,7 +10,7 @@ import type { Vm } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { haveImage, havePulled, longHost } from './long-host.ts';
 
-/** What only our builds have: the agent (which goes on until the machine of the build is off) and our settings. */
+/** What only our builds have: the agent (which goes on until the VM of the build is off) and our settings. */
 const withoutOurs = [
   'systemctl disable vivarium-agent.service',
   'rm -r /usr/local/sbin/vivarium-agent /etc/systemd/system/vivarium-agent.service /etc/systemd/system/qemu-guest-agent.service.d',

@@ -1,4 +1,4 @@
-// A hundred forks of one machine, twenty at a time, have nothing in common that tells who somebody is.
+// A hundred forks of one VM, twenty at a time, have nothing in common that tells who somebody is.
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -22,7 +22,7 @@ async function available(): Promise<number> {
   return Number(/MemAvailable: +(\d+)/.exec(await readFile('/proc/meminfo', 'utf8'))?.[1]) * 1024;
 }
 
-test('a hundred forks are a hundred different machines', { timeout: 540_000 }, async (t) => {
+test('a hundred forks are a hundred different VMs', { timeout: 540_000 }, async (t) => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
   const web = await host.client.run('tiny', { name: 'web', memoryBytes: 128 * MiB });
@@ -43,7 +43,7 @@ test('a hundred forks are a hundred different machines', { timeout: 540_000 }, a
         const { info } = vm;
         assert.equal(hostname, info.name);
         assert.equal(mac, info.nics[0]?.mac);
-        assert.notEqual(machineId, '0123456789abcdef0123456789abcdef', 'that of the machine it was forked from');
+        assert.notEqual(machineId, '0123456789abcdef0123456789abcdef', 'that of the VM it was forked from');
         said.push({
           ...({ id: info.id, name: info.name, mac, machineId, kernelUuid, random } as Record<string, string>),
           ...(productUuid === undefined || productUuid === '' ? {} : { productUuid }),
@@ -65,7 +65,8 @@ test('a hundred forks are a hundred different machines', { timeout: 540_000 }, a
   t.diagnostic(`${all.length} removed after ${Math.round(performance.now() - begun)} ms`);
   assert.deepEqual([...(await host.qemus()).keys()], [web.id]);
   await web.remove({ force: true });
-  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms])
+    assert.deepEqual(await readdir(folder), []);
 });
 
 /** The user that its process runs as. */

@@ -1,4 +1,4 @@
-// Daemons as units of a real systemd: a Debian 13 guest is the host, its machines are fake QEMUs (guests that shut down in it were seen by
+// Daemons as units of a real systemd: a Debian 13 guest is the host, its VMs are fake QEMUs (guests that shut down in it were seen by
 // hand: docs/restart.md). Takes six to nine minutes under emulation. Needs a Debian mirror that the guest reaches; else all of it is
 // skipped, visibly.
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { bundleCommand, bundleDaemon, publish } from '../../scripts/bundle.ts';
 import { GiB } from '../../src/contract/field.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
-import type { VmInfo } from '../../src/sdk/index.ts';
+import type { Vm, VmInfo } from '../../src/sdk/index.ts';
 import { publishFakeImages, type TestHost } from '../daemon/test-host.ts';
 import { havePulled, longHost } from './long-host.ts';
 import { whyNoMirror } from './mirror.ts';

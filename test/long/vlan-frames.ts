@@ -1,7 +1,7 @@
-// The machines of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
+// The VMs of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
 import { openGuard } from '../../src/contract/nic.ts';
 import { bridgeMac, bridgeOf, bridgeUplinkInside, tapOf } from '../../src/network/kernel/interface-names.ts';
-import { type NetworkSpec, type PortSpec, usual, type Desired } from '../../src/network/model.ts';
+import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../src/network/model.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
 import { mark, type Play, type Sending } from './vlan-guests.ts';
 
@@ -31,7 +31,7 @@ const vms: Readonly<Record<string, Vm>> = {
 
 const letters = 'abcdefghjk';
 export const tapFor = (name: string): string =>
-  tapOf(`machine${name.replaceAll(/\d/g, (digit) => letters[Number(digit)] ?? '')}xxxxx`.slice(0, 12), 'net0');
+  tapOf(`VM${name.replaceAll(/\d/g, (digit) => letters[Number(digit)] ?? '')}xxxxx`.slice(0, 12), 'net0');
 export const macOf = (name: string): string => `52:54:00:00:00:${vms[name]?.number}`;
 const addressOf = (name: string) => `10.77.${vms[name]?.network === 'lan' ? 0 : 1}.${vms[name]?.number}`;
 
@@ -81,7 +81,7 @@ function tagged(tags: readonly number[], type: number, payload: Buffer): [type: 
   return [0x8100, Buffer.concat([word(first), word(inner), more])];
 }
 
-/** A UDP packet to everyone, from the machine itself, without a tag, unless told otherwise. */
+/** A UDP packet to everyone, from the VM itself, without a tag, unless told otherwise. */
 function packet(from: string, label: string, { tags = [], to = everyone, mac = macOf(from), address = addressOf(from) }: Frame): string {
   const data = udp(4000, 4000, Buffer.from(`${mark}${label}.`));
   return frame(to, mac, ...tagged(tags, 0x0800, ip(address, address.replace(/\d+$/, '255'), 17, data)));

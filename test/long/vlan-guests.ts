@@ -1,4 +1,4 @@
-// Plays machines at their taps: writes frames as guests would, and counts what each of them hears with the 802.1Q tags that it has on
+// Plays VMs at their taps: writes frames as guests would, and counts what each of them hears with the 802.1Q tags that it has on
 // the wire. Started by vivarium-tap, as QEMU is; what it is to do comes on standard input, what was heard goes out as JSON.
 import { read, writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
@@ -10,14 +10,14 @@ export interface Sending {
   readonly times: number;
 }
 export interface Play {
-  /** Each machine's tap, by descriptor. */
+  /** Each VM's tap, by descriptor. */
   readonly taps: Readonly<Record<string, number>>;
   readonly sendings: readonly Sending[];
-  /** It is over when each of these machines has heard that label; whatever was sent before is there by then. */
+  /** It is over when each of these VMs has heard that label; whatever was sent before is there by then. */
   readonly until: readonly (readonly [vm: string, label: string])[];
   readonly deadlineMs: number;
 }
-/** How many frames: by label, machine, and tags from the outside in (`none`, `5`, `5/6`). */
+/** How many frames: by label, VM, and tags from the outside in (`none`, `5`, `5/6`). */
 export type Heard = Record<string, Record<string, Record<string, number>>>;
 export interface Played {
   readonly heard: Heard;

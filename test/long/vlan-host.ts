@@ -1,5 +1,5 @@
 // A host with VLANs: runs in a Debian guest (vlan.test.ts), because its kernel has 802.1Q. Brings networks about as the daemon does, has
-// machines' taps played (vlan-guests.ts), and says as JSON what was heard where. As an ordinary user with the word `user`.
+// VMs' taps played (vlan-guests.ts), and says as JSON what was heard where. As an ordinary user with the word `user`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -8,7 +8,7 @@ import { runOk, runProgram } from '../../src/host/run.ts';
 import { streamProgram } from '../../src/host/stream.ts';
 import { hasVhost } from '../../src/network/capability.ts';
 import { NetworksHere } from '../../src/network/kernel/reconciler.ts';
-import { stateDirectory, macOf, sendings, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
+import { macOf, sendings, stateDirectory, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
 import type { Play, Played } from './vlan-guests.ts';
 
 const asUser = process.argv[2] === 'user';

@@ -1,4 +1,4 @@
-// Groups, egress policies, limits and exceptions through the API, with machines that are no more than a fake QEMU: what is refused before anything
+// Groups, egress policies, limits and exceptions through the API, with VMs that are no more than a fake QEMU: what is refused before anything
 // changes, what the kernel has then, and that a daemon that comes back finds it right.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -41,14 +41,14 @@ const refused = async (call: Promise<unknown>, code: string, words: RegExp): Pro
 
 test('a group is made, changed and shown; what cannot be is refused, and nothing has changed', { skip }, async () => {
   const { securityGroup: group } = host.client;
-  await group.create({ group: 'web', rules: ['in tcp 80', 'in tcp 22 from machine:db'] });
+  await group.create({ group: 'web', rules: ['in tcp 80', 'in tcp 22 from vm:db'] });
   await group.create({ group: 'store', rules: ['in tcp 5432 from group:web', 'in any from group:store'] });
   assert.deepEqual((await group.show({ group: 'store' })).rules, ['in tcp 5432 from group:web', 'in any from group:store']);
   const table: [call: () => Promise<unknown>, code: string, words: RegExp][] = [
     [() => group.create({ group: 'web' }), 'name_taken', /security group named web/],
     [() => group.create({ group: 'none' }), 'invalid', /none is no name/],
     [() => group.create({ group: 'a', rules: ['in tcp 80 from group:nobody'] }), 'not_found', /no security group named nobody/],
-    [() => group.create({ group: 'a', rules: ['in tcp 80 from machine:nobody'] }), 'not_found', /nobody/],
+    [() => group.create({ group: 'a', rules: ['in tcp 80 from vm:nobody'] }), 'not_found', /nobody/],
     [() => group.allow({ group: 'web', rule: 'in http' }), 'invalid', /names no protocol/],
     [() => group.allow({ group: 'nowhere', rule: 'in tcp 80' }), 'not_found', /viv security-group create nowhere/],
     [() => group.revoke({ group: 'web', rule: 'in tcp 81' }), 'not_found', /has no rule "in tcp 81"/],
@@ -58,7 +58,7 @@ test('a group is made, changed and shown; what cannot be is refused, and nothing
   for (const [call, code, words] of table) await refused(call(), code, words);
   await group.allow({ group: 'web', rule: 'in tcp 443' });
   await group.allow({ group: 'web', rule: 'in tcp 443 from any' });
-  assert.deepEqual((await group.show({ group: 'web' })).rules, ['in tcp 80', 'in tcp 22 from machine:db', 'in tcp 443']);
+  assert.deepEqual((await group.show({ group: 'web' })).rules, ['in tcp 80', 'in tcp 22 from vm:db', 'in tcp 443']);
   await group.revoke({ group: 'web', rule: 'in tcp 443' });
   assert.equal((await group.set({ group: 'web', out: 'deny' })).out, 'deny');
   await group.set({ group: 'web', out: 'allow' });
@@ -68,10 +68,10 @@ test('a group is made, changed and shown; what cannot be is refused, and nothing
   );
 });
 
-test('a card in a group is guarded by it at once, and a change of the group reaches the kernel', { skip }, async () => {
+test('a NIC in a group is guarded by it at once, and a change of the group reaches the kernel', { skip }, async () => {
   const { securityGroup: group, network, vm: vmRef } = host.client;
   await refused(network.guard({ vm: 'web', nic: 'net0', groups: ['nobody'] }), 'not_found', /no security group named nobody/);
-  await refused(network.guard({ vm: 'web', nic: 'net7' }), 'not_found', /no card net7/);
+  await refused(network.guard({ vm: 'web', nic: 'net7' }), 'not_found', /no NIC net7/);
   await refused(network.guard({ vm: 'web', nic: 'net0' }), 'invalid', /say what is to change/);
   const [nic] = (await network.guard({ vm: 'web', nic: 'net0', groups: ['web', 'store'] })).nics;
   assert.deepEqual(nic?.groups, ['store', 'web']);
@@ -81,16 +81,16 @@ test('a card in a group is guarded by it at once, and a change of the group reac
   assert.match(await rules(), /tcp dport 8443 goto accepted/);
   assert.deepEqual((await group.show({ group: 'web' })).nics, [{ vm: 'web', nic: 'net0' }]);
   await refused(group.remove({ group: 'store' }), 'in_use', /net0 of web/);
-  // A rule means the machine, not who bears its name later.
+  // A rule means the VM, not who bears its name later.
   await db.rename('other');
-  assert.ok((await group.show({ group: 'web' })).rules.includes('in tcp 22 from machine:other'));
+  assert.ok((await group.show({ group: 'web' })).rules.includes('in tcp 22 from vm:other'));
   await db.rename('db');
   await network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
   await group.remove({ group: 'store' });
   assert.deepEqual((await vmRef.show({ vm: 'web' })).nics[0]?.groups, ['web']);
 });
 
-test('where a card may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
+test('where a NIC may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
   const { network } = host.client;
   for (const [input, words] of [
     [{ vm: 'web', nic: 'net0', egress: ['10.0.0.0/33'] }, /no subnet/],
@@ -129,7 +129,7 @@ test('where a card may go and how fast is in the kernel at once, and is as it wa
   assert.equal(await inside('ip -br link show type ifb'), '');
 });
 
-test('a machine is born guarded, and a stopped one has nothing in the kernel', { skip }, async () => {
+test('a VM is born guarded, and a stopped one has nothing in the kernel', { skip }, async () => {
   const born = await host.client.run('tiny', { name: 'born', networks: ['default,group=web,egress=none,to-guest=8Mbit'] });
   assert.match(await queues(born), /tbf .*rate 8Mbit/);
   assert.deepEqual(born.info.nics[0]?.egress, []);
@@ -168,7 +168,7 @@ test('a network has a capacity, lets forged senders through and opens the host o
   assert.doesNotMatch(world.run('host', 'nft list ruleset'), /5432/);
 });
 
-test('a card of QEMU’s own network has no rules and no limits', { skip }, async () => {
+test('a NIC of QEMU’s own network has no rules and no limits', { skip }, async () => {
   const plain = await host.client.create('tiny', { name: 'plain', networks: ['user'] });
   await refused(host.client.network.limit({ vm: 'plain', nic: 'net0', toGuest: '1Mbit' }), 'unsupported', /knows no rules and no limits/);
   await plain.remove();

@@ -1,4 +1,4 @@
-// Networks through the API, with machines that are no more than a fake QEMU: what is refused before anything changes, what is made in the
+// Networks through the API, with VMs that are no more than a fake QEMU: what is refused before anything changes, what is made in the
 // kernel, and that nothing of it is left. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -87,7 +87,7 @@ test('an address outside its network, the network’s own or taken is refused, a
   await host.client.network.remove({ network: 'taken' });
 });
 
-test('machines that are made at once have addresses of their own, and keep them', { skip }, async () => {
+test('VMs that are made at once have addresses of their own, and keep them', { skip }, async () => {
   const vms = await Promise.all(Array.from({ length: 12 }, (_, nth) => host.client.create('tiny', { name: `many-${nth}` })));
   const seen = async () => (await host.client.vm.list({})).flatMap(({ nics }) => nics.flatMap(({ addresses }) => addresses));
   const addresses = await seen();
@@ -149,13 +149,13 @@ test('the host keeps an interface and a route that are its own by now, and gets 
   assert.match(world.run('host', 'ip route show 10.67.0.0/24'), /dev viv/);
   for (const vmRef of ['edge', 'far']) await host.client.vm.remove({ vm: vmRef, force: true });
   await network.remove({ network: 'port' });
-  await eventually('the interface is free, although a machine runs', () => !/ e9@/.test(world.run('host', 'bridge link')));
+  await eventually('the interface is free, although a VM runs', () => !/ e9@/.test(world.run('host', 'bridge link')));
   await network.create({ ...port, network: 'again' });
   for (const name of ['again', 'lent']) await network.remove({ network: name });
   await keep.remove({ force: true });
 });
 
-test('an interface that vanishes under a machine is told and keeps nobody else from starting; when it is back it is joined again', {
+test('an interface that vanishes under a VM is told and keeps nobody else from starting; when it is back it is joined again', {
   skip,
 }, async () => {
   const { network, vm: vmRef, event } = host.client;
@@ -210,7 +210,7 @@ test('DHCP and DNS that somebody has ended are there again within seconds', { sk
   await vm.remove({ force: true });
 });
 
-test('a holder that was killed is made again out of what is left, and machines keep their network', { skip }, async () => {
+test('a holder that was killed is made again out of what is left, and VMs keep their network', { skip }, async () => {
   const vm = await host.client.run('tiny', { name: 'kept' });
   const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
   process.kill(pid, 'SIGKILL');

@@ -1,4 +1,4 @@
-// What other programs take from the host's side of the networks is given again, and what is in one network's way is in nobody else's. Machines are no
+// What other programs take from the host's side of the networks is given again, and what is in one network's way is in nobody else's. VMs are no
 // more than a fake QEMU; the host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
@@ -70,7 +70,7 @@ test('rules, routes and forwarding that somebody has taken from the host are the
   await eventually('the host forwards', () => world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim() === '1');
 });
 
-test('an interface that cannot be a port is refused, or keeps its own network’s machines from starting and no others', {
+test('an interface that cannot be a port is refused, or keeps its own network’s VMs from starting and no others', {
   skip,
 }, async () => {
   const { network, vm } = host.client;

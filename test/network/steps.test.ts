@@ -23,7 +23,7 @@ hostInWorld(faultyHost, async (made) => {
 
 /** What the store says of each thing that can be seen in the kernel as well, and what the kernel says. */
 async function both(): Promise<{ store: unknown; kernel: unknown }> {
-  const { vm: vmRef, group, network } = host.client;
+  const { vm: vmRef, securityGroup: group, network } = host.client;
   const [nic] = (await vmRef.show({ vm: 'web' })).nics;
   const rules = (await group.list({})).find(({ name }) => name === 'web')?.rules ?? [];
   const { capacityBytesPerSecond } = await network.show({ network: 'default' });
@@ -135,7 +135,7 @@ test('a fault at any step of what is made and removed leaves something that can 
         await settled(fault);
         for (const { undoError } of await host.client.task.list({ limit: 5 }))
           assert.ok(undoError === null || /after which there is no way back/.test(undoError), `${fault}: ${undoError}`);
-        const { vm: vmRef, network, group } = host.client;
+        const { vm: vmRef, network, securityGroup: group } = host.client;
         const idle = (await vmRef.list({})).find((vm) => vm.name === 'idle');
         if (idle) {
           if (idle.nics.length === 0) await network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
@@ -146,7 +146,7 @@ test('a fault at any step of what is made and removed leaves something that can 
       }
 });
 
-/** Cards of the machine that runs, as the store, its QEMU and the kernel have them. */
+/** NICs of the VM that runs, as the store, its QEMU and the kernel have them. */
 async function nics(): Promise<{ store: string[]; qemu: string[]; kernel: string[] }> {
   const { id, nics } = await host.client.vm.show({ vm: 'web' });
   const qmp = await connectQmp(host.paths.vm(id).nics, { timeoutMs: 30_000 });
@@ -172,7 +172,7 @@ async function settledNics(what: string): Promise<string[]> {
   });
 }
 
-test('a fault at any step of plugging in and pulling a card of a machine that runs leaves store, QEMU and kernel with the same cards', {
+test('a fault at any step of plugging in and pulling a NIC of a VM that runs leaves store, QEMU and kernel with the same NICs', {
   skip,
   timeout: 300_000,
 }, async () => {
@@ -200,7 +200,7 @@ test('a fault at any step of plugging in and pulling a card of a machine that ru
   await network.remove({ network: 'lab' });
 });
 
-test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same cards', { skip, timeout: 300_000 }, async () => {
+test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same NICs', { skip, timeout: 300_000 }, async () => {
   const { network } = host.client;
   const control = (what: object) => writeFile(`${host.stateDirectory}/fake-qemu.json`, JSON.stringify(what));
   await makeLab(false);

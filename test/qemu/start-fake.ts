@@ -1,4 +1,4 @@
-// Starts fake-qemu through startQemu, with the arguments that a machine gets.
+// Starts fake-qemu through startQemu, with the arguments that a VM gets.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -31,7 +31,7 @@ test('connect, run, exec: the example of the README', async () => {
   assert.equal((await vm.exec(['fail'])).exitCode, 3);
 });
 
-test('an operation can be called by its name, by its declaration and on the machine', async () => {
+test('an operation can be called by its name, by its declaration and on the VM', async () => {
   await using api = await toy({ ...vms, 'vm.start': async (input: { vm: string }) => vm(input.vm) });
   assert.equal((await api.client.vm.start({ vm: 'a' })).name, 'a');
   assert.equal((await api.client.call(operations.vm.start, { vm: 'b' })).name, 'b');
@@ -41,13 +41,13 @@ test('an operation can be called by its name, by its declaration and on the mach
 test('errors keep their code, message and details', async () => {
   await using api = await toy({
     'vm.show': async () => {
-      throw new VivError('not_found', 'There is no machine web', { details: { near: ['webb'] } });
+      throw new VivError('not_found', 'There is no VM web', { details: { near: ['webb'] } });
     },
   });
   await assert.rejects(api.client.vm('web'), {
     name: 'VivError',
     code: 'not_found',
-    message: 'There is no machine web',
+    message: 'There is no VM web',
     details: { near: ['webb'] },
   });
 });

@@ -7,7 +7,15 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { BlockChecksums, blockBytes, decodeChecksums, encodeChecksums, firstDifference, type Checksums, checksumFile } from '../../src/storage/block-checksums.ts';
+import {
+  BlockChecksums,
+  blockBytes,
+  type Checksums,
+  checksumFile,
+  decodeChecksums,
+  encodeChecksums,
+  firstDifference,
+} from '../../src/storage/block-checksums.ts';
 
 async function emptyFile(t: TestContext): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-sums-'));
@@ -29,7 +37,7 @@ const naive = (content: Buffer): Checksums => ({
   ),
 });
 
-test('the sums of a sparse file are those of its bytes, taken from it or while it is written', async (t) => {
+test('the checksums of a sparse file are those of its bytes, taken from it or while it is written', async (t) => {
   const fd = await emptyFile(t);
   const Runs = fc.uniqueArray(fc.tuple(fc.nat(sectors - 1), fc.integer({ min: 0, max: 255 })), { selector: ([at]) => at, maxLength: 30 });
   await fc.assert(
@@ -84,7 +92,7 @@ test('a file of a tebibyte that is nearly empty is read in no time, and a byte i
   assert.equal(firstDifference(await checksumFile(fd, bytes, pace), checksums), 2 ** 39);
 });
 
-test('sums are kept as bytes, and damage of those is told', () => {
+test('checksums are kept as bytes, and damage of those is told', () => {
   const checksums = { bytes: 3 * blockBytes + 5, blocks: [1, 0xffffffff, 3, 4] };
   const kept = encodeChecksums(checksums);
   assert.deepEqual(decodeChecksums(kept), checksums);

@@ -34,7 +34,7 @@ const iso: ImageFacts = {
 };
 const make = (options: object, from = image, cds: { name: string; image: ImageFacts }[] = []) =>
   newRecord(VmOptions.parse({ image: 'debian:12', ...options }), 'debian:12', from, cds, identity, paths);
-/** What a machine was started with, before what is said here. */
+/** What a VM was started with, before what is said here. */
 const startedWith = ({ settings }: VmRecord, more: Partial<Started> = {}): Started => ({
   ...settings,
   ...{ accelInUse: 'tcg', machineType: 'pc-q35-9.2', announces: false, queueReset: false, cdroms: [], slots: 0 },
@@ -88,7 +88,7 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
   );
 });
 
-test('a suspended machine wakes as what it was, and what was set since waits', () => {
+test('a suspended VM wakes as what it was, and what was set since waits', () => {
   const started = startedWith(make({}));
   const record: VmRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
@@ -99,28 +99,28 @@ test('a suspended machine wakes as what it was, and what was set since waits', (
   assert.deepEqual(pending(record), ['cpus', 'memoryBytes']);
 });
 
-test('what a guest has agreed upon with its cards holds while it sleeps, and a new start offers what vhost-net has as well', () => {
+test('what a guest has agreed upon with its NICs holds while it sleeps, and a new start offers what vhost-net has as well', () => {
   const started = startedWith(make({}), { machineType: 'pc-q35-10.0', queueReset: true });
   const offers = (record: VmRecord) => qemuConfig(record, paths, host).nics.map(({ queueReset }) => queueReset);
   assert.deepEqual(offers({ ...make({}), state: 'suspended', started }), [true]);
   assert.deepEqual(offers({ ...make({}), state: 'stopped', started }), [false]);
 });
 
-test('MAC addresses are stable, local to QEMU’s prefix and differ by machine and card', () => {
+test('MAC addresses are stable, local to QEMU’s prefix and differ by VM and NIC', () => {
   const macs = ['a1', 'a2'].flatMap((id) => [0, 1].map((nth) => macOf(id, nth)));
   assert.equal(new Set(macs).size, 4);
   assert.equal(macOf('a1', 0), macs[0]);
   for (const mac of macs) assert.match(mac, /^52:54:00(:[0-9a-f]{2}){3}$/);
 });
 
-test('a machine is not given an id whose cards would have addresses that others have', () => {
+test('a VM is not given an id whose NICs would have addresses that others have', () => {
   const ids = ['a1', 'a1', 'a2', 'a3'];
   const taken = new Set([macOf('a2', 1)]);
   const next = () => ids.shift() ?? 'a4';
   assert.deepEqual([idWithOwnMacs(taken, next), idWithOwnMacs(taken, next), idWithOwnMacs(taken, next)], ['a1', 'a3', 'a4']);
 });
 
-test('a suspended machine wakes with the CDs it had, each at its port, before the seed', () => {
+test('a suspended VM wakes with the CDs it had, each at its port, before the seed', () => {
   const record = make({}, image, [{ name: 'tools', image: iso }]);
   const started = startedWith(record, {
     cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),
@@ -150,7 +150,7 @@ test('what was to follow an end is done by the next daemon: a removal, and a res
   assert.equal(isUnfinishedEnd(ended({ removeOnStop: true }, { started: null }), 'b'), false, 'never started');
   assert.equal(isUnfinishedEnd(ended({ removeOnStop: true }, { state: 'suspended' }), 'b'), false);
   assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'b'), true);
-  assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'other'), false, 'machines that start with the host are started elsewhere');
+  assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'other'), false, 'VMs that start with the host are started elsewhere');
   assert.equal(isUnfinishedEnd(ended({ restart: 'on-failure' }), 'b'), false);
   const failed = { code: 'qemu_exited', message: '', at: 1 } as const;
   assert.equal(isUnfinishedEnd(ended({ restart: 'on-failure' }, { state: 'broken', stateReason: failed }), 'b'), true);

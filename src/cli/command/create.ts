@@ -1,10 +1,10 @@
-// `viv create IMAGE [NAME]`: a machine that is made but not started; the same options as `viv run`.
+// `viv create IMAGE [NAME]`: a VM that is made but not started; the same options as `viv run`.
 import { operations } from '../../contract/index.ts';
 import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { vmFlags, vmInput, pullMissing, sayNetwork } from '../new-vm.ts';
+import { pullMissing, sayNetwork, vmFlags, vmInput } from '../new-vm.ts';
 import { perform } from '../perform.ts';
 import { clean } from '../text.ts';
 

@@ -1,4 +1,4 @@
-// `viv ls`: the machines of this host.
+// `viv ls`: the VMs of this host.
 import { operations } from '../../contract/index.ts';
 import type { VmState } from '../../contract/vm.ts';
 import { checkInput } from '../check-input.ts';
@@ -22,7 +22,7 @@ export const command: Command = {
       if (vms.length > 0) await context.print(vms.map((vm) => vm.name).join('\n'));
     } else {
       await context.print(vmTable(vms, context.width).join('\n'));
-      if (vms.length === 0 && context.interactive) context.screen.say('no machines yet; make one with: viv run tiny');
+      if (vms.length === 0 && context.interactive) context.screen.say('no VMs yet; make one with: viv run tiny');
     }
     return 0;
   },

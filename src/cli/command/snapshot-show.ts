@@ -1,4 +1,4 @@
-// `viv snapshot show NAME POINT`: one point, and the end of its serial log where that is what it keeps of its screen.
+// `viv snapshot show NAME SNAPSHOT`: one snapshot, and the end of its serial log where that is what it keeps of its screen.
 import { operations } from '../../contract/index.ts';
 import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';

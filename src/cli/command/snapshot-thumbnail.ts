@@ -1,4 +1,4 @@
-// `viv snapshot thumbnail NAME POINT FILE`: what the machine showed, as a PNG or as text.
+// `viv snapshot thumbnail NAME SNAPSHOT FILE`: what the VM showed, as a PNG or as text.
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { VivError } from '../../contract/errors.ts';

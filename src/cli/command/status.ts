@@ -24,7 +24,7 @@ export const command: Command = {
         if ((error as Error).name === 'TimeoutError')
           throw new VivError(
             'timeout',
-            `the daemon takes connections but has not answered within ${deadlineMs / 1000} s; end its process and start it again, machines go on meanwhile`,
+            `the daemon takes connections but has not answered within ${deadlineMs / 1000} s; end its process and start it again, VMs go on meanwhile`,
             { cause: error },
           );
         throw error;

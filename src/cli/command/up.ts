@@ -19,7 +19,7 @@ export const command: Command = {
       kind: 'choice',
       choices: ['yes', 'no'],
       value: 'yes|no',
-      help: 'From now on start it with the host, by systemd, or no longer; as it was when left out',
+      help: 'From now on start it with the host, by systemd, or no longer; as it was by default',
     },
     jsonFlag,
   ],

@@ -1,4 +1,4 @@
-// Points for reading: the tree of `viv snapshot ls` and the sheet of `viv snapshot show`.
+// Snapshots for reading: the tree of `viv snapshot ls` and the sheet of `viv snapshot show`.
 import type { Snapshot, Verification } from '../../contract/snapshot.ts';
 import { formatBytes, formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';
@@ -8,7 +8,7 @@ interface Row {
   readonly snapshot: Snapshot;
 }
 
-/** Each point under the one before it, with the lines that join them; siblings by age. */
+/** Each snapshot under the one before it, with the lines that join them; siblings by age. */
 export function treeRows(snapshots: readonly Snapshot[]): Row[] {
   const ids = new Set(snapshots.map(({ id }) => id));
   const childrenOf = (parent: string | null) =>
@@ -17,7 +17,7 @@ export function treeRows(snapshots: readonly Snapshot[]): Row[] {
   const visit = (snapshot: Snapshot, lead: string, own: string): void => {
     rows.push({ branch: `${lead}${own}`, snapshot });
     const children = childrenOf(snapshot.id);
-    // A line of points goes straight down; only where it divides it is indented.
+    // A line of snapshots goes straight down; only where it divides it is indented.
     const below = own === '' ? lead : `${lead}${own.startsWith('├') ? '│  ' : '   '}`;
     children.forEach((child, nth) => {
       visit(child, below, children.length === 1 ? '' : nth === children.length - 1 ? '└─ ' : '├─ ');
@@ -57,7 +57,7 @@ export function snapshotSheet(snapshot: Snapshot): string[] {
     ['vm', snapshot.vm],
     ['made', formatTime(snapshot.createdAt)],
     ['after', snapshot.parent ?? 'nothing; it is the first'],
-    ['memory', snapshot.memory ? memoryOf(snapshot) : 'none; restored, the machine boots'],
+    ['memory', snapshot.memory ? memoryOf(snapshot) : 'none; restored, the VM boots'],
     ['disks', `${formatBytes(snapshot.diskBytes)} of their own`],
     ['looked at', snapshot.checkedAt === null ? null : formatTime(snapshot.checkedAt)],
     ['damaged', snapshot.damage],
@@ -75,6 +75,6 @@ export function verificationLines({ vm, snapshots, files, checksummed, bytes }: 
   const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;
   return [
     `${vm}: ${count(snapshots, 'snapshot')}, ${count(files, 'file')} as written, ${formatBytes(bytes)} read`,
-    ...(checksummed > 0 ? [`${count(checksummed, 'file')} had no sums yet and can be compared from now on`] : []),
+    ...(checksummed > 0 ? [`${count(checksummed, 'file')} had no checksums yet and can be compared from now on`] : []),
   ];
 }

@@ -1,4 +1,4 @@
-// Machines for reading: the table of `viv ls` and the sheet of `viv show`.
+// VMs for reading: the table of `viv ls` and the sheet of `viv show`.
 import type { Vm } from '../../contract/vm.ts';
 import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
 import { type Column, renderSheet, renderTable } from '../table.ts';

@@ -1,4 +1,4 @@
-// Pools for reading: the table of `viv warm-pool ls` and the sheet of `viv warm-pool show`.
+// Warm pools for reading: the table of `viv warm-pool ls` and the sheet of `viv warm-pool show`.
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { formatBytes, formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';

@@ -1,11 +1,11 @@
-// The names of machines for the host itself: a part of its /etc/hosts, which every program of the host reads, whichever resolver it has. Each home
+// The names of VMs for the host itself: a part of its /etc/hosts, which every program of the host reads, whichever resolver it has. Each home
 // has a part of its own between two lines; what others wrote there, and what they told of a name, stays.
 import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { lockFile } from '../../host/lock.ts';
 import { isUsable } from '../../host/usable.ts';
 import { fullName, hostLock } from '../kernel/interface-names.ts';
-import { leadsOut, type Desired } from '../model.ts';
+import { type Desired, leadsOut } from '../model.ts';
 
 /** An address and the name that leads to it. */
 export interface HostName {
@@ -18,13 +18,13 @@ const lockDeadlineMs = 5000;
 
 const usualFile = '/etc/hosts';
 
-/** The file that VIV_HOST_NAMES asks for, or none; /etc/hosts where nothing is said. Only root's machines are reached by their addresses. */
+/** The file that VIV_HOST_NAMES asks for, or none; /etc/hosts where nothing is said. Only root's VMs are reached by their addresses. */
 export function hostNamesFile(env: NodeJS.ProcessEnv, asRoot: boolean): string | null {
   const asked = env['VIV_HOST_NAMES'] || usualFile;
   return !asRoot || asked === 'none' ? null : asked;
 }
 
-/** Of the machines that the host reaches. Pure. */
+/** Of the VMs that the host reaches. Pure. */
 export function hostNamesOf({ networks, ports }: Pick<Desired, 'networks' | 'ports'>): HostName[] {
   const reached = new Set(networks.filter(leadsOut).map(({ name }) => name));
   return ports.flatMap(({ vm, network, ipv4, ipv6, vlan }) =>
@@ -60,10 +60,10 @@ export class HostNames {
   get problem(): string | null {
     const [name, ...more] = this.#elsewhere;
     if (this.#problem !== null || name === undefined) return this.#problem;
-    return `in ${this.#file} somebody else tells of ${name}${more.length > 0 ? ` and ${more.length} more` : ''}, so it does not lead to this home’s machine`;
+    return `in ${this.#file} somebody else tells of ${name}${more.length > 0 ? ` and ${more.length} more` : ''}, so it does not lead to this home’s VM`;
   }
 
-  /** The host knows these from here on and no others of this home. Where it cannot, problem says why: machines run all the same. Repeatable. */
+  /** The host knows these from here on and no others of this home. Where it cannot, problem says why: VMs run all the same. Repeatable. */
   async tell(names: readonly HostName[]): Promise<void> {
     await this.#move();
     const same = JSON.stringify(names) === JSON.stringify(this.#desired);
@@ -101,7 +101,7 @@ export class HostNames {
       this.#seen = after === text ? before : await replace(file, after, text);
       this.#problem = null;
     } catch (error) {
-      this.#problem = `the host does not know machines by name, because ${this.#file} could not be written: ${(error as Error).message}`;
+      this.#problem = `the host does not know VMs by name, because ${this.#file} could not be written: ${(error as Error).message}`;
     }
   }
 }
@@ -112,7 +112,8 @@ async function seen(file: string): Promise<string> {
   return found === null ? 'none' : [found.ino, found.size, found.mtimeNs].join(' ');
 }
 
-const first = (stateDirectory: string) => `# Vivarium ${quoted(stateDirectory)}: names of its machines. What is changed between these two lines is lost.\n`;
+const first = (stateDirectory: string) =>
+  `# Vivarium ${quoted(stateDirectory)}: names of its VMs. What is changed between these two lines is lost.\n`;
 const last = (stateDirectory: string) => `# Vivarium ${quoted(stateDirectory)} ends here.\n`;
 /** In bytes, as the file is read. */
 const quoted = (stateDirectory: string) => Buffer.from(JSON.stringify(stateDirectory)).toString('latin1');
@@ -121,7 +122,8 @@ const quoted = (stateDirectory: string) => Buffer.from(JSON.stringify(stateDirec
  * A file of hosts with these names as the part of this home, which stays where it is; what others say of a name counts. No names: without such
  * a part. Pure.
  */
-export const withNames = (text: string, stateDirectory: string, names: readonly HostName[]): string => merged(text, stateDirectory, names).text;
+export const withNames = (text: string, stateDirectory: string, names: readonly HostName[]): string =>
+  merged(text, stateDirectory, names).text;
 
 /** `elsewhere`: names that others tell. */
 function merged(text: string, stateDirectory: string, names: readonly HostName[]): { text: string; elsewhere: string[] } {

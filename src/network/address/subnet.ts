@@ -45,7 +45,7 @@ export function checkFree(subnet: Subnet, taken: readonly { readonly subnet: Sub
     );
 }
 
-/** What a user asks for as a network's own. @throws invalid where it is none that machines can be in */
+/** What a user asks for as a network's own. @throws invalid where it is none that VMs can be in */
 export function askedSubnet(text: string, family: 4 | 6): Subnet {
   const subnet = subnetOf(text);
   if (subnet.family !== family || !text.includes('/'))
@@ -56,12 +56,12 @@ export function askedSubnet(text: string, family: 4 | 6): Subnet {
   if (family === 6 && subnet.prefix !== 64)
     throw new VivError('invalid', `${text} has ${subnet.prefix} bits; guests find their IPv6 addresses only in a subnet of 64`);
   if (family === 4 && (subnet.prefix < 8 || subnet.prefix > 29))
-    throw new VivError('invalid', `${text} has ${subnet.prefix} bits; a network has between 8 and 29, so that there is room for machines`);
+    throw new VivError('invalid', `${text} has ${subnet.prefix} bits; a network has between 8 and 29, so that there is room for VMs`);
   const first = Number(subnet.base >> 24n);
   if (family === 4 && (first === 0 || first === 127 || first >= 224))
-    throw new VivError('invalid', `${text} is not for machines: it is this host’s own, or for many receivers`);
-  if (family === 4 && subnet.base >> 16n === 0xa9fen) throw new VivError('invalid', `${text} is not for machines: it is of one link only`);
+    throw new VivError('invalid', `${text} is not for VMs: it is this host’s own, or for many receivers`);
+  if (family === 4 && subnet.base >> 16n === 0xa9fen) throw new VivError('invalid', `${text} is not for VMs: it is of one link only`);
   if (family === 6 && (subnet.base >> 118n === 0b1111111010n || subnet.base >> 120n === 0xffn || subnet.base === 0n))
-    throw new VivError('invalid', `${text} is not for machines: it is of one link only, or for many receivers`);
+    throw new VivError('invalid', `${text} is not for VMs: it is of one link only, or for many receivers`);
   return subnet;
 }

@@ -4,7 +4,7 @@ import { formatAddress, formatSubnet, subnetOf } from '../address/address.ts';
 import { domainLines } from '../firewall/egress.ts';
 import type { FirewallModel } from '../firewall/model.ts';
 import { domain, fullName } from '../kernel/interface-names.ts';
-import { leadsOut, type NetworkSpec, type PortSpec, type Desired } from '../model.ts';
+import { type Desired, leadsOut, type NetworkSpec, type PortSpec } from '../model.ts';
 
 export interface DnsFiles {
   /** What it is started with: another text means another process. */
@@ -39,9 +39,7 @@ export function dnsFilesFor({ networks, ports }: Desired, model: FirewallModel, 
       const own = portsOf.get(network.name) ?? [];
       const others = own.flatMap(({ owner }) => nicsOf.get(owner) ?? []).filter((nic) => nic.network !== network.name);
       const foreign = new Set(others.map((nic) => nic.network).filter((name) => served.some((one) => one.name === name)));
-      const aside = outward.has(network.name)
-        ? []
-        : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => outward.has(nic.network)));
+      const aside = outward.has(network.name) ? [] : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => outward.has(nic.network)));
       const files = dnsFiles(network, own, {
         ...{ folder: surroundings.folderOf(network.name), servers: surroundings.servers, user: surroundings.user },
         domains: domainLines(guardedOf.get(network.name) ?? []),
@@ -59,9 +57,9 @@ interface Serving {
   readonly user: readonly [string, string];
   /** Lines for the names whose addresses the firewall is to know. */
   readonly domains: readonly string[];
-  /** Cards in other networks that machines of this one are in as well: those ask one name server for all of them. */
+  /** NICs in other networks that VMs of this one are in as well: those ask one name server for all of them. */
   readonly foreign: readonly PortSpec[];
-  /** MAC addresses of cards whose machines have another one that leads out: they ask the name server there, which knows this network's names too. */
+  /** MAC addresses of NICs whose VMs have another one that leads out: they ask the name server there, which knows this network's names too. */
   readonly aside: ReadonlySet<string>;
 }
 
@@ -90,7 +88,7 @@ export function dnsFiles(
     ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
     `dhcp-hostsfile=${join(folder, 'reservations')}`,
     `dhcp-option=option:domain-search,${name}.${domain}`,
-    // Always the same, so that no dnsmasq is started anew for a card.
+    // Always the same, so that no dnsmasq is started anew for a NIC.
     ...(way ? [] : ['dns-server', 'domain-name', 'domain-search'].map((option) => `dhcp-option=tag:aside,option:${option}`)),
     ...(ipv4 === null
       ? []
@@ -121,13 +119,11 @@ export function dnsFiles(
   };
 }
 
-/** @param alone the machine's name alone leads to it as well */
+/** @param alone the VM's name alone leads to it as well */
 const hostLines = ({ vm, network, ipv4, ipv6 }: PortSpec, alone: boolean): string[] =>
   vm === null
     ? []
-    : [ipv4, ipv6].flatMap((address) =>
-        address === null ? [] : [`${address} ${fullName(vm, network)}${alone ? ` ${vm}` : ''}`],
-      );
+    : [ipv4, ipv6].flatMap((address) => (address === null ? [] : [`${address} ${fullName(vm, network)}${alone ? ` ${vm}` : ''}`]));
 
 const firstOf = (subnet: ReturnType<typeof subnetOf>): string => formatSubnet(subnet).split('/')[0] as string;
 const maskOf = (prefix: number): string => formatAddress(4, (2n ** 32n - 1n) ^ (2n ** BigInt(32 - prefix) - 1n));

@@ -1,5 +1,5 @@
-// DHCP, router advertisements and DNS of the networks: one dnsmasq for each that knows its machines' names, and those of networks that they are in as well. Every
-// machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
+// DHCP, router advertisements and DNS of the networks: one dnsmasq for each that knows its VMs' names, and those of networks that they are in as well. Every
+// VM has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';

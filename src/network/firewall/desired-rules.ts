@@ -4,7 +4,7 @@ import type { NicGuard } from '../../contract/nic.ts';
 import type { Rate } from '../../contract/rate.ts';
 import { formatSubnet, subnetOf } from '../address/address.ts';
 import { bridgeUplinkInside, uplinkInside } from '../kernel/interface-names.ts';
-import type { NetworkSpec, PortSpec, Desired } from '../model.ts';
+import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
 import type * as firewall from './model.ts';
 import type { FirewallModel, FirewallNetwork, FirewallPort, SecurityGroup, Tracking } from './model.ts';
 

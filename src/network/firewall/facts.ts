@@ -32,7 +32,7 @@ export interface Facts extends Omit<FirewallModel, 'networks' | 'ports' | 'uplin
   /** Quoted; null when nothing leads out. */
   readonly uplink: string | null;
   readonly hostAddresses: readonly Address[];
-  /** Who is in a group, by its name; whose ports a machine's are, by its. */
+  /** Who is in a group, by its name; whose ports a VM's are, by its. */
   /** Each set of groups that some port is in. */
   readonly combinations: readonly (readonly string[])[];
   readonly members: Readonly<Record<'group' | 'vm', ReadonlyMap<string, readonly PortFacts[]>>>;

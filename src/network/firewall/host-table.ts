@@ -10,9 +10,9 @@ export interface HostRules {
   readonly uplink: string;
   /** The namespace's own addresses at its end. */
   readonly addresses: readonly string[];
-  /** Subnets whose machines the outside reaches by their own addresses. */
+  /** Subnets whose VMs the outside reaches by their own addresses. */
   readonly routed: readonly string[];
-  /** What of the host machines may reach all the same; which machines, the rules inside say. */
+  /** What of the host VMs may reach all the same; which VMs, the rules inside say. */
   readonly open: readonly HostAccess[];
 }
 

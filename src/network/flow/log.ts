@@ -1,5 +1,5 @@
-// The flow log of this home: what the networks say of new connections, with the names of the machines. The latest are kept in memory and in a file of
-// lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow-record.ts).
+// The flow log of this home: what the networks say of new connections, with the names of the VMs. The latest are kept in memory and in a file of
+// lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow/record.ts).
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { Flow } from '../../contract/flow.ts';
 import type { VmHost, VmRegistry } from '../../vm/registry.ts';

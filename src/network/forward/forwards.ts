@@ -1,9 +1,9 @@
-// Forwards of machines: which there are, which can be had, and what the networks are to do for them.
+// Forwards of VMs: which there are, which can be had, and what the networks are to do for them.
 import { VivError } from '../../contract/errors.ts';
 import { type Forward, type ForwardWish, forwardName, forwardText, parseForward, sharesPort } from '../../contract/forward.ts';
 import { nicOf } from '../../vm/device/nic-hotplug.ts';
 import { isVirtual } from '../../vm/device/nics.ts';
-import type { VmRecord, NicRecord } from '../../vm/record.ts';
+import type { NicRecord, VmRecord } from '../../vm/record.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { NetworksHere } from '../kernel/reconciler.ts';
@@ -39,7 +39,7 @@ export class VmForwards {
 
   /**
    * What is asked for as records, when all of it can be had now. Nothing changes.
-   * @param nicId the card; null: the first one in a network
+   * @param nicId the NIC; null: the first one in a network
    * @throws in_use, invalid, forbidden, unsupported, missing_program, not_found
    */
   async checked(texts: readonly string[], owner: Owner, nicId: string | null): Promise<ForwardRecord[]> {
@@ -82,11 +82,11 @@ export class VmForwards {
     for (const vmRef of new Set(gone.map((one) => one.vm))) this.#vms.byId(vmRef)?.changed();
   }
 
-  /** What the networks are to open for a machine that is plugged in. */
+  /** What the networks are to open for a VM that is plugged in. */
   desired({ id, nics }: Owner): ForwardSpec[] {
-    // Answers to the world go out by this one, whichever card was asked.
+    // Answers to the world go out by this one, whichever NIC was asked.
     const outward = nics.find((nicId) => ['nat', 'routed', 'bridged'].includes(this.#networks.byName(nicId.network)?.kind ?? ''));
-    return this.of(id).flatMap(({ nic: nic, createdAt: _, vm: __, ...forward }) => {
+    return this.of(id).flatMap(({ nic, createdAt: _, vm: __, ...forward }) => {
       const nicId = nics.find((one) => one.id === nic);
       const targets = addressesOf(nicId);
       return targets.length === 0 ? [] : [{ ...forward, targets, keepsClients: nicId === outward }];
@@ -98,14 +98,13 @@ export class VmForwards {
     const targets = addressesOf(vm?.record.nics.find(({ id }) => id === record.nic));
     const shown = { ...record, vm: vm?.name ?? record.vm, targets };
     if (!vm?.live) return { ...shown, state: 'closed', problem: null };
-    if (targets.length === 0)
-      return { ...shown, state: 'failed', problem: `${vm.name} has no card ${record.nic} with an address now` };
+    if (targets.length === 0) return { ...shown, state: 'failed', problem: `${vm.name} has no NIC ${record.nic} with an address now` };
     const found = await this.#here.forward(record.name);
     if (found === 'open') return { ...shown, state: 'open', problem: null };
     return { ...shown, state: 'failed', problem: found?.problem ?? 'it is being opened' };
   }
 
-  /** Names of the forwards that lead to a card. */
+  /** Names of the forwards that lead to a NIC. */
   to(vmRef: string, nicId: string): string[] {
     return this.of(vmRef).flatMap((record) => (record.nic === nicId ? [record.name] : []));
   }
@@ -130,7 +129,7 @@ export class VmForwards {
     const nicId =
       asked === null ? (ours.find((one) => this.#hasSubnet(one)) ?? ours[0] ?? nics[0]) : nicOf({ name, record: { nics } }, asked);
     if (!nicId)
-      throw new VivError('unsupported', `${name} has no card, so no port can lead to it; give it one: viv network attach ${name} default`);
+      throw new VivError('unsupported', `${name} has no NIC, so no port can lead to it; give it one: viv network attach ${name} default`);
     if (!isVirtual(nicId))
       throw new VivError(
         'unsupported',
@@ -139,7 +138,7 @@ export class VmForwards {
     if (!this.#hasSubnet(nicId))
       throw new VivError(
         'unsupported',
-        `the card ${nicId.id} of ${name} is bridged to the outside by ${nicId.network}, which gives it an address that is not known here; reach it by that address, or name another card with --nic`,
+        `the NIC ${nicId.id} of ${name} is bridged to the outside by ${nicId.network}, which gives it an address that is not known here; reach it by that address, or name another NIC with --nic`,
       );
     return nicId;
   }
@@ -161,12 +160,12 @@ async function checkPlace(program: string, wish: ForwardWish & Place): Promise<v
   throw new VivError(refusal.code, `${forwardText(wish)} cannot be forwarded: ${refusal.why}${next}`);
 }
 
-/** @throws in_use where ports of the host lead to the card */
+/** @throws in_use where ports of the host lead to the NIC */
 export function checkUnforwarded({ id, name }: Vm, nicId: string, forwards: VmForwards): void {
   const names = forwards.to(id, nicId);
   if (names.length === 0) return;
   throw new VivError(
     'in_use',
-    `ports of this host lead to the card ${nicId} of ${name}; close them first: viv network unforward ${names.join(' ')}`,
+    `ports of this host lead to the NIC ${nicId} of ${name}; close them first: viv network unforward ${names.join(' ')}`,
   );
 }

@@ -1,12 +1,12 @@
 // What joins a bridged network to an interface of the host: a pair of interfaces, whose far end is a port of the host's bridge or, where the
-// interface is no bridge, of one that is made around it. An interface may go while machines run, and come back.
+// interface is no bridge, of one that is made around it. An interface may go while VMs run, and come back.
 import { VivError } from '../../contract/errors.ts';
 import { ProgramFailed, runProgram } from '../../host/run.ts';
 import type { NetworkSpec } from '../model.ts';
 import { bridgeObstacle } from './bridgeable.ts';
 import type { HostChanges } from './host-changes.ts';
 import { type HostInterface, hostInterfaces, runBatch } from './host-network.ts';
-import { hostBridge, bridgeUplinkInside, bridgeUplinkOutside } from './interface-names.ts';
+import { bridgeUplinkInside, bridgeUplinkOutside, hostBridge } from './interface-names.ts';
 
 const deadlineMs = 60_000;
 
@@ -19,7 +19,7 @@ export class BridgeUplinks {
   /** Problems that were told, by network. */
   readonly #told = new Map<string, string>();
 
-  /** @param changed a network that machines run in has another problem now, or none any more */
+  /** @param changed a network that VMs run in has another problem now, or none any more */
   constructor(stateDirectory: string, ip: string, changes: HostChanges, changed: (network: string, problem: string | null) => void) {
     this.#stateDirectory = stateDirectory;
     this.#ip = ip;
@@ -85,7 +85,8 @@ export class BridgeUplinks {
       if (joined) this.#problems.delete(name);
       else if (obstacle !== null) this.#problems.set(name, obstacle);
       else {
-        if (interfaces.some((one) => one.name === bridgeUplinkOutside(this.#stateDirectory, name))) await this.#delete(bridgeUplinkOutside(this.#stateDirectory, name));
+        if (interfaces.some((one) => one.name === bridgeUplinkOutside(this.#stateDirectory, name)))
+          await this.#delete(bridgeUplinkOutside(this.#stateDirectory, name));
         whole = false;
       }
     }
@@ -164,7 +165,8 @@ export class BridgeUplinks {
   }
 
   async #unjoin(network: string): Promise<void> {
-    for (const name of [bridgeUplinkOutside(this.#stateDirectory, network), hostBridge(this.#stateDirectory, network)]) await this.#delete(name);
+    for (const name of [bridgeUplinkOutside(this.#stateDirectory, network), hostBridge(this.#stateDirectory, network)])
+      await this.#delete(name);
   }
 
   async #delete(device: string): Promise<void> {

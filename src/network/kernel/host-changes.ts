@@ -13,7 +13,7 @@ const Changes = z.object({
   /** Subnets of the pair of interfaces that is the way out. */
   ipv4: z.string(),
   ipv6: z.string(),
-  /** Settings of the host's kernel that were 0 before: older versions wrote them here (host-forwarding.ts). */
+  /** Settings of the host's kernel that were 0 before: older versions wrote them here (ip-forwarding.ts). */
   forwarding: z.array(z.string()).default([]),
   /** Settings that the way out needs on. */
   forwards: z.array(z.string()).default([ipv4Forwarding]),

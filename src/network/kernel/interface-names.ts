@@ -10,7 +10,7 @@ export function bridgeOf(network: string): string {
   return name.length <= longest ? name : `bx-${hashOf(network).slice(0, 12)}`;
 }
 
-/** The tap of a machine's NIC: `net0` of a machine with the id abc… is tabc…0. */
+/** The tap of a VM's NIC: `net0` of a VM with the id abc… is tabc…0. */
 export const tapOf = (machineId: string, nic: string): string => `t${machineId}${nic.replace(/^net/, '')}`;
 const tap = /^t([a-z0-9]{12})(\d{1,2})$/;
 export const isTap = (name: string): boolean => tap.test(name);
@@ -21,9 +21,9 @@ export function tapOwner(name: string): { machineId: string; nic: string } | nul
 }
 export const isBridge = (name: string): boolean => /^b[rx]-/.test(name);
 
-/** All machines' names end in it. */
+/** All VMs' names end in it. */
 export const domain = 'viv';
-/** web.default.viv is the machine `web` in the network `default`. */
+/** web.default.viv is the VM `web` in the network `default`. */
 export const fullName = (vm: string, network: string): string => `${vm}.${network}.${domain}`;
 
 /** The way out, as it is called inside the namespace. */
@@ -45,7 +45,8 @@ export const answerRoutes = 100;
 
 /** The two ends of what joins a bridged network to the host's interface. */
 export const bridgeUplinkInside = (network: string): string => `j-${hashOf(network).slice(0, 8)}`;
-export const bridgeUplinkOutside = (stateDirectory: string, network: string): string => `vj${hashOf(`${stateDirectory}\0${network}`).slice(0, 8)}`;
+export const bridgeUplinkOutside = (stateDirectory: string, network: string): string =>
+  `vj${hashOf(`${stateDirectory}\0${network}`).slice(0, 8)}`;
 /** The host's bridge around an interface that is none itself. */
 export const hostBridge = (stateDirectory: string, network: string): string => `vb${hashOf(`${stateDirectory}\0${network}`).slice(0, 8)}`;
 

@@ -9,7 +9,7 @@ import { dnsFilesFor } from '../dns/dnsmasq-config.ts';
 import type { RulesHere } from '../firewall/applied-rules.ts';
 import { firewallOf } from '../firewall/desired-rules.ts';
 import type { Forwards } from '../forward/relays.ts';
-import { leadsOut, type Desired } from '../model.ts';
+import { type Desired, leadsOut } from '../model.ts';
 import { nothing, type Present, presentFrom } from './actual-state.ts';
 import type { BridgeUplinks } from './bridge-uplinks.ts';
 import type { HostChanges } from './host-changes.ts';
@@ -44,7 +44,7 @@ export class KernelState {
   readonly #shaping = new Shaping();
   #present: Present | null = null;
   #uplink: Uplink | null = null;
-  /** Answers to relays find back (answer-way.ts). */
+  /** Answers to relays find back (return-route.ts). */
   #answered = false;
   /** The host's own, which may change with what it is plugged into. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
@@ -146,7 +146,7 @@ export class KernelState {
       await change(actions.filter((action) => !ofPort(action)));
     };
     await all(guardBridges(), dnsmasqs.prepare(files));
-    // A dnsmasq that starts looks at every interface, so those of the machines come after it, and not at the same time: that takes three times as long.
+    // A dnsmasq that starts looks at every interface, so those of the VMs come after it, and not at the same time: that takes three times as long.
     await all(dnsmasqs.apply(files, enter, signal), uplinks.serve(desired.networks, signal), this.#names.tell(hostNamesOf(desired)));
     await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);

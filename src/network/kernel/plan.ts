@@ -1,6 +1,6 @@
 // From what is wanted and what is present to what has to be done, in the order in which it is done. Pure; nothing that is right
 // already is touched, so traffic flows on while the daemon looks after the networks.
-import type { NetworkSpec, PortSpec, Desired } from '../model.ts';
+import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
 import type { Present, PresentBridge } from './actual-state.ts';
 import { bridgeUplinkInside } from './interface-names.ts';
 import { outwardVlans, sameVlans, unset, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
@@ -49,7 +49,7 @@ export function plan(desired: Desired, present: Present): Action[] {
         present,
       ),
     ),
-    // What makes all cards what they are in one go, then their VLANs in one, and only then those get through that are in one.
+    // What makes all NICs what they are in one go, then their VLANs in one, and only then those get through that are in one.
     ...nics.filter(({ do: what }) => what !== 'raise tap'),
     ...nics.filter(({ do: what }) => what === 'raise tap'),
   ];
@@ -65,7 +65,7 @@ function forBridge(network: NetworkSpec, present: PresentBridge | undefined, vla
   return right ? [] : [{ do: 'mend bridge', bridge, add, drop, mac, vlans: vlans && !present.vlans }];
 }
 
-/** The near end of what leads to the host's interface; joints.ts makes it. */
+/** The near end of what leads to the host's interface; bridge-uplinks.ts makes it. */
 function forJoint({ kind, name, bridge }: NetworkSpec, ports: readonly PortSpec[], present: Present): Action[] {
   if (kind !== 'bridged') return [];
   const port = bridgeUplinkInside(name);
@@ -78,7 +78,7 @@ function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, present
   const there = present.taps.get(tap);
   const joined = there?.bridge === bridge;
   const vlans = forVlans(tap, joined, vlansOf(vlan), present);
-  // A port begins in the first VLAN, where nobody is to hear a card that is in another one.
+  // A port begins in the first VLAN, where nobody is to hear a NIC that is in another one.
   const late = up && !joined && vlans.length > 0;
   const actions: Action[] = [];
   if (!there) actions.push({ do: 'make tap', tap, bridge, up: up && !late });

@@ -1,5 +1,5 @@
 // This host's virtual networks: what is wanted of them is brought about in one go at a time, and what is right is left alone. Waiting
-// calls are answered by the next go together, so that a hundred machines that start at once cost a few.
+// calls are answered by the next go together, so that a hundred VMs that start at once cost a few.
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
@@ -17,7 +17,7 @@ import { Forwards } from '../forward/relays.ts';
 import type { Desired } from '../model.ts';
 import { BridgeUplinks } from './bridge-uplinks.ts';
 import { HostChanges } from './host-changes.ts';
-import { type Parts, KernelState } from './kernel-state.ts';
+import { KernelState, type Parts } from './kernel-state.ts';
 import { Namespace } from './namespace.ts';
 import { Uplinks } from './uplink.ts';
 
@@ -31,7 +31,7 @@ export class NetworksHere {
   readonly #env: NodeJS.ProcessEnv;
   readonly #log: (problem: unknown, message: string) => void;
   readonly #desired: () => Desired;
-  /** Processes of machines, in case they are all that is left in the namespace. */
+  /** Processes of VMs, in case they are all that is left in the namespace. */
   readonly #guests: () => readonly number[];
   readonly #forwardChanged: (name: string, problem: string | null) => void;
   readonly #networkChanged: (name: string, problem: string | null) => void;
@@ -52,8 +52,8 @@ export class NetworksHere {
 
   /**
    * @param folder for run files @param forwardChanged a forward that should be open has another problem now, or none any more
-   * @param hostNames the file in which the host is told the names of machines; null: it is not
-   * @param networkChanged as forwardChanged, of a network that machines run in
+   * @param hostNames the file in which the host is told the names of VMs; null: it is not
+   * @param networkChanged as forwardChanged, of a network that VMs run in
    */
   constructor(options: {
     stateDirectory: string;
@@ -95,13 +95,13 @@ export class NetworksHere {
     return this.#capability.found;
   }
 
-  /** Why a network that machines run in does not lead where it should. */
+  /** Why a network that VMs run in does not lead where it should. */
   problemOf(network: string): VivError | undefined {
     const parts = this.#parts;
     return parts?.bridgeUplinks?.problemOf(network) ?? parts?.uplinks.conflictOf(network) ?? parts?.dnsmasqs.problemOf(network);
   }
 
-  /** Why the host does not know machines by name; null: it does, or is not to. */
+  /** Why the host does not know VMs by name; null: it does, or is not to. */
   get namesProblem(): string | null {
     return this.#names.problem;
   }
@@ -152,7 +152,7 @@ export class NetworksHere {
     return found.ok && (await (await this.#made()).namespace.find());
   }
 
-  /** How a forward to a machine that runs is: open, or why not. Null: nothing is known yet. */
+  /** How a forward to a VM that runs is: open, or why not. Null: nothing is known yet. */
   async forward(name: string): Promise<'open' | { problem: string } | null> {
     const forwards = this.#parts?.forwards;
     if (!forwards) return null;
@@ -197,7 +197,7 @@ export class NetworksHere {
     assertNamesCanBePinned(await runOk(programs.dnsmasq, ['--version'], { timeoutMs: deadlineMs }));
   }
 
-  /** Removes everything: for the end of the last machine. Repeatable. */
+  /** Removes everything: for the end of the last VM. Repeatable. */
   async end(): Promise<void> {
     await this.#inTurn(() => this.#end());
   }

@@ -96,7 +96,7 @@ export class Uplinks {
     for (const { name, text } of subnets) {
       const other = there.find((route) => route.device !== device && formatSubnet(route.subnet) === text);
       if (other === undefined || present.has(text)) continue;
-      const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
+      const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the VMs to another network`;
       conflicts.set(name, new VivError('in_use', words));
     }
     const free = subnets.filter(({ name }) => !conflicts.has(name));

@@ -1,7 +1,7 @@
-// Records of networks and machines as the room of the networks wants them (network/model.ts). Pure.
+// Records of networks and VMs as the room of the networks wants them (network/model.ts). Pure.
 
 import { guardOf } from '../../vm/device/nics.ts';
-import type { VmRecord, NicRecord } from '../../vm/record.ts';
+import type { NicRecord, VmRecord } from '../../vm/record.ts';
 import { nth, subnetOf } from '../address/address.ts';
 import { bridgeMac, bridgeOf, tapOf } from '../kernel/interface-names.ts';
 import type { NetworkSpec, PortSpec } from '../model.ts';
@@ -11,7 +11,15 @@ export function specOf(record: NetworkRecord, stateDirectory: string): NetworkSp
   const { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess } = record;
   const gateway = (text: string | null) => (text === null ? null : `${gatewayOf(text)}/${subnetOf(text).prefix}`);
   return {
-    ...{ name, kind, bridge: bridgeOf(name), mac: bridgeMac(stateDirectory, name), ipv4: gateway(ipv4), ipv6: gateway(ipv6), interface: host },
+    ...{
+      name,
+      kind,
+      bridge: bridgeOf(name),
+      mac: bridgeMac(stateDirectory, name),
+      ipv4: gateway(ipv4),
+      ipv6: gateway(ipv6),
+      interface: host,
+    },
     ...{ guarded, capacityBytesPerSecond, hostAccess },
   };
 }
@@ -25,7 +33,7 @@ export function portOf({ id, name, warmPool }: VmRecord, nic: NicRecord, plugged
     tap: tapOf(id, nic.id),
     owner: id,
     network,
-    // One that stands ready in a pool has no name of its own yet.
+    // One that stands ready in a warm pool has no name of its own yet.
     vm: warmPool === null ? name : null,
     mac,
     ipv4,

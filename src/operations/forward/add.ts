@@ -1,4 +1,4 @@
-// `network.forward`: ports of the host lead to a machine. All of them, or none.
+// `network.forward`: ports of the host lead to a VM. All of them, or none.
 import { VivError } from '../../contract/errors.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { HandlerOf } from '../../task/handler.ts';

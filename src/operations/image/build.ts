@@ -1,5 +1,5 @@
-// image.build: a throwaway machine of the base is set up as the recipe says, forgets who it was, and its disk becomes an image.
-// The machine is never entered: nobody sees it, and it goes with the task however that ends.
+// image.build: a throwaway VM of the base is set up as the recipe says, forgets who it was, and its disk becomes an image.
+// The VM is never entered: nobody sees it, and it goes with the task however that ends.
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
@@ -22,7 +22,7 @@ interface State {
   /** The image's name, as PublishState wants it. */
   name: string;
   recipe: Recipe;
-  /** The throwaway machine. */
+  /** The throwaway VM. */
   vm: Creating;
   timeoutMs: number;
   staging: string;
@@ -83,7 +83,7 @@ const flatten: Step<State> = {
   async run({ recipe, vm, staging }, { services, signal, progress }) {
     const base = await services.images.find(vm.record.image.digest ?? vm.record.image.name);
     const disk = vm.record.disks.find(({ kind }) => kind === 'root');
-    if (!disk) throw new VivError('internal', `the machine of ${recipe.base} has no root disk`);
+    if (!disk) throw new VivError('internal', `the VM of ${recipe.base} has no root disk`);
     const folder = join(staging, 'made');
     await rm(staging, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -110,7 +110,7 @@ const flatten: Step<State> = {
   undo: emptyStaging,
 };
 
-/** A step on a machine, as a step of ours. */
+/** A step on a VM, as a step of ours. */
 function onVm(step: Step<Creating>): Step<State> {
   const { undo } = step;
   return {
@@ -124,7 +124,7 @@ function onVm(step: Step<Creating>): Step<State> {
   };
 }
 
-/** All but the last step of `create`, which would enter the machine. */
+/** All but the last step of `create`, which would enter the VM. */
 const makeHidden = createSteps.filter(({ name }) => name !== 'enter it');
 
 export const handler: HandlerOf<'image.build'> = {

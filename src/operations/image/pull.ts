@@ -6,8 +6,8 @@ import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
 import { buildCatalogImage } from '../../image/build/index.ts';
 import { catalogItem } from '../../image/catalog.ts';
-import { parseChecksum, type Checksum } from '../../image/checksum.ts';
-import { expectedChecksum, fetchContent, fileName, type ChecksumSource } from '../../image/fetch.ts';
+import { type Checksum, parseChecksum } from '../../image/checksum.ts';
+import { type ChecksumSource, expectedChecksum, fetchContent, fileName } from '../../image/fetch.ts';
 import type { ImageManifest } from '../../image/image.ts';
 import { removeStaged, stagingKey } from '../../image/staging.ts';
 import { makeUsable } from '../../image/unpack.ts';
@@ -105,7 +105,10 @@ function fromUrl({ image: url, name, checksum: checksumText, mirror }: Input): O
   return { via: 'download', url, checksum, name: called, defaults: { memoryBytes: 1 * GiB, firmware: 'bios', cloudInit: true } };
 }
 
-function fromCatalog({ image, arch, checksum: checksumText, mirror }: Input, catalog: Parameters<typeof catalogItem>[0]): Origin & { name: string } {
+function fromCatalog(
+  { image, arch, checksum: checksumText, mirror }: Input,
+  catalog: Parameters<typeof catalogItem>[0],
+): Origin & { name: string } {
   const item = catalogItem(catalog, image);
   if (!item) {
     throw new VivError(

@@ -10,12 +10,12 @@ export const handler: HandlerOf<'network.capture'> = async ({ network, vm: vmRef
   if (vmRef !== undefined) {
     const vm = vms.find(vmRef);
     const nic = vm.record.nics.find((one) => isVirtual(one) && one.network === network);
-    if (!nic) throw new VivError('not_found', `${vm.name} has no card in the network ${network}`);
+    if (!nic) throw new VivError('not_found', `${vm.name} has no NIC in the network ${network}`);
     if (!vm.live) throw new VivError('wrong_state', `${vm.name} is not running; start it first`);
     device = tapOf(vm.id, nic.id);
   }
   const watching = await vms.networks.here.watching();
   const stream = watching && (await watching.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
-  if (stream === null) throw new VivError('wrong_state', `no machine runs in the network ${network}, so nothing passes there`);
+  if (stream === null) throw new VivError('wrong_state', `no VM runs in the network ${network}, so nothing passes there`);
   return { stream, contentType: 'application/vnd.tcpdump.pcap' };
 };

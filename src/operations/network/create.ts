@@ -1,5 +1,5 @@
 // `network.create`: everything that could be wrong with a network is found before anything changes; the kernel has it when the first
-// machine in it starts.
+// VM in it starts.
 import { VivError } from '../../contract/errors.ts';
 import type { Network } from '../../contract/network.ts';
 import { formatSubnet } from '../../network/address/address.ts';

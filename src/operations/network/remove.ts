@@ -35,7 +35,7 @@ function checkUnused(name: string, networks: Networks): void {
   if (users.length === 0) return;
   throw new VivError(
     'in_use',
-    `machines or their points have cards in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
+    `VMs or their snapshots have NICs in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
     { details: { users } },
   );
 }

@@ -1,4 +1,4 @@
-// `network.set`: what a network lets through. The cards in it stay plugged in.
+// `network.set`: what a network lets through. The NICs in it stay plugged in.
 import { VivError } from '../../contract/errors.ts';
 import { type HostAccess, parseHostAccesses } from '../../contract/host-access.ts';
 import { parseRate } from '../../contract/rate.ts';
@@ -71,7 +71,7 @@ async function put(networks: Networks, name: string, change: Partial<Settings>):
 async function checkHostAccess(access: readonly HostAccess[], networks: Networks): Promise<void> {
   const { asUser, programs } = await networks.here.able();
   if (asUser)
-    throw new VivError('unsupported', 'machines of an ordinary user reach nothing of the host: their way out (pasta) has no way to it');
+    throw new VivError('unsupported', 'VMs of an ordinary user reach nothing of the host: their way out (pasta) has no way to it');
   const own = (await hostInterfaces(programs.ip)).flatMap(({ addresses }) => addresses);
   for (const { address } of access)
     if (address !== null && !own.includes(address))

@@ -1,4 +1,4 @@
-// `network.attach`: one more card for a machine; one that runs gets it at once.
+// `network.attach`: one more NIC for a VM; one that runs gets it at once.
 
 import { VivError } from '../../contract/errors.ts';
 import { openGuard } from '../../contract/nic.ts';
@@ -30,7 +30,7 @@ export const handler: HandlerOf<'network.attach'> = {
     vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
     vms.networks.nics.entered(vm.id);
     if (vm.live && nic.slot === null)
-      throw new VivError('unsupported', `every slot of ${vm.name} for a card is taken; stop it first, or take another card away`);
+      throw new VivError('unsupported', `every slot of ${vm.name} for a NIC is taken; stop it first, or take another NIC away`);
     return { id: vm.id, name: vm.name, nic };
   },
   admit: async ({ id }: Attaching, { vms }) => {
@@ -50,7 +50,7 @@ export const handler: HandlerOf<'network.attach'> = {
       },
     },
     {
-      name: 'enter the card',
+      name: 'enter the NIC',
       run: ({ id, nic }: Attaching, { services: { vms } }) => enterNic(vms.get(id), vms, nic),
       undo: async ({ id, nic }: Attaching, { services: { vms } }) => {
         const vm = vms.byId(id);
@@ -62,7 +62,7 @@ export const handler: HandlerOf<'network.attach'> = {
       run: async ({ id, nic }: Attaching, { services: { vms, events }, signal }) => {
         const vm = vms.get(id);
         await plugIn(vm, vms, nic.id, signal);
-        const message = `${vm.name} got the card ${nic.id} in the network ${nic.network}`;
+        const message = `${vm.name} got the NIC ${nic.id} in the network ${nic.network}`;
         events.record({ type: 'network.attached', subject: id, name: vm.name, message });
       },
       undo: async ({ id, nic }: Attaching, { services: { vms }, signal }) => {
@@ -76,15 +76,15 @@ export const handler: HandlerOf<'network.attach'> = {
 
 function check(vm: Vm): void {
   checkPlug(vm);
-  if (vm.record.nics.length >= 16) throw new VivError('invalid', `${vm.name} has 16 cards, which is as many as there can be`);
+  if (vm.record.nics.length >= 16) throw new VivError('invalid', `${vm.name} has 16 NICs, which is as many as there can be`);
 }
 
-/** A guest knows its cards by their MAC addresses. @throws in_use */
+/** A guest knows its NICs by their MAC addresses. @throws in_use */
 function checkMac({ name, record }: Vm, mac: string | null): void {
   const has = record.nics.find((one) => one.mac === mac);
   if (has)
     throw new VivError(
       'in_use',
-      `the card ${has.id} of ${name} has the MAC address ${mac}; choose another one, or leave it out to have one made`,
+      `the NIC ${has.id} of ${name} has the MAC address ${mac}; choose another one, or leave it out to have one made`,
     );
 }

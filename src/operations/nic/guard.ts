@@ -1,4 +1,4 @@
-// `network.guard`: which groups a card is in, and where it may go.
+// `network.guard`: which groups a NIC is in, and where it may go.
 import type { HandlerOf } from '../../task/handler.ts';
 import { guardNic } from './set-rules.ts';
 

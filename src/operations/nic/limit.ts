@@ -1,4 +1,4 @@
-// `network.limit`: how much passes through a card in a second.
+// `network.limit`: how much passes through a NIC in a second.
 import type { HandlerOf } from '../../task/handler.ts';
 import { guardNic } from './set-rules.ts';
 

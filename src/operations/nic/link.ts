@@ -1,4 +1,4 @@
-// `network.link`: a card's cable, out or in.
+// `network.link`: a NIC's cable, out or in.
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { nicOf, setLink } from '../../vm/device/nic-hotplug.ts';

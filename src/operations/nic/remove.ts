@@ -1,8 +1,8 @@
-// `network.detach`: a card is taken away from a machine, also from one that runs.
+// `network.detach`: a NIC is taken away from a VM, also from one that runs.
 
 import { checkUnforwarded } from '../../network/forward/forwards.ts';
 import type { HandlerOf } from '../../task/handler.ts';
-import { nicOf, checkPull, dropNic, enterNic, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
+import { checkPull, dropNic, enterNic, nicOf, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import type { NicRecord } from '../../vm/record.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
@@ -41,7 +41,7 @@ export const handler: HandlerOf<'network.detach'> = {
       run: async ({ id, nicId }: Detaching, { services: { vms, events } }) => {
         const vm = vms.get(id);
         await dropNic(vm, vms, nicId);
-        events.record({ type: 'network.detached', subject: id, name: vm.name, message: `${vm.name} gave the card ${nicId} back` });
+        events.record({ type: 'network.detached', subject: id, name: vm.name, message: `${vm.name} gave the NIC ${nicId} back` });
       },
       undo: async ({ id, nic }: Detaching, { services: { vms } }) => {
         const vm = vms.byId(id);

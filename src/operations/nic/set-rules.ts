@@ -1,4 +1,4 @@
-// What `network.guard` and `network.limit` share: a card's groups, egress policy and limits, changed while it is in use.
+// What `network.guard` and `network.limit` share: a NIC's groups, egress policy and limits, changed while it is in use.
 import { parseEgress } from '../../contract/egress.ts';
 import { VivError } from '../../contract/errors.ts';
 import { type NicGuard, parseGroups } from '../../contract/nic.ts';
@@ -39,7 +39,7 @@ export function guardNic(type: string): TaskHandler<Asked & { vm: string; nic: s
       if (!isVirtual(nic))
         throw new VivError(
           'unsupported',
-          `${nicId} of ${vm.name} is in QEMU’s own network (user), which knows no rules and no limits; give it a card in a network of ours instead`,
+          `${nicId} of ${vm.name} is in QEMU’s own network (user), which knows no rules and no limits; give it a NIC in a network of ours instead`,
         );
       const change = guardFrom(asked);
       if (Object.keys(change).length === 0) throw new VivError('invalid', `say what is to change of ${nicId} of ${vm.name}`);

@@ -25,7 +25,7 @@ export const handler: HandlerOf<'security-group.create'> = {
         events.record({ type: 'security-group.created', name, message: `the security group ${name} was made` });
       },
       undo: async ({ name, record }: Creating, { services: { vms } }) => {
-        const { securityGroup: groups } = vms.networks;
+        const { groups } = vms.networks;
         if (groups.byName(name)?.createdAt === record.createdAt) await groups.drop(name);
       },
     },

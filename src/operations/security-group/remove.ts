@@ -1,4 +1,4 @@
-// `security-group.remove`: only one that no card is in, and that no other group's rule names.
+// `security-group.remove`: only one that no NIC is in, and that no other group's rule names.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -33,10 +33,10 @@ export const handler: HandlerOf<'security-group.remove'> = {
 
 function checkUnused(name: string, networks: Networks): void {
   const users = [
-    ...new Set([...networks.nics.inGroup(name)].map(({ vm, nic, snapshot }) => (snapshot ? `a point of ${vm}` : `${nic} of ${vm}`))),
+    ...new Set([...networks.nics.inGroup(name)].map(({ vm, nic, snapshot }) => (snapshot ? `a snapshot of ${vm}` : `${nic} of ${vm}`))),
   ];
   if (users.length > 0)
-    throw new VivError('in_use', `cards are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
+    throw new VivError('in_use', `NICs are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
       details: { users },
     });
   const naming = networks.groups

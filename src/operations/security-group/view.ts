@@ -11,7 +11,7 @@ export function viewOf({ name, rules, in: into, out, createdAt }: GroupRecord, {
   return { name, rules: rules.map((rule) => formatGroupRule(rule, nameOf)), in: into, out, nics, createdAt };
 }
 
-/** Its machine is found, and its group is there, or is to be `own`. @throws not_found, ambiguous, invalid */
+/** Its VM is found, and its group is there, or is to be `own`. @throws not_found, ambiguous, invalid */
 export function ruleFrom(text: string, vms: VmRegistry, own: string): GroupRule {
   const rule = parseGroupRule(text);
   const { remote } = rule;

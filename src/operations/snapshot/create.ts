@@ -1,4 +1,4 @@
-// `snapshot.create`: makes a point. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
+// `snapshot.create`: takes a snapshot. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
 // goes on, from the layers that nobody changes any more.
 
 import type { HandlerOf, TaskContext } from '../../task/handler.ts';
@@ -35,7 +35,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
   admit: async ({ id }, { vms }) => decide('snapshot', vms.get(id).record),
   steps: [
     {
-      // When its turn has come: what was before it in the queue may have put new files under the machine, or ended it.
+      // When its turn has come: what was before it in the queue may have put new files under the VM, or ended it.
       name: 'plan it',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);

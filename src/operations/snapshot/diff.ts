@@ -1,5 +1,5 @@
-// `snapshot.diff`: which regions of a machine's disks, and which files, differ between two of its points, or one and the machine
-// itself. A point's layers never change, and no point is removed while this has its turn. Of a machine that runs a point of its disks
+// `snapshot.diff`: which regions of a VM's disks, and which files, differ between two of its snapshots, or one and the VM
+// itself. A snapshot's layers never change, and no snapshot is removed while this has its turn. Of a VM that runs a snapshot of its disks
 // is made for it, as for a fork, which nobody is shown and which goes again.
 import { VivError } from '../../contract/errors.ts';
 import type { Difference, FileDifference } from '../../contract/snapshot.ts';
@@ -17,14 +17,14 @@ import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 
 interface Comparing extends OnVm {
-  /** Ids of the points; null: the machine as it is. */
+  /** Ids of the snapshots; null: the VM as it is. */
   from: string | null;
   to: string | null;
   files: boolean;
-  /** The point of a machine that runs; null: none is needed. */
+  /** The snapshot of a VM that runs; null: none is needed. */
   freezing?: Freezing | null;
   disks?: Difference['disks'];
-  /** The machine that reads the files; null: none is needed. */
+  /** The VM that reads the files; null: none is needed. */
   reader?: VmRecord | null;
   /** Null: there is no file system that can be read. */
   found?: FileDifference | null;
@@ -53,7 +53,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
     const { vms } = services;
     const vm = vms.find(vmRef);
     const snapshotOf = (ref: string): string | null => {
-      // A point that is called so is meant before the machine is.
+      // A snapshot that is called so is meant before the VM is.
       const isSnapshot = ref !== 'now' || vms.snapshots.of(vm.id).some(({ label, complete }) => complete && label === 'now');
       return isSnapshot ? vms.snapshots.find(vm, ref).id : null;
     };
@@ -71,7 +71,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'prepare a point',
+      name: 'prepare a snapshot',
       run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
         if (freezing) await prepareSnapshot(vms.get(id), vms, freezing);
       },
@@ -105,7 +105,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'make a machine that reads them',
+      name: 'make a VM that reads them',
       run: async ({ reader }: Comparing, { services: { vms }, signal }) => {
         if (!reader) return;
         const vm = await vms.insert(reader);
@@ -143,13 +143,13 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'remove the machine that read them',
+      name: 'remove the VM that read them',
       run: async ({ reader }: Comparing, { services: { vms } }) => {
         if (reader) await dropReader(reader.id, vms);
       },
     },
     {
-      name: 'let go of the point',
+      name: 'let go of the snapshot',
       run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
         if (!freezing || !vms.snapshots.byId(freezing.snapshot.id)) return;
         const vm = vms.byId(id);

@@ -1,4 +1,4 @@
-// `snapshot.list`: a machine's points, oldest first.
+// `snapshot.list`: a VM's snapshots, oldest first.
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 

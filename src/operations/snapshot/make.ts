@@ -1,4 +1,4 @@
-// What every point that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
+// What every snapshot that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
 import { VivError } from '../../contract/errors.ts';
 import { recordChecksums } from '../../snapshot/check-files.ts';
 import { addThumbnail } from '../../snapshot/thumbnail.ts';
@@ -16,23 +16,21 @@ export async function checkRoom(vm: Vm, { paths }: Services): Promise<void> {
   if (freeBytes < memoryBytes) {
     throw new VivError(
       'no_space',
-      `a point of ${vm.name} may take ${memoryBytes >> 20} MiB for its memory and ${paths.stateDirectory} has ${Math.floor(freeBytes / 2 ** 20)} MiB free; make room, or leave the memory out with --disks-only`,
+      `a snapshot of ${vm.name} may take ${memoryBytes >> 20} MiB for its memory and ${paths.stateDirectory} has ${Math.floor(freeBytes / 2 ** 20)} MiB free; make room, or leave the memory out with --disks-only`,
     );
   }
 }
 
-/** What comes after the freeze, while the machine goes on. Repeatable. */
+/** What comes after the freeze, while the VM goes on. Repeatable. */
 export async function finishSnapshot(vm: Vm, id: string, context: TaskContext): Promise<void> {
   const { services, signal, progress } = context;
   const { vms, events } = services;
   const { name } = vm;
   await recordChecksums(vms, id);
   await addThumbnail(vm, vms, id, signal);
-  await writeMemory(vms, id, signal, (done, total) =>
-    progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }),
-  );
+  await writeMemory(vms, id, signal, (done, total) => progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }));
   const { label, pausedMs } = vms.snapshots.get(id);
-  const message = `${name} has the point ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
+  const message = `${name} has the snapshot ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
   events.record({ type: 'snapshot.created', subject: id, name, message });
   vms.host.snapshotMade();
   flattenMeanwhile(vm, vms);

@@ -1,4 +1,4 @@
-// `snapshot.remove`: a point goes; its children have its parent from then on, and what builds on its disks keeps them.
+// `snapshot.remove`: a snapshot goes; its children have its parent from then on, and what builds on its disks keeps them.
 import { VivError } from '../../contract/errors.ts';
 import { removeSnapshot } from '../../snapshot/remove.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -17,7 +17,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
     if (snapshot.template && !force)
       throw new VivError(
         'in_use',
-        `the point ${ref} is a template and is kept; remove it with: viv snapshot rm --force ${vm.name} ${ref}`,
+        `the snapshot ${ref} is a template and is kept; remove it with: viv snapshot rm --force ${vm.name} ${ref}`,
       );
     vms.warmPools.checkUnused({ snapshot: snapshot.id, label: `${vm.name}@${snapshot.label ?? snapshot.id}` });
     const waiting = vms.all().find(({ record }) => record.resumeFrom === snapshot.id);
@@ -35,7 +35,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
       run: async ({ id, name, snapshot, label }: Removing, { services: { vms, events } }) => {
         if (!vms.snapshots.byId(snapshot)) return;
         await removeSnapshot(vms, vms.get(id), snapshot);
-        events.record({ type: 'snapshot.removed', subject: snapshot, name, message: `the point ${label} of ${name} was removed` });
+        events.record({ type: 'snapshot.removed', subject: snapshot, name, message: `the snapshot ${label} of ${name} was removed` });
       },
     },
   ],

@@ -1,6 +1,6 @@
-// `snapshot.restore`: sets a machine back to one of its points and lets it go on from there.
+// `snapshot.restore`: sets a VM back to one of its snapshots and lets it go on from there.
 import { VivError } from '../../contract/errors.ts';
-import { checkRestore, makeRestoreOverlays, planRestore, removeRestoreOverlays, setBack, type Overlays } from '../../snapshot/restore.ts';
+import { checkRestore, makeRestoreOverlays, type Overlays, planRestore, removeRestoreOverlays, setBack } from '../../snapshot/restore.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
@@ -22,7 +22,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     const vm = vms.find(vmRef);
     const snapshot = vms.snapshots.find(vm, ref);
     if (snapshot.memory?.in === 'process')
-      throw new VivError('wrong_state', `the memory of the point ${ref} is still being written; try again in a moment`);
+      throw new VivError('wrong_state', `the memory of the snapshot ${ref} is still being written; try again in a moment`);
     await checkRestore(vm, vms, snapshot);
     return { id: vm.id, name: vm.name, snapshot: snapshot.id, overlays: planRestore(vm, snapshot), start };
   },
@@ -48,7 +48,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
         if (!repeated) await checkRestore(vm, vms, snapshot);
         await endNow(vm, vms);
         await setBack(vm, vms, snapshot, overlays);
-        events.record({ type: 'vm.restored', subject: id, name, message: `${name} was set back to ${snapshot.label ?? snapshot.id}` });
+        events.record({ type: 'vm.restored', subject: id, name, message: `${name} was restored to ${snapshot.label ?? snapshot.id}` });
         await collectLayers(vms);
       },
     },

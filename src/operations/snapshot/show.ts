@@ -1,4 +1,4 @@
-// `snapshot.show`: one point.
+// `snapshot.show`: one snapshot.
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 

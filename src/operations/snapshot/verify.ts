@@ -1,5 +1,5 @@
-// `snapshot.verify`: reads all that points are made of and compares it with what was written. It changes nothing and waits for
-// nobody; a point that is removed meanwhile is left out.
+// `snapshot.verify`: reads all that snapshots are made of and compares it with what was written. It changes nothing and waits for
+// nobody; a snapshot that is removed meanwhile is left out.
 import { stat } from 'node:fs/promises';
 import { someOf, VivError } from '../../contract/errors.ts';
 import { type Verified, verifySnapshots } from '../../snapshot/checksum/verify.ts';
@@ -20,10 +20,15 @@ export const handler: HandlerOf<'snapshot.verify'> = {
       snapshot === undefined ? vms.snapshots.of(vm.id).filter(({ complete }) => complete) : [vms.snapshots.find(vm, snapshot)];
     const writing = snapshots.find(({ memory }) => memory?.in === 'process');
     if (writing && snapshot !== undefined)
-      throw new VivError('wrong_state', `the memory of the point ${snapshot} is still being written; try again in a moment`);
-    // What it sleeps at is a point as well, that nobody is shown.
-    const resumedFromSuspend = snapshot === undefined ? vms.snapshots.all().filter(({ vm: of, kind }) => of === vm.id && kind === 'suspend') : [];
-    return { id: vm.id, name: vm.name, snapshots: [...snapshots, ...resumedFromSuspend].filter((one) => one !== writing).map(({ id }) => id) };
+      throw new VivError('wrong_state', `the memory of the snapshot ${snapshot} is still being written; try again in a moment`);
+    // What it sleeps at is a snapshot as well, that nobody is shown.
+    const resumedFromSuspend =
+      snapshot === undefined ? vms.snapshots.all().filter(({ vm: of, kind }) => of === vm.id && kind === 'suspend') : [];
+    return {
+      id: vm.id,
+      name: vm.name,
+      snapshots: [...snapshots, ...resumedFromSuspend].filter((one) => one !== writing).map(({ id }) => id),
+    };
   },
   target: ({ name }: Verifying) => name,
   queue: () => null,
@@ -46,7 +51,7 @@ export const handler: HandlerOf<'snapshot.verify'> = {
         const { damages, ...verified } = await verifySnapshots(vms, snapshots, async (read) => {
           signal.throwIfAborted();
           bytes += read;
-          progress({ message: `reading the points of ${name}`, done: Math.min(bytes, total), total, unit: 'bytes' });
+          progress({ message: `reading the snapshots of ${name}`, done: Math.min(bytes, total), total, unit: 'bytes' });
         });
         if (damages.length === 0) return { verified: { ...verified, bytes, whole: snapshots.length } };
         const nameOf = (id: string) => {
@@ -58,7 +63,7 @@ export const handler: HandlerOf<'snapshot.verify'> = {
         const others = snapshots.length > damages.length ? '; the others are whole' : '';
         throw new VivError(
           'corrupt',
-          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${someOf(said)}${others}; put the file back from a copy, or remove the point with viv snapshot rm ${name} POINT`,
+          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${someOf(said)}${others}; put the file back from a copy, or remove the snapshot with viv snapshot rm ${name} SNAPSHOT`,
           { details: { damages } },
         );
       },

@@ -1,4 +1,4 @@
-// How a point is shown.
+// How a snapshot is shown.
 import { stat } from 'node:fs/promises';
 import type { Snapshot } from '../../contract/snapshot.ts';
 import { filesOfSnapshot } from '../../snapshot/check-files.ts';
@@ -7,7 +7,7 @@ import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
 
-/** Sizes are those of the files now; one that is missing counts nothing and is told when the point is used. */
+/** Sizes are those of the files now; one that is missing counts nothing and is told when the snapshot is used. */
 export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, host: { paths } }: VmRegistry): Promise<Snapshot> {
   const { disks, vars } = snapshot.vmRecord;
   const files = [

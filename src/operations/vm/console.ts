@@ -22,7 +22,7 @@ export const handler: HandlerOf<'vm.console'> = async ({ vm: vmRef, scrollbackBy
     socket.control({ type: 'started', pid: null });
     for await (const bytes of followLog(vm.paths.serialLog, { tailBytes: scrollbackBytes, signal: gone }))
       await socket.send(channel.stdout, bytes);
-    return { reason: live.ended.aborted ? 'the machine ended' : 'detached' };
+    return { reason: live.ended.aborted ? 'the VM ended' : 'detached' };
   } finally {
     line.release();
   }

@@ -1,4 +1,4 @@
-// `vm.copyIn`: unpacks a tar stream inside a machine.
+// `vm.copyIn`: unpacks a tar stream inside a VM.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';

@@ -1,4 +1,4 @@
-// `vm.copyOut`: a file or tree from inside a machine, as a tar stream.
+// `vm.copyOut`: a file or tree from inside a VM, as a tar stream.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';

@@ -1,4 +1,4 @@
-// The steps that make a machine; `create` and `run` are made of them.
+// The steps that make a VM; `create` and `run` are made of them.
 import { randomUUID } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import type { VmOptions } from '../../contract/vm.ts';
@@ -21,7 +21,7 @@ export interface Creating extends OnVm {
   forwards: ForwardRecord[];
 }
 
-/** Decides everything about the new machine; nothing is made yet. @throws what does not fit */
+/** Decides everything about the new VM; nothing is made yet. @throws what does not fit */
 export async function prepareCreate(options: VmOptions, services: Services): Promise<Creating> {
   const { images, vms } = services;
   const image = await images.find(options.image);
@@ -32,7 +32,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   if (image.kind === 'iso' && options.diskBytes === undefined) {
     throw new VivError(
       'invalid',
-      `${options.image} is an installation CD, so the machine needs a disk to install to; give one with --disk 20GiB`,
+      `${options.image} is an installation CD, so the VM needs a disk to install to; give one with --disk 20GiB`,
     );
   }
   if (options.tpm) await checkTpm(options.image, image.arch);

@@ -1,4 +1,4 @@
-// `vm.exec`: a command (or a login shell) inside a machine, its streams carried both ways.
+// `vm.exec`: a command (or a login shell) inside a VM, its streams carried both ways.
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
 import { ClientControl, channel } from '../../contract/stream.ts';

@@ -1,9 +1,9 @@
-// `vm.fork`: machines that go on from where another one is, or was at one of its points. It goes on itself; each of them is
-// somebody of its own before it answers. With `full` they are stopped machines of copies instead (machine/clone.ts).
+// `vm.fork`: VMs that go on from where another one is, or was at one of its snapshots. It goes on itself; each of them is
+// somebody of its own before it answers. With `full` they are stopped VMs of copies instead (vm/clone.ts).
 import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm.ts';
 import { vmIdentity } from '../../host/identity.ts';
-import { checkSnapshot, checkResume } from '../../snapshot/check-files.ts';
+import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import type { HandlerOf, TaskContext } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
@@ -16,13 +16,13 @@ import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeC
 import { checkMemory, checkStart, startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
-import { type VmRegistry, nameTaken } from '../../vm/registry.ts';
+import { nameTaken, type VmRegistry } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from './one.ts';
 
 interface Forking extends OnVm, Partial<Plan> {
-  /** Id of the point; null: from its present state. */
+  /** Id of the snapshot; null: from its present state. */
   from: string | null;
   count: number;
   pattern: string | null;
@@ -32,9 +32,9 @@ interface Forking extends OnVm, Partial<Plan> {
   removeOnStop: boolean;
 }
 
-/** Made when its turn has come: what was before it in the queue has put new files under the machine, or taken the names. */
+/** Made when its turn has come: what was before it in the queue has put new files under the VM, or taken the names. */
 interface Plan {
-  /** Null: from a point that is there. */
+  /** Null: from a snapshot that is there. */
   freezing: Freezing | null;
   memory: boolean;
   /** Null: a full clone from its present state needs none. */
@@ -47,7 +47,7 @@ const atOnce = 4;
 
 const snapshotOf = ({ snapshot }: Forking, { vms }: Services): SnapshotRecord => vms.snapshots.get(snapshot ?? '');
 
-/** What a full clone is copied from. Nobody changes it meanwhile: what could waits in the machine's queue. */
+/** What a full clone is copied from. Nobody changes it meanwhile: what could waits in the VM's queue. */
 function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, vms: VmRegistry): Origin {
   if (from === null) return originNow(vms.get(id).record, vms.host);
   const { vmRecord: vm } = vms.snapshots.get(from);
@@ -71,8 +71,7 @@ export const handler: HandlerOf<'vm.fork'> = {
     if (from === null) decide('fork', vm.record);
     const state = { id: vm.id, name: vm.name, from, count, pattern: name ?? null, full, tpm, removeOnStop };
     await checkForking(state, vms);
-    if (planned(state, vms).memory)
-      await checkMemory(`${vm.name} with ${count} more`, 0, count, vms, 'stop another machine or make fewer');
+    if (planned(state, vms).memory) await checkMemory(`${vm.name} with ${count} more`, 0, count, vms, 'stop another VM or make fewer');
     return state;
   },
   admit: async ({ id, from }: Forking, { vms }) => (from === null ? decide('fork', vms.get(id).record) : 'accept'),
@@ -85,7 +84,7 @@ export const handler: HandlerOf<'vm.fork'> = {
       },
     },
     {
-      name: 'prepare a point',
+      name: 'prepare a snapshot',
       run: async (state: Forking, { services: { vms } }) => {
         const { id, freezing, memory } = state;
         if (memory) expectNics(state, vms);
@@ -103,7 +102,7 @@ export const handler: HandlerOf<'vm.fork'> = {
       },
     },
     {
-      name: 'make the machines',
+      name: 'make the VMs',
       run: async (state: Forking, context) => {
         const { services, signal } = context;
         const { vms } = services;
@@ -185,20 +184,20 @@ function checkNewTpm(name: string, vm: Vm, snapshot: SnapshotRecord | null, with
   if (!(snapshot?.vmRecord ?? vm.record).settings.tpm)
     throw new VivError('invalid', `${name} has no TPM that could be replaced; leave --tpm out`);
   if (!withMemory) return;
-  const why = snapshot === null ? `it is ${vm.record.state}` : 'the point has memory';
+  const why = snapshot === null ? `it is ${vm.record.state}` : 'the snapshot has memory';
   throw new VivError(
     'wrong_state',
-    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would go on with keys that the new one does not have; stop it first, or make a point of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
+    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would go on with keys that the new one does not have; stop it first, or take a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
   );
 }
 
-/** Its disks alone would be those of a machine whose power has failed. */
+/** Its disks alone would be those of a VM whose power has failed. */
 function noFullClone(name: string, vm: Vm, snapshot: SnapshotRecord | null): VivError {
-  const why = snapshot === null ? `it is ${vm.record.state}` : 'the point has memory, which a full clone would have to leave behind';
+  const why = snapshot === null ? `it is ${vm.record.state}` : 'the snapshot has memory, which a full clone would have to leave behind';
   const first = snapshot === null ? 'stop it first, or make' : 'fork it without --full, or make';
   return new VivError(
     'wrong_state',
-    `cannot clone ${name} in full: ${why}; ${first} a point of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
+    `cannot clone ${name} in full: ${why}; ${first} a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
   );
 }
 
@@ -220,7 +219,7 @@ function planned({ id, from, count, pattern, full }: Forking, vms: VmRegistry): 
   return { freezing, memory, snapshot: from ?? freezing?.snapshot.id ?? null, children };
 }
 
-/** Their taps are made while the point is, which takes about as long. */
+/** Their taps are made while the snapshot is, which takes about as long. */
 function expectNics({ id, from, name, children = [] }: Forking, vms: VmRegistry): void {
   const parent = from === null ? vms.get(id).record : vms.snapshots.get(from).vmRecord;
   for (const child of children) vms.networks.expect(pendingIdentity(parent, child, name, child.createdAt));
@@ -249,7 +248,7 @@ function namesOf(parent: string, pattern: string | null, count: number, taken: (
   for (let number = 1; names.length < count; number++) {
     const name = desired.replaceAll('{}', String(number));
     if (name.length > 63 || !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name))
-      throw new VivError('invalid', `${name} is no name for a machine; give --name with {} where the number goes, such as web-{}`);
+      throw new VivError('invalid', `${name} is no name for a VM; give --name with {} where the number goes, such as web-{}`);
     if (!taken(name)) names.push(name);
   }
   return names;

@@ -15,14 +15,12 @@ export const handler: HandlerOf<'vm.logs'> = async ({ vm: vmRef, follow, tailByt
   return { stream: Readable.from(bytes, { objectMode: false }), contentType: 'application/octet-stream' };
 };
 
-/** Aborts when the machine has been removed; `signal` ends the watching. */
+/** Aborts when the VM has been removed; `signal` ends the watching. */
 function removalOf(vm: Vm, { vms }: Services, signal: AbortSignal): AbortSignal {
   const removal = new AbortController();
-  vm
-    .until(() => vms.byId(vm.id) === undefined, signal)
-    .then(
-      () => removal.abort(),
-      () => {}, // the reader has gone
-    );
+  vm.until(() => vms.byId(vm.id) === undefined, signal).then(
+    () => removal.abort(),
+    () => {}, // the reader has gone
+  );
   return removal.signal;
 }

@@ -1,9 +1,9 @@
-// What the machine operations share: finding the machine, its queue, its view.
+// What the VM operations share: finding the VM, its queue, its view.
 import type { Vm as VmInfo } from '../../contract/vm.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
-/** State of a task on one machine that exists. */
+/** State of a task on one VM that exists. */
 export interface OnVm {
   id: string;
   name: string;
@@ -15,7 +15,7 @@ export function viewOf(vm: Vm, services: Services): VmInfo {
   return vm.view(services.tasks.activity(queueOf(vm.id)));
 }
 
-/** What every task on one existing machine has in common. */
+/** What every task on one existing VM has in common. */
 export const onVm = {
   target: (state: OnVm) => state.name,
   queue: (state: OnVm) => queueOf(state.id),

@@ -1,4 +1,4 @@
-// The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
+// The steps that remove a VM; `remove`, and `stop` of a VM that is removed when it stops, are made of them.
 
 import { removeSnapshotsOf } from '../../snapshot/remove.ts';
 import type { Step } from '../../task/handler.ts';
@@ -14,7 +14,7 @@ export const removeSteps: readonly Step<OnVm>[] = [
     run: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
-      // From here it is no machine any more: not listed, and its name stays reserved until its files are gone.
+      // From here it is no VM any more: not listed, and its name stays reserved until its files are gone.
       if (vm.record.complete) await vm.update(() => ({ complete: false, desired: 'stopped' }));
       await endNow(vm, services.vms);
     },

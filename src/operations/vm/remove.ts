@@ -1,4 +1,4 @@
-// `vm.remove`: a machine and its disks go for good.
+// `vm.remove`: a VM and its disks go for good.
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';

@@ -1,4 +1,4 @@
-// `vm.rename`: another name, and another host name inside where the machine's name was its host name.
+// `vm.rename`: another name, and another host name inside where the VM's name was its host name.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { makeSeed } from '../../vm/files.ts';

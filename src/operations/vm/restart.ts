@@ -1,4 +1,4 @@
-// `vm.restart`: stops a machine and starts it again, with settings that waited for it.
+// `vm.restart`: stops a VM and starts it again, with settings that waited for it.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';

@@ -1,4 +1,4 @@
-// `vm.run`: makes a machine and starts it; if it cannot start, nothing of it is left.
+// `vm.run`: makes a VM and starts it; if it cannot start, nothing of it is left.
 import type { HandlerOf } from '../../task/handler.ts';
 import { createSteps, prepareCreate } from './create-steps.ts';
 import { onVm, outputView } from './one.ts';

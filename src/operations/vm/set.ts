@@ -7,7 +7,7 @@ import { growRootDisk } from '../../vm/device/resize-root-disk.ts';
 import { checkTpm } from '../../vm/device/tpm.ts';
 import type { DiskRecord, Settings } from '../../vm/record.ts';
 import { withCdroms } from '../../vm/spec.ts';
-import { type Vm, pending } from '../../vm/vm.ts';
+import { pending, type Vm } from '../../vm/vm.ts';
 import { onVm } from './one.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 
@@ -51,7 +51,7 @@ export const handler: HandlerOf<'vm.set'> = {
       changed,
     };
   },
-  // What was before it in the queue may have suspended the machine or grown its disk.
+  // What was before it in the queue may have suspended the VM or grown its disk.
   admit: async ({ id, diskBytes, cdroms }: Setting, { vms }) => {
     check(vms.get(id), diskBytes, cdroms);
     return 'accept';
@@ -86,7 +86,7 @@ export const handler: HandlerOf<'vm.set'> = {
   },
 };
 
-/** @throws what does not fit the machine as it is */
+/** @throws what does not fit the VM as it is */
 function check(vm: Vm, diskBytes: number | null, cdroms: unknown): void {
   if (diskBytes !== null) checkGrowth(vm, diskBytes);
   if (cdroms !== null && vm.record.state === 'suspended')

@@ -1,5 +1,5 @@
-// The point that is made before something that cannot be taken back, where the machine's policy says so (`before risky operations`).
-// Without one a machine is not set back to another point; whatever else was asked for is done all the same, and the reason told.
+// The snapshot that is made before something that cannot be taken back, where the VM's policy says so (`before risky operations`).
+// Without one a VM is not restored to another snapshot; whatever else was asked for is done all the same, and the reason told.
 import type { VivError } from '../../contract/errors.ts';
 import { verdicts } from '../../contract/vm-verdicts.ts';
 import { removeSnapshot } from '../../snapshot/remove.ts';
@@ -12,7 +12,7 @@ import { checkRoom, finishSnapshot } from '../snapshot/make.ts';
 import type { OnVm } from './one.ts';
 
 interface Guarded extends OnVm {
-  /** Set by the first step; null: no point is made. */
+  /** Set by the first step; null: no snapshot is made. */
   guard?: Guard | null;
 }
 
@@ -25,9 +25,9 @@ export interface Risk<S> {
   readonly what: string;
   /** Whether this call of it is risky. */
   readonly when?: (state: S, vm: Vm) => boolean;
-  /** Without the point it is not done. */
+  /** Without the snapshot it is not done. */
   readonly required?: boolean;
-  /** The machine's process goes on, so that the memory can be written after the deed (`after` below). */
+  /** The VM's process goes on, so that the memory can be written after the deed (`after` below). */
   readonly processStays?: boolean;
 }
 
@@ -36,14 +36,14 @@ export function snapshotBefore<S extends OnVm>(
   risk: Risk<S>,
 ): { before: readonly Step<S & Guarded>[]; after: readonly Step<S & Guarded>[] } {
   const plan: Step<S & Guarded> = {
-    name: 'see whether a point is due before it',
+    name: 'see whether a snapshot is due before it',
     run: async (state, context) => {
       const guard = await planned(risk, state, context);
       return { guard } as Partial<S & Guarded>;
     },
   };
   const make: Step<S & Guarded> = {
-    name: 'make the point before it',
+    name: 'make the snapshot before it',
     run: async ({ id, guard }, context) => {
       const { vms } = context.services;
       const vm = vms.get(id);
@@ -60,7 +60,7 @@ export function snapshotBefore<S extends OnVm>(
     },
   };
   const finish: Step<S & Guarded> = {
-    name: 'write the memory of the point',
+    name: 'write the memory of the snapshot',
     run: async ({ id, guard }, context) => {
       const { vms } = context.services;
       if (!guard || !vms.snapshots.byId(guard.snapshot.id)) return;
@@ -79,7 +79,7 @@ async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskCon
   if (!record.settings.snapshots?.beforeRisky || risk.when?.(state, vm) === false) return null;
   const ruling = verdicts.snapshot[record.state];
   if (ruling !== 'accept') {
-    context.log(`there is no point of ${vm.name} before it, because it is ${record.state}`);
+    context.log(`there is no snapshot of ${vm.name} before it, because it is ${record.state}`);
     return null;
   }
   return orGoOn(risk, vm, context, null, async () => {
@@ -106,7 +106,7 @@ async function orGoOn<S, T>(
     if (guard) await discard(vm.id, guard, services);
     if (required) throw error;
     const { id: subject, name } = vm;
-    const message = `there is no point of ${name} from before its ${what}: ${(error as VivError).message}`;
+    const message = `there is no snapshot of ${name} from before its ${what}: ${(error as VivError).message}`;
     services.events.record({ type: 'vm.problem', subject, name, message });
     return null;
   }

@@ -1,4 +1,4 @@
-// The steps that start a machine; `start`, `run` and `restart` are made of them.
+// The steps that start a VM; `start`, `run` and `restart` are made of them.
 import { VivError } from '../../contract/errors.ts';
 import type { Step, TaskContext } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
@@ -19,7 +19,7 @@ export const startSteps: readonly Step<OnVm>[] = [
     undo: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
-      // A suspended machine keeps its saved state, whatever a daemon that has died had begun to make of it.
+      // A suspended VM keeps its saved state, whatever a daemon that has died had begun to make of it.
       if (vm.record.state === 'suspended') await endQemu(vm, services.vms);
       else await endNow(vm, services.vms);
     },

@@ -1,8 +1,8 @@
-// The steps that stop a machine; `stop`, `restart` and `remove --force` are made of them.
+// The steps that stop a VM; `stop`, `restart` and `remove --force` are made of them.
 
 import type { Step, TaskContext } from '../../task/handler.ts';
 import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
-import { askGuest, endNow, desireStopped } from '../../vm/lifecycle/stop.ts';
+import { askGuest, desireStopped, endNow } from '../../vm/lifecycle/stop.ts';
 import type { OnVm } from './one.ts';
 
 export interface Stopping extends OnVm {
@@ -37,8 +37,7 @@ export const stopSteps: readonly Step<Stopping>[] = [
       const vm = services.vms.get(id);
       const was = vm.record.state;
       await endNow(vm, services.vms);
-      if (was !== 'stopped')
-        services.events.record({ type: 'vm.stopped', subject: id, name: vm.name, message: `${vm.name} was stopped` });
+      if (was !== 'stopped') services.events.record({ type: 'vm.stopped', subject: id, name: vm.name, message: `${vm.name} was stopped` });
     },
     undo,
   },

@@ -1,4 +1,4 @@
-// `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the machine is cancelled.
+// `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the VM is cancelled.
 import type { Vm } from '../../contract/vm.ts';
 import type { HandlerOf, Step } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
@@ -9,7 +9,7 @@ import { snapshotBefore } from './snapshot-before.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
 
 interface StoppingForGood extends Stopping {
-  /** What was shown of it last, for a machine that is removed when it stops. */
+  /** What was shown of it last, for a VM that is removed when it stops. */
   last?: Vm;
 }
 

@@ -1,4 +1,4 @@
-// `vm.suspend`: saves a machine's memory to disk and ends its process.
+// `vm.suspend`: saves a VM's memory to disk and ends its process.
 import { VivError } from '../../contract/errors.ts';
 import { freeSpace } from '../../storage/space.ts';
 import type { HandlerOf } from '../../task/handler.ts';

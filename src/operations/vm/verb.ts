@@ -7,7 +7,7 @@ import { onVm, outputView } from './one.ts';
 
 const past = { pause: 'paused', resume: 'resumed', reset: 'reset' } as const;
 
-/** The handler of a verb that is one repeatable act on a machine that is alive. */
+/** The handler of a verb that is one repeatable act on a VM that is alive. */
 export function verb(name: Verb & keyof typeof past, act: (vm: Vm) => Promise<void>): HandlerOf<`vm.${typeof name}`> {
   return {
     ...onVm,

@@ -1,4 +1,4 @@
-// `vm.view`: where a machine's screen can be seen.
+// `vm.view`: where a VM's screen can be seen.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';

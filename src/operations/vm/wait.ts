@@ -1,4 +1,4 @@
-// `vm.wait`: until a machine has reached a condition.
+// `vm.wait`: until a VM has reached a condition.
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './one.ts';

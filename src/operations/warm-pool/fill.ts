@@ -1,4 +1,4 @@
-// `warm-pool.fill`: one machine that the pool lacks is made and stands ready. What of the pool has ended by itself is cleared away first.
+// `warm-pool.fill`: one VM that the warm pool lacks is made and stands ready. What of the warm pool has ended by itself is cleared away first.
 import { checkSnapshot } from '../../snapshot/check-files.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
@@ -25,7 +25,7 @@ export const handler: HandlerOf<'warm-pool.fill'> = {
       },
     },
     {
-      name: 'make the machine',
+      name: 'make the VM',
       run: async ({ name, member }: Filling, { services: { vms }, signal }) => {
         if (member) await makeMember(vms.warmPools.get(name), member, true, vms, signal);
       },
@@ -34,7 +34,7 @@ export const handler: HandlerOf<'warm-pool.fill'> = {
       },
     },
     {
-      name: 'load the point',
+      name: 'load the snapshot',
       run: async ({ member }: Filling, { services: { vms }, signal }) => {
         if (member && vms.byId(member.id)) await startMember(member.id, vms, signal, true);
       },

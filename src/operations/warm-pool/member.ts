@@ -1,4 +1,4 @@
-// A fork of a pool's point, made as vm.fork makes its children: with `hold` it stands ready, without it runs at once.
+// A fork of a warm pool's snapshot, made as vm.fork makes its children: with `hold` it stands ready, without it runs at once.
 import { vmIdentity } from '../../host/identity.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { removeFiles } from '../../vm/files.ts';
@@ -20,7 +20,7 @@ export function planMember(vms: VmRegistry, nameOf: (id: string) => string): Mem
   return { id, name: nameOf(id), uid: vms.host.ownUsers ? vmIdentity(id, vms.uids()) : null, createdAt: Date.now() };
 }
 
-/** Its record and files. Repeatable. @param ready it stands in the pool */
+/** Its record and files. Repeatable. @param ready it stands in the warm pool */
 export async function makeMember(
   { snapshot: snapshotId, vm: vmRef, name: warmPool }: WarmPoolRecord,
   member: Member,
@@ -51,8 +51,7 @@ export async function startMember(id: string, vms: VmRegistry, signal: AbortSign
   const { live, record } = vm;
   if (live && (hold || record.state !== 'suspended')) return;
   // It ended while it stood ready, which is no reason not to wake it.
-  if (!live && record.state === 'broken' && record.resumeFrom !== null)
-    await vm.update(() => ({ state: 'suspended', stateReason: null }));
+  if (!live && record.state === 'broken' && record.resumeFrom !== null) await vm.update(() => ({ state: 'suspended', stateReason: null }));
   // One that stands ready has been looked at when it was made.
   const accel = live ? await vms.host.accelerator(record.started?.accelInUse ?? 'auto') : (await checkStart(vm, vms)).accel;
   await startProcess(vm, vms, accel, signal, { hold });

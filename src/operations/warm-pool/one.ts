@@ -1,4 +1,4 @@
-// What the tasks on one pool share. Taking waits for nobody; making and ending what is ready go one after the other.
+// What the tasks on one warm pool share. Taking waits for nobody; making and ending what is ready go one after the other.
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import type { Services } from '../services.ts';
 import { viewOf } from './view.ts';
@@ -13,4 +13,5 @@ export const onWarmPool = {
   queue: ({ name }: OnWarmPool): string | null => `pool/${name}`,
 };
 
-export const outputView = ({ name }: OnWarmPool, services: Services): Promise<WarmPool> => viewOf(services.vms.warmPools.get(name), services);
+export const outputView = ({ name }: OnWarmPool, services: Services): Promise<WarmPool> =>
+  viewOf(services.vms.warmPools.get(name), services);

@@ -23,7 +23,7 @@ export const handler: HandlerOf<'warm-pool.remove'> = {
         if (!vms.warmPools.byName(name)) return;
         await vms.warmPools.drop(name);
         await collectLayers(vms);
-        events.record({ type: 'warm-pool.removed', name, message: `the pool ${name} was removed` });
+        events.record({ type: 'warm-pool.removed', name, message: `the warm pool ${name} was removed` });
       },
     },
   ],

@@ -1,4 +1,4 @@
-// `warm-pool.set`: more or fewer are kept ready. Those too many end here, those that lack are made by machine/pool-keeper.ts.
+// `warm-pool.set`: more or fewer are kept ready. Those too many end here, those that lack are made by vm/warm replenisher.ts.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { abandon, membersOf } from '../../warm-pool/members.ts';

@@ -2,4 +2,5 @@
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
-export const handler: HandlerOf<'warm-pool.show'> = async ({ warmPool }, { services }) => viewOf(services.vms.warmPools.get(warmPool), services);
+export const handler: HandlerOf<'warm-pool.show'> = async ({ warmPool }, { services }) =>
+  viewOf(services.vms.warmPools.get(warmPool), services);

@@ -1,4 +1,4 @@
-// `warm-pool.take`: one that stands ready goes on at once; where none does, a fork of the point is made. It is a machine like any other
+// `warm-pool.take`: one that stands ready goes on at once; where none does, a fork of the snapshot is made. It is a VM like any other
 // from then on, and somebody of its own before it answers.
 
 import type { HandlerOf } from '../../task/handler.ts';
@@ -10,7 +10,7 @@ import type { OnWarmPool } from './one.ts';
 
 interface Taking extends OnWarmPool {
   wish: string | null;
-  /** Set by the first step. `ready`: it stands in the pool under another name. */
+  /** Set by the first step. `ready`: it stands in the warm pool under another name. */
   member?: Member & { ready: boolean };
 }
 
@@ -36,12 +36,12 @@ export const handler: HandlerOf<'warm-pool.take'> = {
       },
       undo: async ({ name }: Taking, { services: { vms }, taskId }) => {
         vms.warmPools.detach(taskId);
-        // The pool may have been removed meanwhile, but for the one that was chosen.
+        // The warm pool may have been removed meanwhile, but for the one that was chosen.
         vms.host.warmPoolChanged(name);
       },
     },
     {
-      name: 'make it a machine',
+      name: 'make it a VM',
       run: async ({ name, member }: Taking, { services: { vms }, signal, taskId }) => {
         if (!member) return;
         vms.warmPools.choose(member, taskId);
@@ -64,7 +64,7 @@ export const handler: HandlerOf<'warm-pool.take'> = {
         vms.warmPools.detach(taskId);
         if (!stood) return;
         vms.host.warmPoolChanged(warmPool);
-        const message = `${vm.name} was taken from the pool ${warmPool}`;
+        const message = `${vm.name} was taken from the warm pool ${warmPool}`;
         events.record({ type: 'vm.taken', subject: vm.id, name: vm.name, message });
       },
       undo: async ({ member }: Taking, { services: { vms } }) => {

@@ -1,5 +1,5 @@
 // The line to qemu-guest-agent: JSON, one request at a time, answers in order and without a name. It is open and read for as long
-// as the machine lives, because a guest whose agent writes to a port that nobody reads cannot shut down.
+// as the VM lives, because a guest whose agent writes to a port that nobody reads cannot shut down.
 import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';

@@ -26,7 +26,7 @@ export const memoryBytesOf = (bytes: number): number => Math.ceil(bytes / 2 ** 2
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
   return [
-    // `process` first: there no name can look like another machine's marker (process.ts reads it).
+    // `process` first: there no name can look like another VM's marker (process.ts reads it).
     ...['-name', `process=${escaped(config.id)},guest=${escaped(config.name)},debug-threads=on`],
     ...['-uuid', config.uuid],
     // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.

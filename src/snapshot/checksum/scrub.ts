@@ -1,11 +1,11 @@
-// Looks after the files of points in the background, slowly and one at a time: layers that a new point has made get their sums, and
-// every few days all that points are made of is compared with its sums, so that damage is known before somebody needs the point.
+// Looks after the files of snapshots in the background, slowly and one at a time: layers that a new snapshot has made get their checksums, and
+// every few days all that snapshots are made of is compared with its checksums, so that damage is known before somebody needs the snapshot.
 // A round that a daemon's end has interrupted goes on with what it had not read yet.
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { Time } from '../../contract/field.ts';
 import { isUsable } from '../../host/usable.ts';
-import { type Pace, removeUnfinishedChecksums, checksummedFiles, takeChecksums } from '../../vm/capture/checksums.ts';
+import { checksummedFiles, type Pace, removeUnfinishedChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
 import { verifySnapshots } from './verify.ts';
@@ -16,7 +16,7 @@ export const scrubEveryMs = 7 * dayMs;
 const settleMs = 3000;
 /** At least so often while there is something to wait for: the host's clock may have been set. */
 const lookEveryMs = 3_600_000;
-/** Read for sums that are not there yet, and for comparing, in bytes a second. */
+/** Read for checksums that are not there yet, and for comparing, in bytes a second. */
 const checksumBytesPerSecond = 64 * 2 ** 20;
 const compareBytesPerSecond = 24 * 2 ** 20;
 
@@ -27,11 +27,11 @@ export class Scrub {
   readonly #vms: VmRegistry;
   readonly #everyMs: number;
   readonly #stopping = new AbortController();
-  /** Files whose sums could not be taken; tried again by the next daemon. */
+  /** Files whose checksums could not be taken; tried again by the next daemon. */
   readonly #failed = new Set<string>();
   #cancel: (() => void) | null = null;
   #work: Promise<void> | null = null;
-  /** A point was made while it was at work. */
+  /** A snapshot was made while it was at work. */
   #again = false;
 
   /** @param everyMs how long after the beginning of a round the next one begins; 0: there are none */
@@ -64,7 +64,7 @@ export class Scrub {
       this.#again = false;
       this.#work = this.#look()
         .catch((error: unknown) => {
-          if (!this.#stopping.signal.aborted) this.#vms.host.log.error({ error }, 'the files of points could not be looked after');
+          if (!this.#stopping.signal.aborted) this.#vms.host.log.error({ error }, 'the files of snapshots could not be looked after');
         })
         .finally(() => {
           this.#work = null;
@@ -75,7 +75,8 @@ export class Scrub {
 
   async #look(): Promise<void> {
     const pace = this.#pace(checksumBytesPerSecond);
-    for (const snapshot of this.#snapshots()) for (const file of checksummedFiles(snapshot, this.#vms.host.paths)) await this.#checksum(file, pace);
+    for (const snapshot of this.#snapshots())
+      for (const file of checksummedFiles(snapshot, this.#vms.host.paths)) await this.#checksum(file, pace);
     if (this.#everyMs > 0) await this.#round();
   }
 
@@ -90,7 +91,7 @@ export class Scrub {
     await takeChecksums(paths, file, pace).catch((error: unknown) => {
       this.#stopping.signal.throwIfAborted();
       this.#failed.add(file);
-      log.warn({ error, file }, 'the sums of a file could not be taken');
+      log.warn({ error, file }, 'the checksums of a file could not be taken');
     });
   }
 

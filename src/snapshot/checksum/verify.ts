@@ -1,8 +1,8 @@
-// Every byte that points are made of is read and compared with what was written. What is found is kept: a point that is known to be
-// damaged is neither gone back to nor forked (check-point.ts), until it is found whole again; each file is read once, however
-// many points have it in common.
+// Every byte that snapshots are made of is read and compared with what was written. What is found is kept: a snapshot that is known to be
+// damaged is neither gone back to nor forked (check-snapshot.ts), until it is found whole again; each file is read once, however
+// many snapshots have it in common.
 import { VivError } from '../../contract/errors.ts';
-import { compareChecksums, type Pace, readChecksums, checksummedFiles, takeChecksums } from '../../vm/capture/checksums.ts';
+import { checksummedFiles, compareChecksums, type Pace, readChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
 import { checkFiles, filesOfSnapshot } from '../check-files.ts';
@@ -10,13 +10,13 @@ import { checkFiles, filesOfSnapshot } from '../check-files.ts';
 export interface Verified {
   /** How many files have been compared. */
   compared: number;
-  /** How many had no sums, and have them from now on. */
+  /** How many had no checksums, and have them from now on. */
   checksummed: number;
   damages: { snapshot: string; file: string; damage: string }[];
 }
 
 /**
- * @param points those that are complete; one that is removed meanwhile is left out
+ * @param snapshots those that are complete; one that is removed meanwhile is left out
  * @param since files that have been compared since then are not read again
  * @throws what `pace` throws
  */
@@ -55,13 +55,13 @@ async function quickDamage(vms: VmRegistry, snapshot: SnapshotRecord): Promise<{
     if (vms.snapshots.byId(snapshot.id)) await note(vms, file, damage);
     return { file, damage };
   }
-  // What has no sums of its own kind is whole then.
+  // What has no checksums of its own kind is whole then.
   const checksummed = new Set(checksummedFiles(snapshot, host.paths));
   await checks.forget(filesOfSnapshot(snapshot, host.paths).filter((file) => !checksummed.has(file)));
   return null;
 }
 
-/** Null: it has gone, with its points. */
+/** Null: it has gone, with its snapshots. */
 async function verifyFile(vms: VmRegistry, file: string, pace: Pace): Promise<'compared' | 'checksummed' | null> {
   const { host } = vms;
   try {
@@ -88,9 +88,9 @@ async function note(vms: VmRegistry, file: string, damage: string | null): Promi
   for (const [vmRef, those] of Map.groupBy(affected, (snapshot) => snapshot.vm)) {
     const vm = vms.byId(vmRef);
     const shown = those.filter(({ kind }) => kind === 'snapshot').map(({ label, id }) => label ?? id);
-    const names = shown.length === 0 ? 'what it sleeps at' : `${shown.length === 1 ? 'its point' : 'its points'} ${shown.join(', ')}`;
+    const names = shown.length === 0 ? 'what it sleeps at' : `${shown.length === 1 ? 'its snapshot' : 'its snapshots'} ${shown.join(', ')}`;
     const verb = shown.length > 1 ? 'are' : 'is';
-    const message = `${names} ${verb} damaged: the file ${file} ${damage}; ${shown.length > 1 ? 'they are' : 'it is'} neither gone back to nor forked, and other points are not affected`;
+    const message = `${names} ${verb} damaged: the file ${file} ${damage}; ${shown.length > 1 ? 'they are' : 'it is'} neither gone back to nor forked, and other snapshots are not affected`;
     vm?.tell({ type: 'event', vm, noun: 'snapshot', what: 'damaged', message });
   }
 }

@@ -1,6 +1,6 @@
-// A machine of nobody's that reads the file systems of another one at two instants: `tiny` without a network, with empty files over
+// A VM of nobody's that reads the file systems of another one at two instants: `tiny` without a network, with empty files over
 // both instants' disks, so that a journal can be replayed and nothing is changed. What it reads may be made to break it, so it is a user of its own, of the
-// other's family, whose layers it may read. Only what a stopped machine writes to it could not: there it is that machine's user.
+// other's family, whose layers it may read. Only what a stopped VM writes to it could not: there it is that VM's user.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { VmOptions } from '../../contract/vm.ts';
@@ -19,7 +19,7 @@ export const readerImage = 'tiny';
 export const sides = ['from', 'to'] as const;
 export type Side = (typeof sides)[number];
 
-/** Nothing is made yet. @param disks ids of those that it reads @param points false: one side is a stopped machine as it is */
+/** Nothing is made yet. @param disks ids of those that it reads @param snapshots false: one side is a stopped VM as it is */
 export async function planReader(
   vm: Vm,
   records: Readonly<Record<Side, VmRecord>>,

@@ -1,4 +1,4 @@
-// How the disks of a machine differ between two instants of its life. Nothing is written and no guest is asked.
+// How the disks of a VM differ between two instants of its life. Nothing is written and no guest is asked.
 import type { Difference } from '../../contract/snapshot.ts';
 import { compareDisks } from '../../storage/difference.ts';
 import { isWritable } from '../../vm/capture/overlays.ts';

@@ -1,5 +1,5 @@
-// Makes the automatic points of machines that run, and removes those that no rule keeps any more (snapshot-policy.ts says which).
-// It looks when an interval begins and when something of a machine has changed; what it does are tasks like anybody else's.
+// Makes the automatic snapshots of VMs that run, and removes those that no rule keeps any more (policy.ts says which).
+// It looks when an interval begins and when something of a VM has changed; what it does are tasks like anybody else's.
 import type { SnapshotPolicy, SnapshotRule } from '../../contract/snapshot-policy.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
@@ -7,10 +7,10 @@ import type { Vm } from '../../vm/vm.ts';
 import { dueRule, ruleName, unkeptSnapshots, untilNextMs } from './policy.ts';
 
 export interface SnapshotKeeping {
-  /** Makes a point through the task engine, so that it is seen and journalled. */
+  /** Makes a snapshot through the task engine, so that it is seen and journalled. */
   readonly create: (vm: Vm, snapshot: { label: string; auto: string }) => Promise<void>;
   readonly remove: (vm: Vm, snapshot: string) => Promise<void>;
-  /** Resolves when nothing is under way on the machine. */
+  /** Resolves when nothing is under way on the VM. */
   readonly idle: (vm: Vm) => Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export class SnapshotScheduler {
   readonly #vms: VmRegistry;
   readonly #keeping: SnapshotKeeping;
   readonly #acting = new Set<Vm>();
-  /** Machines whose last automatic point or thinning failed. */
+  /** VMs whose last automatic snapshot or thinning failed. */
   readonly #failed = new Map<Vm, { times: number; until: number }>();
   #timer: { at: number; cancel: () => void } | null = null;
   #begun = false;
@@ -53,7 +53,7 @@ export class SnapshotScheduler {
     this.#timer = null;
   }
 
-  /** Something of the machine has changed: its state, its policy, its points. */
+  /** Something of the VM has changed: its state, its policy, its snapshots. */
   hear(vm: Vm): void {
     if (this.#policyOf(vm)) this.#lookIn(settleMs);
   }
@@ -99,7 +99,7 @@ export class SnapshotScheduler {
     };
   }
 
-  /** Whatever is under way on the machine comes first, and may have changed what is to be done. */
+  /** Whatever is under way on the VM comes first, and may have changed what is to be done. */
   async #act(vm: Vm): Promise<void> {
     this.#acting.add(vm);
     try {
@@ -130,7 +130,7 @@ export class SnapshotScheduler {
     const times = (this.#failed.get(vm)?.times ?? 0) + 1;
     const pauseMs = pauseAfterMs(times);
     this.#failed.set(vm, { times, until: this.#vms.host.clock.now() + pauseMs });
-    const message = `the automatic points of ${vm.name} are looked after again in ${pauseMs / 60_000} min, because this failed: ${error.message}`;
+    const message = `the automatic snapshots of ${vm.name} are looked after again in ${pauseMs / 60_000} min, because this failed: ${error.message}`;
     vm.tell({ type: 'event', vm, what: 'problem', message });
   }
 

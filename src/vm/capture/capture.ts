@@ -1,4 +1,4 @@
-// Making a point of a machine: memory, devices and every disk at one instant. A running guest stands still for the milliseconds
+// Making a snapshot of a VM: memory, devices and every disk at one instant. A running guest stands still for the milliseconds
 // that this takes and goes on as if nothing had been; its disks go on in new files on top, its memory in private pages.
 //
 //   stop ─► devices into a file ─► TPM: a copy ─► disks: new tops ─► memory: a new layer ─► go on
@@ -19,7 +19,17 @@ import type { VmRuntime } from '../runtime.ts';
 import type { Vm } from '../vm.ts';
 import { collectChecksums, copyChecksums } from './checksums.ts';
 import { stopFlattening } from './flatten-chain.ts';
-import { asLayers, isOnOverlays, makeOverlays, onOverlays, planOverlays, removeOverlays, sealLayers, shareWithFamily, type Overlay } from './overlays.ts';
+import {
+  asLayers,
+  isOnOverlays,
+  makeOverlays,
+  type Overlay,
+  onOverlays,
+  planOverlays,
+  removeOverlays,
+  sealLayers,
+  shareWithFamily,
+} from './overlays.ts';
 import { rollBack } from './roll-back.ts';
 import type { SnapshotMemory, SnapshotRecord } from './snapshot-record.ts';
 
@@ -62,7 +72,7 @@ export function planSnapshot(
   return { snapshot, overlays };
 }
 
-/** Enters the point and makes its files, while the machine goes on. Repeatable, also when it has been frozen since: what it writes to is left. */
+/** Enters the snapshot and makes its files, while the VM goes on. Repeatable, also when it has been frozen since: what it writes to is left. */
 export async function prepareSnapshot(vm: Vm, vms: VmRegistry, { snapshot, overlays }: Freezing): Promise<void> {
   if (isOnOverlays(vm.record, overlays)) return;
   await vms.snapshots.put(snapshot);
@@ -72,13 +82,13 @@ export async function prepareSnapshot(vm: Vm, vms: VmRegistry, { snapshot, overl
   await makeOverlays(vm.record, overlays);
 }
 
-/** Takes back what preparePoint has made. A machine that writes to the tops already keeps them. Repeatable. */
+/** Takes back what prepareSnapshot has made. A VM that writes to the tops already keeps them. Repeatable. */
 export async function dropSnapshot(vm: Vm | undefined, vms: VmRegistry, freezing: Freezing): Promise<void> {
   const { snapshot, overlays } = freezing;
   if (vm && !vms.snapshots.byId(snapshot.id)?.complete) await takeBackOrEnded(vm, vms, freezing);
   if (vm?.record.at === snapshot.id) await vm.update(() => ({ at: snapshot.parent }));
   await rm(vms.host.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
-  // What the machine has gone on from stays a layer, under that name alone.
+  // What the VM has gone on from stays a layer, under that name alone.
   if (vm && isOnOverlays(vm.record, overlays)) await sealLayers(vm.record, overlays);
   else await removeOverlays(overlays);
   await vms.snapshots.drop(snapshot.id);
@@ -100,9 +110,9 @@ async function takeBackOrEnded(vm: Vm, vms: VmRegistry, freezing: Freezing): Pro
 }
 
 /**
- * Makes the machine's present state into the point. Repeatable as long as the guest has not gone on in between.
+ * Makes the VM's present state into the snapshot. Repeatable as long as the guest has not gone on in between.
  * @param goOn false: a guest that ran stands still afterwards, unless this fails
- * @returns the point as it is now: complete, but for its memory, which is in the machine's process
+ * @returns the snapshot as it is now: complete, but for its memory, which is in the VM's process
  */
 export async function freeze(
   vm: Vm,
@@ -166,7 +176,7 @@ async function freezeLive(
   const devices = vms.host.paths.snapshot(snapshot.id).devices;
   // The daemon before this one may have died in the middle of what follows.
   if (await rollBack(vm, vms, freezing))
-    throw new VivError('qemu_failed', `the point of ${vm.name} was interrupted by a restart of the daemon; make it again`);
+    throw new VivError('qemu_failed', `the snapshot of ${vm.name} was interrupted by a restart of the daemon; make it again`);
   const running = vm.record.state === 'running';
   using control = withMemory ? controlMemory(vm.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
   if (withMemory) {
@@ -193,7 +203,7 @@ async function freezeLive(
     }
   } catch (error) {
     live.standing = false;
-    // It is done once more when the point is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
+    // It is done once more when the snapshot is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
     await rollBack(vm, vms, freezing).catch((other: unknown) => {
       if (!isOfQemu(other)) throw other;
     });

@@ -1,12 +1,12 @@
-// The sums of a point's large files: its memory's are taken while it is written, those of its disks' layers in the background when
-// nobody writes to them any more (scrub.ts). A file of their own for each, so that no point has to be whole for another's.
+// The checksums of a snapshot's large files: its memory's are taken while it is written, those of its disks' layers in the background when
+// nobody writes to them any more (scrub.ts). A file of their own for each, so that no snapshot has to be whole for another's.
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import { makeDurable } from '../../host/durable.ts';
 import { newId } from '../../host/id.ts';
 import type { Paths } from '../../host/paths.ts';
-import { decodeChecksums, encodeChecksums, firstDifference, type Checksums, checksumFile } from '../../storage/block-checksums.ts';
+import { type Checksums, checksumFile, decodeChecksums, encodeChecksums, firstDifference } from '../../storage/block-checksums.ts';
 import type { VmRegistry } from '../registry.ts';
 import type { SnapshotRecord } from './snapshot-record.ts';
 
@@ -15,7 +15,7 @@ export type Pace = (bytes: number) => Promise<void>;
 
 const partEnd = '.part';
 
-/** Files of a point that have sums, or are going to. */
+/** Files of a snapshot that have checksums, or are going to. */
 export function checksummedFiles({ id, memory, checksums }: SnapshotRecord, paths: Paths): string[] {
   return [...(memory?.in === 'file' ? [paths.snapshot(id).memory] : []), ...Object.keys(checksums?.layers ?? {})];
 }
@@ -35,7 +35,7 @@ export async function writeChecksums(paths: Paths, file: string, checksums: Chec
     await rename(part, kept);
   } catch (cause) {
     if (!['ENOSPC', 'EDQUOT'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
-    throw new VivError('no_space', `the sums of ${file} cannot be kept, because the host’s disk is full; make room and try again`, {
+    throw new VivError('no_space', `the checksums of ${file} cannot be kept, because the host’s disk is full; make room and try again`, {
       cause,
     });
   } finally {

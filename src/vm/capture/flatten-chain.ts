@@ -1,7 +1,7 @@
-// A machine whose disk has come to lie on many layers gets their data into its own file, in the background, while it runs: reads
-// then go through few files again, and layers that no point needs are removed. What is left undone is found again at the next point.
+// A VM whose disk has come to lie on many layers gets their data into its own file, in the background, while it runs: reads
+// then go through few files again, and layers that no snapshot needs are removed. What is left undone is found again at the next snapshot.
 import { setTimeout as delay } from 'node:timers/promises';
-import { cancelStreams, closeUnused, stream, streams, overlayNodes } from '../../qemu/block.ts';
+import { cancelStreams, closeUnused, overlayNodes, stream, streams } from '../../qemu/block.ts';
 import { backingFile, backingFiles } from '../../storage/chain.ts';
 import type { VmRegistry } from '../registry.ts';
 import type { Vm } from '../vm.ts';
@@ -14,7 +14,7 @@ const mostLayers = 16;
 const streamBytesPerSecond = 64 * 2 ** 20;
 const lookEveryMs = 500;
 
-/** Begins and follows it; resolves when nothing is left to do, the machine has ended or somebody has stopped it. Repeatable. */
+/** Begins and follows it; resolves when nothing is left to do, the VM has ended or somebody has stopped it. Repeatable. */
 export async function flattenDeep(vm: Vm, vms: VmRegistry): Promise<void> {
   const { live } = vm;
   if (!live) return;
@@ -45,7 +45,7 @@ export function flattenMeanwhile(vm: Vm, vms: VmRegistry): void {
   });
 }
 
-/** Whoever changes what a machine's disks lie on stops it first; what has been copied stays. */
+/** Whoever changes what a VM's disks lie on stops it first; what has been copied stays. */
 export async function stopFlattening(vm: Vm): Promise<void> {
   if (vm.live) await cancelStreams(vm.live.qmp);
 }

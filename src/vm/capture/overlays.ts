@@ -1,5 +1,5 @@
-// A machine's writable disks become layers: each file is kept under a second name for good, and the machine goes on in an empty
-// file on top of it. Layers belong to nobody: machines and points that build on them find them by their backing file.
+// A VM's writable disks become layers: each file is kept under a second name for good, and the VM goes on in an empty
+// file on top of it. Layers belong to nobody: VMs and snapshots that build on them find them by their backing file.
 import { existsSync } from 'node:fs';
 import { chmod, chown, link, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ export function planOverlays(record: VmRecord, host: VmHost): Overlay[] {
   return existsSync(vars) ? [...disks, top(varsId, vars)] : disks;
 }
 
-/** The record of the machine that writes to the new tops. Pure. */
+/** The record of the VM that writes to the new tops. Pure. */
 export const onOverlays = (record: VmRecord, overlays: readonly Overlay[]): Pick<VmRecord, 'disks' | 'vars'> =>
   withFiles(record, overlays, ({ to: file, layer: backing }) => ({ file, backing }));
 
@@ -42,7 +42,7 @@ export const onOverlays = (record: VmRecord, overlays: readonly Overlay[]): Pick
 export const isOnOverlays = ({ disks, vars }: VmRecord, overlays: readonly Overlay[]): boolean =>
   overlays.some(({ to }) => to === vars || disks.some(({ file }) => file === to));
 
-/** The record of the machine that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
+/** The record of the VM that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
 export async function offOverlays({ id }: VmRecord, overlays: readonly Overlay[], host: VmHost) {
   const below = await backingFiles(overlays.map(({ from }) => from));
   const { firmwareVars } = host.paths.vm(id);
@@ -52,7 +52,7 @@ export async function offOverlays({ id }: VmRecord, overlays: readonly Overlay[]
   };
 }
 
-/** The record as it is kept with a point: its disks' files are the layers. Pure. */
+/** The record as it is kept with a snapshot: its disks' files are the layers. Pure. */
 export const asLayers = (record: VmRecord, overlays: readonly Overlay[]): Pick<VmRecord, 'disks' | 'vars'> =>
   withFiles(record, overlays, ({ layer: file }) => ({ file }));
 
@@ -80,7 +80,7 @@ export async function makeOverlays(record: VmRecord, overlays: readonly Overlay[
   }
 }
 
-/** Takes back what makeTops has made, as long as no machine writes to it. Repeatable. */
+/** Takes back what makeOverlays has made, as long as no VM writes to it. Repeatable. */
 export async function removeOverlays(overlays: readonly Overlay[]): Promise<void> {
   for (const { layer, to } of overlays) {
     await rm(to, { force: true });

@@ -1,4 +1,4 @@
-// A point of quiet disks: the guest writes everything out and freezes its file systems while `act` makes the point.
+// A snapshot of quiet disks: the guest writes everything out and freezes its file systems while `act` makes the snapshot.
 import { VivError } from '../../contract/errors.ts';
 import type { Vm } from '../vm.ts';
 
@@ -9,8 +9,7 @@ const longestMs = 10_000;
 export async function thawed<T>(vm: Vm, desired: boolean, act: () => Promise<T>): Promise<T> {
   if (!desired || !vm.live) return act();
   const { agent } = vm.live;
-  if (!agent)
-    throw new VivError('no_agent', `${vm.name} cannot be quiesced, because its guest agent does not answer; leave --quiesce out`);
+  if (!agent) throw new VivError('no_agent', `${vm.name} cannot be quiesced, because its guest agent does not answer; leave --quiesce out`);
   await agent.freeze(longestMs);
   try {
     return await act();

@@ -1,13 +1,13 @@
-// What the store keeps of a point: key `snapshot/<id>`. A point is a machine as it was at one instant; nothing of it changes later.
+// What the store keeps of a snapshot: key `snapshot/<id>`. A snapshot is a VM as it was at one instant; nothing of it changes later.
 import { z } from 'zod';
 import { Bytes, Time } from '../../contract/field.ts';
 import { VmRecord } from '../record.ts';
 
 /** Where the guest's memory is. */
 export const SnapshotMemory = z.discriminatedUnion('in', [
-  /** In the machine's QEMU process for as long as that lives: its descriptors of the layers, bottom first. */
+  /** In the VM's QEMU process for as long as that lives: its descriptors of the layers, bottom first. */
   z.object({ in: z.literal('process'), pid: z.int(), startTicks: z.int(), layers: z.array(z.int()) }),
-  /** In the point's own file. */
+  /** In the snapshot's own file. */
   z.object({ in: z.literal('file') }),
 ]);
 export type SnapshotMemory = z.infer<typeof SnapshotMemory>;
@@ -26,9 +26,9 @@ export const SnapshotRecord = z.object({
   id: z.string(),
   vm: z.string(),
   label: z.string().nullable(),
-  /** `fork`: there for the children that are being made only. `suspend`: for the machine that sleeps at it only. Neither is shown. */
+  /** `fork`: there for the children that are being made only. `suspend`: for the VM that sleeps at it only. Neither is shown. */
   kind: z.enum(['snapshot', 'fork', 'suspend']),
-  /** The point before it in the machine's tree. */
+  /** The snapshot before it in the VM's tree. */
   parent: z.string().nullable(),
   createdAt: Time,
   /** False until it can be restored. */
@@ -46,7 +46,7 @@ export const SnapshotRecord = z.object({
   checksums: SnapshotChecksums.nullable().default(null),
   /** How long the guest stood still for it, in ms. */
   pausedMs: z.number(),
-  /** The machine, with its disks' files as they are kept: layers. */
+  /** The VM, with its disks' files as they are kept: layers. */
   vmRecord: VmRecord,
 });
 export type SnapshotRecord = z.infer<typeof SnapshotRecord>;

@@ -1,4 +1,4 @@
-// A point's memory goes from the machine's process, where it was frozen, into the point's own file. The machine goes on meanwhile.
+// A snapshot's memory goes from the VM's process, where it was frozen, into the snapshot's own file. The VM goes on meanwhile.
 import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { makeDurable } from '../../host/durable.ts';
@@ -35,7 +35,7 @@ export async function writeMemory(
   } finally {
     for (const fd of layers) closeSync(fd);
   }
-  // With the machine's process gone, these files are all there is of it.
+  // With the VM's process gone, these files are all there is of it.
   await makeDurable(vms.host.paths.snapshot(id).devices);
   await writeChecksums(vms.host.paths, file, checksums.end(bytes));
   await shareWithFamily(file, snapshot.vmRecord);

@@ -1,48 +1,48 @@
-// A machine's cards while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
+// A VM's NICs while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
 import { VivError } from '../../contract/errors.ts';
 import type { NicGuard } from '../../contract/nic.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
 import { hasNic, plugNic, pullNic, removeNetdev, setNicLink } from '../../qemu/nic.ts';
-import type { VmRecord, NicRecord } from '../record.ts';
+import type { NicRecord, VmRecord } from '../record.ts';
 import type { VmRegistry } from '../registry.ts';
 import type { Vm } from '../vm.ts';
 import { isVirtual } from './nics.ts';
 
-/** @throws wrong_state, unsupported where its process cannot get another card now */
+/** @throws wrong_state, unsupported where its process cannot get another NIC now */
 export function checkPlug({ name, record, live }: Vm): void {
   if (record.state === 'suspended')
-    throw new VivError('wrong_state', `${name} is suspended, and its saved memory knows the cards it had; start it first`);
+    throw new VivError('wrong_state', `${name} is suspended, and its saved memory knows the NICs it had; start it first`);
   if (record.nics.some((nic) => !isVirtual(nic)))
     throw new VivError(
       'wrong_state',
-      `${name} is in QEMU’s own network (user), which cannot be combined with others; take that card away first: viv network detach ${name} net0`,
+      `${name} is in QEMU’s own network (user), which cannot be combined with others; take that NIC away first: viv network detach ${name} net0`,
     );
   if (!live) return;
   if (!record.nics.some(isVirtual))
-    throw new VivError('wrong_state', `${name} was started without networks; stop it first, and it has the card from its next start on`);
-  if ((record.started?.slots ?? 0) === 0) throw new VivError('unsupported', `${name} has no slots for further cards; stop it first`);
+    throw new VivError('wrong_state', `${name} was started without networks; stop it first, and it has the NIC from its next start on`);
+  if ((record.started?.slots ?? 0) === 0) throw new VivError('unsupported', `${name} has no slots for further NICs; stop it first`);
 }
 
-/** The machine's card of that name. @throws not_found */
+/** The VM's NIC of that name. @throws not_found */
 export function nicOf({ name, record }: { name: string; record: Pick<VmRecord, 'nics'> }, id: string): NicRecord {
   const nic = record.nics.find((one) => one.id === id);
-  if (!nic) throw new VivError('not_found', `${name} has no card ${id}; it has ${record.nics.map((one) => one.id).join(', ') || 'none'}`);
+  if (!nic) throw new VivError('not_found', `${name} has no NIC ${id}; it has ${record.nics.map((one) => one.id).join(', ') || 'none'}`);
   return nic;
 }
 
-/** @throws wrong_state where it stays as long as the machine runs */
+/** @throws wrong_state where it stays as long as the VM runs */
 export function checkPull(vm: Vm, id: string): void {
   const { name, record, live } = vm;
   if (record.state === 'suspended')
-    throw new VivError('wrong_state', `${name} is suspended, and its saved memory knows the cards it had; start it first`);
+    throw new VivError('wrong_state', `${name} is suspended, and its saved memory knows the NICs it had; start it first`);
   if (live && nicOf(vm, id).slot === null)
     throw new VivError(
       'wrong_state',
-      `the card ${id} of ${name} is on the board, where it stays while the machine runs; stop it first, or pull its cable: viv network link ${name} ${id} down`,
+      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or pull its cable: viv network link ${name} ${id} down`,
     );
 }
 
-/** Enters one more card. Repeatable. @throws in_use, invalid, not_found */
+/** Enters one more NIC. Repeatable. @throws in_use, invalid, not_found */
 export async function enterNic(vm: Vm, vms: VmRegistry, nic: NicRecord): Promise<void> {
   if (vm.record.nics.some(({ id }) => id === nic.id)) return;
   const { nics } = vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
@@ -55,7 +55,7 @@ export async function enterNic(vm: Vm, vms: VmRegistry, nic: NicRecord): Promise
   await vms.networks.changed();
 }
 
-/** Its process gets the card. Repeatable. */
+/** Its process gets the NIC. Repeatable. */
 export async function plugIn(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
   const { live } = vm;
   if (!live) return;
@@ -75,7 +75,7 @@ export async function plugIn(vm: Vm, vms: VmRegistry, id: string, signal: AbortS
   if (!nic.up) await setNicLink(live.qmp, id, false);
 }
 
-/** Its process gives the card back. Repeatable. */
+/** Its process gives the NIC back. Repeatable. */
 export async function pullOut(vm: Vm, id: string, signal: AbortSignal): Promise<void> {
   if (vm.live) await pullNic(vm.live.qmp, id, signal);
 }

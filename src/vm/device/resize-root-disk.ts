@@ -1,4 +1,4 @@
-// Growing a machine's root disk, whether it runs or not.
+// Growing a VM's root disk, whether it runs or not.
 import { blockResize } from '../../qemu/block.ts';
 import { resizeDisk } from '../../storage/disk.ts';
 import type { Vm } from '../vm.ts';

@@ -1,4 +1,4 @@
-// Which descriptor of its process each of a machine's taps is, and the words that put it there. Pure.
+// Which descriptor of its process each of a VM's taps is, and the words that put it there. Pure.
 import { tapOf } from '../../network/kernel/interface-names.ts';
 import type { Plugged } from '../../network/networks.ts';
 import type { VmRecord } from '../record.ts';

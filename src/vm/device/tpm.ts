@@ -1,5 +1,5 @@
-// What a machine's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A point has a
-// copy of it, and so has every machine that is made from another: a copy of a TPM is the same TPM (docs/security.md).
+// What a VM's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A snapshot has a
+// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/security.md).
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
@@ -15,9 +15,9 @@ import { startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { rotate } from './serial-log.ts';
 
-/** That a machine could have one here. @throws invalid, missing_program */
+/** That a VM could have one here. @throws invalid, missing_program */
 export async function checkTpm(name: string, arch: Arch): Promise<void> {
-  if (!hasTpm(arch)) throw new VivError('invalid', `${name} is made for ${arch}, whose machines have no TPM here; leave it out`);
+  if (!hasTpm(arch)) throw new VivError('invalid', `${name} is made for ${arch}, whose VMs have no TPM here; leave it out`);
   await findSwtpm();
 }
 
@@ -25,7 +25,7 @@ export async function checkTpm(name: string, arch: Arch): Promise<void> {
 export const tpmFiles = async (folder: string): Promise<string[]> =>
   (await readdir(folder).catch(() => [])).filter((name) => name.startsWith('tpm2-')).sort();
 
-/** Starts the TPM of a machine that is about to be started; null: it has none. Its folder is made the first time. */
+/** Starts the TPM of a VM that is about to be started; null: it has none. Its folder is made the first time. */
 export async function openTpm(record: VmRecord, { tpm: folder, tpmLog }: VmPaths): Promise<Tpm | null> {
   await endTpm(folder); // one whose QEMU was never started is still there
   if (!startSettings(record).tpm) return null;
@@ -46,7 +46,7 @@ export async function watchTpm(vm: Vm, qemu: QemuProcess, exited: Promise<unknow
 
 /**
  * Makes `to` what `from` is, or removes it where there is no `from`. Repeatable.
- * @param record the machine whose it will be; null: the daemon's, in a point
+ * @param record the VM whose it will be; null: the daemon's, in a snapshot
  */
 export async function copyTpm(from: string, to: string, record: VmRecord | null): Promise<void> {
   const files = await tpmFiles(from);

@@ -1,4 +1,4 @@
-// What a guest is told before it is asked anything: that it has slept, or that it is not the machine it was forked from.
+// What a guest is told before it is asked anything: that it has slept, or that it is not the VM it was forked from.
 import { randomBytes } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
@@ -18,7 +18,7 @@ const askedFor = 'addresses: this agent does not know it';
 const seedBytes = 32;
 
 /**
- * Repeatable. Does nothing for a machine that was booted, since it has found out for itself who it is and how late it is.
+ * Repeatable. Does nothing for a VM that was booted, since it has found out for itself who it is and how late it is.
  * A guest that can do a part of it only is in use with that; what it left out is told as an event.
  */
 export async function applyIdentity(vm: Vm, networks: Networks, agent: AgentConnection): Promise<void> {
@@ -48,5 +48,5 @@ async function identityOf(record: VmRecord, { macs }: NonNullable<VmRecord['pend
 async function olderAgent(error: unknown, vm: Vm, agent: AgentConnection): Promise<string[]> {
   if (!(error instanceof VivError && error.code === 'guest_failed')) throw error;
   await agent.configure({ timeMs: Date.now(), hostname: hostnameOf(vm.record) });
-  return [`random numbers, addresses, machine id and SSH host keys, because its agent is too old (${error.message})`];
+  return [`random numbers, addresses, VM id and SSH host keys, because its agent is too old (${error.message})`];
 }

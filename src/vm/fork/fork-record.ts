@@ -1,4 +1,4 @@
-// A machine made from a point of another: a copy in everything but who it is.
+// A VM made from a snapshot of another: a copy in everything but who it is.
 import { randomUUID } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { newId } from '../../host/id.ts';
@@ -17,7 +17,7 @@ export interface Child {
   readonly uid: number | null;
 }
 
-/** The record of a child. With memory it is one that sleeps, and wakes from the point. Pure. */
+/** The record of a child. With memory it is one that sleeps, and wakes from the snapshot. Pure. */
 export function childRecord(snapshot: SnapshotRecord, child: Child, parentName: string, host: VmHost, createdAt: number): VmRecord {
   const { vmRecord: vm } = snapshot;
   const withMemory = snapshot.memory !== null;
@@ -31,14 +31,14 @@ export function childRecord(snapshot: SnapshotRecord, child: Child, parentName: 
   };
 }
 
-/** What every copy of a machine has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
+/** What every copy of a VM has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
 export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentName: string, createdAt: number): VmRecord {
   const nics = vm.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
   return {
     ...vm,
     ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
     ...{ state: 'stopped', stateReason: null, desired: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
-    // Automatic points are the other's: a hundred forks of it would make a hundred of each.
+    // Automatic snapshots are the other's: a hundred forks of it would make a hundred of each.
     settings: { ...vm.settings, hostname: null, snapshots: null },
     ...{ at: null, resumeFrom: null, resumedFromSuspend: false },
     pendingIdentity: {
@@ -49,7 +49,7 @@ export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentNa
   };
 }
 
-/** New files over a point's layers, in a machine's folder. Pure but for the names. */
+/** New files over a snapshot's layers, in a VM's folder. Pure but for the names. */
 export function overlaysOver(vm: VmRecord, folder: string): Pick<VmRecord, 'disks' | 'vars'> {
   const fresh = (id: string) => join(folder, `${id}-${newId()}.qcow2`);
   return {
@@ -80,7 +80,7 @@ export async function makeChildFiles(
   if (!newTpm) await copyTpm(host.paths.snapshot(snapshot.id).tpm, host.paths.vm(record.id).tpm, record);
 }
 
-/** UEFI variables on top of the point's. Repeatable. */
+/** UEFI variables on top of the snapshot's. Repeatable. */
 export async function makeVarsOver(record: VmRecord, snapshot: SnapshotRecord): Promise<void> {
   if (record.vars === null || snapshot.vmRecord.vars === null) return;
   await createOverlay(record.vars, { backing: snapshot.vmRecord.vars });

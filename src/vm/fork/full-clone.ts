@@ -1,5 +1,5 @@
-// A full clone: a machine of copies, which shares no file with the one it was made from, so that this one, its points and its
-// image can be removed. What of a machine never changes (kernel, CDs) becomes a layer, so that forks of the clone find it too.
+// A full clone: a VM of copies, which shares no file with the one it was made from, so that this one, its snapshots and its
+// image can be removed. What of a VM never changes (kernel, CDs) becomes a layer, so that forks of the clone find it too.
 import { existsSync } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -15,7 +15,7 @@ import type { VmRecord } from '../record.ts';
 import type { VmHost } from '../registry.ts';
 import { type Child, pendingIdentity } from './fork-record.ts';
 
-/** What is copied: a machine that is stopped, or as a point of its disks has it. */
+/** What is copied: a VM that is stopped, or as a snapshot of its disks has it. */
 export interface Origin {
   readonly vm: VmRecord;
   /** Its UEFI variables; null: it has none. */
@@ -27,11 +27,11 @@ export interface Origin {
 interface Copy {
   readonly from: string;
   readonly to: string;
-  /** disk: written by the guest, and the machine's own. cd, file: never changes, and becomes a layer. */
+  /** disk: written by the guest, and the VM's own. cd, file: never changes, and becomes a layer. */
   readonly kind: 'disk' | 'cd' | 'file';
 }
 
-/** A machine that is stopped, as its files are now. */
+/** A VM that is stopped, as its files are now. */
 export function originNow(vm: VmRecord, host: VmHost): Origin {
   const paths = host.paths.vm(vm.id);
   const vars = vm.vars ?? paths.firmwareVars;

@@ -1,5 +1,5 @@
-// On the daemon's return: every machine whose process goes on is taken up again, every one whose process has ended is shown
-// with its reason, and processes and folders that belong to no machine are removed.
+// On the daemon's return: every VM whose process goes on is taken up again, every one whose process has ended is shown
+// with its reason, and processes and folders that belong to no VM are removed.
 import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -25,7 +25,7 @@ export interface Adopted {
   ended: string[];
 }
 
-/** Takes up all machines, several at once. Never throws for one of them: it is shown as broken instead. */
+/** Takes up all VMs, several at once. Never throws for one of them: it is shown as broken instead. */
 export async function adoptAll(vms: VmRegistry, signal: AbortSignal): Promise<Adopted> {
   const result: Adopted = { adopted: [], ended: [] };
   await Promise.all(
@@ -34,7 +34,7 @@ export async function adoptAll(vms: VmRegistry, signal: AbortSignal): Promise<Ad
         const outcome = await adopt(vm, vms, signal);
         if (outcome !== null) result[outcome].push(vm.name);
       } catch (error) {
-        vms.host.log.error({ vm: vm.name, error }, 'a machine could not be adopted');
+        vms.host.log.error({ vm: vm.name, error }, 'a VM could not be adopted');
         const message = `its QEMU process does not answer: ${(error as Error).message}`;
         await vm.setState('broken', { code: 'qemu_exited', message }).catch((full: unknown) => {
           vms.host.log.error({ vm: vm.name, error: full }, 'and that could not be recorded');
@@ -135,15 +135,15 @@ async function endedAway(vm: Vm, vms: VmRegistry): Promise<void> {
 }
 
 export interface Swept {
-  /** Names of machines that were half-made or half-removed and that no task goes on with. */
+  /** Names of VMs that were half-made or half-removed and that no task goes on with. */
   vms: string[];
   processes: number;
   folders: number;
-  /** Ids of machines that have disks here and that the store does not know (it was moved away): all of theirs is left alone. */
+  /** Ids of VMs that have disks here and that the store does not know (it was moved away): all of theirs is left alone. */
   left: string[];
 }
 
-/** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a machine. */
+/** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a VM. */
 export async function sweep(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise<Swept> {
   const standsReady = (vm: Vm) => isReady(vm) && vms.warmPools.byName(vm.record.warmPool ?? '') !== undefined;
   const halves = vms.all().filter((vm) => !vm.record.complete && !standsReady(vm) && !busy(vm));
@@ -153,7 +153,7 @@ export async function sweep(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise
     await vms.drop(vm.id);
     vm.tell({ type: 'event', vm, what: 'removed', message: `what was left of ${vm.name} was removed` });
   }
-  // A daemon has died between waking a machine, or ending it, and forgetting what it slept at.
+  // A daemon has died between waking a VM, or ending it, and forgetting what it slept at.
   for (const snapshot of vms.snapshots.all().filter(({ kind }) => kind === 'suspend')) {
     const vm = vms.byId(snapshot.vm);
     if (vm && (busy(vm) || vm.record.resumeFrom === snapshot.id)) continue;
@@ -161,7 +161,7 @@ export async function sweep(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise
   }
   const { vms: vmsFolder, run } = vms.host.paths;
   const left = new Set<string>();
-  // Asked at each look, because machines are made meanwhile; each is entered before it has a folder or a process.
+  // Asked at each look, because VMs are made meanwhile; each is entered before it has a folder or a process.
   const owned = async (id: string) => {
     if (vms.knows(id)) return true;
     if (!(await holdsDisk(join(vmsFolder, id)))) return false;

@@ -18,7 +18,7 @@ const lookMs = 50;
 export async function hearLastWords(vm: Vm, live: VmRuntime): Promise<void> {
   if (vm.record.state !== 'running') return; // a start that is not over yet records what it comes to
   try {
-    // What counts for a daemon that takes the machine up while it speaks, and finds it running.
+    // What counts for a daemon that takes the VM up while it speaks, and finds it running.
     await vm.setState('running', panicReason);
     await shutDownAtReset(live.qmp);
     if (live.standing || vm.ending || vm.live !== live) return;
@@ -27,7 +27,7 @@ export async function hearLastWords(vm: Vm, live: VmRuntime): Promise<void> {
   } catch {}
 }
 
-/** @throws when the machine has ended */
+/** @throws when the VM has ended */
 async function silence(log: string, { ended }: VmRuntime): Promise<void> {
   const size = () => stat(log).then(({ size }) => size);
   const begun = Date.now();

@@ -7,7 +7,7 @@ import type { Vm } from '../vm.ts';
 import { hearLastWords, panicReason } from './panic.ts';
 import { recordEnd } from './record-exit.ts';
 
-/** Listens for as long as the live part is the machine's. */
+/** Listens for as long as the live part is the VM's. */
 export function listen(vm: Vm, live: VmRuntime): void {
   const { qmp, process, heard } = live;
   const mine = () => vm.live === live;

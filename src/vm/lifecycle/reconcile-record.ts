@@ -20,7 +20,7 @@ export async function reconcile(vm: Vm, vms: VmRegistry): Promise<void> {
   }
 }
 
-/** A machine whose removal failed is a machine again; one that has lost files says so. Repeatable. */
+/** A VM whose removal failed is a VM again; one that has lost files says so. Repeatable. */
 export async function unremove(vm: Vm, vms: VmRegistry): Promise<void> {
   await reconcile(vm, vms);
   const lost = await firstMissing(vm.record.disks.map((disk) => disk.file));

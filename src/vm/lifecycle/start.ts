@@ -1,4 +1,4 @@
-// Starting a machine's QEMU, cold or from a saved state. Every step finds out what is already there, because the daemon may
+// Starting a VM's QEMU, cold or from a saved state. Every step finds out what is already there, because the daemon may
 // have died in the middle: a process of ours is taken up again instead of being started twice.
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -27,7 +27,7 @@ import { applyIdentity } from '../fork/apply-identity.ts';
 import { type OpenMemory, openMemory } from '../memory.ts';
 import type { VmRegistry } from '../registry.ts';
 import { VmRuntime } from '../runtime.ts';
-import { qemuConfig, startMachineType, startDisks, startOffers, startSettings } from '../spec.ts';
+import { qemuConfig, startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { listen } from './qemu-events.ts';
@@ -38,9 +38,9 @@ export const overheadBytes = 96 * MiB;
 
 const inUnits = (bytes: number): string => (bytes >= 10 * GiB ? `${Math.round(bytes / GiB)} GiB` : `${Math.ceil(bytes / MiB)} MiB`);
 
-const toStart = 'stop another machine or give it less (--memory, or viv set NAME memory=... for one that is there)';
+const toStart = 'stop another VM or give it less (--memory, or viv set NAME memory=... for one that is there)';
 
-/** @param guestBytes each machine's, as far as it is not there already. @throws no_memory */
+/** @param guestBytes each VM's, as far as it is not there already. @throws no_memory */
 export async function checkMemory(name: string, guestBytes: number, count: number, { host }: VmRegistry, instead = toStart): Promise<void> {
   const needed = (guestBytes + overheadBytes) * count;
   if (needed <= (await availableMemory())) return;
@@ -62,7 +62,7 @@ export async function checkStart(vm: Vm, vms: VmRegistry): Promise<{ accel: 'kvm
   if (settings.tpm) await findSwtpm();
   await checkFiles(vm.record);
   checkSuspendedState(vm, vms);
-  // One that wakes from a point has its memory in common with others until it writes to it.
+  // One that wakes from a snapshot has its memory in common with others until it writes to it.
   await checkMemory(vm.name, vm.record.resumeFrom === null ? settings.memoryBytes : 0, 1, vms);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError('invalid', `${vm.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
@@ -121,7 +121,7 @@ export async function startProcess(
   }
 }
 
-/** A daemon that died had recorded the machine as running and not let its guest run. Repeatable. */
+/** A daemon that died had recorded the VM as running and not let its guest run. Repeatable. */
 export async function letRun(vm: Vm): Promise<void> {
   const { qmp } = vm.alive();
   const { status } = await queryStatus(qmp);
@@ -131,13 +131,7 @@ export async function letRun(vm: Vm): Promise<void> {
   await rm(vm.paths.suspendState, { force: true });
 }
 
-async function spawn(
-  vm: Vm,
-  vms: VmRegistry,
-  accel: 'kvm' | 'tcg',
-  incoming: boolean,
-  signal: AbortSignal,
-): Promise<QemuProcess> {
+async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: boolean, signal: AbortSignal): Promise<QemuProcess> {
   const { record, paths } = vm;
   await makeRunFiles(record, vms.host);
   await makeFirmwareVars(record, vms.host);
@@ -191,7 +185,7 @@ async function spawn(
   }
 }
 
-/** The point whose memory it wakes from; null: its own saved state, or none. */
+/** The snapshot whose memory it wakes from; null: its own saved state, or none. */
 function resumesFrom({ record }: Vm, { snapshots }: VmRegistry): SnapshotRecord | null {
   return record.state === 'suspended' && record.resumeFrom !== null ? snapshots.get(record.resumeFrom) : null;
 }

@@ -1,11 +1,11 @@
-// Ending a machine: the guest is asked, and after the deadline its process is ended. Also pause, resume and reset.
+// Ending a VM: the guest is asked, and after the deadline its process is ended. Also pause, resume and reset.
 import { rm } from 'node:fs/promises';
 import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../../qemu/command.ts';
 import { endTpm } from '../../qemu/tpm.ts';
 import type { VmRegistry } from '../registry.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
-import { endProcess, detach } from './start.ts';
+import { detach, endProcess } from './start.ts';
 
 /** Records that it is meant to be stopped, so that no restart policy brings it back. Repeatable. */
 export async function desireStopped(vm: Vm): Promise<void> {

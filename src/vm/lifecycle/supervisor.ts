@@ -1,17 +1,17 @@
-// What is done for machines without anyone asking: those that a full disk stopped go on when there is room, those whose
+// What is done for VMs without anyone asking: those that a full disk stopped go on when there is room, those whose
 // policy says so are started again (with a growing pause), serial logs are rotated.
 
 import { rotate } from '../device/serial-log.ts';
 import type { VmRecord } from '../record.ts';
 import type { VmRegistry } from '../registry.ts';
-import type { Vm, News } from '../vm.ts';
+import type { News, Vm } from '../vm.ts';
 import { resume } from './stop.ts';
 
 export interface Keeping {
-  /** Starts a machine through the task engine, so that it is seen and journalled. */
+  /** Starts a VM through the task engine, so that it is seen and journalled. */
   readonly start: (vm: Vm) => Promise<void>;
   readonly remove: (vm: Vm) => Promise<void>;
-  /** Resolves when nothing is under way on the machine. */
+  /** Resolves when nothing is under way on the VM. */
   readonly idle: (vm: Vm) => Promise<void>;
   /** True while the host's disk has too little room for guests to write. */
   readonly diskFull: () => boolean;
@@ -23,7 +23,7 @@ const rotateEveryMs = 30_000;
 /** Pause before the nth start in a row, in ms: 1, 2, 4 ... 60 s. */
 export const backOffMs = (restarts: number): number => Math.min(60_000, 1000 * 2 ** restarts);
 
-/** A machine that has run for this long has got over what ended it before. */
+/** A VM that has run for this long has got over what ended it before. */
 const calmMs = 600_000;
 
 /** Starts in a row by the policy. Pure. */
@@ -32,7 +32,7 @@ export const restartsInARow = (
   now: number,
 ): number => (stateReason?.code !== 'start_failed' && startedAt !== null && now - startedAt >= calmMs ? 0 : restarts);
 
-/** Whether a machine that ended by itself is started again. Pure. */
+/** Whether a VM that ended by itself is started again. Pure. */
 export function restartsAgain(policy: 'no' | 'on-failure' | 'always', desired: 'running' | 'stopped', failed: boolean): boolean {
   return desired === 'running' && (policy === 'always' || (policy === 'on-failure' && failed));
 }
@@ -49,7 +49,7 @@ export class Supervisor {
   readonly #vms: VmRegistry;
   readonly #keeping: Keeping;
   readonly #timers = new Set<NodeJS.Timeout>();
-  /** Machines whose end is being followed up. */
+  /** VMs whose end is being followed up. */
   readonly #following = new Set<Vm>();
   #begun = false;
   #stopped = false;
@@ -71,7 +71,7 @@ export class Supervisor {
     if (news.type === 'ended' && this.#begun) void this.#follow(news.vm);
   }
 
-  /** Whatever is under way on the machine may be what its user wants of it now, so that is waited for. */
+  /** Whatever is under way on the VM may be what its user wants of it now, so that is waited for. */
   async #follow(vm: Vm): Promise<void> {
     if (!this.#unfinished(vm) || this.#following.has(vm)) return;
     this.#following.add(vm);
@@ -79,7 +79,7 @@ export class Supervisor {
       const before = restartsInARow(vm.record, Date.now());
       if (!vm.record.settings.removeOnStop) await this.#pause(backOffMs(before));
       await this.#keeping.idle(vm);
-      // A broken machine may have a process that does not answer: it has not ended, and when it does that is told.
+      // A broken VM may have a process that does not answer: it has not ended, and when it does that is told.
       if (await this.#vms.processes.of(vm)) return;
       if (this.#stopped || !this.#unfinished(vm)) return;
       if (vm.record.settings.removeOnStop) return await this.#keeping.remove(vm);
@@ -95,7 +95,7 @@ export class Supervisor {
     if (vm.record.stateReason?.code === 'start_failed' && !this.#stopped) void this.#follow(vm);
   }
 
-  /** The reason of a failure is shown with the machine for as long as that is what it waits for. */
+  /** The reason of a failure is shown with the VM for as long as that is what it waits for. */
   async #start(vm: Vm): Promise<void> {
     try {
       await this.#keeping.start(vm);
@@ -111,14 +111,12 @@ export class Supervisor {
   }
 
   #unfinished(vm: Vm): boolean {
-    return (
-      this.#vms.byId(vm.id) === vm && vm.record.complete && isUnfinishedEnd(vm.record, this.#vms.host.bootId)
-    );
+    return this.#vms.byId(vm.id) === vm && vm.record.complete && isUnfinishedEnd(vm.record, this.#vms.host.bootId);
   }
 
   /**
-   * Called once after the host has booted: machines that start with it, and those that were running and are to be kept so; a
-   * machine that was broken as well. One whose start fails is tried again where its policy says so.
+   * Called once after the host has booted: VMs that start with it, and those that were running and are to be kept so; a
+   * VM that was broken as well. One whose start fails is tried again where its policy says so.
    */
   async startWithHost(): Promise<void> {
     for (const vm of this.#vms.list()) {
@@ -154,7 +152,9 @@ export class Supervisor {
   async #resumeStarved(): Promise<void> {
     const pausedByFullDisk = this.#vms
       .list()
-      .filter(({ live, record }) => live?.pausedByFullDisk && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'));
+      .filter(
+        ({ live, record }) => live?.pausedByFullDisk && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'),
+      );
     if (pausedByFullDisk.length === 0 || this.#keeping.diskFull()) return;
     for (const vm of pausedByFullDisk) {
       try {

@@ -1,6 +1,6 @@
-// Suspend to disk: the machine is frozen as for a point, stands still while its memory is written, and its process ends. It sleeps at that
-// point, which is nobody else's to see. A process whose memory is not in layers (a host without the library that maps them) writes
-// memory and devices into one file of the machine's instead.
+// Suspend to disk: the VM is frozen as for a snapshot, stands still while its memory is written, and its process ends. It sleeps at that
+// snapshot, which is nobody else's to see. A process whose memory is not in layers (a host without the library that maps them) writes
+// memory and devices into one file of the VM's instead.
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Progress } from '../../contract/task.ts';
@@ -41,8 +41,7 @@ export async function save(
   // A guest that a full disk has stopped would be let go on as soon as there is room. It is one that runs, as far as its user
   // knows, and is let go on should this fail; one that was paused is not.
   if (live.pausedByFullDisk && vm.record.state === 'paused') await vm.setState('running', null);
-  const onProgress = (done: number, total: number) =>
-    progress({ message: `saving the memory of ${vm.name}`, done, total, unit: 'bytes' });
+  const onProgress = (done: number, total: number) => progress({ message: `saving the memory of ${vm.name}`, done, total, unit: 'bytes' });
   if (freezing) {
     await freeze(vm, vms, freezing, true, { goOn: false });
     await recordChecksums(vms, freezing.snapshot.id);
@@ -69,7 +68,7 @@ export async function unsave(vm: Vm, vms: VmRegistry, freezing: Freezing | null)
   if (!process && vm.record.state === 'suspended') return;
   vm.ending = false;
   const { live } = vm;
-  // Its process ended by itself: that is news, which says why and is followed up (news.ts). Its words may be being read in this moment.
+  // Its process ended by itself: that is news, which says why and is followed up (qemu-events.ts). Its words may be being read in this moment.
   const told = () => vm.record.state !== 'running' && vm.record.state !== 'paused';
   if (!process) await vm.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
   if (process && live) {

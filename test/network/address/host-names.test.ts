@@ -151,7 +151,7 @@ for (const { what, mounts } of [
     assert.equal(await readFile(join(etc, 'hosts'), 'utf8'), '');
   });
 
-test('the host is told of machines that it reaches, and nobody but root is', () => {
+test('the host is told of VMs that it reaches, and nobody but root is', () => {
   const network = (name: string, kind: string) => ({ name, kind });
   const port = (vm: string | null, name: string, vlan: object | null = null) => ({
     vm,

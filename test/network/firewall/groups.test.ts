@@ -1,4 +1,4 @@
-// Security groups with real packets: what passes between machines of one network, and what a change does to connections that are open.
+// Security groups with real packets: what passes between VMs of one network, and what a change does to connections that are open.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
@@ -85,7 +85,7 @@ describe('security groups', { skip: noLab }, () => {
   const notAsked = (from: string, protocol: string, to: string, number: number) => asks(from, protocol, to, number, 200);
   const notPinged = (from: string, to: string) => pings(from, to, 0.2);
 
-  test('without a rule nothing reaches a closed machine, and it reaches everybody', async () => {
+  test('without a rule nothing reaches a closed VM, and it reaches everybody', async () => {
     apply(modelWith([]));
     assert.deepEqual(
       [
@@ -108,7 +108,7 @@ describe('security groups', { skip: noLab }, () => {
     );
   });
 
-  test('a machine, an address range and ICMP are remotes and protocols too', () => {
+  test('a VM, an address range and ICMP are remotes and protocols too', () => {
     apply(
       modelWith([
         tcp(5000, 5000, { kind: 'vm', vm: 'odd' }),

@@ -69,7 +69,7 @@ describe('limits', { skip: noLab }, () => {
   function near(rate: number, desired: number): void {
     assert.ok(rate > desired * 0.5 && rate < desired * 1.25, `${Math.round(rate)} bytes/s, wanted ${desired}`);
   }
-  /** Measured again where this machine was busy with other things meanwhile. */
+  /** Measured again where this VM was busy with other things meanwhile. */
   const measured = (check: () => Promise<void>) => eventually('the limits are what was measured', check);
 
   test('each direction of a NIC has its own', async () => {

@@ -194,7 +194,7 @@ describe('rules', () => {
   });
 
   test('200 networks with 1,000 NICs are written in well under a second, and linearly', () => {
-    /** The shortest of some: the others are those in which this machine did something else as well. */
+    /** The shortest of some: the others are those in which this VM did something else as well. */
     const time = (networks: number, ports: number) => {
       const some = large(networks, ports);
       const times = Array.from({ length: 5 }, () => {

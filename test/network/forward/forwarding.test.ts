@@ -1,4 +1,4 @@
-// The relays of a home: begun, looked after, found again. They lead into a namespace of the test's own; their ports are this machine's loopback's.
+// The relays of a home: begun, looked after, found again. They lead into a namespace of the test's own; their ports are this VM's loopback's.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -59,7 +59,7 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
-/** As networks-here.ts has them, with what is wanted. */
+/** As reconciler.ts has them, with what is wanted. */
 function made(desired: ForwardSpec[], told: string[] = []): Forwards {
   const forwards: Forwards = new Forwards({
     ...{ folder, program, nobody: process.getuid?.() === 0 ? (['nobody', 'nogroup'] as const) : (['', ''] as const) },

@@ -1,5 +1,5 @@
-// Forwards through the API, with machines that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
-// with the machine, and what becomes of it when something dies. The host is a namespace of the test's own.
+// Forwards through the API, with VMs that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
+// with the VM, and what becomes of it when something dies. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -84,8 +84,8 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['web', ['::1:80'], 'invalid', /is written as/],
     ['web', ['9000/sctp'], 'invalid', /is written as/],
     ['old', ['9000'], 'unsupported', /QEMU’s own network/],
-    ['bare', ['9000'], 'unsupported', /no card/],
-    ['nobody', ['9000'], 'not_found', /no machine named nobody/],
+    ['bare', ['9000'], 'unsupported', /no NIC/],
+    ['nobody', ['9000'], 'not_found', /no VM named nobody/],
   ];
   for (const [vmRef, forwards, code, words] of table) {
     const error = await refused(network.forward({ vm: vmRef, forwards }));
@@ -103,7 +103,7 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
   assert.deepEqual(listening(), []);
 });
 
-test('a card that is bridged to the outside has no address to lead to', { skip }, async () => {
+test('a NIC that is bridged to the outside has no address to lead to', { skip }, async () => {
   world.run('host', 'ip link add name br0 type bridge; ip link set br0 up');
   await host.client.network.create({ network: 'outer', kind: 'bridged', interface: 'br0' });
   await host.client.create('tiny', { name: 'edge', networks: ['outer', 'default'] });
@@ -116,7 +116,7 @@ test('a card that is bridged to the outside has no address to lead to', { skip }
   assert.deepEqual(await list(), []);
 });
 
-test('they are open while the machine runs, and go with it; a new name takes nothing away', { skip }, async () => {
+test('they are open while the VM runs, and go with it; a new name takes nothing away', { skip }, async () => {
   const vm = await host.client.run('tiny', { name: 'app', forwards: ['8080:80', `${hostAddress}:5353:53/udp`, '[::1]:9000-9001'] });
   const names = ['8080/tcp', `${hostAddress}:5353/udp`, '[::1]:9000-9001/tcp'].sort();
   assert.deepEqual((await host.client.vm.show({ vm: 'app' })).forwards, [
@@ -159,7 +159,7 @@ test('of two that want the same port at once one gets it', { skip }, async () =>
   for (const { name } of await host.client.network.forwards({})) await host.client.network.unforward({ forward: name });
 });
 
-test('a port that is taken when the machine starts is told, and had when it is free again', { skip }, async () => {
+test('a port that is taken when the VM starts is told, and had when it is free again', { skip }, async () => {
   await host.client.network.forward({ vm: 'off', forwards: ['8300:80'] });
   const squatter = await takes(8300, `require('net').createServer().listen(8300)`);
   await host.client.vm.start({ vm: 'off' });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { openGuard } from '../../../src/contract/nic.ts';
 import { nothing, type Present, presentFrom } from '../../../src/network/kernel/actual-state.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../../src/network/kernel/plan.ts';
-import { type NetworkSpec, type PortSpec, usual, type Desired } from '../../../src/network/model.ts';
+import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../../src/network/model.ts';
 
 const network = (some: Partial<NetworkSpec> = {}): NetworkSpec => ({
   name: 'default',
@@ -59,7 +59,7 @@ const table: [title: string, desired: Desired, present: Present, does: Action['d
   ['nothing is wanted and nothing is there', desired([], []), nothing, []],
   ['everything is made, the bridge first', all, nothing, ['make bridge', 'make tap']],
   ['what is right is left alone', all, there, []],
-  ['a machine that is not plugged in has no tap', desired([network()], [port({ plugged: false })]), there, ['remove tap']],
+  ['a VM that is not plugged in has no tap', desired([network()], [port({ plugged: false })]), there, ['remove tap']],
   ['what nobody wants any more goes, taps first', desired([], []), there, ['remove tap', 'remove bridge']],
   ['a tap that somebody removed is made again', all, without(there, ({ taps }) => taps.clear()), ['make tap']],
   [
@@ -79,38 +79,38 @@ const table: [title: string, desired: Desired, present: Present, does: Action['d
   ],
   ['a bridge gets another address', desired([network({ ipv4: '10.9.9.1/24' })], [port()]), there, ['mend bridge']],
   [
-    'a card in a VLAN needs a bridge that knows them',
+    'a NIC in a VLAN needs a bridge that knows them',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     there,
     ['mend bridge', 'set vlans'],
   ],
   [
-    'a new card in a VLAN gets through when it is in it, not before',
+    'a new NIC in a VLAN gets through when it is in it, not before',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     nothing,
     ['make bridge', 'make tap', 'set vlans', 'raise tap'],
   ],
-  ['a card in the first VLAN is as any other', desired([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['mend bridge']],
+  ['a NIC in the first VLAN is as any other', desired([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['mend bridge']],
   [
-    'a card in a VLAN that lost its bridge is shut until it is in its VLAN again',
+    'a NIC in a VLAN that lost its bridge is shut until it is in its VLAN again',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     without(tagged, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
     ['mend tap', 'set vlans', 'raise tap'],
   ],
   [
-    'a card whose VLAN somebody changed gets it back',
+    'a NIC whose VLAN somebody changed gets it back',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     without(tagged, ({ vlans }) => vlans.set('tabcdefghjkmn0', ['1 pvid untagged'])),
     ['set vlans'],
   ],
   [
-    'the cable of a card in a VLAN is pulled, and it stays in it',
+    'the cable of a NIC in a VLAN is pulled, and it stays in it',
     desired([network()], [port({ up: false, vlan: { access: 5, trunk: [] } })]),
     tagged,
     ['mend tap'],
   ],
   [
-    'a bridged network’s far end has the VLANs of its cards',
+    'a bridged network’s far end has the VLANs of its NICs',
     desired([lan], [port({ network: 'lan', vlan: { access: 5, trunk: [6] } })]),
     after(nothing, plan(desired([lan], []), nothing)),
     ['mend bridge', 'set vlans', 'make tap', 'set vlans', 'raise tap'],
@@ -187,7 +187,7 @@ test('what the kernel tells of its interfaces is read: bridges, taps with their 
   );
 });
 
-test('what the kernel tells of VLANs is read, so that a card that is in the right ones is left alone', () => {
+test('what the kernel tells of VLANs is read, so that a NIC that is in the right ones is left alone', () => {
   const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
   const links = [
     link('br-default', {

@@ -1,4 +1,4 @@
-// When automatic points are due and which of them go, as tables and as what always holds.
+// When automatic snapshots are due and which of them go, as tables and as what always holds.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -8,8 +8,8 @@ import {
   intervalOf,
   keptBeforeRisky,
   labelOf,
-  type SnapshotFacts,
   ruleName,
+  type SnapshotFacts,
   unkeptSnapshots,
   untilNextMs,
 } from '../../../src/snapshot/schedule/policy.ts';
@@ -31,13 +31,13 @@ const snapshot = (createdAt: number, more: Partial<SnapshotFacts> = {}): Snapsho
 const usual = policyOf('every 10 min keep 3, hourly keep 2, daily keep 2');
 
 const dues: readonly (readonly [string, SnapshotPolicy, SnapshotFacts[], string, string | null])[] = [
-  ['the first point is due at once, for the longest rule', usual, [], '12:34', 'daily'],
+  ['the first snapshot is due at once, for the longest rule', usual, [], '12:34', 'daily'],
   ['none is due twice in an interval', usual, [snapshot(at('12:30'))], '12:39', null],
   ['the next interval of the clock counts, not the time since the last one', usual, [snapshot(at('12:39'))], '12:40', 'every 10 min'],
   ['a new hour is for the hourly rule', usual, [snapshot(at('12:55'))], '13:00', 'hourly'],
   ['a new day is for the daily rule', usual, [snapshot(at('23:55', 19))], '00:00', 'daily'],
-  ['whatever was missed while nobody was there is one point', usual, [snapshot(at('09:00', 3))], '12:34', 'daily'],
-  ['a point made by hand does not count', usual, [snapshot(at('12:31'), { auto: null })], '12:34', 'daily'],
+  ['whatever was missed while nobody was there is one snapshot', usual, [snapshot(at('09:00', 3))], '12:34', 'daily'],
+  ['a snapshot made by hand does not count', usual, [snapshot(at('12:31'), { auto: null })], '12:34', 'daily'],
   ['one made before something risky does not count', usual, [snapshot(at('12:31'), { auto: 'before reset' })], '12:34', 'daily'],
   ['a clock that was set back does not keep the rules waiting', usual, [snapshot(at('12:00', 25))], '12:34', 'daily'],
   ['a policy without times is never due', policyOf('before risky operations'), [], '12:34', null],
@@ -64,7 +64,7 @@ const thinnings: readonly (readonly [string, string, SnapshotFacts[], SnapshotFa
     ['12:01', '12:20'].map((time) => snapshot(at(time))),
   ],
   [
-    'intervals without a point do not count',
+    'intervals without a snapshot do not count',
     'daily keep 2',
     [snapshot(at('12:00', 1)), snapshot(at('12:00', 5)), snapshot(at('12:00', 20))],
     [snapshot(at('12:00', 1))],
@@ -81,7 +81,12 @@ const thinnings: readonly (readonly [string, string, SnapshotFacts[], SnapshotFa
     [snapshot(at('09:00')), ...[1, 2, 3, 4, 5, 6].map((minutes) => snapshot(at(`10:0${minutes}`), { auto: 'before restore' }))],
     [snapshot(at('10:01'), { auto: 'before restore' })],
   ],
-  ['an earlier policy’s points are left to whoever ended it', 'before risky operations', [snapshot(at('09:00')), snapshot(at('09:10'))], []],
+  [
+    'an earlier policy’s snapshots are left to whoever ended it',
+    'before risky operations',
+    [snapshot(at('09:00')), snapshot(at('09:10'))],
+    [],
+  ],
 ];
 
 for (const [name, text, snapshots, gone] of thinnings) {
@@ -93,7 +98,7 @@ for (const [name, text, snapshots, gone] of thinnings) {
   });
 }
 
-test('an automatic point’s label says when it was made', () => {
+test('an automatic snapshot’s label says when it was made', () => {
   assert.equal(labelOf('hourly', at('09:10', 21)), 'auto-2026-11-21-0910');
   assert.equal(labelOf('before reset', at('09:10', 21)), 'before-reset-2026-11-21-0910');
 });
@@ -164,7 +169,7 @@ test('never more are kept than the rules say together, each rule has its share, 
   );
 });
 
-test('a machine that always runs comes to what the policy says, point by point', () => {
+test('a VM that always runs comes to what the policy says, snapshot by snapshot', () => {
   const policy = policyOf('every 10 min keep 6, hourly keep 5, daily keep 3');
   let snapshots: SnapshotFacts[] = [];
   for (let now = start; now < start + 6 * day; now += 5 * minute) {
@@ -175,5 +180,5 @@ test('a machine that always runs comes to what the policy says, point by point',
   }
   const ages = snapshots.map(({ createdAt }) => (start + 6 * day - createdAt) / minute).sort((one, other) => one - other);
   assert.deepEqual(ages.slice(0, 6), [10, 20, 30, 40, 50, 60]);
-  assert.equal(snapshots.length, 6 + 4 + 2, 'the newest hour and day are served by the ten-minute points');
+  assert.equal(snapshots.length, 6 + 4 + 2, 'the newest hour and day are served by the ten-minute snapshots');
 });
