@@ -103,7 +103,10 @@ export async function checkFiles(point: PointRecord, vm: string, paths: Paths): 
 export async function checkWaking(what: string, record: MachineRecord, machines: Machines): Promise<void> {
   const sleeping = { ...record, state: 'suspended' as const };
   if ((await memoryLibrary()) === null)
-    throw new VivError('unsupported', `${what} cannot go on here: vivarium-memory.so, which maps its memory, is not in this installation`);
+    throw new VivError(
+      'unsupported',
+      `${what} cannot go on here: vivarium-qemu-preload.so, which maps its memory, is not in this installation`,
+    );
   await machines.host.accelerator(startSettings(sleeping).accel);
   const files = [
     ...startDisks(sleeping).flatMap(({ kind, file }) => (kind === 'cdrom' ? [file] : [])),
