@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { runOk, runProgram } from '../../src/host/run.ts';
 import { streamProgram } from '../../src/host/stream.ts';
 import { hasVhost } from '../../src/network/capability.ts';
-import { NetworksHere } from '../../src/network/networks-here.ts';
+import { NetworksHere } from '../../src/network/kernel/reconciler.ts';
 import { home, macOf, sendings, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
 import type { Play, Played } from './vlan-guests.ts';
 

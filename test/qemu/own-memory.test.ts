@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const library = fileURLToPath(new URL(`../../.build/native/x86_64/vivarium-qemu-preload.so`, import.meta.url));
-const source = fileURLToPath(new URL('zeros.c', import.meta.url));
+const source = fileURLToPath(new URL('zero-pages.c', import.meta.url));
 const bytes = 8 * 2 ** 20;
 let folder: string;
 const told = new Map<string, number[]>();
