@@ -6,7 +6,7 @@ import { ownMemory } from './smaps.ts';
 import { atRest, withStateDirectory } from './state-directory.ts';
 
 const counts = [1, 3, 10];
-/** What a QEMU needs for its start alone it gives back after two seconds (memory/layers.c). */
+/** What a QEMU needs for its start alone it gives back after two seconds (native/qemu-preload/memory_layers.c). */
 const startedMs = 3_000;
 const promisedMiB = 20;
 

@@ -13,7 +13,7 @@ const pullDeadlineMs = 20_000;
 export interface Giving {
   /** Words that run a program where the tap is. */
   readonly enter: readonly string[];
-  /** vivarium-tap. */
+  /** vivarium-net-tap. */
   readonly program: string;
   readonly tap: string;
   /** QEMU's monitor for this. */

@@ -103,7 +103,10 @@ export async function checkFiles(snapshot: SnapshotRecord, vm: string, paths: Pa
 export async function checkResume(what: string, record: VmRecord, vms: VmRegistry): Promise<void> {
   const suspended = { ...record, state: 'suspended' as const };
   if ((await memoryLibrary()) === null)
-    throw new VivError('unsupported', `${what} cannot go on here: vivarium-memory.so, which maps its memory, is not in this installation`);
+    throw new VivError(
+      'unsupported',
+      `${what} cannot go on here: vivarium-qemu-preload.so, which maps its memory, is not in this installation`,
+    );
   await vms.host.accelerator(startSettings(suspended).accel);
   const files = [
     ...startDisks(suspended).flatMap(({ kind, file }) => (kind === 'cdrom' ? [file] : [])),

@@ -20,7 +20,10 @@ export async function openMemory(bytes: number, socket: string, snapshot: Snapsh
   const library = await memoryLibrary();
   if (library === null) {
     if (snapshot === null) return { layers: null, close: () => {} };
-    throw new VivError('unsupported', 'this host’s QEMU cannot map memory as layers, because vivarium-memory.so has not been built for it');
+    throw new VivError(
+      'unsupported',
+      'this host’s QEMU cannot map memory as layers, because vivarium-qemu-preload.so has not been built for it',
+    );
   }
   const opened: number[] = [];
   const keep = (fd: number) => {

@@ -40,7 +40,7 @@ test('what is no rule is refused with what is wrong and how it is written', () =
     ['in tcp 80 from 10.0.0.0/33', /names nobody/],
     ['in tcp 80 from group:A', /names no group/],
     ['in tcp 80 from group:none', /names no group/],
-    ['in tcp 80 from VM:', /names no VM/],
+    ['in tcp 80 from vm:', /names no VM/],
     ['in tcp 80 from any; drop', /cannot be understood/],
   ];
   for (const [text, words] of table) wrong(() => parseGroupRule(text), words);

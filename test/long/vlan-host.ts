@@ -20,7 +20,7 @@ export interface Report {
   readonly kernel: string;
   readonly vlans: boolean;
   readonly vhost: boolean;
-  /** What vivarium-tap has handed on: a tap and vhost-net. */
+  /** What vivarium-net-tap has handed on: a tap and vhost-net. */
   readonly opened: readonly string[];
   readonly tracking: readonly string[];
   readonly plays: Readonly<Record<string, Played>>;

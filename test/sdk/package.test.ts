@@ -13,13 +13,13 @@ const root = join(import.meta.dirname, '../..');
 const npm = join(root, '.node/lib/node_modules/npm/bin/npm-cli.js');
 
 const sample = `
-import { connect, operations, type Vm, VivError } from 'vivarium';
+import { connect, operations, type VmInfo, VivError } from 'vivarium';
 import { operationList } from 'vivarium/contract';
 
 const viv = await connect({ socket: process.argv[2] as string });
 const vm = await viv.run('tiny', { name: 'web', cpus: 2 });
 const { stdout, exitCode } = await vm.exec(['echo', 'packed']);
-const listed: Vm[] = await viv.call(operations.vm.list, {});
+const listed: VmInfo[] = await viv.call(operations.vm.list, {});
 // @ts-expect-error a field that vm.run does not have
 const wrong: Parameters<typeof viv.vm.run>[0] = { image: 'tiny', colour: 'red' };
 void wrong;

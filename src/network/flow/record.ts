@@ -1,4 +1,4 @@
-// What the rules have told, kept by a process that outlives the daemon (vivarium-tap flows, tap/record.c): two files that are written by turns. A daemon
+// What the rules have told, kept by a process that outlives the daemon (vivarium-net-tap flows, native/net-tap/flow_files.c): two files that are written by turns. A daemon
 // that comes back reads what is there, and all of them read on as it comes.
 import { watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

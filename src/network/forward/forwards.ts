@@ -57,8 +57,7 @@ export class VmForwards {
       this.#checkFree(one);
     });
     const program = (await this.#here.able()).programs.forward;
-    if (program === null)
-      throw new VivError('missing_program', 'vivarium-forward has not been built; build it with: scripts/build-guest.sh');
+    if (program === null) throw new VivError('missing_program', 'vivarium-port-forward has not been built; build it with: native/build.sh');
     await Promise.all(asked.map((one) => checkPlace(program, one)));
     return asked;
   }

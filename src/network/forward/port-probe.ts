@@ -13,7 +13,7 @@ export interface Refusal {
   readonly why: string;
 }
 
-/** How the relay ends (forward/forward.h, enum failure). */
+/** How the relay ends (native/port-forward/forward.h, enum failure). */
 const portTaken = 98;
 const notOurs = 99;
 const notAllowed = 13;
@@ -46,7 +46,7 @@ export async function tryPlace(program: string, place: Place, signal?: AbortSign
     code: 'unsupported',
     why: `${named} cannot be opened: ${stderr
       .trim()
-      .replace(/^vivarium-forward: /, '')
+      .replace(/^vivarium-port-forward: /, '')
       .slice(-300)}`,
   };
 }

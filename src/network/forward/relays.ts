@@ -127,7 +127,7 @@ export class Forwards {
 
   async #start(spec: ForwardSpec, words: readonly string[], signal: AbortSignal): Promise<Staying> {
     const program = this.#program;
-    if (program === null) throw new Error('vivarium-forward has not been built; build it with: scripts/build-guest.sh');
+    if (program === null) throw new Error('vivarium-port-forward has not been built; build it with: native/build.sh');
     const start = () => startStaying(program, words, { timeoutMs: startDeadlineMs, logFile: `${this.#folder}.log`, signal });
     for (let again = false; ; again = true)
       try {

@@ -37,7 +37,7 @@ export const hostLock = '/run/vivarium.lock';
 /** The table of rules that the host itself gets, where the way out leads through it. */
 export const hostTable = (stateDirectory: string): string => `viv_${hashOf(stateDirectory).slice(0, 8)}`;
 
-/** Marks of packets: of what relays send to guests, which connections keep (forward/forward.h has the same), and of what guests answer to them. */
+/** Marks of packets: of what relays send to guests, which connections keep (native/port-forward/forward.h has the same), and of what guests answer to them. */
 export const relayMark = 0x10;
 export const answerMark = 0x20;
 /** The table of routes for those answers: their clients' addresses are taken for the namespace's own. */

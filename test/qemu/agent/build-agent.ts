@@ -1,11 +1,11 @@
-// Builds guest/ with sanitizers, in the form for tests: power and names are only recorded.
+// Builds native/guest-agent with sanitizers, in the form for tests: power and names are only recorded.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const guestFolder = fileURLToPath(new URL('../../../guest', import.meta.url));
-const built = fileURLToPath(new URL('../../../.build/guest-test', import.meta.url));
+export const guestFolder = fileURLToPath(new URL('../../../native/guest-agent', import.meta.url));
+const built = fileURLToPath(new URL('../../../.build/native-test', import.meta.url));
 
 /** Why nothing can be built here; false where it can. */
 export const cannotBuild = (() => {
@@ -17,7 +17,7 @@ export const cannotBuild = (() => {
   }
 })();
 
-const sources = () => readdirSync(guestFolder).filter((name) => name.endsWith('.c'));
+const sources = () => readdirSync(guestFolder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.c'));
 
 export function buildAgent(): string {
   return build(
@@ -29,19 +29,19 @@ export function buildAgent(): string {
 /** The agent's parser with the mutations of parser-fuzz.c. */
 export function buildParserFuzz(): string {
   const own = fileURLToPath(new URL('parser-fuzz.c', import.meta.url));
-  return build('parser-fuzz', [own, join(guestFolder, 'frame.c'), join(guestFolder, 'request.c')]);
+  return build('parser-fuzz', [own, join(guestFolder, 'protocol/frame_parser.c'), join(guestFolder, 'protocol/request.c')]);
 }
 
 /** What reads a request for an identity, with the mutations of identity-fuzz.c. */
 export function buildIdentityFuzz(): string {
   const own = fileURLToPath(new URL('identity-fuzz.c', import.meta.url));
-  return build('identity-fuzz', [own, join(guestFolder, 'identity_request.c'), join(guestFolder, 'request.c')]);
+  return build('identity-fuzz', [own, join(guestFolder, 'identity/parse_identity.c'), join(guestFolder, 'protocol/request.c')]);
 }
 
 /** Nothing is done where the program is newer than its sources. */
 function build(name: string, files: readonly string[]): string {
   const program = join(built, name);
-  const headers = readdirSync(guestFolder).filter((file) => file.endsWith('.h'));
+  const headers = readdirSync(guestFolder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.h'));
   const all = [...files, ...headers.map((file) => join(guestFolder, file)), import.meta.filename];
   const newest = Math.max(...all.map((file) => statSync(file).mtimeMs));
   if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return program;

@@ -13,7 +13,7 @@
 //   prepare  -> `ok BYTES` copied for a freeze on the same connection, while the guest goes on | `error WORDS`
 //   freeze   -> `ok FD,FD,... BYTES` the layers, bottom first, and what was copied into the newest meanwhile | `error WORDS`
 #define _GNU_SOURCE
-#include "room.h"
+#include "preload.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

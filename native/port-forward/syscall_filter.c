@@ -2,7 +2,7 @@
 // run other code by what he sends gets no file, no program, no memory to run code in, no socket but those that it is given (maker.c), and of a socket's
 // options only those that are set here. Who makes the sockets may make them and hand them on. Anything else ends either.
 #define _GNU_SOURCE
-#include "../seccomp/filter.h"
+#include "seccomp_filter.h"
 #include "forward.h"
 #include <errno.h>
 #include <netinet/in.h>

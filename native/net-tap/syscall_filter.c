@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../seccomp/filter.h"
+#include "seccomp_filter.h"
 #include "tap.h"
 
 static struct sock_filter program[] = {

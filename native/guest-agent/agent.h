@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "netlink.h"
+#include "network/netlink.h"
 
 #define AGENT_VERSION "1"
 #define MAX_PAYLOAD 65536u

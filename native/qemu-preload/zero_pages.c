@@ -2,7 +2,7 @@
 // back; so the whole pages of what is made zero are given back, and take no memory until they are used. Whatever kind of memory it is: that
 // they are zeros then is looked at, and otherwise written.
 #define _GNU_SOURCE
-#include "room.h"
+#include "preload.h"
 #include <dlfcn.h>
 #include <stdint.h>
 #include <string.h>

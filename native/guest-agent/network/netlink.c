@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "netlink.h"
+#include "network/netlink.h"
 
 #define NETLINK_ROUTE 0
 #define NLM_REQUEST 1

@@ -2,7 +2,7 @@
 // runs once. Their pages stay in the process until somebody needs the memory; so they are given back, and those that are needed after all
 // come from the page cache when they are touched, 64 KiB at a time.
 #define _GNU_SOURCE
-#include "room.h"
+#include "preload.h"
 #include <link.h>
 #include <stdatomic.h>
 #include <stdint.h>
