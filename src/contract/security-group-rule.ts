@@ -74,7 +74,7 @@ export function parseGroupRule(text: string): GroupRule {
 
 function parseRemote(whom: string, wrong: (why: string) => VivError): GroupRule['remote'] {
   if (whom === 'any') return { kind: 'any' };
-  const [, kind, name = ''] = /^(group|VM):(.*)$/.exec(whom) ?? [];
+  const [, kind, name = ''] = /^(group|vm):(.*)$/.exec(whom) ?? [];
   if (kind === 'group') {
     if (!GroupName.safeParse(name).success) throw wrong(`names no group: ${JSON.stringify(name)}`);
     return { kind, group: name };
