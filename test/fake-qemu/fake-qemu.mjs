@@ -198,8 +198,7 @@ const commands = {
     return {};
   },
   'migrate-incoming': ({ channels }) => {
-    const loaded =
-      existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake VM';
+    const loaded = existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake VM';
     migration = loaded
       ? { status: 'completed', ram: { transferred: 1, total: 1 } }
       : { status: 'failed', 'error-desc': 'not a saved state' };
