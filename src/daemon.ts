@@ -1,14 +1,17 @@
 // The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
+import { diskRoom } from './host/disk-space.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
+import { outgoingPolicyFrom } from './host/outgoing.ts';
 import { pathsFrom } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
@@ -17,6 +20,9 @@ import type { Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { Alerts } from './resource/alert/alerts.ts';
+import { Histories } from './resource/history/histories.ts';
+import { Monitor } from './resource/measure/monitor.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -27,6 +33,7 @@ import { version } from './version.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
 import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
+import { measuredVm } from './vm/measured.ts';
 import { VmRegistry } from './vm/registry.ts';
 import type { News, Vm } from './vm/vm.ts';
 import { heldBytes, isMember } from './warm-pool/members.ts';
@@ -60,7 +67,20 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
   const store = await openSqliteStore(paths.store);
-  const events = createEventLog(store, log);
+  const eventLog = createEventLog(store, log);
+  const alerts = await Alerts.open({
+    ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
+    record: (event) => events.record(event),
+  });
+  const events: typeof eventLog = {
+    ...eventLog,
+    record(event) {
+      eventLog.record(event);
+      alerts.onEvent(event);
+      if (event.type === 'vm.removed' && event.subject !== undefined) void histories.remove(event.subject);
+    },
+  };
+  const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const host = createHostFacts({
@@ -127,6 +147,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
   });
   const scrub = new Scrub(vms, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
+  const monitor = new Monitor({
+    clock,
+    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
+    networkNamespacePid: () => vms.networks.here.namespacePid,
+    storage: diskRoom(paths.stateDirectory, undefined),
+  });
+  monitor.onLook((look) => {
+    histories.record(look);
+    alerts.onLook(look);
+  });
+  await histories.open((id) => vms.knows(id));
   const ended = Promise.withResolvers<void>();
   const services: Services = {
     version,
@@ -139,6 +170,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     host,
     images,
     vms,
+    monitor,
+    histories,
+    alerts,
     shutdown: () => void stop(),
   };
 
@@ -148,6 +182,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const recovered = await tasks.recover();
   supervisor.begin();
   snapshotScheduler.begin();
+  monitor.begin();
+  alerts.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
@@ -184,6 +220,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     supervisor.stop();
     snapshotScheduler.stop();
     warmPoolReplenisher.stop();
+    monitor.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
@@ -195,6 +232,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await vms.networks.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await histories.close();
+    await alerts.stop();
     events.record({
       type: 'daemon.stopped',
       message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',

@@ -9,6 +9,7 @@ export const groups = [
   'Networks',
   'Images',
   'Host',
+  'Monitoring',
   'Tasks and events',
   'Shell',
 ] as const;

@@ -39,6 +39,11 @@ export const custom: Readonly<Record<string, Load>> = {
   'image export': () => import('./command/image-export.ts'),
   'task ls': () => import('./command/task-ls.ts'),
   events: () => import('./command/events.ts'),
+  top: () => import('./command/top.ts'),
+  stats: () => import('./command/stats.ts'),
+  metrics: () => import('./command/metrics.ts'),
+  'alert ls': () => import('./command/alert-ls.ts'),
+  'alert test': () => import('./command/alert-test.ts'),
   completion: () => import('./command/completion.ts'),
 };
 

@@ -1,13 +1,16 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start.
+import * as alert from './alert.ts';
 import * as event from './event.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
+import * as metrics from './metrics.ts';
 import * as network from './network.ts';
 import type { Operation } from './operation.ts';
 import * as securityGroup from './security-group.ts';
 import * as snapshot from './snapshot.ts';
+import * as stats from './stats.ts';
 import * as task from './task.ts';
 import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
@@ -96,6 +99,16 @@ export const operations = {
   },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
+  stats: { show: stats.show, latest: stats.latest },
+  metrics: { show: metrics.show },
+  alert: {
+    create: alert.create,
+    list: alert.list,
+    show: alert.show,
+    silence: alert.silence,
+    remove: alert.remove,
+    test: alert.test,
+  },
 } as const;
 
 type Nouns = typeof operations;

@@ -1,6 +1,12 @@
 // The table of every operation's handler. An operation of the contract without one does not compile.
 
 import type { Handlers } from '../task/handler.ts';
+import { handler as alertCreate } from './alert/create.ts';
+import { handler as alertList } from './alert/list.ts';
+import { handler as alertRemove } from './alert/remove.ts';
+import { handler as alertShow } from './alert/show.ts';
+import { handler as alertSilence } from './alert/silence.ts';
+import { handler as alertTest } from './alert/test.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
@@ -20,6 +26,7 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
+import { handler as metricsShow } from './metrics/show.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
 import { handler as networkList } from './network/list.ts';
@@ -46,6 +53,8 @@ import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
 import { handler as snapshotVerify } from './snapshot/verify.ts';
+import { handler as statsLatest } from './stats/latest.ts';
+import { handler as statsShow } from './stats/show.ts';
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
@@ -81,6 +90,15 @@ import { handler as warmPoolShow } from './warm-pool/show.ts';
 import { handler as warmPoolTake } from './warm-pool/take.ts';
 
 export const handlers: Handlers = {
+  'alert.create': alertCreate,
+  'alert.list': alertList,
+  'alert.remove': alertRemove,
+  'alert.show': alertShow,
+  'alert.silence': alertSilence,
+  'alert.test': alertTest,
+  'metrics.show': metricsShow,
+  'stats.latest': statsLatest,
+  'stats.show': statsShow,
   'event.follow': eventFollow,
   'event.list': eventList,
   'host.show': hostShow,

@@ -5,6 +5,9 @@ import type { Host } from '../contract/host.ts';
 import type { Task } from '../contract/task.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
+import type { Alerts } from '../resource/alert/alerts.ts';
+import type { Histories } from '../resource/history/histories.ts';
+import type { Monitor } from '../resource/measure/monitor.ts';
 import type { Store } from '../store/store.ts';
 import type { VmRegistry } from '../vm/registry.ts';
 
@@ -49,6 +52,9 @@ export interface Services {
   readonly host: HostFacts;
   readonly images: Images;
   readonly vms: VmRegistry;
+  readonly monitor: Monitor;
+  readonly histories: Histories;
+  readonly alerts: Alerts;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }

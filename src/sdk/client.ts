@@ -26,6 +26,9 @@ export class Client {
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
+  readonly stats: Calls['stats'];
+  readonly metrics: Calls['metrics'];
+  readonly alert: Calls['alert'];
   readonly #connection: Connection;
 
   /** @param revive starts a daemon where one dies with a task of this client's under way, which goes on then */
@@ -42,6 +45,9 @@ export class Client {
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;
+    this.stats = calls.stats;
+    this.metrics = calls.metrics;
+    this.alert = calls.alert;
     const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await calls.vm.show({ vm: ref }, options));
     this.vm = Object.assign(find, calls.vm);
   }

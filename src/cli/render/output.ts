@@ -1,5 +1,6 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
 
+import type { Alert } from '../../contract/alert.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
 import type { Group } from '../../contract/security-group.ts';
@@ -8,6 +9,7 @@ import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { clean } from '../text.ts';
+import { alertSheet } from './alert.ts';
 import { differenceTable } from './difference.ts';
 import { catalogTable, imageSheet } from './image.ts';
 import { networkSheet } from './network.ts';
@@ -20,6 +22,7 @@ import { warmPoolSheet } from './warm-pool.ts';
 type Render = (output: never, width: number | undefined) => string[];
 
 const renders: Readonly<Record<string, Render>> = {
+  'alert.show': (alert: Alert) => alertSheet(alert),
   'vm.show': (vm: Vm) => vmSheet(vm),
   'snapshot.create': (snapshot: Snapshot) => [snapshotName(snapshot)],
   'network.show': (network: Network) => networkSheet(network),

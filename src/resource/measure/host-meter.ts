@@ -38,13 +38,13 @@ export class HostMeter {
     memoryPressure: new ProcFile('/proc/pressure/memory'),
     ioPressure: new ProcFile('/proc/pressure/io'),
   };
-  readonly #measureStorage: () => Promise<Storage>;
+  readonly #measureStorage: () => Storage;
   #storage: Storage | null = null;
   #storageDueAt = 0;
   #counters: HostCounters | null = null;
   #values: Values<HostSeries> = {};
 
-  constructor(measureStorage: () => Promise<Storage>) {
+  constructor(measureStorage: () => Storage) {
     this.#measureStorage = measureStorage;
   }
 
@@ -88,14 +88,11 @@ export class HostMeter {
   #pollStorage(now: number): void {
     if (now < this.#storageDueAt) return;
     this.#storageDueAt = now + storageEveryMs;
-    void this.#measureStorage().then(
-      (storage) => {
-        this.#storage = storage;
-      },
-      () => {
-        this.#storage = null;
-      },
-    );
+    try {
+      this.#storage = this.#measureStorage();
+    } catch {
+      this.#storage = null;
+    }
   }
 }
 

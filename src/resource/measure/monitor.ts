@@ -1,5 +1,5 @@
 // The monitor: looks at the host and at every VM once a second and hands what it saw to those who asked (history, alerts). It owns the
-// meters; what a VM is, and where its taps are, it is told by functions. Cost is linear in VMs: docs/internals/monitoring.md.
+// meters; what a VM is, and where its taps are, it is told by functions. Cost is linear in VMs: docs/guide/monitoring.md.
 //
 //   VMs ──> VmMeter (process, taps, disks, guest) ──┐
 //   host ─> HostMeter ──────────────────────────────┴─> Look ──> listeners
@@ -24,7 +24,7 @@ export interface MonitorOptions {
   /** A process in the namespace that the VMs' taps are in; null: there is none. */
   readonly networkNamespacePid: () => number | null;
   /** Of the file system that holds the state directory. */
-  readonly storage: () => Promise<Storage>;
+  readonly storage: () => Storage;
 }
 
 /** What was seen of a VM. */

@@ -61,12 +61,12 @@ export interface CpuTimes {
 /** The first line of /proc/stat: all CPUs together. Guests' time is part of user time already. */
 export function parseCpuTimes(text: string): CpuTimes | null {
   const [, line] = /^cpu +([\d ]+)$/m.exec(text) ?? [];
-  const [user, nice, system, , ioWait, irq, softIrq, steal] = (line ?? '').split(' ').map((ticks) => Number(ticks) / ticksPerSecond);
+  const [user, nice = 0, system = 0, , ioWait = 0, irq = 0, softIrq, steal = 0] = (line ?? '').split(' ').map(Number);
   if (user === undefined || softIrq === undefined) return null;
   return {
-    busySeconds: user + (nice ?? 0) + (system ?? 0) + (irq ?? 0) + softIrq,
-    ioWaitSeconds: ioWait ?? 0,
-    stealSeconds: steal ?? 0,
+    busySeconds: (user + nice + system + irq + softIrq) / ticksPerSecond,
+    ioWaitSeconds: ioWait / ticksPerSecond,
+    stealSeconds: steal / ticksPerSecond,
   };
 }
 

@@ -52,7 +52,7 @@ export class ProcessMeter {
       steal += thread.wait;
     }
     if (this.#vcpus.size === 0) return { residentBytes: stat.residentBytes };
-    this.#emulator = Math.max(this.#emulator, stat.cpuSeconds - vcpu);
+    this.#emulator = Math.max(this.#emulator, Math.round((stat.cpuSeconds - vcpu) * 1000) / 1000);
     return { vcpuSeconds: vcpu, stealSeconds: steal, emulatorSeconds: this.#emulator, residentBytes: stat.residentBytes };
   }
 
