@@ -11,14 +11,14 @@ interface Unforwarding {
 export const handler: HandlerOf<'network.unforward'> = {
   target: ({ record }: Unforwarding) => record.name,
   queue: ({ record }: Unforwarding) => queueOf(record.vm),
-  prepare: async ({ forward }, { services: { vms } }): Promise<Unforwarding> => ({
-    record: vms.networks.forwards.records.get(forwardName(parseForward(forward))),
+  prepare: async ({ forward }, { services: { networks } }): Promise<Unforwarding> => ({
+    record: networks.forwards.records.get(forwardName(parseForward(forward))),
   }),
   steps: [
     {
       name: 'close it',
-      run: async ({ record }: Unforwarding, { services: { vms, events } }) => {
-        await vms.networks.forwards.drop([record]);
+      run: async ({ record }: Unforwarding, { services: { networks, vms, events } }) => {
+        await networks.forwards.drop([record]);
         const name = vms.byId(record.vm)?.name ?? record.vm;
         events.record({
           type: 'network.unforwarded',
@@ -26,7 +26,7 @@ export const handler: HandlerOf<'network.unforward'> = {
           name,
           message: `${record.name} of this host leads to ${name} no more`,
         });
-        await vms.networks.changed(); // which closes it, whatever else may fail
+        await networks.changed(); // which closes it, whatever else may fail
       },
     },
   ],

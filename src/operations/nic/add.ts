@@ -16,19 +16,19 @@ interface Attaching extends OnVm {
 
 export const handler: HandlerOf<'network.attach'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, network, mac, address, vlan, trunk, ...asked }, { services: { vms } }): Promise<Attaching> => {
+  prepare: async ({ vm: vmRef, network, mac, address, vlan, trunk, ...asked }, { services: { vms, networks } }): Promise<Attaching> => {
     const vm = vms.find(vmRef);
     const tags = [...(vlan === undefined ? [] : [`vlan=${vlan}`]), ...(trunk.length === 0 ? [] : [`trunk=${trunk.join('+')}`])];
-    await vms.networks.chosen([[network, ...tags].join(',')]);
+    await networks.chosen([[network, ...tags].join(',')]);
     check(vm);
     const guard = { ...openGuard, ...guardFrom(asked) };
-    await vms.networks.checkGuard(guard);
+    await networks.checkGuard(guard);
     const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
     checkMac(vm, wish.mac);
     const nic = nicFrom(wish, vm.id, vm.record.nics);
     // Asked for here already, so that nothing is begun that cannot be had.
-    vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
-    vms.networks.nics.entered(vm.id);
+    networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+    networks.nics.entered(vm.id);
     if (vm.live && nic.slot === null)
       throw new VivError('unsupported', `every slot of ${vm.name} for a NIC is taken; stop it first, or take another NIC away`);
     return { id: vm.id, name: vm.name, nic };
@@ -51,19 +51,19 @@ export const handler: HandlerOf<'network.attach'> = {
     },
     {
       name: 'enter the NIC',
-      run: ({ id, nic }: Attaching, { services: { vms } }) => enterNic(vms.get(id), vms, nic),
-      undo: async ({ id, nic }: Attaching, { services: { vms } }) => {
-        const vm = vms.byId(id);
-        if (vm) await dropNic(vm, vms, nic.id);
+      run: ({ id, nic }: Attaching, { services }) => enterNic(services.vms.get(id), services, nic),
+      undo: async ({ id, nic }: Attaching, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await dropNic(vm, services, nic.id);
       },
     },
     {
       name: 'plug it in',
-      run: async ({ id, nic }: Attaching, { services: { vms, events }, signal }) => {
-        const vm = vms.get(id);
-        await plugIn(vm, vms, nic.id, signal);
+      run: async ({ id, nic }: Attaching, { services, signal }) => {
+        const vm = services.vms.get(id);
+        await plugIn(vm, services, nic.id, signal);
         const message = `${vm.name} got the NIC ${nic.id} in the network ${nic.network}`;
-        events.record({ type: 'network.attached', subject: id, name: vm.name, message });
+        services.events.record({ type: 'network.attached', subject: id, name: vm.name, message });
       },
       undo: async ({ id, nic }: Attaching, { services: { vms }, signal }) => {
         const vm = vms.byId(id);

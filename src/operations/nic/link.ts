@@ -21,10 +21,10 @@ export const handler: HandlerOf<'network.link'> = {
   steps: [
     {
       name: 'set it',
-      run: ({ id, nic, up }: Linking, { services: { vms } }) => setLink(vms.get(id), vms, nic, up),
-      undo: async ({ id, nic, before }: Linking, { services: { vms } }) => {
-        const vm = vms.byId(id);
-        if (vm) await setLink(vm, vms, nic, before);
+      run: ({ id, nic, up }: Linking, { services }) => setLink(services.vms.get(id), services, nic, up),
+      undo: async ({ id, nic, before }: Linking, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await setLink(vm, services, nic, before);
       },
     },
   ],

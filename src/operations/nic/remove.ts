@@ -14,38 +14,38 @@ interface Detaching extends OnVm {
 
 export const handler: HandlerOf<'network.detach'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, nic: nicId }, { services: { vms } }): Promise<Detaching> => {
+  prepare: async ({ vm: vmRef, nic: nicId }, { services: { vms, networks } }): Promise<Detaching> => {
     const vm = vms.find(vmRef);
     const nic = nicOf(vm, nicId);
     checkPull(vm, nicId);
-    checkUnforwarded(vm, nicId, vms.networks.forwards);
+    checkUnforwarded(vm, nicId, networks.forwards);
     return { id: vm.id, name: vm.name, nicId, nic };
   },
-  admit: async ({ id, nicId }: Detaching, { vms }) => {
+  admit: async ({ id, nicId }: Detaching, { vms, networks }) => {
     nicOf(vms.get(id), nicId);
     checkPull(vms.get(id), nicId);
-    checkUnforwarded(vms.get(id), nicId, vms.networks.forwards);
+    checkUnforwarded(vms.get(id), nicId, networks.forwards);
     return 'accept';
   },
   steps: [
     {
       name: 'pull it',
       run: ({ id, nicId }: Detaching, { services: { vms }, signal }) => pullOut(vms.get(id), nicId, signal),
-      undo: async ({ id, nicId }: Detaching, { services: { vms }, signal }) => {
-        const vm = vms.byId(id);
-        if (vm) await plugIn(vm, vms, nicId, signal);
+      undo: async ({ id, nicId }: Detaching, { services, signal }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await plugIn(vm, services, nicId, signal);
       },
     },
     {
       name: 'forget it',
-      run: async ({ id, nicId }: Detaching, { services: { vms, events } }) => {
-        const vm = vms.get(id);
-        await dropNic(vm, vms, nicId);
-        events.record({ type: 'network.detached', subject: id, name: vm.name, message: `${vm.name} gave the NIC ${nicId} back` });
+      run: async ({ id, nicId }: Detaching, { services }) => {
+        const vm = services.vms.get(id);
+        await dropNic(vm, services, nicId);
+        services.events.record({ type: 'network.detached', subject: id, name: vm.name, message: `${vm.name} gave the NIC ${nicId} back` });
       },
-      undo: async ({ id, nic }: Detaching, { services: { vms } }) => {
-        const vm = vms.byId(id);
-        if (vm) await enterNic(vm, vms, nic);
+      undo: async ({ id, nic }: Detaching, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await enterNic(vm, services, nic);
       },
     },
   ],

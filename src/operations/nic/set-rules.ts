@@ -33,7 +33,7 @@ export const guardFrom = ({ groups, egress, toGuest, fromGuest }: Asked): Partia
 export function guardNic(type: string): TaskHandler<Asked & { vm: string; nic: string }, Vm, Guarding> {
   return {
     ...onVm,
-    prepare: async ({ vm: vmRef, nic: nicId, ...asked }, { services: { vms } }: Call): Promise<Guarding> => {
+    prepare: async ({ vm: vmRef, nic: nicId, ...asked }, { services: { vms, networks } }: Call): Promise<Guarding> => {
       const vm = vms.find(vmRef);
       const nic = nicOf(vm, nicId);
       if (!isVirtual(nic))
@@ -43,7 +43,7 @@ export function guardNic(type: string): TaskHandler<Asked & { vm: string; nic: s
         );
       const change = guardFrom(asked);
       if (Object.keys(change).length === 0) throw new VivError('invalid', `say what is to change of ${nicId} of ${vm.name}`);
-      await vms.networks.checkGuard({ groups: [], egress: null, ...change });
+      await networks.checkGuard({ groups: [], egress: null, ...change });
       return { id: vm.id, name: vm.name, nic: nicId, change, before: guardOf(nic) };
     },
     steps: [
@@ -53,14 +53,14 @@ export function guardNic(type: string): TaskHandler<Asked & { vm: string; nic: s
       },
       {
         name: 'change it',
-        run: async ({ id, name, nic: nicId, change }, { services: { vms, events } }) => {
-          for (const group of change.groups ?? []) vms.networks.groups.get(group);
-          await setGuard(vms.get(id), vms, nicId, change);
-          events.record({ type, subject: id, name, message: `what ${nicId} of ${name} may do was changed` });
+        run: async ({ id, name, nic: nicId, change }, { services }) => {
+          for (const group of change.groups ?? []) services.networks.groups.get(group);
+          await setGuard(services.vms.get(id), services, nicId, change);
+          services.events.record({ type, subject: id, name, message: `what ${nicId} of ${name} may do was changed` });
         },
-        undo: async ({ id, nic: nicId, before }, { services: { vms } }) => {
-          const vm = vms.byId(id);
-          if (vm) await setGuard(vm, vms, nicId, before);
+        undo: async ({ id, nic: nicId, before }, { services }) => {
+          const vm = services.vms.byId(id);
+          if (vm) await setGuard(vm, services, nicId, before);
         },
       },
     ],
