@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
-import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
+import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
 import type { EventBus, ReportEvents } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
@@ -126,8 +126,8 @@ export class Networks {
   }
 
   /** @throws not_found, unsupported */
-  async checkGuard({ groups, egress }: Pick<NicGuard, 'groups' | 'egress'>): Promise<void> {
-    for (const group of groups) this.groups.get(group);
+  async checkGuard({ securityGroups, egress }: Pick<NicGuard, 'securityGroups' | 'egress'>): Promise<void> {
+    for (const group of securityGroups) this.groups.get(group);
     if (egress?.some((item) => !isSubnet(item))) await this.here.checkNames();
   }
 

@@ -12,7 +12,7 @@ interface Creating {
 export const handler: HandlerOf<'security-group.create'> = {
   target: ({ name }: Creating) => name,
   queue: () => groupQueue,
-  prepare: async ({ group: name, rules, in: into, out }, { services }): Promise<Creating> => {
+  prepare: async ({ securityGroup: name, rules, in: into, out }, { services }): Promise<Creating> => {
     if (services.networks.groups.byName(name)) throw groupNameTaken(name);
     const record = { name, rules: rules.map((text) => ruleFrom(text, services, name)), in: into, out, createdAt: Date.now() };
     return { name, record };

@@ -4,7 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { VmOptions } from '../../contract/vm.ts';
+import { VmOptions } from '../../contract/vm-options.ts';
 import { newId } from '../../host/id.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { backingFile } from '../../storage/chain.ts';
