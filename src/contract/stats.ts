@@ -4,7 +4,7 @@ import { failures } from './errors.ts';
 import { Bytes, Ref, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 import { hostSeries, vmSeries } from './series.ts';
-import { VmState } from './vm.ts';
+import { VmState } from './vm-state.ts';
 
 const namesOf = <T extends object>(table: T) => Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
 
