@@ -19,7 +19,7 @@ export function groupOf(operation: Operation): Group {
   if (operation.id.startsWith('snapshot.') || operation.id.startsWith('warm-pool.')) return 'Snapshots and forks';
   if (/^(network|security-group|flow)\./.test(operation.id)) return 'Networks';
   if (operation.id.startsWith('image.')) return 'Images';
-  if (/^(stats|metrics|alert)\./.test(operation.id)) return 'Monitoring';
+  if (/^(top|stats|metrics|alert)\./.test(operation.id)) return 'Monitoring';
   return operation.id.startsWith('host.') ? 'Host' : 'Tasks and events';
 }
 

@@ -13,6 +13,7 @@ import * as securityGroup from './security-group.ts';
 import * as snapshot from './snapshot.ts';
 import * as stats from './stats.ts';
 import * as task from './task.ts';
+import * as top from './top.ts';
 import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
 
@@ -94,7 +95,8 @@ export const operations = {
   },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
-  stats: { show: stats.show, latest: stats.latest },
+  top: { show: top.show },
+  stats: { show: stats.show },
   metrics: { show: metrics.show },
   alert: {
     create: alert.create,

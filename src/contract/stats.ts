@@ -1,12 +1,8 @@
-// Statistics: what VMs and the host use, now and over time.
+// Statistics: what VMs and the host have used over time.
 import { z } from 'zod';
 import { failures } from './errors.ts';
-import { Bytes, Ref, Time } from './field.ts';
+import { Ref, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
-import { hostSeries, vmSeries } from './series.ts';
-import { VmState } from './vm-state.ts';
-
-const namesOf = <T extends object>(table: T) => Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
 
 export const History = z.object({
   /** Null: the host. */
@@ -51,41 +47,4 @@ export const show = defineOperation({
   output: History,
   errors: [...failures.find],
   cli: { command: 'stats', args: ['vm?'], custom: true },
-});
-
-export const VmStats = z.object({
-  id: z.string(),
-  name: z.string(),
-  state: VmState,
-  cpus: z.int(),
-  memoryBytes: Bytes,
-  /** What was measured last; empty where the VM does not run. */
-  values: z.partialRecord(z.enum(namesOf(vmSeries)), z.number()),
-  /** CPU use of the last minute in percent, one value a second, oldest first; null where it is not known. */
-  recentCpuPercent: z.array(z.number().nullable()),
-});
-export type VmStats = z.infer<typeof VmStats>;
-
-export const LatestStats = z.object({
-  at: Time,
-  host: z.object({
-    cpus: z.int(),
-    memoryBytes: Bytes,
-    values: z.partialRecord(z.enum(namesOf(hostSeries)), z.number()),
-    recentCpuPercent: z.array(z.number().nullable()),
-  }),
-  vms: z.array(VmStats),
-});
-export type LatestStats = z.infer<typeof LatestStats>;
-
-export const latest = defineOperation({
-  id: 'stats.latest',
-  method: 'GET',
-  path: '/v1/stats/latest',
-  role: 'viewer',
-  summary: 'Show what every VM and the host use now',
-  input: z.object({}),
-  output: LatestStats,
-  errors: [],
-  cli: { command: 'top', custom: true },
 });

@@ -51,12 +51,12 @@ import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
 import { handler as snapshotVerify } from './snapshot/verify.ts';
-import { handler as statsLatest } from './stats/latest.ts';
 import { handler as statsShow } from './stats/show.ts';
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
 import { handler as taskShow } from './task/show.ts';
+import { handler as topShow } from './top/show.ts';
 import { handler as vmConsole } from './vm/console.ts';
 import { handler as vmCopyIn } from './vm/copy-in.ts';
 import { handler as vmCopyOut } from './vm/copy-out.ts';
@@ -165,8 +165,8 @@ export const handlers: Handlers = {
   'task.follow': taskFollow,
   'event.list': eventList,
   'event.follow': eventFollow,
+  'top.show': topShow,
   'stats.show': statsShow,
-  'stats.latest': statsLatest,
   'metrics.show': metricsShow,
   'alert.create': alertCreate,
   'alert.list': alertList,

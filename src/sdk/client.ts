@@ -29,6 +29,7 @@ export class Client {
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
+  readonly top: Calls['top'];
   readonly stats: Calls['stats'];
   readonly metrics: Calls['metrics'];
   readonly alert: Calls['alert'];
@@ -50,6 +51,7 @@ export class Client {
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;
+    this.top = calls.top;
     this.stats = calls.stats;
     this.metrics = calls.metrics;
     this.alert = calls.alert;

@@ -9,7 +9,7 @@ import { topLines } from '../top/draw.ts';
 import { fullScreen } from '../top/full-screen.ts';
 import { type Order, orders } from '../top/order.ts';
 
-const shape = shapeOf(operations.stats.latest);
+const shape = shapeOf(operations.top.show);
 const leastIntervalMs = 200;
 
 export const command: Command = {
@@ -40,7 +40,7 @@ export const command: Command = {
     const intervalMs = Math.max(leastIntervalMs, (flags['intervalMs'] as number | undefined) ?? 1000);
     const once = flags['once'] === true;
     const client = await context.client();
-    const ask = (signal: AbortSignal) => client.stats.latest({}, { signal });
+    const ask = (signal: AbortSignal) => client.top.show({}, { signal });
     const { signal } = context.interrupts;
     if (flags['json'] === true) {
       await context.print(once ? asJson(await ask(signal)) : JSON.stringify(await ask(signal)));

@@ -1,5 +1,5 @@
 // What `viv top` shows, as lines. Pure.
-import type { LatestStats, VmStats } from '../../contract/stats.ts';
+import type { Top, VmUse } from '../../contract/top.ts';
 import { measured, sparkline } from '../render/measured.ts';
 import { renderTable } from '../table.ts';
 import { cut } from '../text.ts';
@@ -15,7 +15,7 @@ export interface TopView {
 
 const sparkWidth = 20;
 
-export function topLines(stats: LatestStats, view: TopView): string[] {
+export function topLines(stats: Top, view: TopView): string[] {
   const { host, vms } = stats;
   const { values } = host;
   const running = vms.filter(({ state }) => state === 'running').length;
@@ -39,7 +39,7 @@ export function topLines(stats: LatestStats, view: TopView): string[] {
   ];
 }
 
-const vmTable = (vms: readonly VmStats[], width: number | undefined) =>
+const vmTable = (vms: readonly VmUse[], width: number | undefined) =>
   renderTable(
     vms,
     [

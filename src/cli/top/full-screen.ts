@@ -1,6 +1,6 @@
 // `viv top` on a terminal: the whole screen, drawn anew each interval and after each key, and given back as it was.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { LatestStats } from '../../contract/stats.ts';
+import type { Top } from '../../contract/top.ts';
 import type { Context } from '../context.ts';
 import { enterRaw, sizeOf } from '../terminal.ts';
 import { cut } from '../text.ts';
@@ -15,7 +15,7 @@ const footer = 'q quit   sort by: c CPU, m memory, d disk, n network, a name   r
 export interface FullScreenOptions {
   readonly order: Order;
   readonly intervalMs: number;
-  readonly ask: (signal: AbortSignal) => Promise<LatestStats>;
+  readonly ask: (signal: AbortSignal) => Promise<Top>;
 }
 
 /** Resolves when the user leaves it. @throws what the first answer failed with */

@@ -1,16 +1,16 @@
 // The order of the VMs in `viv top`. Pure.
-import type { VmStats } from '../../contract/stats.ts';
+import type { VmUse } from '../../contract/top.ts';
 
 export const orders = ['cpu', 'memory', 'disk', 'network', 'name'] as const;
 export type Order = (typeof orders)[number];
 
 /** Largest first; by name where two are the same, or it is not known. */
-export function ordered(vms: readonly VmStats[], order: Order, reverse: boolean): VmStats[] {
+export function ordered(vms: readonly VmUse[], order: Order, reverse: boolean): VmUse[] {
   const sorted = vms.toSorted((one, other) => (keyOf(other, order) ?? -1) - (keyOf(one, order) ?? -1) || (one.name < other.name ? -1 : 1));
   return reverse ? sorted.reverse() : sorted;
 }
 
-function keyOf({ values }: VmStats, order: Order): number | undefined {
+function keyOf({ values }: VmUse, order: Order): number | undefined {
   switch (order) {
     case 'cpu':
       return values.cpuCores;

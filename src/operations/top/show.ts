@@ -1,8 +1,8 @@
-// `stats.latest`: what the monitor saw last.
+// `top.show`: what the monitor saw last.
 import { availableParallelism, totalmem } from 'node:os';
 import type { HandlerOf } from '../../task/handler.ts';
 
-export const handler: HandlerOf<'stats.latest'> = async (_input, { services }) => {
+export const handler: HandlerOf<'top.show'> = async (_input, { services }) => {
   const { at, host, vms } = services.monitor.latest;
   return {
     at,
