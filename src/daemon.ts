@@ -9,7 +9,7 @@ import { type Clock, systemClock } from './host/clock.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
-import { pathsFrom } from './host/paths.ts';
+import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
 import { handlers } from './operations/index.ts';
@@ -17,6 +17,7 @@ import type { Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { hostDirectories } from './sdk/paths.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -43,7 +44,7 @@ export interface Daemon {
 /** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
-  const paths = pathsFrom(env, uid);
+  const paths = pathsIn(hostDirectories(env, uid), env);
   for (const folder of [
     paths.stateDirectory,
     paths.images,
@@ -104,7 +105,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   });
   const images = openImages({ paths, log, usedBy: (digest) => vms.usersOf(digest) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
-  const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
+  const internal = () => ({ caller: { name: 'daemon', uid, role: 'administrator' as const }, signal: stopping.signal, services });
   const act = async (operation: OperationId, input: object) => {
     const { done } = await tasks.start(operation, input, internal());
     await done;
