@@ -13,7 +13,7 @@ import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { outgoingPolicyFrom } from './host/outgoing.ts';
-import { pathsFrom } from './host/paths.ts';
+import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
@@ -25,6 +25,7 @@ import { findQemu } from './qemu/binary.ts';
 import { Alerts } from './resource/alert/alerts.ts';
 import { Histories } from './resource/history/histories.ts';
 import { Monitor } from './resource/measure/monitor.ts';
+import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
@@ -57,7 +58,7 @@ export interface Daemon {
 /** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
-  const paths = pathsFrom(env, uid);
+  const paths = pathsIn(hostDirectories(env, uid), env);
   for (const folder of [
     paths.stateDirectory,
     paths.images,
@@ -123,7 +124,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
-  const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
+  const internal = () => ({ caller: { name: 'daemon', uid, role: 'administrator' as const }, signal: stopping.signal, services });
   const act = async (operation: OperationId, input: object) => {
     const { done } = await tasks.start(operation, input, internal());
     await done;

@@ -77,7 +77,7 @@ export const create = defineOperation({
   id: 'alert.create',
   method: 'POST',
   path: '/v1/alerts',
-  role: 'admin',
+  permission: 'alert.create',
   task: true,
   summary: 'Create an alert',
   input: z.object({
@@ -109,38 +109,38 @@ export const create = defineOperation({
   }),
   output: Alert,
   errors: ['name_taken'],
-  cli: { command: 'alert create', args: ['alert', 'rule+'] },
+  cli: { words: 'alert create', section: 'Monitoring', args: ['alert', 'rule+'] },
 });
 
 export const list = defineOperation({
   id: 'alert.list',
   method: 'GET',
   path: '/v1/alerts',
-  role: 'viewer',
+  permission: 'alert.read',
   summary: 'List the alerts',
   input: z.object({}),
   output: z.array(Alert),
   errors: [],
-  cli: { command: 'alert ls', custom: true },
+  cli: { words: 'alert ls', section: 'Monitoring', prints: 'alert-table' },
 });
 
 export const show = defineOperation({
   id: 'alert.show',
   method: 'GET',
   path: '/v1/alerts/{alert}',
-  role: 'viewer',
+  permission: 'alert.read',
   summary: 'Show one alert and what it fires for',
   input: One,
   output: Alert,
   errors: ['not_found'],
-  cli: { command: 'alert show', args: ['alert'] },
+  cli: { words: 'alert show', section: 'Monitoring', prints: 'alert-sheet', args: ['alert'] },
 });
 
 export const silence = defineOperation({
   id: 'alert.silence',
   method: 'POST',
   path: '/v1/alerts/{alert}/silence',
-  role: 'operator',
+  permission: 'alert.silence',
   task: true,
   summary: 'Deliver nothing of an alert for a while',
   input: One.extend({
@@ -153,20 +153,21 @@ export const silence = defineOperation({
   }),
   output: Alert,
   errors: ['not_found'],
-  cli: { command: 'alert silence', args: ['alert'], flags: { durationMs: 'for' } },
+  cli: { words: 'alert silence', section: 'Monitoring', args: ['alert'], flags: { durationMs: 'for' } },
 });
 
 export const remove = defineOperation({
   id: 'alert.remove',
   method: 'DELETE',
   path: '/v1/alerts/{alert}',
-  role: 'admin',
+  permission: 'alert.remove',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Remove an alert and what waits for its delivery',
   input: One,
   output: z.object({ name: Name }),
   errors: ['not_found'],
-  cli: { command: 'alert rm', args: ['alert...'] },
+  cli: { words: 'alert rm', section: 'Monitoring', args: ['alert...'] },
 });
 
 export const AlertTest = z.object({
@@ -187,10 +188,12 @@ export const test = defineOperation({
   id: 'alert.test',
   method: 'POST',
   path: '/v1/alerts/{alert}/test',
-  role: 'admin',
+  permission: 'alert.test',
+  risk: 'none',
+  worksWhenDiskFull: true,
   summary: 'Deliver a test notification to every destination of an alert, once',
   input: One,
   output: AlertTest,
   errors: ['not_found'],
-  cli: { command: 'alert test', args: ['alert'], custom: true },
+  cli: { words: 'alert test', section: 'Monitoring', args: ['alert'], custom: true },
 });

@@ -8,11 +8,11 @@ export const show = defineOperation({
   id: 'metrics.show',
   method: 'GET',
   path: '/metrics',
-  role: 'viewer',
+  permission: 'metrics.read',
   transport: 'download',
   summary: 'Print the metrics of the host and its VMs in Prometheus text format',
   input: z.object({}),
   output: z.unknown(),
   errors: [],
-  cli: { command: 'metrics', custom: true },
+  cli: { words: 'metrics', section: 'Monitoring', custom: true },
 });

@@ -24,7 +24,7 @@ export const show = defineOperation({
   id: 'stats.show',
   method: 'GET',
   path: '/v1/stats',
-  role: 'viewer',
+  permission: 'stats.read',
   summary: 'Show what a VM or the host has used over time',
   input: z.object({
     vm: Ref.optional().describe('VM (default: the host)'),
@@ -46,5 +46,5 @@ export const show = defineOperation({
   }),
   output: History,
   errors: [...failures.find],
-  cli: { command: 'stats', args: ['vm?'], custom: true },
+  cli: { words: 'stats', section: 'Monitoring', args: ['vm?'], custom: true },
 });

@@ -36,10 +36,10 @@ export const show = defineOperation({
   id: 'top.show',
   method: 'GET',
   path: '/v1/top',
-  role: 'viewer',
+  permission: 'top.read',
   summary: 'Show what every VM and the host use now',
   input: z.object({}),
   output: Top,
   errors: [],
-  cli: { command: 'top', custom: true },
+  cli: { words: 'top', section: 'Monitoring', custom: true },
 });

@@ -1,9 +1,9 @@
 // `viv alert test NAME`: exit code 1 where one destination did not take it.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { alertTestLines } from '../render/alert.ts';
 
 export const command: Command = {

@@ -1,9 +1,9 @@
 // `viv metrics`: what GET /metrics answers.
 import { finished } from 'node:stream/promises';
 import { operations } from '../../contract/index.ts';
-import { flow } from '../attach.ts';
 import type { Command } from '../command.ts';
 import { shapeOf } from '../generic.ts';
+import { flow } from '../terminal/attach.ts';
 
 const shape = shapeOf(operations.metrics.show);
 

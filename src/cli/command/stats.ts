@@ -1,9 +1,9 @@
 // `viv stats [NAME]`: what a VM or the host has used.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { historyTable } from '../render/stats.ts';
 
 const shape = shapeOf(operations.stats.show);

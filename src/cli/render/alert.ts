@@ -1,7 +1,7 @@
 // Alerts for reading: the table of `viv alert ls`, the sheet of `viv alert show`, and what a test delivered.
 import type { Alert, AlertTest } from '../../contract/alert.ts';
-import { formatDuration, formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
+import { formatDuration, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 const stateOf = ({ firing, pending, silencedUntil }: Alert): string => {
   const fires = firing.length > 0 ? `fires for ${firing.length}` : pending > 0 ? `pending for ${pending}` : 'quiet';

@@ -1,6 +1,6 @@
 // Measured values for reading. What is not known is `-`, never 0.
 import type { Unit } from '../../contract/series.ts';
-import { formatBytes } from '../quantity.ts';
+import { formatBytes } from './quantity.ts';
 
 const unknown = '-';
 

@@ -1,9 +1,9 @@
 // What a VM or the host has used over time: the table of `viv stats`.
 import { hostSeries, type Unit, vmSeries } from '../../contract/series.ts';
 import type { History } from '../../contract/stats.ts';
-import { formatTime } from '../quantity.ts';
-import { type Column, renderTable } from '../table.ts';
 import { measured } from './measured.ts';
+import { formatTime } from './quantity.ts';
+import { type Column, renderTable } from './table.ts';
 
 type Heading = readonly [series: string, title: string];
 

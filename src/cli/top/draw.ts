@@ -1,8 +1,8 @@
 // What `viv top` shows, as lines. Pure.
 import type { Top, VmUse } from '../../contract/top.ts';
 import { measured, sparkline } from '../render/measured.ts';
-import { renderTable } from '../table.ts';
-import { cut } from '../text.ts';
+import { renderTable } from '../render/table.ts';
+import { cut } from '../render/text.ts';
 import { type Order, ordered } from './order.ts';
 
 export interface TopView {

@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Top } from '../../contract/top.ts';
 import type { Context } from '../context.ts';
-import { enterRaw, sizeOf } from '../terminal.ts';
-import { cut } from '../text.ts';
+import { cut } from '../render/text.ts';
+import { enterRaw, sizeOf } from '../terminal/terminal.ts';
 import { topLines } from './draw.ts';
 import type { Order } from './order.ts';
 
