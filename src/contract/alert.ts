@@ -189,7 +189,6 @@ export const test = defineOperation({
   method: 'POST',
   path: '/v1/alerts/{alert}/test',
   permission: 'alert.test',
-  risk: 'none',
   worksWhenDiskFull: true,
   summary: 'Deliver a test notification to every destination of an alert, once',
   input: One,
