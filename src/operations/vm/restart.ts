@@ -2,7 +2,7 @@
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
-import { checkStart } from '../../vm/lifecycle/start.ts';
+import { checkStart } from '../../vm/lifecycle/check-start.ts';
 import { onVm, outputView } from './one.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 import { startSteps } from './start-steps.ts';
