@@ -1,8 +1,8 @@
 // What the operations work with; daemon.ts makes it once.
 import type { Logger } from 'pino';
 import type { Event } from '../contract/event.ts';
-import type { Host } from '../contract/host.ts';
 import type { Task } from '../contract/task.ts';
+import type { HostFacts } from '../host/facts.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
 import type { Store } from '../store/store.ts';
@@ -28,14 +28,6 @@ export interface Tasks {
   idle(queue: string): Promise<void>;
   /** Cancels every running or waiting task of the queue, but for those to spare, and waits until all of them have ended. */
   cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void>;
-}
-
-export interface HostFacts {
-  show(options: { prove: boolean }): Promise<Host>;
-  /** Which accelerator a VM gets; throws no_accelerator where kvm was asked for and does not work. */
-  accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
-  /** Why changes are refused now (disk nearly full); null when they are not. */
-  readOnly(): string | null;
 }
 
 export interface Services {
