@@ -1,6 +1,5 @@
 // The table of every operation's handler. An operation of the contract without one does not compile.
 
-import type { Handlers } from '../task/handler.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
@@ -8,6 +7,7 @@ import { handler as flowList } from './flow/list.ts';
 import { handler as networkForward } from './forward/add.ts';
 import { handler as networkForwards } from './forward/list.ts';
 import { handler as networkUnforward } from './forward/remove.ts';
+import type { Handlers } from './handler.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
 import { handler as hostStatus } from './host/status.ts';

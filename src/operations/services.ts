@@ -1,34 +1,12 @@
 // What the operations work with; daemon.ts makes it once.
 import type { Logger } from 'pino';
-import type { Event } from '../contract/event.ts';
-import type { Task } from '../contract/task.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
 import type { Store } from '../store/store.ts';
+import type { Tasks } from '../task/engine.ts';
+import type { EventLog } from '../task/event-log.ts';
 import type { VmRegistry } from '../vm/registry.ts';
-
-export interface EventLog {
-  /** Records what happened; durable, never throws (a full disk is logged). */
-  record(event: { type: string; subject?: string; name?: string; message: string }): void;
-  list(options: { after?: number; limit: number }): Promise<Event[]>;
-  follow(after: number | undefined, signal: AbortSignal): AsyncIterable<Event>;
-}
-
-export interface Tasks {
-  list(options: { state?: Task['state']; limit: number }): Promise<Task[]>;
-  /** By id or unique prefix; throws not_found, ambiguous. */
-  find(ref: string): Promise<Task>;
-  cancel(ref: string): Promise<Task>;
-  follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
-  runningCount(): number;
-  /** The running task that holds the queue, for `activity`. */
-  activity(queue: string): { task: string; operation: string } | null;
-  /** Resolves when no task is in the queue. */
-  idle(queue: string): Promise<void>;
-  /** Cancels every running or waiting task of the queue, but for those to spare, and waits until all of them have ended. */
-  cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void>;
-}
 
 export interface Services {
   readonly version: string;

@@ -1,5 +1,5 @@
 // `network.forwards`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'network.forwards'> = async ({ vm }, { services: { vms } }) => {
   const { forwards } = vms.networks;

@@ -2,11 +2,11 @@
 
 import { VivError } from '../../contract/errors.ts';
 import { openGuard } from '../../contract/nic.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { checkPlug, dropNic, enterNic, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, nicFrom } from '../../vm/device/nics.ts';
 import type { NicRecord } from '../../vm/record.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 import { guardFrom } from './set-rules.ts';
 

@@ -1,7 +1,7 @@
 // `network.link`: a NIC's cable, out or in.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { nicOf, setLink } from '../../vm/device/nic-hotplug.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
 interface Linking extends OnVm {

@@ -1,9 +1,9 @@
 // `network.detach`: a NIC is taken away from a VM, also from one that runs.
 
 import { checkUnforwarded } from '../../network/forward/forwards.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { checkPull, dropNic, enterNic, nicOf, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import type { NicRecord } from '../../vm/record.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
 interface Detaching extends OnVm {

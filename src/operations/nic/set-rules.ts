@@ -4,9 +4,9 @@ import { VivError } from '../../contract/errors.ts';
 import { type NicGuard, parseGroups } from '../../contract/nic.ts';
 import { parseRate } from '../../contract/rate.ts';
 import type { Vm } from '../../contract/vm.ts';
-import type { Call, TaskHandler } from '../../task/handler.ts';
 import { nicOf, setGuard } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, isVirtual } from '../../vm/device/nics.ts';
+import type { Call, TaskHandler } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
 interface Asked {

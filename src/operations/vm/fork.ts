@@ -4,7 +4,6 @@ import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
-import type { HandlerOf, TaskContext } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
@@ -18,6 +17,7 @@ import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { nameTaken, type VmRegistry } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { HandlerOf, TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from './one.ts';
 
