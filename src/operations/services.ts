@@ -1,24 +1,24 @@
 // What the operations work with; daemon.ts makes it once.
-import type { Logger } from 'pino';
+import type { EventBus } from '../host/event-bus.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
-import type { Store } from '../store/store.ts';
 import type { Tasks } from '../task/engine.ts';
 import type { EventLog } from '../task/event-log.ts';
-import type { VmRegistry } from '../vm/registry.ts';
+import type { VmEvents } from '../vm/events.ts';
+import type { WarmPoolEvents, WarmPoolServices } from '../warm-pool/services.ts';
 
-export interface Services {
+/** Every service by its name. An operation, and each function it calls, takes those it uses. */
+export interface Services extends WarmPoolServices {
   readonly version: string;
   readonly startedAt: number;
-  readonly paths: Paths;
-  readonly store: Store;
-  readonly log: Logger;
   readonly events: EventLog;
   readonly tasks: Tasks;
   readonly host: HostFacts;
   readonly images: Images;
-  readonly vms: VmRegistry;
+  readonly bus: EventBus<HostEvents>;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }
+
+/** What the rooms emit on the one bus. */
+export type HostEvents = VmEvents & WarmPoolEvents;

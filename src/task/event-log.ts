@@ -2,6 +2,7 @@
 // is written in one commit, so that a burst is cheap.
 import type { Logger } from 'pino';
 import type { Event } from '../contract/event.ts';
+import type { Report } from '../host/event-bus.ts';
 import type { Store } from '../store/store.ts';
 
 const prefix = 'event/';
@@ -13,7 +14,7 @@ const retryMs = 1000;
 
 export interface EventLog {
   /** Never throws: a full disk is logged, and the event is written later. */
-  record(event: { type: string; subject?: string; name?: string; message: string }): void;
+  record(event: Report): void;
   /** @param options.after a sequence number; default: the newest events */
   list(options: { after?: number; limit: number }): Promise<Event[]>;
   /** @param after default: what is recorded from now on */
@@ -126,7 +127,7 @@ export function createEventLog(store: Store, log: Logger, keep = 10_000): Durabl
 
   return {
     record({ type, subject = null, name = null, message }) {
-      pending.push({ at: Date.now(), type, subject: subject ?? null, name: name ?? null, message });
+      pending.push({ occurredAt: Date.now(), type, subject: subject ?? null, name: name ?? null, message });
       if (pending.length > mostPending) pending.shift();
       schedule(0);
     },

@@ -2,13 +2,14 @@
 import type { Readable } from 'node:stream';
 import type { AnyOperation, OperationById, OperationId } from '../contract/index.ts';
 import type { InputOf, OutputOf } from '../contract/operation.ts';
+import type { BuiltInRole } from '../contract/permission.ts';
 import type { Progress } from '../contract/task.ts';
 
 /** Who calls. On the Unix socket: the peer's uid. */
 export interface Caller {
   readonly name: string;
   readonly uid: number | null;
-  readonly role: 'viewer' | 'operator' | 'admin';
+  readonly role: BuiltInRole;
 }
 
 export interface Call<Services> {

@@ -39,7 +39,10 @@ export const toy: TaskHandler<Toy, string, Toy, object> = {
 };
 
 export const log = pino({ level: 'silent' });
-export const call = { caller: { name: 'tester', uid: 0, role: 'admin' }, signal: new AbortController().signal } as unknown as Call<object>;
+export const call = {
+  caller: { name: 'tester', uid: 0, role: 'administrator' },
+  signal: new AbortController().signal,
+} as unknown as Call<object>;
 
 export function toyTasks(store: Store, handlers: Record<string, unknown>, options: Partial<TaskOptions<object>> = {}) {
   return createTasks({ store, events: createEventLog(store, log), log, handlers, services: () => ({}), ...options });
