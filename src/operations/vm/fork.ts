@@ -5,7 +5,6 @@ import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm-state.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
-import type { HandlerOf, TaskContext } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
@@ -22,6 +21,7 @@ import type { VmRecord } from '../../vm/record.ts';
 import { dropVm, insertVm } from '../../vm/register.ts';
 import { nameTaken } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { HandlerOf, TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from './one.ts';
 

@@ -1,11 +1,11 @@
 // The steps that start a VM; `start`, `run` and `restart` are made of them.
 import { VivError } from '../../contract/errors.ts';
-import type { Step, TaskContext } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
 import { checkStart } from '../../vm/lifecycle/check-start.ts';
 import { finishRun } from '../../vm/lifecycle/resume.ts';
 import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow, endQemu } from '../../vm/lifecycle/stop.ts';
+import type { Step, TaskContext } from '../handler.ts';
 import type { OnVm } from './one.ts';
 
 export const startSteps: readonly Step<OnVm>[] = [
