@@ -2,8 +2,8 @@
 import { tapOf } from '../network/kernel/interface-names.ts';
 import { diskCounters } from '../qemu/disk-counters.ts';
 import type { GuestMemory, MeasuredVm } from '../resource/measure/vm.ts';
+import type { VmConnection } from './connection.ts';
 import { isVirtual } from './device/nics.ts';
-import type { VmRuntime } from './runtime.ts';
 import type { Vm } from './vm.ts';
 
 /** @param guestMemory what its guest's balloon driver reported last */
@@ -20,7 +20,7 @@ export function measuredVm(vm: Vm, guestMemory: (vm: Vm) => GuestMemory | null):
   };
 }
 
-const running = (vm: Vm, live: VmRuntime, guestMemory: (vm: Vm) => GuestMemory | null): MeasuredVm['running'] => ({
+const running = (vm: Vm, live: VmConnection, guestMemory: (vm: Vm) => GuestMemory | null): MeasuredVm['running'] => ({
   pid: live.process.pid,
   diskCounters: (signal) => diskCounters(live.qmp, signal),
   guestMemory: () => guestMemory(vm),

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { parseDestination } from '../../contract/alert-destination.ts';
 import { VivError } from '../../contract/errors.ts';
 import type { AlertRecord } from '../../resource/alert/record.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { outputView, queueOfAlerts } from './one.ts';
 
 interface Creating {

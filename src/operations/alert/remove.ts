@@ -1,5 +1,5 @@
 // `alert.remove`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnAlert, onAlert } from './one.ts';
 
 export const handler: HandlerOf<'alert.remove'> = {

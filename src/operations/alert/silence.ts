@@ -1,5 +1,5 @@
 // `alert.silence`: the alert is evaluated still, and delivered when the silence ends while it fires.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnAlert, onAlert, outputView } from './one.ts';
 
 interface Silencing extends OnAlert {

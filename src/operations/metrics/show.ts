@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { metricsContentType } from '../../contract/metrics.ts';
 import { metricsOf } from '../../resource/metric/metrics.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'metrics.show'> = async (_input, { services }) => {
   const { version, startedAt, alerts, monitor } = services;

@@ -1,6 +1,6 @@
 // `stats.show`.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'stats.show'> = async ({ vm: vmRef, sinceMs, untilMs, points }, { services }) => {
   if (untilMs >= sinceMs)

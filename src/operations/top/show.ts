@@ -1,6 +1,6 @@
 // `top.show`: what the monitor saw last.
 import { availableParallelism, totalmem } from 'node:os';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'top.show'> = async (_input, { services }) => {
   const { at, host, vms } = services.monitor.latest;
