@@ -1,5 +1,4 @@
 // The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
-
 import { handler as alertCreate } from './alert/create.ts';
 import { handler as alertList } from './alert/list.ts';
 import { handler as alertRemove } from './alert/remove.ts';
