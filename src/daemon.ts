@@ -24,6 +24,7 @@ import { queueOf } from './operations/vm/one.ts';
 import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
 import { Alerts } from './resource/alert/alerts.ts';
+import { Anomalies } from './resource/anomaly/anomalies.ts';
 import { Histories } from './resource/history/histories.ts';
 import { Monitor } from './resource/measure/monitor.ts';
 import { hostDirectories } from './sdk/paths.ts';
@@ -119,6 +120,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
   const networks = await Networks.open({ paths, env, store, log, bus, ownUsers }, vms, snapshots);
+  const anomalies = new Anomalies({
+    histories,
+    record: (event) => events.record(event),
+    onProblem: (error) => log.warn({ error }, 'what a VM uses could not be compared with its history'),
+  });
   const monitor = new Monitor({
     clock,
     vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
@@ -128,6 +134,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   monitor.onLook((look) => {
     histories.record(look);
     alerts.onLook(look);
+    anomalies.onLook(look);
   });
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
@@ -233,6 +240,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await kvm.stop();
     await networks.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await anomalies.settled();
     await histories.close();
     await alerts.stop();
     events.record({
