@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { VivError } from '../../contract/errors.ts';
 import { writeWhole } from '../../host/whole-file.ts';
-import type { RunThere } from '../kernel/shaping.ts';
+import type { RunThere } from './shaping/shaper.ts';
 import type { FirewallModel } from './model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './rules.ts';
 

@@ -1,8 +1,8 @@
 // The door of this room: the model in, nftables scripts out. Who calls it runs them with `nft -f -` in the networks' namespace.
 import { createHash } from 'node:crypto';
-import { bridgeTable } from './bridge.ts';
+import { bridgeTable } from './table/bridge.ts';
 import { factsOf, placesText } from './facts.ts';
-import { inetTable } from './inet.ts';
+import { inetTable } from './table/inet.ts';
 import type { FirewallModel } from './model.ts';
 import { tableName } from './names.ts';
 import { changing, type Ruleset, replacing } from './ruleset.ts';

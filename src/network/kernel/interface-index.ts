@@ -1,6 +1,6 @@
 // Names of interfaces in place of their numbers, which the kernel's log tells them by.
 import { z } from 'zod';
-import type { Flow } from '../firewall/flow.ts';
+import type { Flow } from '../flow/nflog.ts';
 
 const Links = z.array(z.object({ ifindex: z.int(), ifname: z.string() }));
 

@@ -18,7 +18,7 @@ import { uplinkInside } from './interface-names.ts';
 import type { Namespace } from './namespace.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
 import { answerWay } from './return-route.ts';
-import { Shaping } from './shaping.ts';
+import { Shaping } from '../firewall/shaping/shaper.ts';
 import type { Uplink, Uplinks } from './uplink.ts';
 
 const deadlineMs = 30_000;

@@ -1,7 +1,7 @@
 // Limits with real packets: what passes in a second, both ways, and what two ports get of a network that is full.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { limitedNow, limitsFor } from '../../../src/network/firewall/limits.ts';
+import { limitedNow, limitsFor } from '../../../src/network/firewall/shaping/limits.ts';
 import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { eventually } from '../../eventually.ts';

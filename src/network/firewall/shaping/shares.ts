@@ -1,8 +1,8 @@
 // Fair shares of a network's capacity: a number for each port (and each network), which the rules write on packets to and from the world and the queues of
 // limits.ts go by. The numbers follow from names, so that a port that comes or goes leaves the others' alone.
 import { createHash } from 'node:crypto';
-import type { Facts, NetworkFacts, PortFacts } from './facts.ts';
-import type { Table } from './ruleset.ts';
+import type { Facts, NetworkFacts, PortFacts } from '../facts.ts';
+import type { Table } from '../ruleset.ts';
 
 export interface Share {
   readonly network: NetworkFacts;

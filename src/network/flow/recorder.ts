@@ -6,7 +6,7 @@ import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { isProcess } from '../../host/process-start.ts';
 import { endStaying, findStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
-import { type Flow, readFlows } from '../firewall/flow.ts';
+import { type Flow, readFlows } from './nflog.ts';
 import { logGroup } from '../firewall/names.ts';
 
 const startDeadlineMs = 10_000;

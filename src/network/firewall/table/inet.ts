@@ -5,15 +5,15 @@
 //   route    by the kinds of network; the host's own addresses are refused; then the receiving port's groups
 //   relayed  what forwards bring (relays.ts): the receiving port's groups
 //   nat networks' senders are masqueraded, at the uplink only
-import { VivError } from '../../contract/errors.ts';
-import type { Address, Family } from './address.ts';
-import { address } from './address.ts';
-import { type Facts, type NetworkFacts, portText } from './facts.ts';
-import { addressSets, groupChain, groupChains } from './groups.ts';
-import { relayed, told, tracked } from './relays.ts';
-import { Table } from './ruleset.ts';
-import { writeShares } from './shares.ts';
-import { accepted, refused } from './verdict.ts';
+import { VivError } from '../../../contract/errors.ts';
+import type { Address, Family } from '../address.ts';
+import { address } from '../address.ts';
+import { type Facts, type NetworkFacts, portText } from '../facts.ts';
+import { addressSets, groupChain, groupChains } from '../groups.ts';
+import { relayed, told, tracked } from './relayed.ts';
+import { Table } from '../ruleset.ts';
+import { writeShares } from '../shaping/shares.ts';
+import { accepted, refused } from '../verdict.ts';
 
 const ip = (family: Family) => (family === 4 ? 'ip' : 'ip6');
 

@@ -3,10 +3,10 @@
 // each port: an equal share is its own, and what others leave free is lent.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { VivError } from '../../contract/errors.ts';
-import { leastBurstBytes, leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../contract/rate.ts';
-import { factsOf } from './facts.ts';
-import type { FirewallModel, Rate } from './model.ts';
+import { VivError } from '../../../contract/errors.ts';
+import { leastBurstBytes, leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../../contract/rate.ts';
+import { factsOf } from '../facts.ts';
+import type { FirewallModel, Rate } from '../model.ts';
 import { type Share, sharesOf } from './shares.ts';
 
 export interface LimitPlan {

@@ -1,9 +1,9 @@
 // Addresses that nobody told us: on bridged networks the outside gives them. An IPv4 address then belongs to the first port that uses it, for as long as it
 // is used; never one that the outside speaks for, or that is another port's. An IPv6 address has to end with what follows from the port's MAC.
-import { hexadecimal, linkLocal } from './address.ts';
-import type { Facts, NetworkFacts, PortFacts } from './facts.ts';
-import { named } from './names.ts';
-import type { Table } from './ruleset.ts';
+import { hexadecimal, linkLocal } from '../address.ts';
+import type { Facts, NetworkFacts, PortFacts } from '../facts.ts';
+import { named } from '../names.ts';
+import type { Table } from '../ruleset.ts';
 
 /** Longer than ARP caches and most silences. */
 const claimSeconds = 3600;

@@ -11,11 +11,11 @@
 // with empty maps (not sets) beside the new one; each must let through what the other decides about. So what ends a hook is a map too: "standing".
 //
 // Marks: 1 = belongs to a connection that was accepted; 2 = went up to be routed.
-import type { Facts } from './facts.ts';
-import { addressSets, groupChains } from './groups.ts';
-import { owners } from './owners.ts';
-import { Table } from './ruleset.ts';
-import { accepted, refused } from './verdict.ts';
+import type { Facts } from '../facts.ts';
+import { addressSets, groupChains } from '../groups.ts';
+import { owners } from './port-elements.ts';
+import { Table } from '../ruleset.ts';
+import { accepted, refused } from '../verdict.ts';
 
 const neighbourly =
   'icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept';

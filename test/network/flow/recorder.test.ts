@@ -8,8 +8,8 @@ import { after, before, describe, test } from 'node:test';
 import { tapProgram } from '../../../src/host/guest-asset.ts';
 import { startTicksOf } from '../../../src/host/process-start.ts';
 import type { Staying } from '../../../src/host/state-directory-lock.ts';
-import { readFlows } from '../../../src/network/firewall/flow.ts';
-import { recordedFlows } from '../../../src/network/flow/record.ts';
+import { readFlows } from '../../../src/network/flow/nflog.ts';
+import { recordedFlows } from '../../../src/network/flow/recorder.ts';
 import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab, type Running } from '../firewall/lab.ts';
 

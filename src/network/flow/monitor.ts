@@ -6,11 +6,11 @@ import { runOk, runProgram } from '../../host/run.ts';
 import { streamProgram } from '../../host/stream.ts';
 import type { NetworkPrograms } from '../capability.ts';
 import { countersArguments, type PortCounters, readCounters } from '../firewall/counters.ts';
-import type { Flow } from '../firewall/flow.ts';
+import type { Flow } from './nflog.ts';
 import type { FirewallModel } from '../firewall/model.ts';
 import { named } from '../kernel/interface-index.ts';
 import { type TrafficByTap, trafficFrom } from './counters.ts';
-import { flowRecorder, recordedFlows } from './record.ts';
+import { flowRecorder, recordedFlows } from './recorder.ts';
 
 const deadlineMs = 30_000;
 const keepBytes = 256 * 1024 * 1024;

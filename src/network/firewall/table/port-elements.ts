@@ -1,11 +1,11 @@
 // The bridge table's sets and maps that follow from the ports alone: whose is which MAC and address, how frames of a port are looked at, and where
 // refused packets are counted. Keyed by interface: one lookup, however many ports there are.
-import { hexadecimal } from './address.ts';
-import { claims } from './claims.ts';
-import { egressChain } from './egress.ts';
-import type { Facts, PortFacts } from './facts.ts';
-import { groupChain } from './groups.ts';
-import type { Table } from './ruleset.ts';
+import { hexadecimal } from '../address.ts';
+import { claims } from './learned-addresses.ts';
+import { egressChain } from '../egress.ts';
+import type { Facts, PortFacts } from '../facts.ts';
+import { groupChain } from '../groups.ts';
+import type { Table } from '../ruleset.ts';
 
 export function owners(table: Table, facts: Facts): void {
   counters(table, facts);

@@ -1,7 +1,7 @@
 // Limits on what passes (firewall/limits.ts), brought into the kernel: what is right is left alone, what is in the way goes first.
-import { VivError } from '../../contract/errors.ts';
-import { type Limited, limitedNow, limitsFor } from '../firewall/limits.ts';
-import type { FirewallModel } from '../firewall/model.ts';
+import { VivError } from '../../../contract/errors.ts';
+import { type Limited, limitedNow, limitsFor } from './limits.ts';
+import type { FirewallModel } from '../model.ts';
 
 /** Runs a program where the networks are. */
 export type RunThere = (
