@@ -8,7 +8,7 @@ import { openGuard } from '../src/contract/nic.ts';
 import { nothing } from '../src/network/kernel/actual-state.ts';
 import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
 import { plan } from '../src/network/kernel/plan.ts';
-import { NetworksHere } from '../src/network/kernel/reconciler.ts';
+import { NetworkReconciler } from '../src/network/kernel/reconciler.ts';
 import { type Desired, type NetworkSpec, type PortSpec, usual } from '../src/network/model.ts';
 
 const [networkCount = 200, portCount = 1000] = process.argv.slice(2).map(Number);
@@ -50,7 +50,7 @@ const port = (nth: number): PortSpec => {
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
 let desired: Desired = { networks, ports, groups: [], forwards: [] };
-const here = new NetworksHere({
+const here = new NetworkReconciler({
   stateDirectory,
   folder: join(stateDirectory, 'run'),
   env: process.env,

@@ -1,6 +1,6 @@
 // The VMs of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
 import { openGuard } from '../../src/contract/nic.ts';
-import { bridgeMac, bridgeOf, bridgeUplinkInside, tapOf } from '../../src/network/kernel/interface-names.ts';
+import { bridgeMac, bridgeOf, bridgeUplinkInNamespace, tapOf } from '../../src/network/kernel/interface-names.ts';
 import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../src/network/model.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
 import { mark, type Play, type Sending } from './vlan-guests.ts';
@@ -41,7 +41,7 @@ const network = (name: string, some: Partial<NetworkSpec>): NetworkSpec => ({
 });
 const lan = network('lan', { ipv4: '10.77.0.1/24', ipv6: 'fd77::1/64' });
 const street = network('street', { kind: 'bridged', interface: 'street0' });
-export const streetJoint = bridgeUplinkInside('street');
+export const streetJoint = bridgeUplinkInNamespace('street');
 
 /** @param bridged whether the street is there as well, which takes root */
 export function world(bridged: boolean): Desired {

@@ -37,7 +37,7 @@ async function both(): Promise<{ store: unknown; kernel: unknown }> {
       rule: guarded && rules.includes('in tcp 8443'),
     },
     kernel: {
-      egress: /goto refused_egress/.test(ruleset),
+      egress: /goto dropped_egress/.test(ruleset),
       limited: / tbf /.test(queues),
       capacity: / htb /.test(queues),
       rule: /tcp dport 8443/.test(ruleset),

@@ -1,4 +1,4 @@
-// A model that has something of everything. Its rules stand for how this version writes them (rules.ts), and nothing else is made of it.
+// A model that uses everything. Its rules identify this version's way of writing rules (rules.ts); it is used for nothing else.
 import type { FirewallModel } from './model.ts';
 
 export const specimen: FirewallModel = {

@@ -3,7 +3,7 @@ import { VivError } from '../../contract/errors.ts';
 import { type HostAccess, parseHostAccesses } from '../../contract/host-access.ts';
 import { parseRate } from '../../contract/rate.ts';
 import { hostInterfaces } from '../../network/kernel/host-network.ts';
-import { leadsOut } from '../../network/model.ts';
+import { hasUplink } from '../../network/model.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { NetworkRecord } from '../../network/record/network.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -36,7 +36,7 @@ export const handler: HandlerOf<'network.set'> = {
       ...(access === undefined ? {} : { hostAccess: access }),
     };
     if (Object.keys(change).length === 0) throw new VivError('invalid', `say what is to change of the network ${name}`);
-    if (!leadsOut(record) && (rate || (access ?? []).length > 0))
+    if (!hasUplink(record) && (rate || (access ?? []).length > 0))
       throw new VivError(
         'invalid',
         `${name} is ${record.kind}: its way to the world does not lead through this host, so there is no capacity to share and no host to reach`,

@@ -1,6 +1,6 @@
 // `network.detach`: a NIC is taken away from a VM, also from one that runs.
 
-import { checkUnforwarded } from '../../network/forward/forwards.ts';
+import { checkNoForwards } from '../../network/forward/forwards.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { checkPull, dropNic, enterNic, nicOf, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import type { NicRecord } from '../../vm/record.ts';
@@ -18,13 +18,13 @@ export const handler: HandlerOf<'network.detach'> = {
     const vm = vms.find(vmRef);
     const nic = nicOf(vm, nicId);
     checkPull(vm, nicId);
-    checkUnforwarded(vm, nicId, vms.networks.forwards);
+    checkNoForwards(vm, nicId, vms.networks.forwards);
     return { id: vm.id, name: vm.name, nicId, nic };
   },
   admit: async ({ id, nicId }: Detaching, { vms }) => {
     nicOf(vms.get(id), nicId);
     checkPull(vms.get(id), nicId);
-    checkUnforwarded(vms.get(id), nicId, vms.networks.forwards);
+    checkNoForwards(vms.get(id), nicId, vms.networks.forwards);
     return 'accept';
   },
   steps: [

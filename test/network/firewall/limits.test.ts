@@ -1,7 +1,7 @@
 // Limits with real packets: what passes in a second, both ways, and what two ports get of a network that is full.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { limitedNow, limitsFor } from '../../../src/network/firewall/shaping/limits.ts';
+import { appliedLimits, limitsFor } from '../../../src/network/firewall/shaping/limits.ts';
 import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { eventually } from '../../eventually.ts';
@@ -55,7 +55,7 @@ describe('limits', { skip: noLab }, () => {
       links,
       queues,
       after: desired,
-    } = limitsFor(model, limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show'])));
+    } = limitsFor(model, appliedLimits(lab.ok(null, ['tc', '-json', 'qdisc', 'show'])));
     lab.run(null, ['tc', '-force', '-batch', '-'], undoQueues);
     lab.run(null, ['ip', '-force', '-batch', '-'], undoLinks);
     lab.ok(null, ['ip', '-batch', '-'], links);
@@ -79,7 +79,7 @@ describe('limits', { skip: noLab }, () => {
   });
 
   test('what is right is left alone by whoever finds it there', () => {
-    const now = limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show']));
+    const now = appliedLimits(lab.ok(null, ['tc', '-json', 'qdisc', 'show']));
     const { undoQueues, undoLinks, links, queues } = limitsFor(
       modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }),
       now,

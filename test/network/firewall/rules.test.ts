@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { address, linkLocal, subnet } from '../../../src/network/firewall/address.ts';
 import { readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
-import { readFlows } from '../../../src/network/flow/nflog.ts';
+import { parseFlows } from '../../../src/network/flow/nflog.ts';
 import type { FirewallModel } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { trackingFrom } from '../../../src/network/firewall/tracking.ts';
@@ -175,13 +175,13 @@ describe('rules', () => {
     ]);
     const all = Buffer.concat([header, record, record]);
     const flows = [];
-    for await (const flow of readFlows(pieces(all, 7))) flows.push(flow);
+    for await (const flow of parseFlows(pieces(all, 7))) flows.push(flow);
     assert.deepEqual(
       flows.map(({ verdict, protocol, source, target, at }) => [verdict, protocol, source, target, at]),
       [1, 2].map(() => ['accept', 'udp', '10.0.0.2', '10.0.0.3', 1000]),
     );
     await assert.rejects(async () => {
-      for await (const _ of readFlows(pieces(Buffer.alloc(100), 10)));
+      for await (const _ of parseFlows(pieces(Buffer.alloc(100), 10)));
     }, /no capture/);
   });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openGuard } from '../../../src/contract/nic.ts';
-import { nothing, type Present, presentFrom } from '../../../src/network/kernel/actual-state.ts';
+import { nothing, type ActualState, parseActualState } from '../../../src/network/kernel/actual-state.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../../src/network/kernel/plan.ts';
 import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../../src/network/model.ts';
 
@@ -33,18 +33,18 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
 });
 const desired = (networks: NetworkSpec[], ports: PortSpec[]): Desired => ({ networks, ports, groups: [], forwards: [] });
 const all = desired([network()], [port()]);
-const there: Present = after(nothing, plan(all, nothing));
+const there: ActualState = after(nothing, plan(all, nothing));
 const tagged = after(nothing, plan(desired([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));
 const lan = network({ name: 'lan', kind: 'bridged', interface: 'eth1', ipv4: null });
 const without = (
-  present: Present,
+  present: ActualState,
   change: (maps: {
     bridges: Map<string, unknown>;
     taps: Map<string, unknown>;
     others: Map<string, unknown>;
     vlans: Map<string, unknown>;
   }) => void,
-): Present => {
+): ActualState => {
   const maps = {
     bridges: new Map<string, unknown>(present.bridges),
     taps: new Map<string, unknown>(present.taps),
@@ -52,10 +52,10 @@ const without = (
     vlans: new Map<string, unknown>(present.vlans),
   };
   change(maps);
-  return maps as unknown as Present;
+  return maps as unknown as ActualState;
 };
 
-const table: [title: string, desired: Desired, present: Present, does: Action['do'][]][] = [
+const table: [title: string, desired: Desired, present: ActualState, does: Action['do'][]][] = [
   ['nothing is wanted and nothing is there', desired([], []), nothing, []],
   ['everything is made, the bridge first', all, nothing, ['make bridge', 'make tap']],
   ['what is right is left alone', all, there, []],
@@ -162,7 +162,7 @@ test('the plan is written for ip and bridge, and guests’ taps have no address 
 
 test('what the kernel tells of its interfaces is read: bridges, taps with their bridge, and the others', () => {
   const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
-  const present = presentFrom(
+  const present = parseActualState(
     JSON.stringify([
       link('lo'),
       link('br-default', {
@@ -198,12 +198,12 @@ test('what the kernel tells of VLANs is read, so that a NIC that is in the right
   ];
   const first = { vlan: 1, flags: ['PVID', 'Egress Untagged'] };
   const presentWith = (...vlans: object[]) =>
-    presentFrom(
+    parseActualState(
       JSON.stringify(links),
       JSON.stringify([{ ifname: 'br-default', vlans: [first] }, ...(vlans.length > 0 ? [{ ifname: 'tabcdefghjkmn0', vlans }] : [])]),
     );
   const nic = (vlan: PortSpec['vlan']) => desired([network()], [port({ vlan })]);
-  const commands = (vlan: PortSpec['vlan'], present: Present) => vlanCommands(plan(nic(vlan), present));
+  const commands = (vlan: PortSpec['vlan'], present: ActualState) => vlanCommands(plan(nic(vlan), present));
   const five = { vlan: 5, flags: ['PVID', 'Egress Untagged'] };
   assert.deepEqual(plan(nic({ access: 5, trunk: [7] }), presentWith(five, { vlan: 7 })), []);
   assert.deepEqual(plan(nic(null), presentWith(first)), []);
