@@ -104,9 +104,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     ...(forward === null ? ['no port forwards, because vivarium-port-forward has not been built; build it with: native/build.sh'] : []),
     ...(asUser && pasta === null ? ['no uplink, because pasta is not installed; install it with: apt-get install passt'] : []),
     ...(asUser
-      ? [
-          'the host reaches VMs only through port forwards, and networks cannot be bridged or routed, because the daemon is not root',
-        ]
+      ? ['the host reaches VMs only through port forwards, and networks cannot be bridged or routed, because the daemon is not root']
       : []),
   ];
   const programs = {

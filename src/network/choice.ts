@@ -1,11 +1,11 @@
 // Which networks a new VM or NIC gets: what was requested is checked, and the default network is created where it is missing.
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
-import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
+import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
+import { freeSubnets, type SubnetInUse, subnetsInUse } from './address/subnets-in-use.ts';
 import type { NetworkReconciler } from './kernel/reconciler.ts';
 import { NetworkRecord, type NetworkRecords } from './record/network.ts';
 import type { GroupRecords } from './record/security-group.ts';
-import { freeSubnets, type SubnetInUse, subnetsInUse } from './address/subnets-in-use.ts';
 
 export const defaultNetwork = 'default';
 
@@ -55,8 +55,8 @@ export class NetworkChoice {
   }
 
   /** @throws not_found, unsupported */
-  async checkRules({ groups, egress }: Pick<NicGuard, 'groups' | 'egress'>): Promise<void> {
-    for (const group of groups) this.#groups.get(group);
+  async checkRules({ securityGroups, egress }: Pick<NicGuard, 'securityGroups' | 'egress'>): Promise<void> {
+    for (const group of securityGroups) this.#groups.get(group);
     if (egress?.some((item) => !isSubnet(item))) await this.#reconciler.checkEgressByName();
   }
 

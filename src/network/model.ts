@@ -2,7 +2,7 @@
 // kernel should have them), and what it reports (events).
 import type { ForwardWish } from '../contract/forward.ts';
 import type { HostAccess } from '../contract/host-access.ts';
-import type { NicGuard } from '../contract/nic.ts';
+import type { NicGuard } from '../contract/nic-spec.ts';
 import type { SecurityGroup } from './firewall/model.ts';
 
 /** A NIC as its VM's record has it. */
@@ -59,11 +59,21 @@ export interface PortSource {
 }
 
 /** What this room reports. */
-export type NetworkEvent =
-  | { readonly type: 'network.uplink-lost' | 'network.uplink-restored'; readonly network: string; readonly message: string }
-  | { readonly type: 'forward.opened' | 'forward.failed' | 'nic.repaired' | 'nic.lost'; readonly vm: string; readonly message: string }
-  /** The list of the VM's port forwards is another one. */
-  | { readonly type: 'forwards.changed'; readonly vm: string };
+export interface NetworkReport {
+  readonly type: 'network.uplink-lost' | 'network.uplink-restored' | 'forward.opened' | 'forward.failed';
+  /** Id of the VM; none: it is about the network. */
+  readonly subject?: string;
+  /** Name of the VM or the network. */
+  readonly name: string;
+  readonly message: string;
+}
+
+/** Who is informed; the daemon passes it on. */
+export interface NetworkListener {
+  readonly report: (report: NetworkReport) => void;
+  /** The list of a VM's port forwards is another one. */
+  readonly forwardsChanged: (vmId: string) => void;
+}
 
 export interface NetworkSpec {
   readonly name: string;

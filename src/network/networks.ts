@@ -16,23 +16,33 @@
 //     eth1 ── vb… ── vj… ─── veth ────┼── j-… ── br-lan (bridged) dnsmasq: DHCP, RA, DNS (dns/)
 //                                     │
 //                                     │   net-tap flows: log of new connections (flow/)
-import { Attachments } from './attachments.ts';
+
+import type { Logger } from 'pino';
+import type { Paths } from '../host/paths.ts';
+import type { Store } from '../store/store.ts';
 import { NicAllocations } from './address/allocations.ts';
 import { hostNamesFile } from './address/host-names.ts';
+import { Attachments } from './attachments.ts';
 import { hasVhost } from './capability.ts';
+import { NetworkChoice } from './choice.ts';
 import { networkFacts } from './facts.ts';
 import { FlowLog } from './flow/log.ts';
 import { PortForwards } from './forward/forwards.ts';
 import { NetworkReconciler, type ProblemChange } from './kernel/reconciler.ts';
-import { type Desired, hasVirtual, isVirtual, type NetworkEvent, type Nic, type PortSource, type VmPorts, type VmProcess } from './model.ts';
-import { NetworkChoice } from './choice.ts';
+import {
+  type Desired,
+  hasVirtual,
+  isVirtual,
+  type NetworkListener,
+  type Nic,
+  type PortSource,
+  type VmPorts,
+  type VmProcess,
+} from './model.ts';
 import { desiredState } from './record/desired-state.ts';
 import { NetworkRecords } from './record/network.ts';
 import { ForwardRecords } from './record/port-forward.ts';
 import { GroupRecords } from './record/security-group.ts';
-import type { Paths } from '../host/paths.ts';
-import type { Store } from '../store/store.ts';
-import type { Logger } from 'pino';
 
 /** How often DHCP, DNS, the uplink and the taps are checked. */
 const checkEveryMs = 5000;
@@ -71,17 +81,17 @@ export class Networks {
   readonly choice: NetworkChoice;
   readonly #host: NetworkHost;
   readonly #source: PortSource;
-  readonly #report: (event: NetworkEvent) => void;
+  readonly #listener: NetworkListener;
   readonly #attachments = new Attachments(() => void this.changed());
   #monitor: NodeJS.Timeout | undefined;
   /** The last check's failure as text. */
   #lastFailure = '';
 
-  private constructor(host: NetworkHost, source: PortSource, report: (event: NetworkEvent) => void, records: Records) {
+  private constructor(host: NetworkHost, source: PortSource, listener: NetworkListener, records: Records) {
     const { paths, env, log } = host;
     this.#host = host;
     this.#source = source;
-    this.#report = report;
+    this.#listener = listener;
     this.records = records.networks;
     this.groups = records.groups;
     this.nics = new NicAllocations(source, records.networks);
@@ -95,19 +105,25 @@ export class Networks {
       hostNames: hostNamesFile(env, host.asRoot),
     });
     this.flows = new FlowLog({ file: paths.flowLog, log, source, networks: records.networks, reconciler: this.here });
-    this.forwards = new PortForwards({ records: records.forwards, source, networks: records.networks, reconciler: this.here, report });
+    this.forwards = new PortForwards({
+      records: records.forwards,
+      source,
+      networks: records.networks,
+      reconciler: this.here,
+      changed: (vm) => listener.forwardsChanged(vm),
+    });
     this.choice = new NetworkChoice({ records: records.networks, groups: records.groups, reconciler: this.here, paths, env });
   }
 
   /** Reads the records; the kernel is left alone until begin() or the first change. */
-  static async open(host: NetworkHost, source: PortSource, report: (event: NetworkEvent) => void): Promise<Networks> {
+  static async open(host: NetworkHost, source: PortSource, listener: NetworkListener): Promise<Networks> {
     const { store, log } = host;
     const [networks, groups, forwards] = await Promise.all([
       NetworkRecords.open(store, log),
       GroupRecords.open(store, log),
       ForwardRecords.open(store, log),
     ]);
-    return new Networks(host, source, report, { networks, groups, forwards });
+    return new Networks(host, source, listener, { networks, groups, forwards });
   }
 
   /** For `viv host`. */
@@ -208,9 +224,8 @@ export class Networks {
   /** When VMs have been adopted: reconciles what an earlier daemon left, and starts the monitor. */
   async begin(): Promise<void> {
     for (const { id, nics, process } of this.#source.ports()) if (process && hasVirtual({ nics })) this.has(id, process);
-    for (const { machineId } of await this.here.tapsInUse().catch(() => []))
-      // Of a process that the daemon does not know yet: an unfinished task has started it.
-      if (this.#source.byId(machineId)) this.#attachments.starting(machineId);
+    // Of a process that the daemon does not know yet: an unfinished task has started it.
+    for (const { vmId } of await this.here.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#attachments.starting(vmId);
     this.here.invalidate();
     // The flow recorder names interfaces by those that exist when it starts, and some may be removed now.
     if (await this.here.exists().catch(() => false)) await this.flows.listen();
@@ -220,7 +235,7 @@ export class Networks {
 
   /** Every unfinished task has been resumed or undone: taps that no process has are removed. */
   async recovered(): Promise<void> {
-    const used = new Set((await this.here.tapsInUse().catch(() => [])).map(({ machineId }) => machineId));
+    const used = new Set((await this.here.tapsInUse().catch(() => [])).map(({ vmId }) => vmId));
     for (const { id, process, mayRun } of this.#source.ports())
       if (process === null && !mayRun && !used.has(id)) this.#attachments.release(id, null);
   }
@@ -250,20 +265,24 @@ export class Networks {
   #onProblem({ of, name, problem }: ProblemChange): void {
     if (of === 'network') {
       const host = this.records.byName(name)?.interface;
-      this.#report(
+      this.#listener.report(
         problem === null
-          ? { type: 'network.uplink-restored', network: name, message: `the network ${name} is connected to ${host} again` }
-          : { type: 'network.uplink-lost', network: name, message: `${problem}; until that is repaired, VMs in ${name} reach only each other` },
+          ? { type: 'network.uplink-restored', name, message: `the network ${name} is connected to ${host} again` }
+          : { type: 'network.uplink-lost', name, message: `${problem}; until that is repaired, VMs in ${name} reach only each other` },
       );
       return;
     }
     const vm = this.#source.byId(this.forwards.records.byName(name)?.vm ?? '');
     if (!vm) return;
-    this.#report(
+    this.#listener.report(
       problem === null
-        ? { type: 'forward.opened', vm: vm.id, message: `the port forward ${name} to ${vm.name} is open` }
-        : { type: 'forward.failed', vm: vm.id, message: `the port forward ${name} to ${vm.name} is not open: ${problem}` },
+        ? { type: 'forward.opened', subject: vm.id, name: vm.name, message: `the port forward ${name} to ${vm.name} is open` }
+        : {
+            type: 'forward.failed',
+            subject: vm.id,
+            name: vm.name,
+            message: `the port forward ${name} to ${vm.name} is not open: ${problem}`,
+          },
     );
   }
 }
-

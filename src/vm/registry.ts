@@ -3,12 +3,14 @@ import type { Logger } from 'pino';
 import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
+import type { NetworkListener, PortSource } from '../network/model.ts';
 import { Networks } from '../network/networks.ts';
 import { FileChecks } from '../snapshot/checksum/file-checks.ts';
 import { SnapshotRegistry } from '../snapshot/registry.ts';
 import type { Store } from '../store/store.ts';
 import { WarmPoolRegistry } from '../warm-pool/records.ts';
 import { hasVirtual } from './device/nics.ts';
+import { vmPorts } from './device/port-source.ts';
 import { Processes } from './find-process.ts';
 import { nameKey, VmRecord, vmKey } from './record.ts';
 import { cdsInUse } from './spec.ts';
@@ -67,7 +69,11 @@ export class VmRegistry {
       await WarmPoolRegistry.open(store, log),
       await FileChecks.open(store),
     );
-    vms.#networks = await Networks.open(host, vms);
+    vms.#networks = await Networks.open(
+      { paths: host.paths, env: host.env, store, log, asRoot: host.ownUsers },
+      vms.#ports(),
+      vms.#networkListener(),
+    );
     for (const { key, value, revision } of await host.store.list('vm/')) {
       const parsed = VmRecord.safeParse(value);
       if (parsed.success) vms.#add(parsed.data, revision);
@@ -163,7 +169,7 @@ export class VmRegistry {
   async insert(unplaced: VmRecord): Promise<Vm> {
     const present = this.#byId.get(unplaced.id);
     if (present) return present;
-    const record = this.networks.nics.placed(unplaced);
+    const record = this.networks.nics.reserve(unplaced);
     try {
       const { revision } = await this.host.store.commit({
         guards: [
@@ -217,6 +223,29 @@ export class VmRegistry {
     if (this.#byName.get(vm.name) === vm) this.#byName.delete(vm.name);
     vm.changed();
     if (hasVirtual(vm.record)) void this.networks.changed();
+  }
+
+  #ports(): PortSource {
+    return {
+      ports: () => this.all().map(({ record, live }) => vmPorts(record, live)),
+      byId: (id) => {
+        const vm = this.#byId.get(id);
+        return vm && vmPorts(vm.record, vm.live);
+      },
+      inSnapshots: () => this.snapshots.all().map(({ vmRecord, vm }) => ({ id: vm, name: vmRecord.name, nics: vmRecord.nics })),
+    };
+  }
+
+  #networkListener(): NetworkListener {
+    return {
+      forwardsChanged: (id) => this.#byId.get(id)?.changed(),
+      report: ({ type, subject, name, message }) => {
+        const [noun, what = ''] = type.split('.');
+        const vm = this.#byId.get(subject ?? '');
+        if (vm) vm.tell({ type: 'event', vm, noun: noun as 'network', what, message });
+        else this.host.tell({ type: 'network', name, what, message });
+      },
+    };
   }
 
   #add(record: VmRecord, revision: number): Vm {

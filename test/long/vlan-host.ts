@@ -36,8 +36,8 @@ const problems: string[] = [];
 /** Another one in the same folder is the next daemon's. */
 const daemon = (): NetworkReconciler =>
   new NetworkReconciler({
-    ...{ stateDirectory, folder, env: process.env, guests: () => [], desired: () => desired, forwardChanged: () => {} },
-    ...{ networkChanged: () => {}, hostNames: null },
+    ...{ stateDirectory, folder, env: process.env, desired: () => desired },
+    ...{ onProblem: () => {}, hostNames: null },
     log: (error, message) => problems.push(`${message}: ${error instanceof Error ? error.message : JSON.stringify(error)}`),
   });
 
@@ -95,7 +95,7 @@ async function told(pcap: Readable): Promise<Record<string, number>> {
 async function watched(networks: NetworkReconciler): Promise<Pick<Report, 'wire'> & { played: Played }> {
   const signal = AbortSignal.timeout(2 * deadlineMs);
   const filter = `vlan and udp port 4000 and not ether src ${macOf('trunk')}`;
-  const trunk = await (await networks.watching())?.capture(tapFor('trunk'), { filter, packets: 2 * times }, signal);
+  const trunk = await (await networks.monitor())?.capture(tapFor('trunk'), { filter, packets: 2 * times }, signal);
   if (!trunk) throw new Error('the trunk has no tap');
   const words = [
     'netns',
@@ -188,7 +188,7 @@ async function report(): Promise<Report> {
   const { ports } = desired;
   for (const up of [false, true]) {
     desired = { ...desired, ports: ports.map((port) => (port.owner === 'b5' ? { ...port, up } : port)) };
-    next.lookAgain();
+    next.invalidate();
     await next.apply();
   }
   plays['after somebody else’s changes'] = await play(next);

@@ -94,7 +94,7 @@ test('an interface that cannot be a port is refused, or keeps its own network’
   await eventually('it is told', async () => /Ethernet|no such interface/.test((await network.show({ network: 'lan' })).problem ?? ''));
   await host.client.run('tiny', { name: 'another' });
   await network.create({ network: 'late' });
-  await network.attach({ vm: 'edge', network: 'late' });
+  await host.client.nic.add({ vm: 'edge', network: 'late' });
   assert.match((await refused(vm.restart({ vm: 'edge', force: true }))).message, /port/);
   assert.equal((await vm.show({ vm: 'edge' })).state, 'running');
   for (const name of ['edge', 'another', 'later']) await vm.remove({ vm: name, force: true });
@@ -140,12 +140,12 @@ test('a dnsmasq that cannot be started keeps those that could from being forgott
     await dnsmasqs.apply(desired, ['env'], signal);
     assert.match(dnsmasqs.problemOf('b')?.message ?? '', /dnsmasq of the network b could not be started/);
     assert.equal(dnsmasqs.problemOf('a'), undefined);
-    assert.equal(await dnsmasqs.alive(), false);
+    assert.equal(await dnsmasqs.areAlive(), false);
     const first = await pidOf('a');
     await writeFile(join(folder, 'works'), '');
     await dnsmasqs.apply(desired, ['env'], signal);
     assert.equal(await pidOf('a'), first);
-    assert.equal(await dnsmasqs.alive(), true);
+    assert.equal(await dnsmasqs.areAlive(), true);
     assert.equal(dnsmasqs.problemOf('b'), undefined);
   } finally {
     await dnsmasqs.end();

@@ -19,13 +19,17 @@ export function allocate<N extends Nic>(
 ): N {
   const sameMac = others.find((other) => other.nic.mac === nic.mac);
   if (sameMac)
-    throw new VivError('in_use', `the MAC address ${nic.mac} is already used by ${sameMac.vm} in the network ${network.name}; choose another one`);
+    throw new VivError(
+      'in_use',
+      `the MAC address ${nic.mac} is already used by ${sameMac.vm} in the network ${network.name}; choose another one`,
+    );
   const taken = new Map(
     others.flatMap((other) =>
       [other.nic.ipv4, other.nic.ipv6].flatMap((address) => (address === null ? [] : [[address, other.vm] as const])),
     ),
   );
-  const ipv4 = network.ipv4 === null ? rejectAddress(nic.ipv4, network, 4) : addressIn(nic.ipv4, subnetOf(network.ipv4), network, taken, seed);
+  const ipv4 =
+    network.ipv4 === null ? rejectAddress(nic.ipv4, network, 4) : addressIn(nic.ipv4, subnetOf(network.ipv4), network, taken, seed);
   const ipv6 =
     network.ipv6 === null
       ? rejectAddress(nic.ipv6, network, 6)
@@ -34,8 +38,7 @@ export function allocate<N extends Nic>(
 }
 
 function rejectAddress(asked: string | null, { name }: NetworkRecord, family: 4 | 6): null {
-  if (asked !== null)
-    throw new VivError('invalid', `${asked} is not available in the network ${name}, which has no IPv${family} subnet`);
+  if (asked !== null) throw new VivError('invalid', `${asked} is not available in the network ${name}, which has no IPv${family} subnet`);
   return null;
 }
 
@@ -54,7 +57,10 @@ function addressIn(
       throw new VivError('invalid', `${address} is not in ${formatSubnet(subnet)}, the subnet of the network ${name}`);
     const own = value - subnet.base;
     if (own === 0n || own === 1n || (family === 4 && own === hostCount(subnet) + 2n))
-      throw new VivError('invalid', `${address} is reserved in the network ${name} (network, gateway or broadcast address); choose another address in ${formatSubnet(subnet)}`);
+      throw new VivError(
+        'invalid',
+        `${address} is reserved in the network ${name} (network, gateway or broadcast address); choose another address in ${formatSubnet(subnet)}`,
+      );
     const holder = taken.get(address);
     if (holder !== undefined)
       throw new VivError(
@@ -69,8 +75,5 @@ function addressIn(
     const address = nth(subnet, 2n + ((start + step) % count));
     if (!taken.has(address)) return address;
   }
-  throw new VivError(
-    'in_use',
-    `the network ${name} (${formatSubnet(subnet)}) has no free address; create another network, or remove VMs`,
-  );
+  throw new VivError('in_use', `the network ${name} (${formatSubnet(subnet)}) has no free address; create another network, or remove VMs`);
 }

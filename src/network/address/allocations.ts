@@ -54,7 +54,7 @@ export class NicAllocations {
 
   /** NICs that are in a security group, those in snapshots as well. */
   *inGroup(group: string): Generator<{ vm: string; nic: string; snapshot: boolean }> {
-    for (const { nic, vm, snapshot } of this.#all()) if (nic.groups.includes(group)) yield { vm, nic: nic.id, snapshot };
+    for (const { nic, vm, snapshot } of this.#all()) if (nic.securityGroups.includes(group)) yield { vm, nic: nic.id, snapshot };
   }
 
   #allocate(nic: Nic, { id, name }: NicOwner, own: readonly Nic[]): Nic {

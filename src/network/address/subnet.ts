@@ -60,7 +60,8 @@ export function askedSubnet(text: string, family: 4 | 6): Subnet {
   const first = Number(subnet.base >> 24n);
   if (family === 4 && (first === 0 || first === 127 || first >= 224))
     throw new VivError('invalid', `${text} cannot be used for VMs, because it is reserved or multicast`);
-  if (family === 4 && subnet.base >> 16n === 0xa9fen) throw new VivError('invalid', `${text} cannot be used for VMs, because it is link-local`);
+  if (family === 4 && subnet.base >> 16n === 0xa9fen)
+    throw new VivError('invalid', `${text} cannot be used for VMs, because it is link-local`);
   if (family === 6 && (subnet.base >> 118n === 0b1111111010n || subnet.base >> 120n === 0xffn || subnet.base === 0n))
     throw new VivError('invalid', `${text} cannot be used for VMs, because it is link-local or multicast`);
   return subnet;

@@ -1,9 +1,10 @@
 // Which subnets are in use on this host, and which are free for another network.
-import { formatSubnet, type Subnet, subnetOf } from './address.ts';
-import { freeIpv4, freeIpv6 } from './subnet.ts';
+
 import { hostRoutes } from '../kernel/host-network.ts';
 import { uplinkOnHost } from '../kernel/interface-names.ts';
 import type { NetworkRecord } from '../record/network.ts';
+import { formatSubnet, type Subnet, subnetOf } from './address.ts';
+import { freeIpv4, freeIpv6 } from './subnet.ts';
 
 export interface SubnetInUse {
   readonly subnet: Subnet;

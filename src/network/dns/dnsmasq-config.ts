@@ -40,7 +40,9 @@ export function dnsFilesFor({ networks, ports }: Desired, model: FirewallModel, 
       const own = portsOf.get(network.name) ?? [];
       const others = own.flatMap(({ owner }) => nicsOf.get(owner) ?? []).filter((nic) => nic.network !== network.name);
       const foreign = new Set(others.map((nic) => nic.network).filter((name) => served.some((one) => one.name === name)));
-      const aside = withUplink.has(network.name) ? [] : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => withUplink.has(nic.network)));
+      const aside = withUplink.has(network.name)
+        ? []
+        : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => withUplink.has(nic.network)));
       const files = dnsFiles(network, own, {
         ...{ folder: environment.folderOf(network.name), servers: environment.servers, user: environment.user },
         domains: domainLines(modelPortsOf.get(network.name) ?? []),
@@ -93,7 +95,10 @@ export function dnsFiles(
     ...(hasRouter ? [] : ['dns-server', 'domain-name', 'domain-search'].map((option) => `dhcp-option=tag:aside,option:${option}`)),
     ...(ipv4 === null
       ? []
-      : [`dhcp-range=${firstOf(subnet(ipv4))},static,${maskOf(subnet(ipv4).prefix)},12h`, ...(hasRouter ? [] : ['dhcp-option=option:router'])]),
+      : [
+          `dhcp-range=${firstOf(subnet(ipv4))},static,${maskOf(subnet(ipv4).prefix)},12h`,
+          ...(hasRouter ? [] : ['dhcp-option=option:router']),
+        ]),
     ...(ipv6 === null
       ? []
       : [

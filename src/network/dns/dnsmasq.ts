@@ -96,7 +96,10 @@ export class Dnsmasqs {
         this.#serving.delete(name);
         this.#problems.set(
           name,
-          new VivError('unsupported', `the network ${name} has no DHCP and DNS, because dnsmasq could not be started: ${words || 'it ended immediately'}`),
+          new VivError(
+            'unsupported',
+            `the network ${name} has no DHCP and DNS, because dnsmasq could not be started: ${words || 'it ended immediately'}`,
+          ),
         );
       }
     }
@@ -128,7 +131,8 @@ export class Dnsmasqs {
       this.#program,
     ];
     const timeoutMs = startDeadlineMs + names.length * 100;
-    const failureOf = ({ exitCode, stderr }: { exitCode: number | null; stderr: string }) => (exitCode === 0 ? '' : stderr.trim().slice(-500));
+    const failureOf = ({ exitCode, stderr }: { exitCode: number | null; stderr: string }) =>
+      exitCode === 0 ? '' : stderr.trim().slice(-500);
     const started = shares.map((some) =>
       runProgram(program, [...args, ...some], { timeoutMs, signal }).then(failureOf, (error: unknown) => {
         signal.throwIfAborted();
@@ -151,7 +155,13 @@ export class Dnsmasqs {
       this.#write(network, files);
       return true;
     } catch (error) {
-      this.#problems.set(network, new VivError('unsupported', `the network ${network} has no DHCP and DNS, because its files could not be written: ${(error as Error).message}`));
+      this.#problems.set(
+        network,
+        new VivError(
+          'unsupported',
+          `the network ${network} has no DHCP and DNS, because its files could not be written: ${(error as Error).message}`,
+        ),
+      );
       return false;
     }
   }

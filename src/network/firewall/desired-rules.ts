@@ -1,6 +1,6 @@
 // The firewall's model of the desired state. Pure.
 import { isSubnet } from '../../contract/egress.ts';
-import type { NicGuard } from '../../contract/nic.ts';
+import type { NicGuard } from '../../contract/nic-spec.ts';
 import type { Rate } from '../../contract/rate.ts';
 import { formatSubnet, subnetOf } from '../address/address.ts';
 import { bridgeUplinkInNamespace, uplinkInNamespace } from '../kernel/interface-names.ts';
@@ -22,7 +22,9 @@ export function firewallModel(
   { tracking, outward, hostAddresses, relayed }: Environment,
 ): FirewallModel {
   const known = new Set(groups.map(({ name }) => name));
-  const missing = [...new Set(ports.flatMap(({ attached, rules }) => (attached ? rules.groups : [])))].filter((name) => !known.has(name));
+  const missing = [...new Set(ports.flatMap(({ attached, rules }) => (attached ? rules.securityGroups : [])))].filter(
+    (name) => !known.has(name),
+  );
   return {
     ...(relayed ? { relayed } : {}),
     tracking,
@@ -70,10 +72,10 @@ function portModel({ tap, owner, network, mac, ipv4, ipv6, vlan, rules }: PortSp
     interface: tap,
     mac,
     addresses: [ipv4, ipv6].filter((address) => address !== null),
-    groups: rules.groups,
+    groups: rules.securityGroups,
     egress: egressOf(rules),
-    ...(rules.toGuest === null ? {} : { toGuest: rateOf(rules.toGuest) }),
-    ...(rules.fromGuest === null ? {} : { fromGuest: rateOf(rules.fromGuest) }),
+    ...(rules.rateIn === null ? {} : { toGuest: rateOf(rules.rateIn) }),
+    ...(rules.rateOut === null ? {} : { fromGuest: rateOf(rules.rateOut) }),
     ...(vlan !== null && vlan.trunk.length > 0 ? { trunk: true } : {}),
   };
 }

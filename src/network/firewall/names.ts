@@ -23,6 +23,7 @@ export function named(kind: string, ...parts: readonly string[]): string {
 
 /** An interface's name in quotes. */
 export function quoted(name: string, what: string): string {
-  if (!/^[a-z][a-z0-9_.-]{0,14}$/i.test(name)) throw new VivError('invalid', `${what} is not a valid name of an interface: ${JSON.stringify(name)}`);
+  if (!/^[a-z][a-z0-9_.-]{0,14}$/i.test(name))
+    throw new VivError('invalid', `${what} is not a valid name of an interface: ${JSON.stringify(name)}`);
   return `"${name}"`;
 }

@@ -1,12 +1,12 @@
 // From the model to nftables scripts, which callers run with `nft -f -` in the networks' namespace.
 import { createHash } from 'node:crypto';
-import { bridgeTable } from './table/bridge.ts';
 import { factsOf, placesText } from './facts.ts';
-import { inetTable } from './table/inet.ts';
 import type { FirewallModel } from './model.ts';
 import { tableName } from './names.ts';
 import { changing, type Ruleset, replacing } from './ruleset.ts';
 import { specimen } from './specimen.ts';
+import { bridgeTable } from './table/bridge.ts';
+import { inetTable } from './table/inet.ts';
 
 export interface FirewallPlan {
   readonly kind: 'nothing' | 'change' | 'replace';

@@ -110,7 +110,7 @@ export class FlowLog {
       // Traffic of the networks' own services is not a VM's connection.
       if (!ends.from?.vm && !ends.to?.vm) continue;
       const flow: Flow = {
-        ...{ at, verdict, reason: verdicts[verdict] },
+        ...{ occurredAt: at, verdict, reason: verdicts[verdict] },
         ...ends,
         ...{ protocol, source, target, sourcePort, targetPort },
       };
@@ -186,9 +186,9 @@ export class FlowLog {
 
 /** Whether a flow is not among those that were kept until `now`. */
 function newerThan(recent: readonly Flow[], now: number): (flow: Flow) => boolean {
-  const last = recent.at(-1)?.at ?? 0;
-  const keyOf = ({ at, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
-    [at, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
-  const known = new Set(recent.filter(({ at }) => at === last).map(keyOf));
-  return (flow) => flow.at > now || flow.at > last || (flow.at === last && !known.has(keyOf(flow)));
+  const last = recent.at(-1)?.occurredAt ?? 0;
+  const keyOf = ({ occurredAt, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
+    [occurredAt, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
+  const known = new Set(recent.filter(({ occurredAt }) => occurredAt === last).map(keyOf));
+  return (flow) => flow.occurredAt > now || flow.occurredAt > last || (flow.occurredAt === last && !known.has(keyOf(flow)));
 }

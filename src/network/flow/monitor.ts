@@ -6,10 +6,10 @@ import { runOk, runProgram } from '../../host/run.ts';
 import { streamProgram } from '../../host/stream.ts';
 import type { NetworkPrograms } from '../capability.ts';
 import { countersArguments, type PortCounters, readCounters } from '../firewall/counters.ts';
-import type { Flow } from './nflog.ts';
 import type { FirewallModel } from '../firewall/model.ts';
 import { named } from '../kernel/interface-index.ts';
 import { type TrafficByTap, trafficFrom } from './counters.ts';
+import type { Flow } from './nflog.ts';
 import { flowRecorder, recordedFlows } from './recorder.ts';
 
 const deadlineMs = 30_000;
@@ -67,7 +67,10 @@ export class TrafficMonitor {
     const narrow = filter !== null || packets !== null;
     const tcpdump = narrow ? await findProgram('tcpdump', this.#env) : null;
     if (narrow && tcpdump === null)
-      throw new VivError('missing_program', 'a filter or a packet limit needs tcpdump, which is not installed; install it with: apt-get install tcpdump');
+      throw new VivError(
+        'missing_program',
+        'a filter or a packet limit needs tcpdump, which is not installed; install it with: apt-get install tcpdump',
+      );
     const [first, rest] = this.#inNamespace(this.#programs.tap, 'watch', device);
     const all = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
     if (tcpdump === null) return all;

@@ -6,8 +6,8 @@ import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { isProcess } from '../../host/process-start.ts';
 import { endStaying, findStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
-import { type Flow, parseFlows } from './nflog.ts';
 import { logGroup } from '../firewall/names.ts';
+import { type Flow, parseFlows } from './nflog.ts';
 
 const startDeadlineMs = 10_000;
 /** How often it is checked that the recorder is alive while nothing is logged. */

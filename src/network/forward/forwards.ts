@@ -2,7 +2,7 @@
 import { VivError } from '../../contract/errors.ts';
 import { type Forward, type ForwardWish, forwardName, forwardText, parseForward, sharesPort } from '../../contract/forward.ts';
 import type { NetworkReconciler } from '../kernel/reconciler.ts';
-import { type ForwardSpec, isVirtual, type NetworkEvent, type Nic, type NicOwner, type PortSource } from '../model.ts';
+import { type ForwardSpec, isVirtual, type Nic, type NicOwner, type PortSource } from '../model.ts';
 import type { NetworkRecords } from '../record/network.ts';
 import type { ForwardRecord, ForwardRecords } from '../record/port-forward.ts';
 import { type ListenSpec, probePort } from './port-probe.ts';
@@ -12,7 +12,7 @@ export class PortForwards {
   readonly #source: PortSource;
   readonly #networks: NetworkRecords;
   readonly #reconciler: NetworkReconciler;
-  readonly #report: (event: NetworkEvent) => void;
+  readonly #changed: (vmId: string) => void;
   #inserting: Promise<unknown> = Promise.resolve();
 
   constructor(options: {
@@ -20,13 +20,14 @@ export class PortForwards {
     source: PortSource;
     networks: NetworkRecords;
     reconciler: NetworkReconciler;
-    report: (event: NetworkEvent) => void;
+    /** The list of a VM's port forwards is another one. */
+    changed: (vmId: string) => void;
   }) {
     this.records = options.records;
     this.#source = options.source;
     this.#networks = options.networks;
     this.#reconciler = options.reconciler;
-    this.#report = options.report;
+    this.#changed = options.changed;
   }
 
   /** Those of a VM, sorted by name. */
@@ -50,12 +51,16 @@ export class PortForwards {
     const records = texts.map(parseForward).map((wish) => ({ name: forwardName(wish), ...wish, vm: owner.id, nic: nic.id, createdAt }));
     records.forEach((one, at) => {
       const twin = records.slice(0, at).find((other) => sharesPort(one, other));
-      if (twin) throw new VivError('invalid', `${forwardText(twin)} and ${forwardText(one)} use the same port of this host; omit one of them`);
+      if (twin)
+        throw new VivError('invalid', `${forwardText(twin)} and ${forwardText(one)} use the same port of this host; omit one of them`);
       this.#checkFree(one);
     });
     const program = (await this.#reconciler.able()).programs.forward;
     if (program === null)
-      throw new VivError('missing_program', 'port forwards need vivarium-port-forward, which has not been built; build it with: native/build.sh');
+      throw new VivError(
+        'missing_program',
+        'port forwards need vivarium-port-forward, which has not been built; build it with: native/build.sh',
+      );
     await Promise.all(records.map((one) => checkPort(program, one)));
     return records;
   }
@@ -105,11 +110,14 @@ export class PortForwards {
   checkNoneTo({ id, name }: Pick<NicOwner, 'id' | 'name'>, nicId: string): void {
     const names = this.of(id).flatMap((record) => (record.nic === nicId ? [record.name] : []));
     if (names.length === 0) return;
-    throw new VivError('in_use', `port forwards lead to the NIC ${nicId} of ${name}; remove them first with: viv forward rm ${names.join(' ')}`);
+    throw new VivError(
+      'in_use',
+      `port forwards lead to the NIC ${nicId} of ${name}; remove them first with: viv forward rm ${names.join(' ')}`,
+    );
   }
 
   #reportChange(records: readonly ForwardRecord[]): void {
-    for (const vm of new Set(records.map((one) => one.vm))) this.#report({ type: 'forwards.changed', vm });
+    for (const vm of new Set(records.map((one) => one.vm))) this.#changed(vm);
   }
 
   #has({ name, createdAt, vm }: ForwardRecord): boolean {
@@ -136,7 +144,10 @@ export class PortForwards {
     if (!nic && requested !== null)
       throw new VivError('not_found', `${name} has no NIC ${requested}; it has ${nics.map((one) => one.id).join(', ') || 'none'}`);
     if (!nic)
-      throw new VivError('unsupported', `cannot forward a port to ${name}, because it has no NIC; add one with: viv nic add ${name} default`);
+      throw new VivError(
+        'unsupported',
+        `cannot forward a port to ${name}, because it has no NIC; add one with: viv nic add ${name} default`,
+      );
     if (!isVirtual(nic))
       throw new VivError(
         'unsupported',

@@ -91,7 +91,7 @@ export class BridgeUplinks {
         isComplete = false;
       }
     }
-    return connected;
+    return isComplete;
   }
 
   /** Disconnects everything. Repeatable. */

@@ -12,9 +12,12 @@ export function bridgeObstacle(interfaces: readonly HostInterface[], name: strin
   if (!found) return new VivError('invalid', `the host has no interface ${name}; ${others}`);
   if (name === 'lo') return new VivError('invalid', `lo cannot be bridged, because it is the loopback interface; ${others}`);
   if (found.isBridge) return null;
-  if (!found.isEthernet)
-    return new VivError('invalid', `${name} cannot be bridged, because it does not carry Ethernet frames; ${others}`);
-  if (found.master !== null) return new VivError('in_use', `${name} cannot be bridged, because it is a port of ${found.master} already; use --interface ${found.master}`);
+  if (!found.isEthernet) return new VivError('invalid', `${name} cannot be bridged, because it does not carry Ethernet frames; ${others}`);
+  if (found.master !== null)
+    return new VivError(
+      'in_use',
+      `${name} cannot be bridged, because it is a port of ${found.master} already; use --interface ${found.master}`,
+    );
   const [address] = found.addresses;
   if (address === undefined) return null;
   const only = interfaces.every((one) => one.name === name || one.addresses.length === 0);

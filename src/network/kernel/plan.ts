@@ -3,7 +3,7 @@
 import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
 import type { ActualBridge, ActualState } from './actual-state.ts';
 import { bridgeUplinkInNamespace } from './interface-names.ts';
-import { uplinkVlans, sameVlans, unset, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
+import { sameVlans, unset, uplinkVlans, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
 
 export type Action =
   | {
@@ -41,9 +41,7 @@ export function plan(desired: Desired, actual: ActualState): Action[] {
   const inUse = new Set([...actual.taps.values()].flatMap((tap) => (tap.inUse && tap.bridge !== null ? [tap.bridge] : [])));
   const nics = attached.flatMap((port) => forTap(port, bridgeOf.get(port.network), actual));
   return [
-    ...[...actual.taps]
-      .filter(([tap, { inUse }]) => !taps.has(tap) && !inUse)
-      .map(([tap]): Action => ({ do: 'remove tap', tap })),
+    ...[...actual.taps].filter(([tap, { inUse }]) => !taps.has(tap) && !inUse).map(([tap]): Action => ({ do: 'remove tap', tap })),
     ...[...actual.bridges.keys()]
       .filter((bridge) => !bridges.has(bridge) && !inUse.has(bridge))
       .map((bridge): Action => ({ do: 'remove bridge', bridge })),

@@ -53,7 +53,7 @@ function networkSpec(record: NetworkRecord, stateDirectory: string): NetworkSpec
 export const gatewayOf = (subnet: string): string => nth(subnetOf(subnet), 1n);
 
 function portSpec({ id, name, isPublished }: VmPorts, nic: Nic, attached: boolean): PortSpec {
-  const { network, mac, ipv4, ipv6, up, vlan, trunk, groups, egress, toGuest, fromGuest } = nic;
+  const { network, mac, ipv4, ipv6, up, vlan, trunk, securityGroups, egress, rateIn, rateOut } = nic;
   return {
     tap: tapOf(id, nic.id),
     owner: id,
@@ -65,6 +65,6 @@ function portSpec({ id, name, isPublished }: VmPorts, nic: Nic, attached: boolea
     up,
     vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
     attached,
-    rules: { groups, egress, toGuest, fromGuest },
+    rules: { securityGroups, egress, rateIn, rateOut },
   };
 }

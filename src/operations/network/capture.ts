@@ -14,8 +14,8 @@ export const handler: HandlerOf<'network.capture'> = async ({ network, vm: vmRef
     if (!vm.live) throw new VivError('wrong_state', `${vm.name} is not running; start it first`);
     device = tapOf(vm.id, nic.id);
   }
-  const watching = await vms.networks.here.watching();
-  const stream = watching && (await watching.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
+  const monitor = await vms.networks.here.monitor();
+  const stream = monitor && (await monitor.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
   if (stream === null) throw new VivError('wrong_state', `no VM runs in the network ${network}, so nothing passes there`);
   return { stream, contentType: 'application/vnd.tcpdump.pcap' };
 };

@@ -37,7 +37,7 @@ export const handler: HandlerOf<'network.create'> = {
     {
       name: 'enter it',
       run: async ({ name, record }: Creating, { services: { vms, events } }) => {
-        const taken = await vms.networks.taken();
+        const taken = await vms.networks.choice.subnetsInUse();
         const own = vms.networks.records.byName(name);
         if (!own) {
           if (record.interface !== null) checkAlone(name, record.interface, vms.networks);
@@ -81,13 +81,13 @@ async function subnets(
     if (obstacle !== null) throw obstacle;
     return { ipv4: null, ipv6: null };
   }
-  const free = await networks.freeSubnets(name);
+  const free = await networks.choice.freeSubnets(name);
   const one = (asked: string | undefined, family: 4 | 6, standard: string) =>
     asked === undefined ? standard : asked === 'none' ? null : formatSubnet(askedSubnet(asked, family));
   const chosen = { ipv4: one(ipv4, 4, free.ipv4), ipv6: one(ipv6, 6, free.ipv6) };
   if (chosen.ipv4 === null && chosen.ipv6 === null && kind !== 'isolated')
     throw new VivError('invalid', `a network that is ${kind} has a subnet, IPv4 or IPv6`);
-  const taken = await networks.taken();
+  const taken = await networks.choice.subnetsInUse();
   for (const text of [chosen.ipv4, chosen.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
   return chosen;
 }

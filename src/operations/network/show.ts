@@ -5,6 +5,6 @@ import { viewOf } from './view.ts';
 export const handler: HandlerOf<'network.show'> = async ({ network }, { services }) => {
   const { records, here } = services.vms.networks;
   const record = records.get(network);
-  const [traffic, refused] = await Promise.all([here.watching().then((watching) => watching?.traffic() ?? new Map()), here.refused()]);
-  return viewOf(record, services, { traffic, refused });
+  const [traffic, dropped] = await Promise.all([here.monitor().then((monitor) => monitor?.traffic() ?? new Map()), here.dropped()]);
+  return viewOf(record, services, { traffic, dropped });
 };

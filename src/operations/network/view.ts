@@ -8,13 +8,13 @@ import { gatewayOf } from '../../network/record/desired-state.ts';
 import type { NetworkRecord } from '../../network/record/network.ts';
 import type { Services } from '../services.ts';
 
-/** What has passed and what was refused, by tap. */
+/** Counters of what passed and what was dropped, by tap. */
 export interface Passing {
   readonly traffic: TrafficByTap;
-  readonly refused: ReadonlyMap<string, PortCounters>;
+  readonly dropped: ReadonlyMap<string, PortCounters>;
 }
 
-/** @param passing null: not asked for */
+/** @param passing null: not requested */
 export function viewOf(
   { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
   { vms }: Services,
@@ -35,7 +35,7 @@ export function viewOf(
         .map((nic) => {
           const tap = tapOf(vm.id, nic.id);
           const passed = passing?.traffic.get(tap);
-          const refused = passing?.refused.get(tap);
+          const drops = passing?.dropped.get(tap);
           const addresses = [nic.ipv4, nic.ipv6].filter((address) => address !== null);
           return {
             vm: vm.name,
@@ -45,7 +45,7 @@ export function viewOf(
             up: nic.up,
             fromGuest: passed?.fromGuest ?? null,
             toGuest: passed?.toGuest ?? null,
-            refused: refused ? { spoofed: refused.spoofedPackets, out: refused.refusedOutPackets, in: refused.refusedInPackets } : null,
+            dropped: drops ? { spoofed: drops.spoofedPackets, out: drops.droppedOutPackets, in: drops.droppedInPackets } : null,
           };
         }),
     ),

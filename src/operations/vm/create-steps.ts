@@ -1,7 +1,7 @@
 // The steps that make a VM; `create` and `run` are made of them.
 import { randomUUID } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
-import type { VmOptions } from '../../contract/vm.ts';
+import type { VmOptions } from '../../contract/vm-options.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { Step } from '../../task/handler.ts';
@@ -39,7 +39,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const id = idWithOwnMacs(vms.macs());
   const uid = vms.host.ownUsers ? vmIdentity(id, vms.uids()) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
-  const networks = await vms.networks.chosen(options.networks);
+  const networks = await vms.networks.choice.resolve(options.networks);
   const record = newRecord({ ...options, networks }, options.image, image, cdroms, identity, vms.host.paths.vm(id));
   return { id, name, record, forwards: await vms.networks.forwards.checked(options.forwards, record, null) };
 }

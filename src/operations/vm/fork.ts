@@ -1,7 +1,7 @@
 // `vm.fork`: VMs that go on from where another one is, or was at one of its snapshots. It goes on itself; each of them is
 // somebody of its own before it answers. With `full` they are stopped VMs of copies instead (vm/clone.ts).
 import { VivError } from '../../contract/errors.ts';
-import type { Vm as VmInfo } from '../../contract/vm.ts';
+import type { Vm as VmInfo } from '../../contract/vm-state.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import type { HandlerOf, TaskContext } from '../../task/handler.ts';
@@ -10,6 +10,7 @@ import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
+import { vmPorts } from '../../vm/device/port-source.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles, pendingIdentity } from '../../vm/fork/fork-record.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../vm/fork/full-clone.ts';
@@ -222,7 +223,7 @@ function planned({ id, from, count, pattern, full }: Forking, vms: VmRegistry): 
 /** Their taps are made while the snapshot is, which takes about as long. */
 function expectNics({ id, from, name, children = [] }: Forking, vms: VmRegistry): void {
   const parent = from === null ? vms.get(id).record : vms.snapshots.get(from).vmRecord;
-  for (const child of children) vms.networks.expect(pendingIdentity(parent, child, name, child.createdAt));
+  for (const child of children) vms.networks.expect(vmPorts(pendingIdentity(parent, child, name, child.createdAt), null));
 }
 
 function recordOf(snapshot: SnapshotRecord, child: Plan['children'][number], state: Forking, services: Services): VmRecord {

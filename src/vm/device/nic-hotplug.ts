@@ -1,6 +1,6 @@
 // A VM's NICs while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
 import { VivError } from '../../contract/errors.ts';
-import type { NicGuard } from '../../contract/nic.ts';
+import type { NicGuard } from '../../contract/nic-spec.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
 import { hasNic, plugNic, pullNic, removeNetdev, setNicLink } from '../../qemu/nic.ts';
 import type { NicRecord, VmRecord } from '../record.ts';
@@ -15,7 +15,7 @@ export function checkPlug({ name, record, live }: Vm): void {
   if (record.nics.some((nic) => !isVirtual(nic)))
     throw new VivError(
       'wrong_state',
-      `${name} is in QEMU’s own network (user), which cannot be combined with others; take that NIC away first: viv network detach ${name} net0`,
+      `${name} is in QEMU’s own network (user), which cannot be combined with others; remove that NIC first: viv nic rm ${name} net0`,
     );
   if (!live) return;
   if (!record.nics.some(isVirtual))
@@ -38,19 +38,19 @@ export function checkPull(vm: Vm, id: string): void {
   if (live && nicOf(vm, id).slot === null)
     throw new VivError(
       'wrong_state',
-      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or pull its cable: viv network link ${name} ${id} down`,
+      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or set its link down: viv nic set ${name} ${id} --link down`,
     );
 }
 
 /** Enters one more NIC. Repeatable. @throws in_use, invalid, not_found */
 export async function enterNic(vm: Vm, vms: VmRegistry, nic: NicRecord): Promise<void> {
   if (vm.record.nics.some(({ id }) => id === nic.id)) return;
-  const { nics } = vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+  const { nics } = vms.networks.nics.reserve({ ...vm.record, nics: [...vm.record.nics, nic] });
   const placed = nics.at(-1) as NicRecord;
   try {
     await vm.update((record) => ({ nics: [...record.nics, placed] }));
   } finally {
-    vms.networks.nics.entered(vm.id);
+    vms.networks.nics.release(vm.id);
   }
   await vms.networks.changed();
 }
@@ -60,7 +60,7 @@ export async function plugIn(vm: Vm, vms: VmRegistry, id: string, signal: AbortS
   const { live } = vm;
   if (!live) return;
   const nic = nicOf(vm, id);
-  const plugged = await vms.networks.plug(vm, [nic]);
+  const plugged = await vms.networks.plug(vm.record, [nic]);
   vms.networks.has(vm.id, live.process);
   if (!plugged) return;
   if (await hasNic(live.qmp, id)) return void (await setNicLink(live.qmp, id, nic.up));

@@ -139,7 +139,7 @@ async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: bo
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const network = await vms.networks.plug(vm);
+  const network = await vms.networks.plug(vm.record);
   let memory: OpenMemory | null = null;
   let tpm: Tpm | null = null;
   try {

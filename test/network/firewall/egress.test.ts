@@ -8,10 +8,10 @@ import { tapProgram } from '../../../src/host/guest-asset.ts';
 import { startTicksOf } from '../../../src/host/process-start.ts';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
-import type { Flow } from '../../../src/network/flow/nflog.ts';
 import type { Egress, FirewallModel } from '../../../src/network/firewall/model.ts';
 import { named } from '../../../src/network/firewall/names.ts';
 import { digestOf, planFor, rulesFor } from '../../../src/network/firewall/rules.ts';
+import type { Flow } from '../../../src/network/flow/nflog.ts';
 import { recordedFlows } from '../../../src/network/flow/recorder.ts';
 import { eventually, patienceMs } from '../../eventually.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
@@ -145,7 +145,7 @@ describe('egress', { skip: noLab }, () => {
       readCounters(
         model,
         countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
-      ).get('none')?.refusedOutPackets ?? 0;
+      ).get('none')?.droppedOutPackets ?? 0;
     const seen: Flow[] = [];
     const folder = await mkdtemp(join(tmpdir(), 'viv-flows-'));
     const recorder = lab.start(null, [(await tapProgram()) ?? '', 'flows', '1', folder]);
@@ -171,7 +171,7 @@ describe('egress', { skip: noLab }, () => {
       (readCounters(
         model,
         countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
-      ).get('none')?.refusedOutPackets ?? 0) >
+      ).get('none')?.droppedOutPackets ?? 0) >
         before + 1,
     );
     const told = (source: string, target: string) => seen.find((flow) => flow.source === source && flow.target === target);
@@ -179,9 +179,9 @@ describe('egress', { skip: noLab }, () => {
     const refused = told(four('none'), world.other);
     assert.deepEqual(
       [refused?.verdict, refused?.protocol, refused?.targetPort, refused?.fromIndex],
-      ['refuse egress', 'tcp', 5000, index('to-none')],
+      ['drop egress', 'tcp', 5000, index('to-none')],
     );
-    assert.equal(told(six('none'), world.six)?.verdict, 'refuse egress');
+    assert.equal(told(six('none'), world.six)?.verdict, 'drop egress');
     assert.equal(told(four('all'), world.other)?.verdict, 'accept');
     const neighbour = told(six('none'), six('all'));
     assert.deepEqual([neighbour?.verdict, neighbour?.fromIndex, neighbour?.toIndex], ['accept', index('to-none'), index('to-all')]);

@@ -161,8 +161,8 @@ describe('security groups', { skip: noLab }, () => {
         applied ?? empty,
         countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
       ).get('db');
-      assert.equal((now?.refusedInPackets ?? 0) - (before?.refusedInPackets ?? 0), 3);
-      assert.ok((now?.refusedInBytes ?? 0) > (before?.refusedInBytes ?? 0));
+      assert.equal((now?.droppedInPackets ?? 0) - (before?.droppedInPackets ?? 0), 3);
+      assert.ok((now?.droppedInBytes ?? 0) > (before?.droppedInBytes ?? 0));
     });
   });
 

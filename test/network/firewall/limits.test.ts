@@ -1,9 +1,9 @@
 // Limits with real packets: what passes in a second, both ways, and what two ports get of a network that is full.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { appliedLimits, limitsFor } from '../../../src/network/firewall/shaping/limits.ts';
 import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
+import { appliedLimits, limitsFor } from '../../../src/network/firewall/shaping/limits.ts';
 import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
 import { empty, network, port } from './sample.ts';

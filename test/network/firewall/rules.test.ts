@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import { address, linkLocal, subnet } from '../../../src/network/firewall/address.ts';
 import { readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
-import { parseFlows } from '../../../src/network/flow/nflog.ts';
 import type { FirewallModel } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
 import { trackingFrom } from '../../../src/network/firewall/tracking.ts';
+import { parseFlows } from '../../../src/network/flow/nflog.ts';
 import { empty, group, large, network, port } from './sample.ts';
 
 const hostile = [

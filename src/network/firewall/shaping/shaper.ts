@@ -1,7 +1,7 @@
 // Applies rate limits (limits.ts) to the kernel: what is right is left alone, what conflicts is removed first.
 import { VivError } from '../../../contract/errors.ts';
-import { type Limited, appliedLimits, limitsFor } from './limits.ts';
 import type { FirewallModel } from '../model.ts';
+import { appliedLimits, type Limited, limitsFor } from './limits.ts';
 
 /** Runs a program in the networks' namespace. */
 export type RunInNamespace = (
@@ -32,7 +32,8 @@ export class Shaper {
     ] as const) {
       if (script === '') continue;
       const { exitCode, stderr } = await run(program, ['-batch', '-'], script);
-      if (exitCode !== 0) throw new VivError('unsupported', `the rate limits of the networks could not be set: ${stderr.trim().slice(0, 500)}`);
+      if (exitCode !== 0)
+        throw new VivError('unsupported', `the rate limits of the networks could not be set: ${stderr.trim().slice(0, 500)}`);
     }
     this.#limited = after;
   }

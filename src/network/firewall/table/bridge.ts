@@ -13,9 +13,9 @@
 // Marks: 0x1 = belongs to an accepted connection; 0x2 = passed to the router.
 import type { Facts } from '../facts.ts';
 import { addressSets, groupChains } from '../groups.ts';
-import { portElements } from './port-elements.ts';
 import { Table } from '../ruleset.ts';
 import { accepted, dropped } from '../verdict.ts';
+import { portElements } from './port-elements.ts';
 
 const neighborDiscovery =
   'icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept';
@@ -24,10 +24,10 @@ export function bridgeTable(facts: Facts): Table {
   const table = new Table('bridge');
   table.lasting(facts.ports, 'ports', (part) => portElements(part, facts));
   table.chain('accepted', null, accepted);
-  table.chain('dropped_spoof', null, dropped('refuse spoof', 'iifname @count_spoofed'));
-  table.chain('dropped_out', null, dropped('refuse out', 'iifname @count_out'));
-  table.chain('dropped_egress', null, dropped('refuse egress', 'iifname @count_out'));
-  table.chain('dropped_in', null, dropped('refuse in', 'oifname @count_in'));
+  table.chain('dropped_spoof', null, dropped('drop spoof', 'iifname @count_spoofed'));
+  table.chain('dropped_out', null, dropped('drop out', 'iifname @count_out'));
+  table.chain('dropped_egress', null, dropped('drop egress', 'iifname @count_out'));
+  table.chain('dropped_in', null, dropped('drop in', 'oifname @count_in'));
   source(table);
   outbound(table, facts);
   inbound(table, facts);

@@ -10,10 +10,10 @@ import type { Address, Family } from '../address.ts';
 import { address } from '../address.ts';
 import { type Facts, type NetworkFacts, portText } from '../facts.ts';
 import { addressSets, groupChain, groupChains } from '../groups.ts';
-import { markReplies, rejectRelayed, relayed } from './relayed.ts';
 import { Table } from '../ruleset.ts';
 import { writeShares } from '../shaping/shares.ts';
 import { accepted, dropped } from '../verdict.ts';
+import { markReplies, rejectRelayed, relayed } from './relayed.ts';
 
 const ip = (family: Family) => (family === 4 ? 'ip' : 'ip6');
 
@@ -26,12 +26,12 @@ export function inetTable(facts: Facts): Table {
   });
   table.chain('accepted', null, accepted);
   const bySender = ([4, 6] as const).map((family) => `${ip(family)} saddr @count_out_${family}`);
-  table.chain('dropped_host', null, dropped('refuse host', ...bySender));
-  table.chain('dropped_network', null, dropped('refuse network', ...bySender));
+  table.chain('dropped_host', null, dropped('drop host', ...bySender));
+  table.chain('dropped_network', null, dropped('drop network', ...bySender));
   table.chain(
     'dropped_in',
     null,
-    dropped('refuse in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...rejectRelayed),
+    dropped('drop in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...rejectRelayed),
   );
   table.chain('track', 'type filter hook prerouting priority -150; policy accept', [
     'ct state established,related meta mark set meta mark | 0x1',
@@ -156,7 +156,11 @@ function forward(table: Table, facts: Facts): void {
     ...fromHost,
     'goto dropped_network',
   ]);
-  table.chain('from_guest', null, ['iifname . oifname @same_bridge return', 'iifname @with_uplink oifname @routed return', 'goto dropped_network']);
+  table.chain('from_guest', null, [
+    'iifname . oifname @same_bridge return',
+    'iifname @with_uplink oifname @routed return',
+    'goto dropped_network',
+  ]);
   table.chain('to_guest', null, [
     'iifname vmap @sources',
     'oifname . ip daddr vmap @inbound_4',

@@ -1,11 +1,11 @@
 // Sets and maps of the bridge table that depend on the ports only: MAC and IP addresses, which chains a port's frames go through, and counters of dropped
 // packets. Keyed by interface: one lookup, however many ports there are.
 import { hexadecimal } from '../address.ts';
-import { learnedAddresses } from './learned-addresses.ts';
 import { egressChain } from '../egress.ts';
 import type { Facts, PortFacts } from '../facts.ts';
 import { groupChain } from '../groups.ts';
 import type { Table } from '../ruleset.ts';
+import { learnedAddresses } from './learned-addresses.ts';
 
 export function portElements(table: Table, facts: Facts): void {
   counters(table, facts);
@@ -48,7 +48,11 @@ function verdictMaps(table: Table, { ports, networks }: Facts): void {
       ...(others === null ? [] : outsides.map((outside) => [outside, others] as const)),
     ]);
   map('final', () => 'drop', 'drop');
-  map('source_checks', ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump source_trunk' : 'jump source_frame'), 'jump learn_outside');
+  map(
+    'source_checks',
+    ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump source_trunk' : 'jump source_frame'),
+    'jump learn_outside',
+  );
   map('groups_in', ({ groups }) => `jump ${groupChain(groups, 'in') ?? 'accepted'}`, 'goto accepted');
   map(
     'outbound_checks',

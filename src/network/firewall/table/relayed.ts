@@ -4,7 +4,7 @@
 //
 // What the groups do not allow is rejected, not dropped, so that the relay can close its client's connection at once: with ICMP "prohibited", which a guest
 // without a listener does not send (it sends a reset), so the relay knows not to try another address.
-import { replyMark, relayMark } from '../../kernel/interface-names.ts';
+import { relayMark, replyMark } from '../../kernel/interface-names.ts';
 import type { Table } from '../ruleset.ts';
 
 const hex = (mark: number) => `0x${mark.toString(16)}`;
