@@ -34,7 +34,7 @@ const allowed: readonly (readonly [from: RegExp, to: RegExp, why: string])[] = [
   [/./, /^version\.ts$/, 'a constant'],
   [/^vm\//, /^(snapshot|warm-pool)\//, 'to be untied: the registry of VMs carries other registries'],
   [/^task\//, /^(operations\/services|host\/id)\.ts$/, 'to be untied: the engine knows the operations’ services'],
-  [/^network\//, /^vm\//, 'to be untied: networks take ports, not VMs'],
+  
   [/^host\//, /^operations\/services\.ts$/, 'to be untied: host facts take what they use'],
 ];
 

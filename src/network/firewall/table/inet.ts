@@ -4,7 +4,7 @@
 //   input       guests reach DHCP and DNS on their own gateway and nothing else here; nobody else reaches anything
 //   forward     by the kinds of network; the host's addresses and link-local ones are dropped; then the receiving port's security groups
 //   relayed     packets of port forwards (relayed.ts): the receiving port's security groups
-//   masquerade  source NAT of nat networks, at the uplink only
+//   source_nat  source NAT of nat networks, at the uplink only
 import { VivError } from '../../../contract/errors.ts';
 import type { Address, Family } from '../address.ts';
 import { address } from '../address.ts';
@@ -211,7 +211,7 @@ function masquerade(table: Table, { networks }: Facts, uplink: string): void {
       subnets.filter((net) => net.family === family).map(({ text }) => text),
     );
   }
-  table.chain('masquerade', 'type nat hook postrouting priority 100; policy accept', [
+  table.chain('source_nat', 'type nat hook postrouting priority 100; policy accept', [
     `oifname ${uplink} ip saddr @nat_subnets_4 masquerade`,
     `oifname ${uplink} ip6 saddr @nat_subnets_6 masquerade`,
   ]);
