@@ -4,7 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openGuard } from '../src/contract/nic-spec.ts';
+import { defaultNicRules } from '../src/contract/nic-spec.ts';
 import { emptyState } from '../src/network/kernel/actual-state.ts';
 import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
 import { plan } from '../src/network/kernel/plan.ts';
@@ -45,7 +45,7 @@ const port = (nth: number): PortSpec => {
     up: true,
     vlan: null,
     attached: true,
-    rules: openGuard,
+    rules: defaultNicRules,
   };
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));

@@ -24,7 +24,7 @@ export const Vlan = z
   .max(4094, 'a VLAN has an id from 1 to 4094');
 
 /** What a NIC may do, and what may be done to it. */
-export const NicGuard = z.object({
+export const NicRules = z.object({
   /** Security groups that it is in. */
   securityGroups: z.array(z.string()),
   /** Where it may go beyond its network; null: everywhere. */
@@ -33,10 +33,10 @@ export const NicGuard = z.object({
   rateIn: Rate.nullable(),
   rateOut: Rate.nullable(),
 });
-export type NicGuard = z.infer<typeof NicGuard>;
+export type NicRules = z.infer<typeof NicRules>;
 
 /** Of a NIC that nothing was said about. */
-export const openGuard: NicGuard = { securityGroups: [], egress: null, rateIn: null, rateOut: null };
+export const defaultNicRules: NicRules = { securityGroups: [], egress: null, rateIn: null, rateOut: null };
 
 export const Nic = z.object({
   id: z.string(),
@@ -51,7 +51,7 @@ export const Nic = z.object({
   vlan: z.int().nullable(),
   /** VLANs that it tags itself. */
   trunk: z.array(z.int()),
-  ...NicGuard.shape,
+  ...NicRules.shape,
 });
 export type Nic = z.infer<typeof Nic>;
 
@@ -69,7 +69,7 @@ export interface NicWish {
   addresses: string[];
   vlan: number | null;
   trunk: number[];
-  guard: NicGuard;
+  rules: NicRules;
 }
 
 /** `none`, or names. @throws invalid */
@@ -83,7 +83,7 @@ export function parseGroups(names: readonly string[]): string[] {
 /** @throws invalid */
 export function parseNicWish(text: string): NicWish {
   const [network = '', ...options] = text.split(',');
-  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], guard: { ...openGuard } };
+  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], rules: { ...defaultNicRules } };
   const check = <T>(schema: z.ZodType<T>, value: unknown): T => {
     const parsed = schema.safeParse(value);
     if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it cannot be understood'}`);
@@ -97,10 +97,10 @@ export function parseNicWish(text: string): NicWish {
     else if (key === 'address') wish.addresses.push(check(z.union([z.ipv4(), z.ipv6()]), value));
     else if (key === 'vlan') wish.vlan = check(Vlan, Number(value));
     else if (key === 'trunk') wish.trunk = value.split('+').map((id) => check(Vlan, Number(id)));
-    else if (key === 'security-group') wish.guard.securityGroups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
-    else if (key === 'egress') wish.guard.egress = parseEgress(check(EgressItems, value.split('+')));
-    else if (key === 'rate-in') wish.guard.rateIn = parseRate(check(RateText, value));
-    else if (key === 'rate-out') wish.guard.rateOut = parseRate(check(RateText, value));
+    else if (key === 'security-group') wish.rules.securityGroups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
+    else if (key === 'egress') wish.rules.egress = parseEgress(check(EgressItems, value.split('+')));
+    else if (key === 'rate-in') wish.rules.rateIn = parseRate(check(RateText, value));
+    else if (key === 'rate-out') wish.rules.rateOut = parseRate(check(RateText, value));
     else
       throw new VivError(
         'invalid',

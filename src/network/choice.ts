@@ -1,7 +1,7 @@
 // Which networks a new VM or NIC gets: what was requested is checked, and the default network is created where it is missing.
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
-import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
+import { type NicRules, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
 import { freeSubnets, type SubnetInUse, subnetsInUse } from './address/subnets-in-use.ts';
 import type { NetworkReconciler } from './kernel/reconciler.ts';
 import { NetworkRecord, type NetworkRecords } from './record/network.ts';
@@ -49,13 +49,13 @@ export class NetworkChoice {
     for (const name of names) this.#records.get(name);
     for (const nic of nics) {
       await this.#checkVlans(nic);
-      await this.checkRules(nic.guard);
+      await this.checkRules(nic.rules);
     }
     return [...texts];
   }
 
   /** @throws not_found, unsupported */
-  async checkRules({ securityGroups, egress }: Pick<NicGuard, 'securityGroups' | 'egress'>): Promise<void> {
+  async checkRules({ securityGroups, egress }: Pick<NicRules, 'securityGroups' | 'egress'>): Promise<void> {
     for (const group of securityGroups) this.#groups.get(group);
     if (egress?.some((item) => !isSubnet(item))) await this.#reconciler.checkEgressByName();
   }

@@ -2,11 +2,12 @@
 // kernel should have them), and what it reports (events).
 import type { ForwardWish } from '../contract/forward.ts';
 import type { HostAccess } from '../contract/host-access.ts';
-import type { NicGuard } from '../contract/nic-spec.ts';
+import type { NicRules } from '../contract/nic-spec.ts';
+import type { ReportEvents } from '../host/event-bus.ts';
 import type { SecurityGroup } from './firewall/model.ts';
 
 /** A NIC as its VM's record has it. */
-export interface Nic extends Readonly<NicGuard> {
+export interface Nic extends Readonly<NicRules> {
   /** net0, net1, ... */
   readonly id: string;
   /** Name of a network, or `user` (QEMU's own user-mode network, which this room knows nothing of). */
@@ -59,20 +60,9 @@ export interface PortSource {
 }
 
 /** What this room reports. */
-export interface NetworkReport {
-  readonly type: 'network.uplink-lost' | 'network.uplink-restored' | 'forward.opened' | 'forward.failed';
-  /** Id of the VM; none: it is about the network. */
-  readonly subject?: string;
-  /** Name of the VM or the network. */
-  readonly name: string;
-  readonly message: string;
-}
-
-/** Who is informed; the daemon passes it on. */
-export interface NetworkListener {
-  readonly report: (report: NetworkReport) => void;
+export interface NetworkEvents extends ReportEvents {
   /** The list of a VM's port forwards is another one. */
-  readonly forwardsChanged: (vmId: string) => void;
+  'forwards.changed': { readonly vm: string };
 }
 
 export interface NetworkSpec {
@@ -86,8 +76,8 @@ export interface NetworkSpec {
   readonly ipv6: string | null;
   /** The host's interface that a bridged network is connected to. */
   readonly interface: string | null;
-  /** Frames with a forged source address are dropped. */
-  readonly guarded: boolean;
+  /** What happens to frames with a forged source address. */
+  readonly spoofing: 'drop' | 'allow';
   /** Of all its ports together, to and from the uplink; null: unlimited. */
   readonly capacityBytesPerSecond: number | null;
   readonly hostAccess: readonly HostAccess[];
@@ -97,8 +87,8 @@ export interface NetworkSpec {
 export const hasUplink = ({ kind }: Pick<NetworkSpec, 'kind'>): boolean => kind === 'nat' || kind === 'routed';
 
 /** Settings of a new network. */
-export const defaultSettings: Pick<NetworkSpec, 'guarded' | 'capacityBytesPerSecond' | 'hostAccess'> = {
-  guarded: true,
+export const defaultSettings: Pick<NetworkSpec, 'spoofing' | 'capacityBytesPerSecond' | 'hostAccess'> = {
+  spoofing: 'drop',
   capacityBytesPerSecond: null,
   hostAccess: [],
 };
@@ -119,7 +109,7 @@ export interface PortSpec {
   readonly vlan: { readonly access: number | null; readonly trunk: readonly number[] } | null;
   /** A process of the VM uses the tap, or is about to. */
   readonly attached: boolean;
-  readonly rules: NicGuard;
+  readonly rules: NicRules;
 }
 
 /** Host ports that are forwarded to a VM. */

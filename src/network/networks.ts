@@ -18,6 +18,7 @@
 //                                     │   net-tap flows: log of new connections (flow/)
 
 import type { Logger } from 'pino';
+import type { EventBus } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
 import { NicAllocations } from './address/allocations.ts';
@@ -33,7 +34,7 @@ import {
   type Desired,
   hasVirtual,
   isVirtual,
-  type NetworkListener,
+  type NetworkEvents,
   type Nic,
   type PortSource,
   type VmPorts,
@@ -52,6 +53,7 @@ export interface NetworkHost {
   readonly env: NodeJS.ProcessEnv;
   readonly store: Store;
   readonly log: Logger;
+  readonly bus: EventBus<NetworkEvents>;
   /** The daemon is root. */
   readonly asRoot: boolean;
 }
@@ -74,28 +76,26 @@ interface Records {
 export class Networks {
   readonly records: NetworkRecords;
   readonly groups: GroupRecords;
-  readonly here: NetworkReconciler;
+  readonly reconciler: NetworkReconciler;
   readonly flows: FlowLog;
   readonly forwards: PortForwards;
   readonly nics: NicAllocations;
   readonly choice: NetworkChoice;
   readonly #host: NetworkHost;
   readonly #source: PortSource;
-  readonly #listener: NetworkListener;
-  readonly #attachments = new Attachments(() => void this.changed());
+  readonly #attachments = new Attachments(() => void this.tryReconcile());
   #monitor: NodeJS.Timeout | undefined;
   /** The last check's failure as text. */
   #lastFailure = '';
 
-  private constructor(host: NetworkHost, source: PortSource, listener: NetworkListener, records: Records) {
+  private constructor(host: NetworkHost, source: PortSource, records: Records) {
     const { paths, env, log } = host;
     this.#host = host;
     this.#source = source;
-    this.#listener = listener;
     this.records = records.networks;
     this.groups = records.groups;
     this.nics = new NicAllocations(source, records.networks);
-    this.here = new NetworkReconciler({
+    this.reconciler = new NetworkReconciler({
       stateDirectory: paths.stateDirectory,
       folder: paths.network,
       env,
@@ -104,35 +104,35 @@ export class Networks {
       onProblem: (change) => this.#onProblem(change),
       hostNames: hostNamesFile(env, host.asRoot),
     });
-    this.flows = new FlowLog({ file: paths.flowLog, log, source, networks: records.networks, reconciler: this.here });
+    this.flows = new FlowLog({ file: paths.flowLog, log, source, networks: records.networks, reconciler: this.reconciler });
     this.forwards = new PortForwards({
       records: records.forwards,
       source,
       networks: records.networks,
-      reconciler: this.here,
-      changed: (vm) => listener.forwardsChanged(vm),
+      reconciler: this.reconciler,
+      changed: (vm) => void host.bus.emit('forwards.changed', { vm }),
     });
-    this.choice = new NetworkChoice({ records: records.networks, groups: records.groups, reconciler: this.here, paths, env });
+    this.choice = new NetworkChoice({ records: records.networks, groups: records.groups, reconciler: this.reconciler, paths, env });
   }
 
   /** Reads the records; the kernel is left alone until begin() or the first change. */
-  static async open(host: NetworkHost, source: PortSource, listener: NetworkListener): Promise<Networks> {
+  static async open(host: NetworkHost, source: PortSource): Promise<Networks> {
     const { store, log } = host;
     const [networks, groups, forwards] = await Promise.all([
       NetworkRecords.open(store, log),
       GroupRecords.open(store, log),
       ForwardRecords.open(store, log),
     ]);
-    return new Networks(host, source, listener, { networks, groups, forwards });
+    return new Networks(host, source, { networks, groups, forwards });
   }
 
   /** For `viv host`. */
   async facts(): Promise<{ name: string; detail: string }[]> {
-    return networkFacts(await this.here.capability(), this.records.all(), this.here.namesProblem);
+    return networkFacts(await this.reconciler.capability(), this.records.all(), this.reconciler.namesProblem);
   }
 
   /** The VM is in the store, or will not be. Repeatable. */
-  entered(id: string): void {
+  registered(id: string): void {
     this.nics.release(id);
     this.#attachments.registered(id);
   }
@@ -145,13 +145,13 @@ export class Networks {
     } catch {
       return; // thrown again when the VM is registered
     }
-    void this.here.apply().catch(() => {});
+    void this.reconciler.apply().catch(() => {});
   }
 
   /** An expected VM will not be created. Repeatable. */
   abandon(id: string): void {
-    this.entered(id);
-    this.ended(id);
+    this.registered(id);
+    this.detached(id);
   }
 
   /** What the kernel should have. */
@@ -167,7 +167,7 @@ export class Networks {
   /** @throws in_use, unsupported where one of these NICs' networks is known not to work */
   checkProblems(nics: readonly { readonly network: string }[]): void {
     for (const { network } of nics) {
-      const problem = this.here.problemOf(network);
+      const problem = this.reconciler.problemOf(network);
       if (problem !== undefined) throw problem;
     }
   }
@@ -178,16 +178,19 @@ export class Networks {
    * @returns null: the VM has no NIC in a virtual network
    * @throws missing_program, unsupported, in_use
    */
-  async plug(vm: { readonly id: string; readonly nics: readonly Nic[] }, nics: readonly Nic[] = vm.nics): Promise<TapLauncher | null> {
+  async prepareTaps(
+    vm: { readonly id: string; readonly nics: readonly Nic[] },
+    nics: readonly Nic[] = vm.nics,
+  ): Promise<TapLauncher | null> {
     if (!hasVirtual(vm)) return null;
-    const { programs } = await this.here.able();
+    const { programs } = await this.reconciler.able();
     for (const nic of vm.nics) if (isVirtual(nic)) this.records.get(nic.network);
     const isFirst = this.#attachments.starting(vm.id);
     try {
-      await this.here.apply();
+      await this.reconciler.apply();
       this.checkProblems(nics);
       void this.flows.listen();
-      return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
+      return { enter: await this.reconciler.inside(), program: programs.tap, vhost: await hasVhost() };
     } catch (error) {
       if (isFirst) this.#attachments.release(vm.id, null);
       throw error;
@@ -195,47 +198,47 @@ export class Networks {
   }
 
   /** The process has the VM's taps until it ends. */
-  has(id: string, process: VmProcess): void {
+  attached(id: string, process: VmProcess): void {
     this.#attachments.started(id, process);
   }
 
   /** @param pid the process that has ended; null: none was started */
-  unplug(id: string, pid: number | null): void {
+  released(id: string, pid: number | null): void {
     this.#attachments.release(id, pid);
   }
 
   /** No process has the VM's taps any more. Repeatable. */
-  ended(id: string): void {
+  detached(id: string): void {
     this.#attachments.ended(id);
   }
 
   /** Resolves when the kernel and the programs have what is desired now. @throws where they cannot */
-  async bring(): Promise<void> {
-    const isUsed = !this.#attachments.isEmpty || (await this.here.exists().catch(() => false));
-    await this.here.apply();
+  async reconcile(): Promise<void> {
+    const isUsed = !this.#attachments.isEmpty || (await this.reconciler.exists().catch(() => false));
+    await this.reconciler.apply();
     if (isUsed) void this.flows.listen();
   }
 
-  /** As bring(), after a change that is final. Never throws: a failure is logged, and the monitor tries again. */
-  async changed(): Promise<void> {
-    await this.bring().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be reconciled'));
+  /** As reconcile(), after a change that is final. Never throws: a failure is logged, and the monitor tries again. */
+  async tryReconcile(): Promise<void> {
+    await this.reconcile().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be reconciled'));
   }
 
   /** When VMs have been adopted: reconciles what an earlier daemon left, and starts the monitor. */
   async begin(): Promise<void> {
-    for (const { id, nics, process } of this.#source.ports()) if (process && hasVirtual({ nics })) this.has(id, process);
+    for (const { id, nics, process } of this.#source.ports()) if (process && hasVirtual({ nics })) this.attached(id, process);
     // Of a process that the daemon does not know yet: an unfinished task has started it.
-    for (const { vmId } of await this.here.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#attachments.starting(vmId);
-    this.here.invalidate();
+    for (const { vmId } of await this.reconciler.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#attachments.starting(vmId);
+    this.reconciler.invalidate();
     // The flow recorder names interfaces by those that exist when it starts, and some may be removed now.
-    if (await this.here.exists().catch(() => false)) await this.flows.listen();
-    await this.changed();
+    if (await this.reconciler.exists().catch(() => false)) await this.flows.listen();
+    await this.tryReconcile();
     this.#monitor = setInterval(() => void this.#check(), checkEveryMs).unref();
   }
 
   /** Every unfinished task has been resumed or undone: taps that no process has are removed. */
   async recovered(): Promise<void> {
-    const used = new Set((await this.here.tapsInUse().catch(() => [])).map(({ vmId }) => vmId));
+    const used = new Set((await this.reconciler.tapsInUse().catch(() => [])).map(({ vmId }) => vmId));
     for (const { id, process, mayRun } of this.#source.ports())
       if (process === null && !mayRun && !used.has(id)) this.#attachments.release(id, null);
   }
@@ -244,14 +247,15 @@ export class Networks {
   async stop(): Promise<void> {
     clearInterval(this.#monitor);
     await this.flows.stop();
-    const isUsed = !this.#attachments.isEmpty || (await this.here.tapsInUse().catch(() => [])).length > 0;
-    if (!isUsed) await this.here.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
-    this.here.stop();
+    const isUsed = !this.#attachments.isEmpty || (await this.reconciler.tapsInUse().catch(() => [])).length > 0;
+    if (!isUsed)
+      await this.reconciler.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
+    this.reconciler.stop();
   }
 
   async #check(): Promise<void> {
     if (this.#attachments.isEmpty) return;
-    const failure = await this.here.check().then(
+    const failure = await this.reconciler.check().then(
       () => null,
       (error: unknown) => error,
     );
@@ -265,7 +269,8 @@ export class Networks {
   #onProblem({ of, name, problem }: ProblemChange): void {
     if (of === 'network') {
       const host = this.records.byName(name)?.interface;
-      this.#listener.report(
+      void this.#host.bus.emit(
+        'report',
         problem === null
           ? { type: 'network.uplink-restored', name, message: `the network ${name} is connected to ${host} again` }
           : { type: 'network.uplink-lost', name, message: `${problem}; until that is repaired, VMs in ${name} reach only each other` },
@@ -274,7 +279,8 @@ export class Networks {
     }
     const vm = this.#source.byId(this.forwards.records.byName(name)?.vm ?? '');
     if (!vm) return;
-    this.#listener.report(
+    void this.#host.bus.emit(
+      'report',
       problem === null
         ? { type: 'forward.opened', subject: vm.id, name: vm.name, message: `the port forward ${name} to ${vm.name} is open` }
         : {

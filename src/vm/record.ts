@@ -1,7 +1,7 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { NicGuard, openGuard } from '../contract/nic-spec.ts';
+import { defaultNicRules, NicRules } from '../contract/nic-spec.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
 
@@ -39,10 +39,10 @@ export const NicRecord = z.object({
   slot: z.int().nullable().default(null),
   vlan: z.int().nullable().default(null),
   trunk: z.array(z.int()).default([]),
-  securityGroups: NicGuard.shape.securityGroups.default(openGuard.securityGroups),
-  egress: NicGuard.shape.egress.default(openGuard.egress),
-  rateIn: NicGuard.shape.rateIn.default(openGuard.rateIn),
-  rateOut: NicGuard.shape.rateOut.default(openGuard.rateOut),
+  securityGroups: NicRules.shape.securityGroups.default(defaultNicRules.securityGroups),
+  egress: NicRules.shape.egress.default(defaultNicRules.egress),
+  rateIn: NicRules.shape.rateIn.default(defaultNicRules.rateIn),
+  rateOut: NicRules.shape.rateOut.default(defaultNicRules.rateOut),
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 

@@ -1,5 +1,5 @@
 // The VMs of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
-import { openGuard } from '../../src/contract/nic-spec.ts';
+import { defaultNicRules } from '../../src/contract/nic-spec.ts';
 import { bridgeMac, bridgeOf, bridgeUplinkInNamespace, tapOf } from '../../src/network/kernel/interface-names.ts';
 import { type Desired, defaultSettings, type NetworkSpec, type PortSpec } from '../../src/network/model.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
@@ -65,7 +65,7 @@ export function world(bridged: boolean): Desired {
       up: true,
       attached: true,
       ipv6: null,
-      rules: openGuard,
+      rules: defaultNicRules,
     },
     ipv4: network === 'lan' ? addressOf(name) : null,
   }));

@@ -1,8 +1,8 @@
 // Networks for reading: the table of `viv network ls` and the sheet of `viv network show`.
 import type { Network } from '../../contract/network.ts';
-import { formatBytes, formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
 import { formatRate } from './nic.ts';
+import { formatBytes, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 export function networkTable(networks: readonly Network[], width: number | undefined): string[] {
   return renderTable(
@@ -36,7 +36,7 @@ export const networkSheet = (network: Network): string[] =>
     ['subnets', [network.ipv4, network.ipv6].filter((subnet) => subnet !== null)],
     ['gateways', network.gateways],
     ['interface', network.interface],
-    ['forged senders', network.guarded ? null : 'let through'],
+    ['spoofing', network.spoofing === 'drop' ? null : network.spoofing],
     [
       'capacity',
       network.capacityBytesPerSecond === null ? null : formatRate({ bytesPerSecond: network.capacityBytesPerSecond, burstBytes: null }),

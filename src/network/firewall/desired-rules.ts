@@ -1,6 +1,6 @@
 // The firewall's model of the desired state. Pure.
 import { isSubnet } from '../../contract/egress.ts';
-import type { NicGuard } from '../../contract/nic-spec.ts';
+import type { NicRules } from '../../contract/nic-spec.ts';
 import type { Rate } from '../../contract/rate.ts';
 import { formatSubnet, subnetOf } from '../address/address.ts';
 import { bridgeUplinkInNamespace, uplinkInNamespace } from '../kernel/interface-names.ts';
@@ -50,7 +50,7 @@ export function firewallModel(
 /** In place of a group that does not exist: denies everything. */
 const closedGroup = (name: string): SecurityGroup => ({ name, rules: [], otherwise: { in: 'deny', out: 'deny' } });
 
-function networkModel({ name, kind, bridge, ipv4, ipv6, guarded, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
+function networkModel({ name, kind, bridge, ipv4, ipv6, spoofing, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
   const own = [ipv4, ipv6].filter((text) => text !== null);
   return {
     name,
@@ -58,7 +58,7 @@ function networkModel({ name, kind, bridge, ipv4, ipv6, guarded, capacityBytesPe
     bridge,
     subnets: own.map((text) => formatSubnet(subnetOf(text))),
     gateways: own.map((text) => text.slice(0, text.indexOf('/'))),
-    guarded,
+    spoofing,
     ...(capacityBytesPerSecond === null ? {} : { capacityBytesPerSecond }),
     ...(kind === 'bridged' ? { outside: bridgeUplinkInNamespace(name) } : {}),
   };
@@ -80,7 +80,7 @@ function portModel({ tap, owner, network, mac, ipv4, ipv6, vlan, rules }: PortSp
   };
 }
 
-function egressOf({ egress }: NicGuard): firewall.Egress {
+function egressOf({ egress }: NicRules): firewall.Egress {
   if (egress === null) return { kind: 'all' };
   if (egress.length === 0) return { kind: 'none' };
   return { kind: 'listed', cidrs: egress.filter(isSubnet), domains: egress.filter((item) => !isSubnet(item)) };

@@ -25,8 +25,8 @@ export interface FirewallNetwork {
   readonly gateways: readonly string[];
   /** Bridged: the bridge uplink's port. */
   readonly outside?: string;
-  /** Frames with a forged source address are dropped. */
-  readonly guarded: boolean;
+  /** What happens to frames with a forged source address. */
+  readonly spoofing: 'drop' | 'allow';
   /** What all ports together may send to, and receive from, the uplink; shared fairly when it is used up. */
   readonly capacityBytesPerSecond?: number;
 }

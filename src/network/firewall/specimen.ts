@@ -11,7 +11,7 @@ export const specimen: FirewallModel = {
     subnets: kind === 'bridged' ? [] : [`198.51.${at}.0/24`, `2001:db8:${at}::/64`],
     gateways: kind === 'bridged' ? [] : [`198.51.${at}.1`, `2001:db8:${at}::1`],
     ...(kind === 'bridged' ? { outside: 'outside' } : {}),
-    guarded: kind !== 'routed',
+    spoofing: kind === 'routed' ? 'allow' : 'drop',
     capacityBytesPerSecond: 1_000_000,
   })),
   ports: (['nat', 'isolated', 'routed', 'bridged'] as const).map((network, at) => ({

@@ -55,12 +55,15 @@ export class Namespace {
 
   /** Whether it exists, made by this daemon or an earlier one. */
   async find(): Promise<boolean> {
-    if (this.#held && (await isProcess(this.#held.pid, this.#held.startTicks))) return true;
+    const before = this.#held;
+    if (before && (await isProcess(before.pid, before.startTicks))) return true;
     const recorded = await readFile(this.#file, 'utf8').then(
       (text) => Held.safeParse(JSON.parse(text)).data ?? null,
       () => null,
     );
-    this.#held = recorded !== null && (await isProcess(recorded.pid, recorded.startTicks)) ? recorded : await this.#search();
+    const found = recorded !== null && (await isProcess(recorded.pid, recorded.startTicks)) ? recorded : await this.#search();
+    // Unless ensure() has made another one meanwhile.
+    if (this.#held === before) this.#held = found;
     return this.#held !== null;
   }
 

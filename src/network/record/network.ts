@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import { Time } from '../../contract/field.ts';
 import { HostAccess } from '../../contract/host-access.ts';
-import { NetworkKind } from '../../contract/network.ts';
+import { NetworkKind, Spoofing } from '../../contract/network.ts';
 import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
 import type { Store } from '../../store/store.ts';
 import { defaultSettings } from '../model.ts';
@@ -16,7 +16,7 @@ export const NetworkRecord = z.object({
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
   interface: z.string().nullable(),
-  guarded: z.boolean().default(defaultSettings.guarded),
+  spoofing: Spoofing.default(defaultSettings.spoofing),
   capacityBytesPerSecond: z.int().nullable().default(defaultSettings.capacityBytesPerSecond),
   hostAccess: z.array(HostAccess).default([...defaultSettings.hostAccess]),
   createdAt: Time,

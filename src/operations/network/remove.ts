@@ -1,4 +1,4 @@
-// `network.remove`: only one that nobody is in.
+// `network.remove`: only a network without NICs.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -10,19 +10,19 @@ interface Removing {
 export const handler: HandlerOf<'network.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => 'networks',
-  prepare: async ({ network }, { services: { vms } }): Promise<Removing> => {
-    vms.networks.records.get(network);
-    checkUnused(network, vms.networks);
+  prepare: async ({ network }, { services: { networks } }): Promise<Removing> => {
+    networks.records.get(network);
+    checkUnused(network, networks);
     return { name: network };
   },
   steps: [
     {
-      name: 'forget it',
-      run: async ({ name }: Removing, { services: { vms, events } }) => {
-        if (!vms.networks.records.byName(name)) return;
-        checkUnused(name, vms.networks);
-        await vms.networks.records.drop(name);
-        await vms.networks.changed();
+      name: 'remove the record',
+      run: async ({ name }: Removing, { services: { networks, events } }) => {
+        if (!networks.records.byName(name)) return;
+        checkUnused(name, networks);
+        await networks.records.drop(name);
+        await networks.tryReconcile();
         events.record({ type: 'network.removed', name, message: `the network ${name} was removed` });
       },
     },
@@ -35,7 +35,7 @@ function checkUnused(name: string, networks: Networks): void {
   if (users.length === 0) return;
   throw new VivError(
     'in_use',
-    `VMs or their snapshots have NICs in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
+    `the network ${name} is used by VMs or their snapshots: ${someOf(users)}; remove those NICs with viv nic rm, or the VMs`,
     { details: { users } },
   );
 }

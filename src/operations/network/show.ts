@@ -3,8 +3,11 @@ import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'network.show'> = async ({ network }, { services }) => {
-  const { records, here } = services.vms.networks;
+  const { records, reconciler } = services.networks;
   const record = records.get(network);
-  const [traffic, dropped] = await Promise.all([here.monitor().then((monitor) => monitor?.traffic() ?? new Map()), here.dropped()]);
+  const [traffic, dropped] = await Promise.all([
+    reconciler.monitor().then((monitor) => monitor?.traffic() ?? new Map()),
+    reconciler.dropped(),
+  ]);
   return viewOf(record, services, { traffic, dropped });
 };

@@ -1,4 +1,4 @@
-// What the API shows of a network.
+// A network as the API shows it.
 import { formatHostAccess } from '../../contract/host-access.ts';
 import type { Network } from '../../contract/network.ts';
 import type { PortCounters } from '../../network/firewall/counters.ts';
@@ -16,8 +16,8 @@ export interface Passing {
 
 /** @param passing null: not requested */
 export function viewOf(
-  { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
-  { vms }: Services,
+  { name, kind, ipv4, ipv6, interface: host, spoofing, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
+  { networks, vms }: Services,
   passing: Passing | null,
 ): Network {
   return {
@@ -27,8 +27,8 @@ export function viewOf(
     ipv6,
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
-    ...{ guarded, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
-    problem: vms.networks.here.problemOf(name)?.message ?? null,
+    ...{ spoofing, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
+    problem: networks.reconciler.problemOf(name)?.message ?? null,
     nics: vms.list().flatMap((vm) =>
       vm.record.nics
         .filter((nic) => nic.network === name)

@@ -1,8 +1,20 @@
 // The VMs' NICs as the network room sees them (network/model.ts).
-import type { VmPorts } from '../../network/model.ts';
+import type { PortSource, VmPorts } from '../../network/model.ts';
+import type { SnapshotRecords } from '../capture/snapshot-record.ts';
 import type { VmRecord } from '../record.ts';
+import type { VmRegistry } from '../registry.ts';
 import type { VmRuntime } from '../runtime.ts';
 
+export const portSource = (vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>): PortSource => ({
+  ports: () => vms.all().map(({ record, live }) => vmPorts(record, live)),
+  byId: (id) => {
+    const vm = vms.byId(id);
+    return vm && vmPorts(vm.record, vm.live);
+  },
+  inSnapshots: () => snapshots.all().map(({ vmRecord, vm }) => ({ id: vm, name: vmRecord.name, nics: vmRecord.nics })),
+});
+
+/** @param live its process; null: it has none */
 export function vmPorts(record: VmRecord, live: VmRuntime | null): VmPorts {
   const { id, name, nics, state, started, warmPool } = record;
   return {

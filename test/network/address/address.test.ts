@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { openGuard, parseNicWish } from '../../../src/contract/nic-spec.ts';
+import { defaultNicRules, parseNicWish } from '../../../src/contract/nic-spec.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, nth, overlap, subnetOf } from '../../../src/network/address/address.ts';
 import { askedSubnet, checkFree, freeIpv4, freeIpv6 } from '../../../src/network/address/subnet.ts';
 import { dnsFiles } from '../../../src/network/dns/dnsmasq-config.ts';
@@ -84,9 +84,9 @@ test('a NIC is asked for on one line', () => {
     addresses: ['10.1.2.9', 'fd00::9'],
     vlan: 5,
     trunk: [7, 8],
-    rules: openGuard,
+    rules: defaultNicRules,
   });
-  assert.deepEqual(parseNicWish('back,security-group=web+ssh,egress=debian.org+10.0.0.0/8,rate-in=10Mbit,rate-out=1MiB/128KiB').guard, {
+  assert.deepEqual(parseNicWish('back,security-group=web+ssh,egress=debian.org+10.0.0.0/8,rate-in=10Mbit,rate-out=1MiB/128KiB').rules, {
     securityGroups: ['ssh', 'web'],
     egress: ['debian.org', '10.0.0.0/8'],
     rateIn: { bytesPerSecond: 1_250_000, burstBytes: null },
@@ -132,7 +132,7 @@ test('a dnsmasq gives each VM its own address, and one that is isolated gives no
     up: true,
     vlan: null,
     attached: true,
-    rules: openGuard,
+    rules: defaultNicRules,
   } as const;
   const given = {
     ...({ folder: '/run/lab', servers: ['192.0.2.53'], user: ['nobody', 'nogroup'], domains: [] } as const),

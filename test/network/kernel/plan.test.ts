@@ -1,7 +1,7 @@
 // From what is wanted and what is there to what is done: the plan as a table.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openGuard } from '../../../src/contract/nic-spec.ts';
+import { defaultNicRules } from '../../../src/contract/nic-spec.ts';
 import { type ActualState, emptyState, parseActualState } from '../../../src/network/kernel/actual-state.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../../src/network/kernel/plan.ts';
 import { type Desired, defaultSettings, type NetworkSpec, type PortSpec } from '../../../src/network/model.ts';
@@ -28,7 +28,7 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   up: true,
   vlan: null,
   attached: true,
-  rules: openGuard,
+  rules: defaultNicRules,
   ...some,
 });
 const desired = (networks: NetworkSpec[], ports: PortSpec[]): Desired => ({ networks, ports, groups: [], forwards: [] });

@@ -90,7 +90,7 @@ function bridges(table: Table, { networks }: Facts): void {
   table.set(
     'unchecked',
     'type ifname',
-    of(({ guarded }) => !guarded),
+    of(({ spoofing }) => spoofing === 'allow'),
   );
   table.set(
     'same_bridge',

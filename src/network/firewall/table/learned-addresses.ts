@@ -10,7 +10,7 @@ const learnedSeconds = 3600;
 
 export function learnedAddresses(table: Table, { networks, ports }: Facts): void {
   const open = (port: PortFacts, family: 4 | 6) =>
-    port.network.kind === 'bridged' && port.network.guarded && !port.addresses.some((own) => own.family === family);
+    port.network.kind === 'bridged' && port.network.spoofing === 'drop' && !port.addresses.some((own) => own.family === family);
   for (const kind of ['ip4', 'arp'] as const) {
     const entries = ports
       .filter((port) => open(port, 4))
@@ -20,7 +20,7 @@ export function learnedAddresses(table: Table, { networks, ports }: Facts): void
   const ids = ports.filter((port) => open(port, 6)).map((port) => `${port.interface} . 0x${hexadecimal(linkLocal(port.mac)).slice(-16)}`);
   table.set('interface_ids', 'typeof iifname . @nh,128,64', ids);
   const outsides: (readonly [string, string])[] = [];
-  for (const network of networks.filter(({ kind, guarded }) => kind === 'bridged' && guarded)) {
+  for (const network of networks.filter(({ kind, spoofing }) => kind === 'bridged' && spoofing === 'drop')) {
     const assigned = ports
       .filter((port) => port.network === network)
       .flatMap((port) => port.addresses.flatMap((own) => (own.family === 4 ? [own.text] : [])));

@@ -21,7 +21,7 @@ function counters(table: Table, { ports }: Facts): void {
 }
 
 function addresses(table: Table, { ports }: Facts): void {
-  const checked = ports.filter(({ network }) => network.guarded);
+  const checked = ports.filter(({ network }) => network.spoofing === 'drop');
   const set = (name: string, head: string, of: (port: PortFacts) => readonly string[]) => {
     const keys = checked.flatMap((port) => of(port).map((key) => `${port.interface} . ${key}`));
     return table.set(name, head, keys);
@@ -50,13 +50,14 @@ function verdictMaps(table: Table, { ports, networks }: Facts): void {
   map('final', () => 'drop', 'drop');
   map(
     'source_checks',
-    ({ network, trunk }) => (!network.guarded ? 'accept' : trunk ? 'jump source_trunk' : 'jump source_frame'),
+    ({ network, trunk }) => (network.spoofing === 'allow' ? 'accept' : trunk ? 'jump source_trunk' : 'jump source_frame'),
     'jump learn_outside',
   );
   map('groups_in', ({ groups }) => `jump ${groupChain(groups, 'in') ?? 'accepted'}`, 'goto accepted');
   map(
     'outbound_checks',
-    ({ network, trunk }) => (!network.guarded ? 'goto outbound_policy' : trunk ? 'goto outbound_trunk' : 'goto outbound_checked'),
+    ({ network, trunk }) =>
+      network.spoofing === 'allow' ? 'goto outbound_policy' : trunk ? 'goto outbound_trunk' : 'goto outbound_checked',
     null,
   );
 }
