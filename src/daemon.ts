@@ -155,6 +155,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
 
   async function afterStart(): Promise<void> {
     await tasks.recoveryDone();
+    await networks.recovered();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     warmPoolReplenisher.begin();
     await scrub.begin();
