@@ -5,6 +5,7 @@ import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
+import { bootCacheFile } from './host/boot-cache.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
@@ -17,7 +18,7 @@ import { Networks } from './network/networks.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
-import { proveKvm } from './qemu/accelerator.ts';
+import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
 import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
@@ -71,10 +72,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const events = createEventLog(store, log);
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
+  const kvm = new KvmProver({
+    // An answer about a QEMU that only this daemon was given is nobody else's.
+    cacheFile: env['VIV_QEMU_X86_64'] ? join(paths.cache, 'kvm-proof.json') : await bootCacheFile('kvm-proof.json', uid, paths.cache),
+    timeoutMs: kvmProofDeadlineMs,
+    marker: proofMarker(paths.stateDirectory),
+    ...(env['VIV_KVM_DEVICE'] ? { device: env['VIV_KVM_DEVICE'] } : {}),
+  });
   const host = createHostFacts({
     paths,
     env,
-    proveKvm: (again) => proveKvm({ cacheFile: join(paths.cache, 'kvm-proof.json'), timeoutMs: kvmProofDeadlineMs, again }),
+    proveKvm: (again) => kvm.prove(again),
     findQemu: async (arch) => {
       const { path, version: found } = await findQemu(arch);
       return { path, version: found.join('.') };
@@ -152,6 +160,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const isKept = (vm: Vm) => vm.record.complete || (isReady(vm) && warmPools.byName(vm.record.warmPool ?? '') !== undefined);
 
   async function afterStart(): Promise<void> {
+    await kvm.sweep();
     await tasks.recoveryDone();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     warmPoolReplenisher.begin();
@@ -186,6 +195,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       await store.commit({ deletes: ['host/boot'] });
     }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+    await kvm.stop();
     await networks.stop();
     for (const vm of vms.all()) vm.live?.end();
     events.record({
