@@ -321,7 +321,10 @@ test('a download whose reader leaves ends its source, and one that the daemon’
     for await (const chunk of followed) assert.equal(String(chunk), 'booting\n');
   })();
   const [why] = await Promise.all([read.catch((error: unknown) => error), api[Symbol.asyncDispose]()]);
-  assert.deepEqual([(why as VivError).code, (why as VivError).message], ['unavailable', 'the daemon is stopping; try again when it is back']);
+  assert.deepEqual(
+    [(why as VivError).code, (why as VivError).message],
+    ['unavailable', 'the daemon is stopping; try again when it is back'],
+  );
 });
 
 test('an upload arrives byte for byte; one that is broken off is an error for the handler; one refused early gets its answer', async () => {

@@ -53,7 +53,8 @@ test('rates are in bits or bytes, with a burst or without', () => {
   assert.equal(parseRate('none'), null);
   for (const text of ['10Mbit', '512kbit', '1.5Gbit/256KiB', '8Mbit/70000'])
     assert.equal(formatRate(parseRate(text) ?? assert.fail()), text);
-  for (const text of ['', 'fast', '10Mbit/', '10Mbit/1/2', '-1', '10Mb/x']) wrong(() => parseRate(text), /is not a rate; write it like 10Mbit/);
+  for (const text of ['', 'fast', '10Mbit/', '10Mbit/1/2', '-1', '10Mb/x'])
+    wrong(() => parseRate(text), /is not a rate; write it like 10Mbit/);
   for (const text of ['1', '7kbit', '2000Gbit']) wrong(() => parseRate(text), /from 8kbit to 1000Gbit/);
   for (const text of ['1Gbit/3GiB', '1Gbit/67KiB', '1Gbit/0']) wrong(() => parseRate(text), /from 68KiB to 2GiB/);
 });
