@@ -316,7 +316,7 @@ test('completion knows commands, flags, choices and the VMs of a running daemon'
   server.on('GET /v1/vms', vms);
   const complete = async (...words: string[]) =>
     (await viv(server.stateDirectory, ['__complete', ...words])).stdout.split('\n').filter(Boolean);
-  assert.deepEqual(await complete('sta'), ['start', 'status']);
+  assert.deepEqual(await complete('sta'), ['start', 'stats', 'status']);
   assert.deepEqual(await complete('image', 's'), ['show']);
   // A daemon that is slow is not waited for: who completes goes on typing.
   await eventually('VMs are known', async () => assert.deepEqual(await complete('start', ''), ['db', 'web']));
