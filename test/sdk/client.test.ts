@@ -10,10 +10,10 @@ import { pack } from 'tar-stream';
 import { VivError } from '../../src/contract/errors.ts';
 import { operations } from '../../src/contract/index.ts';
 import type { Task } from '../../src/contract/task.ts';
+import type { Call } from '../../src/operations/handler.ts';
 import { Client } from '../../src/sdk/client.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { unpackTree } from '../../src/sdk/copy.ts';
-import type { Call } from '../../src/task/handler.ts';
 import { event, task, toy, toyExec, vm } from '../api/toy.ts';
 
 const vms = {
@@ -55,7 +55,7 @@ test('errors keep their code, message and details', async () => {
 test('without a daemon the error says what to do', async () => {
   await assert.rejects(connect({ socket: '/tmp/no-such-viv.sock' }), {
     code: 'unavailable',
-    message: /No daemon answers on .*; start it with: viv up/,
+    message: /no daemon answers on .*; start it with: viv up/,
   });
 });
 
@@ -256,7 +256,7 @@ test('nothing a guest sends leaves the destination', async () => {
         tar.entry({ name: 'x/out', type: 'symlink', linkname: '/tmp' });
         tar.entry({ name: 'x/out/evil' }, 'boo');
       }),
-      { code: 'corrupt', message: /through the link/ },
+      { code: 'corrupt', message: /through the symbolic link/ },
     );
     await assert.rejects(
       unpack((tar) => tar.entry({ name: 'x/l', type: 'link', linkname: '../../etc/passwd' })),

@@ -88,6 +88,11 @@ export class NetworkReconciler {
     return search.found;
   }
 
+  /** A process in the namespace; null: there is no namespace. */
+  get namespacePid(): number | null {
+    return this.#parts?.namespace.holder?.pid ?? null;
+  }
+
   /** @throws missing_program, unsupported where the host cannot have networks */
   async able(): Promise<Able> {
     const found = await this.capability();

@@ -1,9 +1,9 @@
 // `nic.set`: a NIC's link, security groups, egress policy and rate limits, changed together while it is in use.
 import { VivError } from '../../contract/errors.ts';
 import type { NicRules } from '../../contract/nic-spec.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { nicOf, setLink, setNicRules } from '../../vm/device/nic-hotplug.ts';
 import { isVirtual, rulesOf } from '../../vm/device/nics.ts';
+import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 import { nicView, rulesFrom } from './settings.ts';

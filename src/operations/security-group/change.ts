@@ -1,7 +1,7 @@
 // Shared by `security-group.allow`, `revoke` and `set`: changes the record, and reconciles the kernel before the task ends.
 import type { Group } from '../../contract/security-group.ts';
 import type { GroupRecord } from '../../network/record/security-group.ts';
-import type { Call, TaskHandler } from '../../task/handler.ts';
+import type { Call, TaskHandler } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { viewOf } from './view.ts';
 

@@ -3,7 +3,7 @@ import type { PortSource, VmPorts } from '../../network/model.ts';
 import type { SnapshotRecords } from '../capture/snapshot-record.ts';
 import type { VmRecord } from '../record.ts';
 import type { VmRegistry } from '../registry.ts';
-import type { VmRuntime } from '../runtime.ts';
+import type { VmConnection } from '../runtime.ts';
 
 export const portSource = (vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>): PortSource => ({
   ports: () => vms.all().map(({ record, live }) => vmPorts(record, live)),
@@ -15,7 +15,7 @@ export const portSource = (vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'al
 });
 
 /** @param live its process; null: it has none */
-export function vmPorts(record: VmRecord, live: VmRuntime | null): VmPorts {
+export function vmPorts(record: VmRecord, live: VmConnection | null): VmPorts {
   const { id, name, nics, state, started, warmPool } = record;
   return {
     ...{ id, name, nics },
