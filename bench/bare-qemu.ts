@@ -42,7 +42,7 @@ export function bareRestore(pid: number, point: string, memoryBytes: number): ()
   );
   return async () => {
     const library = await memoryLibrary();
-    if (library === null) throw new Error('vivarium-memory.so has not been built');
+    if (library === null) throw new Error('vivarium-qemu-preload.so has not been built');
     const fds = [openSync(library, 'r'), createMemoryFile('bench', memoryBytes), openSync(join(point, 'memory'), 'r')];
     try {
       return await bareStart(command, { env, fds, devices: join(point, 'devices') });

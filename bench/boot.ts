@@ -1,6 +1,7 @@
 // From the request to the first answer of a command inside: `tiny`, and `debian:12` where its image is present.
-import { withHome } from './home.ts';
+
 import { type Figure, median, repeat } from './measure.ts';
+import { withHome } from './state-directory.ts';
 
 export const boot = () =>
   withHome<Figure[]>(async ({ client }) => {

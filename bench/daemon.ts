@@ -1,7 +1,7 @@
 // (e) What the daemon itself takes: from nothing to its first answer, and its memory and CPU time with 50 paused machines.
 import { setTimeout as pause } from 'node:timers/promises';
-import { usage, withHome } from './home.ts';
 import type { Figure } from './measure.ts';
+import { usage, withHome } from './state-directory.ts';
 
 const machines = 50;
 const idleMs = 20_000;

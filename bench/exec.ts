@@ -1,8 +1,8 @@
 // (c) `exec` of `true` in a running guest through the SDK. A tap on the agent's socket tells how long the guest (and QEMU) took
 // for its part; the rest is ours on the host: SDK, WebSocket, daemon, frames.
 import { pathsFrom } from '../src/host/paths.ts';
-import { withHome } from './home.ts';
 import { type Figure, median, percentile } from './measure.ts';
+import { withHome } from './state-directory.ts';
 import { tap } from './tap.ts';
 
 const rounds = 100;

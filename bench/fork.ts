@@ -2,10 +2,10 @@
 // restores the same state; how long the machine that is forked stands still; and what a fork takes of the host's memory.
 import type { Client, Machine } from '../src/sdk/index.ts';
 import { bareRestore } from './bare-qemu.ts';
-import { atRest, withHome } from './home.ts';
 import { type Figure, median, percentile, repeat } from './measure.ts';
 import { memoryOfForks } from './memory.ts';
 import { pausesOf } from './pause.ts';
+import { atRest, withHome } from './state-directory.ts';
 
 const rounds = 20;
 const bootEvery = 4;

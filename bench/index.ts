@@ -16,7 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   daemon: async () => (await import('./daemon.ts')).daemon(),
   fork: async () => (await import('./fork.ts')).fork(),
   memory: async () => (await import('./memory.ts')).memory(),
-  pool: async () => (await import('./pool.ts')).pool(),
+  pool: async () => (await import('./warm-pool.ts')).pool(),
   boot: async () => (await import('./boot.ts')).boot(),
   traffic: async () => (await import('./traffic.ts')).traffic(),
   firewall: async () => (await import('./firewall.ts')).firewall(),

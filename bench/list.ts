@@ -1,7 +1,8 @@
 // (a) `viv ls` as a whole process, beside a Node that does nothing and beside `virsh list`.
-import { viv, withHome } from './home.ts';
+
 import { hasLibvirt, virsh } from './libvirt.ts';
 import { type Figure, inTurns, median, roundsOr, wholeProcess } from './measure.ts';
+import { viv, withHome } from './state-directory.ts';
 
 export const list = () =>
   withHome<Figure[]>(async ({ env }) => {

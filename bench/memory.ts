@@ -1,12 +1,12 @@
 // What a fork takes of the host's memory, beside others: of one, of three and of ten.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Machine } from '../src/sdk/index.ts';
-import { atRest, withHome } from './home.ts';
 import { type Figure, median } from './measure.ts';
 import { ownMemory } from './smaps.ts';
+import { atRest, withHome } from './state-directory.ts';
 
 const counts = [1, 3, 10];
-/** What a QEMU needs for its start alone it gives back after two seconds (memory/layers.c). */
+/** What a QEMU needs for its start alone it gives back after two seconds (native/qemu-preload/memory_layers.c). */
 const startedMs = 3_000;
 const promisedMiB = 20;
 

@@ -5,11 +5,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openGuard } from '../src/contract/nic.ts';
+import { nothing } from '../src/network/kernel/actual-state.ts';
+import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
+import { plan } from '../src/network/kernel/plan.ts';
+import { NetworksHere } from '../src/network/kernel/reconciler.ts';
 import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../src/network/model.ts';
-import { bridgeMac, bridgeOf } from '../src/network/names.ts';
-import { NetworksHere } from '../src/network/networks-here.ts';
-import { plan } from '../src/network/plan.ts';
-import { nothing } from '../src/network/present.ts';
 
 const [networkCount = 200, portCount = 1000] = process.argv.slice(2).map(Number);
 const home = await mkdtemp(join(tmpdir(), 'viv-bench-'));

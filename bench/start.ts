@@ -1,8 +1,8 @@
 // (b) From the request to start a machine until QMP says it runs, beside a bare QEMU with the same arguments, and beside libvirt.
 import { bareStart, plainArgumentsOf } from './bare-qemu.ts';
-import { viv, withHome } from './home.ts';
 import { defineLike, hasLibvirt } from './libvirt.ts';
 import { type Figure, median, repeat, roundsOr, wholeProcess } from './measure.ts';
+import { viv, withHome } from './state-directory.ts';
 
 const rounds = roundsOr(10);
 

@@ -1,8 +1,8 @@
 // (d) 1,000 stopped machines: listing them all, and the state of one, through the API over its socket.
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
-import { usage, waitedMs, withHome } from './home.ts';
 import { type Figure, median, percentile } from './measure.ts';
+import { usage, waitedMs, withHome } from './state-directory.ts';
 
 const machines = 1000;
 const connections = 8;

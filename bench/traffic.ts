@@ -5,12 +5,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { tapProgram } from '../src/host/guest-asset.ts';
-import { tapOf } from '../src/network/names.ts';
+import { tapOf } from '../src/network/kernel/interface-names.ts';
 import { connectAgent } from '../src/qemu/agent/client.ts';
 import type { Machine } from '../src/sdk/index.ts';
 import { bareRun, plainArgumentsOf } from './bare-qemu.ts';
-import { withHome } from './home.ts';
 import { type Figure, median, roundsOr } from './measure.ts';
+import { withHome } from './state-directory.ts';
 
 const rounds = roundsOr(9);
 const seconds = 3;

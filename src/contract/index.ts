@@ -2,15 +2,15 @@
 import * as event from './event.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
-import * as group from './group.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as network from './network.ts';
 import type { Operation } from './operation.ts';
-import * as pool from './pool.ts';
+import * as group from './security-group.ts';
 import * as snapshot from './snapshot.ts';
 import * as task from './task.ts';
 import * as vm from './vm.ts';
+import * as pool from './warm-pool.ts';
 
 export const operations = {
   host: { show: host.show, status: host.status, shutdown: host.shutdown },

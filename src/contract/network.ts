@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { EgressItems } from './egress.ts';
 import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
-import { GroupName } from './group-rule.ts';
 import { HostAccessText } from './host-access.ts';
 import { Mac, NetworkName, NicId, Vlan } from './nic.ts';
 import { defineOperation } from './operation.ts';
 import { RateText } from './rate.ts';
+import { GroupName } from './security-group-rule.ts';
 import { Vm } from './vm.ts';
 
 /**

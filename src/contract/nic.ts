@@ -3,9 +3,9 @@
 import { z } from 'zod';
 import { Egress, EgressItems, parseEgress } from './egress.ts';
 import { VivError } from './errors.ts';
-import { GroupName } from './group-rule.ts';
 import { parseRate, Rate, RateText } from './rate.ts';
 import { readableBy } from './readable.ts';
+import { GroupName } from './security-group-rule.ts';
 
 export const Mac = z
   .string()

@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
 import { requireSpace } from '../storage/space.ts';
-import type { Sum } from './sum.ts';
+import type { Sum } from './checksum.ts';
 
 export interface DownloadOptions {
   signal: AbortSignal;

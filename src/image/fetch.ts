@@ -4,9 +4,9 @@ import { basename, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { Progress } from '../contract/task.ts';
 import type { Signature } from './catalog.ts';
+import { type Sum, sumOf } from './checksum.ts';
 import { download, fetchSmall } from './download.ts';
 import { checkSignature } from './signature.ts';
-import { type Sum, sumOf } from './sum.ts';
 import { unpack } from './unpack.ts';
 
 export interface FetchOptions {

@@ -84,7 +84,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     found.set(name, path);
   }
   const tap = await tapProgram();
-  if (tap === null) return no('missing_program', 'vivarium-tap has not been built; build it with: scripts/build-guest.sh');
+  if (tap === null) return no('missing_program', 'vivarium-net-tap has not been built; build it with: native/build.sh');
   if (!(await isUsable('/dev/net/tun', constants.R_OK | constants.W_OK)))
     return no('unsupported', 'this user may not open /dev/net/tun; let it as root with: chmod 0666 /dev/net/tun');
   const at = (name: keyof typeof packages) => found.get(name) ?? name;
@@ -100,7 +100,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const pasta = asUser ? await findProgram('pasta', env) : null;
   const forward = await forwardProgram();
   const limits = [
-    ...(forward === null ? ['no forwards, because vivarium-forward has not been built; build it with: scripts/build-guest.sh'] : []),
+    ...(forward === null ? ['no forwards, because vivarium-port-forward has not been built; build it with: native/build.sh'] : []),
     ...(asUser && pasta === null
       ? ['machines have no way out, because pasta is not installed; install it with: apt-get install passt']
       : []),

@@ -5,8 +5,8 @@ import type { Host } from '../contract/host.ts';
 import type { Task } from '../contract/task.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
-import type { Machines } from '../machine/machines.ts';
 import type { Store } from '../store/store.ts';
+import type { Machines } from '../vm/registry.ts';
 
 export interface EventLog {
   /** Records what happened; durable, never throws (a full disk is logged). */

@@ -1,4 +1,4 @@
-// A guest's memory as layers of files. What maps and freezes them runs inside its QEMU (memory/layers.c); this is how it is set
+// A guest's memory as layers of files. What maps and freezes them runs inside its QEMU (native/qemu-preload/memory_layers.c); this is how it is set
 // up and asked. docs/decisions/0007 says why.
 import { connect } from 'node:net';
 import { VivError } from '../contract/errors.ts';

@@ -5,9 +5,9 @@ import type { Image } from '../contract/image.ts';
 import type { AnyOperation } from '../contract/index.ts';
 import type { VmOptions, VmState } from '../contract/vm.ts';
 import { type Connection, connection } from './http.ts';
-import { Machine } from './machine.ts';
 import { callsFor, methodFor } from './raw.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
+import { Machine } from './vm.ts';
 
 export type MachineOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract, type Pack, pack } from 'tar-stream';
 import { VivError } from '../contract/errors.ts';
 import type { Client } from './client.ts';
-import type { Machine } from './machine.ts';
+import type { Machine } from './vm.ts';
 
 export interface CopyOptions {
   signal?: AbortSignal;

@@ -10,5 +10,5 @@ export { Client, type MachineOptions } from './client.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { CopyOptions } from './copy.ts';
 export type { ExecOptions, ExecResult } from './exec.ts';
-export { Machine, type Settings, type SpawnOptions, type TerminalOptions } from './machine.ts';
 export type { Body, CallOptions, Calls, Method, Session } from './types.ts';
+export { Machine, type Settings, type SpawnOptions, type TerminalOptions } from './vm.ts';

@@ -3,7 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { backingFile } from './layers.ts';
+import { backingFile } from './chain.ts';
 import { long, qemuImg } from './qemu-img.ts';
 
 /** A piece of a disk, and where its bytes are. */

@@ -4,7 +4,7 @@ import { access, copyFile, rename, rm, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { backingFile } from './layers.ts';
+import { backingFile } from './chain.ts';
 import { writeOverlay } from './overlay.ts';
 import { long, qemuImg } from './qemu-img.ts';
 

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
-import type { Call } from '../../src/operations/handler.ts';
+import type { Call } from '../../src/task/handler.ts';
 import { type AnyHandlers, bytesOf, event, task, toy, toyExec, vm } from '../api/toy.ts';
 import { start, viv } from './run-viv.ts';
 

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatEgress, formatRate } from '../../src/cli/render/nic.ts';
 import { parseEgress } from '../../src/contract/egress.ts';
-import { formatGroupRule, parseGroupRule } from '../../src/contract/group-rule.ts';
 import { formatHostAccess, parseHostAccess } from '../../src/contract/host-access.ts';
 import { parseGroups } from '../../src/contract/nic.ts';
 import { parseRate } from '../../src/contract/rate.ts';
+import { formatGroupRule, parseGroupRule } from '../../src/contract/security-group-rule.ts';
 
 const wrong = (act: () => unknown, words: RegExp) =>
   assert.throws(act, (error: { code?: string; message: string }) => error.code === 'invalid' && words.test(error.message), `${words}`);

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Paths, pathsFrom } from '../../src/host/paths.ts';
-import { hostTable } from '../../src/network/names.ts';
+import { hostTable } from '../../src/network/kernel/interface-names.ts';
 import { type Client, connect } from '../../src/sdk/index.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { eventually, patienceMs } from '../eventually.ts';

@@ -124,7 +124,7 @@ for (const user of [null, someone]) {
     test('what reads outsiders’ bytes may do next to nothing', async () => {
       const { network } = host.client;
       const stream = await network.capture({ network: 'default' });
-      const look = () => Promise.all(['vivarium-forward', 'viv-sockets', 'vivarium-tap'].map(runningInside));
+      const look = () => Promise.all(['vivarium-port-forward', 'viv-sockets', 'vivarium-net-tap'].map(runningInside));
       // A capture of before may be about to end.
       await eventually('two forwards, who makes their sockets; the flow log and a capture', async () =>
         assert.deepEqual(

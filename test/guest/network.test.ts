@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
-import { fromMac, nth, subnetOf } from '../../src/network/address.ts';
+import { fromMac, nth, subnetOf } from '../../src/network/address/address.ts';
 import type { Machine } from '../../src/sdk/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';

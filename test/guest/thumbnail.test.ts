@@ -6,8 +6,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { pngSize } from '../../src/machine/picture.ts';
 import type { Machine } from '../../src/sdk/index.ts';
+import { pngSize } from '../../src/snapshot/screen-image.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { writeBootDisk } from './boot-sector.ts';
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { reserveFor } from '../../src/host/disk-space.ts';
+import { createHostFacts } from '../../src/host/facts.ts';
 import { firstMachineUid, machineIdentity, machineUids } from '../../src/host/identity.ts';
 import { lockDaemon } from '../../src/host/lock.ts';
 import { openLog } from '../../src/host/log.ts';
@@ -13,7 +14,6 @@ import { parseMeminfo } from '../../src/host/memory.ts';
 import { parseOsRelease } from '../../src/host/os-facts.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import { firstVersion, installCommand, knownPrograms } from '../../src/host/programs.ts';
-import { createHostFacts } from '../../src/operations/host-facts.ts';
 
 const lockModule = new URL('../../src/host/lock.ts', import.meta.url).href;
 

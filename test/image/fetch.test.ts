@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { standardCatalog } from '../../src/image/catalog.ts';
+import { parseSum, sumOf } from '../../src/image/checksum.ts';
 import { expectedSum } from '../../src/image/fetch.ts';
 import { checkSignature } from '../../src/image/signature.ts';
-import { parseSum, sumOf } from '../../src/image/sum.ts';
 import { unpack } from '../../src/image/unpack.ts';
 import * as signed from './signed-sums.ts';
 

@@ -1,7 +1,7 @@
 // The machines of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
 import { openGuard } from '../../src/contract/nic.ts';
+import { bridgeMac, bridgeOf, jointInside, tapOf } from '../../src/network/kernel/interface-names.ts';
 import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../../src/network/model.ts';
-import { bridgeMac, bridgeOf, jointInside, tapOf } from '../../src/network/names.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
 import { mark, type Play, type Sending } from './vlan-guests.ts';
 

@@ -1,5 +1,5 @@
 // Plays machines at their taps: writes frames as guests would, and counts what each of them hears with the 802.1Q tags that it has on
-// the wire. Started by vivarium-tap, as QEMU is; what it is to do comes on standard input, what was heard goes out as JSON.
+// the wire. Started by vivarium-net-tap, as QEMU is; what it is to do comes on standard input, what was heard goes out as JSON.
 import { read, writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 

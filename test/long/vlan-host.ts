@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { runOk, runProgram } from '../../src/host/run.ts';
 import { streamProgram } from '../../src/host/stream.ts';
 import { hasVhost } from '../../src/network/capability.ts';
-import { NetworksHere } from '../../src/network/networks-here.ts';
+import { NetworksHere } from '../../src/network/kernel/reconciler.ts';
 import { home, macOf, sendings, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
 import type { Play, Played } from './vlan-guests.ts';
 
@@ -20,7 +20,7 @@ export interface Report {
   readonly kernel: string;
   readonly vlans: boolean;
   readonly vhost: boolean;
-  /** What vivarium-tap has handed on: a tap and vhost-net. */
+  /** What vivarium-net-tap has handed on: a tap and vhost-net. */
   readonly opened: readonly string[];
   readonly tracking: readonly string[];
   readonly plays: Readonly<Record<string, Played>>;

@@ -67,7 +67,7 @@ async function hostKit(): Promise<string> {
       dereference: true,
     });
   const tap = await tapProgram();
-  if (tap === null) throw new Error('vivarium-tap has not been built; build it with: scripts/build-guest.sh');
+  if (tap === null) throw new Error('vivarium-net-tap has not been built; build it with: native/build.sh');
   const place = join(kit, 'tap', basename(dirname(tap)));
   await mkdir(place, { recursive: true });
   await copyFile(tap, join(place, basename(tap)));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { tapOf, tapOwner } from '../../src/network/names.ts';
+import { tapOf, tapOwner } from '../../src/network/kernel/interface-names.ts';
 import { handlers } from '../../src/operations/index.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
 import { faultyHost, strike } from '../daemon/faulty-host.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { BlockSums, blockBytes, decodeSums, encodeSums, firstDifference, type Sums, sumFile } from '../../src/storage/block-sums.ts';
+import { BlockSums, blockBytes, decodeSums, encodeSums, firstDifference, type Sums, sumFile } from '../../src/storage/block-checksums.ts';
 
 async function emptyFile(t: TestContext): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-sums-'));

@@ -4,7 +4,7 @@ import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-machine.ts';
+import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-vm.ts';
 import { perform } from '../perform.ts';
 import { clean } from '../text.ts';
 

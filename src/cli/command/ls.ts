@@ -5,7 +5,7 @@ import { checkInput } from '../check-input.ts';
 import { type Command, quietFlag } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineTable } from '../render/machine.ts';
+import { machineTable } from '../render/vm.ts';
 
 const shape = shapeOf(operations.vm.list);
 

@@ -9,7 +9,7 @@ import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-machine.ts';
+import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-vm.ts';
 import { perform } from '../perform.ts';
 import { describeProblem, isAbort } from '../problem.ts';
 import { clean } from '../text.ts';

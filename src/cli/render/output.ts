@@ -1,21 +1,21 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
 
-import type { Group } from '../../contract/group.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
-import type { Pool } from '../../contract/pool.ts';
+import type { Group } from '../../contract/security-group.ts';
 import type { Difference, Snapshot, Verification } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
+import type { Pool } from '../../contract/warm-pool.ts';
 import { clean } from '../text.ts';
 import { differenceTable } from './difference.ts';
-import { groupSheet } from './group.ts';
 import { catalogTable, imageSheet } from './image.ts';
-import { machineSheet } from './machine.ts';
 import { networkSheet } from './network.ts';
-import { poolSheet } from './pool.ts';
+import { groupSheet } from './security-group.ts';
 import { pointName, verificationLines } from './snapshot.ts';
 import { taskSheet } from './task.ts';
+import { machineSheet } from './vm.ts';
+import { poolSheet } from './warm-pool.ts';
 
 type Render = (output: never, width: number | undefined) => string[];
 

@@ -4,7 +4,7 @@
 //
 // What the groups refuse of it is not dropped without a word, as what strangers send is: the relay is told, and so tells its client at once. It is told
 // "prohibited" (an ICMP error), which no guest that merely has nobody listening says (that is a reset): then there is no other address to try.
-import { answerMark, relayMark } from '../names.ts';
+import { answerMark, relayMark } from '../kernel/interface-names.ts';
 import type { Table } from './ruleset.ts';
 
 const hex = (mark: number) => `0x${mark.toString(16)}`;

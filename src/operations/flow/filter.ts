@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import type { Flow, FlowFilter } from '../../contract/flow.ts';
-import type { Machines } from '../../machine/machines.ts';
+import type { Machines } from '../../vm/registry.ts';
 
 /** @throws not_found, ambiguous, missing_program or unsupported where this host has no networks */
 export async function filterFrom(

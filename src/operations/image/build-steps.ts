@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import type { Live } from '../../machine/live.ts';
+import type { Live } from '../../vm/runtime.ts';
 
 type Agent = NonNullable<Live['agent']>;
 

@@ -6,12 +6,12 @@ import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
 import { buildCatalogImage } from '../../image/build/index.ts';
 import { catalogItem } from '../../image/catalog.ts';
+import { parseSum, type Sum } from '../../image/checksum.ts';
 import { expectedSum, fetchContent, fileName, type SumSource } from '../../image/fetch.ts';
 import type { ImageManifest } from '../../image/image.ts';
 import { removeStaged, stagingKey } from '../../image/staging.ts';
-import { parseSum, type Sum } from '../../image/sum.ts';
 import { makeUsable } from '../../image/unpack.ts';
-import type { HandlerOf, Step } from '../handler.ts';
+import type { HandlerOf, Step } from '../../task/handler.ts';
 import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
 
 type Origin =

@@ -1,8 +1,8 @@
 // `network.capture`: frames as they pass, for as long as the caller reads.
 import { VivError } from '../../contract/errors.ts';
-import { isVirtual } from '../../machine/nics.ts';
-import { bridgeOf, tapOf } from '../../network/names.ts';
-import type { HandlerOf } from '../handler.ts';
+import { bridgeOf, tapOf } from '../../network/kernel/interface-names.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { isVirtual } from '../../vm/device/nics.ts';
 
 export const handler: HandlerOf<'network.capture'> = async ({ network, vm, filter, packets }, { services: { machines }, signal }) => {
   machines.networks.records.get(network);

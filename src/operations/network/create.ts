@@ -2,13 +2,13 @@
 // machine in it starts.
 import { VivError } from '../../contract/errors.ts';
 import type { Network } from '../../contract/network.ts';
-import { NetworkRecord, networkNameTaken } from '../../machine/network-records.ts';
-import type { Networks } from '../../machine/networks.ts';
-import { formatSubnet } from '../../network/address.ts';
-import { bridgeObstacle } from '../../network/bridgeable.ts';
-import { hostInterfaces } from '../../network/host-network.ts';
-import { askedSubnet, checkFree } from '../../network/subnet.ts';
-import type { HandlerOf } from '../handler.ts';
+import { formatSubnet } from '../../network/address/address.ts';
+import { askedSubnet, checkFree } from '../../network/address/subnet.ts';
+import { bridgeObstacle } from '../../network/kernel/bridgeable.ts';
+import { hostInterfaces } from '../../network/kernel/host-network.ts';
+import type { Networks } from '../../network/networks.ts';
+import { NetworkRecord, networkNameTaken } from '../../network/record/network.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 interface Creating {

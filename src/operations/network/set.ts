@@ -2,11 +2,11 @@
 import { VivError } from '../../contract/errors.ts';
 import { type HostAccess, parseHostAccesses } from '../../contract/host-access.ts';
 import { parseRate } from '../../contract/rate.ts';
-import type { NetworkRecord } from '../../machine/network-records.ts';
-import type { Networks } from '../../machine/networks.ts';
-import { hostInterfaces } from '../../network/host-network.ts';
+import { hostInterfaces } from '../../network/kernel/host-network.ts';
 import { leadsOut } from '../../network/model.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { Networks } from '../../network/networks.ts';
+import type { NetworkRecord } from '../../network/record/network.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 type Settings = Pick<NetworkRecord, 'guarded' | 'capacityBytesPerSecond' | 'hostAccess'>;

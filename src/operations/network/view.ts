@@ -1,11 +1,11 @@
 // What the API shows of a network.
 import { formatHostAccess } from '../../contract/host-access.ts';
 import type { Network } from '../../contract/network.ts';
-import type { NetworkRecord } from '../../machine/network-records.ts';
-import { gatewayOf } from '../../machine/network-specs.ts';
 import type { PortCounters } from '../../network/firewall/counters.ts';
-import { tapOf } from '../../network/names.ts';
-import type { TrafficByTap } from '../../network/traffic.ts';
+import type { TrafficByTap } from '../../network/flow/counters.ts';
+import { tapOf } from '../../network/kernel/interface-names.ts';
+import { gatewayOf } from '../../network/record/desired-state.ts';
+import type { NetworkRecord } from '../../network/record/network.ts';
 import type { Services } from '../services.ts';
 
 /** What has passed and what was refused, by tap. */

@@ -1,10 +1,11 @@
 // `snapshot.create`: makes a point. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
 // goes on, from the layers that nobody changes any more.
-import { decide } from '../../machine/decide.ts';
-import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../machine/freeze.ts';
-import type { PointRecord } from '../../machine/point-record.ts';
-import { thawed } from '../../machine/quiesce.ts';
-import type { HandlerOf, TaskContext } from '../handler.ts';
+
+import type { HandlerOf, TaskContext } from '../../task/handler.ts';
+import { dropPoint, type Freezing, freeze, hasMemory, planPoint, preparePoint } from '../../vm/capture/capture.ts';
+import { thawed } from '../../vm/capture/quiesce.ts';
+import type { PointRecord } from '../../vm/capture/snapshot-record.ts';
+import { decide } from '../../vm/decide.ts';
 import { type OnMachine, onMachine } from '../vm/one.ts';
 import { checkRoom, finishPoint } from './make.ts';
 import { viewOf } from './view.ts';

@@ -3,16 +3,16 @@
 // is made for it, as for a fork, which nobody is shown and which goes again.
 import { VivError } from '../../contract/errors.ts';
 import type { Difference, FileDifference } from '../../contract/snapshot.ts';
-import { compareMachines } from '../../machine/difference.ts';
-import { makeFiles } from '../../machine/files.ts';
-import { flattenMeanwhile } from '../../machine/flatten.ts';
-import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
-import { compareFiles } from '../../machine/read-files.ts';
-import { dropReader, planReader, readerImage } from '../../machine/reader.ts';
-import type { MachineRecord } from '../../machine/record.ts';
-import { checkStart, startProcess } from '../../machine/start.ts';
-import { endNow } from '../../machine/stop.ts';
-import type { HandlerOf } from '../handler.ts';
+import { compareFiles } from '../../snapshot/diff/files.ts';
+import { dropReader, planReader, readerImage } from '../../snapshot/diff/reader-vm.ts';
+import { compareMachines } from '../../snapshot/diff/regions.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../vm/capture/capture.ts';
+import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
+import { makeFiles } from '../../vm/files.ts';
+import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
+import type { MachineRecord } from '../../vm/record.ts';
 import type { Services } from '../services.ts';
 import { type OnMachine, onMachine } from '../vm/one.ts';
 

@@ -1,12 +1,12 @@
 // What every point that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
 import { VivError } from '../../contract/errors.ts';
-import { recordSums } from '../../machine/check-point.ts';
-import { flattenMeanwhile } from '../../machine/flatten.ts';
-import type { Machine } from '../../machine/runner.ts';
-import { addThumbnail } from '../../machine/thumbnail.ts';
-import { writeMemory } from '../../machine/write-memory.ts';
+import { recordSums } from '../../snapshot/check-files.ts';
+import { addThumbnail } from '../../snapshot/thumbnail.ts';
 import { freeSpace } from '../../storage/space.ts';
-import type { TaskContext } from '../handler.ts';
+import type { TaskContext } from '../../task/handler.ts';
+import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
+import { writeMemory } from '../../vm/capture/write-memory.ts';
+import type { Machine } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
 /** @throws no_space */

@@ -1,7 +1,7 @@
 // `snapshot.remove`: a point goes; its children have its parent from then on, and what builds on its disks keeps them.
 import { VivError } from '../../contract/errors.ts';
-import { removePoint } from '../../machine/remove-point.ts';
-import type { HandlerOf } from '../handler.ts';
+import { removePoint } from '../../snapshot/remove.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { type OnMachine, onMachine } from '../vm/one.ts';
 
 interface Removing extends OnMachine {

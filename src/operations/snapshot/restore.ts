@@ -1,12 +1,12 @@
 // `snapshot.restore`: sets a machine back to one of its points and lets it go on from there.
 import { VivError } from '../../contract/errors.ts';
-import { collectLayers } from '../../machine/collect.ts';
-import { checkRestore, makeRestoreTops, planRestore, removeRestoreTops, setBack, type Tops } from '../../machine/restore.ts';
-import { checkStart, startProcess } from '../../machine/start.ts';
-import { endNow } from '../../machine/stop.ts';
-import type { HandlerOf } from '../handler.ts';
+import { checkRestore, makeRestoreTops, planRestore, removeRestoreTops, setBack, type Tops } from '../../snapshot/restore.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { collectLayers } from '../../vm/capture/collect-layers.ts';
+import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
 import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
-import { pointBefore } from '../vm/point-before.ts';
+import { pointBefore } from '../vm/snapshot-before.ts';
 
 interface Restoring extends OnMachine {
   point: string;

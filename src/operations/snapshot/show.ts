@@ -1,5 +1,5 @@
 // `snapshot.show`: one point.
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'snapshot.show'> = ({ vm, point }, { services: { machines } }) => {

@@ -1,7 +1,7 @@
 // `snapshot.thumbnail`: what a machine showed when the point was made.
 import { Readable } from 'node:stream';
-import { readThumbnail } from '../../machine/thumbnail.ts';
-import type { HandlerOf } from '../handler.ts';
+import { readThumbnail } from '../../snapshot/thumbnail.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 
 export const handler: HandlerOf<'snapshot.thumbnail'> = async ({ vm, point: ref }, { services: { machines, paths } }) => {
   const machine = machines.find(vm);

@@ -2,9 +2,9 @@
 // nobody; a point that is removed meanwhile is left out.
 import { stat } from 'node:fs/promises';
 import { someOf, VivError } from '../../contract/errors.ts';
-import { summedFiles } from '../../machine/sums.ts';
-import { type Verified, verifyPoints } from '../../machine/verify-points.ts';
-import type { HandlerOf } from '../handler.ts';
+import { type Verified, verifyPoints } from '../../snapshot/checksum/verify.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { summedFiles } from '../../vm/capture/checksums.ts';
 
 interface Verifying {
   id: string;

@@ -1,11 +1,11 @@
 // How a point is shown.
 import { stat } from 'node:fs/promises';
 import type { Snapshot } from '../../contract/snapshot.ts';
-import { filesOfPoint } from '../../machine/check-point.ts';
-import type { Machines } from '../../machine/machines.ts';
-import type { PointRecord } from '../../machine/point-record.ts';
-import type { Machine } from '../../machine/runner.ts';
-import { summedFiles } from '../../machine/sums.ts';
+import { filesOfPoint } from '../../snapshot/check-files.ts';
+import { summedFiles } from '../../vm/capture/checksums.ts';
+import type { PointRecord } from '../../vm/capture/snapshot-record.ts';
+import type { Machines } from '../../vm/registry.ts';
+import type { Machine } from '../../vm/vm.ts';
 
 /** Sizes are those of the files now; one that is missing counts nothing and is told when the point is used. */
 export async function viewOf(point: PointRecord, machine: Machine, { checks, host: { paths } }: Machines): Promise<Snapshot> {

@@ -1,5 +1,5 @@
 // The agent that files are copied through: ours, for qemu-guest-agent has no streams. In a guest that has just been started it may answer later than that.
-import type { Machine } from '../../machine/runner.ts';
+import type { Machine } from '../../vm/vm.ts';
 
 const youngMs = 120_000;
 

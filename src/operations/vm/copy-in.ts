@@ -1,6 +1,7 @@
 // `vm.copyIn`: unpacks a tar stream inside a machine.
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf } from '../handler.ts';
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
 import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copyIn'> = async ({ vm, path, waitMs }, { services, signal }, body) => {

@@ -1,6 +1,7 @@
 // `vm.copyOut`: a file or tree from inside a machine, as a tar stream.
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf } from '../handler.ts';
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
 import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copyOut'> = async ({ vm, path, waitMs }, { services, signal }) => {

@@ -1,5 +1,5 @@
 // `vm.create`: makes a machine without starting it.
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { createSteps, prepareCreate } from './create-steps.ts';
 import { onMachine, outputView } from './one.ts';
 

@@ -1,6 +1,6 @@
 // What the machine operations share: finding the machine, its queue, its view.
 import type { Vm } from '../../contract/vm.ts';
-import type { Machine } from '../../machine/runner.ts';
+import type { Machine } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
 /** State of a task on one machine that exists. */

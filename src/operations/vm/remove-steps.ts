@@ -1,10 +1,11 @@
 // The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
-import { collectLayers } from '../../machine/collect.ts';
-import { removeFiles } from '../../machine/files.ts';
-import { unremove } from '../../machine/reconcile.ts';
-import { removePointsOf } from '../../machine/remove-point.ts';
-import { endNow } from '../../machine/stop.ts';
-import type { Step } from '../handler.ts';
+
+import { removePointsOf } from '../../snapshot/remove.ts';
+import type { Step } from '../../task/handler.ts';
+import { collectLayers } from '../../vm/capture/collect-layers.ts';
+import { removeFiles } from '../../vm/files.ts';
+import { unremove } from '../../vm/lifecycle/reconcile-record.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { OnMachine } from './one.ts';
 
 export const removeSteps: readonly Step<OnMachine>[] = [

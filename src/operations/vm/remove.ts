@@ -1,8 +1,8 @@
 // `vm.remove`: a machine and its disks go for good.
 import { VivError } from '../../contract/errors.ts';
-import { decide } from '../../machine/decide.ts';
-import type { Machines } from '../../machine/machines.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import type { Machines } from '../../vm/registry.ts';
 import { makeWay } from './force.ts';
 import { type OnMachine, onMachine } from './one.ts';
 import { removeSteps } from './remove-steps.ts';

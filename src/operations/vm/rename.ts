@@ -1,7 +1,8 @@
 // `vm.rename`: another name, and another host name inside where the machine's name was its host name.
-import { makeSeed } from '../../machine/files.ts';
-import { nameTaken } from '../../machine/machines.ts';
-import type { HandlerOf } from '../handler.ts';
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { makeSeed } from '../../vm/files.ts';
+import { nameTaken } from '../../vm/registry.ts';
 import { onMachine, outputView } from './one.ts';
 
 export const handler: HandlerOf<'vm.rename'> = {

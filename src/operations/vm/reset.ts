@@ -1,7 +1,8 @@
 // `vm.reset`: the reset button.
-import { reset } from '../../machine/stop.ts';
-import type { HandlerOf } from '../handler.ts';
-import { pointBefore } from './point-before.ts';
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { reset } from '../../vm/lifecycle/stop.ts';
+import { pointBefore } from './snapshot-before.ts';
 import { verb } from './verb.ts';
 
 const { before, after } = pointBefore({ what: 'reset', processStays: true });

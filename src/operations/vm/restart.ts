@@ -1,9 +1,10 @@
 // `vm.restart`: stops a machine and starts it again, with settings that waited for it.
-import { decide } from '../../machine/decide.ts';
-import { checkStart } from '../../machine/start.ts';
-import type { HandlerOf } from '../handler.ts';
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import { checkStart } from '../../vm/lifecycle/start.ts';
 import { onMachine, outputView } from './one.ts';
-import { pointBefore } from './point-before.ts';
+import { pointBefore } from './snapshot-before.ts';
 import { startSteps } from './start-steps.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
 

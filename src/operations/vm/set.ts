@@ -2,14 +2,14 @@
 import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { parseSnapshotPolicy } from '../../contract/snapshot-policy.ts';
-import { growRootDisk } from '../../machine/grow.ts';
-import type { DiskRecord, Settings } from '../../machine/record.ts';
-import { type Machine, pending } from '../../machine/runner.ts';
-import { withCdroms } from '../../machine/spec.ts';
-import { checkTpm } from '../../machine/tpm.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { growRootDisk } from '../../vm/device/resize-root-disk.ts';
+import { checkTpm } from '../../vm/device/tpm.ts';
+import type { DiskRecord, Settings } from '../../vm/record.ts';
+import { withCdroms } from '../../vm/spec.ts';
+import { type Machine, pending } from '../../vm/vm.ts';
 import { onMachine } from './one.ts';
-import { pointBefore } from './point-before.ts';
+import { pointBefore } from './snapshot-before.ts';
 
 interface Setting {
   id: string;

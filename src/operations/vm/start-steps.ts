@@ -1,9 +1,9 @@
 // The steps that start a machine; `start`, `run` and `restart` are made of them.
 import { VivError } from '../../contract/errors.ts';
-import { decide } from '../../machine/decide.ts';
-import { checkStart, letRun, startProcess } from '../../machine/start.ts';
-import { endNow, endQemu } from '../../machine/stop.ts';
-import type { Step, TaskContext } from '../handler.ts';
+import type { Step, TaskContext } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import { checkStart, letRun, startProcess } from '../../vm/lifecycle/start.ts';
+import { endNow, endQemu } from '../../vm/lifecycle/stop.ts';
 import type { OnMachine } from './one.ts';
 
 export const startSteps: readonly Step<OnMachine>[] = [

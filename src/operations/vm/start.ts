@@ -1,7 +1,8 @@
 // `vm.start`: starts a machine, or wakes a suspended one. One that is meant to run by its policy stays so when its start fails:
 // it is broken, with the reason, and tried again later (machine/keeper.ts).
-import { restartsAgain } from '../../machine/keeper.ts';
-import type { HandlerOf, Step } from '../handler.ts';
+
+import type { HandlerOf, Step } from '../../task/handler.ts';
+import { restartsAgain } from '../../vm/lifecycle/supervisor.ts';
 import { type OnMachine, onMachine, outputView } from './one.ts';
 import { admitStart, startSteps } from './start-steps.ts';
 

@@ -1,7 +1,8 @@
 // The steps that stop a machine; `stop`, `restart` and `remove --force` are made of them.
-import { reconcile } from '../../machine/reconcile.ts';
-import { askGuest, endNow, wantStopped } from '../../machine/stop.ts';
-import type { Step, TaskContext } from '../handler.ts';
+
+import type { Step, TaskContext } from '../../task/handler.ts';
+import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
+import { askGuest, endNow, wantStopped } from '../../vm/lifecycle/stop.ts';
 import type { OnMachine } from './one.ts';
 
 export interface Stopping extends OnMachine {

@@ -1,11 +1,11 @@
 // `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the machine is cancelled.
 import type { Vm } from '../../contract/vm.ts';
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf, Step } from '../handler.ts';
+import type { HandlerOf, Step } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
 import { makeWay } from './force.ts';
 import { onMachine, outputView } from './one.ts';
-import { pointBefore } from './point-before.ts';
 import { removeSteps } from './remove-steps.ts';
+import { pointBefore } from './snapshot-before.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
 
 interface StoppingForGood extends Stopping {

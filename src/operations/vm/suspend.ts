@@ -1,10 +1,10 @@
 // `vm.suspend`: saves a machine's memory to disk and ends its process.
 import { VivError } from '../../contract/errors.ts';
-import { decide } from '../../machine/decide.ts';
-import { dropPoint, type Freezing, preparePoint } from '../../machine/freeze.ts';
-import { endSuspended, planSleep, save, unsave } from '../../machine/suspend.ts';
 import { freeSpace } from '../../storage/space.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { dropPoint, type Freezing, preparePoint } from '../../vm/capture/capture.ts';
+import { decide } from '../../vm/decide.ts';
+import { endSuspended, planSleep, save, unsave } from '../../vm/lifecycle/suspend.ts';
 import { type OnMachine, onMachine, outputView } from './one.ts';
 
 interface Suspending extends OnMachine {

@@ -1,8 +1,8 @@
 // Verbs of a single step: pause, resume, reset.
 import type { Verb } from '../../contract/vm-verdicts.ts';
-import { decide } from '../../machine/decide.ts';
-import type { Machine } from '../../machine/runner.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import type { Machine } from '../../vm/vm.ts';
 import { onMachine, outputView } from './one.ts';
 
 const past = { pause: 'paused', resume: 'resumed', reset: 'reset' } as const;

@@ -1,6 +1,7 @@
 // `vm.view`: where a machine's screen can be seen.
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf } from '../handler.ts';
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
 
 export const handler: HandlerOf<'vm.view'> = async ({ vm }, { services }) => {
   const machine = services.machines.find(vm);

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { forwardProgram } from '../../../src/host/guest-asset.ts';
-import { Forwards, type Inside } from '../../../src/network/forwarding.ts';
+import { Forwards, type Inside } from '../../../src/network/forward/relays.ts';
 import type { ForwardSpec } from '../../../src/network/model.ts';
 import { alive, networkProcesses } from '../../daemon/test-host.ts';
 import { eventually } from '../../eventually.ts';

@@ -1,0 +1,6 @@
+// `group.list`.
+import type { HandlerOf } from '../../task/handler.ts';
+import { viewOf } from './view.ts';
+
+export const handler: HandlerOf<'group.list'> = async (_input, { services }) =>
+  services.machines.networks.groups.all().map((group) => viewOf(group, services));

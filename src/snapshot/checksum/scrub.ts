@@ -1,0 +1,117 @@
+// Looks after the files of points in the background, slowly and one at a time: layers that a new point has made get their sums, and
+// every few days all that points are made of is compared with its sums, so that damage is known before somebody needs the point.
+// A round that a daemon's end has interrupted goes on with what it had not read yet.
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { Time } from '../../contract/field.ts';
+import { isUsable } from '../../host/usable.ts';
+import { type Pace, removeUnfinishedSums, summedFiles, takeSums } from '../../vm/capture/checksums.ts';
+import type { PointRecord } from '../../vm/capture/snapshot-record.ts';
+import type { Machines } from '../../vm/registry.ts';
+import { verifyPoints } from './verify.ts';
+
+const dayMs = 86_400_000;
+export const scrubEveryMs = 7 * dayMs;
+/** A guest that has just been frozen or forked comes first. */
+const settleMs = 3000;
+/** At least so often while there is something to wait for: the host's clock may have been set. */
+const lookEveryMs = 3_600_000;
+/** Read for sums that are not there yet, and for comparing, in bytes a second. */
+const sumBytesPerSecond = 64 * 2 ** 20;
+const compareBytesPerSecond = 24 * 2 ** 20;
+
+const roundKey = 'scrub/round';
+const Round = z.object({ beganAt: Time, ended: z.boolean() });
+
+export class Scrub {
+  readonly #machines: Machines;
+  readonly #everyMs: number;
+  readonly #stopping = new AbortController();
+  /** Files whose sums could not be taken; tried again by the next daemon. */
+  readonly #failed = new Set<string>();
+  #cancel: (() => void) | null = null;
+  #work: Promise<void> | null = null;
+  /** A point was made while it was at work. */
+  #again = false;
+
+  /** @param everyMs how long after the beginning of a round the next one begins; 0: there are none */
+  constructor(machines: Machines, everyMs: number) {
+    this.#machines = machines;
+    this.#everyMs = everyMs;
+  }
+
+  async begin(): Promise<void> {
+    await removeUnfinishedSums(this.#machines.host.paths);
+    this.#lookIn(settleMs);
+  }
+
+  pointMade(): void {
+    this.#again = true;
+    if (!this.#work) this.#lookIn(settleMs);
+  }
+
+  /** Resolves when nothing is being read any more. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('the daemon is stopping'));
+    this.#cancel?.();
+    await this.#work;
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#cancel?.();
+    this.#cancel = this.#machines.host.clock.after(ms, () => {
+      this.#again = false;
+      this.#work = this.#look()
+        .catch((error: unknown) => {
+          if (!this.#stopping.signal.aborted) this.#machines.host.log.error({ error }, 'the files of points could not be looked after');
+        })
+        .finally(() => {
+          this.#work = null;
+          this.#lookIn(this.#again ? settleMs : Math.max(settleMs, Math.min(lookEveryMs, this.#everyMs || lookEveryMs)));
+        });
+    });
+  }
+
+  async #look(): Promise<void> {
+    const pace = this.#pace(sumBytesPerSecond);
+    for (const point of this.#points()) for (const file of summedFiles(point, this.#machines.host.paths)) await this.#sum(file, pace);
+    if (this.#everyMs > 0) await this.#round();
+  }
+
+  #points(): PointRecord[] {
+    return this.#machines.points.all().filter(({ complete, kind }) => complete && kind !== 'fork');
+  }
+
+  async #sum(file: string, pace: Pace): Promise<void> {
+    const { paths, log } = this.#machines.host;
+    if (this.#failed.has(file)) return;
+    if ((await isUsable(paths.sumsOf(file))) || !(await isUsable(file))) return;
+    await takeSums(paths, file, pace).catch((error: unknown) => {
+      this.#stopping.signal.throwIfAborted();
+      this.#failed.add(file);
+      log.warn({ error, file }, 'the sums of a file could not be taken');
+    });
+  }
+
+  async #round(): Promise<void> {
+    const { store, clock } = this.#machines.host;
+    const last = Round.safeParse((await store.get(roundKey))?.value).data;
+    const due = !last || last.ended ? (last?.beganAt ?? 0) + this.#everyMs <= clock.now() : true;
+    if (!due) return;
+    const beganAt = last && !last.ended ? last.beganAt : clock.now();
+    const note = (ended: boolean) => store.commit({ puts: [{ key: roundKey, value: { beganAt, ended } }] });
+    await note(false);
+    await verifyPoints(this.#machines, this.#points(), this.#pace(compareBytesPerSecond), beganAt);
+    await note(true);
+  }
+
+  #pace(bytesPerSecond: number): Pace {
+    let allowedAt = 0;
+    return async (bytes) => {
+      const now = performance.now();
+      allowedAt = Math.max(allowedAt, now) + (bytes / bytesPerSecond) * 1000;
+      await delay(allowedAt - now, undefined, { ref: false, signal: this.#stopping.signal });
+    };
+  }
+}
