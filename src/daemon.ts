@@ -17,6 +17,7 @@ import type { Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { Enforcer } from './resource/enforcer.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -88,6 +89,13 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     supervisor.hear(news);
     if (news.type === 'ended') warmPoolReplenisher.ended(news.vm);
   };
+  const enforcer = await Enforcer.open({
+    stateDirectory: paths.stateDirectory,
+    isRoot: uid === 0,
+    creditFile: join(paths.run, 'cpu-credits.json'),
+    clock,
+    log,
+  });
   const vms = await VmRegistry.open({
     paths,
     env,
@@ -95,6 +103,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     log,
     clock,
     bootId,
+    enforcer,
     ownUsers: uid === 0,
     tell: hear,
     accelerator: (desired) => host.accelerator(desired),
@@ -161,6 +170,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   async function afterStart(): Promise<void> {
     await tasks.recoveryDone();
     const swept = await sweep(vms, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
+    await enforcer.sweep((id) => (vms.byId(id)?.live ?? null) !== null || tasks.activity(queueOf(id)) !== null);
     warmPoolReplenisher.begin();
     await scrub.begin();
     if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
@@ -194,6 +204,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await vms.networks.stop();
+    await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
     events.record({
       type: 'daemon.stopped',

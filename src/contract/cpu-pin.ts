@@ -17,10 +17,11 @@ export function parseVcpuPin(text: string): VcpuPin {
     : { vcpus: parseCpuSet(text.slice(0, at)), cpus: parseCpuSet(text.slice(at + 1)) };
 }
 
-/** The CPUs of each vCPU; null: not pinned. A later pin replaces an earlier one for the vCPUs that it names. */
+/** The CPUs of each vCPU; null: not pinned. Pins of all vCPUs add up; a later pin of one replaces an earlier one. */
 export function pinsOf(texts: readonly string[], vcpus: number): (readonly number[] | null)[] {
   const pins = texts.map(parseVcpuPin);
-  const all = pins.findLast((pin) => pin.vcpus === null)?.cpus ?? null;
+  const common = pins.flatMap((pin) => (pin.vcpus === null ? pin.cpus : []));
+  const all = common.length > 0 ? common : null;
   return Array.from({ length: vcpus }, (_, vcpu) => pins.findLast((pin) => pin.vcpus?.includes(vcpu))?.cpus ?? all);
 }
 

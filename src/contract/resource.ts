@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { sizeText } from './bound.ts';
 import { EmulatorPinText, parseVcpuPin, VcpuPinText } from './cpu-pin.ts';
-import { DiskLimitText, parseDiskLimit } from './disk-limit.ts';
+import { DiskLimitText, mergeDiskLimits, parseDiskLimit } from './disk-limit.ts';
 import { VivError } from './errors.ts';
 import { Bytes, GiB, MiB } from './field.ts';
 
@@ -48,7 +48,11 @@ export const ResourceSettings = z.object({
   hugepages: z.boolean().default(false).describe('Take its memory from the host’s huge pages; it cannot be forked while it runs'),
   ksm: z.boolean().default(false).describe('Merge equal pages with VMs of the same owner that do so too'),
   ioWeight: weight.default(100).describe('Share of disk time under contention, relative to other VMs'),
-  diskLimits: z.array(DiskLimitText).max(32).default([]).describe('What a disk may do: DISK:iops=N,bandwidth=SIZE[/PEAKxTIMEs]; DISK:none'),
+  diskLimits: z
+    .array(DiskLimitText)
+    .max(32)
+    .default([])
+    .describe('What a disk may do in a second: DISK:iops=N or DISK:bandwidth=SIZE, with /PEAKxTIMEs for bursts; DISK:none'),
 });
 export type ResourceSettings = z.infer<typeof ResourceSettings>;
 
@@ -145,13 +149,8 @@ function checkCpus(name: string, text: string, cpus: readonly number[], hostCpus
     );
 }
 
-/** One limit per disk: later ones replace earlier ones, and `DISK:none` removes them. */
-export function mergeDiskLimits(before: readonly string[], change: readonly string[]): string[] {
-  const limits = new Map(before.map((text) => [parseDiskLimit(text).disk, text]));
-  for (const text of change) {
-    const { disk, limits: set } = parseDiskLimit(text);
-    if (Object.keys(set).length === 0) limits.delete(disk);
-    else limits.set(disk, text);
-  }
-  return [...limits.values()];
-}
+export const mergeResources = (before: ResourceSettings, changes: Partial<ResourceSettings>): ResourceSettings => ({
+  ...before,
+  ...changes,
+  ...(changes.diskLimits ? { diskLimits: mergeDiskLimits([...before.diskLimits, ...changes.diskLimits]) } : {}),
+});

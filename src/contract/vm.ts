@@ -5,6 +5,7 @@ import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.
 import { ForwardText } from './forward.ts';
 import { Nic, NicText } from './nic.ts';
 import { defineOperation } from './operation.ts';
+import { ResourceSettings, ResourceUse, resourceChanges, resourceOptions } from './resource.ts';
 import { SnapshotPolicyText } from './snapshot-policy.ts';
 
 /**
@@ -86,6 +87,10 @@ export const Vm = z.object({
   removeOnStop: z.boolean(),
   /** It has a TPM 2.0. */
   tpm: z.boolean(),
+  /** Its share of the host (contract/resource.ts). */
+  resources: ResourceSettings,
+  /** Only `vm.show` says it, of a VM that runs. */
+  resourceUse: ResourceUse.nullable(),
   /** When snapshots are made by themselves (contract/snapshot-policy.ts); null: never. */
   snapshots: z.string().nullable(),
   /** Settings that take effect at the next start. */
@@ -138,6 +143,7 @@ export const VmOptions = z.object({
   accel: Accel.default('auto').describe('How guest instructions are executed'),
   firmware: Firmware.optional().describe('Firmware; the image says which by default'),
   tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
+  ...resourceOptions,
   restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
   autostart: z.boolean().default(false).describe('Start it with the host'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
@@ -220,6 +226,7 @@ export const set = defineOperation({
     diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
     accel: Accel.optional(),
     tpm: z.boolean().optional().describe('A TPM 2.0 of its own; what one has kept stays when it is taken out'),
+    ...resourceChanges,
     restart: RestartPolicy.optional(),
     autostart: z.boolean().optional(),
     removeOnStop: z.boolean().optional(),

@@ -4,6 +4,7 @@
 //   place     its process starts: into groups of its own, before the guest has memory
 //   enforce   its vCPU threads are known, or settings have changed
 //   remove    its process has ended
+import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import type { Logger } from 'pino';
@@ -19,6 +20,7 @@ import { layoutFor } from './cgroup/layout.ts';
 import { Credits } from './cpu/credits.ts';
 import { groupWeights, niceOf } from './cpu/entitlement.ts';
 import { quotaOf } from './cpu/quota.ts';
+import { Ksm } from './memory/ksm.ts';
 
 export interface EnforcedVm {
   readonly id: string;
@@ -52,8 +54,8 @@ const defaults = ResourceSettings.parse({});
 const noGroups = 'this user may create no control groups on this host';
 
 export interface EnforcerOptions {
-  /** Names this host instance's groups: unique among those on the computer. */
-  readonly tag: string;
+  /** Its digest is in the groups' names, so that several host instances run on one computer. */
+  readonly stateDirectory: string;
   readonly isRoot: boolean;
   /** Keeps the balances of credits over a restart of the daemon. */
   readonly creditFile: string;
@@ -66,7 +68,10 @@ export class Enforcer {
   readonly #cgroups: Cgroups | null;
   readonly #options: EnforcerOptions;
   readonly #credits: Credits;
+  readonly #ksm = new Ksm();
   readonly #entries = new Map<string, Entry>();
+  /** The process that is in a VM's groups. */
+  readonly #placed = new Map<string, number>();
   readonly #savedBalances: Map<string, number>;
   /** What is done for one VM is done in order. */
   readonly #queues = new Map<string, Promise<unknown>>();
@@ -87,13 +92,14 @@ export class Enforcer {
 
   static async open(options: EnforcerOptions): Promise<Enforcer> {
     const hostCpus = parseCpuSet((await onlineCpus()) ?? '0');
-    const layout = layoutFor(await findHierarchies(options.isRoot), options.tag, hostCpus.length);
+    const layout = layoutFor(await findHierarchies(options.isRoot), tagOf(options.stateDirectory), hostCpus.length);
     const text = await readFile(options.creditFile, 'utf8').catch(() => '{}');
     return new Enforcer(options, hostCpus, layout === null ? null : new Cgroups(layout), parseBalances(text));
   }
 
   /** Moves a process that has just started into groups of its own. Never throws: what fails is listed by `use` and logged. */
   place(vm: string, pid: number): Promise<void> {
+    this.#placed.set(vm, pid);
     return this.#inTurn(vm, async () => this.#cgroups?.place(vm, pid));
   }
 
@@ -119,6 +125,11 @@ export class Enforcer {
     if (!entry) return Promise.resolve();
     entry.lent = limit;
     return this.#inTurn(vm, () => this.#apply(vm));
+  }
+
+  /** What was asked for a VM before has been done. */
+  async settled(vm: string): Promise<void> {
+    await this.#queues.get(vm);
   }
 
   use(vm: string): CpuUse | null {
@@ -150,10 +161,13 @@ export class Enforcer {
     return (await this.#cgroups?.throttling(vm)) ?? null;
   }
 
-  /** Its process has ended. Repeatable. */
-  async remove(vm: string): Promise<void> {
+  /** Its process has ended. Repeatable; nothing happens where another process has taken its place. */
+  async remove(vm: string, pid: number): Promise<void> {
+    if ((this.#placed.get(vm) ?? pid) !== pid) return;
+    this.#placed.delete(vm);
     this.#credits.close(vm);
     this.#entries.delete(vm);
+    await this.#ksm.release(vm);
     await this.#inTurn(vm, async () => {
       if ((await this.#cgroups?.remove(vm)) === false) this.#options.log.warn({ vm }, 'control groups of a VM are not empty and stay');
     });
@@ -217,6 +231,10 @@ export class Enforcer {
           pids: ownThreads + vcpuThreads.length,
         })
       : this.#applyWithout(entry);
+    if (settings.ksm) {
+      const problem = await this.#ksm.want(id);
+      if (problem !== null) failed.push(`ksm: ${problem}`);
+    }
     if (entry.pinned) {
       vcpuThreads.forEach((thread, vcpu) => {
         if (!setThreadAffinity(thread, pins[vcpu] ?? this.hostCpus)) failed.push(`vcpuPins: the kernel refused it for vCPU ${vcpu}`);
@@ -264,6 +282,8 @@ export class Enforcer {
     );
   }
 }
+
+const tagOf = (stateDirectory: string): string => `vivarium-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}`;
 
 function termsOf({ settings, vcpuThreads, memoryBytes }: EnforcedVm): { limit: number | null; burstMs: number; vcpus: number } {
   const { cpuLimit } = effective(settings, { cpus: vcpuThreads.length, memoryBytes });

@@ -4,6 +4,7 @@ import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import { Networks } from '../network/networks.ts';
+import type { Enforcer } from '../resource/enforcer.ts';
 import { FileChecks } from '../snapshot/checksum/file-checks.ts';
 import { SnapshotRegistry } from '../snapshot/registry.ts';
 import type { Store } from '../store/store.ts';
@@ -28,6 +29,8 @@ export interface VmHost {
   readonly tell: (news: News) => void;
   /** Throws no_accelerator. */
   readonly accelerator: (desired: 'auto' | 'kvm' | 'tcg') => Promise<'kvm' | 'tcg'>;
+  /** Puts CPU limits, weights and pins into force. */
+  readonly enforcer: Enforcer;
   /** Called when the host has less memory available than this many bytes: what can be given up is, as far as it helps. */
   readonly makeRoom: (neededBytes: number) => Promise<void>;
   /** A warm pool was made, has another size, or one was taken from it. */

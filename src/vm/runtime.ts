@@ -9,6 +9,7 @@ import { GuestAgentPort } from '../qemu/agent/guest-agent-port.ts';
 import { agentPort, guestAgentPort } from '../qemu/args/port.ts';
 import type { QemuProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
+import type { BalloonWatch } from './resource/balloon-watch.ts';
 
 /** Ours is given this long before qemu-guest-agent is asked. */
 const fallbackAfterMs = 5000;
@@ -37,6 +38,8 @@ export interface VmRuntimeOptions {
 export class VmRuntime {
   readonly process: QemuProcess;
   readonly qmp: QmpConnection;
+  /** Null: it has no balloon. */
+  balloon: BalloonWatch | null = null;
   /** A full disk has stopped the guest. Known here as well, because on a full disk it cannot always be recorded. */
   pausedByFullDisk = false;
   /** Its guest stands still because its state is being saved: nobody else lets it go on. */

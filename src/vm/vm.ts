@@ -9,6 +9,7 @@ import { SerialLine } from './device/serial-console.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import type { VmRuntime } from './runtime.ts';
+import { pendingDevices } from './spec.ts';
 
 /** What VMs and their networks tell upward; daemon.ts hands the listener down. */
 export type News =
@@ -166,6 +167,8 @@ function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly str
     autostart: settings.autostart,
     removeOnStop: settings.removeOnStop,
     tpm: settings.tpm,
+    resources: settings.resources,
+    resourceUse: null,
     snapshots: settings.snapshots === null ? null : formatSnapshotPolicy(settings.snapshots),
     pending: active || record.state === 'suspended' ? pending(record) : [],
     pid: live?.process.pid ?? null,
@@ -184,6 +187,8 @@ export function pending(record: VmRecord): string[] {
   const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot', 'tpm'] as const).filter(
     (name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]),
   );
+  const devices = pendingDevices(settings.resources, started.resources);
   const cdroms = record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file);
-  return JSON.stringify(cdroms) === JSON.stringify(started.cdroms.map(({ file }) => file)) ? names : [...names, 'cdroms'];
+  const changed = JSON.stringify(cdroms) !== JSON.stringify(started.cdroms.map(({ file }) => file));
+  return [...names, ...devices, ...(changed ? ['cdroms'] : [])];
 }

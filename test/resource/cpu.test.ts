@@ -109,5 +109,6 @@ test('pins: one for all vCPUs, and others for some', () => {
     [2, 3],
     [2, 3],
   ]);
+  assert.deepEqual(pinsOf(['0', '2-3'], 1), [[0, 2, 3]], 'as viv set splits 0,2-3');
   assert.deepEqual(pinsOf(['4-5', '0=1'], 3), [[1], [4, 5], [4, 5]]);
 });

@@ -3,6 +3,7 @@ import type { Vm } from '../../contract/vm.ts';
 import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
 import { type Column, renderSheet, renderTable } from '../table.ts';
 import { formatEgress, formatRate } from './nic.ts';
+import { resourceRows } from './resource.ts';
 
 const columnsOf = (now: number): Column<Vm>[] => [
   { title: 'NAME', value: (vm) => vm.name, whole: true },
@@ -32,6 +33,7 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
     ['system', `${vm.arch}, ${vm.firmware}`],
     ['cpus', String(vm.cpus)],
     ['memory', formatBytes(vm.memoryBytes)],
+    ...resourceRows(vm),
     ['accelerator', vm.accelInUse && vm.accelInUse !== vm.accel ? `${vm.accelInUse} (${vm.accel})` : vm.accel],
     [
       'disks',

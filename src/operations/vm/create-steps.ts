@@ -11,6 +11,7 @@ import { checkTpm } from '../../vm/device/tpm.ts';
 import { makeFiles, removeFiles } from '../../vm/files.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { nameTaken } from '../../vm/registry.ts';
+import { checkSettings } from '../../vm/resource/check.ts';
 import { newRecord } from '../../vm/spec.ts';
 import type { Services } from '../services.ts';
 import { newName } from './new-name.ts';
@@ -41,6 +42,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
   const networks = await vms.networks.chosen(options.networks);
   const record = newRecord({ ...options, networks }, options.image, image, cdroms, identity, vms.host.paths.vm(id));
+  checkSettings(record, vms.host.enforcer.hostCpus);
   return { id, name, record, forwards: await vms.networks.forwards.checked(options.forwards, record, null) };
 }
 

@@ -3,7 +3,7 @@ import type { QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
 export const balloonId = 'balloon';
-/** An address of its own, so that no other device moves when a VM gets one (nic.ts has 1d, disk.ts 1e). */
+/** On the PC, an address of its own, so that no other device moves when a VM gets one (nic.ts has 1d, disk.ts 1e). */
 const address = '1c';
 
 /**
@@ -11,13 +11,13 @@ const address = '1c';
  * memory layer holds, not zeros, from nothing else (docs/internals/memory.md).
  * `deflate-on-oom`: a guest that runs out of memory takes back what the balloon holds before it kills a process.
  */
-export const balloonArguments = ({ balloon }: Pick<QemuConfig, 'balloon'>): string[] =>
+export const balloonArguments = ({ balloon, arch }: Pick<QemuConfig, 'balloon' | 'arch'>): string[] =>
   balloon === null
     ? []
     : json('-device', {
         driver: 'virtio-balloon-pci',
         id: balloonId,
-        addr: address,
+        ...(arch === 'x86_64' || arch === 'i386' ? { addr: address } : {}),
         'deflate-on-oom': true,
         'free-page-reporting': balloon.freePageReporting,
         'page-poison': false,

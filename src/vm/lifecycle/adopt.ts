@@ -11,6 +11,7 @@ import { isMember, isReady } from '../../warm-pool/members.ts';
 import { watchTpm } from '../device/tpm.ts';
 import { removeFiles } from '../files.ts';
 import type { VmRegistry } from '../registry.ts';
+import { applyLimits, isGoverned, placeProcess } from '../resource/apply.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { hearStatus, stoppedBy } from './qemu-events.ts';
@@ -86,6 +87,7 @@ async function adoptReady(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise
   const { status } = await queryStatus(qmp);
   if (status === 'paused' || status === 'prelaunch') {
     attach(vm, vms, process, qmp, { held: true });
+    placeProcess(vm.id, process, vms.host.enforcer);
     return 'adopted';
   }
   qmp.close();
@@ -95,6 +97,11 @@ async function adoptReady(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise
 async function adoptProcess(vm: Vm, vms: VmRegistry, process: QemuProcess, signal: AbortSignal): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
   const live = attach(vm, vms, process, qmp);
+  placeProcess(vm.id, process, vms.host.enforcer);
+  // A QEMU that does not answer this does not answer anything.
+  void Promise.all([applyLimits(vm, live, vms.host.enforcer), live.balloon?.begin(isGoverned(vm))]).catch((error: unknown) =>
+    vms.host.log.warn({ vm: vm.name, error }, 'the limits of an adopted VM could not be put into force'),
+  );
   const { status } = await queryStatus(live.qmp);
   hearStatus(vm, live, status);
   const { record } = vm;

@@ -26,8 +26,21 @@ import { checkFiles, makeFirmwareVars, makeRunFiles, missing } from '../files.ts
 import { applyIdentity } from '../fork/apply-identity.ts';
 import { type OpenMemory, openMemory } from '../memory.ts';
 import type { VmRegistry } from '../registry.ts';
+import { admitStart } from '../resource/admit.ts';
+import { applyLimits, applyMemory, isGoverned, placeProcess } from '../resource/apply.ts';
+import { BalloonWatch } from '../resource/balloon-watch.ts';
+import { checkAccelerator, checkSettings } from '../resource/check.ts';
 import { VmRuntime } from '../runtime.ts';
-import { qemuConfig, startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
+import {
+  bootMemoryBytes,
+  hasBalloon,
+  qemuConfig,
+  startBalloon,
+  startDisks,
+  startMachineType,
+  startOffers,
+  startSettings,
+} from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { listen } from './qemu-events.ts';
@@ -57,12 +70,15 @@ export async function checkStart(vm: Vm, vms: VmRegistry): Promise<{ accel: 'kvm
   const { arch } = vm.record;
   const settings = startSettings(vm.record);
   const accel = await vms.host.accelerator(settings.accel);
+  checkSettings(vm.record, vms.host.enforcer.hostCpus);
+  checkAccelerator({ name: vm.name, settings }, accel);
   await findQemu(arch);
   if (settings.firmware === 'uefi') await findFirmware(arch);
   if (settings.tpm) await findSwtpm();
   await checkFiles(vm.record);
   checkSuspendedState(vm, vms);
   // One that wakes from a snapshot has its memory in common with others until it writes to it.
+  await admitStart(vm.name, vm.record, 1, vm.record.resumeFrom !== null, vms);
   await checkMemory(vm.name, vm.record.resumeFrom === null ? settings.memoryBytes : 0, 1, vms);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError('invalid', `${vm.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
@@ -143,7 +159,9 @@ async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: bo
   let memory: OpenMemory | null = null;
   let tpm: Tpm | null = null;
   try {
-    memory = await openMemory(startSettings(record).memoryBytes, paths.memory, resumesFrom(vm, vms), vms.host.paths);
+    const { hugepages, ksm } = startSettings(record).resources;
+    const bytes = bootMemoryBytes(startSettings(record));
+    memory = await openMemory({ bytes, hugepages, ksm }, paths.memory, resumesFrom(vm, vms), vms.host.paths);
     tpm = await openTpm(record, paths);
     // What is inherited: its memory, its TPM, its taps.
     const tpmFd = tpm && firstFreeFd(memory.layers);
@@ -172,6 +190,7 @@ async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: bo
       through: through?.words ?? [],
       signal,
     });
+    placeProcess(vm.id, started, vms.host.enforcer);
     if (network !== null) vms.networks.has(vm.id, started);
     if (tpm) void watchTpm(vm, started, tpm.exited);
     return started;
@@ -272,11 +291,13 @@ async function go(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm' | 'tcg'
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
       slots: slotsOf(slept),
+      balloon: startBalloon(slept),
     },
   }));
   vm.ending = false;
   let ran = true;
   try {
+    enforceLimits(vm, live, vms);
     if (live.ended.aborted) {
       ran = status === 'running';
       throw new VivError('qemu_failed', 'QEMU ended at once');
@@ -293,9 +314,24 @@ async function go(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm' | 'tcg'
     }
     throw error;
   }
+  beginBalloon(vm, live);
   await rm(vm.paths.suspendState, { force: true });
   await discardSuspendedState(slept, vms);
   if (slept.resumeFrom !== null) flattenMeanwhile(vm, vms);
+}
+
+/** Limits of disks are sent before the guest runs; those of threads follow in a moment. */
+function enforceLimits(vm: Vm, live: VmRuntime, vms: VmRegistry): void {
+  void applyLimits(vm, live, vms.host.enforcer).catch((error: unknown) => limitsFailed(vm, live, error));
+}
+
+function beginBalloon(vm: Vm, live: VmRuntime): void {
+  void Promise.all([applyMemory(vm, live), live.balloon?.begin(isGoverned(vm))]).catch((error: unknown) => limitsFailed(vm, live, error));
+}
+
+function limitsFailed(vm: Vm, live: VmRuntime, error: unknown): void {
+  if (vm.live !== live) return; // it has ended
+  vm.tell({ type: 'event', vm, what: 'problem', message: `its limits could not be put into force: ${(error as Error).message}` });
 }
 
 /** Makes a process's live part: connections and listeners. */
@@ -316,6 +352,7 @@ export function attach(
     held,
   });
   vm.live = live;
+  if (hasBalloon(vm.record)) live.balloon = new BalloonWatch(qmp, vms.host.clock, live.ended);
   listen(vm, live);
   return live;
 }
