@@ -3,14 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { CallInputOf, Operation } from '../contract/operation.ts';
-import type { run, Vm } from '../contract/vm.ts';
+import type { run } from '../contract/vm.ts';
+import type { Vm } from '../contract/vm-state.ts';
 import type { Client } from '../sdk/client.ts';
 import { type Invocation, jsonFlag, one } from './command.ts';
 import type { Context } from './context.ts';
-import { type Flag, flagsOf } from './flag.ts';
-import { nearest } from './nearest.ts';
+import { type Flag, flagsOf } from './parse/flag.ts';
+import { nearest } from './parse/nearest.ts';
 import { perform } from './perform.ts';
-import { clean, quote } from './text.ts';
+import { clean, quote } from './render/text.ts';
 
 export type VmInput = CallInputOf<typeof run>;
 

@@ -1,17 +1,17 @@
-// The flow log: each new connection that the networks let through or refused, with the reason.
+// The flow log: each new connection that the networks let through or dropped, with the reason.
 import { z } from 'zod';
 import { Ref, Time } from './field.ts';
-import { NetworkName } from './nic.ts';
+import { NetworkName } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
 
-export const FlowVerdict = z.enum(['accept', 'refuse spoof', 'refuse in', 'refuse out', 'refuse egress', 'refuse host', 'refuse network']);
+export const FlowVerdict = z.enum(['accept', 'drop spoof', 'drop in', 'drop out', 'drop egress', 'drop host', 'drop network']);
 export type FlowVerdict = z.infer<typeof FlowVerdict>;
 
 /** A VM's NIC, or the way out; null: not known, or gone. */
 const End = z.object({ vm: z.string().nullable(), nic: z.string().nullable(), network: z.string().nullable() }).nullable();
 
 export const Flow = z.object({
-  at: Time,
+  occurredAt: Time,
   verdict: FlowVerdict,
   /** The verdict in words. */
   reason: z.string(),
@@ -30,26 +30,28 @@ export type Flow = z.infer<typeof Flow>;
 export const FlowFilter = z.object({
   network: NetworkName.optional().describe('Only those of this network'),
   vm: Ref.optional().describe('Only those from or to this VM'),
-  refused: z.stringbool().or(z.boolean()).default(false).describe('Only those that were refused'),
+  dropped: z.stringbool().or(z.boolean()).default(false).describe('Only those that were dropped'),
 });
 
 export const list = defineOperation({
   id: 'flow.list',
   method: 'GET',
   path: '/v1/flows',
-  role: 'operator',
+  permission: 'network.capture',
+  audit: true,
   summary: 'List the latest connections of the VMs, and whether they were let through',
   input: FlowFilter.extend({ limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('How many') }),
   output: z.array(Flow),
   errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],
-  cli: { command: 'network flows', custom: true },
+  cli: { words: 'network flows', section: 'Networks', custom: true },
 });
 
 export const follow = defineOperation({
   id: 'flow.follow',
   method: 'GET',
   path: '/v1/flows/follow',
-  role: 'operator',
+  permission: 'network.capture',
+  audit: true,
   transport: 'events',
   summary: 'Follow the connections of the VMs as they are made',
   input: FlowFilter,

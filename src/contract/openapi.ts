@@ -8,7 +8,8 @@ import { operationList } from './index.ts';
 import { errorsOf, type Operation } from './operation.ts';
 import { ErrorBodySchema } from './stream.ts';
 import { Task } from './task.ts';
-import { Vm, VmOptions } from './vm.ts';
+import { VmOptions } from './vm-options.ts';
+import { Vm } from './vm-state.ts';
 
 type Json = { [key: string]: unknown };
 
@@ -90,7 +91,9 @@ function describe(operation: Operation): Json {
     tags: [operation.id.split('.')[0]],
     summary: operation.summary,
     ...note(operation),
-    'x-role': operation.role,
+    'x-permission': operation.permission,
+    'x-risk': operation.risk,
+    'x-audit': operation.audit,
     'x-transport': operation.transport,
     ...(operation.transport === 'socket' ? { 'x-first-frame': body(operation, inPath) } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),

@@ -1,163 +1,10 @@
-// Virtual VMs: what one is, and what can be asked of it. Which verb its state allows is in vm-verdicts.ts.
+// What can be asked of a VM.
 import { z } from 'zod';
 import { failures } from './errors.ts';
-import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
-import { ForwardText } from './forward.ts';
-import { Nic, NicText } from './nic.ts';
+import { Bytes, MiB, Name, Ref, Text } from './field.ts';
 import { defineOperation } from './operation.ts';
-import { ResourceSettings, ResourceUse, resourceChanges, resourceOptions } from './resource.ts';
-import { SnapshotPolicyText } from './snapshot-policy.ts';
-
-/**
- *            start                    suspend
- *  stopped ─────────► running ◄─────────────────► suspended
- *     ▲                │   ▲          start
- *     │ stop, exit     │   │ resume
- *     ├────────────────┤   │
- *     │                ▼   │
- *     └───────────── paused          broken: cannot go on as it is; stateReason says why
- */
-export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken']);
-export type VmState = z.infer<typeof VmState>;
-
-/** Why a VM is in a state nobody asked for. */
-export const StateReason = z.object({
-  code: z.enum([
-    'guest_shutdown',
-    'guest_panic',
-    'qemu_exited',
-    'host_disk_full',
-    'disk_error',
-    'host_restarted',
-    'start_failed',
-    'files_missing',
-    'removed_on_stop',
-  ]),
-  message: z.string(),
-  at: Time,
-});
-export type StateReason = z.infer<typeof StateReason>;
-
-export const Accel = z.enum(['auto', 'kvm', 'tcg']);
-export const Firmware = z.enum(['bios', 'uefi']);
-export const RestartPolicy = z.enum(['no', 'on-failure', 'always']);
-export const BootDevice = z.enum(['disk', 'cdrom', 'network']);
-
-export const Disk = z.object({
-  id: z.string(),
-  kind: z.enum(['root', 'data', 'cdrom', 'seed']),
-  sizeBytes: Bytes,
-  /** Bytes the VM's own file takes on the host; null for read-only media. */
-  usedBytes: Bytes.nullable(),
-  /** The file that its own one is laid on (an image's, or a layer shared with snapshots and forks); null: it stands alone. */
-  backing: z.string().nullable(),
-});
-
-export const GuestAgent = z.object({
-  connected: z.boolean(),
-  version: z.string().nullable(),
-  /** Which one answers. */
-  kind: z.enum(['vivarium', 'qemu-guest-agent']).nullable(),
-});
-
-export const Vm = z.object({
-  id: z.string(),
-  name: Name,
-  state: VmState,
-  stateReason: StateReason.nullable(),
-  /** The operation under way, if any: `{ task, operation: 'vm.start' }`. */
-  activity: z.object({ task: z.string(), operation: z.string() }).nullable(),
-  image: z.string().nullable(),
-  /** Null: it uses no file of it (a full clone). */
-  imageDigest: z.string().nullable(),
-  arch: Arch,
-  cpus: z.int(),
-  memoryBytes: Bytes,
-  firmware: Firmware,
-  accel: Accel,
-  /** What it runs with now. */
-  accelInUse: z.enum(['kvm', 'tcg']).nullable(),
-  disks: z.array(Disk),
-  nics: z.array(Nic),
-  /** Ports of the host that lead to it (contract/forward.ts), such as `8080:80/tcp`. */
-  forwards: z.array(z.string()),
-  boot: z.array(BootDevice),
-  restart: RestartPolicy,
-  autostart: z.boolean(),
-  removeOnStop: z.boolean(),
-  /** It has a TPM 2.0. */
-  tpm: z.boolean(),
-  /** Its share of the host (contract/resource.ts). */
-  resources: ResourceSettings,
-  /** Only `vm.show` says it, of a VM that runs. */
-  resourceUse: ResourceUse.nullable(),
-  /** When snapshots are made by themselves (contract/snapshot-policy.ts); null: never. */
-  snapshots: z.string().nullable(),
-  /** Settings that take effect at the next start. */
-  pending: z.array(z.string()),
-  pid: z.int().nullable(),
-  agent: GuestAgent,
-  createdAt: Time,
-  startedAt: Time.nullable(),
-  /** Name, at that time, of the VM it was forked from. */
-  forkedFrom: z.string().nullable(),
-  /** Id of the snapshot it came from last. */
-  snapshot: z.string().nullable(),
-});
-export type Vm = z.infer<typeof Vm>;
-
-const cpus = z.int().min(1, 'a VM has at least 1 CPU').max(256, 'a VM has at most 256 CPUs');
-const memoryBytes = z
-  .int()
-  .min(32 * MiB, 'a VM has at least 32 MiB of memory')
-  .max(16384 * GiB, 'a VM has at most 16 TiB of memory');
-const diskBytes = z
-  .int()
-  .min(MiB, 'a disk has at least 1 MiB')
-  .max(65536 * GiB, 'a disk has at most 64 TiB');
-const sshKey = Text.max(16384).regex(/^[^\r\n]+$/, 'an SSH key is one line');
-const User = z
-  .string()
-  .max(32)
-  .regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
-
-const snapshotsHelp = 'Automatic snapshots, such as "every 10 min keep 12, hourly keep 24, before risky operations"; none: no more';
-
-/** What `create` and `run` take. */
-export const VmOptions = z.object({
-  image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
-  name: Name.optional().describe('Name; made up by default'),
-  cpus: cpus.default(1).describe('Virtual CPUs'),
-  memoryBytes: memoryBytes.optional().describe('Memory; the image says how much by default'),
-  diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own by default'),
-  networks: z
-    .array(NicText)
-    .max(8)
-    .optional()
-    .describe('Network of a NIC, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
-  forwards: z
-    .array(ForwardText)
-    .max(64)
-    .default([])
-    .describe('Port of the host that leads to it: [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80'),
-  accel: Accel.default('auto').describe('How guest instructions are executed'),
-  firmware: Firmware.optional().describe('Firmware; the image says which by default'),
-  tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
-  ...resourceOptions,
-  restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
-  autostart: z.boolean().default(false).describe('Start it with the host'),
-  removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
-  snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
-  hostname: Name.optional().describe('Host name inside; the VM’s name by default'),
-  users: z.array(User).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
-  sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
-  userData: Text.max(1 * MiB)
-    .optional()
-    .describe('cloud-init user data, passed on byte for byte'),
-  cdroms: z.array(ImageRef).max(4).default([]).describe('ISO images in its CD drives'),
-  boot: z.array(BootDevice).max(3).optional().describe('Boot order'),
-});
-export type VmOptions = z.infer<typeof VmOptions>;
+import { GuestUser, VmOptions, VmSettings } from './vm-options.ts';
+import { Vm, VmState } from './vm-state.ts';
 
 const vm = Ref.describe('Name or id');
 const One = z.object({ vm });
@@ -166,123 +13,113 @@ export const create = defineOperation({
   id: 'vm.create',
   method: 'POST',
   path: '/v1/vms',
-  role: 'operator',
+  permission: 'vm.create',
   task: true,
   summary: 'Make a VM without starting it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
-  cli: { command: 'create', args: ['image', 'name?'], custom: true },
+  cli: { words: 'create', section: 'VMs', args: ['image', 'name?'], custom: true },
 });
 
 export const run = defineOperation({
   id: 'vm.run',
   method: 'POST',
-  path: '/v1/run',
-  role: 'operator',
+  path: '/v1/vms/run',
+  permission: 'vm.create',
   task: true,
   summary: 'Make a VM and start it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
-  cli: { command: 'run', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
+  cli: { words: 'run', section: 'VMs', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
 });
 
 export const list = defineOperation({
   id: 'vm.list',
   method: 'GET',
   path: '/v1/vms',
-  role: 'viewer',
+  permission: 'vm.read',
   summary: 'List VMs',
   input: z.object({ state: VmState.optional().describe('Only VMs in this state') }),
   output: z.array(Vm),
   errors: [],
-  cli: { command: 'ls', custom: true },
+  cli: { words: 'ls', section: 'VMs', prints: 'vm-table' },
 });
 
 export const show = defineOperation({
   id: 'vm.show',
   method: 'GET',
   path: '/v1/vms/{vm}',
-  role: 'viewer',
+  permission: 'vm.read',
   summary: 'Show one VM',
   input: One,
   output: Vm,
   errors: [...failures.find],
-  cli: { command: 'show', args: ['vm'] },
+  cli: { words: 'show', section: 'VMs', prints: 'vm-sheet', args: ['vm'] },
 });
 
 export const set = defineOperation({
   id: 'vm.set',
   method: 'PATCH',
   path: '/v1/vms/{vm}',
-  role: 'operator',
+  permission: 'vm.set',
   task: true,
   summary: 'Change settings and say what applies now and what at the next start',
-  input: z.object({
-    vm,
-    cpus: cpus.optional(),
-    memoryBytes: memoryBytes.optional(),
-    diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
-    accel: Accel.optional(),
-    tpm: z.boolean().optional().describe('A TPM 2.0 of its own; what one has kept stays when it is taken out'),
-    ...resourceChanges,
-    restart: RestartPolicy.optional(),
-    autostart: z.boolean().optional(),
-    removeOnStop: z.boolean().optional(),
-    snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
-    boot: z.array(BootDevice).max(3).optional(),
-    cdroms: z.array(ImageRef).max(4).optional(),
-  }),
+  input: VmSettings.extend({ vm }),
   output: z.object({ vm: Vm, applied: z.array(z.string()), atNextStart: z.array(z.string()) }),
   errors: [...failures.find, 'wrong_state', ...failures.files, ...failures.qemu],
-  cli: { command: 'set', args: ['vm'], custom: true },
+  cli: { words: 'set', section: 'VMs', args: ['vm'], custom: true },
 });
 
 export const rename = defineOperation({
   id: 'vm.rename',
   method: 'POST',
   path: '/v1/vms/{vm}/rename',
-  role: 'operator',
+  permission: 'vm.rename',
   task: true,
   summary: 'Give a VM another name',
   input: z.object({ vm, name: Name.describe('New name') }),
   output: Vm,
   errors: [...failures.find, 'name_taken'],
-  cli: { command: 'rename', args: ['vm', 'name'] },
+  cli: { words: 'rename', section: 'VMs', args: ['vm', 'name'] },
 });
 
 export const remove = defineOperation({
   id: 'vm.remove',
   method: 'DELETE',
   path: '/v1/vms/{vm}',
-  role: 'operator',
+  permission: 'vm.remove',
+  risk: 'loss',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a VM and its disks',
   input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once, and take its templates too') }),
   output: z.object({ id: z.string(), name: Name }),
   errors: [...failures.find, 'wrong_state', 'in_use'],
-  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and snapshots?' },
+  cli: { words: 'rm', section: 'VMs', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and snapshots?' },
 });
 
 export const start = defineOperation({
   id: 'vm.start',
   method: 'POST',
   path: '/v1/vms/{vm}/start',
-  role: 'operator',
+  permission: 'vm.start',
   task: true,
   summary: 'Start a VM, or wake a suspended one',
   input: One,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
-  cli: { command: 'start', args: ['vm...'] },
+  cli: { words: 'start', section: 'VMs', args: ['vm...'] },
 });
 
 export const stop = defineOperation({
   id: 'vm.stop',
   method: 'POST',
   path: '/v1/vms/{vm}/stop',
-  role: 'operator',
+  permission: 'vm.stop',
+  risk: 'disruption',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Stop a VM: politely, and firmly after a deadline',
   input: z.object({
@@ -292,20 +129,21 @@ export const stop = defineOperation({
   }),
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'in_use', ...failures.qemu],
-  cli: { command: 'stop', args: ['vm...'], short: { force: 'f' } },
+  cli: { words: 'stop', section: 'VMs', args: ['vm...'], short: { force: 'f' } },
 });
 
 export const restart = defineOperation({
   id: 'vm.restart',
   method: 'POST',
   path: '/v1/vms/{vm}/restart',
-  role: 'operator',
+  permission: 'vm.restart',
+  risk: 'disruption',
   task: true,
   summary: 'Stop a VM and start it again',
   input: stop.input,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
-  cli: { command: 'restart', args: ['vm...'], short: { force: 'f' } },
+  cli: { words: 'restart', section: 'VMs', args: ['vm...'], short: { force: 'f' } },
 });
 
 const verb = <const V extends string>(name: V, summary: string) =>
@@ -313,13 +151,15 @@ const verb = <const V extends string>(name: V, summary: string) =>
     id: `vm.${name}` as const,
     method: 'POST',
     path: `/v1/vms/{vm}/${name}`,
-    role: 'operator',
+    permission: `vm.${name}` as const,
+    risk: name === 'reset' || name === 'suspend' ? 'disruption' : 'change',
+    worksWhenDiskFull: name !== 'suspend',
     task: true,
     summary,
     input: One,
     output: Vm,
     errors: [...failures.find, 'wrong_state', ...failures.qemu, 'no_space'],
-    cli: { command: name, args: ['vm...'] },
+    cli: { words: name, section: 'VMs', args: ['vm...'] },
   });
 
 export const reset = verb('reset', 'Reset a VM as its reset button would');
@@ -331,7 +171,7 @@ export const fork = defineOperation({
   id: 'vm.fork',
   method: 'POST',
   path: '/v1/vms/{vm}/fork',
-  role: 'operator',
+  permission: 'vm.fork',
   task: true,
   summary: 'Make VMs that go on from where a running one is, or from one of its snapshots',
   input: z.object({
@@ -371,14 +211,17 @@ export const fork = defineOperation({
     'in_use',
     'timeout',
   ],
-  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
+  cli: { words: 'fork', section: 'Snapshots and forks', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
 });
 
 export const wait = defineOperation({
   id: 'vm.wait',
   method: 'POST',
   path: '/v1/vms/{vm}/wait',
-  role: 'viewer',
+  permission: 'vm.read',
+  audit: false,
+  risk: 'none',
+  worksWhenDiskFull: true,
   summary: 'Wait until a VM has reached a condition',
   input: z.object({
     vm,
@@ -387,7 +230,7 @@ export const wait = defineOperation({
   }),
   output: Vm,
   errors: [...failures.find, 'timeout', 'wrong_state'],
-  cli: { command: 'wait', args: ['vm'] },
+  cli: { words: 'wait', section: 'VMs', args: ['vm'] },
 });
 
 /** `exec` and `shell`. Frames after the first are in contract/stream.ts. */
@@ -395,7 +238,8 @@ export const exec = defineOperation({
   id: 'vm.exec',
   method: 'GET',
   path: '/v1/vms/{vm}/exec',
-  role: 'operator',
+  permission: 'vm.exec',
+  audit: true,
   transport: 'socket',
   summary: 'Run a command inside a VM',
   input: z.object({
@@ -406,7 +250,7 @@ export const exec = defineOperation({
       .default({})
       .describe('Variables of its environment'),
     cwd: Text.optional().describe('Directory it runs in'),
-    user: User.optional().describe('Run as this user of the guest; root by default'),
+    user: GuestUser.optional().describe('Run as this user of the guest; root by default'),
     terminal: z
       .object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') })
       .optional(),
@@ -417,7 +261,8 @@ export const exec = defineOperation({
   output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
   errors: [...failures.find, ...failures.guest],
   cli: {
-    command: 'exec',
+    words: 'exec',
+    section: 'Inside a VM',
     args: ['vm'],
     without: { stdin: 'Give it an empty standard input' },
     short: { env: 'e', cwd: 'w', user: 'u' },
@@ -429,7 +274,8 @@ export const console = defineOperation({
   id: 'vm.console',
   method: 'GET',
   path: '/v1/vms/{vm}/console',
-  role: 'operator',
+  permission: 'vm.console',
+  audit: true,
   transport: 'socket',
   summary: 'Attach to a VM’s serial line',
   input: z.object({
@@ -443,26 +289,27 @@ export const console = defineOperation({
   }),
   output: z.object({ reason: z.string() }),
   errors: [...failures.find, 'wrong_state', 'qemu_failed'],
-  cli: { command: 'console', args: ['vm'], custom: true },
+  cli: { words: 'console', section: 'Inside a VM', args: ['vm'], custom: true },
 });
 
 export const view = defineOperation({
   id: 'vm.view',
   method: 'GET',
   path: '/v1/vms/{vm}/view',
-  role: 'operator',
+  permission: 'vm.view',
+  audit: true,
   summary: 'Say where a VM’s screen can be seen',
   input: One,
   output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
   errors: [...failures.find, 'wrong_state'],
-  cli: { command: 'view', args: ['vm'], custom: true },
+  cli: { words: 'view', section: 'Inside a VM', args: ['vm'], custom: true },
 });
 
 export const logs = defineOperation({
   id: 'vm.logs',
   method: 'GET',
   path: '/v1/vms/{vm}/logs',
-  role: 'viewer',
+  permission: 'vm.read',
   transport: 'download',
   summary: 'Read what a VM wrote to its serial line, across restarts',
   input: z.object({
@@ -473,14 +320,14 @@ export const logs = defineOperation({
   }),
   output: z.unknown(),
   errors: [...failures.find],
-  cli: { command: 'logs', args: ['vm'], short: { follow: 'f' }, custom: true },
+  cli: { words: 'logs', section: 'Inside a VM', args: ['vm'], short: { follow: 'f' }, custom: true },
 });
 
 export const copyIn = defineOperation({
-  id: 'vm.copyIn',
+  id: 'vm.copy-in',
   method: 'PUT',
-  path: '/v1/vms/{vm}/files',
-  role: 'operator',
+  path: '/v1/vms/{vm}/copy-in',
+  permission: 'vm.exec',
   transport: 'upload',
   summary: 'Unpack a tar stream inside a VM',
   input: z.object({
@@ -493,10 +340,11 @@ export const copyIn = defineOperation({
 });
 
 export const copyOut = defineOperation({
-  id: 'vm.copyOut',
+  id: 'vm.copy-out',
   method: 'GET',
-  path: '/v1/vms/{vm}/files',
-  role: 'operator',
+  path: '/v1/vms/{vm}/copy-out',
+  permission: 'vm.exec',
+  audit: true,
   transport: 'download',
   summary: 'Read a file or tree from inside a VM as a tar stream',
   input: z.object({

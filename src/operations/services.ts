@@ -1,16 +1,15 @@
 // What the operations work with; daemon.ts makes it once.
-import type { Logger } from 'pino';
 import type { Event } from '../contract/event.ts';
 import type { Host } from '../contract/host.ts';
 import type { Task } from '../contract/task.ts';
-import type { Paths } from '../host/paths.ts';
+import type { EventBus, Report } from '../host/event-bus.ts';
 import type { Images } from '../image/images.ts';
-import type { Store } from '../store/store.ts';
-import type { VmRegistry } from '../vm/registry.ts';
+import type { VmEvents } from '../vm/events.ts';
+import type { WarmPoolEvents, WarmPoolServices } from '../warm-pool/services.ts';
 
 export interface EventLog {
   /** Records what happened; durable, never throws (a full disk is logged). */
-  record(event: { type: string; subject?: string; name?: string; message: string }): void;
+  record(event: Report): void;
   list(options: { after?: number; limit: number }): Promise<Event[]>;
   follow(after: number | undefined, signal: AbortSignal): AsyncIterable<Event>;
 }
@@ -38,17 +37,18 @@ export interface HostFacts {
   readOnly(): string | null;
 }
 
-export interface Services {
+/** Every service by its name. An operation, and each function it calls, takes those it uses. */
+export interface Services extends WarmPoolServices {
   readonly version: string;
   readonly startedAt: number;
-  readonly paths: Paths;
-  readonly store: Store;
-  readonly log: Logger;
   readonly events: EventLog;
   readonly tasks: Tasks;
   readonly host: HostFacts;
   readonly images: Images;
-  readonly vms: VmRegistry;
+  readonly bus: EventBus<HostEvents>;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }
+
+/** What the rooms emit on the one bus. */
+export type HostEvents = VmEvents & WarmPoolEvents;

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { AnyOperation, OperationById, OperationId } from '../contract/index.ts';
 import type { InputOf, OutputOf } from '../contract/operation.ts';
+import type { BuiltInRole } from '../contract/permission.ts';
 import type { Progress } from '../contract/task.ts';
 import type { Services } from '../operations/services.ts';
 
@@ -9,7 +10,7 @@ import type { Services } from '../operations/services.ts';
 export interface Caller {
   readonly name: string;
   readonly uid: number | null;
-  readonly role: 'viewer' | 'operator' | 'admin';
+  readonly role: BuiltInRole;
 }
 
 export interface Call {

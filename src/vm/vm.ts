@@ -2,22 +2,16 @@
 // their neighbours; they come one at a time, through the task engine's queue of this VM. News from QEMU comes in between.
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
-import type { StateReason, Vm as VmInfo } from '../contract/vm.ts';
+import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
+import type { EventBus } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import { SerialLine } from './device/serial-console.ts';
+import type { VmEvents } from './events.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import type { VmRuntime } from './runtime.ts';
 import { pendingDevices } from './spec.ts';
-
-/** What VMs and their networks tell upward; daemon.ts hands the listener down. */
-export type News =
-  | { type: 'changed'; vm: Vm }
-  /** It ended by itself. `failed`: not by the guest's own wish. */
-  | { type: 'ended'; vm: Vm; failed: boolean; message: string }
-  | { type: 'event'; vm: Vm; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
-  | { type: 'network'; name: string; what: string; message: string };
 
 export class Vm {
   readonly paths: VmPaths;
@@ -26,7 +20,7 @@ export class Vm {
   /** Set while a verb ends the process, so that its end is no news. */
   ending = false;
   readonly #store: Store;
-  readonly #tell: (news: News) => void;
+  readonly #bus: EventBus<VmEvents>;
   readonly #forwards: () => readonly string[];
   #record: VmRecord;
   #revision: number;
@@ -39,14 +33,14 @@ export class Vm {
     revision: number;
     paths: VmPaths;
     store: Store;
-    tell: (news: News) => void;
+    bus: EventBus<VmEvents>;
     forwards: () => readonly string[];
   }) {
     this.#record = options.record;
     this.#revision = options.revision;
     this.paths = options.paths;
     this.#store = options.store;
-    this.#tell = options.tell;
+    this.#bus = options.bus;
     this.#forwards = options.forwards;
     this.serial = new SerialLine(options.paths.serial);
   }
@@ -61,8 +55,14 @@ export class Vm {
     return this.#record.name;
   }
 
-  tell(news: News): void {
-    this.#tell(news);
+  /** Adds an entry about this VM to the event log. @param type `vm.problem`, `snapshot.damaged` ... */
+  report(type: string, message: string): void {
+    void this.#bus.emit('report', { type, subject: this.id, name: this.name, message });
+  }
+
+  /** Its process ended by itself. @param failed for another reason than the guest's shutdown */
+  reportEnd(failed: boolean, message: string): void {
+    void this.#bus.emit('vm.ended', { vm: this, failed, message });
   }
 
   /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
@@ -95,7 +95,7 @@ export class Vm {
   changed(): void {
     this.#view = null;
     for (const watcher of this.#watchers) watcher();
-    this.#tell({ type: 'changed', vm: this });
+    void this.#bus.emit('vm.changed', this);
   }
 
   /** Resolves when `condition` holds. @throws the signal's reason */
@@ -115,8 +115,8 @@ export class Vm {
     }
   }
 
-  setState(state: VmRecord['state'], reason: Omit<StateReason, 'at'> | null): Promise<void> {
-    return this.update(() => ({ state, stateReason: reason && { ...reason, at: Date.now() } }));
+  setState(state: VmRecord['state'], reason: Omit<StateReason, 'occurredAt'> | null): Promise<void> {
+    return this.update(() => ({ state, stateReason: reason && { ...reason, occurredAt: Date.now() } }));
   }
 
   /** The live part, or wrong_state. */
@@ -136,7 +136,7 @@ export class Vm {
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
 function stateOf({ state, stateReason, name }: VmRecord, live: VmRuntime | null): Pick<VmInfo, 'state' | 'stateReason'> {
   if (!live?.pausedByFullDisk || state !== 'running') return { state, stateReason };
-  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), at: Date.now() } };
+  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), occurredAt: Date.now() } };
 }
 
 function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly string[]): VmInfo {
@@ -157,8 +157,8 @@ function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly str
     accel: settings.accel,
     accelInUse: active ? (started?.accelInUse ?? null) : null,
     disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
-    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, groups, egress, toGuest, fromGuest }) => ({
-      ...{ id, network, mac, up, vlan, trunk, groups, egress, toGuest, fromGuest },
+    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, securityGroups, egress, rateIn, rateOut }) => ({
+      ...{ id, network, mac, up, vlan, trunk, securityGroups, egress, rateIn, rateOut },
       addresses: [ipv4, ipv6].filter((address) => address !== null),
     })),
     forwards: [...forwards],
@@ -169,7 +169,7 @@ function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly str
     tpm: settings.tpm,
     resources: settings.resources,
     resourceUse: null,
-    snapshots: settings.snapshots === null ? null : formatSnapshotPolicy(settings.snapshots),
+    snapshotPolicy: settings.snapshotPolicy === null ? null : formatSnapshotPolicy(settings.snapshotPolicy),
     pending: active || record.state === 'suspended' ? pending(record) : [],
     pid: live?.process.pid ?? null,
     agent: { connected: agent !== null, version: agent?.facts.version ?? null, kind: agent?.facts.kind ?? null },

@@ -9,7 +9,7 @@ import { WebSocketServer } from 'ws';
 import type { ErrorCode } from '../../src/contract/errors.ts';
 import { errorCodes } from '../../src/contract/errors.ts';
 import type { Task } from '../../src/contract/task.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
+import { pathsOf } from '../paths-of.ts';
 
 export interface Asked {
   readonly method: string;
@@ -51,7 +51,7 @@ export interface FakeServer extends AsyncDisposable {
 
 export async function fakeServer(): Promise<FakeServer> {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-cli-'));
-  const paths = pathsFrom({ VIV_HOME: stateDirectory }, process.getuid?.() ?? 0);
+  const paths = pathsOf({ VIV_HOME: stateDirectory }, process.getuid?.() ?? 0);
   await mkdir(dirname(paths.apiSocket), { recursive: true });
   const asked: Asked[] = [];
   const answers = new Map<string, (asked: Asked) => Answer>();
@@ -70,7 +70,7 @@ export async function fakeServer(): Promise<FakeServer> {
       body: text === '' ? undefined : JSON.parse(text),
     };
     // The SDK asks for the status by a connection of its own to see that someone is there; that is no question of a test.
-    const knock = seen.path === '/v1/status' && request.headers.connection === 'close';
+    const knock = seen.path === '/v1/host/status' && request.headers.connection === 'close';
     if (!knock) asked.push(seen);
     const work = works.get(seen.path);
     if (work) return await follow(work, seen.path.split('/')[3] ?? '', response);
@@ -81,7 +81,7 @@ export async function fakeServer(): Promise<FakeServer> {
     if (answer instanceof Fault) return send(errorCodes[answer.code].status, { code: answer.code, message: answer.message });
     if (answer instanceof Work) {
       const id = `t${works.size + 1}`;
-      works.set(`/v1/tasks/${id}/events`, answer);
+      works.set(`/v1/tasks/${id}/follow`, answer);
       return send(202, { ...task, id, ...answer.states[0] });
     }
     if (Buffer.isBuffer(answer)) return response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(answer);

@@ -29,8 +29,8 @@ test('the help is what it was', async () => {
   assert.equal(server.asked.length, 0);
 });
 
-test('docs/cli.md is what the commands say (npm run docs writes it)', async () => {
-  assert.equal(await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8'), await reference());
+test('docs/reference/cli.md is what the commands say (npm run docs writes it)', async () => {
+  assert.equal(await readFile(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8'), await reference());
 });
 
 test('ls prints a table, names only, or the document of the API', async () => {
@@ -121,7 +121,7 @@ test('run fetches a missing image, waits for the agent and prints the name', asy
   await writeFile(join(server.stateDirectory, 'data'), '#cloud-config\r\n\ttabs: "ü"\n');
   server.on('GET /v1/catalog', () => catalog(false));
   server.on('POST /v1/images/pull', () => new Work([{ state: 'running' }, { state: 'done', output: {} }]));
-  server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
   server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => vm());
   const { code, stdout, stderr } = await viv(server.stateDirectory, [
     'run',
@@ -139,9 +139,9 @@ test('run fetches a missing image, waits for the agent and prints the name', asy
   assert.equal(stdout, 'web\n');
   assert.deepEqual(
     server.asked.filter((asked) => asked.method === 'POST').map((asked) => asked.path),
-    ['/v1/images/pull', '/v1/run', '/v1/vms/aaaaaaaaaaaa/wait'],
+    ['/v1/images/pull', '/v1/vms/run', '/v1/vms/aaaaaaaaaaaa/wait'],
   );
-  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/run')?.body, {
+  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/vms/run')?.body, {
     image: 'tiny',
     name: 'web',
     memoryBytes: 512 * 2 ** 20,

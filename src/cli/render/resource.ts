@@ -1,7 +1,7 @@
 // A VM's share of the host, as rows of the sheet of `viv show`: what is set, what is in force, and what is not enforced.
 import type { ResourceSettings } from '../../contract/resource.ts';
-import type { Vm } from '../../contract/vm.ts';
-import { formatBytes, formatDuration } from '../quantity.ts';
+import type { Vm } from '../../contract/vm-state.ts';
+import { formatBytes, formatDuration } from './quantity.ts';
 
 type Row = [string, string | string[] | null];
 const joined = (parts: readonly (string | null | false)[]): string | null => parts.filter(Boolean).join(', ') || null;
@@ -10,9 +10,15 @@ export function resourceRows({ resources, resourceUse, memoryBytes }: Vm): Row[]
   return [
     ['cpu', joined(cpuParts(resources))],
     ['cpu now', resourceUse && joined(nowParts(resourceUse))],
-    ['pinned', joined([...resources.vcpuPins.map((pin) => `vCPUs ${pin}`), resources.emulatorPin !== 'none' && `emulator ${resources.emulatorPin}`])],
+    [
+      'pinned',
+      joined([...resources.vcpuPins.map((pin) => `vCPUs ${pin}`), resources.emulatorPin !== 'none' && `emulator ${resources.emulatorPin}`]),
+    ],
     ['memory range', joined(memoryParts(resources, memoryBytes))],
-    ['memory now', resourceUse?.memoryBytes != null && resourceUse.memoryBytes !== memoryBytes ? formatBytes(resourceUse.memoryBytes) : null],
+    [
+      'memory now',
+      resourceUse?.memoryBytes != null && resourceUse.memoryBytes !== memoryBytes ? formatBytes(resourceUse.memoryBytes) : null,
+    ],
     ['disk limits', [...resources.diskLimits, ...(resources.ioWeight === 100 ? [] : [`weight ${resources.ioWeight}`])]],
     ['not enforced', resourceUse?.notEnforced ?? []],
   ];

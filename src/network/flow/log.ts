@@ -2,10 +2,11 @@
 // lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow/record.ts).
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { Flow } from '../../contract/flow.ts';
-import type { VmHost, VmRegistry } from '../../vm/registry.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
 import { verdicts } from '../firewall/verdict.ts';
 import { bridgeOf, bridgeUplinkInside, tapOwner } from '../kernel/interface-names.ts';
 import type { NetworksHere } from '../kernel/reconciler.ts';
+import type { NetworkHost } from '../networks.ts';
 import type { NetworkRecords } from '../record/network.ts';
 
 const kept = 5000;
@@ -16,7 +17,7 @@ const retryMs = 5000;
 type End = Flow['from'];
 
 export class FlowLog {
-  readonly #host: VmHost;
+  readonly #host: NetworkHost;
   readonly #vms: VmRegistry;
   readonly #records: NetworkRecords;
   readonly #here: NetworksHere;
@@ -30,7 +31,7 @@ export class FlowLog {
   #unwritten: Flow[] = [];
   #writing: Promise<void> | null = null;
 
-  constructor(host: VmHost, vms: VmRegistry, records: NetworkRecords, here: NetworksHere) {
+  constructor(host: NetworkHost, vms: VmRegistry, records: NetworkRecords, here: NetworksHere) {
     this.#host = host;
     this.#vms = vms;
     this.#records = records;
@@ -106,7 +107,7 @@ export class FlowLog {
       // What the networks say among themselves is nobody's connection.
       if (!ends.from?.vm && !ends.to?.vm) continue;
       const flow: Flow = {
-        ...{ at, verdict, reason: verdicts[verdict] },
+        ...{ occurredAt: at, verdict, reason: verdicts[verdict] },
         ...ends,
         ...{ protocol, source, target, sourcePort, targetPort },
       };
@@ -183,9 +184,9 @@ export class FlowLog {
 
 /** Tells what has been told before from what has not, of what was kept until `now`. */
 function after(recent: readonly Flow[], now: number): (flow: Flow) => boolean {
-  const last = recent.at(-1)?.at ?? 0;
-  const keyOf = ({ at, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
-    [at, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
-  const known = new Set(recent.filter(({ at }) => at === last).map(keyOf));
-  return (flow) => flow.at > now || flow.at > last || (flow.at === last && !known.has(keyOf(flow)));
+  const last = recent.at(-1)?.occurredAt ?? 0;
+  const keyOf = ({ occurredAt, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
+    [occurredAt, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
+  const known = new Set(recent.filter(({ occurredAt }) => occurredAt === last).map(keyOf));
+  return (flow) => flow.occurredAt > now || flow.occurredAt > last || (flow.occurredAt === last && !known.has(keyOf(flow)));
 }

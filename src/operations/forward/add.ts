@@ -1,4 +1,4 @@
-// `network.forward`: ports of the host lead to a VM. All of them, or none.
+// `forward.add`: forwards ports of the host to a VM, all of them or none.
 import { VivError } from '../../contract/errors.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -8,37 +8,37 @@ interface Forwarding extends OnVm {
   forwards: ForwardRecord[];
 }
 
-export const handler: HandlerOf<'network.forward'> = {
+export const handler: HandlerOf<'forward.add'> = {
   ...onVm,
-  prepare: async ({ vm, forwards, nic }, { services: { vms } }): Promise<Forwarding> => {
+  prepare: async ({ vm, forwards, nic }, { services: { vms, networks } }): Promise<Forwarding> => {
     const { id, name, record } = vms.find(vm);
-    return { id, name, forwards: await vms.networks.forwards.checked(forwards, record, nic ?? null) };
+    return { id, name, forwards: await networks.forwards.checked(forwards, record, nic ?? null) };
   },
   steps: [
     {
-      name: 'enter them',
-      run: async ({ id, forwards }: Forwarding, { services: { vms } }) => {
+      name: 'record the port forwards',
+      run: async ({ id, forwards }: Forwarding, { services: { vms, networks } }) => {
         vms.get(id);
-        await vms.networks.forwards.enter(forwards);
+        await networks.forwards.enter(forwards);
       },
-      undo: async ({ forwards }: Forwarding, { services: { vms } }) => {
-        await vms.networks.forwards.drop(forwards);
-        await vms.networks.changed();
+      undo: async ({ forwards }: Forwarding, { services: { networks } }) => {
+        await networks.forwards.drop(forwards);
+        await networks.changed();
       },
     },
     {
-      name: 'open them',
-      run: async ({ id, name, forwards }: Forwarding, { services: { vms, events } }) => {
-        await vms.networks.bring();
+      name: 'open the ports',
+      run: async ({ id, name, forwards }: Forwarding, { services: { networks, events } }) => {
+        await networks.bring();
         for (const one of forwards) {
-          const { state, problem } = await vms.networks.forwards.view(one);
+          const { state, problem } = await networks.forwards.view(one);
           if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
         }
         for (const one of forwards) {
-          events.record({ type: 'network.forwarded', subject: id, name, message: `${one.name} of this host leads to ${name}` });
+          events.record({ type: 'forward.added', subject: id, name, message: `${one.name} of this host leads to ${name}` });
         }
       },
     },
   ],
-  output: async ({ forwards }: Forwarding, { vms }) => Promise.all(forwards.map((one) => vms.networks.forwards.view(one))),
+  output: async ({ forwards }: Forwarding, { networks }) => Promise.all(forwards.map((one) => networks.forwards.view(one))),
 };

@@ -6,7 +6,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { pack } from 'tar-stream';
 import { VivError } from '../../contract/errors.ts';
 import type { Recipe } from '../../contract/image.ts';
-import { VmOptions } from '../../contract/vm.ts';
+import { VmOptions } from '../../contract/vm-options.ts';
 import { newId } from '../../host/id.ts';
 import { stagingKey } from '../../image/staging.ts';
 import { convertDisk, diskInfo } from '../../storage/disk.ts';
@@ -74,7 +74,7 @@ const shutDown: Step<State> = {
     if (vm.live && !(await askGuest(vm, 120_000, signal)))
       log('it did not shut down within 120 s; what it wrote has been flushed, and its process is ended');
     signal.throwIfAborted();
-    await endNow(vm, services.vms);
+    await endNow(vm, services);
   },
 };
 

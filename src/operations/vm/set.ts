@@ -31,12 +31,12 @@ const { before, after } = snapshotBefore<Setting>({
 
 export const handler: HandlerOf<'vm.set'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, diskBytes, cdroms, snapshots, ...rest }, { services }): Promise<Setting> => {
+  prepare: async ({ vm: vmRef, diskBytes, cdroms, snapshotPolicy, ...rest }, { services }): Promise<Setting> => {
     const vm = services.vms.find(vmRef);
     const { resources, rest: plain } = splitResources(rest);
     const settings: Partial<Settings> = {
       ...plain,
-      ...(snapshots === undefined ? {} : { snapshots: parseSnapshotPolicy(snapshots) }),
+      ...(snapshotPolicy === undefined ? {} : { snapshotPolicy: parseSnapshotPolicy(snapshotPolicy) }),
     };
     const changed = [
       ...Object.keys(settings),
@@ -46,7 +46,7 @@ export const handler: HandlerOf<'vm.set'> = {
     ];
     if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${vm.name} memory=1GiB`);
     check(vm, diskBytes ?? null, cdroms ?? null);
-    await checkChange(vm, settings, resources, services.vms);
+    await checkChange(vm, settings, resources, services);
     if (rest.tpm) await checkTpm(vm.name, vm.record.arch);
     return {
       id: vm.id,
@@ -59,9 +59,10 @@ export const handler: HandlerOf<'vm.set'> = {
     };
   },
   // What was before it in the queue may have suspended the VM or grown its disk.
-  admit: async ({ id, settings, resources, diskBytes, cdroms }: Setting, { vms }) => {
-    check(vms.get(id), diskBytes, cdroms);
-    await checkChange(vms.get(id), settings, resources, vms);
+  admit: async ({ id, settings, resources, diskBytes, cdroms }: Setting, services) => {
+    const vm = services.vms.get(id);
+    check(vm, diskBytes, cdroms);
+    await checkChange(vm, settings, resources, services);
     return 'accept';
   },
   steps: [
@@ -83,7 +84,7 @@ export const handler: HandlerOf<'vm.set'> = {
     },
     {
       name: 'apply limits',
-      run: ({ id }, { services, signal }) => applyChange(services.vms.get(id), services.vms, signal),
+      run: ({ id }, { services, signal }) => applyChange(services.vms.get(id), services, signal),
     },
     ...after,
   ],

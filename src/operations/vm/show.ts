@@ -28,7 +28,7 @@ export const handler: HandlerOf<'vm.show'> = async ({ vm: vmRef }, { services })
       return shown === undefined ? [] : [{ ...shown, usedBytes, backing }];
     }),
   );
-  const { enforcer } = services.vms.host;
+  const { enforcer } = services.resources;
   await enforcer.settled(vm.id);
   const use = vm.live === null ? null : enforcer.use(vm.id);
   const resourceUse = use && {

@@ -1,5 +1,5 @@
 // What a VM's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A snapshot has a
-// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/security.md).
+// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/internals/security.md).
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
@@ -41,7 +41,7 @@ export async function watchTpm(vm: Vm, qemu: QemuProcess, exited: Promise<unknow
   await exited;
   if (vm.ending || vm.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
   const message = 'its TPM has ended, and with it what its guest had begun with it; it is there again at the next start';
-  vm.tell({ type: 'event', vm, what: 'problem', message });
+  vm.report('vm.problem', message);
 }
 
 /**

@@ -4,7 +4,7 @@ import { freeHugePages } from '../../host/huge-pages.ts';
 import { measureMemory } from '../../host/memory.ts';
 import { ownMemory } from '../../host/process-memory.ts';
 import { admit, type Capacity, type Committed } from '../../resource/memory/admission.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 
 /** What is kept for the host: a tenth of its memory, at most 1 GiB. */
@@ -33,7 +33,7 @@ function numberFrom(env: NodeJS.ProcessEnv, name: string): number | null {
 const isSharing = ({ record }: Vm): boolean => record.forkedFrom !== null;
 
 /** What running VMs have of the host's memory. */
-export async function committedMemory(vms: VmRegistry): Promise<Committed[]> {
+export async function committedMemory({ vms }: Uses<'vms'>): Promise<Committed[]> {
   const live = vms.all().filter((vm) => vm.live !== null);
   return Promise.all(
     live.map(async (vm) => {
@@ -45,7 +45,13 @@ export async function committedMemory(vms: VmRegistry): Promise<Committed[]> {
 }
 
 /** @param count how many like it start. @throws no_memory, with the arithmetic */
-export async function admitStart(name: string, { settings }: Vm['record'], count: number, shares: boolean, vms: VmRegistry): Promise<void> {
+export async function admitStart(
+  name: string,
+  { settings }: Vm['record'],
+  count: number,
+  shares: boolean,
+  services: Uses<'vms' | 'resources'>,
+): Promise<void> {
   const { memoryBytes, resources } = settings;
   if (resources.hugepages) {
     const free = await freeHugePages();
@@ -56,7 +62,7 @@ export async function admitStart(name: string, { settings }: Vm['record'], count
       );
   }
   const wanted = { reservedBytes: resources.memoryMinimumBytes, givenBytes: shares ? 0 : memoryBytes };
-  admit(name, wanted, count, await committedMemory(vms), await hostCapacity(vms.host.env));
+  admit(name, wanted, count, await committedMemory(services), await services.resources.capacity());
 }
 
 const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;

@@ -3,7 +3,7 @@ import { effective, mergeResources, type ResourceSettings, resourceFields } from
 import type { AgentConnection } from '../../qemu/agent/channel.ts';
 import { plugVcpus } from '../../qemu/vcpu.ts';
 import type { Settings } from '../record.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { admitStart } from './admit.ts';
 import { applyLimits, applyMemory, isGoverned } from './apply.ts';
@@ -24,23 +24,23 @@ export async function checkChange(
   vm: Vm,
   settings: Partial<Settings>,
   resources: Partial<ResourceSettings>,
-  vms: VmRegistry,
+  services: Uses<'vms' | 'resources'>,
 ): Promise<void> {
   const { record } = vm;
   const next = {
     ...record,
     settings: { ...record.settings, ...settings, resources: mergeResources(record.settings.resources, resources) },
   };
-  checkSettings(next, vms.host.enforcer.hostCpus);
+  checkSettings(next, services.resources.enforcer.hostCpus);
   if (vm.live === null) return;
   const more = next.settings.resources.memoryMinimumBytes - record.settings.resources.memoryMinimumBytes;
   if (more <= 0) return;
   const only = { ...next.settings, memoryBytes: 0, resources: { ...next.settings.resources, memoryMinimumBytes: more, hugepages: false } };
-  await admitStart(vm.name, { ...next, settings: only }, 1, true, vms);
+  await admitStart(vm.name, { ...next, settings: only }, 1, true, services);
 }
 
 /** Puts what is recorded into force, as far as that is possible while it runs; the rest is pending. Repeatable. */
-export async function applyChange(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise<void> {
+export async function applyChange(vm: Vm, services: Uses<'vms' | 'resources'>, signal: AbortSignal): Promise<void> {
   const { live, record } = vm;
   if (live === null || record.state === 'suspended') return;
   const { settings, started } = record;
@@ -60,7 +60,7 @@ export async function applyChange(vm: Vm, vms: VmRegistry, signal: AbortSignal):
     await vm.update((now) => ({ started: now.started && { ...now.started, memoryBytes: now.settings.memoryBytes } }));
     await live.balloon?.begin(isGoverned(vm));
   }
-  await applyLimits(vm, live, vms.host.enforcer, { limitsMayBeGone: true });
+  await applyLimits(vm, live, services, { limitsMayBeGone: true });
 }
 
 const onlineDeadlineMs = 10_000;
