@@ -10,6 +10,7 @@ import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
+import { availableMemory } from './host/memory.ts';
 import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
@@ -18,8 +19,10 @@ import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
+import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
 import { Enforcer } from './resource/enforcer.ts';
+import { Governor } from './resource/governor/governor.ts';
 import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
@@ -37,6 +40,8 @@ import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
 import { VmRegistry } from './vm/registry.ts';
 import { hostCapacity } from './vm/resource/admit.ts';
+import { hostHeadroom } from './vm/resource/headroom.ts';
+import { Observer } from './vm/resource/observe.ts';
 import type { Vm } from './vm/vm.ts';
 import { heldBytes, isMember, isReady } from './warm-pool/members.ts';
 import { WarmPoolRegistry } from './warm-pool/records.ts';
@@ -83,6 +88,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     committedBytes: () => vms.list().reduce((sum, vm) => sum + (vm.live ? vm.record.settings.memoryBytes : 0), 0),
     warmPoolBytes: () => heldBytes(vms.all().filter(isMember)),
+    capacity: () => hostHeadroom(services),
     networks: () => networks.facts(),
   });
   const bus = createEventBus<HostEvents>((error, type) => log.error({ error, type }, 'an event could not be handled'));
@@ -95,7 +101,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     clock,
     log,
   });
-  const resources = { enforcer, clock, capacity: () => hostCapacity(env) };
+  const resources = { enforcer, clock, governor: () => governor, capacity: () => hostCapacity(env) };
   const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: (id) => networks.forwards.textsOf(id) });
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
@@ -130,6 +136,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     fill: (warmPool) => act('warm-pool.fill', { warmPool }),
     reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
   });
+  const observer = new Observer(services, () => heldBytes(vms.all().filter(isMember)));
+  const governor = new Governor({
+    clock,
+    log,
+    observe: () => observer.observe(),
+    setMemory: async (id, bytes) => void (await setBalloon(vms.get(id).alive().qmp, bytes)),
+    setCpuLimit: (id, limit) => enforcer.lend(id, limit),
+    reduceWarmPools: async (bytes) => warmPoolReplenisher.freeMemory(bytes + (await availableMemory())),
+    suspend: (id) => act('vm.suspend', { vm: id }),
+    record: (event) => events.record(event),
+  });
   const scrub = new Scrub(services, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
   bus.on('report', (report) => events.record(report));
   bus.on('vm.changed', (vm) => snapshotScheduler.onChange(vm));
@@ -147,6 +164,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   void networks.begin();
   const recovered = await tasks.recover();
   supervisor.begin();
+  governor.begin();
   snapshotScheduler.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   await server.listen(paths.apiSocket);
@@ -187,6 +205,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     const goesDown = told ? await whatGoesDown(uid) : null;
     supervisor.stop();
     snapshotScheduler.stop();
+    governor.stop();
     warmPoolReplenisher.stop();
     await server.close();
     await scrub.stop();

@@ -17,13 +17,25 @@ export const Event = z.object({
 });
 export type Event = z.infer<typeof Event>;
 
+const EventType = z
+  .string()
+  .max(100)
+  .regex(/^[a-z-]+(\.[a-z_-]+)?$/, 'a type of events is written like vm.started, or vm for all of a noun');
+
+/** Whether an event is of a type, or of its noun. */
+export const isOfType = (event: Pick<Event, 'type'>, type: string): boolean => event.type === type || event.type.startsWith(`${type}.`);
+
 export const list = defineOperation({
   id: 'event.list',
   method: 'GET',
   path: '/v1/events',
   permission: 'event.read',
   summary: 'List what happened lately',
-  input: z.object({ after: z.coerce.number().int().min(0).optional(), limit: z.coerce.number().int().min(1).max(1000).default(100) }),
+  input: z.object({
+    after: z.coerce.number().int().min(0).optional(),
+    limit: z.coerce.number().int().min(1).max(1000).default(100),
+    type: EventType.optional().describe('Only events of this type, or of this noun, such as governor'),
+  }),
   output: z.array(Event),
   errors: [],
   cli: { words: 'events', section: 'Tasks and events', custom: true },
@@ -38,6 +50,7 @@ export const follow = defineOperation({
   summary: 'Follow what happens',
   input: z.object({
     after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones by default'),
+    type: EventType.optional().describe('Only events of this type, or of this noun'),
   }),
   output: Event,
   errors: [],

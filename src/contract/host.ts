@@ -36,6 +36,21 @@ export const Host = z.object({
     /** Given to running VMs. */ committedBytes: Bytes,
     /** Held by what stands ready in pools. */ warmPoolBytes: Bytes,
   }),
+  /** What VMs may be promised of the memory and CPUs, and what they have been promised. */
+  capacity: z.object({
+    /** What memory minimums may add up to: all memory less the host's reserve. */
+    reservableBytes: Bytes,
+    reservedBytes: Bytes,
+    /** What running VMs may be given: the same times the overcommit ratio. A fork counts with what it has of its own. */
+    givableBytes: Bytes,
+    givenBytes: Bytes,
+    overcommitRatio: z.number(),
+    /** Of running VMs. */
+    vcpus: z.int(),
+    reservedCpus: z.number(),
+    /** How many more VMs like this one could be started now. */
+    more: z.array(z.object({ like: z.string(), count: z.int() })),
+  }),
   storage: z.object({ path: z.string(), totalBytes: Bytes, freeBytes: Bytes, /** Changes are refused below this. */ reserveBytes: Bytes }),
   accelerators: z.array(AcceleratorProof),
   /** What `auto` picks. */

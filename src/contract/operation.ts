@@ -37,6 +37,7 @@ export type Print =
   | 'id'
   | 'catalog-table'
   | 'difference'
+  | 'explanation'
   | 'forward-table'
   | 'image-sheet'
   | 'image-table'

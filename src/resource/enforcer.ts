@@ -18,7 +18,7 @@ import { Cgroups } from './cgroup/cgroups.ts';
 import { findHierarchies } from './cgroup/hierarchy.ts';
 import { layoutFor } from './cgroup/layout.ts';
 import { Credits } from './cpu/credits.ts';
-import { groupWeights, niceOf } from './cpu/entitlement.ts';
+import { entitlements, groupWeights, niceOf } from './cpu/entitlement.ts';
 import { quotaOf } from './cpu/quota.ts';
 import { Ksm } from './memory/ksm.ts';
 
@@ -141,6 +141,11 @@ export class Enforcer {
       creditMs: credit === null ? null : Math.round(credit.balanceMs),
       notEnforced: entry.notEnforced,
     };
+  }
+
+  /** CPUs that it gets when all VMs are busy; null: it does not run. */
+  entitlement(vm: string): number | null {
+    return entitlements(this.#claims(), this.hostCpus.length).get(vm) ?? null;
   }
 
   /** CPU time of its vCPUs since their start; null: not known. */

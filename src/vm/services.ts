@@ -5,6 +5,7 @@ import type { EventBus } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Networks } from '../network/networks.ts';
 import type { Enforcer } from '../resource/enforcer.ts';
+import type { Governor } from '../resource/governor/governor.ts';
 import type { Capacity } from '../resource/memory/admission.ts';
 import type { DamagedFiles } from './capture/checksums.ts';
 import type { SnapshotRecords } from './capture/snapshot-record.ts';
@@ -29,6 +30,7 @@ export interface VmServices {
   readonly resources: {
     readonly enforcer: Enforcer;
     readonly clock: Clock;
+    readonly governor: () => Governor;
     /** The host's memory as admission counts it. */
     capacity(): Promise<Capacity>;
   };

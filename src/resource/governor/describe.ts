@@ -4,8 +4,8 @@ import type { Decision } from './model.ts';
 export interface GovernorEvent {
   /** `noun.past-participle`. */
   readonly type: string;
-  readonly subject: string | null;
-  readonly name: string | null;
+  readonly subject?: string;
+  readonly name?: string;
   readonly message: string;
 }
 
@@ -29,8 +29,6 @@ export function eventOf(decision: Decision, nameOf: (vm: string) => string): Gov
     case 'warm-pool':
       return {
         type: 'governor.warm-pools-reduced',
-        subject: null,
-        name: null,
         message: `warm pools give back ${size(decision.freeBytes)}: ${why}`,
       };
     case 'suspend': {
