@@ -5,6 +5,7 @@ import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
+import { bootCacheFile } from './host/boot-cache.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
@@ -18,7 +19,7 @@ import { Networks } from './network/networks.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
-import { proveKvm } from './qemu/accelerator.ts';
+import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
 import { Enforcer } from './resource/enforcer.ts';
@@ -78,10 +79,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const events = createEventLog(store, log);
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
+  const kvm = new KvmProver({
+    // An answer about a QEMU that only this daemon was given is nobody else's.
+    cacheFile: env['VIV_QEMU_X86_64'] ? join(paths.cache, 'kvm-proof.json') : await bootCacheFile('kvm-proof.json', uid, paths.cache),
+    timeoutMs: kvmProofDeadlineMs,
+    marker: proofMarker(paths.stateDirectory),
+    ...(env['VIV_KVM_DEVICE'] ? { device: env['VIV_KVM_DEVICE'] } : {}),
+  });
   const host = createHostFacts({
     paths,
     env,
-    proveKvm: (again) => proveKvm({ cacheFile: join(paths.cache, 'kvm-proof.json'), timeoutMs: kvmProofDeadlineMs, again }),
+    proveKvm: (again) => kvm.prove(again),
     findQemu: async (arch) => {
       const { path, version: found } = await findQemu(arch);
       return { path, version: found.join('.') };
@@ -180,6 +188,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const isKept = (vm: Vm) => vm.record.complete || (isReady(vm) && warmPools.byName(vm.record.warmPool ?? '') !== undefined);
 
   async function afterStart(): Promise<void> {
+    await kvm.sweep();
     await tasks.recoveryDone();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     await enforcer.sweep((id) => (vms.byId(id)?.live ?? null) !== null || tasks.activity(queueOf(id)) !== null);
@@ -216,6 +225,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       await store.commit({ deletes: ['host/boot'] });
     }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+    await kvm.stop();
     await networks.stop();
     await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();

@@ -1,6 +1,6 @@
 // `event.list`: the latest events, or those after a sequence number.
 import { isOfType } from '../../contract/event.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 /** As many as the log keeps. */
 const all = 20_000;

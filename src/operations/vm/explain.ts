@@ -1,6 +1,7 @@
 // `vm.explain`: what holds for a VM, what the governor sees of it, and what it decided.
-import type { HandlerOf } from '../../task/handler.ts';
+
 import { holdsOf } from '../../vm/resource/holds.ts';
+import type { HandlerOf } from '../handler.ts';
 
 /** The log is read back this far for decisions. */
 const eventsRead = 10_000;

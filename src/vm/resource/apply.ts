@@ -6,7 +6,7 @@ import type { QemuProcess } from '../../qemu/process.ts';
 import { setThrottle, throttleTarget } from '../../qemu/throttle.ts';
 import { vcpuThreads } from '../../qemu/vcpu.ts';
 import { throttleArguments } from '../../resource/disk/throttle.ts';
-import type { VmRuntime } from '../runtime.ts';
+import type { VmConnection } from '../connection.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 
@@ -19,7 +19,7 @@ export function placeProcess(id: string, process: QemuProcess, { resources: { en
 /** Limits of disks are sent before this returns, so that they hold before a command sent afterwards; those of threads follow. */
 export async function applyLimits(
   vm: Vm,
-  { qmp, process }: VmRuntime,
+  { qmp, process }: VmConnection,
   { resources: { enforcer } }: Uses<'resources'>,
   { limitsMayBeGone = false } = {},
 ): Promise<void> {
@@ -42,7 +42,7 @@ export async function applyLimits(
 }
 
 /** The balloon takes what is more than its memory. */
-export async function applyMemory(vm: Vm, { qmp }: VmRuntime): Promise<void> {
+export async function applyMemory(vm: Vm, { qmp }: VmConnection): Promise<void> {
   const { settings, started } = vm.record;
   if (!started?.balloon) return;
   const { memoryMaximumBytes } = effective(started.resources, started);
@@ -50,12 +50,12 @@ export async function applyMemory(vm: Vm, { qmp }: VmRuntime): Promise<void> {
 }
 
 /** As its guest is about to run. What cannot be put into force is reported, and the VM runs without it. */
-export function beginLimits(vm: Vm, live: VmRuntime, services: Uses<'resources'>): void {
+export function beginLimits(vm: Vm, live: VmConnection, services: Uses<'resources'>): void {
   void applyLimits(vm, live, services).catch((error: unknown) => reportFailure(vm, live, error));
 }
 
 /** Once its guest runs. */
-export function beginBalloon(vm: Vm, live: VmRuntime): void {
+export function beginBalloon(vm: Vm, live: VmConnection): void {
   const { balloon } = live;
   if (balloon === null) return;
   const begin = async () => {
@@ -66,13 +66,13 @@ export function beginBalloon(vm: Vm, live: VmRuntime): void {
 }
 
 /** For a VM that ran before this daemon did: its balloon stays where it is. */
-export function adoptLimits(vm: Vm, live: VmRuntime, services: Uses<'resources'>): void {
+export function adoptLimits(vm: Vm, live: VmConnection, services: Uses<'resources'>): void {
   placeProcess(vm.id, live.process, services);
   beginLimits(vm, live, services);
   void live.balloon?.begin(isGoverned(vm)).catch((error: unknown) => reportFailure(vm, live, error));
 }
 
-function reportFailure(vm: Vm, live: VmRuntime, error: unknown): void {
+function reportFailure(vm: Vm, live: VmConnection, error: unknown): void {
   if (vm.live === live) vm.report('vm.problem', `its limits could not be put into force: ${(error as Error).message}`);
 }
 

@@ -2,7 +2,7 @@
 import type { Host } from '../../contract/host.ts';
 import { availableMemory } from '../../host/memory.ts';
 import { headroom, sumOf, usableBytes } from '../../resource/memory/admission.ts';
-import { overheadBytes } from '../lifecycle/start.ts';
+import { overheadBytes } from '../lifecycle/check-start.ts';
 import type { Uses } from '../services.ts';
 import { committedMemory } from './admit.ts';
 
