@@ -6,25 +6,20 @@ import { Bytes, Ref } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 export const Explanation = z.object({
-  id: z.string(),
-  name: z.string(),
-  /** What is in force, in one sentence each. */
-  holds: z.array(z.string()),
-  /** What the governor saw of it last; null: it does not run, or was not measured yet. */
+  id: z.string().describe('Id of the VM'),
+  name: z.string().describe('Name of the VM'),
+  holds: z.array(z.string()).describe('What is in force, a sentence each'),
   observed: z
     .object({
-      /** CPUs used, on average over the last step. */
-      cpuUsed: z.number(),
-      /** Part of the periods in which its limit stopped it. */
-      cpuThrottled: z.number(),
-      memoryBytes: Bytes,
-      /** What its programs can still be given; null: no balloon driver answers. */
-      guestAvailableBytes: Bytes.nullable(),
-      idleMs: z.int(),
+      cpuUsed: z.number().describe('CPUs used, on average over the governor’s last step'),
+      cpuThrottled: z.number().describe('Part of the periods in which its limit stopped it, from 0 to 1'),
+      memoryBytes: Bytes.describe('Memory that it has'),
+      guestAvailableBytes: Bytes.nullable().describe('Memory available to its programs; null: no balloon driver answers'),
+      idleMs: z.int().describe('How long it has used next to no CPU'),
     })
-    .nullable(),
-  /** The governor's decisions about it, oldest first. */
-  decisions: z.array(Event),
+    .nullable()
+    .describe('What the governor saw of it last; null: it does not run, or was not measured yet'),
+  decisions: z.array(Event).describe('Decisions of the governor about it, oldest first'),
 });
 export type Explanation = z.infer<typeof Explanation>;
 

@@ -71,16 +71,14 @@ export const resourceChanges = Object.fromEntries(
   ]),
 ) as { [Name in keyof typeof shape]: z.ZodOptional<ReturnType<(typeof shape)[Name]['unwrap']>> };
 
-/** What a running VM has of the host now. */
 export const ResourceUse = z.object({
-  /** CPUs that its vCPUs may use together now; null: no limit. Above its limit while it spends credits or is lent CPU. */
-  cpuLimitNow: z.number().nullable(),
-  /** CPU time that it has saved up; null: its limit has no burst. */
-  cpuCreditMs: z.number().nullable(),
-  /** Memory that its balloon leaves it; null: not known. */
-  memoryBytes: Bytes.nullable(),
-  /** What is set and not enforced on this host, each with its reason. */
-  notEnforced: z.array(z.string()),
+  cpuLimitNow: z
+    .number()
+    .nullable()
+    .describe('CPUs that its vCPUs may use together now; null: no limit. Above its limit while it spends credit or is lent CPU'),
+  cpuCreditMs: z.number().nullable().describe('CPU time that it has saved up; null: its limit has no burst'),
+  memoryBytes: Bytes.nullable().describe('Memory that its balloon leaves it; null: not known'),
+  notEnforced: z.array(z.string()).describe('What is set and not enforced on this host, each with its reason'),
 });
 export type ResourceUse = z.infer<typeof ResourceUse>;
 
