@@ -1,5 +1,5 @@
 // The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
-import type { Handlers } from './handler.ts';
+
 import { handler as alertCreate } from './alert/create.ts';
 import { handler as alertList } from './alert/list.ts';
 import { handler as alertRemove } from './alert/remove.ts';
@@ -13,6 +13,7 @@ import { handler as flowList } from './flow/list.ts';
 import { handler as forwardAdd } from './forward/add.ts';
 import { handler as forwardList } from './forward/list.ts';
 import { handler as forwardRemove } from './forward/remove.ts';
+import type { Handlers } from './handler.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
 import { handler as hostStatus } from './host/status.ts';
