@@ -28,7 +28,7 @@
 #define ALLOW(call) EQUAL(SYS_##call, 0, 1), RETURN(SECCOMP_RET_ALLOW)
 
 /** An array's filter holds from now on, for good. Needs no_new_privs, or CAP_SYS_ADMIN. 0, or -1 with errno. */
-#define LIMIT_TO(program) \
-	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &(struct sock_fprog){.len = sizeof(program) / sizeof *(program), .filter = (program)})
+#define LIMIT_TO(program)                                                                                                                  \
+  prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &(struct sock_fprog){.len = sizeof(program) / sizeof *(program), .filter = (program)})
 
 #endif

@@ -11,11 +11,16 @@
 
 static struct sock_filter program[] = {
     CALLS,
-    ALLOW(recvmsg), ALLOW(recvfrom), ALLOW(writev), ALLOW(clock_gettime),
+    ALLOW(recvmsg),
+    ALLOW(recvfrom),
+    ALLOW(writev),
+    ALLOW(clock_gettime),
     /* record.c, of files that are open already */
     ALLOW(ftruncate),
     /* its end, and its last words */
-    ALLOW(exit_group), ALLOW(write), ALLOW(restart_syscall),
+    ALLOW(exit_group),
+    ALLOW(write),
+    ALLOW(restart_syscall),
     RETURN(SECCOMP_RET_KILL_PROCESS),
 };
 

@@ -8,11 +8,13 @@
 
 __attribute__((format(printf, 1, 2), noreturn)) void fail(const char *words, ...);
 
-enum { pcap_magic = 0xa1b2c3d4 };
+enum {
+  pcap_magic = 0xa1b2c3d4
+};
 struct pcap_header {
-	uint32_t magic;
-	uint16_t major, minor;
-	uint32_t zone, accuracy, longest, link_type;
+  uint32_t magic;
+  uint16_t major, minor;
+  uint32_t zone, accuracy, longest, link_type;
 };
 struct pcap_header pcap_header_of(uint32_t link_type, uint32_t accuracy);
 /** What `all` is to have for one packet from up to 4 pieces. @return its bytes */

@@ -7,49 +7,54 @@
 #include <sys/socket.h>
 
 enum {
-	/** Of all packets towards guests: the rules and groups of the networks know them by it (src/network/firewall/inet.ts). */
-	relay_mark = 0x10,
-	most_ports = 1000,
-	most_listeners = most_ports * 2, /* IPv4 and IPv6 */
-	most_targets = 2,
-	/** Connections, or clients of UDP, at a time; fewer where fewer descriptors may be open. */
-	most_clients = 4000,
-	chunk_bytes = 65536,
-	connect_ms = 30000,
-	idle_ms = 60000,
+  /** Of all packets towards guests: the rules and groups of the networks know them by it (src/network/firewall/inet.ts). */
+  relay_mark = 0x10,
+  most_ports = 1000,
+  most_listeners = most_ports * 2, /* IPv4 and IPv6 */
+  most_targets = 2,
+  /** Connections, or clients of UDP, at a time; fewer where fewer descriptors may be open. */
+  most_clients = 4000,
+  chunk_bytes = 65536,
+  connect_ms = 30000,
+  idle_ms = 60000,
 };
 
 /** How a start ends that fails; src/network/forwarding.ts knows these. */
-enum failure { failed = 125, not_allowed = 13, port_taken = 98, not_ours = 99 };
+enum failure {
+  failed = 125,
+  not_allowed = 13,
+  port_taken = 98,
+  not_ours = 99
+};
 
 union address {
-	struct sockaddr any;
-	struct sockaddr_in four;
-	struct sockaddr_in6 six;
+  struct sockaddr any;
+  struct sockaddr_in four;
+  struct sockaddr_in6 six;
 };
 
 struct forward {
-	int type; /* SOCK_STREAM or SOCK_DGRAM */
-	/** Unspecified: every address of the host. */
-	bool everywhere;
-	union address bind;
-	uint16_t first, last, target_first;
-	/** Clients keep their addresses where they can. */
-	bool keeps_clients;
-	union address targets[most_targets];
-	int target_count;
+  int type; /* SOCK_STREAM or SOCK_DGRAM */
+  /** Unspecified: every address of the host. */
+  bool everywhere;
+  union address bind;
+  uint16_t first, last, target_first;
+  /** Clients keep their addresses where they can. */
+  bool keeps_clients;
+  union address targets[most_targets];
+  int target_count;
 };
 extern struct forward forward;
 
 /** Something that epoll tells of. */
 struct source {
-	void (*ready)(struct source *, uint32_t events);
+  void (*ready)(struct source *, uint32_t events);
 };
 
 struct listener {
-	struct source source;
-	int fd;
-	uint16_t port;
+  struct source source;
+  int fd;
+  uint16_t port;
 };
 extern struct listener listeners[most_listeners];
 extern int listener_count;

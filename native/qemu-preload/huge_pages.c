@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 enum {
-	/** A smaller region gets no huge pages. */
-	large = 32 << 20,
+  /** A smaller region gets no huge pages. */
+  large = 32 << 20,
 };
 
 /**
@@ -16,6 +16,6 @@ enum {
  * of which a text console uses some pages). Each first touch would take 2 MiB.
  */
 __attribute__((visibility("default"))) int madvise(void *address, size_t length, int advice) {
-	if (advice == MADV_HUGEPAGE && length < large) return 0;
-	return (int)syscall(SYS_madvise, address, length, advice);
+  if (advice == MADV_HUGEPAGE && length < large) return 0;
+  return (int)syscall(SYS_madvise, address, length, advice);
 }

@@ -15,21 +15,23 @@ static uint32_t next(uint32_t below) {
   return (uint32_t)(state >> 32) % below;
 }
 
-#define CHECK(what) do { if (!(what)) fprintf(stderr, "not so: %s\n", #what), abort(); } while (0)
+#define CHECK(what)                                                                                                                        \
+  do {                                                                                                                                     \
+    if (!(what)) fprintf(stderr, "not so: %s\n", #what), abort();                                                                          \
+  } while (0)
 
-static const char whole[] =
-    "service=identity\0"
-    "seed=000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\0"
-    "time=1790000000000\0"
-    "mac=52:54:00:12:34:56=52:54:00:ab:cd:ef\0"
-    "mac-only=52:54:00:12:34:57=52:54:00:ab:cd:e0\0"
-    "addresses=52:54:00:ab:cd:ef 10.1.2.3/24 fd00:1::5054:ff:feab:cdef/64\0"
-    "hostname=web-1.example.com\0"
-    "machine-id=0123456789abcdef0123456789abcdef\0"
-    /* -----BEGIN A PRIVATE KEY-----\n, ssh-ed25519 AAAA\n */
-    "ssh-key=ed25519 LS0tLS1CRUdJTiBBIFBSSVZBVEUgS0VZLS0tLS0K c3NoLWVkMjU1MTkgQUFBQQo=\0"
-    /* the same, ssh-rsa AAAA\n */
-    "ssh-key=rsa LS0tLS1CRUdJTiBBIFBSSVZBVEUgS0VZLS0tLS0K c3NoLXJzYSBBQUFBCg==";
+static const char whole[] = "service=identity\0"
+                            "seed=000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\0"
+                            "time=1790000000000\0"
+                            "mac=52:54:00:12:34:56=52:54:00:ab:cd:ef\0"
+                            "mac-only=52:54:00:12:34:57=52:54:00:ab:cd:e0\0"
+                            "addresses=52:54:00:ab:cd:ef 10.1.2.3/24 fd00:1::5054:ff:feab:cdef/64\0"
+                            "hostname=web-1.example.com\0"
+                            "machine-id=0123456789abcdef0123456789abcdef\0"
+                            /* -----BEGIN A PRIVATE KEY-----\n, ssh-ed25519 AAAA\n */
+                            "ssh-key=ed25519 LS0tLS1CRUdJTiBBIFBSSVZBVEUgS0VZLS0tLS0K c3NoLWVkMjU1MTkgQUFBQQo=\0"
+                            /* the same, ssh-rsa AAAA\n */
+                            "ssh-key=rsa LS0tLS1CRUdJTiBBIFBSSVZBVEUgS0VZLS0tLS0K c3NoLXJzYSBBQUFBCg==";
 
 static void check(const struct identity *identity) {
   CHECK(identity->seed_length == 0 || (identity->seed_length >= MIN_SEED && identity->seed_length <= MAX_SEED));
@@ -52,7 +54,8 @@ static void check(const struct identity *identity) {
     CHECK(length >= 1 && length <= MAX_HOSTNAME && identity->hostname[0] != '-' && identity->hostname[0] != '.');
     CHECK(strspn(identity->hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == length);
   }
-  if (identity->machine_id[0]) CHECK(strspn(identity->machine_id, "0123456789abcdef") == MACHINE_ID_LENGTH && identity->machine_id[MACHINE_ID_LENGTH] == 0);
+  if (identity->machine_id[0])
+    CHECK(strspn(identity->machine_id, "0123456789abcdef") == MACHINE_ID_LENGTH && identity->machine_id[MACHINE_ID_LENGTH] == 0);
   for (size_t i = 0; i < identity->key_count; i++) {
     const struct ssh_key *key = &identity->keys[i];
     CHECK(strlen(key->private_key) == key->private_length && strlen(key->public_key) == key->public_length);
@@ -74,26 +77,31 @@ int main(int count, char **arguments) {
       size_t at = next((uint32_t)length);
       static const char likely[] = "=: -./\n0fAz\xff";
       switch (next(5)) {
-        case 0: bytes[at] = (uint8_t)next(256); break;
-        case 1: bytes[at] = (uint8_t)likely[next(sizeof likely)]; break;
-        case 2: /* a piece is lost */
-          if (length > 40) {
-            size_t run = 1 + next(20);
-            if (at + run > length) run = length - at;
-            memmove(bytes + at, bytes + at + run, length - at - run);
-            length -= run;
-            if (length == 0) length = 1;
-          }
-          break;
-        case 3: /* a piece comes twice */
-          if (length + 60 < 2 * sizeof whole) {
-            size_t run = 1 + next(60);
-            if (at + run > length) run = length - at;
-            memmove(bytes + at + run, bytes + at, length - at);
-            length += run;
-          }
-          break;
-        default: bytes[at] ^= (uint8_t)(1u << next(8));
+      case 0:
+        bytes[at] = (uint8_t)next(256);
+        break;
+      case 1:
+        bytes[at] = (uint8_t)likely[next(sizeof likely)];
+        break;
+      case 2: /* a piece is lost */
+        if (length > 40) {
+          size_t run = 1 + next(20);
+          if (at + run > length) run = length - at;
+          memmove(bytes + at, bytes + at + run, length - at - run);
+          length -= run;
+          if (length == 0) length = 1;
+        }
+        break;
+      case 3: /* a piece comes twice */
+        if (length + 60 < 2 * sizeof whole) {
+          size_t run = 1 + next(60);
+          if (at + run > length) run = length - at;
+          memmove(bytes + at + run, bytes + at, length - at);
+          length += run;
+        }
+        break;
+      default:
+        bytes[at] ^= (uint8_t)(1u << next(8));
       }
     }
     uint8_t *exact = malloc(length);
@@ -107,7 +115,9 @@ int main(int count, char **arguments) {
         CHECK(why[0]);
         refused++;
       }
-      if (round == 0) CHECK(taken == 1 && identity.key_count == 2 && identity.mac_count == 2 && identity.macs[0].address_count == 2 && identity.seed_length == 32);
+      if (round == 0)
+        CHECK(taken == 1 && identity.key_count == 2 && identity.mac_count == 2 && identity.macs[0].address_count == 2 &&
+            identity.seed_length == 32);
     }
     free(exact);
     free(bytes);

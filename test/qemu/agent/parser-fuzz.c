@@ -80,10 +80,17 @@ int main(int count, char **arguments) {
     for (uint32_t i = next(6); i > 0; i--) {
       size_t at = next((uint32_t)length);
       switch (next(4)) {
-        case 0: stream[at] = (uint8_t)next(256); break;
-        case 1: stream[at] ^= (uint8_t)(1u << next(8)); break;
-        case 2: length = at + 1; break;
-        default: memcpy(stream + at, MAGIC, MAGIC_LENGTH < length - at ? MAGIC_LENGTH : length - at);
+      case 0:
+        stream[at] = (uint8_t)next(256);
+        break;
+      case 1:
+        stream[at] ^= (uint8_t)(1u << next(8));
+        break;
+      case 2:
+        length = at + 1;
+        break;
+      default:
+        memcpy(stream + at, MAGIC, MAGIC_LENGTH < length - at ? MAGIC_LENGTH : length - at);
       }
     }
     feed();
