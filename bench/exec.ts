@@ -2,13 +2,13 @@
 // for its part; the rest is ours on the host: SDK, WebSocket, daemon, frames.
 import { pathsFrom } from '../src/host/paths.ts';
 import { type Figure, median, percentile } from './measure.ts';
-import { withHome } from './state-directory.ts';
+import { withStateDirectory } from './state-directory.ts';
 import { tap } from './tap.ts';
 
 const rounds = 100;
 
 export const exec = () =>
-  withHome<Figure[]>(async ({ client, folder, restart }) => {
+  withStateDirectory<Figure[]>(async ({ client, folder, restart }) => {
     const vm = await client.run('tiny', { name: 'bench' });
     await vm.wait();
     const watched = await restart(() => tap(pathsFrom({ VIV_HOME: folder }, process.getuid?.() ?? 0).vm(vm.id).agent));

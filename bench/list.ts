@@ -2,10 +2,10 @@
 
 import { hasLibvirt, virsh } from './libvirt.ts';
 import { type Figure, inTurns, median, roundsOr, wholeProcess } from './measure.ts';
-import { viv, withHome } from './state-directory.ts';
+import { viv, withStateDirectory } from './state-directory.ts';
 
 export const list = () =>
-  withHome<Figure[]>(async ({ env }) => {
+  withStateDirectory<Figure[]>(async ({ env }) => {
     const acts: Record<string, () => Promise<unknown>> = {
       viv: () => wholeProcess([viv, 'ls'], env),
       node: () => wholeProcess([process.execPath, '-e', '0'], env),

@@ -3,32 +3,32 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Client, connect, type Machine } from '../src/sdk/index.ts';
+import { type Client, connect, type Vm } from '../src/sdk/index.ts';
 
 export const root = dirname(import.meta.dirname);
 export const viv = join(root, 'viv');
 
-export interface Home {
+export interface StateDirectory {
   readonly env: NodeJS.ProcessEnv;
   readonly folder: string;
   readonly client: Client;
   /** Of the daemon. */
   readonly pid: number;
-  /** Stops the daemon, acts, and starts it again; machines go on meanwhile. */
+  /** Stops the daemon, acts, and starts it again; VMs go on meanwhile. */
   restart<T>(between: () => Promise<T>): Promise<T>;
   /** From asking for the daemon until it answered. */
   readonly startMs: number;
 }
 
-/** Runs `act` with a daemon as a user has it (bundled); stops its machines and the daemon, and removes the home. */
-export async function withHome<T>(act: (home: Home) => Promise<T>): Promise<T> {
+/** Runs `act` with a daemon as a user has it (bundled); stops its VMs and the daemon, and removes the home. */
+export async function withStateDirectory<T>(act: (stateDirectory: StateDirectory) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
   const env = { ...process.env, VIV_HOME: folder, VIV_HOST_NAMES: 'none' };
   try {
     execFileSync(viv, ['--version'], { env, stdio: 'ignore' }); // builds what is not fresh
     const from = performance.now();
     process.env['VIV_DAEMON_ENTRY'] = join(root, '.build/viv/daemon.js');
-    await using client = await connect({ home: folder });
+    await using client = await connect({ stateDirectory: folder });
     const startMs = performance.now() - from;
     const stop = async () => {
       const { pid } = await client.host.status({});
@@ -38,7 +38,7 @@ export async function withHome<T>(act: (home: Home) => Promise<T>): Promise<T> {
     const restart = async <T>(between: () => Promise<T>) => {
       await stop();
       const result = await between();
-      (await connect({ home: folder })).close();
+      (await connect({ stateDirectory: folder })).close();
       return result;
     };
     try {
@@ -82,8 +82,8 @@ export function waitedMs(pid: number): number {
 
 const lookMs = 500;
 
-/** Waits until a machine's guest has nothing more to do: after its first answer it goes on with the end of its boot. */
-export async function atRest(vm: Machine): Promise<void> {
+/** Waits until a VM's guest has nothing more to do: after its first answer it goes on with the end of its boot. */
+export async function atRest(vm: Vm): Promise<void> {
   const pid = vm.info.pid ?? 0;
   for (let before = usage(pid).cpuMs, tries = 0; tries < 240; tries++) {
     await new Promise((resolve) => setTimeout(resolve, lookMs));

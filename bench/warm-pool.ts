@@ -1,18 +1,18 @@
-// A warm pool in figures: from the SDK call until a machine taken from it runs, and until a command in it has answered.
+// A warm pool in figures: from the SDK call until a VM taken from it runs, and until a command in it has answered.
 import type { Client } from '../src/sdk/index.ts';
 import { type Figure, median, percentile } from './measure.ts';
-import { atRest, withHome } from './state-directory.ts';
+import { atRest, withStateDirectory } from './state-directory.ts';
 
 const size = 3;
 const fillWithinMs = 120_000;
 
-export const pool = (rounds = 20) =>
-  withHome<Figure[]>(async ({ client }) => {
+export const warmPool = (rounds = 20) =>
+  withStateDirectory<Figure[]>(async ({ client }) => {
     const web = await client.run('tiny', { name: 'web' });
     await web.exec(['true'], { waitMs: 300_000 });
     await atRest(web);
     await web.snapshot('then');
-    await client.pool.create({ pool: 'warm', from: 'web@then', size });
+    await client.warmPool.create({ warmPool: 'warm', from: 'web@then', size });
     const running: number[] = [];
     const answered: number[] = [];
     try {
@@ -29,7 +29,7 @@ export const pool = (rounds = 20) =>
         await vm.remove({ force: true });
       }
     } finally {
-      await client.pool.remove({ pool: 'warm' });
+      await client.warmPool.remove({ warmPool: 'warm' });
     }
     return [
       { name: 'taken from a warm pool until running, median', value: median(running), unit: 'ms', target: 60 },
@@ -42,9 +42,9 @@ export const pool = (rounds = 20) =>
 async function full(client: Client): Promise<void> {
   const deadline = Date.now() + fillWithinMs;
   while (Date.now() < deadline) {
-    const { ready } = await client.pool.show({ pool: 'warm' });
+    const { ready } = await client.warmPool.show({ warmPool: 'warm' });
     if (ready === size) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`The pool was not filled within ${fillWithinMs / 1000} s`);
+  throw new Error(`The warm pool was not filled within ${fillWithinMs / 1000} s`);
 }

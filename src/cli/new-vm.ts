@@ -12,10 +12,10 @@ import { nearest } from './nearest.ts';
 import { perform } from './perform.ts';
 import { clean, quote } from './text.ts';
 
-export type MachineInput = CallInputOf<typeof run>;
+export type VmInput = CallInputOf<typeof run>;
 
 /** Those of the contract; keys and user data are read from files here. */
-export function machineFlags(operation: Operation): Flag[] {
+export function vmFlags(operation: Operation): Flag[] {
   return [
     ...flagsOf(operation, ['sshKeys', 'userData']),
     {
@@ -24,7 +24,7 @@ export function machineFlags(operation: Operation): Flag[] {
       kind: 'text',
       value: 'FILE',
       repeat: true,
-      help: 'Public key that is let in; your own ~/.ssh/*.pub when left out',
+      help: 'Public key that is let in; your own ~/.ssh/*.pub by default',
     },
     { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Let no SSH key in' },
     { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'cloud-init user data, passed on byte for byte' },
@@ -33,7 +33,7 @@ export function machineFlags(operation: Operation): Flag[] {
 }
 
 /** The input of `vm.create` and `vm.run`; throws `invalid` where a file cannot be used. */
-export async function machineInput(invocation: Invocation, context: Context): Promise<MachineInput> {
+export async function vmInput(invocation: Invocation, context: Context): Promise<VmInput> {
   const { sshKeyFiles, noSshKeys, userDataFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
   const [name] = invocation.args['name'] ?? [];
   const files = sshKeyFiles as string[] | undefined;
@@ -41,7 +41,7 @@ export async function machineInput(invocation: Invocation, context: Context): Pr
   const sshKeys = noSshKeys === true ? [] : files ? (await Promise.all(files.map(keysIn))).flat() : await ownKeys(context.env['HOME']);
   const userData = typeof userDataFile === 'string' ? await textOf(userDataFile, '--user-data') : undefined;
   return {
-    ...(options as Partial<MachineInput>),
+    ...(options as Partial<VmInput>),
     image: one(invocation, 'image'),
     ...(name === undefined ? {} : { name }),
     ...(sshKeys.length > 0 ? { sshKeys: [...new Set(sshKeys)] } : {}),
@@ -64,9 +64,9 @@ async function keysIn(file: string): Promise<string[]> {
 }
 
 /** The caller's public keys; none where there is no such folder. A file that cannot be read is left out. */
-async function ownKeys(home: string | undefined): Promise<string[]> {
-  if (!home) return [];
-  const folder = join(home, '.ssh');
+async function ownKeys(stateDirectory: string | undefined): Promise<string[]> {
+  if (!stateDirectory) return [];
+  const folder = join(stateDirectory, '.ssh');
   const names = await readdir(folder).catch(() => [] as string[]);
   const texts = await Promise.all(
     names
@@ -94,8 +94,8 @@ export async function textOf(file: string, as: string): Promise<string> {
   }
 }
 
-/** Says what the machine lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
-export async function sayNetwork(client: Client, context: Context, input: MachineInput, vm: Vm): Promise<void> {
+/** Says what the VM lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
+export async function sayNetwork(client: Client, context: Context, input: VmInput, vm: Vm): Promise<void> {
   const [nic] = vm.nics;
   const isUser = nic?.network === 'user';
   if (nic === undefined || (isUser ? input.networks !== undefined : process.getuid?.() === 0)) return;

@@ -1,4 +1,4 @@
-// Where a machine may go beyond its own network: `all`, `none`, or a list of subnets and domain names. A name stands for those below it too.
+// Where a VM may go beyond its own network: `all`, `none`, or a list of subnets and domain names. A name stands for those below it too.
 import { z } from 'zod';
 import { VivError } from './errors.ts';
 import { readableBy } from './readable.ts';

@@ -1,4 +1,4 @@
-// What of the host itself a network's machines may reach, although guests reach nothing of it otherwise: `tcp 5432`, `udp 514 at 192.168.1.2`.
+// What of the host itself a network's VMs may reach, although guests reach nothing of it otherwise: `tcp 5432`, `udp 514 at 192.168.1.2`.
 import { z } from 'zod';
 import { VivError } from './errors.ts';
 import { readableBy } from './readable.ts';

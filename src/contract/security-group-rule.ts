@@ -1,5 +1,5 @@
 // One rule of a security group, as it is written on a line:
-//   in tcp 80        in tcp 8000-8999 from 10.0.0.0/8        in any from group:web        out udp 53 to machine:resolver        in icmp
+//   in tcp 80        in tcp 8000-8999 from 10.0.0.0/8        in any from group:web        out udp 53 to vm:resolver        in icmp
 import { z } from 'zod';
 import { VivError } from './errors.ts';
 import { Name, Ref } from './field.ts';
@@ -20,7 +20,7 @@ export const Remote = z.union([
   z.object({ kind: z.literal('any') }),
   z.object({ kind: z.literal('cidr'), cidr: Cidr }),
   /** Name or id. */
-  z.object({ kind: z.literal('machine'), machine: z.string() }),
+  z.object({ kind: z.literal('vm'), vm: z.string() }),
   z.object({ kind: z.literal('group'), group: z.string() }),
 ]);
 
@@ -33,7 +33,7 @@ export const GroupRule = z.object({
 });
 export type GroupRule = z.infer<typeof GroupRule>;
 
-const written = 'write it like "in tcp 80", "in tcp 22 from 10.0.0.0/8", "in any from group:web" or "out udp 53 to machine:dns"';
+const written = 'write it like "in tcp 80", "in tcp 22 from 10.0.0.0/8", "in any from group:web" or "out udp 53 to vm:dns"';
 
 /** `80` or `8000-8999`. @throws invalid */
 export function parsePorts(text: string): Ports {
@@ -74,28 +74,28 @@ export function parseGroupRule(text: string): GroupRule {
 
 function parseRemote(whom: string, wrong: (why: string) => VivError): GroupRule['remote'] {
   if (whom === 'any') return { kind: 'any' };
-  const [, kind, name = ''] = /^(group|machine):(.*)$/.exec(whom) ?? [];
+  const [, kind, name = ''] = /^(group|vm):(.*)$/.exec(whom) ?? [];
   if (kind === 'group') {
     if (!GroupName.safeParse(name).success) throw wrong(`names no group: ${JSON.stringify(name)}`);
     return { kind, group: name };
   }
-  if (kind === 'machine') {
-    if (!Ref.safeParse(name).success) throw wrong(`names no machine: ${JSON.stringify(name)}`);
-    return { kind, machine: name };
+  if (kind === 'vm') {
+    if (!Ref.safeParse(name).success) throw wrong(`names no VM: ${JSON.stringify(name)}`);
+    return { kind, vm: name };
   }
   if (!Cidr.safeParse(whom).success)
-    throw wrong(`names nobody: ${JSON.stringify(whom)} is no address, no subnet, no group:NAME and no machine:NAME`);
+    throw wrong(`names nobody: ${JSON.stringify(whom)} is no address, no subnet, no group:NAME and no vm:NAME`);
   return { kind: 'cidr', cidr: whom };
 }
 
-/** @param nameOf what a machine of that id is called */
+/** @param nameOf what a VM of that id is called */
 export function formatGroupRule({ direction, protocol, ports, remote }: GroupRule, nameOf: (id: string) => string = (id) => id): string {
   const whom =
     remote.kind === 'any'
       ? []
       : [
           direction === 'in' ? 'from' : 'to',
-          remote.kind === 'cidr' ? remote.cidr : remote.kind === 'group' ? `group:${remote.group}` : `machine:${nameOf(remote.machine)}`,
+          remote.kind === 'cidr' ? remote.cidr : remote.kind === 'group' ? `group:${remote.group}` : `vm:${nameOf(remote.vm)}`,
         ];
   return [direction, protocol, ...(ports === null ? [] : [formatPorts(ports)]), ...whom].join(' ');
 }

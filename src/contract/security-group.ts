@@ -1,5 +1,5 @@
-// Security groups: rules about who may reach the cards that are in them, and whom those may reach. Answers always pass. A card in several
-// groups may do what any of them allows; a group that denies a direction closes it for its cards, but for what a rule allows.
+// Security groups: rules about who may reach the NICs that are in them, and whom those may reach. Answers always pass. A NIC in several
+// groups may do what any of them allows; a group that denies a direction closes it for its NICs, but for what a rule allows.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Time } from './field.ts';
@@ -10,12 +10,12 @@ export const Otherwise = z.enum(['allow', 'deny']);
 
 export const Group = z.object({
   name: z.string(),
-  /** As in group-rule.ts. */
+  /** As in security-group-rule.ts. */
   rules: z.array(z.string()),
   /** What happens to what no rule allows. */
   in: Otherwise,
   out: Otherwise,
-  cards: z.array(z.object({ vm: z.string(), nic: z.string() })),
+  nics: z.array(z.object({ vm: z.string(), nic: z.string() })),
   createdAt: Time,
 });
 export type Group = z.infer<typeof Group>;
@@ -24,13 +24,13 @@ const group = GroupName.describe('Name of the group');
 const One = z.object({ group });
 const rule = GroupRuleText.describe('Rule, such as "in tcp 22 from 10.0.0.0/8"');
 const rules = z.array(rule).max(500, 'a group has at most 500 rules');
-const inHelp = 'What happens to connections to its machines that no rule allows';
-const outHelp = 'What happens to connections of its machines that no rule allows';
+const inHelp = 'What happens to connections to its VMs that no rule allows';
+const outHelp = 'What happens to connections of its VMs that no rule allows';
 
 export const create = defineOperation({
-  id: 'group.create',
+  id: 'security-group.create',
   method: 'POST',
-  path: '/v1/groups',
+  path: '/v1/security-groups',
   role: 'operator',
   task: true,
   summary: 'Make a security group',
@@ -42,63 +42,63 @@ export const create = defineOperation({
   }),
   output: Group,
   errors: [...failures.find, 'name_taken'],
-  cli: { command: 'group create', args: ['group'] },
+  cli: { command: 'security-group create', args: ['group'] },
 });
 
 export const list = defineOperation({
-  id: 'group.list',
+  id: 'security-group.list',
   method: 'GET',
-  path: '/v1/groups',
+  path: '/v1/security-groups',
   role: 'viewer',
   summary: 'List the security groups',
   input: z.object({}),
   output: z.array(Group),
   errors: [],
-  cli: { command: 'group ls', custom: true },
+  cli: { command: 'security-group ls', custom: true },
 });
 
 export const show = defineOperation({
-  id: 'group.show',
+  id: 'security-group.show',
   method: 'GET',
-  path: '/v1/groups/{group}',
+  path: '/v1/security-groups/{group}',
   role: 'viewer',
-  summary: 'Show a security group, its rules and the cards in it',
+  summary: 'Show a security group, its rules and the NICs in it',
   input: One,
   output: Group,
   errors: ['not_found'],
-  cli: { command: 'group show', args: ['group'] },
+  cli: { command: 'security-group show', args: ['group'] },
 });
 
 export const allow = defineOperation({
-  id: 'group.allow',
+  id: 'security-group.allow',
   method: 'POST',
-  path: '/v1/groups/{group}/allow',
+  path: '/v1/security-groups/{group}/allow',
   role: 'operator',
   task: true,
   summary: 'Add a rule to a security group; it counts at once',
   input: z.object({ group, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group allow', args: ['group', 'rule+'] },
+  cli: { command: 'security-group allow', args: ['group', 'rule+'] },
 });
 
 export const revoke = defineOperation({
-  id: 'group.revoke',
+  id: 'security-group.revoke',
   method: 'POST',
-  path: '/v1/groups/{group}/revoke',
+  path: '/v1/security-groups/{group}/revoke',
   role: 'operator',
   task: true,
   summary: 'Take a rule away from a security group; connections that are open go on',
   input: z.object({ group, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group revoke', args: ['group', 'rule+'] },
+  cli: { command: 'security-group revoke', args: ['group', 'rule+'] },
 });
 
 export const set = defineOperation({
-  id: 'group.set',
+  id: 'security-group.set',
   method: 'PATCH',
-  path: '/v1/groups/{group}',
+  path: '/v1/security-groups/{group}',
   role: 'operator',
   task: true,
   summary: 'Change what a security group does, all of it at once',
@@ -110,18 +110,18 @@ export const set = defineOperation({
   }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'group set', args: ['group'] },
+  cli: { command: 'security-group set', args: ['group'] },
 });
 
 export const remove = defineOperation({
-  id: 'group.remove',
+  id: 'security-group.remove',
   method: 'DELETE',
-  path: '/v1/groups/{group}',
+  path: '/v1/security-groups/{group}',
   role: 'operator',
   task: true,
-  summary: 'Remove a security group that no card is in',
+  summary: 'Remove a security group that no NIC is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use'],
-  cli: { command: 'group rm', args: ['group...'] },
+  cli: { command: 'security-group rm', args: ['group...'] },
 });

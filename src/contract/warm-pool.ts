@@ -1,17 +1,17 @@
-// Warm pools: forks of a point that stand ready, so that one is there the moment it is asked for.
+// Warm pools: forks of a snapshot that stand ready, so that one is there the moment it is asked for.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 import { Vm } from './vm.ts';
 
-export const Pool = z.object({
+export const WarmPool = z.object({
   name: Name,
-  /** Name of the machine whose point it is. */
+  /** Name of the VM whose snapshot it is. */
   vm: z.string(),
-  /** Label of the point, or its id where it has none. */
-  point: z.string(),
-  pointId: z.string(),
+  /** Label of the snapshot, or its id where it has none. */
+  snapshot: z.string(),
+  snapshotId: z.string(),
   /** How many are kept ready. */
   size: z.int(),
   /** How many are ready now. */
@@ -22,103 +22,103 @@ export const Pool = z.object({
   problem: z.string().nullable(),
   createdAt: Time,
 });
-export type Pool = z.infer<typeof Pool>;
+export type WarmPool = z.infer<typeof WarmPool>;
 
-const pool = Name.describe('Name of the pool');
-const size = z.int().min(0).max(1000).describe('How many machines are kept ready');
-const One = z.object({ pool });
+const warmPool = Name.describe('Name of the warm pool');
+const size = z.int().min(0).max(1000).describe('How many VMs are kept ready');
+const One = z.object({ warmPool });
 
 export const create = defineOperation({
-  id: 'pool.create',
+  id: 'warm-pool.create',
   method: 'POST',
-  path: '/v1/pools',
+  path: '/v1/warm-pools',
   role: 'operator',
   task: true,
-  summary: 'Keep forks of a point ready; they are made in the background',
+  summary: 'Keep forks of a snapshot ready; they are made in the background',
   input: z.object({
-    pool,
+    warmPool,
     from: Text.max(270)
-      .regex(/^[^@]+@.+$/s, 'a point is named like web@before-upgrade')
-      .describe('Point with memory that they are forks of, such as web@before-upgrade'),
+      .regex(/^[^@]+@.+$/s, 'a snapshot is named like web@before-upgrade')
+      .describe('Snapshot with memory that they are forks of, such as web@before-upgrade'),
     size: size.default(5),
   }),
-  output: Pool,
+  output: WarmPool,
   errors: [...failures.find, 'name_taken', 'unsupported', 'corrupt', 'no_accelerator', 'missing_program'],
-  cli: { command: 'pool create', args: ['pool'] },
+  cli: { command: 'warm-pool create', args: ['warmPool'] },
 });
 
 export const list = defineOperation({
-  id: 'pool.list',
+  id: 'warm-pool.list',
   method: 'GET',
-  path: '/v1/pools',
+  path: '/v1/warm-pools',
   role: 'viewer',
   summary: 'List the warm pools',
   input: z.object({}),
-  output: z.array(Pool),
+  output: z.array(WarmPool),
   errors: [],
-  cli: { command: 'pool ls', custom: true },
+  cli: { command: 'warm-pool ls', custom: true },
 });
 
 export const show = defineOperation({
-  id: 'pool.show',
+  id: 'warm-pool.show',
   method: 'GET',
-  path: '/v1/pools/{pool}',
+  path: '/v1/warm-pools/{warmPool}',
   role: 'viewer',
-  summary: 'Show one pool',
+  summary: 'Show one warm pool',
   input: One,
-  output: Pool,
+  output: WarmPool,
   errors: ['not_found'],
-  cli: { command: 'pool show', args: ['pool'] },
+  cli: { command: 'warm-pool show', args: ['warmPool'] },
 });
 
 export const set = defineOperation({
-  id: 'pool.set',
+  id: 'warm-pool.set',
   method: 'PATCH',
-  path: '/v1/pools/{pool}',
+  path: '/v1/warm-pools/{warmPool}',
   role: 'operator',
   task: true,
-  summary: 'Change how many machines a pool keeps ready',
+  summary: 'Change how many VMs a warm pool keeps ready',
   input: One.extend({ size }),
-  output: Pool,
+  output: WarmPool,
   errors: ['not_found'],
-  cli: { command: 'pool set', args: ['pool'] },
+  cli: { command: 'warm-pool set', args: ['warmPool'] },
 });
 
 export const remove = defineOperation({
-  id: 'pool.remove',
+  id: 'warm-pool.remove',
   method: 'DELETE',
-  path: '/v1/pools/{pool}',
+  path: '/v1/warm-pools/{warmPool}',
   role: 'operator',
   task: true,
-  summary: 'Remove a pool and end what is ready in it; machines taken from it stay',
+  summary: 'Remove a warm pool and end what is ready in it; VMs taken from it stay',
   input: One,
   output: z.object({ name: Name }),
   errors: ['not_found'],
-  cli: { command: 'pool rm', args: ['pool...'] },
+  cli: { command: 'warm-pool rm', args: ['warmPool...'] },
 });
 
 export const take = defineOperation({
-  id: 'pool.take',
+  id: 'warm-pool.take',
   method: 'POST',
-  path: '/v1/pools/{pool}/take',
+  path: '/v1/warm-pools/{warmPool}/take',
   role: 'operator',
   task: true,
-  summary: 'Take a running machine out of a pool; an empty one makes it at once',
-  input: One.extend({ name: Name.optional().describe('Name of the machine; the pool’s name and a number when left out') }),
+  summary: 'Take a running VM out of a warm pool; an empty one makes it at once',
+  input: One.extend({ name: Name.optional().describe('Name of the VM; the warm pool’s name and a number by default') }),
   output: Vm,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
-  cli: { command: 'pool take', args: ['pool'] },
+  cli: { command: 'warm-pool take', args: ['warmPool'] },
 });
 
 /** What the daemon does in the background; calling it brings no harm. */
 export const fill = defineOperation({
-  id: 'pool.fill',
+  id: 'warm-pool.fill',
   method: 'POST',
-  path: '/v1/pools/{pool}/fill',
+  path: '/v1/warm-pools/{warmPool}/fill',
   role: 'operator',
   task: true,
-  summary: 'Make one machine that a pool lacks',
+  summary: 'Make one VM that a warm pool lacks',
   input: One,
-  output: Pool,
+  output: WarmPool,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
 });

@@ -28,14 +28,14 @@ export interface HostFactsOptions {
   readonly findQemu: (arch: Arch) => Promise<{ readonly path: string; readonly version: string }>;
   readonly committedBytes: () => number;
   /** Held by what stands ready in pools. */
-  readonly poolBytes: () => Promise<number>;
-  /** What kinds of networks machines can have here, and what is missing for better ones. */
+  readonly warmPoolBytes: () => Promise<number>;
+  /** What kinds of networks VMs can have here, and what is missing for better ones. */
   readonly networks: () => Promise<Host['networks']>;
 }
 
 export function createHostFacts(options: HostFactsOptions): HostFacts {
   const { paths, env } = options;
-  const room = diskRoom(paths.home, env['VIV_RESERVE_BYTES']);
+  const room = diskRoom(paths.stateDirectory, env['VIV_RESERVE_BYTES']);
   // Asked together, answered once: a proof starts a QEMU.
   let proving: Promise<KvmProof> | undefined;
   const kvm = (again: boolean) => {
@@ -69,8 +69,8 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         kernel: release(),
         arch: arch() === 'x64' ? 'x86_64' : arch() === 'arm64' ? 'aarch64' : arch(),
         cpus: readCpus(),
-        memory: { ...memory, committedBytes: options.committedBytes(), poolBytes: await options.poolBytes() },
-        storage: { path: paths.home, ...storage },
+        memory: { ...memory, committedBytes: options.committedBytes(), warmPoolBytes: await options.warmPoolBytes() },
+        storage: { path: paths.stateDirectory, ...storage },
         accelerators: [
           { name: 'kvm', works: proof.works, detail: proof.detail, durationMs: proof.durationMs },
           { name: 'tcg', works: qemu.problem === null, detail: 'emulation by QEMU, on any host', durationMs: null },
@@ -78,29 +78,29 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         accelerator: proof.works ? 'kvm' : 'tcg',
         programs,
         networks: await options.networks(),
-        problems: [...missing(programs), ...(await others(proof, qemu.problem, programs)), ...nearlyFull(paths.home, storage)],
+        problems: [...missing(programs), ...(await others(proof, qemu.problem, programs)), ...nearlyFull(paths.stateDirectory, storage)],
       } satisfies Host;
     },
 
-    async accelerator(wanted) {
-      if (wanted === 'tcg') return 'tcg';
+    async accelerator(desired) {
+      if (desired === 'tcg') return 'tcg';
       const proof = await kvm(false);
       if (proof.works) return 'kvm';
-      if (wanted === 'auto') return 'tcg';
+      if (desired === 'auto') return 'tcg';
       throw new VivError(
         'no_accelerator',
         `KVM was asked for and does not work on this host: ${proof.detail}. Use --accel auto or --accel tcg; 'viv host --prove' looks again.`,
         {
-          details: { wanted, detail: proof.detail },
+          details: { desired, detail: proof.detail },
         },
       );
     },
 
     readOnly() {
       try {
-        return nearlyFull(paths.home, room())[0] ?? null;
+        return nearlyFull(paths.stateDirectory, room())[0] ?? null;
       } catch (error) {
-        return `The file system of ${paths.home} cannot be read: ${(error as Error).message}.`;
+        return `The file system of ${paths.stateDirectory} cannot be read: ${(error as Error).message}.`;
       }
     },
   };
@@ -108,10 +108,10 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
 
 const mib = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
 
-function nearlyFull(home: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
+function nearlyFull(stateDirectory: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
   if (freeBytes >= reserveBytes) return [];
   return [
-    `The disk is nearly full: ${mib(freeBytes)} are free at ${home} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove machines, points or images.`,
+    `The disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images.`,
   ];
 }
 
@@ -125,8 +125,7 @@ async function others(proof: KvmProof, qemuProblem: string | null, programs: rea
   const problems: string[] = [];
   const qemu = programs.find(({ name }) => name === 'qemu-system-x86_64');
   if (qemuProblem !== null && qemu?.path) problems.push(qemuProblem);
-  if (!proof.works)
-    problems.push(`Machines run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
+  if (!proof.works) problems.push(`VMs run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
   if ((process.getuid?.() ?? 0) !== 0 && !(await isUsable('/usr/bin/newuidmap', constants.X_OK))) {
     problems.push('As an ordinary user the debian images cannot be built without newuidmap. Install it with: apt-get install uidmap');
   }
@@ -135,7 +134,7 @@ async function others(proof: KvmProof, qemuProblem: string | null, programs: rea
 
 async function kvmRemedy(detail: string): Promise<string> {
   if (!(await isUsable('/dev/kvm', constants.F_OK)))
-    return `${detail}. Turn on virtualization in the firmware, or nested virtualization on the machine this host runs in.`;
+    return `${detail}. Turn on virtualization in the firmware, or nested virtualization on the VM this host runs in.`;
   if (!(await isUsable('/dev/kvm', constants.R_OK | constants.W_OK)))
     return `${detail}. Join its group with: sudo usermod -aG kvm $USER, and log in again.`;
   return `${detail}.`;

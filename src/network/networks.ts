@@ -1,23 +1,23 @@
-// The host's networks as machines see them: which there are, and who is plugged in now. Whose address is which is in network-cards.ts; what the
-// kernel has of them is brought about by network/networks-here.ts from wanted().
+// The host's networks as VMs see them: which there are, and who is plugged in now. Whose address is which is in network-NICs.ts; what the
+// kernel has of them is brought about by network/kernel/reconciler.ts from wanted().
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
 import { hasVirtual, isVirtual } from '../vm/device/nics.ts';
-import type { MachineRecord } from '../vm/record.ts';
-import type { MachineHost, Machines } from '../vm/registry.ts';
-import type { Machine } from '../vm/vm.ts';
+import type { VmRecord } from '../vm/record.ts';
+import type { VmHost, VmRegistry } from '../vm/registry.ts';
+import type { Vm } from '../vm/vm.ts';
 import { formatSubnet, type Subnet, subnetOf } from './address/address.ts';
-import { NetworkCards } from './address/allocations.ts';
+import { NicAllocations } from './address/allocations.ts';
 import { hostNamesFile } from './address/host-names.ts';
 import { freeIpv4, freeIpv6 } from './address/subnet.ts';
 import { hasVhost } from './capability.ts';
 import { FlowLog } from './flow/log.ts';
-import { MachineForwards } from './forward/forwards.ts';
+import { VmForwards } from './forward/forwards.ts';
 import { hostRoutes } from './kernel/host-network.ts';
 import { uplinkOutside } from './kernel/interface-names.ts';
 import { NetworksHere } from './kernel/reconciler.ts';
-import type { ForwardSpec, PortSpec, Wanted } from './model.ts';
+import type { Desired, ForwardSpec, PortSpec } from './model.ts';
 import { portOf, specOf } from './record/desired-state.ts';
 import { NetworkRecord, NetworkRecords } from './record/network.ts';
 import { ForwardRecords } from './record/port-forward.ts';
@@ -42,55 +42,55 @@ export class Networks {
   readonly groups: GroupRecords;
   readonly here: NetworksHere;
   readonly flows: FlowLog;
-  readonly forwards: MachineForwards;
-  readonly cards: NetworkCards;
-  readonly #machines: Machines;
-  readonly #host: MachineHost;
-  /** Machines whose taps are needed, and the process that has them; null: it is being started. */
+  readonly forwards: VmForwards;
+  readonly nics: NicAllocations;
+  readonly #vms: VmRegistry;
+  readonly #host: VmHost;
+  /** VMs whose taps are needed, and the process that has them; null: it is being started. */
   readonly #plugged = new Map<string, number | null>();
-  /** Machines that will be entered soon, whose taps are made meanwhile, by id. */
-  readonly #coming = new Map<string, MachineRecord>();
+  /** VMs that will be entered soon, whose taps are made meanwhile, by id. */
+  readonly #coming = new Map<string, VmRecord>();
   #making: Promise<void> = Promise.resolve();
   #watch: NodeJS.Timeout | undefined;
   /** What was the matter when it was looked after last. */
   #said = '';
 
-  private constructor(host: MachineHost, machines: Machines, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
+  private constructor(host: VmHost, vms: VmRegistry, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
     const { paths, env, log } = host;
     this.records = records;
     this.groups = groups;
-    this.#machines = machines;
+    this.#vms = vms;
     this.#host = host;
-    this.cards = new NetworkCards(machines, records);
+    this.nics = new NicAllocations(vms, records);
     this.here = new NetworksHere({
-      home: paths.home,
+      stateDirectory: paths.stateDirectory,
       folder: paths.network,
       env,
       log: (error, message) => log.warn({ error }, message),
-      wanted: () => this.wanted(),
+      desired: () => this.desired(),
       guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
       forwardChanged: (name, problem) => this.#forwardChanged(name, problem),
       networkChanged: (name, problem) => this.#networkChanged(name, problem),
       hostNames: hostNamesFile(env, host.ownUsers),
     });
-    this.flows = new FlowLog(host, machines, records, this.here);
-    this.forwards = new MachineForwards(forwards, machines, records, this.here);
+    this.flows = new FlowLog(host, vms, records, this.here);
+    this.forwards = new VmForwards(forwards, vms, records, this.here);
   }
 
-  static async open(host: MachineHost, machines: Machines): Promise<Networks> {
+  static async open(host: VmHost, vms: VmRegistry): Promise<Networks> {
     const { store, log } = host;
     const [records, groups, forwards] = await Promise.all([
       NetworkRecords.open(store, log),
       GroupRecords.open(store, log),
       ForwardRecords.open(store, log),
     ]);
-    return new Networks(host, machines, records, groups, forwards);
+    return new Networks(host, vms, records, groups, forwards);
   }
 
-  /** The networks that a machine gets which asks for these, or for none in particular; the default one is made where it is not there. */
+  /** The networks that a VM gets which asks for these, or for none in particular; the default one is made where it is not there. */
   async chosen(texts: readonly string[] | undefined): Promise<string[]> {
-    const wanted = texts ?? [this.#host.env['VIV_DEFAULT_NETWORK'] || ((await this.here.capability()).ok ? defaultNetwork : 'user')];
-    const wishes = wanted.map(parseNicWish);
+    const desired = texts ?? [this.#host.env['VIV_DEFAULT_NETWORK'] || ((await this.here.capability()).ok ? defaultNetwork : 'user')];
+    const wishes = desired.map(parseNicWish);
     const names = wishes.map(({ network }) => network).filter((name) => name !== 'user' && name !== 'none');
     if (names.length > 0) await this.here.able();
     for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
@@ -99,7 +99,7 @@ export class Networks {
       await this.#checkVlans(wish);
       await this.checkGuard(wish.guard);
     }
-    return [...wanted];
+    return [...desired];
   }
 
   /** @throws not_found, unsupported */
@@ -112,7 +112,7 @@ export class Networks {
     if ((vlan === null && trunk.length === 0) || (await this.here.able()).vlans) return;
     throw new VivError(
       'unsupported',
-      `a card in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
+      `a NIC in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
     );
   }
 
@@ -124,7 +124,7 @@ export class Networks {
         [ipv4, ipv6].flatMap((text) => (text === null ? [] : [{ subnet: subnetOf(text), what: `the subnet of the network ${name}` }])),
       );
     const { programs } = await this.here.able();
-    const device = uplinkOutside(this.#host.paths.home);
+    const device = uplinkOutside(this.#host.paths.stateDirectory);
     const routes = (await hostRoutes(programs.ip)).filter((route) => route.device !== device);
     return [
       ...ours,
@@ -137,19 +137,19 @@ export class Networks {
 
   /** A free one of each family. */
   async freeSubnets(name: string): Promise<{ ipv4: string; ipv6: string }> {
-    const { home } = this.#host.paths;
+    const { stateDirectory } = this.#host.paths;
     const taken = (await this.taken()).map(({ subnet }) => subnet);
-    const seed = `${home}\0${name}`;
-    // The one that every machine is in has room for 4,093.
+    const seed = `${stateDirectory}\0${name}`;
+    // The one that every VM is in has room for 4,093.
     const prefix = name === defaultNetwork ? 20 : 24;
-    return { ipv4: formatSubnet(freeIpv4(seed, prefix, taken)), ipv6: formatSubnet(freeIpv6(home, seed, taken)) };
+    return { ipv4: formatSubnet(freeIpv4(seed, prefix, taken)), ipv6: formatSubnet(freeIpv6(stateDirectory, seed, taken)) };
   }
 
   /** For `viv host`. */
   async facts(): Promise<{ name: string; detail: string }[]> {
-    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each machine, no way in, no neighbours' };
+    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each VM, no way in, no neighbours' };
     const found = await this.here.capability();
-    if (!found.ok) return [{ ...user, detail: `${user.detail}. Machines have no other, because ${found.why}` }];
+    if (!found.ok) return [{ ...user, detail: `${user.detail}. VMs have no other, because ${found.why}` }];
     const way = found.asUser ? 'in a namespace of this user’s, out through pasta' : 'in a namespace of their own, out through the host';
     const lacks = [
       ...found.limits,
@@ -177,15 +177,15 @@ export class Networks {
 
   /** It is in the store now, or will not be. */
   entered(id: string): void {
-    this.cards.entered(id);
+    this.nics.entered(id);
     this.#coming.delete(id);
   }
 
-  /** The taps of a machine that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
-  expect(record: MachineRecord): void {
+  /** The taps of a VM that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
+  expect(record: VmRecord): void {
     if (!hasVirtual(record)) return;
     try {
-      this.#coming.set(record.id, this.cards.placed(record));
+      this.#coming.set(record.id, this.nics.placed(record));
     } catch {
       return; // told when it is entered
     }
@@ -194,19 +194,19 @@ export class Networks {
   }
 
   /** It will not come after all. Repeatable. */
-  giveUp(id: string): void {
+  abandon(id: string): void {
     this.entered(id);
     this.ended(id);
   }
 
   /** What the kernel is meant to have. */
-  wanted(): Wanted {
+  desired(): Desired {
     const ports: PortSpec[] = [];
     const forwards: ForwardSpec[] = [];
     const needed = new Set<string>();
-    for (const record of [...this.#machines.all().map((machine) => machine.record), ...this.#coming.values()]) {
+    for (const record of [...this.#vms.all().map((vm) => vm.record), ...this.#coming.values()]) {
       const plugged = this.#plugged.has(record.id);
-      if (plugged) forwards.push(...this.forwards.wanted(record));
+      if (plugged) forwards.push(...this.forwards.desired(record));
       for (const nic of record.nics) {
         if (!isVirtual(nic) || !this.records.byName(nic.network)) continue;
         if (plugged) needed.add(nic.network);
@@ -215,34 +215,34 @@ export class Networks {
     }
     const networks = this.records.all().filter(({ name }) => needed.has(name));
     return {
-      networks: networks.map((network) => specOf(network, this.#host.paths.home)),
+      networks: networks.map((network) => specOf(network, this.#host.paths.stateDirectory)),
       ports,
       groups: this.groups.all().map(securityGroup),
       forwards,
     };
   }
 
-  /** Its machine runs all the same. */
+  /** Its VM runs all the same. */
   #forwardChanged(name: string, problem: string | null): void {
-    const machine = this.#machines.byId(this.forwards.records.byName(name)?.vm ?? '');
-    if (!machine) return;
+    const vm = this.#vms.byId(this.forwards.records.byName(name)?.vm ?? '');
+    if (!vm) return;
     const [what, message] =
       problem === null
-        ? ['forward_opened', `the forward ${name} to ${machine.name} is open now`]
-        : ['forward_failed', `the forward ${name} to ${machine.name} is not open: ${problem}`];
-    machine.tell({ type: 'event', machine, noun: 'network', what: what as string, message: message as string });
+        ? ['forward_opened', `the forward ${name} to ${vm.name} is open now`]
+        : ['forward_failed', `the forward ${name} to ${vm.name} is not open: ${problem}`];
+    vm.tell({ type: 'event', vm, noun: 'network', what: what as string, message: message as string });
   }
 
-  /** Its machines run all the same. */
+  /** Its VMs run all the same. */
   #networkChanged(name: string, problem: string | null): void {
     const [what, message] =
       problem === null
         ? ['joined', `the network ${name} is joined to ${this.records.byName(name)?.interface} again`]
-        : ['unjoined', `${problem}; until that is mended, machines in ${name} reach one another only`];
+        : ['unjoined', `${problem}; until that is mended, VMs in ${name} reach one another only`];
     this.#host.tell({ type: 'network', name, what: what as string, message: message as string });
   }
 
-  /** @throws in_use, unsupported where a network of these cards is known not to lead where it should */
+  /** @throws in_use, unsupported where a network of these NICs is known not to lead where it should */
   checkProblems(nics: readonly { readonly network: string }[]): void {
     for (const { network } of nics) {
       const problem = this.here.problemOf(network);
@@ -250,20 +250,20 @@ export class Networks {
     }
   }
 
-  /** Before a machine's process gets these cards: their taps are there. Null: it needs none. @throws missing_program, unsupported, in_use */
-  async plug(machine: Machine, nics: readonly { readonly network: string }[] = machine.record.nics): Promise<Plugged | null> {
-    if (!hasVirtual(machine.record)) return null;
+  /** Before a VM's process gets these NICs: their taps are there. Null: it needs none. @throws missing_program, unsupported, in_use */
+  async plug(vm: Vm, nics: readonly { readonly network: string }[] = vm.record.nics): Promise<Plugged | null> {
+    if (!hasVirtual(vm.record)) return null;
     const { programs } = await this.here.able();
-    for (const nic of machine.record.nics) if (isVirtual(nic)) this.records.get(nic.network);
-    const before = this.#plugged.get(machine.id);
-    if (before === undefined) this.#plugged.set(machine.id, null);
+    for (const nic of vm.record.nics) if (isVirtual(nic)) this.records.get(nic.network);
+    const before = this.#plugged.get(vm.id);
+    if (before === undefined) this.#plugged.set(vm.id, null);
     try {
       await this.here.apply();
       this.checkProblems(nics);
       void this.flows.listen();
       return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
     } catch (error) {
-      if (before === undefined) this.unplug(machine.id, null);
+      if (before === undefined) this.unplug(vm.id, null);
       throw error;
     }
   }
@@ -298,13 +298,12 @@ export class Networks {
     await this.bring().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
   }
 
-  /** On the daemon's return, when machines have been adopted. */
+  /** On the daemon's return, when VMs have been adopted. */
   async begin(): Promise<void> {
-    for (const machine of this.#machines.all()) {
-      if (machine.live && hasVirtual(machine.record)) this.has(machine.id, machine.live.process);
+    for (const vm of this.#vms.all()) {
+      if (vm.live && hasVirtual(vm.record)) this.has(vm.id, vm.live.process);
       // Its process may be there although it does not answer.
-      else if (machine.record.state === 'broken' && machine.record.started !== null && hasVirtual(machine.record))
-        this.#plugged.set(machine.id, null);
+      else if (vm.record.state === 'broken' && vm.record.started !== null && hasVirtual(vm.record)) this.#plugged.set(vm.id, null);
     }
     this.here.lookAgain();
     // It is told by the interfaces that were there, of which some may go now.
@@ -325,7 +324,7 @@ export class Networks {
     this.#said = said;
   }
 
-  /** The daemon goes. What no machine needs any more is removed. */
+  /** The daemon goes. What no VM needs any more is removed. */
   async stop(): Promise<void> {
     clearInterval(this.#watch);
     await this.flows.stop();

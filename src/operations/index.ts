@@ -72,13 +72,13 @@ import { handler as vmStop } from './vm/stop.ts';
 import { handler as vmSuspend } from './vm/suspend.ts';
 import { handler as vmView } from './vm/view.ts';
 import { handler as vmWait } from './vm/wait.ts';
-import { handler as poolCreate } from './warm-pool/create.ts';
-import { handler as poolFill } from './warm-pool/fill.ts';
-import { handler as poolList } from './warm-pool/list.ts';
-import { handler as poolRemove } from './warm-pool/remove.ts';
-import { handler as poolSet } from './warm-pool/set.ts';
-import { handler as poolShow } from './warm-pool/show.ts';
-import { handler as poolTake } from './warm-pool/take.ts';
+import { handler as warmPoolCreate } from './warm-pool/create.ts';
+import { handler as warmPoolFill } from './warm-pool/fill.ts';
+import { handler as warmPoolList } from './warm-pool/list.ts';
+import { handler as warmPoolRemove } from './warm-pool/remove.ts';
+import { handler as warmPoolSet } from './warm-pool/set.ts';
+import { handler as warmPoolShow } from './warm-pool/show.ts';
+import { handler as warmPoolTake } from './warm-pool/take.ts';
 
 export const handlers: Handlers = {
   'event.follow': eventFollow,
@@ -98,13 +98,13 @@ export const handlers: Handlers = {
   'network.capture': networkCapture,
   'flow.follow': flowFollow,
   'flow.list': flowList,
-  'group.allow': groupAllow,
-  'group.create': groupCreate,
-  'group.list': groupList,
-  'group.remove': groupRemove,
-  'group.revoke': groupRevoke,
-  'group.set': groupSet,
-  'group.show': groupShow,
+  'security-group.allow': groupAllow,
+  'security-group.create': groupCreate,
+  'security-group.list': groupList,
+  'security-group.remove': groupRemove,
+  'security-group.revoke': groupRevoke,
+  'security-group.set': groupSet,
+  'security-group.show': groupShow,
   'network.guard': networkGuard,
   'network.limit': networkLimit,
   'network.set': networkSet,
@@ -117,13 +117,13 @@ export const handlers: Handlers = {
   'network.remove': networkRemove,
   'network.show': networkShow,
   'network.unforward': networkUnforward,
-  'pool.create': poolCreate,
-  'pool.fill': poolFill,
-  'pool.list': poolList,
-  'pool.remove': poolRemove,
-  'pool.set': poolSet,
-  'pool.show': poolShow,
-  'pool.take': poolTake,
+  'warm-pool.create': warmPoolCreate,
+  'warm-pool.fill': warmPoolFill,
+  'warm-pool.list': warmPoolList,
+  'warm-pool.remove': warmPoolRemove,
+  'warm-pool.set': warmPoolSet,
+  'warm-pool.show': warmPoolShow,
+  'warm-pool.take': warmPoolTake,
   'snapshot.create': snapshotCreate,
   'snapshot.diff': snapshotDiff,
   'snapshot.list': snapshotList,

@@ -1,4 +1,4 @@
-// Cards of a machine that runs: plugged in, pulled, and their cables.
+// NICs of a VM that runs: plugged in, pulled, and their cables.
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { runProgram } from '../host/run.ts';
@@ -7,7 +7,7 @@ import type { NicConfig } from './config.ts';
 import { type QmpConnection, QmpError } from './qmp.ts';
 
 const giveDeadlineMs = 20_000;
-/** A guest takes part in pulling a card: one that does not boot, or has no driver for it, never answers. */
+/** A guest takes part in pulling a NIC: one that does not boot, or has no driver for it, never answers. */
 const pullDeadlineMs = 20_000;
 
 export interface Giving {
@@ -23,13 +23,13 @@ export interface Giving {
 const Children = z.array(z.object({ name: z.string() }));
 
 /** Whether QEMU has it now; one that the guest is asked to let go of is there until it has. */
-export async function hasCard(qmp: QmpConnection, id: string): Promise<boolean> {
+export async function hasNic(qmp: QmpConnection, id: string): Promise<boolean> {
   const devices = Children.parse(await qmp.execute('qom-list', { path: '/machine/peripheral' }));
   return devices.some(({ name }) => name === `${id}-dev`);
 }
 
 /** @throws qemu_failed with QEMU's words */
-export async function plugCard(
+export async function plugNic(
   nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'queueReset'>,
   { enter, program, tap, socket }: Giving,
   signal: AbortSignal,
@@ -42,11 +42,11 @@ export async function plugCard(
   const { exitCode, stdout, stderr } = await runProgram(first, rest, { timeoutMs: giveDeadlineMs, signal });
   if (exitCode === 0) return;
   const words = /"desc": ?"((?:[^"\\]|\\.)*)"/.exec(stdout)?.[1] ?? stderr.trim();
-  throw new VivError('qemu_failed', `QEMU did not take the card ${nic.id}: ${words}`);
+  throw new VivError('qemu_failed', `QEMU did not take the NIC ${nic.id}: ${words}`);
 }
 
 /** Repeatable. @throws timeout where the guest does not let go of it */
-export async function pullCard(qmp: QmpConnection, id: string, signal: AbortSignal): Promise<void> {
+export async function pullNic(qmp: QmpConnection, id: string, signal: AbortSignal): Promise<void> {
   const device = `${id}-dev`;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const stop = qmp.on('DEVICE_DELETED', (data) => data['device'] === device && resolve());
@@ -55,7 +55,7 @@ export async function pullCard(qmp: QmpConnection, id: string, signal: AbortSign
       reject(
         new VivError(
           'timeout',
-          `the guest did not let go of the card ${id} within ${pullDeadlineMs / 1000} s; has it booted? Stop the machine to take it away`,
+          `the guest did not let go of the NIC ${id} within ${pullDeadlineMs / 1000} s; has it booted? Stop the VM to take it away`,
         ),
       ),
     pullDeadlineMs,
@@ -84,4 +84,4 @@ export async function removeNetdev(qmp: QmpConnection, id: string): Promise<void
 }
 
 /** What the guest sees of its cable. */
-export const setCable = (qmp: QmpConnection, id: string, up: boolean) => qmp.execute('set_link', { name: id, up });
+export const setNicLink = (qmp: QmpConnection, id: string, up: boolean) => qmp.execute('set_link', { name: id, up });

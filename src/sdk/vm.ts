@@ -1,4 +1,4 @@
-// A machine as an object. `info` is what the daemon said last; every call that changes the machine renews it.
+// A VM as an object. `info` is what the daemon said last; every call that changes the VM renews it.
 import type { Readable } from 'node:stream';
 import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
@@ -13,7 +13,7 @@ export type Settings = Omit<CallInputOf<typeof contract.set>, 'vm'>;
 export type SpawnOptions = Pick<ExecOptions, 'env' | 'cwd' | 'user' | 'timeoutMs' | 'waitMs' | 'signal'>;
 export type TerminalOptions = SpawnOptions & { rows: number; columns: number; type?: string };
 
-export class Machine {
+export class Vm {
   readonly #client: Client;
   #info: contract.Vm;
 
@@ -114,13 +114,13 @@ export class Machine {
   async suspend(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.suspend({ vm: this.id }, call));
   }
-  /** Machines that go on from where this one is, or was at one of its points. Each has an identity of its own before it answers. */
-  async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Machine[]> {
+  /** VMs that go on from where this one is, or was at one of its snapshots. Each has an identity of its own before it answers. */
+  async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Vm[]> {
     const made = await this.#client.vm.fork({ vm: this.id, ...options }, call);
-    return made.map((info) => new Machine(this.#client, info));
+    return made.map((info) => new Vm(this.#client, info));
   }
 
-  /** Makes a point: memory, disks, firmware variables and TPM at one instant, while it runs on. */
+  /** Makes a snapshot: memory, disks, firmware variables and TPM at one instant, while it runs on. */
   snapshot(
     label?: string,
     options: Omit<CallInputOf<typeof snapshots.create>, 'vm' | 'label'> = {},
@@ -129,24 +129,24 @@ export class Machine {
     return this.#client.snapshot.create({ vm: this.id, ...(label === undefined ? {} : { label }), ...options }, call);
   }
 
-  /** Its points, oldest first; `parent` makes them a tree. */
+  /** Its snapshots, oldest first; `parent` makes them a tree. */
   snapshots(call: CallOptions = {}): Promise<Snapshot[]> {
     return this.#client.snapshot.list({ vm: this.id }, call);
   }
 
-  /** Which regions of its disks, and which files, differ between two points, by label or id; `now` is the machine itself. */
+  /** Which regions of its disks, and which files, differ between two snapshots, by label or id; `now` is the VM itself. */
   diff(from: string, to: string, options: { files?: boolean } = {}, call: CallOptions = {}): Promise<Difference> {
     return this.#client.snapshot.diff({ vm: this.id, from, to, ...options }, call);
   }
 
-  /** Reads all that a point (all its points) is made of again. @throws corrupt, which names the points and files that are not as written */
-  verify(point?: string, call: CallOptions = {}): Promise<Verification> {
-    return this.#client.snapshot.verify({ vm: this.id, ...(point === undefined ? {} : { point }) }, call);
+  /** Reads all that a snapshot (all its snapshots) is made of again. @throws corrupt, which names the snapshots and files that are not as written */
+  verify(snapshot?: string, call: CallOptions = {}): Promise<Verification> {
+    return this.#client.snapshot.verify({ vm: this.id, ...(snapshot === undefined ? {} : { snapshot }) }, call);
   }
 
-  /** Sets it back to a point, by label or id. What it has done since is lost unless it has a point; no point ever is. */
-  async restore(point: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
-    return this.#renew(await this.#client.snapshot.restore({ vm: this.id, point, ...options }, call));
+  /** Sets it back to a snapshot, by label or id. What it has done since is lost unless it has a snapshot; no snapshot ever is. */
+  async restore(snapshot: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.snapshot.restore({ vm: this.id, snapshot, ...options }, call));
   }
 
   async rename(name: string, call: CallOptions = {}): Promise<this> {

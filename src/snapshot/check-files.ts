@@ -1,6 +1,6 @@
-// Is everything that a point is made of still there and whole? Asked before anything is given up for it. What takes long to read,
+// Is everything that a snapshot is made of still there and whole? Asked before anything is given up for it. What takes long to read,
 // the memory's and the disks' contents, is checked by its size alone (a file that is too short would end QEMU when it is mapped), and by
-// what the last comparison with its sums has found (verify-points.ts).
+// what the last comparison with its checksums has found (verify-snapshots.ts).
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -9,87 +9,87 @@ import { memoryLibrary } from '../host/guest-asset.ts';
 import type { Paths } from '../host/paths.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import { backingFile } from '../storage/chain.ts';
-import type { PointRecord, PointSums } from '../vm/capture/snapshot-record.ts';
+import type { SnapshotChecksums, SnapshotRecord } from '../vm/capture/snapshot-record.ts';
 import { tpmFiles } from '../vm/device/tpm.ts';
-import type { MachineRecord } from '../vm/record.ts';
-import type { Machines } from '../vm/registry.ts';
+import type { VmRecord } from '../vm/record.ts';
+import type { VmRegistry } from '../vm/registry.ts';
 import { startDisks, startSettings } from '../vm/spec.ts';
 
-/** Notes what the point's files are like, so that damage is noticed later. Repeatable. */
-export async function recordSums(machines: Machines, id: string): Promise<void> {
-  const { devices } = machines.host.paths.point(id);
-  const point = machines.points.get(id);
-  const layers: PointSums['layers'] = {};
-  for (const file of layersOf(point.machine))
-    for await (const { path, bytes } of chain(file)) if (path.startsWith(machines.host.paths.layers)) layers[path] = bytes;
-  const tpm: PointSums['tpm'] = {};
-  const tpmFolder = machines.host.paths.point(id).tpm;
-  for (const name of await tpmFiles(tpmFolder)) tpm[name] = await sumOf(join(tpmFolder, name));
-  const sums = { devices: point.memory === null ? null : await sumOf(devices), layers, tpm };
-  await machines.points.put({ ...machines.points.get(id), sums });
+/** Notes what the snapshot's files are like, so that damage is noticed later. Repeatable. */
+export async function recordChecksums(vms: VmRegistry, id: string): Promise<void> {
+  const { devices } = vms.host.paths.snapshot(id);
+  const snapshot = vms.snapshots.get(id);
+  const layers: SnapshotChecksums['layers'] = {};
+  for (const file of layersOf(snapshot.vmRecord))
+    for await (const { path, bytes } of chain(file)) if (path.startsWith(vms.host.paths.layers)) layers[path] = bytes;
+  const tpm: SnapshotChecksums['tpm'] = {};
+  const tpmFolder = vms.host.paths.snapshot(id).tpm;
+  for (const name of await tpmFiles(tpmFolder)) tpm[name] = await checksumOf(join(tpmFolder, name));
+  const checksums = { devices: snapshot.memory === null ? null : await checksumOf(devices), layers, tpm };
+  await vms.snapshots.put({ ...vms.snapshots.get(id), checksums });
 }
 
-/** @throws corrupt, which names the point and the file */
-export async function checkPoint(point: PointRecord, vm: string, { checks, host: { paths } }: Machines): Promise<void> {
-  const known = checks.damaged(filesOfPoint(point, paths));
-  if (known) throw damagedPoint(point, vm, known.file, known.damage);
-  await checkFiles(point, vm, paths);
+/** @throws corrupt, which names the snapshot and the file */
+export async function checkSnapshot(snapshot: SnapshotRecord, vm: string, { checks, host: { paths } }: VmRegistry): Promise<void> {
+  const known = checks.damaged(filesOfSnapshot(snapshot, paths));
+  if (known) throw damagedSnapshot(snapshot, vm, known.file, known.damage);
+  await checkFiles(snapshot, vm, paths);
 }
 
 /** Every file of its own, and the layers that it has in common with others. */
-export function filesOfPoint(point: PointRecord, paths: Paths): string[] {
-  const { devices, memory, tpm } = paths.point(point.id);
-  const names = Object.keys(point.sums?.tpm ?? {});
+export function filesOfSnapshot(snapshot: SnapshotRecord, paths: Paths): string[] {
+  const { devices, memory, tpm } = paths.snapshot(snapshot.id);
+  const names = Object.keys(snapshot.checksums?.tpm ?? {});
   return [
-    ...(point.memory === null ? [] : [devices, memory]),
+    ...(snapshot.memory === null ? [] : [devices, memory]),
     ...names.map((name) => join(tpm, name)),
-    ...Object.keys(point.sums?.layers ?? {}),
+    ...Object.keys(snapshot.checksums?.layers ?? {}),
   ];
 }
 
-function damagedPoint({ label, id }: PointRecord, vm: string, file: string, damage: string, cause?: unknown): VivError {
+function damagedSnapshot({ label, id }: SnapshotRecord, vm: string, file: string, damage: string, cause?: unknown): VivError {
   const name = label ?? id;
   return new VivError(
     'corrupt',
-    `the point ${name} of ${vm} is damaged: its file ${file} ${damage}; nothing else is affected, and viv snapshot rm ${vm} ${name} removes it`,
+    `the snapshot ${name} of ${vm} is damaged: its file ${file} ${damage}; nothing else is affected, and viv snapshot rm ${vm} ${name} removes it`,
     { details: { file, damage }, cause },
   );
 }
 
 /** What can be seen without reading much. @throws corrupt, whose details are `file` and `damage` */
-export async function checkFiles(point: PointRecord, vm: string, paths: Paths): Promise<void> {
-  const damaged = (file: string, what: string, cause?: unknown) => damagedPoint(point, vm, file, what, cause);
+export async function checkFiles(snapshot: SnapshotRecord, vm: string, paths: Paths): Promise<void> {
+  const damaged = (file: string, what: string, cause?: unknown) => damagedSnapshot(snapshot, vm, file, what, cause);
   const sizeOf = async (file: string) => {
     const { size } = await stat(file).catch((cause) => {
       throw damaged(file, 'is missing', cause);
     });
     return size;
   };
-  const { devices, memory, tpm } = paths.point(point.id);
-  if (point.memory !== null) {
+  const { devices, memory, tpm } = paths.snapshot(snapshot.id);
+  if (snapshot.memory !== null) {
     await sizeOf(devices);
-    const sum = await sumOf(devices);
-    const wanted = point.sums?.devices;
-    if (sum.bytes === 0 || (wanted && (wanted.bytes !== sum.bytes || wanted.crc !== sum.crc)))
+    const checksum = await checksumOf(devices);
+    const desired = snapshot.checksums?.devices;
+    if (checksum.bytes === 0 || (desired && (desired.bytes !== checksum.bytes || desired.crc !== checksum.crc)))
       throw damaged(devices, 'is not as it was written');
   }
-  if (point.memory?.in === 'file') {
+  if (snapshot.memory?.in === 'file') {
     const bytes = await sizeOf(memory);
-    const wanted = memoryBytesOf((point.machine.started ?? point.machine.settings).memoryBytes);
-    if (bytes !== wanted) throw damaged(memory, `has ${bytes} bytes instead of ${wanted}`);
+    const desired = memoryBytesOf((snapshot.vmRecord.started ?? snapshot.vmRecord.settings).memoryBytes);
+    if (bytes !== desired) throw damaged(memory, `has ${bytes} bytes instead of ${desired}`);
   }
-  for (const [name, wanted] of Object.entries(point.sums?.tpm ?? {})) {
+  for (const [name, desired] of Object.entries(snapshot.checksums?.tpm ?? {})) {
     const file = join(tpm, name);
     await sizeOf(file);
-    const sum = await sumOf(file);
-    if (sum.bytes !== wanted.bytes || sum.crc !== wanted.crc) throw damaged(file, 'is not as it was written');
+    const checksum = await checksumOf(file);
+    if (checksum.bytes !== desired.bytes || checksum.crc !== desired.crc) throw damaged(file, 'is not as it was written');
   }
-  for (const file of layersOf(point.machine)) {
+  for (const file of layersOf(snapshot.vmRecord)) {
     let last = file;
     try {
       for await (const { path, bytes } of chain(file, (next) => (last = next))) {
-        const wanted = point.sums?.layers[path];
-        if (wanted !== undefined && bytes < wanted) throw damaged(path, `has ${bytes} bytes instead of ${wanted}`);
+        const desired = snapshot.checksums?.layers[path];
+        if (desired !== undefined && bytes < desired) throw damaged(path, `has ${bytes} bytes instead of ${desired}`);
       }
     } catch (cause) {
       if (!(cause instanceof VivError)) throw cause;
@@ -99,17 +99,17 @@ export async function checkFiles(point: PointRecord, vm: string, paths: Paths): 
   }
 }
 
-/** That a sleeping machine, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
-export async function checkWaking(what: string, record: MachineRecord, machines: Machines): Promise<void> {
-  const sleeping = { ...record, state: 'suspended' as const };
+/** That a sleeping VM, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
+export async function checkResume(what: string, record: VmRecord, vms: VmRegistry): Promise<void> {
+  const suspended = { ...record, state: 'suspended' as const };
   if ((await memoryLibrary()) === null)
     throw new VivError(
       'unsupported',
       `${what} cannot go on here: vivarium-qemu-preload.so, which maps its memory, is not in this installation`,
     );
-  await machines.host.accelerator(startSettings(sleeping).accel);
+  await vms.host.accelerator(startSettings(suspended).accel);
   const files = [
-    ...startDisks(sleeping).flatMap(({ kind, file }) => (kind === 'cdrom' ? [file] : [])),
+    ...startDisks(suspended).flatMap(({ kind, file }) => (kind === 'cdrom' ? [file] : [])),
     ...(record.kernel === null ? [] : [record.kernel.file, record.kernel.initrd]),
   ];
   for (const file of files) {
@@ -122,7 +122,7 @@ export async function checkWaking(what: string, record: MachineRecord, machines:
   }
 }
 
-const layersOf = ({ disks, vars }: MachineRecord): string[] => [
+const layersOf = ({ disks, vars }: VmRecord): string[] => [
   ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),
   ...(vars === null ? [] : [vars]),
 ];
@@ -139,7 +139,7 @@ async function* chain(file: string, before?: (path: string) => void): AsyncGener
   }
 }
 
-async function sumOf(file: string): Promise<{ bytes: number; crc: number }> {
+async function checksumOf(file: string): Promise<{ bytes: number; crc: number }> {
   const content = await readFile(file);
   return { bytes: content.length, crc: crc32(content) };
 }

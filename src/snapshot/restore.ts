@@ -1,68 +1,68 @@
-// Setting a machine back to one of its points. What it was meanwhile is lost unless it has a point too; no point ever is.
+// Setting a VM back to one of its snapshots. What it was meanwhile is lost unless it has a snapshot too; no snapshot ever is.
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOverlay } from '../storage/disk.ts';
-import type { PointRecord } from '../vm/capture/snapshot-record.ts';
+import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
 import { guardOf } from '../vm/device/nics.ts';
 import { copyTpm } from '../vm/device/tpm.ts';
 import { own } from '../vm/files.ts';
-import { makeVarsOver, topsOver } from '../vm/fork/fork-record.ts';
-import type { DiskRecord, MachineRecord } from '../vm/record.ts';
-import type { Machines } from '../vm/registry.ts';
-import type { Machine } from '../vm/vm.ts';
-import { checkPoint, checkWaking } from './check-files.ts';
+import { makeVarsOver, overlaysOver } from '../vm/fork/fork-record.ts';
+import type { DiskRecord, VmRecord } from '../vm/record.ts';
+import type { VmRegistry } from '../vm/registry.ts';
+import type { Vm } from '../vm/vm.ts';
+import { checkResume, checkSnapshot } from './check-files.ts';
 
-export type Tops = Pick<MachineRecord, 'disks' | 'vars'>;
+export type Overlays = Pick<VmRecord, 'disks' | 'vars'>;
 
-export const planRestore = (machine: Machine, point: PointRecord): Tops => topsOver(point.machine, machine.paths.state);
+export const planRestore = (vm: Vm, snapshot: SnapshotRecord): Overlays => overlaysOver(snapshot.vmRecord, vm.paths.state);
 
 const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
 
 /** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
-export async function checkRestore(machine: Machine, machines: Machines, point: PointRecord): Promise<void> {
-  await checkPoint(point, machine.name, machines);
-  if (point.memory !== null) await checkWaking(`${machine.name} at its point ${point.label ?? point.id}`, point.machine, machines);
+export async function checkRestore(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord): Promise<void> {
+  await checkSnapshot(snapshot, vm.name, vms);
+  if (snapshot.memory !== null) await checkResume(`${vm.name} at its snapshot ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, vms);
 }
 
-/** Makes the empty files over the point's layers while the machine goes on. Repeatable. */
-export async function makeRestoreTops(machine: Machine, point: PointRecord, tops: Tops): Promise<void> {
-  const record = { ...machine.record, ...tops };
-  for (const disk of tops.disks.filter(isOwn)) {
+/** Makes the empty files over the snapshot's layers while the VM goes on. Repeatable. */
+export async function makeRestoreOverlays(vm: Vm, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
+  const record = { ...vm.record, ...overlays };
+  for (const disk of overlays.disks.filter(isOwn)) {
     await createOverlay(disk.file, { backing: disk.backing as string, sizeBytes: disk.sizeBytes });
     await own(disk.file, record, 0o600);
   }
-  await makeVarsOver(record, point);
+  await makeVarsOver(record, snapshot);
 }
 
-const filesOf = ({ disks, vars }: Tops): string[] => [...disks.filter(isOwn).map(({ file }) => file), ...(vars === null ? [] : [vars])];
+const filesOf = ({ disks, vars }: Overlays): string[] => [...disks.filter(isOwn).map(({ file }) => file), ...(vars === null ? [] : [vars])];
 
-/** Repeatable. A machine that has been set back to them keeps them. */
-export async function removeRestoreTops(machine: Machine, tops: Tops): Promise<void> {
-  const used = new Set(filesOf(machine.record));
-  for (const file of filesOf(tops)) if (!used.has(file)) await rm(file, { force: true });
+/** Repeatable. A VM that has been restored to them keeps them. */
+export async function removeRestoreOverlays(vm: Vm, overlays: Overlays): Promise<void> {
+  const used = new Set(filesOf(vm.record));
+  for (const file of filesOf(overlays)) if (!used.has(file)) await rm(file, { force: true });
 }
 
-/** The machine, whose process has ended, is what it was at the point; with memory it sleeps, and its next start wakes it there. */
-export async function setBack(machine: Machine, machines: Machines, point: PointRecord, tops: Tops): Promise<void> {
-  const { machine: then } = point;
-  const withMemory = point.memory !== null;
-  await machine.update(({ settings: { restart, autostart, removeOnStop, snapshots }, nics: now }) => ({
-    ...tops,
+/** The VM, whose process has ended, is what it was at the snapshot; with memory it sleeps, and its next start wakes it there. */
+export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
+  const { vmRecord: then } = snapshot;
+  const withMemory = snapshot.memory !== null;
+  await vm.update(({ settings: { restart, autostart, removeOnStop, snapshots }, nics: now }) => ({
+    ...overlays,
     settings: { ...then.settings, restart, autostart, removeOnStop, snapshots },
-    ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, wanted: 'stopped', at: point.id },
+    ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, desired: 'stopped', at: snapshot.id },
     started: withMemory ? then.started : null,
-    wakeFrom: withMemory ? point.id : null,
-    // What a card may do is the host's to say, and no part of what the machine was.
+    resumeFrom: withMemory ? snapshot.id : null,
+    // What a NIC may do is the host's to say, and no part of what the VM was.
     nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));
-  await copyTpm(machines.host.paths.point(point.id).tpm, machine.paths.tpm, machine.record);
-  await rm(machine.paths.suspendState, { force: true });
-  await removeUnusedTops(machine);
+  await copyTpm(vms.host.paths.snapshot(snapshot.id).tpm, vm.paths.tpm, vm.record);
+  await rm(vm.paths.suspendState, { force: true });
+  await removeUnusedOverlays(vm);
 }
 
 /** Also those that a daemon that died in between has left. The file of the UEFI variables it began with is not among its record's. */
-async function removeUnusedTops({ record, paths }: Machine): Promise<void> {
+async function removeUnusedOverlays({ record, paths }: Vm): Promise<void> {
   const used = new Set([...filesOf(record), ...(record.vars === null ? [paths.firmwareVars] : [])]);
   for (const name of await readdir(paths.state)) {
     const file = join(paths.state, name);

@@ -42,12 +42,12 @@ export function fitted(picture: Picture, most: { width: number; height: number }
   for (let y = 0; y < height; y++) {
     const rows = Array.from({ length: samples }, (_, nth) => sampled(y, height, fromHeight, nth) * fromWidth);
     for (let x = 0; x < width; x++) {
-      const sums = [0, 0, 0] as [number, number, number];
+      const checksums = [0, 0, 0] as [number, number, number];
       for (let nth = 0; nth < samples; nth++) {
         const column = sampled(x, width, fromWidth, nth);
-        for (const row of rows) for (const part of [0, 1, 2] as const) sums[part] += from[(row + column) * 3 + part] ?? 0;
+        for (const row of rows) for (const part of [0, 1, 2] as const) checksums[part] += from[(row + column) * 3 + part] ?? 0;
       }
-      for (const part of [0, 1, 2] as const) pixels[(y * width + x) * 3 + part] = Math.round(sums[part] / samples ** 2);
+      for (const part of [0, 1, 2] as const) pixels[(y * width + x) * 3 + part] = Math.round(checksums[part] / samples ** 2);
     }
   }
   return { width, height, pixels };

@@ -1,15 +1,15 @@
-// What a machine showed when a point of it was made: a small picture of its screen, or the end of what it wrote to its serial line
-// where it shows nothing. A point without one is as good as any, so nothing fails for it.
+// What a VM showed when a snapshot of it was made: a small picture of its screen, or the end of what it wrote to its serial line
+// where it shows nothing. A snapshot without one is as good as any, so nothing fails for it.
 import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { screendump } from '../qemu/command.ts';
-import type { PointRecord } from '../vm/capture/snapshot-record.ts';
+import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
 import { readLog } from '../vm/device/serial-log.ts';
 import { makeOwnFile } from '../vm/files.ts';
-import type { MachineRecord } from '../vm/record.ts';
-import type { Machines } from '../vm/registry.ts';
-import type { Live } from '../vm/runtime.ts';
-import type { Machine } from '../vm/vm.ts';
+import type { VmRecord } from '../vm/record.ts';
+import type { VmRegistry } from '../vm/registry.ts';
+import type { VmRuntime } from '../vm/runtime.ts';
+import type { Vm } from '../vm/vm.ts';
 import { fitted, isBlank, longestScreenBytes, parsePpm, pngSize, thumbnailSize, toPng } from './screen-image.ts';
 
 const lines = 24;
@@ -20,29 +20,29 @@ const longestThumbnailBytes = 512 * 1024;
 type Thumbnail = { readonly kind: 'png' | 'text'; readonly bytes: Buffer };
 
 /** Its kernel was told that its console (the last one named) is a serial line; what else is on the screen is the kernel's own. */
-const isSerialConsole = ({ kernel }: MachineRecord): boolean =>
+const isSerialConsole = ({ kernel }: VmRecord): boolean =>
   /^(ttyS|ttyAMA|hvc)/.test(kernel?.commandLine.match(/(?<=\bconsole=)\w+/g)?.at(-1) ?? '');
 
-/** Gives the point its thumbnail, where the machine is alive. Repeatable. Never fails but for the signal. */
-export async function addThumbnail(machine: Machine, machines: Machines, id: string, signal: AbortSignal): Promise<void> {
-  const { live } = machine;
-  const { thumbnail: file, screen } = machines.host.paths.point(id);
-  if (!live || !machines.points.byId(id)?.complete) return;
+/** Gives the snapshot its thumbnail, where the VM is alive. Repeatable. Never fails but for the signal. */
+export async function addThumbnail(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
+  const { live } = vm;
+  const { thumbnail: file, screen } = vms.host.paths.snapshot(id);
+  if (!live || !vms.snapshots.byId(id)?.complete) return;
   try {
-    const picture = isSerialConsole(machine.record) ? null : await pictureOf(machine, live, screen, signal);
-    const made = picture ?? (await textOf(machine));
+    const picture = isSerialConsole(vm.record) ? null : await pictureOf(vm, live, screen, signal);
+    const made = picture ?? (await textOf(vm));
     if (!made) return;
     await writeFile(`${file}.part`, made.bytes, { mode: 0o600 });
     await rename(`${file}.part`, file);
-    await machines.points.put({ ...machines.points.get(id), thumbnail: made.kind });
+    await vms.snapshots.put({ ...vms.snapshots.get(id), thumbnail: made.kind });
   } catch (error) {
     signal.throwIfAborted();
-    machines.host.log.warn({ err: error, machine: machine.name, point: id }, 'a point has no thumbnail');
+    vms.host.log.warn({ err: error, vm: vm.name, snapshot: id }, 'a snapshot has no thumbnail');
   }
 }
 
 /** Null: there is nothing to see on it. */
-async function pictureOf({ record }: Machine, { qmp }: Live, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
+async function pictureOf({ record }: Vm, { qmp }: VmRuntime, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
   try {
     await makeOwnFile(screen, record);
     await screendump(qmp, screen, signal);
@@ -55,7 +55,7 @@ async function pictureOf({ record }: Machine, { qmp }: Live, screen: string, sig
   }
 }
 
-async function textOf({ paths }: Machine): Promise<Thumbnail | null> {
+async function textOf({ paths }: Vm): Promise<Thumbnail | null> {
   const parts: Buffer[] = [];
   for await (const part of readLog(paths.serialLog, tailBytes)) parts.push(part);
   const text = lastLines(Buffer.concat(parts).toString('utf8'));
@@ -80,11 +80,11 @@ export function lastLines(log: string): string {
 
 /** What `snapshot.thumbnail` gives. @throws not_found where it has none; corrupt where its file is not what it was */
 export async function readThumbnail(
-  { name, thumbnail }: { name: string } & Pick<PointRecord, 'thumbnail'>,
+  { name, thumbnail }: { name: string } & Pick<SnapshotRecord, 'thumbnail'>,
   file: string,
 ): Promise<Thumbnail> {
   if (thumbnail === null)
-    throw new VivError('not_found', `${name} has no thumbnail: it was made while the machine did not run, or there was nothing to see`);
+    throw new VivError('not_found', `${name} has no thumbnail: it was made while the VM did not run, or there was nothing to see`);
   const bytes = await readBounded(file, longestThumbnailBytes).catch((cause: Error) => {
     throw new VivError('corrupt', `the thumbnail of ${name} cannot be read: ${cause.message}`, { cause });
   });

@@ -1,4 +1,4 @@
-// The task engine: opens a task for an operation, runs it (task-run.ts), takes tasks up again after a crash (recover.ts), and
+// The task engine: opens a task for an operation, runs it (task.ts), takes tasks up again after a crash (unfinished.ts), and
 // answers who asks about tasks.
 import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
@@ -134,7 +134,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
       record.task.recovered = true;
       const handler = taskHandler(record.task.operation);
       if (handler && sameSteps(record, handler)) runs.push(new TaskRun(record, handler, queues.enter(record.queue, record), tools));
-      else await giveUp(record);
+      else await abandon(record);
     }
     for (const run of runs) launch(run); // only now: those that wait have to find the others before them
     recovering = Promise.all(runs.map((run) => active.get(run.record.task.id)?.over));
@@ -142,7 +142,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
   }
 
   /** A task of another version of Vivarium: nobody here knows how to go on with it. */
-  async function giveUp(record: TaskRecord): Promise<void> {
+  async function abandon(record: TaskRecord): Promise<void> {
     const { task } = record;
     task.state = 'failed';
     task.error = {

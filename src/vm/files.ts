@@ -1,16 +1,16 @@
-// A machine's own folder and files: made, handed to its user, checked and removed.
+// A VM's own folder and files: made, handed to its user, checked and removed.
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
 import { convertDisk, createDisk, createOverlay } from '../storage/disk.ts';
 import { writeSeed } from './device/cloud-init-seed.ts';
-import type { MachineRecord } from './record.ts';
-import type { MachineHost } from './registry.ts';
+import type { VmRecord } from './record.ts';
+import type { VmHost } from './registry.ts';
 import { hostnameOf, startDisks, startSettings } from './spec.ts';
 
 /** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
-export async function makeFiles(record: MachineRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
+export async function makeFiles(record: VmRecord, host: VmHost, signal: AbortSignal): Promise<void> {
   await makeFolder(record, host);
   for (const disk of record.disks) {
     signal.throwIfAborted();
@@ -25,17 +25,17 @@ export async function makeFiles(record: MachineRecord, host: MachineHost, signal
 }
 
 /** An empty one. */
-export async function makeFolder({ id }: MachineRecord, host: MachineHost): Promise<void> {
+export async function makeFolder({ id }: VmRecord, host: VmHost): Promise<void> {
   const { state } = host.paths.vm(id);
   await rm(state, { recursive: true, force: true });
   await mkdir(state, { recursive: true, mode: 0o711 });
 }
 
 /**
- * The machine's own UEFI variables, from its firmware's template, where it has none yet: a machine may be set to UEFI later.
+ * The VM's own UEFI variables, from its firmware's template, where it has none yet: a VM may be set to UEFI later.
  * Variables that are there are left: the guest has written its boot entries into them.
  */
-export async function makeFirmwareVars(record: MachineRecord, host: MachineHost): Promise<void> {
+export async function makeFirmwareVars(record: VmRecord, host: VmHost): Promise<void> {
   const { firmwareVars } = host.paths.vm(record.id);
   if (startSettings(record).firmware !== 'uefi' || record.vars !== null || (await isFile(firmwareVars))) return;
   if (record.state === 'suspended') throw missing(record, firmwareVars);
@@ -45,7 +45,7 @@ export async function makeFirmwareVars(record: MachineRecord, host: MachineHost)
 }
 
 /** Writes the cloud-init seed from the record; the instance id stays, so cloud-init does not start over. */
-export async function makeSeed(record: MachineRecord, host: MachineHost, signal: AbortSignal): Promise<void> {
+export async function makeSeed(record: VmRecord, host: VmHost, signal: AbortSignal): Promise<void> {
   if (record.seed === null) return;
   const { seed } = host.paths.vm(record.id);
   const { users, sshKeys, userData } = record.seed;
@@ -58,7 +58,7 @@ export async function makeSeed(record: MachineRecord, host: MachineHost, signal:
 }
 
 /** Folders and logs that QEMU writes to, made before each start. */
-export async function makeRunFiles(record: MachineRecord, host: MachineHost): Promise<void> {
+export async function makeRunFiles(record: VmRecord, host: VmHost): Promise<void> {
   const paths = host.paths.vm(record.id);
   await mkdir(dirname(paths.run), { recursive: true, mode: 0o711 });
   await rm(paths.run, { recursive: true, force: true });
@@ -71,21 +71,21 @@ export async function makeRunFiles(record: MachineRecord, host: MachineHost): Pr
   await own(paths.serialLog, record, 0o600);
 }
 
-/** An empty file of the machine's own that QEMU may write. */
-export async function makeOwnFile(file: string, record: MachineRecord): Promise<void> {
+/** An empty file of the VM's own that QEMU may write. */
+export async function makeOwnFile(file: string, record: VmRecord): Promise<void> {
   const handle = await open(file, 'w', 0o600);
   await handle.close();
   await own(file, record, 0o600);
 }
 
-export async function removeFiles(record: MachineRecord, host: MachineHost): Promise<void> {
+export async function removeFiles(record: VmRecord, host: VmHost): Promise<void> {
   const paths = host.paths.vm(record.id);
   await rm(paths.run, { recursive: true, force: true });
   await rm(paths.state, { recursive: true, force: true });
 }
 
 /** @throws corrupt naming the first file that is not there */
-export async function checkFiles(record: MachineRecord): Promise<void> {
+export async function checkFiles(record: VmRecord): Promise<void> {
   const files = [
     ...startDisks(record).flatMap((disk) => [disk.file, ...(disk.backing === null ? [] : [disk.backing])]),
     ...(record.kernel ? [record.kernel.file, record.kernel.initrd] : []),
@@ -118,7 +118,7 @@ async function checkReachable(file: string): Promise<void> {
   }
 }
 
-export async function own(path: string, record: MachineRecord, mode: number): Promise<void> {
+export async function own(path: string, record: VmRecord, mode: number): Promise<void> {
   await chmod(path, mode);
   if (record.uid !== null) await chown(path, record.uid, record.uid);
 }

@@ -1,4 +1,4 @@
-// Which process is a machine's.
+// Which process is a VM's.
 import { createHash } from 'node:crypto';
 import type { VmPaths } from '../host/paths.ts';
 import { findProcess, findProcesses, type QemuProcess } from '../qemu/process.ts';
@@ -14,16 +14,16 @@ export class Processes {
   #strays: ReturnType<typeof findProcesses> | undefined;
 
   /** @param home the folder that is this daemon's alone */
-  constructor(home: string) {
-    this.prefix = `viv-${createHash('sha256').update(home).digest('hex').slice(0, 8)}-`;
+  constructor(stateDirectory: string) {
+    this.prefix = `viv-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}-`;
   }
 
-  /** How a machine's process is told to be its: unique for this home. */
+  /** How a VM's process is told to be its: unique for this home. */
   marker(id: string): string {
     return `${this.prefix}${id}`;
   }
 
-  /** A machine that this daemon has made: nobody before it can have started its process. */
+  /** A VM that this daemon has made: nobody before it can have started its process. */
   madeHere(id: string): void {
     this.#ours.add(id);
   }
@@ -33,7 +33,7 @@ export class Processes {
   }
 
   /**
-   * The machine's process if it is alive. One that is not recorded was started by a daemon that died in that moment: this one records each that it
+   * The VM's process if it is alive. One that is not recorded was started by a daemon that died in that moment: this one records each that it
    * starts, or ends it. Those are looked for among all processes of the host, which takes 10 ms and more, as seldom as can be.
    */
   of({ id, paths }: { readonly id: string; readonly paths: VmPaths }): Promise<QemuProcess | null> {

@@ -1,4 +1,4 @@
-// What the store keeps of a machine: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
+// What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
 import { NicGuard, openGuard } from '../contract/nic.ts';
@@ -8,7 +8,7 @@ import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from
 export const DiskRecord = z.object({
   id: z.string(),
   kind: z.enum(['root', 'data', 'cdrom', 'seed']),
-  /** Absolute for media shared with others (an ISO image), else null: the machine's own file named by its id. */
+  /** Absolute for media shared with others (an ISO image), else null: the VM's own file named by its id. */
   file: z.string(),
   format: z.enum(['qcow2', 'raw']),
   sizeBytes: Bytes,
@@ -35,7 +35,7 @@ export const NicRecord = z.object({
   ipv6: z.string().nullable().default(null),
   /** False: its cable is out. */
   up: z.boolean().default(true),
-  /** Which hot-plug slot it is in; null: on the board itself, where it stays while the machine runs. */
+  /** Which hot-plug slot it is in; null: on the board itself, where it stays while the VM runs. */
   slot: z.int().nullable().default(null),
   vlan: z.int().nullable().default(null),
   trunk: z.array(z.int()).default([]),
@@ -57,16 +57,16 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean().default(false),
-  /** Automatic points; null: none. */
+  /** Automatic snapshots; null: none. */
   snapshots: SnapshotPolicy.nullable().default(null),
-  /** Null: the machine's name. */
+  /** Null: the VM's name. */
   hostname: Name.nullable(),
 });
 export type Settings = z.infer<typeof Settings>;
 
 export const SeedSettings = z.object({ users: z.array(z.string()), sshKeys: z.array(z.string()), userData: z.string().nullable() });
 
-export const MachineRecord = z.object({
+export const VmRecord = z.object({
   id: z.string(),
   name: Name,
   uuid: z.string(),
@@ -78,17 +78,17 @@ export const MachineRecord = z.object({
   state: VmState,
   stateReason: StateReason.nullable(),
   /** What its user asked for last; decides whether it is started again. */
-  wanted: z.enum(['running', 'stopped']),
+  desired: z.enum(['running', 'stopped']),
   settings: Settings,
   /** Settings it was started with; what differs takes effect at the next start. */
   started: Settings.extend({
     accelInUse: z.enum(['kvm', 'tcg']),
-    board: z.string().default(''),
+    machineType: z.string().default(''),
     cdroms: z.array(Cd),
     slots: z.int().default(0),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
-    /** Its cards offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
+    /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
     queueReset: z.boolean().default(true),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
@@ -99,22 +99,22 @@ export const MachineRecord = z.object({
   disks: z.array(DiskRecord),
   /** Its UEFI variables, where they are not in the file of its own that it began with. */
   vars: z.string().nullable().default(null),
-  /** Group that may read the layers which it shares with the machines it was forked from or into; null: its own user's. */
+  /** Group that may read the layers which it shares with the VMs it was forked from or into; null: its own user's. */
   family: z.int().nullable().default(null),
-  /** The point it came from last: the parent of its next one. */
+  /** The snapshot it came from last: the parent of its next one. */
   at: z.string().nullable().default(null),
-  /** The point whose memory it wakes from; null: from its own saved state. */
-  wakeFrom: z.string().nullable().default(null),
+  /** The snapshot whose memory it wakes from; null: from its own saved state. */
+  resumeFrom: z.string().nullable().default(null),
   /** Set until its guest has been told that it is not the one it was forked from. */
-  newcomer: z
+  pendingIdentity: z
     .object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean().default(false) })) })
     .nullable()
     .default(null),
   /** It woke and has not been told how late it is. */
-  asleep: z.boolean().default(false),
+  resumedFromSuspend: z.boolean().default(false),
   forkedFrom: z.string().nullable().default(null),
-  /** The pool that it stands ready in until it is taken; it is not complete for as long. */
-  pool: z.string().nullable().default(null),
+  /** The warm pool that it stands ready in until it is taken; it is not complete for as long. */
+  warmPool: z.string().nullable().default(null),
   nics: z.array(NicRecord),
   createdAt: Time,
   startedAt: Time.nullable(),
@@ -123,7 +123,7 @@ export const MachineRecord = z.object({
   /** Starts by the restart policy in a row, for the back-off. */
   restarts: z.int(),
 });
-export type MachineRecord = z.infer<typeof MachineRecord>;
+export type VmRecord = z.infer<typeof VmRecord>;
 
 export const vmKey = (id: string) => `vm/${id}`;
 export const nameKey = (name: string) => `vm-name/${name}`;

@@ -1,21 +1,21 @@
-// All machines of this host, by id and name, as the store has them.
+// All VMs of this host, by id and name, as the store has them.
 import type { Logger } from 'pino';
 import { someOf, VivError } from '../contract/errors.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Paths } from '../host/paths.ts';
 import { Networks } from '../network/networks.ts';
 import { FileChecks } from '../snapshot/checksum/file-checks.ts';
-import { Points } from '../snapshot/registry.ts';
+import { SnapshotRegistry } from '../snapshot/registry.ts';
 import type { Store } from '../store/store.ts';
-import { Pools } from '../warm-pool/records.ts';
+import { WarmPoolRegistry } from '../warm-pool/records.ts';
 import { hasVirtual } from './device/nics.ts';
 import { Processes } from './find-process.ts';
-import { MachineRecord, nameKey, vmKey } from './record.ts';
+import { nameKey, VmRecord, vmKey } from './record.ts';
 import { cdsInUse } from './spec.ts';
-import { Machine, type News } from './vm.ts';
+import { type News, Vm } from './vm.ts';
 
-/** What machines need of the host; daemon.ts hands it down. */
-export interface MachineHost {
+/** What VMs need of the host; daemon.ts hands it down. */
+export interface VmHost {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
   readonly store: Store;
@@ -23,76 +23,81 @@ export interface MachineHost {
   readonly clock: Clock;
   /** Boot id of the host's kernel. */
   readonly bootId: string;
-  /** True when the daemon is root, so that each machine's QEMU gets a user of its own. */
+  /** True when the daemon is root, so that each VM's QEMU gets a user of its own. */
   readonly ownUsers: boolean;
   readonly tell: (news: News) => void;
   /** Throws no_accelerator. */
-  readonly accelerator: (wanted: 'auto' | 'kvm' | 'tcg') => Promise<'kvm' | 'tcg'>;
+  readonly accelerator: (desired: 'auto' | 'kvm' | 'tcg') => Promise<'kvm' | 'tcg'>;
   /** Called when the host has less memory available than this many bytes: what can be given up is, as far as it helps. */
   readonly makeRoom: (neededBytes: number) => Promise<void>;
-  /** A pool was made, has another size, or one was taken from it. */
-  readonly poolChanged: (name: string) => void;
-  /** A point is complete: its disks' layers have no sums yet. */
-  readonly pointMade: () => void;
+  /** A warm pool was made, has another size, or one was taken from it. */
+  readonly warmPoolChanged: (name: string) => void;
+  /** A snapshot is complete: its disks' layers have no checksums yet. */
+  readonly snapshotMade: () => void;
 }
 
-export class Machines {
-  readonly host: MachineHost;
-  readonly points: Points;
-  readonly pools: Pools;
+export class VmRegistry {
+  readonly host: VmHost;
+  readonly snapshots: SnapshotRegistry;
+  readonly warmPools: WarmPoolRegistry;
   readonly checks: FileChecks;
   readonly processes: Processes;
   #networks: Networks | null = null;
-  readonly #byId = new Map<string, Machine>();
-  readonly #byName = new Map<string, Machine>();
-  /** Records that this version cannot read, as JSON, by id: their machines keep everything they have. */
+  readonly #byId = new Map<string, Vm>();
+  readonly #byName = new Map<string, Vm>();
+  /** Records that this version cannot read, as JSON, by id: their VMs keep everything they have. */
   readonly #unreadable = new Map<string, string>();
   /** What list() answers, until something changes. */
-  #sorted: readonly Machine[] | null = null;
+  #sorted: readonly Vm[] | null = null;
 
-  constructor(host: MachineHost, points: Points, pools: Pools, checks: FileChecks) {
+  constructor(host: VmHost, snapshots: SnapshotRegistry, warmPools: WarmPoolRegistry, checks: FileChecks) {
     this.host = host;
-    this.points = points;
-    this.pools = pools;
+    this.snapshots = snapshots;
+    this.warmPools = warmPools;
     this.checks = checks;
-    this.processes = new Processes(host.paths.home);
+    this.processes = new Processes(host.paths.stateDirectory);
   }
 
-  /** Reads every machine from the store; nothing is adopted yet (see adopt.ts). */
-  static async open(host: MachineHost): Promise<Machines> {
+  /** Reads every VM from the store; nothing is adopted yet (see adopt.ts). */
+  static async open(host: VmHost): Promise<VmRegistry> {
     const { store, log } = host;
-    const machines = new Machines(host, await Points.open(store, log), await Pools.open(store, log), await FileChecks.open(store));
-    machines.#networks = await Networks.open(host, machines);
+    const vms = new VmRegistry(
+      host,
+      await SnapshotRegistry.open(store, log),
+      await WarmPoolRegistry.open(store, log),
+      await FileChecks.open(store),
+    );
+    vms.#networks = await Networks.open(host, vms);
     for (const { key, value, revision } of await host.store.list('vm/')) {
-      const parsed = MachineRecord.safeParse(value);
-      if (parsed.success) machines.#add(parsed.data, revision);
+      const parsed = VmRecord.safeParse(value);
+      if (parsed.success) vms.#add(parsed.data, revision);
       else {
-        machines.#unreadable.set(key.slice(vmKey('').length), JSON.stringify(value));
-        host.log.error({ key, problem: parsed.error.message }, 'a machine’s record cannot be read; it is left alone');
+        vms.#unreadable.set(key.slice(vmKey('').length), JSON.stringify(value));
+        host.log.error({ key, problem: parsed.error.message }, 'a VM’s record cannot be read; it is left alone');
       }
     }
-    return machines;
+    return vms;
   }
 
   get networks(): Networks {
-    if (!this.#networks) throw new Error('machines are opened with Machines.open');
+    if (!this.#networks) throw new Error('VMs are opened with VMs.open');
     return this.#networks;
   }
 
-  /** Machines that have been made completely, by name. */
-  list(): readonly Machine[] {
+  /** VMs that have been made completely, by name. */
+  list(): readonly Vm[] {
     this.#sorted ??= this.all()
-      .filter((machine) => machine.record.complete)
+      .filter((vm) => vm.record.complete)
       .sort((one, other) => (one.name < other.name ? -1 : 1));
     return this.#sorted;
   }
 
   /** Those still being made as well. */
-  all(): Machine[] {
+  all(): Vm[] {
     return [...this.#byId.values()];
   }
 
-  byId(id: string): Machine | undefined {
+  byId(id: string): Vm | undefined {
     return this.#byId.get(id);
   }
 
@@ -101,30 +106,30 @@ export class Machines {
     return this.#unreadable.size;
   }
 
-  /** Whether the store has a machine with this id, one whose record cannot be read as well. */
+  /** Whether the store has a VM with this id, one whose record cannot be read as well. */
   knows(id: string): boolean {
     return this.#byId.has(id) || this.#unreadable.has(id);
   }
 
-  /** The machine with this id. @throws not_found when it has been removed meanwhile */
-  get(id: string): Machine {
-    const machine = this.#byId.get(id);
-    if (!machine) throw new VivError('not_found', 'the machine has been removed meanwhile');
-    return machine;
+  /** The VM with this id. @throws not_found when it has been removed meanwhile */
+  get(id: string): Vm {
+    const vm = this.#byId.get(id);
+    if (!vm) throw new VivError('not_found', 'the VM has been removed meanwhile');
+    return vm;
   }
 
   /** By name, id or unique prefix of an id. @throws not_found, ambiguous */
-  find(ref: string): Machine {
+  find(ref: string): Vm {
     const exact = this.#byName.get(ref) ?? this.#byId.get(ref);
     if (exact?.record.complete) return exact;
-    const matching = ref.length >= 3 ? this.list().filter((machine) => machine.id.startsWith(ref)) : [];
+    const matching = ref.length >= 3 ? this.list().filter((vm) => vm.id.startsWith(ref)) : [];
     if (matching.length > 1)
       throw new VivError(
         'ambiguous',
-        `${ref} fits ${matching.length} machines: ${someOf(matching.map(({ name }) => name))}; give more of the id`,
+        `${ref} fits ${matching.length} VMs: ${someOf(matching.map(({ name }) => name))}; give more of the id`,
       );
     const [only] = matching;
-    if (!only) throw new VivError('not_found', `there is no machine named ${ref}; viv ls lists them`);
+    if (!only) throw new VivError('not_found', `there is no VM named ${ref}; viv ls lists them`);
     return only;
   }
 
@@ -133,32 +138,32 @@ export class Machines {
   }
 
   uids(): Set<number> {
-    const records = [...this.all(), ...this.points.all().map(({ machine }) => ({ record: machine }))].map(({ record }) => record);
+    const records = [...this.all(), ...this.snapshots.all().map(({ vmRecord: vm }) => ({ record: vm }))].map(({ record }) => record);
     return new Set(records.flatMap(({ uid, family }) => [uid, family]).filter((id) => id !== null));
   }
 
-  /** MAC addresses of all cards. */
+  /** MAC addresses of all NICs. */
   macs(): Set<string> {
     return new Set(this.all().flatMap(({ record }) => record.nics.map(({ mac }) => mac)));
   }
 
-  /** Names of the machines that use an image (ids of those whose record cannot be read). */
+  /** Names of the VMs that use an image (ids of those whose record cannot be read). */
   usersOf(digest: string): string[] {
     const users = this.all()
       .filter(({ record }) => [record.image, ...record.disks, ...cdsInUse(record)].some((used) => used.digest === digest))
-      .map((machine) => machine.name);
-    for (const { vm, label, id, machine } of this.points.all()) {
-      const used = [machine.image, ...machine.disks, ...(machine.started?.cdroms ?? [])].some((one) => one.digest === digest);
-      if (used) users.push(`${this.byId(vm)?.name ?? machine.name}@${label ?? id}`);
+      .map((vm) => vm.name);
+    for (const { vm: vmRef, label, id, vmRecord: vm } of this.snapshots.all()) {
+      const used = [vm.image, ...vm.disks, ...(vm.started?.cdroms ?? [])].some((one) => one.digest === digest);
+      if (used) users.push(`${this.byId(vmRef)?.name ?? vm.name}@${label ?? id}`);
     }
     return [...users, ...[...this.#unreadable].flatMap(([id, text]) => (text.includes(digest) ? [id] : []))];
   }
 
-  /** Enters a new machine under its name, with addresses of its own. Repeatable. @throws name_taken, in_use, invalid, not_found */
-  async insert(unplaced: MachineRecord): Promise<Machine> {
+  /** Enters a new VM under its name, with addresses of its own. Repeatable. @throws name_taken, in_use, invalid, not_found */
+  async insert(unplaced: VmRecord): Promise<Vm> {
     const present = this.#byId.get(unplaced.id);
     if (present) return present;
-    const record = this.networks.cards.placed(unplaced);
+    const record = this.networks.nics.placed(unplaced);
     try {
       const { revision } = await this.host.store.commit({
         guards: [
@@ -181,13 +186,13 @@ export class Machines {
   }
 
   /** Gives it another name, and makes the other changes at once with it. Repeatable. @throws name_taken, what `change` throws */
-  async rename(machine: Machine, name: string, change: () => Partial<MachineRecord> = () => ({})): Promise<void> {
-    const old = machine.name;
+  async rename(vm: Vm, name: string, change: () => Partial<VmRecord> = () => ({})): Promise<void> {
+    const old = vm.name;
     if (old === name) return;
     try {
-      await machine.update(() => ({ ...change(), name }), {
+      await vm.update(() => ({ ...change(), name }), {
         guards: [{ key: nameKey(name), revision: 0 }],
-        puts: [{ key: nameKey(name), value: machine.id }],
+        puts: [{ key: nameKey(name), value: vm.id }],
         deletes: [nameKey(old)],
       });
     } catch (error) {
@@ -195,42 +200,42 @@ export class Machines {
       throw error;
     }
     this.#byName.delete(old);
-    this.#byName.set(name, machine);
+    this.#byName.set(name, vm);
     this.#sorted = null;
-    if (hasVirtual(machine.record)) await this.networks.changed();
+    if (hasVirtual(vm.record)) await this.networks.changed();
   }
 
-  /** Forgets a machine. Repeatable. */
+  /** Forgets a VM. Repeatable. */
   async drop(id: string): Promise<void> {
-    const machine = this.#byId.get(id);
-    if (!machine) return;
+    const vm = this.#byId.get(id);
+    if (!vm) return;
     await this.networks.forwards.drop(this.networks.forwards.of(id));
-    await this.host.store.commit({ deletes: [vmKey(id), nameKey(machine.name)] });
+    await this.host.store.commit({ deletes: [vmKey(id), nameKey(vm.name)] });
     this.#byId.delete(id);
     this.processes.forget(id);
     this.#sorted = null;
-    if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
-    machine.changed();
-    if (hasVirtual(machine.record)) void this.networks.changed();
+    if (this.#byName.get(vm.name) === vm) this.#byName.delete(vm.name);
+    vm.changed();
+    if (hasVirtual(vm.record)) void this.networks.changed();
   }
 
-  #add(record: MachineRecord, revision: number): Machine {
+  #add(record: VmRecord, revision: number): Vm {
     const { paths, store } = this.host;
     const tell = (news: News) => {
       if (news.type === 'changed') this.#sorted = null;
       this.host.tell(news);
     };
     this.#sorted = null;
-    const machine = new Machine({
+    const vm = new Vm({
       ...{ record, revision, paths: paths.vm(record.id), store, tell },
       forwards: () => this.networks.forwards.textsOf(record.id),
     });
-    this.#byId.set(record.id, machine);
-    this.#byName.set(record.name, machine);
-    return machine;
+    this.#byId.set(record.id, vm);
+    this.#byName.set(record.name, vm);
+    return vm;
   }
 }
 
 export function nameTaken(name: string, cause?: unknown): VivError {
-  return new VivError('name_taken', `the name ${name} is taken; choose another one or remove that machine first`, { cause });
+  return new VivError('name_taken', `the name ${name} is taken; choose another one or remove that VM first`, { cause });
 }

@@ -1,4 +1,4 @@
-// What a running machine has besides its record: its QEMU process, the QMP connection and the guest's agent.
+// What a running VM has besides its record: its QEMU process, the QMP connection and the guest's agent.
 // Everything here can be made anew from the process alone, which is what adoption does.
 import { VivError } from '../contract/errors.ts';
 import type { VmPaths } from '../host/paths.ts';
@@ -21,31 +21,31 @@ export interface Heard {
   panicked: boolean;
 }
 
-export interface LiveOptions {
+export interface VmRuntimeOptions {
   readonly name: () => string;
   readonly paths: VmPaths;
   readonly process: QemuProcess;
   readonly qmp: QmpConnection;
   /** Tells the guest what it has to know before it is asked anything. Called for each agent that has answered. */
-  readonly introduce: (agent: AgentConnection) => Promise<void>;
+  readonly applyIdentity: (agent: AgentConnection) => Promise<void>;
   /** Called each time the guest's agent has answered or gone. */
   readonly onAgent: (agent: AgentConnection | null) => void;
   /** Its guest stands still until wake(): its agent is not asked before. */
   readonly held?: boolean;
 }
 
-export class Live {
+export class VmRuntime {
   readonly process: QemuProcess;
   readonly qmp: QmpConnection;
   /** A full disk has stopped the guest. Known here as well, because on a full disk it cannot always be recorded. */
-  starved = false;
+  pausedByFullDisk = false;
   /** Its guest stands still because its state is being saved: nobody else lets it go on. */
   standing = false;
   /** What QEMU has told of its guest's end. */
   readonly heard: Heard = { shutdown: null, panicked: false };
   #switching = false;
   #agent: AgentConnection | null = null;
-  readonly #options: LiveOptions;
+  readonly #options: VmRuntimeOptions;
   readonly #ended = new AbortController();
   readonly #waiters = new Set<(agent: AgentConnection) => void>();
   /** qemu-guest-agent, once it has answered. Kept when ours answers later: a command may be under way in it. */
@@ -57,7 +57,7 @@ export class Live {
   #portClosed = false;
   readonly #awake = Promise.withResolvers<void>();
 
-  constructor(options: LiveOptions) {
+  constructor(options: VmRuntimeOptions) {
     this.#options = options;
     this.process = options.process;
     this.qmp = options.qmp;
@@ -117,7 +117,7 @@ export class Live {
 
   /**
    * The guest's agent, as soon as it answers. qemu-guest-agent is asked where ours has not answered for a while.
-   * @throws VivError no_agent after `timeoutMs`, or when the machine ends
+   * @throws VivError no_agent after `timeoutMs`, or when the VM ends
    */
   async waitForAgent(timeoutMs: number, signal: AbortSignal): Promise<AgentConnection> {
     if (this.#agent) return this.#agent;
@@ -174,7 +174,7 @@ export class Live {
     while (!this.#ended.signal.aborted) {
       try {
         const agent = await connectAgent(this.#options.paths.agent, { signal: this.#ended.signal });
-        await this.#options.introduce(agent);
+        await this.#options.applyIdentity(agent);
         this.#set(agent);
         await agent.closed;
         if (this.#agent === agent) this.#set(null);
@@ -201,7 +201,7 @@ export class Live {
   async #findFallback(signal: AbortSignal): Promise<void> {
     try {
       const agent = await connectGuestAgentFallback(this.#guestAgentPort, signal);
-      await this.#options.introduce(agent);
+      await this.#options.applyIdentity(agent);
       this.#fallback = agent;
       void agent.closed.then(() => {
         this.#fallback = null;

@@ -1,20 +1,20 @@
-// From what was asked for and the image to a machine's record, and from the record to what QEMU is started with. Pure.
+// From what was asked for and the image to a VM's record, and from the record to what QEMU is started with. Pure.
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { BootDevice, VmOptions } from '../contract/vm.ts';
 import type { VmPaths } from '../host/paths.ts';
-import { boardOf } from '../qemu/args/machine.ts';
+import { machineTypeOf } from '../qemu/args/machine.ts';
 import type { QemuConfig } from '../qemu/config.ts';
 import { isVirtual, nicsFrom, slotsOf } from './device/nics.ts';
-import type { DiskRecord, MachineRecord } from './record.ts';
+import type { DiskRecord, VmRecord } from './record.ts';
 
-/** What a machine needs to know of an image (a StoredImage has all of it). */
+/** What a VM needs to know of an image (a StoredImage has all of it). */
 export interface ImageFacts {
   readonly digest: string;
   readonly names: readonly string[];
   readonly kind: 'disk' | 'iso' | 'kernel';
-  readonly arch: MachineRecord['arch'];
+  readonly arch: VmRecord['arch'];
   readonly virtualBytes: number;
   readonly diskFile: string | null;
   readonly isoFile: string | null;
@@ -30,7 +30,7 @@ export interface Identity {
   readonly createdAt: number;
 }
 
-/** The record of a new machine. Throws `invalid` where options and image do not fit. */
+/** The record of a new VM. Throws `invalid` where options and image do not fit. */
 export function newRecord(
   options: VmOptions,
   imageName: string,
@@ -38,7 +38,7 @@ export function newRecord(
   cdroms: readonly { name: string; image: ImageFacts }[],
   identity: Identity,
   paths: VmPaths,
-): MachineRecord {
+): VmRecord {
   const disks: DiskRecord[] = [];
   if (image.diskFile !== null) {
     const sizeBytes = options.diskBytes ?? image.virtualBytes;
@@ -79,7 +79,7 @@ export function newRecord(
     complete: false,
     state: 'stopped',
     stateReason: null,
-    wanted: 'stopped',
+    desired: 'stopped',
     settings: {
       cpus: options.cpus,
       memoryBytes: options.memoryBytes ?? image.defaults.memoryBytes,
@@ -102,11 +102,11 @@ export function newRecord(
     vars: null,
     family: null,
     at: null,
-    wakeFrom: null,
-    newcomer: null,
-    asleep: false,
+    resumeFrom: null,
+    pendingIdentity: null,
+    resumedFromSuspend: false,
     forkedFrom: null,
-    pool: null,
+    warmPool: null,
     startedAt: null,
     bootId: null,
     restarts: 0,
@@ -127,22 +127,22 @@ function cdrom(index: number, image: ImageFacts): DiskRecord {
 
 const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
 
-/** What it is started with: a suspended machine wakes as what it was when it went to sleep, whatever has been set since. */
-export function startSettings(record: MachineRecord): MachineRecord['settings'] {
+/** What it is started with: a suspended VM wakes as what it was when it went to sleep, whatever has been set since. */
+export function startSettings(record: VmRecord): VmRecord['settings'] {
   if (record.state !== 'suspended' || record.started === null) return record.settings;
   const { cpus, memoryBytes, firmware, boot, tpm, accelInUse } = record.started;
   return { ...record.settings, cpus, memoryBytes, firmware, boot, tpm, accel: accelInUse };
 }
 
 /** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
-export const cdsInUse = ({ state, started }: MachineRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
+export const cdsInUse = ({ state, started }: VmRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
 
-/** A suspended machine wakes on the board it slept on. */
-export const startBoard = ({ arch, state, started }: MachineRecord, version: Parameters<typeof boardOf>[1]): string =>
-  (state === 'suspended' && started?.board) || boardOf(arch, version);
+/** A suspended VM wakes on the board it slept on. */
+export const startMachineType = ({ arch, state, started }: VmRecord, version: Parameters<typeof machineTypeOf>[1]): string =>
+  (state === 'suspended' && started?.machineType) || machineTypeOf(arch, version);
 
-/** A suspended machine wakes with the CDs it had. */
-export function startDisks({ state, started, disks }: MachineRecord): DiskRecord[] {
+/** A suspended VM wakes with the CDs it had. */
+export function startDisks({ state, started, disks }: VmRecord): DiskRecord[] {
   if (state !== 'suspended' || started === null) return disks;
   const cdroms = started.cdroms.map(
     ({ file, digest }, nth) => ({ id: `cd${nth}`, kind: 'cdrom', file, format: 'raw', sizeBytes: 0, backing: null, digest }) as const,
@@ -157,28 +157,28 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
   ...disks.filter(({ kind }) => kind === 'seed'),
 ];
 
-/** What its guest has agreed upon with its network cards holds while it sleeps; a new start offers neither. */
-export const startOffers = ({ state, started }: MachineRecord): { announces: boolean; queueReset: boolean } => ({
+/** What its guest has agreed upon with its network NICs holds while it sleeps; a new start offers neither. */
+export const startOffers = ({ state, started }: VmRecord): { announces: boolean; queueReset: boolean } => ({
   announces: state === 'suspended' && started !== null && started.announces,
   queueReset: state === 'suspended' && started !== null && started.queueReset,
 });
 
-export const hostnameOf = (record: MachineRecord): string => record.settings.hostname ?? record.name;
+export const hostnameOf = (record: VmRecord): string => record.settings.hostname ?? record.name;
 
-/** What QEMU is started with. `marker` is how its process is told to be this machine's. */
+/** What QEMU is started with. `marker` is how its process is told to be this VM's. */
 export function qemuConfig(
-  record: MachineRecord,
+  record: VmRecord,
   paths: VmPaths,
   host: {
     marker: string;
-    board: string;
+    machineType: string;
     accel: 'kvm' | 'tcg';
     firmwareCode: string | null;
     memory: 'plain' | 'layers';
     /** Descriptor that its TPM answers at. */
     tpmFd: number | null;
     incoming: boolean;
-    /** The descriptor of each card's tap, and of the kernel's part of it where it has one. */
+    /** The descriptor of each NIC's tap, and of the kernel's part of it where it has one. */
     taps?: ReadonlyMap<string, { fd: number; vhostFd: number | null }>;
   },
 ): QemuConfig {
@@ -194,7 +194,7 @@ export function qemuConfig(
     name: record.name,
     uuid: record.uuid,
     arch: record.arch,
-    board: host.board,
+    machineType: host.machineType,
     accel: host.accel,
     cpus: settings.cpus,
     memoryBytes: settings.memoryBytes,
@@ -233,7 +233,7 @@ export function qemuConfig(
     serialLog: paths.serialLog,
     tpm: host.tpmFd === null ? null : { fd: host.tpmFd },
     incoming: host.incoming,
-    hotplug: record.nics.some(isVirtual) ? { socket: paths.cards, slots: slotsOf(record) } : null,
+    hotplug: record.nics.some(isVirtual) ? { socket: paths.nics, slots: slotsOf(record) } : null,
   };
 }
 

@@ -1,40 +1,40 @@
-// One machine of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
-// their neighbours; they come one at a time, through the task engine's queue of this machine. News from QEMU comes in between.
+// One VM of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
+// their neighbours; they come one at a time, through the task engine's queue of this VM. News from QEMU comes in between.
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
-import type { StateReason, Vm } from '../contract/vm.ts';
+import type { StateReason, Vm as VmInfo } from '../contract/vm.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import { SerialLine } from './device/serial-console.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
-import { type MachineRecord, vmKey } from './record.ts';
-import type { Live } from './runtime.ts';
+import { type VmRecord, vmKey } from './record.ts';
+import type { VmRuntime } from './runtime.ts';
 
-/** What machines and their networks tell upward; daemon.ts hands the listener down. */
+/** What VMs and their networks tell upward; daemon.ts hands the listener down. */
 export type News =
-  | { type: 'changed'; machine: Machine }
+  | { type: 'changed'; vm: Vm }
   /** It ended by itself. `failed`: not by the guest's own wish. */
-  | { type: 'ended'; machine: Machine; failed: boolean; message: string }
-  | { type: 'event'; machine: Machine; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
+  | { type: 'ended'; vm: Vm; failed: boolean; message: string }
+  | { type: 'event'; vm: Vm; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
   | { type: 'network'; name: string; what: string; message: string };
 
-export class Machine {
+export class Vm {
   readonly paths: VmPaths;
   readonly serial: SerialLine;
-  live: Live | null = null;
+  live: VmRuntime | null = null;
   /** Set while a verb ends the process, so that its end is no news. */
   ending = false;
   readonly #store: Store;
   readonly #tell: (news: News) => void;
   readonly #forwards: () => readonly string[];
-  #record: MachineRecord;
+  #record: VmRecord;
   #revision: number;
   #writing: Promise<unknown> = Promise.resolve();
   readonly #watchers = new Set<() => void>();
-  #view: Vm | null = null;
+  #view: VmInfo | null = null;
 
   constructor(options: {
-    record: MachineRecord;
+    record: VmRecord;
     revision: number;
     paths: VmPaths;
     store: Store;
@@ -50,7 +50,7 @@ export class Machine {
     this.serial = new SerialLine(options.paths.serial);
   }
 
-  get record(): MachineRecord {
+  get record(): VmRecord {
     return this.#record;
   }
   get id(): string {
@@ -66,11 +66,11 @@ export class Machine {
 
   /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
   update(
-    change: (record: MachineRecord) => Partial<MachineRecord>,
+    change: (record: VmRecord) => Partial<VmRecord>,
     also: { guards?: { key: string; revision: number }[]; puts?: { key: string; value: unknown }[]; deletes?: string[] } = {},
   ): Promise<void> {
     const write = async () => {
-      const next: MachineRecord = { ...this.#record, ...change(this.#record) };
+      const next: VmRecord = { ...this.#record, ...change(this.#record) };
       const { revision } = await this.#store.commit({
         guards: [{ key: vmKey(this.id), revision: this.#revision }, ...(also.guards ?? [])],
         puts: [{ key: vmKey(this.id), value: next }, ...(also.puts ?? [])],
@@ -94,7 +94,7 @@ export class Machine {
   changed(): void {
     this.#view = null;
     for (const watcher of this.#watchers) watcher();
-    this.#tell({ type: 'changed', machine: this });
+    this.#tell({ type: 'changed', vm: this });
   }
 
   /** Resolves when `condition` holds. @throws the signal's reason */
@@ -114,18 +114,18 @@ export class Machine {
     }
   }
 
-  setState(state: MachineRecord['state'], reason: Omit<StateReason, 'at'> | null): Promise<void> {
+  setState(state: VmRecord['state'], reason: Omit<StateReason, 'at'> | null): Promise<void> {
     return this.update(() => ({ state, stateReason: reason && { ...reason, at: Date.now() } }));
   }
 
   /** The live part, or wrong_state. */
-  alive(): Live {
+  alive(): VmRuntime {
     if (!this.live) throw new VivError('wrong_state', `${this.name} is not running; start it first`);
     return this.live;
   }
 
   /** What the API shows. Made once per change. */
-  view(activity: Vm['activity']): Vm {
+  view(activity: VmInfo['activity']): VmInfo {
     // Frozen: it is shared by everyone who asks, and its text is kept with it.
     this.#view ??= Object.freeze(viewOf(this.#record, this.live, this.#forwards()));
     return activity === null ? this.#view : { ...this.#view, activity };
@@ -133,12 +133,12 @@ export class Machine {
 }
 
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
-function stateOf({ state, stateReason, name }: MachineRecord, live: Live | null): Pick<Vm, 'state' | 'stateReason'> {
-  if (!live?.starved || state !== 'running') return { state, stateReason };
+function stateOf({ state, stateReason, name }: VmRecord, live: VmRuntime | null): Pick<VmInfo, 'state' | 'stateReason'> {
+  if (!live?.pausedByFullDisk || state !== 'running') return { state, stateReason };
   return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), at: Date.now() } };
 }
 
-function viewOf(record: MachineRecord, live: Live | null, forwards: readonly string[]): Vm {
+function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly string[]): VmInfo {
   const { settings, started } = record;
   const active = record.state === 'running' || record.state === 'paused';
   const agent = live?.agent ?? null;
@@ -173,12 +173,12 @@ function viewOf(record: MachineRecord, live: Live | null, forwards: readonly str
     createdAt: record.createdAt,
     startedAt: active ? record.startedAt : null,
     forkedFrom: record.forkedFrom,
-    point: record.at,
+    snapshot: record.at,
   };
 }
 
 /** Settings that differ from those it was started with. */
-export function pending(record: MachineRecord): string[] {
+export function pending(record: VmRecord): string[] {
   const { settings, started } = record;
   if (!started) return [];
   const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot', 'tpm'] as const).filter(

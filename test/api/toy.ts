@@ -1,4 +1,4 @@
-// A small daemon without machines: the real API over handlers that keep everything in memory.
+// A small daemon without VMs: the real API over handlers that keep everything in memory.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -44,7 +44,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     agent: { connected: true, version: '1', kind: 'vivarium' },
     createdAt: 1,
     forkedFrom: null,
-    point: null,
+    snapshot: null,
     startedAt: 2,
     ...more,
   };

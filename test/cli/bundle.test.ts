@@ -1,10 +1,10 @@
-// What every command loads before it does anything: schemas are not among it, they would take as long as all the rest (docs/performance.md).
+// What every command loads before it does anything: schemas are not among it, they would take as long as all the rest (docs/internals/performance.md).
 import assert from 'node:assert/strict';
 import { basename } from 'node:path';
 import { test } from 'node:test';
 import { bundleCommand } from '../../scripts/bundle.ts';
 
-test('a command, and one that lists machines, starts without zod', async () => {
+test('a command, and one that lists VMs, starts without zod', async () => {
   const texts = new Map((await bundleCommand('/bundle')).map(({ path, text }) => [basename(path), text]));
   // The others are loaded when they are asked for.
   const lists = [...texts].filter(([, text]) => text.includes('operations.vm.list)')).map(([name]) => name);

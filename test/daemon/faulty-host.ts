@@ -6,7 +6,7 @@ import { VivError } from '../../src/contract/errors.ts';
 import type { Step } from '../../src/task/handler.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
-const faultFile = (host: TestHost) => join(host.home, 'faults');
+const faultFile = (host: TestHost) => join(host.stateDirectory, 'faults');
 
 export async function faultyHost(env: NodeJS.ProcessEnv = {}): Promise<TestHost> {
   const host = await testHost({ qemu: 'fake', env });

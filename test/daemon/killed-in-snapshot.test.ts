@@ -1,5 +1,5 @@
-// The daemon dies within a step that makes a point, and again where the next one takes it back. Whatever becomes of the point: the
-// machine is as it was, its record names what QEMU writes to, and it can have the next point. With real guests: test/guest.
+// The daemon dies within a step that takes a snapshot, and again where the next one takes it back. Whatever becomes of the snapshot: the
+// VM is as it was, its record names what QEMU writes to, and it can have the next snapshot. With real guests: test/guest.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -17,7 +17,7 @@ interface Case {
   deaths: Instant[];
   /** It may be in one of these afterwards. */
   after?: State[];
-  /** Before; paused, or with points before what is risky. */
+  /** Before; paused, or with snapshots before what is risky. */
   prepare?(client: Client, vm: string): Promise<unknown>;
 }
 
@@ -42,36 +42,36 @@ const cases: Record<string, Case> = {
     act: snapshot,
     deaths: ['after migrate', 'after cont', 'after migrate', 'after transaction', 'before cont'],
   },
-  'a snapshot of a paused machine': { act: snapshot, prepare: pause, deaths: ['after migrate'], after: ['paused'] },
+  'a snapshot of a paused VM': { act: snapshot, prepare: pause, deaths: ['after migrate'], after: ['paused'] },
   'a snapshot of disks': { act: disksOnly, deaths: ['after stop'] },
   'a comparison with now': { act: diff, prepare: earlier, deaths: ['after stop'] },
   'a suspension': { act: suspend, deaths: ['after migrate'], after: ['running', 'suspended'] },
-  'a point before a reset': { act: reset, prepare: guarded, deaths: ['after migrate'] },
-  'a point before a reset on new tops': { act: reset, prepare: guarded, deaths: ['after cont'] },
+  'a snapshot before a reset': { act: reset, prepare: guarded, deaths: ['after migrate'] },
+  'a snapshot before a reset on new tops': { act: reset, prepare: guarded, deaths: ['after cont'] },
 };
 
 let host: TestHost;
-const machines = new Map<string, { vm: string; killer: Killer }>();
+const vms = new Map<string, { vm: string; killer: Killer }>();
 
 before(async () => {
   host = await testHost({ qemu: 'fake' });
   await host.start();
   for (const name of Object.keys(cases)) {
     const { id: vm } = await host.client.run('tiny', { memoryBytes: 64 * 2 ** 20 });
-    machines.set(name, { vm, killer: killerOf(host, vm) });
+    vms.set(name, { vm, killer: killerOf(host, vm) });
   }
   await host.kill();
   await host.start();
 });
 
 after(async () => {
-  for (const { killer } of machines.values()) killer[Symbol.dispose]();
+  for (const { killer } of vms.values()) killer[Symbol.dispose]();
   await host[Symbol.asyncDispose]();
 });
 
 for (const [name, { act, deaths, after: states = ['running'], prepare }] of Object.entries(cases))
   test(`the daemon dies in ${name}`, { timeout: 120_000 }, async () => {
-    const { vm, killer } = machines.get(name) as { vm: string; killer: Killer };
+    const { vm, killer } = vms.get(name) as { vm: string; killer: Killer };
     await prepare?.(host.client, vm);
     const [first, ...later] = deaths.map((instant) => () => killer.at(instant));
     await Promise.all([first?.(), act(host.client, vm).catch(() => {})]);
@@ -89,7 +89,7 @@ for (const [name, { act, deaths, after: states = ['running'], prepare }] of Obje
   });
 
 test('they leave nothing', async () => {
-  for (const folder of [host.paths.vms, host.paths.points, host.paths.layers]) assert.deepEqual(await readdir(folder), [], folder);
+  for (const folder of [host.paths.vms, host.paths.snapshots, host.paths.layers]) assert.deepEqual(await readdir(folder), [], folder);
 });
 
 /** The guest is as it is shown, and writes to the only file that is kept for it. */

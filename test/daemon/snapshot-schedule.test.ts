@@ -1,4 +1,4 @@
-// Automatic points over the real daemon, which is given its time by the test: they come when they are due, go when no rule keeps
+// Automatic snapshots over the real daemon, which is given its time by the test: they come when they are due, go when no rule keeps
 // them, are made before what cannot be taken back, and what keeps them from being made is told and tried again later.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import type { Clock } from '../../src/host/clock.ts';
-import { type Client, connect, type Machine } from '../../src/sdk/index.ts';
+import { type Client, connect, type Vm } from '../../src/sdk/index.ts';
 import { pngSize } from '../../src/snapshot/screen-image.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
@@ -88,19 +88,19 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
-const pointsOf = async (machine: Machine) => (await machine.snapshots()).map(({ label, auto }) => [label, auto]);
-const labelsOf = async (machine: Machine) => (await machine.snapshots()).map(({ label }) => label);
+const snapshotsOf = async (vm: Vm) => (await vm.snapshots()).map(({ label, auto }) => [label, auto]);
+const labelsOf = async (vm: Vm) => (await vm.snapshots()).map(({ label }) => label);
 
-test('points are made by the clock and thinned, and those made by hand stay', async () => {
+test('snapshots are made by the clock and thinned, and those made by hand stay', async () => {
   const web = await client.run('tiny', { name: 'web' });
   await web.snapshot('mine');
   await pass(0);
-  assert.deepEqual(await pointsOf(web), [['mine', null]]);
+  assert.deepEqual(await snapshotsOf(web), [['mine', null]]);
   const { applied } = await web.set({ snapshots: 'every 10 minutes keep 2,  hourly keep 2' });
   assert.deepEqual(applied, ['snapshots']);
   assert.equal((await web.refresh()).info.snapshots, 'every 10 min keep 2, hourly keep 2');
-  await until(async () => (await pointsOf(web)).length === 2);
-  assert.deepEqual(await pointsOf(web), [
+  await until(async () => (await snapshotsOf(web)).length === 2);
+  assert.deepEqual(await snapshotsOf(web), [
     ['mine', null],
     ['auto-2026-11-20-1201', 'hourly'],
   ]);
@@ -108,13 +108,13 @@ test('points are made by the clock and thinned, and those made by hand stay', as
     await to(time);
     await until(async () => (await labelsOf(web)).at(-1) === `auto-2026-11-20-${time.replace(':', '')}`);
   }
-  await until(async () => (await pointsOf(web)).length === 3);
+  await until(async () => (await snapshotsOf(web)).length === 3);
   assert.deepEqual(await labelsOf(web), ['mine', 'auto-2026-11-20-1250', 'auto-2026-11-20-1300']);
   const tasks = (await client.task.list({ limit: 1000 })).filter(({ operation }) => operation.startsWith('snapshot.'));
   assert.ok(tasks.length >= 10 && tasks.every(({ state }) => state === 'done'));
 });
 
-test('what was missed while the daemon was away is made up for by one point', async () => {
+test('what was missed while the daemon was away is made up for by one snapshot', async () => {
   await ended();
   clock.pass(3 * 60 * minute);
   await begun();
@@ -125,20 +125,20 @@ test('what was missed while the daemon was away is made up for by one point', as
   assert.deepEqual(await labelsOf(web), expected);
 });
 
-test('a machine that does not run is left alone, and a fork has no policy', async () => {
+test('a VM that does not run is left alone, and a fork has no policy', async () => {
   const web = await client.vm('web');
-  const [fork] = (await web.fork()) as [Machine];
+  const [fork] = (await web.fork()) as [Vm];
   assert.equal(fork.info.snapshots, null);
   await fork.remove({ force: true });
-  const there = await pointsOf(web);
+  const there = await snapshotsOf(web);
   await web.pause();
   await pass(3 * 60 * minute);
-  assert.deepEqual(await pointsOf(web), there);
+  assert.deepEqual(await snapshotsOf(web), there);
   await web.resume();
-  await until(async () => !isDeepStrictEqual(await pointsOf(web), there));
+  await until(async () => !isDeepStrictEqual(await snapshotsOf(web), there));
 });
 
-test('what keeps a point from being made is told once, and it is tried again later and later', async () => {
+test('what keeps a snapshot from being made is told once, and it is tried again later and later', async () => {
   const web = await client.vm('web');
   const since = (await client.event.list({ limit: 1 })).at(-1)?.sequence ?? 0;
   const problems = async () => (await client.event.list({ after: since, limit: 1000 })).filter(({ type }) => type === 'vm.problem');
@@ -147,14 +147,14 @@ test('what keeps a point from being made is told once, and it is tried again lat
   await until(async () => (await problems()).length > 0);
   const told = await problems();
   assert.ok(told.length >= 1 && told.length <= 7, `told ${told.length} times`);
-  assert.match(told[0]?.message ?? '', /automatic points of web are looked after again in 1 min, because this failed: .*not today/);
+  assert.match(told[0]?.message ?? '', /automatic snapshots of web are looked after again in 1 min, because this failed: .*not today/);
   await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, '{}');
   const newest = (await web.snapshots()).at(-1)?.id;
   await pass(61 * minute);
   await until(async () => (await web.snapshots()).at(-1)?.id !== newest);
 });
 
-test('before something risky a point is made, and the last five of them are kept', async () => {
+test('before something risky a snapshot is made, and the last five of them are kept', async () => {
   const web = await client.vm('web');
   await web.set({ snapshots: 'before risky operations' });
   const risky = async () => (await web.snapshots()).filter(({ auto }) => auto?.startsWith('before ')).map(({ auto }) => auto);
@@ -182,7 +182,7 @@ test('before something risky a point is made, and the last five of them are kept
   assert.equal((await web.refresh()).info.snapshots, 'before risky operations', 'going back does not change the policy');
 });
 
-test('without the point before it a machine is not set back, but it is stopped all the same', async () => {
+test('without the snapshot before it a VM is not set back, but it is stopped all the same', async () => {
   const web = await client.vm('web');
   await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ refuse: { migrate: 'not today' } }));
   await assert.rejects(web.restore('mine'), /not today/);
@@ -190,7 +190,7 @@ test('without the point before it a machine is not set back, but it is stopped a
   await web.stop({ force: true });
   assert.equal(web.state, 'stopped');
   const [last] = (await client.event.list({ limit: 1000 })).filter(({ type }) => type === 'vm.problem').slice(-1);
-  assert.match(last?.message ?? '', /there is no point of web from before its stop: .*not today/);
+  assert.match(last?.message ?? '', /there is no snapshot of web from before its stop: .*not today/);
   await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, '{}');
   await web.start();
 });
@@ -200,18 +200,19 @@ test('none ends it, and what is malformed is refused with a sentence', async () 
   await assert.rejects(web.set({ snapshots: 'hourly' }), /“hourly” does not say how many are kept; for example hourly keep 12/);
   await web.set({ snapshots: 'none' });
   assert.equal((await web.refresh()).info.snapshots, null);
-  const there = await pointsOf(web);
+  const there = await snapshotsOf(web);
   await pass(24 * 60 * minute);
   await web.reset();
-  assert.deepEqual(await pointsOf(web), there);
+  assert.deepEqual(await snapshotsOf(web), there);
 });
 
-test('a point has a picture of the screen, or the end of the serial log', async () => {
+test('a snapshot has a picture of the screen, or the end of the serial log', async () => {
   const web = await client.vm('web');
   const text = await web.snapshot('text');
   assert.equal(text.thumbnail, 'text');
-  const bytes = async (point: string, vm: string) => Buffer.concat(await (await client.snapshot.thumbnail({ vm, point })).toArray());
-  assert.match(String(await bytes('text', 'web')), /a fake machine starts\n$/);
+  const bytes = async (snapshot: string, vmRef: string) =>
+    Buffer.concat(await (await client.snapshot.thumbnail({ vm: vmRef, snapshot })).toArray());
+  assert.match(String(await bytes('text', 'web')), /a fake VM starts\n$/);
   const disk = await client.run('disk', { name: 'disk' });
   assert.equal((await disk.snapshot('picture')).thumbnail, 'png');
   assert.deepEqual(pngSize(await bytes('picture', 'disk')), { width: 266, height: 200 });
@@ -219,7 +220,7 @@ test('a point has a picture of the screen, or the end of the serial log', async 
     await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ screen }));
     const bad = await disk.snapshot('bad');
     assert.equal(bad.thumbnail, null);
-    await assert.rejects(bytes('bad', 'disk'), /the point bad of disk has no thumbnail/);
-    await client.snapshot.remove({ vm: 'disk', point: 'bad' });
+    await assert.rejects(bytes('bad', 'disk'), /the snapshot bad of disk has no thumbnail/);
+    await client.snapshot.remove({ vm: 'disk', snapshot: 'bad' });
   }
 });

@@ -1,10 +1,10 @@
-// The daemon is killed at each instant of a point's making, with a real guest. Whether the point comes about or not: the guest goes on,
+// The daemon is killed at each instant of a snapshot's making, with a real guest. Whether the snapshot comes about or not: the guest goes on,
 // what it writes is found again, and nobody writes to a layer.
 import assert from 'node:assert/strict';
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { checkDisk } from '../../src/storage/disk.ts';
 import { type Instant, type Killer, killerOf } from '../daemon/killer.ts';
 import { alive, type TestHost, testHost } from '../daemon/test-host.ts';
@@ -14,7 +14,7 @@ import { out } from './in-guest.ts';
 
 let host: TestHost;
 let killer: Killer;
-let web: Machine;
+let web: Vm;
 
 before(async () => {
   host = await testHost({ qemu: 'real' });
@@ -37,8 +37,8 @@ async function comeBack(): Promise<void> {
   web = await host.client.vm(web.id);
 }
 
-/** What the machine's record says that it writes to: no other file of its own is kept. */
-async function topOf({ id }: Machine): Promise<string> {
+/** What the VM's record says that it writes to: no other file of its own is kept. */
+async function overlayOf({ id }: Vm): Promise<string> {
   const { state } = host.paths.vm(id);
   const files = (await readdir(state)).filter((name) => name.endsWith('.qcow2'));
   assert.equal(files.length, 1, `one file is written to: ${files}`);
@@ -55,7 +55,7 @@ async function whole(): Promise<void> {
   const { pid } = await host.client.vm.show({ vm: web.id });
   const files = await opened(pid as number);
   assert.ok(
-    files.includes(await topOf(web)),
+    files.includes(await overlayOf(web)),
     `QEMU writes to the file that is kept for it: ${files.filter((file) => file.includes('.qcow2'))}`,
   );
   for (const name of await readdir(host.paths.layers)) {
@@ -74,7 +74,7 @@ async function write(): Promise<void> {
   words.push(word);
 }
 
-const kept = async (machine: Machine) => assert.deepEqual((await out(machine, 'cat /root/words')).split('\n'), words);
+const kept = async (vm: Vm) => assert.deepEqual((await out(vm, 'cat /root/words')).split('\n'), words);
 
 /** The daemon dies there, and the next one goes on with what it was asked. */
 async function strike(instant: Instant, act: () => Promise<unknown>): Promise<void> {
@@ -94,12 +94,12 @@ for (const instant of instants)
     await kept(web);
     await whole();
     for (const { id } of await host.client.vm.list()) if (id !== web.id) await host.client.vm.remove({ vm: id, force: true });
-    const [child] = (await web.fork()) as [Machine];
+    const [child] = (await web.fork()) as [Vm];
     await kept(child);
     await child.remove({ force: true });
   });
 
-test('the daemon dies in the point before a reset, whose files are not made a second time', { timeout: 120_000 }, async () => {
+test('the daemon dies in the snapshot before a reset, whose files are not made a second time', { timeout: 120_000 }, async () => {
   await host.client.vm.set({ vm: web.id, snapshots: 'before risky operations' });
   await strike('after cont', () => web.reset());
   await web.wait({ for: 'agent' });

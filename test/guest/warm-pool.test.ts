@@ -1,4 +1,4 @@
-// A warm pool with real guests: what it gives answers, remembers what its point was, and is somebody of its own.
+// A warm pool with real guests: what it gives answers, remembers what its snapshot was, and is somebody of its own.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
@@ -18,21 +18,21 @@ before(async () => {
 after(() => host[Symbol.asyncDispose]());
 
 const full = () =>
-  eventually('the pool fills', async () => {
-    const pool = await host.client.pool.show({ pool: 'warm' });
-    assert.equal(pool.ready, pool.size, JSON.stringify(pool));
+  eventually('the warm pool fills', async () => {
+    const warmPool = await host.client.warmPool.show({ warmPool: 'warm' });
+    assert.equal(warmPool.ready, warmPool.size, JSON.stringify(warmPool));
   });
 
-test('what is taken answers and has its own identity, and the pool refills', async () => {
-  await host.client.pool.create({ pool: 'warm', from: 'web@then', size: 2 });
+test('what is taken answers and has its own identity, and the warm pool refills', async () => {
+  await host.client.warmPool.create({ warmPool: 'warm', from: 'web@then', size: 2 });
   await full();
   const one = await host.client.take('warm');
   const two = await host.client.take('warm', { name: 'mine' });
-  for (const machine of [one, two]) {
-    assert.equal(await out(machine, 'cat /run/memory'), 'then');
-    assert.equal(await out(machine, 'hostname'), machine.name);
-    assert.equal(await out(machine, 'cat /sys/class/net/eth0/address'), machine.info.nics[0]?.mac);
-    const apart = await clockOff(machine);
+  for (const vm of [one, two]) {
+    assert.equal(await out(vm, 'cat /run/memory'), 'then');
+    assert.equal(await out(vm, 'hostname'), vm.name);
+    assert.equal(await out(vm, 'cat /sys/class/net/eth0/address'), vm.info.nics[0]?.mac);
+    const apart = await clockOff(vm);
     assert.ok(apart < 2, `the guest knows how late it is (${apart} s)`);
   }
   assert.notEqual(await out(one, 'head -c 16 /dev/urandom | base64'), await out(two, 'head -c 16 /dev/urandom | base64'));

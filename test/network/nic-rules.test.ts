@@ -1,11 +1,11 @@
-// Groups, egress policies, limits and exceptions through the API, with machines that are no more than a fake QEMU: what is refused before anything
+// Groups, egress policies, limits and exceptions through the API, with VMs that are no more than a fake QEMU: what is refused before anything
 // changes, what the kernel has then, and that a daemon that comes back finds it right.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { tapOf } from '../../src/network/kernel/interface-names.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { type HostInWorld, hostInWorld } from './host-in-world.ts';
@@ -15,8 +15,8 @@ const skip = noWorld;
 let world: World;
 let host: TestHost;
 let inside: HostInWorld['inside'];
-let web: Machine;
-let db: Machine;
+let web: Vm;
+let db: Vm;
 
 hostInWorld(
   (env) => testHost({ qemu: 'fake', env }),
@@ -29,7 +29,7 @@ hostInWorld(
 );
 
 const rules = () => inside('nft -s list ruleset');
-const queues = (machine: Machine) => inside(`tc qdisc show dev ${tapOf(machine.id, 'net0')}`);
+const queues = (vm: Vm) => inside(`tc qdisc show dev ${tapOf(vm.id, 'net0')}`);
 const refused = async (call: Promise<unknown>, code: string, words: RegExp): Promise<void> => {
   const error = await call.then(
     () => assert.fail(`it was not refused: ${words}`),
@@ -40,17 +40,17 @@ const refused = async (call: Promise<unknown>, code: string, words: RegExp): Pro
 };
 
 test('a group is made, changed and shown; what cannot be is refused, and nothing has changed', { skip }, async () => {
-  const { group } = host.client;
-  await group.create({ group: 'web', rules: ['in tcp 80', 'in tcp 22 from machine:db'] });
+  const { securityGroup: group } = host.client;
+  await group.create({ group: 'web', rules: ['in tcp 80', 'in tcp 22 from vm:db'] });
   await group.create({ group: 'store', rules: ['in tcp 5432 from group:web', 'in any from group:store'] });
   assert.deepEqual((await group.show({ group: 'store' })).rules, ['in tcp 5432 from group:web', 'in any from group:store']);
   const table: [call: () => Promise<unknown>, code: string, words: RegExp][] = [
     [() => group.create({ group: 'web' }), 'name_taken', /security group named web/],
     [() => group.create({ group: 'none' }), 'invalid', /none is no name/],
     [() => group.create({ group: 'a', rules: ['in tcp 80 from group:nobody'] }), 'not_found', /no security group named nobody/],
-    [() => group.create({ group: 'a', rules: ['in tcp 80 from machine:nobody'] }), 'not_found', /nobody/],
+    [() => group.create({ group: 'a', rules: ['in tcp 80 from vm:nobody'] }), 'not_found', /nobody/],
     [() => group.allow({ group: 'web', rule: 'in http' }), 'invalid', /names no protocol/],
-    [() => group.allow({ group: 'nowhere', rule: 'in tcp 80' }), 'not_found', /viv group create nowhere/],
+    [() => group.allow({ group: 'nowhere', rule: 'in tcp 80' }), 'not_found', /viv security-group create nowhere/],
     [() => group.revoke({ group: 'web', rule: 'in tcp 81' }), 'not_found', /has no rule "in tcp 81"/],
     [() => group.set({ group: 'web' }), 'invalid', /say what is to change/],
     [() => group.remove({ group: 'web' }), 'in_use', /rules of other groups name web: store/],
@@ -58,7 +58,7 @@ test('a group is made, changed and shown; what cannot be is refused, and nothing
   for (const [call, code, words] of table) await refused(call(), code, words);
   await group.allow({ group: 'web', rule: 'in tcp 443' });
   await group.allow({ group: 'web', rule: 'in tcp 443 from any' });
-  assert.deepEqual((await group.show({ group: 'web' })).rules, ['in tcp 80', 'in tcp 22 from machine:db', 'in tcp 443']);
+  assert.deepEqual((await group.show({ group: 'web' })).rules, ['in tcp 80', 'in tcp 22 from vm:db', 'in tcp 443']);
   await group.revoke({ group: 'web', rule: 'in tcp 443' });
   assert.equal((await group.set({ group: 'web', out: 'deny' })).out, 'deny');
   await group.set({ group: 'web', out: 'allow' });
@@ -68,29 +68,29 @@ test('a group is made, changed and shown; what cannot be is refused, and nothing
   );
 });
 
-test('a card in a group is guarded by it at once, and a change of the group reaches the kernel', { skip }, async () => {
-  const { group, network, vm } = host.client;
+test('a NIC in a group is guarded by it at once, and a change of the group reaches the kernel', { skip }, async () => {
+  const { securityGroup: group, network, vm: vmRef } = host.client;
   await refused(network.guard({ vm: 'web', nic: 'net0', groups: ['nobody'] }), 'not_found', /no security group named nobody/);
-  await refused(network.guard({ vm: 'web', nic: 'net7' }), 'not_found', /no card net7/);
+  await refused(network.guard({ vm: 'web', nic: 'net7' }), 'not_found', /no NIC net7/);
   await refused(network.guard({ vm: 'web', nic: 'net0' }), 'invalid', /say what is to change/);
-  const [card] = (await network.guard({ vm: 'web', nic: 'net0', groups: ['web', 'store'] })).nics;
-  assert.deepEqual(card?.groups, ['store', 'web']);
+  const [nic] = (await network.guard({ vm: 'web', nic: 'net0', groups: ['web', 'store'] })).nics;
+  assert.deepEqual(nic?.groups, ['store', 'web']);
   assert.match(await rules(), /tcp dport 80 goto accepted/);
   assert.doesNotMatch(await rules(), /tcp dport 8443/);
   await group.allow({ group: 'web', rule: 'in tcp 8443' });
   assert.match(await rules(), /tcp dport 8443 goto accepted/);
-  assert.deepEqual((await group.show({ group: 'web' })).cards, [{ vm: 'web', nic: 'net0' }]);
+  assert.deepEqual((await group.show({ group: 'web' })).nics, [{ vm: 'web', nic: 'net0' }]);
   await refused(group.remove({ group: 'store' }), 'in_use', /net0 of web/);
-  // A rule means the machine, not who bears its name later.
+  // A rule means the VM, not who bears its name later.
   await db.rename('other');
-  assert.ok((await group.show({ group: 'web' })).rules.includes('in tcp 22 from machine:other'));
+  assert.ok((await group.show({ group: 'web' })).rules.includes('in tcp 22 from vm:other'));
   await db.rename('db');
   await network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
   await group.remove({ group: 'store' });
-  assert.deepEqual((await vm.show({ vm: 'web' })).nics[0]?.groups, ['web']);
+  assert.deepEqual((await vmRef.show({ vm: 'web' })).nics[0]?.groups, ['web']);
 });
 
-test('where a card may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
+test('where a NIC may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
   const { network } = host.client;
   for (const [input, words] of [
     [{ vm: 'web', nic: 'net0', egress: ['10.0.0.0/33'] }, /no subnet/],
@@ -99,8 +99,8 @@ test('where a card may go and how fast is in the kernel at once, and is as it wa
     await refused(network.guard({ ...input, egress: [...input.egress] }), 'invalid', words);
   await refused(network.limit({ vm: 'web', nic: 'net0', toGuest: 'fast' }), 'invalid', /no rate/);
   await network.guard({ vm: 'web', nic: 'net0', egress: ['203.0.113.0/24', 'example.org'] });
-  const [card] = (await network.limit({ vm: 'web', nic: 'net0', toGuest: '10Mbit', fromGuest: '1MiB/256KiB' })).nics;
-  assert.deepEqual([card?.toGuest?.bytesPerSecond, card?.fromGuest?.burstBytes], [1_250_000, 262_144]);
+  const [nic] = (await network.limit({ vm: 'web', nic: 'net0', toGuest: '10Mbit', fromGuest: '1MiB/256KiB' })).nics;
+  assert.deepEqual([nic?.toGuest?.bytesPerSecond, nic?.fromGuest?.burstBytes], [1_250_000, 262_144]);
   assert.match(await rules(), /ip daddr 203\.0\.113\.0\/24 return/);
   assert.match(await queues(web), /tbf .*rate 10Mbit/);
   assert.match(await queues(web), /ingress/);
@@ -129,7 +129,7 @@ test('where a card may go and how fast is in the kernel at once, and is as it wa
   assert.equal(await inside('ip -br link show type ifb'), '');
 });
 
-test('a machine is born guarded, and a stopped one has nothing in the kernel', { skip }, async () => {
+test('a VM is born guarded, and a stopped one has nothing in the kernel', { skip }, async () => {
   const born = await host.client.run('tiny', { name: 'born', networks: ['default,group=web,egress=none,to-guest=8Mbit'] });
   assert.match(await queues(born), /tbf .*rate 8Mbit/);
   assert.deepEqual(born.info.nics[0]?.egress, []);
@@ -168,7 +168,7 @@ test('a network has a capacity, lets forged senders through and opens the host o
   assert.doesNotMatch(world.run('host', 'nft list ruleset'), /5432/);
 });
 
-test('a card of QEMU’s own network has no rules and no limits', { skip }, async () => {
+test('a NIC of QEMU’s own network has no rules and no limits', { skip }, async () => {
   const plain = await host.client.create('tiny', { name: 'plain', networks: ['user'] });
   await refused(host.client.network.limit({ vm: 'plain', nic: 'net0', toGuest: '1Mbit' }), 'unsupported', /knows no rules and no limits/);
   await plain.remove();

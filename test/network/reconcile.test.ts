@@ -1,4 +1,4 @@
-// What other programs take from the host's side of the networks is given again, and what is in one network's way is in nobody else's. Machines are no
+// What other programs take from the host's side of the networks is given again, and what is in one network's way is in nobody else's. VMs are no
 // more than a fake QEMU; the host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
@@ -27,7 +27,7 @@ hostInWorld(
     await mkdir(host.paths.network, { recursive: true });
     const pipe = join(host.paths.network, 'hold');
     await writeFile(pipe, 'read -r line\n');
-    for (const folder of [host.home, host.paths.run, host.paths.network]) await chmod(folder, 0o755);
+    for (const folder of [host.stateDirectory, host.paths.run, host.paths.network]) await chmod(folder, 0o755);
     pretender = world.start('host', [
       'setpriv',
       '--reuid=65534',
@@ -70,7 +70,7 @@ test('rules, routes and forwarding that somebody has taken from the host are the
   await eventually('the host forwards', () => world.run('host', 'cat /proc/sys/net/ipv4/ip_forward').trim() === '1');
 });
 
-test('an interface that cannot be a port is refused, or keeps its own network’s machines from starting and no others', {
+test('an interface that cannot be a port is refused, or keeps its own network’s VMs from starting and no others', {
   skip,
 }, async () => {
   const { network, vm } = host.client;
@@ -133,17 +133,17 @@ test('a dnsmasq that cannot be started keeps those that could from being forgott
   await chmod(program, 0o755);
   const dnsmasqs = new Dnsmasqs(join(folder, 'dns'), program);
   const files = (name: string) => [name, { config: name, hosts: '', reservations: '' }] as const;
-  const wanted = new Map([files('a'), files('b'), files('c')]);
+  const desired = new Map([files('a'), files('b'), files('c')]);
   const { signal } = new AbortController();
   const pidOf = (name: string) => readFile(join(folder, 'dns', name, 'pid'), 'utf8');
   try {
-    await dnsmasqs.apply(wanted, ['env'], signal);
+    await dnsmasqs.apply(desired, ['env'], signal);
     assert.match(dnsmasqs.problemOf('b')?.message ?? '', /dnsmasq of the network b could not be started/);
     assert.equal(dnsmasqs.problemOf('a'), undefined);
     assert.equal(await dnsmasqs.alive(), false);
     const first = await pidOf('a');
     await writeFile(join(folder, 'works'), '');
-    await dnsmasqs.apply(wanted, ['env'], signal);
+    await dnsmasqs.apply(desired, ['env'], signal);
     assert.equal(await pidOf('a'), first);
     assert.equal(await dnsmasqs.alive(), true);
     assert.equal(dnsmasqs.problemOf('b'), undefined);

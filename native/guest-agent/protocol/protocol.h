@@ -1,5 +1,5 @@
 /* The connection to the host: the port, frames, requests and channels. It knows no service: main.c passes in what a channel runs.
- * The protocol is described in docs/ (agent-protocol.md). */
+ * The protocol is described in docs/internals/agent-protocol.md. */
 #ifndef VIVARIUM_PROTOCOL_H
 #define VIVARIUM_PROTOCOL_H
 

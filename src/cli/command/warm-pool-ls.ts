@@ -1,10 +1,10 @@
-// `viv pool ls`
+// `viv warm-pool ls`
 import { operations } from '../../contract/index.ts';
 import { listCommand } from '../list-command.ts';
-import { poolTable } from '../render/warm-pool.ts';
+import { warmPoolTable } from '../render/warm-pool.ts';
 
-export const command = listCommand(operations.pool.list, {
-  list: (client, input, options) => client.pool.list(input, options),
-  table: poolTable,
+export const command = listCommand(operations.warmPool.list, {
+  list: (client, input, options) => client.warmPool.list(input, options),
+  table: warmPoolTable,
   called: ({ name }) => name,
 });

@@ -1,4 +1,4 @@
-// Security groups for reading: the table of `viv group ls` and the sheet of `viv group show`.
+// Security groups for reading: the table of `viv security-group ls` and the sheet of `viv security-group show`.
 import type { Group } from '../../contract/security-group.ts';
 import { formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';
@@ -11,7 +11,7 @@ export function groupTable(groups: readonly Group[], width: number | undefined):
       { title: 'IN', value: (group) => group.in, whole: true },
       { title: 'OUT', value: ({ out }) => out, whole: true },
       { title: 'RULES', value: ({ rules }) => String(rules.length), right: true },
-      { title: 'CARDS', value: ({ cards }) => String(cards.length), right: true },
+      { title: 'CARDS', value: ({ nics }) => String(nics.length), right: true },
     ],
     width,
   );
@@ -22,6 +22,6 @@ export const groupSheet = (group: Group): string[] =>
     ['group', group.name],
     ['otherwise', `in ${group.in}, out ${group.out}`],
     ['rules', group.rules],
-    ['cards', group.cards.map(({ vm, nic }) => `${vm} ${nic}`)],
+    ['nics', group.nics.map(({ vm, nic }) => `${vm} ${nic}`)],
     ['made', formatTime(group.createdAt)],
   ]);

@@ -1,4 +1,4 @@
-// Machines for reading: the table of `viv ls` and the sheet of `viv show`.
+// VMs for reading: the table of `viv ls` and the sheet of `viv show`.
 import type { Vm } from '../../contract/vm.ts';
 import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
 import { type Column, renderSheet, renderTable } from '../table.ts';
@@ -15,13 +15,13 @@ const columnsOf = (now: number): Column<Vm>[] => [
   { title: 'UPTIME', value: (vm) => uptime(vm, now) },
 ];
 
-export function machineTable(vms: readonly Vm[], width: number | undefined, now = Date.now()): string[] {
+export function vmTable(vms: readonly Vm[], width: number | undefined, now = Date.now()): string[] {
   return renderTable(vms, columnsOf(now), width, (vm) =>
     vm.stateReason && (vm.state === 'broken' || vm.state === 'paused') ? vm.stateReason.message : null,
   );
 }
 
-export function machineSheet(vm: Vm, now = Date.now()): string[] {
+export function vmSheet(vm: Vm, now = Date.now()): string[] {
   return renderSheet([
     ['name', vm.name],
     ['id', vm.id],
@@ -40,7 +40,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
           `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here, ${disk.backing === null ? 'stands alone' : `on ${disk.backing}`}`}`,
       ),
     ],
-    ['networks', vm.nics.map((nic) => `${nic.id}  ${[nic.network, nic.mac, ...nic.addresses, ...cable(nic)].join(', ')}`)],
+    ['networks', vm.nics.map((nic) => `${nic.id}  ${[nic.network, nic.mac, ...nic.addresses, ...link(nic)].join(', ')}`)],
     ['forwards', vm.forwards],
     ['tpm', vm.tpm ? 'yes' : null],
     ['boot', vm.boot.join(', ')],
@@ -63,7 +63,7 @@ export function machineSheet(vm: Vm, now = Date.now()): string[] {
   ]);
 }
 
-const cable = ({ up, vlan, trunk, groups, egress, toGuest, fromGuest }: Vm['nics'][number]): string[] => [
+const link = ({ up, vlan, trunk, groups, egress, toGuest, fromGuest }: Vm['nics'][number]): string[] => [
   ...(vlan === null ? [] : [`VLAN ${vlan}`]),
   ...(trunk.length === 0 ? [] : [`trunk of ${trunk.join(', ')}`]),
   ...(up ? [] : ['cable out']),

@@ -1,14 +1,14 @@
-// Pools for reading: the table of `viv pool ls` and the sheet of `viv pool show`.
-import type { Pool } from '../../contract/warm-pool.ts';
+// Warm pools for reading: the table of `viv warm-pool ls` and the sheet of `viv warm-pool show`.
+import type { WarmPool } from '../../contract/warm-pool.ts';
 import { formatBytes, formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';
 
-export function poolTable(pools: readonly Pool[], width: number | undefined): string[] {
+export function warmPoolTable(warmPools: readonly WarmPool[], width: number | undefined): string[] {
   return renderTable(
-    pools,
+    warmPools,
     [
       { title: 'NAME', value: ({ name }) => name, whole: true },
-      { title: 'FROM', value: ({ vm, point }) => `${vm}@${point}` },
+      { title: 'FROM', value: ({ vm, snapshot }) => `${vm}@${snapshot}` },
       { title: 'READY', value: ({ ready, size }) => `${ready} of ${size}`, right: true },
       { title: 'MEMORY', value: ({ memoryBytes }) => formatBytes(memoryBytes), right: true },
       { title: 'PROBLEM', value: ({ problem }) => problem ?? '' },
@@ -17,10 +17,10 @@ export function poolTable(pools: readonly Pool[], width: number | undefined): st
   );
 }
 
-export const poolSheet = ({ name, vm, point, size, ready, memoryBytes, problem, createdAt }: Pool): string[] =>
+export const warmPoolSheet = ({ name, vm, snapshot, size, ready, memoryBytes, problem, createdAt }: WarmPool): string[] =>
   renderSheet([
-    ['pool', name],
-    ['from', `${vm}@${point}`],
+    ['warm-pool', name],
+    ['from', `${vm}@${snapshot}`],
     ['ready', `${ready} of ${size}`],
     ['memory', `${formatBytes(memoryBytes)} of the host’s`],
     ['problem', problem],

@@ -75,7 +75,7 @@ export function contains(subnet: Subnet, address: string): boolean {
 /** The nth address of a subnet, from 0. */
 export const nth = (subnet: Subnet, n: bigint): string => formatAddress(subnet.family, subnet.base + n);
 
-/** Addresses that machines can have: not the network's, the gateway's (the first) and the broadcast one. */
+/** Addresses that VMs can have: not the network's, the gateway's (the first) and the broadcast one. */
 export const hostCount = (subnet: Subnet): bigint => sizeOf(subnet) - 3n;
 
 /** What a guest makes of its MAC address in a /64 by itself (RFC 4291, modified EUI-64). */

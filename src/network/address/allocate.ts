@@ -1,4 +1,4 @@
-// The addresses of a card in its network: those that were asked for, or free ones. Pure.
+// The addresses of a NIC in its network: those that were asked for, or free ones. Pure.
 import { createHash } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import type { NicRecord } from '../../vm/record.ts';
@@ -6,7 +6,7 @@ import type { NetworkRecord } from '../record/network.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, hostCount, nth, type Subnet, subnetOf } from './address.ts';
 
 /**
- * The card with its addresses. @param others cards that are in the network, and whose they are. @param seed what the place to look for a free
+ * The NIC with its addresses. @param others NICs that are in the network, and whose they are. @param seed what the place to look for a free
  * one follows from
  * @throws in_use, invalid where an address or MAC address that was asked for cannot be had
  */
@@ -70,6 +70,6 @@ function addressIn(
   }
   throw new VivError(
     'in_use',
-    `every address of the network ${name} (${formatSubnet(subnet)}) is taken; make another network, or remove machines`,
+    `every address of the network ${name} (${formatSubnet(subnet)}) is taken; make another network, or remove VMs`,
   );
 }

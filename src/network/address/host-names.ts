@@ -1,11 +1,11 @@
-// The names of machines for the host itself: a part of its /etc/hosts, which every program of the host reads, whichever resolver it has. Each home
+// The names of VMs for the host itself: a part of its /etc/hosts, which every program of the host reads, whichever resolver it has. Each home
 // has a part of its own between two lines; what others wrote there, and what they told of a name, stays.
 import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { lockFile } from '../../host/lock.ts';
 import { isUsable } from '../../host/usable.ts';
 import { fullName, hostLock } from '../kernel/interface-names.ts';
-import { leadsOut, type Wanted } from '../model.ts';
+import { type Desired, leadsOut } from '../model.ts';
 
 /** An address and the name that leads to it. */
 export interface HostName {
@@ -18,30 +18,30 @@ const lockDeadlineMs = 5000;
 
 const usualFile = '/etc/hosts';
 
-/** The file that VIV_HOST_NAMES asks for, or none; /etc/hosts where nothing is said. Only root's machines are reached by their addresses. */
+/** The file that VIV_HOST_NAMES asks for, or none; /etc/hosts where nothing is said. Only root's VMs are reached by their addresses. */
 export function hostNamesFile(env: NodeJS.ProcessEnv, asRoot: boolean): string | null {
   const asked = env['VIV_HOST_NAMES'] || usualFile;
   return !asRoot || asked === 'none' ? null : asked;
 }
 
-/** Of the machines that the host reaches. Pure. */
-export function hostNamesOf({ networks, ports }: Pick<Wanted, 'networks' | 'ports'>): HostName[] {
+/** Of the VMs that the host reaches. Pure. */
+export function hostNamesOf({ networks, ports }: Pick<Desired, 'networks' | 'ports'>): HostName[] {
   const reached = new Set(networks.filter(leadsOut).map(({ name }) => name));
-  return ports.flatMap(({ machine, network, ipv4, ipv6, vlan }) =>
-    machine === null || vlan !== null || !reached.has(network)
+  return ports.flatMap(({ vm, network, ipv4, ipv6, vlan }) =>
+    vm === null || vlan !== null || !reached.has(network)
       ? []
-      : [ipv4, ipv6].flatMap((address) => (address === null ? [] : [{ address, name: fullName(machine, network) }])),
+      : [ipv4, ipv6].flatMap((address) => (address === null ? [] : [{ address, name: fullName(vm, network) }])),
   );
 }
 
 export class HostNames {
   readonly #file: string | null;
-  readonly #home: string;
+  readonly #stateDirectory: string;
   readonly #lock: string;
   readonly #usual: string;
   /** The part in the usual file is gone, where another one is written. */
   #moved = false;
-  #wanted: readonly HostName[] = [];
+  #desired: readonly HostName[] = [];
   /** The file as it was when it was right last; null: it is not known to be. */
   #seen: string | null = null;
   #problem: string | null = null;
@@ -49,9 +49,9 @@ export class HostNames {
   #elsewhere: readonly string[] = [];
 
   /** @param file null: the host is told nothing */
-  constructor(file: string | null, home: string, { lock = hostLock, usual = usualFile }: { lock?: string; usual?: string } = {}) {
+  constructor(file: string | null, stateDirectory: string, { lock = hostLock, usual = usualFile }: { lock?: string; usual?: string } = {}) {
     this.#file = file;
-    this.#home = home;
+    this.#stateDirectory = stateDirectory;
     this.#lock = lock;
     this.#usual = usual;
   }
@@ -60,14 +60,14 @@ export class HostNames {
   get problem(): string | null {
     const [name, ...more] = this.#elsewhere;
     if (this.#problem !== null || name === undefined) return this.#problem;
-    return `in ${this.#file} somebody else tells of ${name}${more.length > 0 ? ` and ${more.length} more` : ''}, so it does not lead to this home’s machine`;
+    return `in ${this.#file} somebody else tells of ${name}${more.length > 0 ? ` and ${more.length} more` : ''}, so it does not lead to this home’s VM`;
   }
 
-  /** The host knows these from here on and no others of this home. Where it cannot, problem says why: machines run all the same. Repeatable. */
+  /** The host knows these from here on and no others of this home. Where it cannot, problem says why: VMs run all the same. Repeatable. */
   async tell(names: readonly HostName[]): Promise<void> {
     await this.#move();
-    const same = JSON.stringify(names) === JSON.stringify(this.#wanted);
-    this.#wanted = names;
+    const same = JSON.stringify(names) === JSON.stringify(this.#desired);
+    this.#desired = names;
     if (!same || this.#seen === null) await this.#write();
   }
 
@@ -81,8 +81,8 @@ export class HostNames {
   async #move(): Promise<void> {
     if (this.#moved || this.#file === this.#usual) return;
     const text = await readFile(this.#usual, 'latin1').catch(() => '');
-    const former = new HostNames(this.#usual, this.#home, { lock: this.#lock });
-    if (text.includes(first(this.#home))) await former.#write();
+    const former = new HostNames(this.#usual, this.#stateDirectory, { lock: this.#lock });
+    if (text.includes(first(this.#stateDirectory))) await former.#write();
     this.#moved = former.#problem === null;
   }
 
@@ -96,12 +96,12 @@ export class HostNames {
       using _ = await lockFile(this.#lock, lockDeadlineMs);
       const before = await seen(file);
       const text = await readFile(file, 'latin1'); // whatever bytes others wrote, they stay
-      const { text: after, elsewhere } = merged(await withoutGone(text, this.#home), this.#home, this.#wanted);
+      const { text: after, elsewhere } = merged(await withoutGone(text, this.#stateDirectory), this.#stateDirectory, this.#desired);
       this.#elsewhere = elsewhere;
       this.#seen = after === text ? before : await replace(file, after, text);
       this.#problem = null;
     } catch (error) {
-      this.#problem = `the host does not know machines by name, because ${this.#file} could not be written: ${(error as Error).message}`;
+      this.#problem = `the host does not know VMs by name, because ${this.#file} could not be written: ${(error as Error).message}`;
     }
   }
 }
@@ -112,20 +112,22 @@ async function seen(file: string): Promise<string> {
   return found === null ? 'none' : [found.ino, found.size, found.mtimeNs].join(' ');
 }
 
-const first = (home: string) => `# Vivarium ${quoted(home)}: names of its machines. What is changed between these two lines is lost.\n`;
-const last = (home: string) => `# Vivarium ${quoted(home)} ends here.\n`;
+const first = (stateDirectory: string) =>
+  `# Vivarium ${quoted(stateDirectory)}: names of its VMs. What is changed between these two lines is lost.\n`;
+const last = (stateDirectory: string) => `# Vivarium ${quoted(stateDirectory)} ends here.\n`;
 /** In bytes, as the file is read. */
-const quoted = (home: string) => Buffer.from(JSON.stringify(home)).toString('latin1');
+const quoted = (stateDirectory: string) => Buffer.from(JSON.stringify(stateDirectory)).toString('latin1');
 
 /**
  * A file of hosts with these names as the part of this home, which stays where it is; what others say of a name counts. No names: without such
  * a part. Pure.
  */
-export const withNames = (text: string, home: string, names: readonly HostName[]): string => merged(text, home, names).text;
+export const withNames = (text: string, stateDirectory: string, names: readonly HostName[]): string =>
+  merged(text, stateDirectory, names).text;
 
 /** `elsewhere`: names that others tell. */
-function merged(text: string, home: string, names: readonly HostName[]): { text: string; elsewhere: string[] } {
-  const { before, after } = around(text, home);
+function merged(text: string, stateDirectory: string, names: readonly HostName[]): { text: string; elsewhere: string[] } {
+  const { before, after } = around(text, stateDirectory);
   const others = `${before}${after}`.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
   const taken = new Set(others.flatMap(([, ...told]) => told.map((name) => name.toLowerCase())));
   const isTaken = ({ name }: HostName) => taken.has(name.toLowerCase());
@@ -133,32 +135,32 @@ function merged(text: string, home: string, names: readonly HostName[]): { text:
   const lines = names.filter((one) => !isTaken(one)).map(({ address, name }) => `${address} ${name}\n`);
   if (lines.length === 0) return { text: `${before}${after}`, elsewhere };
   const gap = before === '' || before.endsWith('\n') ? '' : '\n';
-  return { text: [before, gap, first(home), ...lines, last(home), after].join(''), elsewhere };
+  return { text: [before, gap, first(stateDirectory), ...lines, last(stateDirectory), after].join(''), elsewhere };
 }
 
 /** What stands before and after the part of this home: all of it before, where there is none. A line of it that has lost the other is dropped. */
-function around(text: string, home: string): { before: string; after: string } {
-  for (let end = text.indexOf(last(home)); end !== -1; end = text.indexOf(last(home), end + 1)) {
-    const begin = text.lastIndexOf(first(home), end);
+function around(text: string, stateDirectory: string): { before: string; after: string } {
+  for (let end = text.indexOf(last(stateDirectory)); end !== -1; end = text.indexOf(last(stateDirectory), end + 1)) {
+    const begin = text.lastIndexOf(first(stateDirectory), end);
     if (begin === -1) continue;
-    const strip = (part: string) => part.replaceAll(first(home), '').replaceAll(last(home), '');
-    return { before: strip(text.slice(0, begin)), after: strip(text.slice(end + last(home).length)) };
+    const strip = (part: string) => part.replaceAll(first(stateDirectory), '').replaceAll(last(stateDirectory), '');
+    return { before: strip(text.slice(0, begin)), after: strip(text.slice(end + last(stateDirectory).length)) };
   }
-  return { before: text.replaceAll(first(home), '').replaceAll(last(home), ''), after: '' };
+  return { before: text.replaceAll(first(stateDirectory), '').replaceAll(last(stateDirectory), ''), after: '' };
 }
 
 /** Parts of homes that are not there any more have nobody to take them away. */
 async function withoutGone(text: string, own: string): Promise<string> {
   let left = text;
   for (const [, word = '""'] of text.matchAll(/^# Vivarium (".*"): /gm)) {
-    const home = (() => {
+    const stateDirectory = (() => {
       try {
         return String(JSON.parse(Buffer.from(word, 'latin1').toString()));
       } catch {
         return own;
       }
     })();
-    if (home !== own && !(await isUsable(home))) left = withNames(left, home, []);
+    if (stateDirectory !== own && !(await isUsable(stateDirectory))) left = withNames(left, stateDirectory, []);
   }
   return left;
 }

@@ -8,12 +8,12 @@ const hashOf = (text: string): Buffer => createHash('sha256').update(text).diges
 /** A private IPv4 subnet (RFC 1918). Where it begins to look follows from `seed`, so that the same home gets the same one again. */
 export function freeIpv4(seed: string, prefix: number, taken: readonly Subnet[]): Subnet {
   const size = 2 ** (32 - prefix);
-  const pools = [
+  const warmPools = [
     { first: 0x0a000000, bytes: 2 ** 24 },
     { first: 0xac100000, bytes: 2 ** 20 },
     { first: 0xc0a80000, bytes: 2 ** 16 },
   ];
-  for (const { first, bytes } of pools) {
+  for (const { first, bytes } of warmPools) {
     const count = bytes / size;
     const start = hashOf(seed).readUInt32BE(0) % count;
     for (let step = 0; step < Math.min(count, 65_536); step++) {
@@ -25,8 +25,8 @@ export function freeIpv4(seed: string, prefix: number, taken: readonly Subnet[])
 }
 
 /** A /64 of the home's own unique local prefix (RFC 4193). */
-export function freeIpv6(home: string, seed: string, taken: readonly Subnet[]): Subnet {
-  const prefix = (0xfdn << 40n) + BigInt(`0x${hashOf(home).toString('hex', 0, 5)}`);
+export function freeIpv6(stateDirectory: string, seed: string, taken: readonly Subnet[]): Subnet {
+  const prefix = (0xfdn << 40n) + BigInt(`0x${hashOf(stateDirectory).toString('hex', 0, 5)}`);
   const start = hashOf(seed).readUInt16BE(4);
   for (let step = 0; step < 65_536; step++) {
     const subnet: Subnet = { family: 6, base: ((prefix << 16n) + BigInt((start + step) % 65_536)) << 64n, prefix: 64 };
@@ -45,7 +45,7 @@ export function checkFree(subnet: Subnet, taken: readonly { readonly subnet: Sub
     );
 }
 
-/** What a user asks for as a network's own. @throws invalid where it is none that machines can be in */
+/** What a user asks for as a network's own. @throws invalid where it is none that VMs can be in */
 export function askedSubnet(text: string, family: 4 | 6): Subnet {
   const subnet = subnetOf(text);
   if (subnet.family !== family || !text.includes('/'))
@@ -56,12 +56,12 @@ export function askedSubnet(text: string, family: 4 | 6): Subnet {
   if (family === 6 && subnet.prefix !== 64)
     throw new VivError('invalid', `${text} has ${subnet.prefix} bits; guests find their IPv6 addresses only in a subnet of 64`);
   if (family === 4 && (subnet.prefix < 8 || subnet.prefix > 29))
-    throw new VivError('invalid', `${text} has ${subnet.prefix} bits; a network has between 8 and 29, so that there is room for machines`);
+    throw new VivError('invalid', `${text} has ${subnet.prefix} bits; a network has between 8 and 29, so that there is room for VMs`);
   const first = Number(subnet.base >> 24n);
   if (family === 4 && (first === 0 || first === 127 || first >= 224))
-    throw new VivError('invalid', `${text} is not for machines: it is this host’s own, or for many receivers`);
-  if (family === 4 && subnet.base >> 16n === 0xa9fen) throw new VivError('invalid', `${text} is not for machines: it is of one link only`);
+    throw new VivError('invalid', `${text} is not for VMs: it is this host’s own, or for many receivers`);
+  if (family === 4 && subnet.base >> 16n === 0xa9fen) throw new VivError('invalid', `${text} is not for VMs: it is of one link only`);
   if (family === 6 && (subnet.base >> 118n === 0b1111111010n || subnet.base >> 120n === 0xffn || subnet.base === 0n))
-    throw new VivError('invalid', `${text} is not for machines: it is of one link only, or for many receivers`);
+    throw new VivError('invalid', `${text} is not for VMs: it is of one link only, or for many receivers`);
   return subnet;
 }

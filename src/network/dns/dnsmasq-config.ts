@@ -4,7 +4,7 @@ import { formatAddress, formatSubnet, subnetOf } from '../address/address.ts';
 import { domainLines } from '../firewall/egress.ts';
 import type { FirewallModel } from '../firewall/model.ts';
 import { domain, fullName } from '../kernel/interface-names.ts';
-import { leadsOut, type NetworkSpec, type PortSpec, type Wanted } from '../model.ts';
+import { type Desired, leadsOut, type NetworkSpec, type PortSpec } from '../model.ts';
 
 export interface DnsFiles {
   /** What it is started with: another text means another process. */
@@ -26,9 +26,9 @@ interface Surroundings {
 }
 
 /** What the dnsmasq of each network is given. Pure. @param model has the names whose addresses the firewall is to know */
-export function dnsFilesFor({ networks, ports }: Wanted, model: FirewallModel, surroundings: Surroundings): Map<string, DnsFiles> {
+export function dnsFilesFor({ networks, ports }: Desired, model: FirewallModel, surroundings: Surroundings): Map<string, DnsFiles> {
   const served = networks.filter(isServed);
-  const [portsOf, guardedOf, cardsOf] = [
+  const [portsOf, guardedOf, nicsOf] = [
     Map.groupBy(ports, ({ network }) => network),
     Map.groupBy(model.ports, ({ network }) => network),
     Map.groupBy(ports, ({ owner }) => owner),
@@ -37,11 +37,9 @@ export function dnsFilesFor({ networks, ports }: Wanted, model: FirewallModel, s
   return new Map(
     served.map((network) => {
       const own = portsOf.get(network.name) ?? [];
-      const others = own.flatMap(({ owner }) => cardsOf.get(owner) ?? []).filter((card) => card.network !== network.name);
-      const foreign = new Set(others.map((card) => card.network).filter((name) => served.some((one) => one.name === name)));
-      const aside = outward.has(network.name)
-        ? []
-        : own.filter(({ owner }) => cardsOf.get(owner)?.some((card) => outward.has(card.network)));
+      const others = own.flatMap(({ owner }) => nicsOf.get(owner) ?? []).filter((nic) => nic.network !== network.name);
+      const foreign = new Set(others.map((nic) => nic.network).filter((name) => served.some((one) => one.name === name)));
+      const aside = outward.has(network.name) ? [] : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => outward.has(nic.network)));
       const files = dnsFiles(network, own, {
         ...{ folder: surroundings.folderOf(network.name), servers: surroundings.servers, user: surroundings.user },
         domains: domainLines(guardedOf.get(network.name) ?? []),
@@ -59,9 +57,9 @@ interface Serving {
   readonly user: readonly [string, string];
   /** Lines for the names whose addresses the firewall is to know. */
   readonly domains: readonly string[];
-  /** Cards in other networks that machines of this one are in as well: those ask one name server for all of them. */
+  /** NICs in other networks that VMs of this one are in as well: those ask one name server for all of them. */
   readonly foreign: readonly PortSpec[];
-  /** MAC addresses of cards whose machines have another one that leads out: they ask the name server there, which knows this network's names too. */
+  /** MAC addresses of NICs whose VMs have another one that leads out: they ask the name server there, which knows this network's names too. */
   readonly aside: ReadonlySet<string>;
 }
 
@@ -90,7 +88,7 @@ export function dnsFiles(
     ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
     `dhcp-hostsfile=${join(folder, 'reservations')}`,
     `dhcp-option=option:domain-search,${name}.${domain}`,
-    // Always the same, so that no dnsmasq is started anew for a card.
+    // Always the same, so that no dnsmasq is started anew for a NIC.
     ...(way ? [] : ['dns-server', 'domain-name', 'domain-search'].map((option) => `dhcp-option=tag:aside,option:${option}`)),
     ...(ipv4 === null
       ? []
@@ -106,11 +104,11 @@ export function dnsFiles(
           `ra-param=${bridge},60,${way ? 1800 : 0}`,
         ]),
   ];
-  const taken = new Set(ports.map(({ machine }) => machine));
+  const taken = new Set(ports.map(({ vm }) => vm));
   const lines = (text: readonly string[]) => text.map((line) => `${line}\n`).join('');
   return {
     config: lines(config),
-    hosts: lines([...ports, ...foreign].flatMap((port) => hostLines(port, port.network === name || !taken.has(port.machine)))),
+    hosts: lines([...ports, ...foreign].flatMap((port) => hostLines(port, port.network === name || !taken.has(port.vm)))),
     reservations: lines(
       ports.map(({ mac, ipv4: own4, ipv6: own6 }) =>
         [mac, ...(aside.has(mac) ? ['set:aside'] : []), ...(own4 === null ? [] : [own4]), ...(own6 === null ? [] : [`[${own6}]`])].join(
@@ -121,13 +119,11 @@ export function dnsFiles(
   };
 }
 
-/** @param alone the machine's name alone leads to it as well */
-const hostLines = ({ machine, network, ipv4, ipv6 }: PortSpec, alone: boolean): string[] =>
-  machine === null
+/** @param alone the VM's name alone leads to it as well */
+const hostLines = ({ vm, network, ipv4, ipv6 }: PortSpec, alone: boolean): string[] =>
+  vm === null
     ? []
-    : [ipv4, ipv6].flatMap((address) =>
-        address === null ? [] : [`${address} ${fullName(machine, network)}${alone ? ` ${machine}` : ''}`],
-      );
+    : [ipv4, ipv6].flatMap((address) => (address === null ? [] : [`${address} ${fullName(vm, network)}${alone ? ` ${vm}` : ''}`]));
 
 const firstOf = (subnet: ReturnType<typeof subnetOf>): string => formatSubnet(subnet).split('/')[0] as string;
 const maskOf = (prefix: number): string => formatAddress(4, (2n ** 32n - 1n) ^ (2n ** BigInt(32 - prefix) - 1n));

@@ -1,5 +1,5 @@
-// DHCP, router advertisements and DNS of the networks: one dnsmasq for each that knows its machines' names, and those of networks that they are in as well. Every
-// machine has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
+// DHCP, router advertisements and DNS of the networks: one dnsmasq for each that knows its VMs' names, and those of networks that they are in as well. Every
+// VM has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -55,8 +55,8 @@ export class Dnsmasqs {
   }
 
   /** Writes what those are to read that do not serve yet, which need not wait until their bridges are there. apply() does all else. */
-  async prepare(wanted: ReadonlyMap<string, DnsFiles>): Promise<void> {
-    for (const [name, files] of wanted) {
+  async prepare(desired: ReadonlyMap<string, DnsFiles>): Promise<void> {
+    for (const [name, files] of desired) {
       if (this.#serving.has(name)) continue;
       this.#tryWrite(name, files);
       await setImmediate();
@@ -64,12 +64,12 @@ export class Dnsmasqs {
   }
 
   /** Brings all of them to what is wanted. One that cannot be had has a problem. @param enter what goes before a program's words so that it runs in the namespace */
-  async apply(wanted: ReadonlyMap<string, DnsFiles>, enter: readonly string[], signal: AbortSignal): Promise<void> {
-    for (const name of [...this.#serving.keys()]) if (!wanted.has(name)) await this.#stop(name);
-    for (const name of [...this.#problems.keys()]) if (!wanted.has(name)) this.#problems.delete(name);
+  async apply(desired: ReadonlyMap<string, DnsFiles>, enter: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const name of [...this.#serving.keys()]) if (!desired.has(name)) await this.#stop(name);
+    for (const name of [...this.#problems.keys()]) if (!desired.has(name)) this.#problems.delete(name);
     const starting: string[] = [];
     const living = new Set(await this.#alive());
-    for (const [name, files] of wanted) {
+    for (const [name, files] of desired) {
       const serving = this.#serving.get(name);
       const alive = serving !== undefined && living.has(name);
       if (alive && serving.files.config === files.config) {
@@ -90,7 +90,7 @@ export class Dnsmasqs {
     const started = await Promise.all(starting.map(async (name) => [name, await this.#running(this.folderOf(name))] as const));
     for (const [name, process] of started) {
       if (process) {
-        this.#serving.set(name, { process, files: wanted.get(name) as DnsFiles });
+        this.#serving.set(name, { process, files: desired.get(name) as DnsFiles });
         this.#problems.delete(name);
       } else {
         this.#serving.delete(name);

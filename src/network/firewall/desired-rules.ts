@@ -3,8 +3,8 @@ import { isSubnet } from '../../contract/egress.ts';
 import type { NicGuard } from '../../contract/nic.ts';
 import type { Rate } from '../../contract/rate.ts';
 import { formatSubnet, subnetOf } from '../address/address.ts';
-import { jointInside, uplinkInside } from '../kernel/interface-names.ts';
-import type { NetworkSpec, PortSpec, Wanted } from '../model.ts';
+import { bridgeUplinkInside, uplinkInside } from '../kernel/interface-names.ts';
+import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
 import type * as firewall from './model.ts';
 import type { FirewallModel, FirewallNetwork, FirewallPort, SecurityGroup, Tracking } from './model.ts';
 
@@ -18,7 +18,7 @@ export interface Surroundings {
 }
 
 export function firewallOf(
-  { networks, ports, groups }: Wanted,
+  { networks, ports, groups }: Desired,
   { tracking, outward, hostAddresses, relayed }: Surroundings,
 ): FirewallModel {
   const known = new Set(groups.map(({ name }) => name));
@@ -58,14 +58,14 @@ function networkOf({ name, kind, bridge, ipv4, ipv6, guarded, capacityBytesPerSe
     gateways: own.map((text) => text.slice(0, text.indexOf('/'))),
     guarded,
     ...(capacityBytesPerSecond === null ? {} : { capacityBytesPerSecond }),
-    ...(kind === 'bridged' ? { outside: jointInside(name) } : {}),
+    ...(kind === 'bridged' ? { outside: bridgeUplinkInside(name) } : {}),
   };
 }
 
 function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan, guard }: PortSpec): FirewallPort {
   return {
     name: tap,
-    machine: owner,
+    vm: owner,
     network,
     interface: tap,
     mac,

@@ -10,9 +10,9 @@ export interface HostRules {
   readonly uplink: string;
   /** The namespace's own addresses at its end. */
   readonly addresses: readonly string[];
-  /** Subnets whose machines the outside reaches by their own addresses. */
+  /** Subnets whose VMs the outside reaches by their own addresses. */
   readonly routed: readonly string[];
-  /** What of the host machines may reach all the same; which machines, the rules inside say. */
+  /** What of the host VMs may reach all the same; which VMs, the rules inside say. */
   readonly open: readonly HostAccess[];
 }
 
@@ -27,13 +27,13 @@ export const digestArguments = (table: string): string[] => ['list', 'chain', 'i
 /** Of the rules as hostRules() makes them. */
 export const digestOf = (rules: string): string => /comment "([0-9a-f]{32})"/.exec(rules)?.[1] ?? '';
 
-export function hostRules(wanted: HostRules): string {
-  const chains = chainsOf(wanted);
+export function hostRules(desired: HostRules): string {
+  const chains = chainsOf(desired);
   const digest = createHash('sha256').update(chains.join('\n')).digest('hex').slice(0, 32);
   return [
-    `table inet ${wanted.table}`,
-    `delete table inet ${wanted.table}`,
-    `table inet ${wanted.table} {`,
+    `table inet ${desired.table}`,
+    `delete table inet ${desired.table}`,
+    `table inet ${desired.table} {`,
     ...chains,
     // No packet meets it: it says what all the others are.
     '  chain applied {',

@@ -1,10 +1,10 @@
-// The flow log of this home: what the networks say of new connections, with the names of the machines. The latest are kept in memory and in a file of
-// lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow-record.ts).
+// The flow log of this home: what the networks say of new connections, with the names of the VMs. The latest are kept in memory and in a file of
+// lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow/record.ts).
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { Flow } from '../../contract/flow.ts';
-import type { MachineHost, Machines } from '../../vm/registry.ts';
+import type { VmHost, VmRegistry } from '../../vm/registry.ts';
 import { verdicts } from '../firewall/verdict.ts';
-import { bridgeOf, jointInside, tapOwner } from '../kernel/interface-names.ts';
+import { bridgeOf, bridgeUplinkInside, tapOwner } from '../kernel/interface-names.ts';
 import type { NetworksHere } from '../kernel/reconciler.ts';
 import type { NetworkRecords } from '../record/network.ts';
 
@@ -16,8 +16,8 @@ const retryMs = 5000;
 type End = Flow['from'];
 
 export class FlowLog {
-  readonly #host: MachineHost;
-  readonly #machines: Machines;
+  readonly #host: VmHost;
+  readonly #vms: VmRegistry;
   readonly #records: NetworkRecords;
   readonly #here: NetworksHere;
   readonly #followers = new Set<(flow: Flow) => void>();
@@ -30,9 +30,9 @@ export class FlowLog {
   #unwritten: Flow[] = [];
   #writing: Promise<void> | null = null;
 
-  constructor(host: MachineHost, machines: Machines, records: NetworkRecords, here: NetworksHere) {
+  constructor(host: VmHost, vms: VmRegistry, records: NetworkRecords, here: NetworksHere) {
     this.#host = host;
-    this.#machines = machines;
+    this.#vms = vms;
     this.#records = records;
     this.#here = here;
   }
@@ -159,21 +159,21 @@ export class FlowLog {
   #endOf(name: string | null, address: string | null): End {
     if (name === null) return null;
     const owner = tapOwner(name);
-    const tapped = owner && this.#machines.byId(owner.machineId)?.record;
-    const card = tapped?.nics.find(({ id }) => id === owner?.nic);
-    if (tapped && card) return { vm: tapped.name, nic: card.id, network: card.network };
+    const tapped = owner && this.#vms.byId(owner.machineId)?.record;
+    const nic = tapped?.nics.find(({ id }) => id === owner?.nic);
+    if (tapped && nic) return { vm: tapped.name, nic: nic.id, network: nic.network };
     const network = this.#networkOf(name);
     if (network !== null && address !== null)
-      for (const { record } of this.#machines.all())
-        for (const nic of record.nics)
-          if (nic.network === network && [nic.ipv4, nic.ipv6].includes(address)) return { vm: record.name, nic: nic.id, network };
+      for (const { record } of this.#vms.all())
+        for (const nicId of record.nics)
+          if (nicId.network === network && [nicId.ipv4, nicId.ipv6].includes(address)) return { vm: record.name, nic: nicId.id, network };
     return { vm: null, nic: null, network };
   }
 
   /** By its bridge or its way to the outside; their names follow from its own, so that they are worked out once. */
   #networkOf(device: string): string | null {
     for (const { name } of this.#records.all()) {
-      const devices = this.#devices.get(name) ?? [bridgeOf(name), jointInside(name)];
+      const devices = this.#devices.get(name) ?? [bridgeOf(name), bridgeUplinkInside(name)];
       this.#devices.set(name, devices);
       if (devices.includes(device)) return name;
     }

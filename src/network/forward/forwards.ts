@@ -1,52 +1,52 @@
-// Forwards of machines: which there are, which can be had, and what the networks are to do for them.
+// Forwards of VMs: which there are, which can be had, and what the networks are to do for them.
 import { VivError } from '../../contract/errors.ts';
 import { type Forward, type ForwardWish, forwardName, forwardText, parseForward, sharesPort } from '../../contract/forward.ts';
-import { cardOf } from '../../vm/device/nic-hotplug.ts';
+import { nicOf } from '../../vm/device/nic-hotplug.ts';
 import { isVirtual } from '../../vm/device/nics.ts';
-import type { MachineRecord, NicRecord } from '../../vm/record.ts';
-import type { Machines } from '../../vm/registry.ts';
-import type { Machine } from '../../vm/vm.ts';
+import type { NicRecord, VmRecord } from '../../vm/record.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import type { Vm } from '../../vm/vm.ts';
 import type { NetworksHere } from '../kernel/reconciler.ts';
 import type { ForwardSpec } from '../model.ts';
 import type { NetworkRecords } from '../record/network.ts';
 import type { ForwardRecord, ForwardRecords } from '../record/port-forward.ts';
 import { type Place, tryPlace } from './port-probe.ts';
 
-type Owner = Pick<MachineRecord, 'id' | 'name' | 'nics'>;
+type Owner = Pick<VmRecord, 'id' | 'name' | 'nics'>;
 
-export class MachineForwards {
+export class VmForwards {
   readonly records: ForwardRecords;
-  readonly #machines: Machines;
+  readonly #vms: VmRegistry;
   readonly #networks: NetworkRecords;
   readonly #here: NetworksHere;
   #entering: Promise<unknown> = Promise.resolve();
 
-  constructor(records: ForwardRecords, machines: Machines, networks: NetworkRecords, here: NetworksHere) {
+  constructor(records: ForwardRecords, vms: VmRegistry, networks: NetworkRecords, here: NetworksHere) {
     this.records = records;
-    this.#machines = machines;
+    this.#vms = vms;
     this.#networks = networks;
     this.#here = here;
   }
 
   /** By name. */
-  of(vm: string): ForwardRecord[] {
-    return this.records.all().filter((record) => record.vm === vm);
+  of(vmRef: string): ForwardRecord[] {
+    return this.records.all().filter((record) => record.vm === vmRef);
   }
 
-  textsOf(vm: string): string[] {
-    return this.of(vm).map(forwardText);
+  textsOf(vmRef: string): string[] {
+    return this.of(vmRef).map(forwardText);
   }
 
   /**
    * What is asked for as records, when all of it can be had now. Nothing changes.
-   * @param nic the card; null: the first one in a network
+   * @param nicId the NIC; null: the first one in a network
    * @throws in_use, invalid, forbidden, unsupported, missing_program, not_found
    */
-  async checked(texts: readonly string[], owner: Owner, nic: string | null): Promise<ForwardRecord[]> {
+  async checked(texts: readonly string[], owner: Owner, nicId: string | null): Promise<ForwardRecord[]> {
     if (texts.length === 0) return [];
-    const card = this.#card(owner, nic);
+    const nic = this.#nic(owner, nicId);
     const createdAt = Date.now();
-    const asked = texts.map(parseForward).map((wish) => ({ name: forwardName(wish), ...wish, vm: owner.id, nic: card.id, createdAt }));
+    const asked = texts.map(parseForward).map((wish) => ({ name: forwardName(wish), ...wish, vm: owner.id, nic: nic.id, createdAt }));
     asked.forEach((one, at) => {
       const twin = asked.slice(0, at).find((other) => sharesPort(one, other));
       if (twin)
@@ -67,7 +67,7 @@ export class MachineForwards {
     const enter = async () => {
       for (const one of fresh) if (!this.#has(one)) this.#checkFree(one);
       for (const one of fresh) await this.records.insert(one);
-      for (const vm of new Set(fresh.map((one) => one.vm))) this.#machines.byId(vm)?.changed();
+      for (const vmRef of new Set(fresh.map((one) => one.vm))) this.#vms.byId(vmRef)?.changed();
     };
     // One after the other: two at once could want the same port.
     const entered = this.#entering.then(enter, enter);
@@ -78,69 +78,68 @@ export class MachineForwards {
   /** Repeatable; another one that has got the same name since stays. */
   async drop(gone: readonly ForwardRecord[]): Promise<void> {
     for (const one of gone) if (this.#has(one)) await this.records.drop(one.name);
-    for (const vm of new Set(gone.map((one) => one.vm))) this.#machines.byId(vm)?.changed();
+    for (const vmRef of new Set(gone.map((one) => one.vm))) this.#vms.byId(vmRef)?.changed();
   }
 
-  /** What the networks are to open for a machine that is plugged in. */
-  wanted({ id, nics }: Owner): ForwardSpec[] {
-    // Answers to the world go out by this one, whichever card was asked.
-    const outward = nics.find((nic) => ['nat', 'routed', 'bridged'].includes(this.#networks.byName(nic.network)?.kind ?? ''));
-    return this.of(id).flatMap(({ nic: card, createdAt: _, vm: __, ...forward }) => {
-      const nic = nics.find((one) => one.id === card);
-      const targets = addressesOf(nic);
-      return targets.length === 0 ? [] : [{ ...forward, targets, keepsClients: nic === outward }];
+  /** What the networks are to open for a VM that is plugged in. */
+  desired({ id, nics }: Owner): ForwardSpec[] {
+    // Answers to the world go out by this one, whichever NIC was asked.
+    const outward = nics.find((nicId) => ['nat', 'routed', 'bridged'].includes(this.#networks.byName(nicId.network)?.kind ?? ''));
+    return this.of(id).flatMap(({ nic, createdAt: _, vm: __, ...forward }) => {
+      const nicId = nics.find((one) => one.id === nic);
+      const targets = addressesOf(nicId);
+      return targets.length === 0 ? [] : [{ ...forward, targets, keepsClients: nicId === outward }];
     });
   }
 
   async view(record: ForwardRecord): Promise<Forward> {
-    const machine = this.#machines.byId(record.vm);
-    const targets = addressesOf(machine?.record.nics.find(({ id }) => id === record.nic));
-    const shown = { ...record, vm: machine?.name ?? record.vm, targets };
-    if (!machine?.live) return { ...shown, state: 'closed', problem: null };
-    if (targets.length === 0)
-      return { ...shown, state: 'failed', problem: `${machine.name} has no card ${record.nic} with an address now` };
+    const vm = this.#vms.byId(record.vm);
+    const targets = addressesOf(vm?.record.nics.find(({ id }) => id === record.nic));
+    const shown = { ...record, vm: vm?.name ?? record.vm, targets };
+    if (!vm?.live) return { ...shown, state: 'closed', problem: null };
+    if (targets.length === 0) return { ...shown, state: 'failed', problem: `${vm.name} has no NIC ${record.nic} with an address now` };
     const found = await this.#here.forward(record.name);
     if (found === 'open') return { ...shown, state: 'open', problem: null };
     return { ...shown, state: 'failed', problem: found?.problem ?? 'it is being opened' };
   }
 
-  /** Names of the forwards that lead to a card. */
-  to(vm: string, nic: string): string[] {
-    return this.of(vm).flatMap((record) => (record.nic === nic ? [record.name] : []));
+  /** Names of the forwards that lead to a NIC. */
+  to(vmRef: string, nicId: string): string[] {
+    return this.of(vmRef).flatMap((record) => (record.nic === nicId ? [record.name] : []));
   }
 
-  #has({ name, createdAt, vm }: ForwardRecord): boolean {
+  #has({ name, createdAt, vm: vmRef }: ForwardRecord): boolean {
     const found = this.records.byName(name);
-    return found?.createdAt === createdAt && found.vm === vm;
+    return found?.createdAt === createdAt && found.vm === vmRef;
   }
 
   #checkFree(wish: ForwardWish): void {
     const other = this.records.all().find((record) => sharesPort(record, wish));
     if (!other) return;
-    const machine = this.#machines.byId(other.vm);
+    const vm = this.#vms.byId(other.vm);
     throw new VivError(
       'in_use',
-      `${forwardText(wish)} cannot be forwarded: ${other.name} leads to ${machine?.name ?? other.vm} already; choose another port, or close that one with: viv network unforward ${other.name}`,
+      `${forwardText(wish)} cannot be forwarded: ${other.name} leads to ${vm?.name ?? other.vm} already; choose another port, or close that one with: viv network unforward ${other.name}`,
     );
   }
 
-  #card({ name, nics }: Owner, asked: string | null): NicRecord {
+  #nic({ name, nics }: Owner, asked: string | null): NicRecord {
     const ours = nics.filter(isVirtual);
-    const nic =
-      asked === null ? (ours.find((one) => this.#hasSubnet(one)) ?? ours[0] ?? nics[0]) : cardOf({ name, record: { nics } }, asked);
-    if (!nic)
-      throw new VivError('unsupported', `${name} has no card, so no port can lead to it; give it one: viv network attach ${name} default`);
-    if (!isVirtual(nic))
+    const nicId =
+      asked === null ? (ours.find((one) => this.#hasSubnet(one)) ?? ours[0] ?? nics[0]) : nicOf({ name, record: { nics } }, asked);
+    if (!nicId)
+      throw new VivError('unsupported', `${name} has no NIC, so no port can lead to it; give it one: viv network attach ${name} default`);
+    if (!isVirtual(nicId))
       throw new VivError(
         'unsupported',
         `${name} is in QEMU’s own network (user), which nothing can be forwarded into; use a network of this host’s, such as default`,
       );
-    if (!this.#hasSubnet(nic))
+    if (!this.#hasSubnet(nicId))
       throw new VivError(
         'unsupported',
-        `the card ${nic.id} of ${name} is bridged to the outside by ${nic.network}, which gives it an address that is not known here; reach it by that address, or name another card with --nic`,
+        `the NIC ${nicId.id} of ${name} is bridged to the outside by ${nicId.network}, which gives it an address that is not known here; reach it by that address, or name another NIC with --nic`,
       );
-    return nic;
+    return nicId;
   }
 
   #hasSubnet({ network }: NicRecord): boolean {
@@ -149,7 +148,7 @@ export class MachineForwards {
   }
 }
 
-const addressesOf = (nic: NicRecord | undefined): string[] => [nic?.ipv4, nic?.ipv6].filter((address) => typeof address === 'string');
+const addressesOf = (nicId: NicRecord | undefined): string[] => [nicId?.ipv4, nicId?.ipv6].filter((address) => typeof address === 'string');
 
 /** @throws in_use, invalid, forbidden, unsupported */
 async function checkPlace(program: string, wish: ForwardWish & Place): Promise<void> {
@@ -160,12 +159,12 @@ async function checkPlace(program: string, wish: ForwardWish & Place): Promise<v
   throw new VivError(refusal.code, `${forwardText(wish)} cannot be forwarded: ${refusal.why}${next}`);
 }
 
-/** @throws in_use where ports of the host lead to the card */
-export function checkUnforwarded({ id, name }: Machine, nic: string, forwards: MachineForwards): void {
-  const names = forwards.to(id, nic);
+/** @throws in_use where ports of the host lead to the NIC */
+export function checkUnforwarded({ id, name }: Vm, nicId: string, forwards: VmForwards): void {
+  const names = forwards.to(id, nicId);
   if (names.length === 0) return;
   throw new VivError(
     'in_use',
-    `ports of this host lead to the card ${nic} of ${name}; close them first: viv network unforward ${names.join(' ')}`,
+    `ports of this host lead to the NIC ${nicId} of ${name}; close them first: viv network unforward ${names.join(' ')}`,
   );
 }

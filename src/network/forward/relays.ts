@@ -79,18 +79,18 @@ export class Forwards {
   }
 
   /** Ends those that are not wanted. */
-  async close(wanted: readonly ForwardSpec[]): Promise<void> {
-    const names = new Set(wanted.map(({ name }) => name));
+  async close(desired: readonly ForwardSpec[]): Promise<void> {
+    const names = new Set(desired.map(({ name }) => name));
     for (const name of [...this.#problems.keys()]) if (!names.has(name)) this.#problems.delete(name);
     await Promise.all([...this.#relays.keys()].filter((name) => !names.has(name)).map((name) => this.#stop(name)));
   }
 
   /** Brings all of them to what is wanted. One that cannot be had has a problem, and is tried again. @throws only where `signal` says so */
-  async apply(wanted: readonly ForwardSpec[], inside: Inside, signal: AbortSignal): Promise<void> {
-    await this.close(wanted);
-    await Promise.all(wanted.map((spec) => this.#bring(spec, inside, signal)));
+  async apply(desired: readonly ForwardSpec[], inside: Inside, signal: AbortSignal): Promise<void> {
+    await this.close(desired);
+    await Promise.all(desired.map((spec) => this.#bring(spec, inside, signal)));
     if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = wanted.length === 0 ? null : setTimeout(() => void this.#lookAfter(), this.#lookAgainMs).unref();
+    this.#timer = desired.length === 0 ? null : setTimeout(() => void this.#lookAfter(), this.#lookAgainMs).unref();
   }
 
   /** Ends all of them. Repeatable. */

@@ -1,17 +1,17 @@
 // What joins a bridged network to an interface of the host: a pair of interfaces, whose far end is a port of the host's bridge or, where the
-// interface is no bridge, of one that is made around it. An interface may go while machines run, and come back.
+// interface is no bridge, of one that is made around it. An interface may go while VMs run, and come back.
 import { VivError } from '../../contract/errors.ts';
 import { ProgramFailed, runProgram } from '../../host/run.ts';
 import type { NetworkSpec } from '../model.ts';
 import { bridgeObstacle } from './bridgeable.ts';
 import type { HostChanges } from './host-changes.ts';
 import { type HostInterface, hostInterfaces, runBatch } from './host-network.ts';
-import { hostBridge, jointInside, jointOutside } from './interface-names.ts';
+import { bridgeUplinkInside, bridgeUplinkOutside, hostBridge } from './interface-names.ts';
 
 const deadlineMs = 60_000;
 
-export class Joints {
-  readonly #home: string;
+export class BridgeUplinks {
+  readonly #stateDirectory: string;
   readonly #ip: string;
   readonly #changes: HostChanges;
   readonly #changed: (network: string, problem: string | null) => void;
@@ -19,9 +19,9 @@ export class Joints {
   /** Problems that were told, by network. */
   readonly #told = new Map<string, string>();
 
-  /** @param changed a network that machines run in has another problem now, or none any more */
-  constructor(home: string, ip: string, changes: HostChanges, changed: (network: string, problem: string | null) => void) {
-    this.#home = home;
+  /** @param changed a network that VMs run in has another problem now, or none any more */
+  constructor(stateDirectory: string, ip: string, changes: HostChanges, changed: (network: string, problem: string | null) => void) {
+    this.#stateDirectory = stateDirectory;
     this.#ip = ip;
     this.#changes = changes;
     this.#changed = changed;
@@ -38,11 +38,11 @@ export class Joints {
       for (const name of map.keys()) if (!networks.some((one) => one.name === name)) map.delete(name);
     const made = await this.#changes.read();
     if (made === null) return false;
-    const needed = ({ network, interface: target }: (typeof made.joints)[number]) =>
+    const needed = ({ network, interface: target }: (typeof made.bridgeUplinks)[number]) =>
       networks.some((one) => one.name === network && one.kind === 'bridged' && one.interface === target);
-    if (made.joints.every(needed)) return false;
-    for (const { network } of made.joints.filter((joint) => !needed(joint))) await this.#unjoin(network);
-    await this.#changes.write({ ...made, joints: made.joints.filter(needed) });
+    if (made.bridgeUplinks.every(needed)) return false;
+    for (const { network } of made.bridgeUplinks.filter((bridgeUplink) => !needed(bridgeUplink))) await this.#unjoin(network);
+    await this.#changes.write({ ...made, bridgeUplinks: made.bridgeUplinks.filter(needed) });
     return true;
   }
 
@@ -85,7 +85,8 @@ export class Joints {
       if (joined) this.#problems.delete(name);
       else if (obstacle !== null) this.#problems.set(name, obstacle);
       else {
-        if (interfaces.some((one) => one.name === jointOutside(this.#home, name))) await this.#delete(jointOutside(this.#home, name));
+        if (interfaces.some((one) => one.name === bridgeUplinkOutside(this.#stateDirectory, name)))
+          await this.#delete(bridgeUplinkOutside(this.#stateDirectory, name));
         whole = false;
       }
     }
@@ -94,7 +95,7 @@ export class Joints {
 
   /** Takes everything back. Repeatable. */
   async end(): Promise<void> {
-    for (const { network } of (await this.#changes.read())?.joints ?? []) await this.#unjoin(network);
+    for (const { network } of (await this.#changes.read())?.bridgeUplinks ?? []) await this.#unjoin(network);
     this.#problems.clear();
     this.#told.clear();
   }
@@ -109,8 +110,8 @@ export class Joints {
 
   #isJoined({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): boolean {
     const found = interfaces.find((one) => one.name === target);
-    const outside = interfaces.find((one) => one.name === jointOutside(this.#home, name));
-    const around = hostBridge(this.#home, name);
+    const outside = interfaces.find((one) => one.name === bridgeUplinkOutside(this.#stateDirectory, name));
+    const around = hostBridge(this.#stateDirectory, name);
     if (!found || !outside?.isUp) return false;
     if (found.isBridge) return outside.master === target;
     const isAroundUp = interfaces.some((one) => one.name === around && one.isUp);
@@ -121,8 +122,8 @@ export class Joints {
   #obstacle({ name, interface: target }: NetworkSpec, interfaces: readonly HostInterface[]): VivError | null {
     const found = interfaces.find((one) => one.name === target);
     if (!found) return new VivError('unsupported', `the network ${name} is bridged to ${target}, and the host has no such interface now`);
-    const around = hostBridge(this.#home, name);
-    const isMade = interfaces.some((one) => one.name === jointOutside(this.#home, name) && one.master === around);
+    const around = hostBridge(this.#stateDirectory, name);
+    const isMade = interfaces.some((one) => one.name === bridgeUplinkOutside(this.#stateDirectory, name) && one.master === around);
     // It was brought up as it was joined, so somebody has switched it off.
     if (found.master === around && isMade && !found.isUp)
       return new VivError(
@@ -139,18 +140,18 @@ export class Joints {
     const interfaces = await hostInterfaces(this.#ip);
     const obstacle = this.#obstacle(network, interfaces);
     if (obstacle !== null) throw obstacle;
-    const outside = jointOutside(this.#home, name);
-    const around = hostBridge(this.#home, name);
+    const outside = bridgeUplinkOutside(this.#stateDirectory, name);
+    const around = hostBridge(this.#stateDirectory, name);
     const made = await this.#changes.begun(this.#ip);
-    const joint = { network: name, interface: target ?? '' };
-    await this.#changes.write({ ...made, joints: [...made.joints.filter((other) => other.network !== name), joint] });
+    const bridgeUplink = { network: name, interface: target ?? '' };
+    await this.#changes.write({ ...made, bridgeUplinks: [...made.bridgeUplinks.filter((other) => other.network !== name), bridgeUplink] });
     const there = (device: string) => interfaces.some((one) => one.name === device);
     const isBridge = interfaces.some((one) => one.name === target && one.isBridge);
     const commands = [
       ...(there(outside) ? [`link del dev ${outside}`] : []),
       ...(isBridge || there(around) ? [] : [`link add name ${around} type bridge forward_delay 0 stp_state 0`]),
       ...(isBridge ? [] : [`link set dev ${around} addrgenmode none up`, `link set dev ${target} master ${around} up`]),
-      `link add name ${outside} type veth peer name ${jointInside(name)} netns ${holder}`,
+      `link add name ${outside} type veth peer name ${bridgeUplinkInside(name)} netns ${holder}`,
       `link set dev ${outside} master ${isBridge ? target : around} addrgenmode none up`,
     ];
     try {
@@ -164,7 +165,8 @@ export class Joints {
   }
 
   async #unjoin(network: string): Promise<void> {
-    for (const name of [jointOutside(this.#home, network), hostBridge(this.#home, network)]) await this.#delete(name);
+    for (const name of [bridgeUplinkOutside(this.#stateDirectory, network), hostBridge(this.#stateDirectory, network)])
+      await this.#delete(name);
   }
 
   async #delete(device: string): Promise<void> {

@@ -13,22 +13,22 @@ const Changes = z.object({
   /** Subnets of the pair of interfaces that is the way out. */
   ipv4: z.string(),
   ipv6: z.string(),
-  /** Settings of the host's kernel that were 0 before: older versions wrote them here (host-forwarding.ts). */
+  /** Settings of the host's kernel that were 0 before: older versions wrote them here (ip-forwarding.ts). */
   forwarding: z.array(z.string()).default([]),
   /** Settings that the way out needs on. */
   forwards: z.array(z.string()).default([ipv4Forwarding]),
-  joints: z.array(z.object({ network: z.string(), interface: z.string() })),
+  bridgeUplinks: z.array(z.object({ network: z.string(), interface: z.string() })),
 });
 type Changes = z.infer<typeof Changes>;
 
 export class HostChanges {
-  readonly #home: string;
+  readonly #stateDirectory: string;
   readonly #file: string;
   #known: Changes | null = null;
 
   /** @param folder for run files */
-  constructor(home: string, folder: string) {
-    this.#home = home;
+  constructor(stateDirectory: string, folder: string) {
+    this.#stateDirectory = stateDirectory;
     this.#file = join(folder, 'host.json');
   }
 
@@ -46,10 +46,10 @@ export class HostChanges {
     const known = await this.read();
     if (known !== null) return known;
     const taken = (await hostRoutes(ip)).map(({ subnet }) => subnet);
-    const seed = `${this.#home}\0uplink`;
+    const seed = `${this.#stateDirectory}\0uplink`;
     return {
-      ...{ ipv4: formatSubnet(freeIpv4(seed, 30, taken)), ipv6: formatSubnet(freeIpv6(this.#home, seed, taken)) },
-      ...{ forwarding: [], forwards: [], joints: [] },
+      ...{ ipv4: formatSubnet(freeIpv4(seed, 30, taken)), ipv6: formatSubnet(freeIpv6(this.#stateDirectory, seed, taken)) },
+      ...{ forwarding: [], forwards: [], bridgeUplinks: [] },
     };
   }
 

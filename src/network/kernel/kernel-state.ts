@@ -9,9 +9,9 @@ import { dnsFilesFor } from '../dns/dnsmasq-config.ts';
 import type { RulesHere } from '../firewall/applied-rules.ts';
 import { firewallOf } from '../firewall/desired-rules.ts';
 import type { Forwards } from '../forward/relays.ts';
-import { leadsOut, type Wanted } from '../model.ts';
+import { type Desired, leadsOut } from '../model.ts';
 import { nothing, type Present, presentFrom } from './actual-state.ts';
-import type { Joints } from './bridge-uplinks.ts';
+import type { BridgeUplinks } from './bridge-uplinks.ts';
 import type { HostChanges } from './host-changes.ts';
 import { hostInterfaces } from './host-network.ts';
 import { uplinkInside } from './interface-names.ts';
@@ -32,19 +32,19 @@ export interface Parts {
   readonly changes: HostChanges;
   readonly uplinks: Uplinks;
   /** Null: an ordinary user has none. */
-  readonly joints: Joints | null;
+  readonly bridgeUplinks: BridgeUplinks | null;
   readonly dnsmasqs: Dnsmasqs;
   readonly forwards: Forwards;
 }
 
-export class Standing {
+export class KernelState {
   readonly #env: NodeJS.ProcessEnv;
   readonly #rules: RulesHere;
   readonly #names: HostNames;
   readonly #shaping = new Shaping();
   #present: Present | null = null;
   #uplink: Uplink | null = null;
-  /** Answers to relays find back (answer-way.ts). */
+  /** Answers to relays find back (return-route.ts). */
   #answered = false;
   /** The host's own, which may change with what it is plugged into. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
@@ -75,14 +75,14 @@ export class Standing {
   }
 
   /** Whether nobody has taken anything of it away; what is gone is given again by the next bring(). */
-  async whole(wanted: Wanted, parts: Parts, signal: AbortSignal): Promise<boolean> {
-    const { namespace, dnsmasqs, uplinks, joints } = parts;
+  async whole(desired: Desired, parts: Parts, signal: AbortSignal): Promise<boolean> {
+    const { namespace, dnsmasqs, uplinks, bridgeUplinks } = parts;
     await this.#names.look();
     const closely = Date.now() - this.#closelyMs > askAgainMs;
     if (closely) this.#closelyMs = Date.now();
     const wayOut = this.#uplink === null ? 'whole' : await uplinks.look(closely);
     if (wayOut === 'gone') this.#uplink = null;
-    const joined = (await joints?.look(wanted.networks)) ?? true;
+    const joined = (await bridgeUplinks?.look(desired.networks)) ?? true;
     if (!joined) this.#present = null;
     if (!(await namespace.find())) return false;
     const guarded = !closely || (await this.#rules.look(parts.able.programs.nft, runner(runProgram, parts, signal)));
@@ -96,45 +96,45 @@ export class Standing {
   }
 
   /** @throws what programs say */
-  async bring(wanted: Wanted, parts: Parts, signal: AbortSignal): Promise<void> {
-    const { able, namespace, uplinks, joints, dnsmasqs, forwards } = parts;
+  async bring(desired: Desired, parts: Parts, signal: AbortSignal): Promise<void> {
+    const { able, namespace, uplinks, bridgeUplinks, dnsmasqs, forwards } = parts;
     const { programs } = able;
     const enter = namespace.enter();
     const [run, tryRun] = [runner(runOk, parts, signal), runner(runProgram, parts, signal)];
     const holder = namespace.holder?.pid ?? 0;
     // Whatever fails later, what is not wanted any more is not open.
-    await forwards.close(wanted.forwards);
+    await forwards.close(desired.forwards);
     // Ports of bridges may be gone with what they led to.
-    if ((await joints?.part(wanted.networks)) || (await joints?.check(wanted.networks)) === false) this.#present = null;
+    if ((await bridgeUplinks?.part(desired.networks)) || (await bridgeUplinks?.check(desired.networks)) === false) this.#present = null;
     this.#present ??= presentFrom(
       await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
       able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
     );
-    const outward = wanted.networks.some(leadsOut);
+    const outward = desired.networks.some(leadsOut);
     if (outward && this.#uplink === null) {
       this.#uplink = await uplinks.make(enter, holder, this.#present.others, signal);
       this.#present = { ...this.#present, others: new Map([...this.#present.others, [uplinkInside, null]]) };
     }
-    for (const network of wanted.networks)
+    for (const network of desired.networks)
       if (network.kind === 'bridged' && able.asUser)
         throw new VivError('unsupported', `the network ${network.name} is bridged to an interface of the host, which takes root`);
-    const planned = plan(wanted, this.#present);
+    const planned = plan(desired, this.#present);
     const apart = new Set<string>();
     for (const action of planned)
       if (action.do === 'join' && !this.#present.others.has(action.port)) {
-        const network = wanted.networks.find(({ bridge }) => bridge === action.bridge);
-        if (network && !(await joints?.join(network, holder, signal))) apart.add(action.port);
+        const network = desired.networks.find(({ bridge }) => bridge === action.bridge);
+        if (network && !(await bridgeUplinks?.join(network, holder, signal))) apart.add(action.port);
       }
     // Whoever cannot be joined to the host's interface keeps nobody else from being served.
     const actions = planned.filter((action) => !('port' in action && apart.has(action.port)));
-    const model = firewallOf(wanted, {
+    const model = firewallOf(desired, {
       tracking: able.tracking,
       relayed: able.asUser,
       outward,
       hostAddresses: outward ? await this.#addresses(programs.ip) : [],
     });
     const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
-    const files = dnsFilesFor(wanted, model, { folderOf: (network) => dnsmasqs.folderOf(network), servers, user: able.nobody });
+    const files = dnsFilesFor(desired, model, { folderOf: (network) => dnsmasqs.folderOf(network), servers, user: able.nobody });
     const change = async (some: readonly Action[]) => {
       const commands = ipCommands(some);
       if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
@@ -146,18 +146,18 @@ export class Standing {
       await change(actions.filter((action) => !ofPort(action)));
     };
     await all(guardBridges(), dnsmasqs.prepare(files));
-    // A dnsmasq that starts looks at every interface, so those of the machines come after it, and not at the same time: that takes three times as long.
-    await all(dnsmasqs.apply(files, enter, signal), uplinks.serve(wanted.networks, signal), this.#names.tell(hostNamesOf(wanted)));
+    // A dnsmasq that starts looks at every interface, so those of the VMs come after it, and not at the same time: that takes three times as long.
+    await all(dnsmasqs.apply(files, enter, signal), uplinks.serve(desired.networks, signal), this.#names.tell(hostNamesOf(desired)));
     await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
     const vlans = vlanCommands(actions);
     if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
     await change(actions.filter(({ do: what }) => what === 'set vlans' || what === 'raise tap'));
     await this.#shaping.apply(model, programs, tryRun);
-    if (wanted.forwards.length > 0 && !this.#answered) {
+    if (desired.forwards.length > 0 && !this.#answered) {
       await run('/bin/sh', ['-c', answerWay, 'sh', programs.ip], '');
       this.#answered = true;
     }
-    await forwards.apply(wanted.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
+    await forwards.apply(desired.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
   }
 }
 

@@ -1,8 +1,8 @@
 // From what is wanted and what is present to what has to be done, in the order in which it is done. Pure; nothing that is right
 // already is touched, so traffic flows on while the daemon looks after the networks.
-import type { NetworkSpec, PortSpec, Wanted } from '../model.ts';
+import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
 import type { Present, PresentBridge } from './actual-state.ts';
-import { jointInside } from './interface-names.ts';
+import { bridgeUplinkInside } from './interface-names.ts';
 import { outwardVlans, sameVlans, unset, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
 
 export type Action =
@@ -31,27 +31,27 @@ export type Action =
 
 const addressesOf = ({ ipv4, ipv6 }: NetworkSpec): string[] => [ipv4, ipv6].filter((address) => address !== null);
 
-export function plan(wanted: Wanted, present: Present): Action[] {
-  const plugged = wanted.ports.filter((port) => port.plugged);
-  const bridgeOf = new Map(wanted.networks.map(({ name, bridge }) => [name, bridge]));
+export function plan(desired: Desired, present: Present): Action[] {
+  const plugged = desired.ports.filter((port) => port.plugged);
+  const bridgeOf = new Map(desired.networks.map(({ name, bridge }) => [name, bridge]));
   const tagged = new Set(plugged.filter(({ vlan }) => vlan !== null).map(({ network }) => network));
   const taps = new Set(plugged.map(({ tap }) => tap));
   const bridges = new Set(bridgeOf.values());
-  const cards = plugged.flatMap((port) => forTap(port, bridgeOf.get(port.network), present));
+  const nics = plugged.flatMap((port) => forTap(port, bridgeOf.get(port.network), present));
   return [
     ...[...present.taps.keys()].filter((tap) => !taps.has(tap)).map((tap): Action => ({ do: 'remove tap', tap })),
     ...[...present.bridges.keys()].filter((bridge) => !bridges.has(bridge)).map((bridge): Action => ({ do: 'remove bridge', bridge })),
-    ...wanted.networks.flatMap((network) => forBridge(network, present.bridges.get(network.bridge), tagged.has(network.name))),
-    ...wanted.networks.flatMap((network) =>
+    ...desired.networks.flatMap((network) => forBridge(network, present.bridges.get(network.bridge), tagged.has(network.name))),
+    ...desired.networks.flatMap((network) =>
       forJoint(
         network,
         plugged.filter((port) => port.network === network.name),
         present,
       ),
     ),
-    // What makes all cards what they are in one go, then their VLANs in one, and only then those get through that are in one.
-    ...cards.filter(({ do: what }) => what !== 'raise tap'),
-    ...cards.filter(({ do: what }) => what === 'raise tap'),
+    // What makes all NICs what they are in one go, then their VLANs in one, and only then those get through that are in one.
+    ...nics.filter(({ do: what }) => what !== 'raise tap'),
+    ...nics.filter(({ do: what }) => what === 'raise tap'),
   ];
 }
 
@@ -65,10 +65,10 @@ function forBridge(network: NetworkSpec, present: PresentBridge | undefined, vla
   return right ? [] : [{ do: 'mend bridge', bridge, add, drop, mac, vlans: vlans && !present.vlans }];
 }
 
-/** The near end of what leads to the host's interface; joints.ts makes it. */
+/** The near end of what leads to the host's interface; bridge-uplinks.ts makes it. */
 function forJoint({ kind, name, bridge }: NetworkSpec, ports: readonly PortSpec[], present: Present): Action[] {
   if (kind !== 'bridged') return [];
-  const port = jointInside(name);
+  const port = bridgeUplinkInside(name);
   const joined = present.others.get(port) === bridge;
   return [...(joined ? [] : [{ do: 'join', port, bridge } as const]), ...forVlans(port, joined, outwardVlans(ports), present)];
 }
@@ -78,7 +78,7 @@ function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, present
   const there = present.taps.get(tap);
   const joined = there?.bridge === bridge;
   const vlans = forVlans(tap, joined, vlansOf(vlan), present);
-  // A port begins in the first VLAN, where nobody is to hear a card that is in another one.
+  // A port begins in the first VLAN, where nobody is to hear a NIC that is in another one.
   const late = up && !joined && vlans.length > 0;
   const actions: Action[] = [];
   if (!there) actions.push({ do: 'make tap', tap, bridge, up: up && !late });

@@ -1,5 +1,5 @@
 // This host's virtual networks: what is wanted of them is brought about in one go at a time, and what is right is left alone. Waiting
-// calls are answered by the next go together, so that a hundred machines that start at once cost a few.
+// calls are answered by the next go together, so that a hundred VMs that start at once cost a few.
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
@@ -14,10 +14,10 @@ import { assertNamesCanBePinned } from '../firewall/egress.ts';
 import { endFlowRecorder } from '../flow/record.ts';
 import { Watching } from '../flow/watch.ts';
 import { Forwards } from '../forward/relays.ts';
-import type { Wanted } from '../model.ts';
-import { Joints } from './bridge-uplinks.ts';
+import type { Desired } from '../model.ts';
+import { BridgeUplinks } from './bridge-uplinks.ts';
 import { HostChanges } from './host-changes.ts';
-import { type Parts, Standing } from './kernel-state.ts';
+import { KernelState, type Parts } from './kernel-state.ts';
 import { Namespace } from './namespace.ts';
 import { Uplinks } from './uplink.ts';
 
@@ -26,12 +26,12 @@ const deadlineMs = 30_000;
 const lookAgainMs = 30_000;
 
 export class NetworksHere {
-  readonly #home: string;
+  readonly #stateDirectory: string;
   readonly #folder: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #log: (problem: unknown, message: string) => void;
-  readonly #wanted: () => Wanted;
-  /** Processes of machines, in case they are all that is left in the namespace. */
+  readonly #desired: () => Desired;
+  /** Processes of VMs, in case they are all that is left in the namespace. */
   readonly #guests: () => readonly number[];
   readonly #forwardChanged: (name: string, problem: string | null) => void;
   readonly #networkChanged: (name: string, problem: string | null) => void;
@@ -39,7 +39,7 @@ export class NetworksHere {
   #parts: Parts | null = null;
   readonly #rules: RulesHere;
   readonly #names: HostNames;
-  readonly #standing: Standing;
+  readonly #standing: KernelState;
   /** What is done to the networks is done one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   /** A go that waits for its turn. */
@@ -52,28 +52,28 @@ export class NetworksHere {
 
   /**
    * @param folder for run files @param forwardChanged a forward that should be open has another problem now, or none any more
-   * @param hostNames the file in which the host is told the names of machines; null: it is not
-   * @param networkChanged as forwardChanged, of a network that machines run in
+   * @param hostNames the file in which the host is told the names of VMs; null: it is not
+   * @param networkChanged as forwardChanged, of a network that VMs run in
    */
   constructor(options: {
-    home: string;
+    stateDirectory: string;
     folder: string;
     env: NodeJS.ProcessEnv;
     log: (problem: unknown, message: string) => void;
-    wanted: () => Wanted;
+    desired: () => Desired;
     guests: () => readonly number[];
     forwardChanged: (name: string, problem: string | null) => void;
     networkChanged: (name: string, problem: string | null) => void;
     hostNames: string | null;
   }) {
-    this.#home = options.home;
+    this.#stateDirectory = options.stateDirectory;
     this.#folder = options.folder;
     this.#rules = new RulesHere(join(options.folder, 'rules.json'));
-    this.#names = new HostNames(options.hostNames, options.home);
-    this.#standing = new Standing(options.env, this.#rules, this.#names);
+    this.#names = new HostNames(options.hostNames, options.stateDirectory);
+    this.#standing = new KernelState(options.env, this.#rules, this.#names);
     this.#env = options.env;
     this.#log = options.log;
-    this.#wanted = options.wanted;
+    this.#desired = options.desired;
     this.#guests = options.guests;
     this.#forwardChanged = options.forwardChanged;
     this.#networkChanged = options.networkChanged;
@@ -95,13 +95,13 @@ export class NetworksHere {
     return this.#capability.found;
   }
 
-  /** Why a network that machines run in does not lead where it should. */
+  /** Why a network that VMs run in does not lead where it should. */
   problemOf(network: string): VivError | undefined {
     const parts = this.#parts;
-    return parts?.joints?.problemOf(network) ?? parts?.uplinks.conflictOf(network) ?? parts?.dnsmasqs.problemOf(network);
+    return parts?.bridgeUplinks?.problemOf(network) ?? parts?.uplinks.conflictOf(network) ?? parts?.dnsmasqs.problemOf(network);
   }
 
-  /** Why the host does not know machines by name; null: it does, or is not to. */
+  /** Why the host does not know VMs by name; null: it does, or is not to. */
   get namesProblem(): string | null {
     return this.#names.problem;
   }
@@ -152,7 +152,7 @@ export class NetworksHere {
     return found.ok && (await (await this.#made()).namespace.find());
   }
 
-  /** How a forward to a machine that runs is: open, or why not. Null: nothing is known yet. */
+  /** How a forward to a VM that runs is: open, or why not. Null: nothing is known yet. */
   async forward(name: string): Promise<'open' | { problem: string } | null> {
     const forwards = this.#parts?.forwards;
     if (!forwards) return null;
@@ -165,7 +165,7 @@ export class NetworksHere {
   async look(): Promise<void> {
     const whole = await this.#inTurn(async () => {
       if (this.#parts === null) return !this.#behind;
-      const whole = await this.#standing.whole(this.#wanted(), this.#parts, this.#stopping.signal);
+      const whole = await this.#standing.whole(this.#desired(), this.#parts, this.#stopping.signal);
       return whole && !this.#behind;
     });
     if (!whole) await this.apply();
@@ -197,7 +197,7 @@ export class NetworksHere {
     assertNamesCanBePinned(await runOk(programs.dnsmasq, ['--version'], { timeoutMs: deadlineMs }));
   }
 
-  /** Removes everything: for the end of the last machine. Repeatable. */
+  /** Removes everything: for the end of the last VM. Repeatable. */
   async end(): Promise<void> {
     await this.#inTurn(() => this.#end());
   }
@@ -207,11 +207,11 @@ export class NetworksHere {
     if (this.#names.problem !== null) this.#log(null, this.#names.problem);
     // What is left of it may be without the namespace.
     if (!(await isUsable(this.#folder)) || !(await this.capability()).ok) return;
-    const { namespace, uplinks, joints, changes, dnsmasqs, forwards } = await this.#made();
+    const { namespace, uplinks, bridgeUplinks, changes, dnsmasqs, forwards } = await this.#made();
     await forwards.end();
     await endFlowRecorder(this.#folder);
     await dnsmasqs.end();
-    await joints?.end();
+    await bridgeUplinks?.end();
     await uplinks.end();
     await changes.drop();
     await namespace.end();
@@ -236,13 +236,13 @@ export class NetworksHere {
       again,
     });
     await Promise.all([dnsmasqs.adopt(), forwards.adopt()]);
-    const changes = new HostChanges(this.#home, this.#folder);
+    const changes = new HostChanges(this.#stateDirectory, this.#folder);
     this.#parts ??= {
       able,
       namespace: new Namespace(this.#folder, programs, asUser),
       changes,
-      uplinks: new Uplinks({ home: this.#home, folder: this.#folder, programs, asUser, changes }),
-      joints: asUser ? null : new Joints(this.#home, programs.ip, changes, this.#networkChanged),
+      uplinks: new Uplinks({ stateDirectory: this.#stateDirectory, folder: this.#folder, programs, asUser, changes }),
+      bridgeUplinks: asUser ? null : new BridgeUplinks(this.#stateDirectory, programs.ip, changes, this.#networkChanged),
       dnsmasqs,
       forwards,
     };
@@ -250,21 +250,21 @@ export class NetworksHere {
   }
 
   async #go(): Promise<void> {
-    const wanted = this.#wanted();
-    if (wanted.networks.length === 0 && !(await this.exists())) return this.#names.tell([]);
+    const desired = this.#desired();
+    if (desired.networks.length === 0 && !(await this.exists())) return this.#names.tell([]);
     const parts = await this.#made();
     await mkdir(this.#folder, { recursive: true, mode: 0o711 });
     const { signal } = this.#stopping;
     if (await parts.namespace.make(this.#guests(), signal)) this.#standing.none(parts);
     try {
-      await this.#standing.bring(wanted, parts, signal);
+      await this.#standing.bring(desired, parts, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       // What is there is not what was known: somebody else has changed it.
       if (String(error) !== this.#said) this.#log(error, 'the networks are looked at again, because a change failed');
       this.#said = String(error);
       this.lookAgain();
-      await this.#standing.bring(wanted, parts, signal);
+      await this.#standing.bring(desired, parts, signal);
     }
   }
 }

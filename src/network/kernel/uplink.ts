@@ -23,7 +23,7 @@ export interface Uplink {
 }
 
 export class Uplinks {
-  readonly #home: string;
+  readonly #stateDirectory: string;
   readonly #programs: NetworkPrograms;
   readonly #changes: HostChanges;
   /** Null: as root there is none. */
@@ -36,8 +36,8 @@ export class Uplinks {
   #conflicts: ReadonlyMap<string, VivError> = new Map();
 
   /** @param folder for run files */
-  constructor(options: { home: string; folder: string; programs: NetworkPrograms; asUser: boolean; changes: HostChanges }) {
-    this.#home = options.home;
+  constructor(options: { stateDirectory: string; folder: string; programs: NetworkPrograms; asUser: boolean; changes: HostChanges }) {
+    this.#stateDirectory = options.stateDirectory;
     this.#programs = options.programs;
     this.#changes = options.changes;
     this.#pasta = options.asUser ? new Pasta(options.programs.pasta, options.folder) : null;
@@ -60,12 +60,12 @@ export class Uplinks {
     }
     await turnOn(made.forwards, made.forwarding, this.#isNew);
     this.#isNew = false;
-    const device = uplinkOutside(this.#home);
+    const device = uplinkOutside(this.#stateDirectory);
     const { ipv4, ipv6 } = made;
     const reached = networks.filter(leadsOut);
     this.#conflicts = await this.#route(reached, device, { 4: nth(subnetOf(ipv4), 2n), 6: nth(subnetOf(ipv6), 2n) }, signal);
     const rules = hostRules({
-      table: hostTable(this.#home),
+      table: hostTable(this.#stateDirectory),
       uplink: device,
       addresses: [nth(subnetOf(ipv4), 2n), nth(subnetOf(ipv6), 2n)],
       routed: networks
@@ -96,7 +96,7 @@ export class Uplinks {
     for (const { name, text } of subnets) {
       const other = there.find((route) => route.device !== device && formatSubnet(route.subnet) === text);
       if (other === undefined || present.has(text)) continue;
-      const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the machines to another network`;
+      const words = `the network ${name} has the subnet ${text}, and the host has a route of its own there by now (dev ${other.device}); remove that, or move the VMs to another network`;
       conflicts.set(name, new VivError('in_use', words));
     }
     const free = subnets.filter(({ name }) => !conflicts.has(name));
@@ -119,8 +119,8 @@ export class Uplinks {
     await this.#pasta?.end();
     const made = this.#pasta ? null : await this.#changes.read();
     if (made !== null) {
-      await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#home)], { timeoutMs: deadlineMs });
-      await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOutside(this.#home)], { timeoutMs: deadlineMs });
+      await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#stateDirectory)], { timeoutMs: deadlineMs });
+      await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOutside(this.#stateDirectory)], { timeoutMs: deadlineMs });
       await turnOff(this.#programs.ip, made.forwarding);
     }
     this.forget();
@@ -134,7 +134,7 @@ export class Uplinks {
 
   async #makeVeth(enter: readonly string[], holder: number, signal: AbortSignal): Promise<void> {
     const { ip } = this.#programs;
-    const outside = uplinkOutside(this.#home);
+    const outside = uplinkOutside(this.#stateDirectory);
     if (await this.#hasVeth()) await runBatch([this.#programs.ip], [`link del dev ${outside}`], signal);
     const made = await this.#changes.begun(ip);
     const forwards = [ipv4Forwarding, ...((await learnsIpv6Routes(ip)) ? [] : [ipv6Forwarding])];
@@ -156,7 +156,7 @@ export class Uplinks {
     { ipv4, ipv6 }: { readonly ipv4: string; readonly ipv6: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const outside = uplinkOutside(this.#home);
+    const outside = uplinkOutside(this.#stateDirectory);
     const [four, six] = [subnetOf(ipv4), subnetOf(ipv6)];
     await runBatch(
       [this.#programs.ip],
@@ -184,7 +184,7 @@ export class Uplinks {
 
   async #hasVeth(): Promise<boolean> {
     // Not /sys, which shows the networks of whoever mounted it.
-    return (await readFile('/proc/self/net/dev', 'utf8')).includes(`${uplinkOutside(this.#home)}:`);
+    return (await readFile('/proc/self/net/dev', 'utf8')).includes(`${uplinkOutside(this.#stateDirectory)}:`);
   }
 
   /**
@@ -197,9 +197,9 @@ export class Uplinks {
     if (made === null || !(await this.#hasVeth())) return 'gone';
     if (!closely) return 'whole';
     const { nft, ip } = this.#programs;
-    const table = runProgram(nft, digestArguments(hostTable(this.#home)), { timeoutMs: deadlineMs });
+    const table = runProgram(nft, digestArguments(hostTable(this.#stateDirectory)), { timeoutMs: deadlineMs });
     const [applied, there, off] = await Promise.all([table, hostRoutes(ip), switchedOff(made.forwards)]);
-    const routes = ours(there, uplinkOutside(this.#home));
+    const routes = ours(there, uplinkOutside(this.#stateDirectory));
     const known = this.#routes;
     const whole =
       applied.stdout.includes(digestOf(this.#rules)) && off.length === 0 && [...(known ?? [])].every((text) => routes.has(text));

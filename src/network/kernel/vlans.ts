@@ -8,7 +8,7 @@ export type Vlans = readonly string[];
 /** Every port's when it has become one. */
 export const unset: Vlans = ['1 pvid untagged'];
 
-/** A card in no VLAN is in the first, where the network's own services are. */
+/** A NIC in no VLAN is in the first, where the network's own services are. */
 export function vlansOf(vlan: PortSpec['vlan']): Vlans {
   if (vlan === null) return unset;
   const { access, trunk } = vlan;
@@ -16,7 +16,7 @@ export function vlansOf(vlan: PortSpec['vlan']): Vlans {
   return (access === null ? tagged : [`${access} pvid untagged`, ...tagged]).toSorted(byId);
 }
 
-/** What leads to the outside has every VLAN of the network's cards, with its tag. */
+/** What leads to the outside has every VLAN of the network's NICs, with its tag. */
 export function outwardVlans(ports: readonly PortSpec[]): Vlans {
   const ids = ports.flatMap(({ vlan }) => (vlan === null ? [] : [vlan.access, ...vlan.trunk].filter((id) => id !== null)));
   return vlansOf({ access: 1, trunk: ids });

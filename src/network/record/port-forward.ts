@@ -10,7 +10,7 @@ import type { Store } from '../../store/store.ts';
 export const ForwardRecord = z.object({
   name: z.string(),
   ...ForwardWish.shape,
-  /** Id of the machine. */
+  /** Id of the VM. */
   vm: z.string(),
   nic: z.string(),
   createdAt: Time,

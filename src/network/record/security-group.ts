@@ -1,4 +1,4 @@
-// Security groups as the store has them, key `group/<name>`. A rule's machine is kept by its id, so that nobody else comes under it who is given the name.
+// Security groups as the store has them, key `group/<name>`. A rule's VM is kept by its id, so that nobody else comes under it who is given the name.
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
@@ -19,10 +19,13 @@ export const GroupRecord = z.object({
 export type GroupRecord = z.infer<typeof GroupRecord>;
 
 const kind: Kind<GroupRecord> = {
-  noun: 'group',
+  noun: 'security-group',
   schema: GroupRecord,
   notFound: (name) =>
-    new VivError('not_found', `there is no security group named ${name}; viv group ls lists them, and viv group create ${name} makes it`),
+    new VivError(
+      'not_found',
+      `there is no security group named ${name}; viv security-group ls lists them, and viv security-group create ${name} makes it`,
+    ),
   nameTaken: groupNameTaken,
 };
 

@@ -1,37 +1,37 @@
-// `network.forward`: ports of the host lead to a machine. All of them, or none.
+// `network.forward`: ports of the host lead to a VM. All of them, or none.
 import { VivError } from '../../contract/errors.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { HandlerOf } from '../../task/handler.ts';
-import { type OnMachine, onMachine } from '../vm/one.ts';
+import { type OnVm, onVm } from '../vm/one.ts';
 
-interface Forwarding extends OnMachine {
+interface Forwarding extends OnVm {
   forwards: ForwardRecord[];
 }
 
 export const handler: HandlerOf<'network.forward'> = {
-  ...onMachine,
-  prepare: async ({ vm, forwards, nic }, { services: { machines } }): Promise<Forwarding> => {
-    const { id, name, record } = machines.find(vm);
-    return { id, name, forwards: await machines.networks.forwards.checked(forwards, record, nic ?? null) };
+  ...onVm,
+  prepare: async ({ vm, forwards, nic }, { services: { vms } }): Promise<Forwarding> => {
+    const { id, name, record } = vms.find(vm);
+    return { id, name, forwards: await vms.networks.forwards.checked(forwards, record, nic ?? null) };
   },
   steps: [
     {
       name: 'enter them',
-      run: async ({ id, forwards }: Forwarding, { services: { machines } }) => {
-        machines.get(id);
-        await machines.networks.forwards.enter(forwards);
+      run: async ({ id, forwards }: Forwarding, { services: { vms } }) => {
+        vms.get(id);
+        await vms.networks.forwards.enter(forwards);
       },
-      undo: async ({ forwards }: Forwarding, { services: { machines } }) => {
-        await machines.networks.forwards.drop(forwards);
-        await machines.networks.changed();
+      undo: async ({ forwards }: Forwarding, { services: { vms } }) => {
+        await vms.networks.forwards.drop(forwards);
+        await vms.networks.changed();
       },
     },
     {
       name: 'open them',
-      run: async ({ id, name, forwards }: Forwarding, { services: { machines, events } }) => {
-        await machines.networks.bring();
+      run: async ({ id, name, forwards }: Forwarding, { services: { vms, events } }) => {
+        await vms.networks.bring();
         for (const one of forwards) {
-          const { state, problem } = await machines.networks.forwards.view(one);
+          const { state, problem } = await vms.networks.forwards.view(one);
           if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
         }
         for (const one of forwards) {
@@ -40,5 +40,5 @@ export const handler: HandlerOf<'network.forward'> = {
       },
     },
   ],
-  output: async ({ forwards }: Forwarding, { machines }) => Promise.all(forwards.map((one) => machines.networks.forwards.view(one))),
+  output: async ({ forwards }: Forwarding, { vms }) => Promise.all(forwards.map((one) => vms.networks.forwards.view(one))),
 };

@@ -11,22 +11,22 @@ interface Unforwarding {
 export const handler: HandlerOf<'network.unforward'> = {
   target: ({ record }: Unforwarding) => record.name,
   queue: ({ record }: Unforwarding) => queueOf(record.vm),
-  prepare: async ({ forward }, { services: { machines } }): Promise<Unforwarding> => ({
-    record: machines.networks.forwards.records.get(forwardName(parseForward(forward))),
+  prepare: async ({ forward }, { services: { vms } }): Promise<Unforwarding> => ({
+    record: vms.networks.forwards.records.get(forwardName(parseForward(forward))),
   }),
   steps: [
     {
       name: 'close it',
-      run: async ({ record }: Unforwarding, { services: { machines, events } }) => {
-        await machines.networks.forwards.drop([record]);
-        const name = machines.byId(record.vm)?.name ?? record.vm;
+      run: async ({ record }: Unforwarding, { services: { vms, events } }) => {
+        await vms.networks.forwards.drop([record]);
+        const name = vms.byId(record.vm)?.name ?? record.vm;
         events.record({
           type: 'network.unforwarded',
           subject: record.vm,
           name,
           message: `${record.name} of this host leads to ${name} no more`,
         });
-        await machines.networks.changed(); // which closes it, whatever else may fail
+        await vms.networks.changed(); // which closes it, whatever else may fail
       },
     },
   ],

@@ -1,90 +1,90 @@
-// `network.attach`: one more card for a machine; one that runs gets it at once.
+// `network.attach`: one more NIC for a VM; one that runs gets it at once.
 
 import { VivError } from '../../contract/errors.ts';
 import { openGuard } from '../../contract/nic.ts';
 import type { HandlerOf } from '../../task/handler.ts';
-import { checkPlug, dropCard, enterCard, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
+import { checkPlug, dropNic, enterNic, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, nicFrom } from '../../vm/device/nics.ts';
 import type { NicRecord } from '../../vm/record.ts';
-import type { Machine } from '../../vm/vm.ts';
-import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
+import type { Vm } from '../../vm/vm.ts';
+import { type OnVm, onVm, outputView } from '../vm/one.ts';
 import { guardFrom } from './set-rules.ts';
 
-interface Attaching extends OnMachine {
+interface Attaching extends OnVm {
   nic: NicRecord;
 }
 
 export const handler: HandlerOf<'network.attach'> = {
-  ...onMachine,
-  prepare: async ({ vm, network, mac, address, vlan, trunk, ...asked }, { services: { machines } }): Promise<Attaching> => {
-    const machine = machines.find(vm);
+  ...onVm,
+  prepare: async ({ vm: vmRef, network, mac, address, vlan, trunk, ...asked }, { services: { vms } }): Promise<Attaching> => {
+    const vm = vms.find(vmRef);
     const tags = [...(vlan === undefined ? [] : [`vlan=${vlan}`]), ...(trunk.length === 0 ? [] : [`trunk=${trunk.join('+')}`])];
-    await machines.networks.chosen([[network, ...tags].join(',')]);
-    check(machine);
+    await vms.networks.chosen([[network, ...tags].join(',')]);
+    check(vm);
     const guard = { ...openGuard, ...guardFrom(asked) };
-    await machines.networks.checkGuard(guard);
+    await vms.networks.checkGuard(guard);
     const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
-    checkMac(machine, wish.mac);
-    const nic = nicFrom(wish, machine.id, machine.record.nics);
+    checkMac(vm, wish.mac);
+    const nic = nicFrom(wish, vm.id, vm.record.nics);
     // Asked for here already, so that nothing is begun that cannot be had.
-    machines.networks.cards.placed({ ...machine.record, nics: [...machine.record.nics, nic] });
-    machines.networks.cards.entered(machine.id);
-    if (machine.live && nic.slot === null)
-      throw new VivError('unsupported', `every slot of ${machine.name} for a card is taken; stop it first, or take another card away`);
-    return { id: machine.id, name: machine.name, nic };
+    vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+    vms.networks.nics.entered(vm.id);
+    if (vm.live && nic.slot === null)
+      throw new VivError('unsupported', `every slot of ${vm.name} for a NIC is taken; stop it first, or take another NIC away`);
+    return { id: vm.id, name: vm.name, nic };
   },
-  admit: async ({ id }: Attaching, { machines }) => {
-    check(machines.get(id));
+  admit: async ({ id }: Attaching, { vms }) => {
+    check(vms.get(id));
     return 'accept';
   },
   steps: [
     {
       name: 'choose its place',
-      run: async ({ id, nic }: Attaching, { services: { machines } }) => {
+      run: async ({ id, nic }: Attaching, { services: { vms } }) => {
         // What was before it in the queue may have taken the place.
         const { network, mac, ipv4, ipv6, vlan, trunk } = nic;
-        const machine = machines.get(id);
-        checkMac(machine, mac);
-        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, guard: guardOf(nic) }, id, machine.record.nics);
+        const vm = vms.get(id);
+        checkMac(vm, mac);
+        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, guard: guardOf(nic) }, id, vm.record.nics);
         return { nic: { ...fresh, ipv4, ipv6 } };
       },
     },
     {
-      name: 'enter the card',
-      run: ({ id, nic }: Attaching, { services: { machines } }) => enterCard(machines.get(id), machines, nic),
-      undo: async ({ id, nic }: Attaching, { services: { machines } }) => {
-        const machine = machines.byId(id);
-        if (machine) await dropCard(machine, machines, nic.id);
+      name: 'enter the NIC',
+      run: ({ id, nic }: Attaching, { services: { vms } }) => enterNic(vms.get(id), vms, nic),
+      undo: async ({ id, nic }: Attaching, { services: { vms } }) => {
+        const vm = vms.byId(id);
+        if (vm) await dropNic(vm, vms, nic.id);
       },
     },
     {
       name: 'plug it in',
-      run: async ({ id, nic }: Attaching, { services: { machines, events }, signal }) => {
-        const machine = machines.get(id);
-        await plugIn(machine, machines, nic.id, signal);
-        const message = `${machine.name} got the card ${nic.id} in the network ${nic.network}`;
-        events.record({ type: 'network.attached', subject: id, name: machine.name, message });
+      run: async ({ id, nic }: Attaching, { services: { vms, events }, signal }) => {
+        const vm = vms.get(id);
+        await plugIn(vm, vms, nic.id, signal);
+        const message = `${vm.name} got the NIC ${nic.id} in the network ${nic.network}`;
+        events.record({ type: 'network.attached', subject: id, name: vm.name, message });
       },
-      undo: async ({ id, nic }: Attaching, { services: { machines }, signal }) => {
-        const machine = machines.byId(id);
-        if (machine) await pullOut(machine, nic.id, signal).catch(() => {}); // its guest may never have seen it
+      undo: async ({ id, nic }: Attaching, { services: { vms }, signal }) => {
+        const vm = vms.byId(id);
+        if (vm) await pullOut(vm, nic.id, signal).catch(() => {}); // its guest may never have seen it
       },
     },
   ],
   output: outputView,
 };
 
-function check(machine: Machine): void {
-  checkPlug(machine);
-  if (machine.record.nics.length >= 16) throw new VivError('invalid', `${machine.name} has 16 cards, which is as many as there can be`);
+function check(vm: Vm): void {
+  checkPlug(vm);
+  if (vm.record.nics.length >= 16) throw new VivError('invalid', `${vm.name} has 16 NICs, which is as many as there can be`);
 }
 
-/** A guest knows its cards by their MAC addresses. @throws in_use */
-function checkMac({ name, record }: Machine, mac: string | null): void {
+/** A guest knows its NICs by their MAC addresses. @throws in_use */
+function checkMac({ name, record }: Vm, mac: string | null): void {
   const has = record.nics.find((one) => one.mac === mac);
   if (has)
     throw new VivError(
       'in_use',
-      `the card ${has.id} of ${name} has the MAC address ${mac}; choose another one, or leave it out to have one made`,
+      `the NIC ${has.id} of ${name} has the MAC address ${mac}; choose another one, or leave it out to have one made`,
     );
 }

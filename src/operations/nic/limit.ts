@@ -1,5 +1,5 @@
-// `network.limit`: how much passes through a card in a second.
+// `network.limit`: how much passes through a NIC in a second.
 import type { HandlerOf } from '../../task/handler.ts';
-import { guardCard } from './set-rules.ts';
+import { guardNic } from './set-rules.ts';
 
-export const handler: HandlerOf<'network.limit'> = guardCard('network.limited');
+export const handler: HandlerOf<'network.limit'> = guardNic('network.limited');

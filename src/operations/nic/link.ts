@@ -1,30 +1,30 @@
-// `network.link`: a card's cable, out or in.
+// `network.link`: a NIC's cable, out or in.
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
-import { cardOf, setLink } from '../../vm/device/nic-hotplug.ts';
-import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
+import { nicOf, setLink } from '../../vm/device/nic-hotplug.ts';
+import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
-interface Linking extends OnMachine {
+interface Linking extends OnVm {
   nic: string;
   up: boolean;
   before: boolean;
 }
 
 export const handler: HandlerOf<'network.link'> = {
-  ...onMachine,
-  prepare: async ({ vm, nic, state }, { services: { machines } }): Promise<Linking> => {
-    const machine = machines.find(vm);
-    const { up: before } = cardOf(machine, nic);
-    if (machine.record.state === 'suspended') throw new VivError('wrong_state', `${machine.name} is suspended; start it first`);
-    return { id: machine.id, name: machine.name, nic, up: state === 'up', before };
+  ...onVm,
+  prepare: async ({ vm: vmRef, nic, state }, { services: { vms } }): Promise<Linking> => {
+    const vm = vms.find(vmRef);
+    const { up: before } = nicOf(vm, nic);
+    if (vm.record.state === 'suspended') throw new VivError('wrong_state', `${vm.name} is suspended; start it first`);
+    return { id: vm.id, name: vm.name, nic, up: state === 'up', before };
   },
   steps: [
     {
       name: 'set it',
-      run: ({ id, nic, up }: Linking, { services: { machines } }) => setLink(machines.get(id), machines, nic, up),
-      undo: async ({ id, nic, before }: Linking, { services: { machines } }) => {
-        const machine = machines.byId(id);
-        if (machine) await setLink(machine, machines, nic, before);
+      run: ({ id, nic, up }: Linking, { services: { vms } }) => setLink(vms.get(id), vms, nic, up),
+      undo: async ({ id, nic, before }: Linking, { services: { vms } }) => {
+        const vm = vms.byId(id);
+        if (vm) await setLink(vm, vms, nic, before);
       },
     },
   ],

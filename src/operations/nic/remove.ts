@@ -1,51 +1,51 @@
-// `network.detach`: a card is taken away from a machine, also from one that runs.
+// `network.detach`: a NIC is taken away from a VM, also from one that runs.
 
 import { checkUnforwarded } from '../../network/forward/forwards.ts';
 import type { HandlerOf } from '../../task/handler.ts';
-import { cardOf, checkPull, dropCard, enterCard, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
+import { checkPull, dropNic, enterNic, nicOf, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import type { NicRecord } from '../../vm/record.ts';
-import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
+import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
-interface Detaching extends OnMachine {
-  nic: string;
+interface Detaching extends OnVm {
+  nicId: string;
   /** As it was, in case it stays. */
-  card: NicRecord;
+  nic: NicRecord;
 }
 
 export const handler: HandlerOf<'network.detach'> = {
-  ...onMachine,
-  prepare: async ({ vm, nic }, { services: { machines } }): Promise<Detaching> => {
-    const machine = machines.find(vm);
-    const card = cardOf(machine, nic);
-    checkPull(machine, nic);
-    checkUnforwarded(machine, nic, machines.networks.forwards);
-    return { id: machine.id, name: machine.name, nic, card };
+  ...onVm,
+  prepare: async ({ vm: vmRef, nic: nicId }, { services: { vms } }): Promise<Detaching> => {
+    const vm = vms.find(vmRef);
+    const nic = nicOf(vm, nicId);
+    checkPull(vm, nicId);
+    checkUnforwarded(vm, nicId, vms.networks.forwards);
+    return { id: vm.id, name: vm.name, nicId, nic };
   },
-  admit: async ({ id, nic }: Detaching, { machines }) => {
-    cardOf(machines.get(id), nic);
-    checkPull(machines.get(id), nic);
-    checkUnforwarded(machines.get(id), nic, machines.networks.forwards);
+  admit: async ({ id, nicId }: Detaching, { vms }) => {
+    nicOf(vms.get(id), nicId);
+    checkPull(vms.get(id), nicId);
+    checkUnforwarded(vms.get(id), nicId, vms.networks.forwards);
     return 'accept';
   },
   steps: [
     {
       name: 'pull it',
-      run: ({ id, nic }: Detaching, { services: { machines }, signal }) => pullOut(machines.get(id), nic, signal),
-      undo: async ({ id, nic }: Detaching, { services: { machines }, signal }) => {
-        const machine = machines.byId(id);
-        if (machine) await plugIn(machine, machines, nic, signal);
+      run: ({ id, nicId }: Detaching, { services: { vms }, signal }) => pullOut(vms.get(id), nicId, signal),
+      undo: async ({ id, nicId }: Detaching, { services: { vms }, signal }) => {
+        const vm = vms.byId(id);
+        if (vm) await plugIn(vm, vms, nicId, signal);
       },
     },
     {
       name: 'forget it',
-      run: async ({ id, nic }: Detaching, { services: { machines, events } }) => {
-        const machine = machines.get(id);
-        await dropCard(machine, machines, nic);
-        events.record({ type: 'network.detached', subject: id, name: machine.name, message: `${machine.name} gave the card ${nic} back` });
+      run: async ({ id, nicId }: Detaching, { services: { vms, events } }) => {
+        const vm = vms.get(id);
+        await dropNic(vm, vms, nicId);
+        events.record({ type: 'network.detached', subject: id, name: vm.name, message: `${vm.name} gave the NIC ${nicId} back` });
       },
-      undo: async ({ id, card }: Detaching, { services: { machines } }) => {
-        const machine = machines.byId(id);
-        if (machine) await enterCard(machine, machines, card);
+      undo: async ({ id, nic }: Detaching, { services: { vms } }) => {
+        const vm = vms.byId(id);
+        if (vm) await enterNic(vm, vms, nic);
       },
     },
   ],

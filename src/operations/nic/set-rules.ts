@@ -1,13 +1,13 @@
-// What `network.guard` and `network.limit` share: a card's groups, egress policy and limits, changed while it is in use.
+// What `network.guard` and `network.limit` share: a NIC's groups, egress policy and limits, changed while it is in use.
 import { parseEgress } from '../../contract/egress.ts';
 import { VivError } from '../../contract/errors.ts';
 import { type NicGuard, parseGroups } from '../../contract/nic.ts';
 import { parseRate } from '../../contract/rate.ts';
 import type { Vm } from '../../contract/vm.ts';
 import type { Call, TaskHandler } from '../../task/handler.ts';
-import { cardOf, setGuard } from '../../vm/device/nic-hotplug.ts';
+import { nicOf, setGuard } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, isVirtual } from '../../vm/device/nics.ts';
-import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
+import { type OnVm, onVm, outputView } from '../vm/one.ts';
 
 interface Asked {
   groups?: string[] | undefined;
@@ -16,7 +16,7 @@ interface Asked {
   fromGuest?: string | undefined;
 }
 
-interface Guarding extends OnMachine {
+interface Guarding extends OnVm {
   nic: string;
   change: Partial<NicGuard>;
   before: NicGuard;
@@ -30,37 +30,37 @@ export const guardFrom = ({ groups, egress, toGuest, fromGuest }: Asked): Partia
   ...(fromGuest === undefined ? {} : { fromGuest: parseRate(fromGuest) }),
 });
 
-export function guardCard(type: string): TaskHandler<Asked & { vm: string; nic: string }, Vm, Guarding> {
+export function guardNic(type: string): TaskHandler<Asked & { vm: string; nic: string }, Vm, Guarding> {
   return {
-    ...onMachine,
-    prepare: async ({ vm, nic, ...asked }, { services: { machines } }: Call): Promise<Guarding> => {
-      const machine = machines.find(vm);
-      const card = cardOf(machine, nic);
-      if (!isVirtual(card))
+    ...onVm,
+    prepare: async ({ vm: vmRef, nic: nicId, ...asked }, { services: { vms } }: Call): Promise<Guarding> => {
+      const vm = vms.find(vmRef);
+      const nic = nicOf(vm, nicId);
+      if (!isVirtual(nic))
         throw new VivError(
           'unsupported',
-          `${nic} of ${machine.name} is in QEMU’s own network (user), which knows no rules and no limits; give it a card in a network of ours instead`,
+          `${nicId} of ${vm.name} is in QEMU’s own network (user), which knows no rules and no limits; give it a NIC in a network of ours instead`,
         );
       const change = guardFrom(asked);
-      if (Object.keys(change).length === 0) throw new VivError('invalid', `say what is to change of ${nic} of ${machine.name}`);
-      await machines.networks.checkGuard({ groups: [], egress: null, ...change });
-      return { id: machine.id, name: machine.name, nic, change, before: guardOf(card) };
+      if (Object.keys(change).length === 0) throw new VivError('invalid', `say what is to change of ${nicId} of ${vm.name}`);
+      await vms.networks.checkGuard({ groups: [], egress: null, ...change });
+      return { id: vm.id, name: vm.name, nic: nicId, change, before: guardOf(nic) };
     },
     steps: [
       {
         name: 'see what it is now',
-        run: async ({ id, nic }, { services: { machines } }) => ({ before: guardOf(cardOf(machines.get(id), nic)) }),
+        run: async ({ id, nic: nicId }, { services: { vms } }) => ({ before: guardOf(nicOf(vms.get(id), nicId)) }),
       },
       {
         name: 'change it',
-        run: async ({ id, name, nic, change }, { services: { machines, events } }) => {
-          for (const group of change.groups ?? []) machines.networks.groups.get(group);
-          await setGuard(machines.get(id), machines, nic, change);
-          events.record({ type, subject: id, name, message: `what ${nic} of ${name} may do was changed` });
+        run: async ({ id, name, nic: nicId, change }, { services: { vms, events } }) => {
+          for (const group of change.groups ?? []) vms.networks.groups.get(group);
+          await setGuard(vms.get(id), vms, nicId, change);
+          events.record({ type, subject: id, name, message: `what ${nicId} of ${name} may do was changed` });
         },
-        undo: async ({ id, nic, before }, { services: { machines } }) => {
-          const machine = machines.byId(id);
-          if (machine) await setGuard(machine, machines, nic, before);
+        undo: async ({ id, nic: nicId, before }, { services: { vms } }) => {
+          const vm = vms.byId(id);
+          if (vm) await setGuard(vm, vms, nicId, before);
         },
       },
     ],

@@ -1,4 +1,4 @@
-// `group.create`.
+// `security-group.create`.
 import { type GroupRecord, groupNameTaken } from '../../network/record/security-group.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { groupQueue } from './change.ts';
@@ -9,26 +9,26 @@ interface Creating {
   record: GroupRecord;
 }
 
-export const handler: HandlerOf<'group.create'> = {
+export const handler: HandlerOf<'security-group.create'> = {
   target: ({ name }: Creating) => name,
   queue: () => groupQueue,
-  prepare: async ({ group: name, rules, in: into, out }, { services: { machines } }): Promise<Creating> => {
-    if (machines.networks.groups.byName(name)) throw groupNameTaken(name);
-    const record = { name, rules: rules.map((text) => ruleFrom(text, machines, name)), in: into, out, createdAt: Date.now() };
+  prepare: async ({ group: name, rules, in: into, out }, { services: { vms } }): Promise<Creating> => {
+    if (vms.networks.groups.byName(name)) throw groupNameTaken(name);
+    const record = { name, rules: rules.map((text) => ruleFrom(text, vms, name)), in: into, out, createdAt: Date.now() };
     return { name, record };
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ name, record }: Creating, { services: { machines, events } }) => {
-        await machines.networks.groups.insert(record);
-        events.record({ type: 'group.created', name, message: `the security group ${name} was made` });
+      run: async ({ name, record }: Creating, { services: { vms, events } }) => {
+        await vms.networks.groups.insert(record);
+        events.record({ type: 'security-group.created', name, message: `the security group ${name} was made` });
       },
-      undo: async ({ name, record }: Creating, { services: { machines } }) => {
-        const { groups } = machines.networks;
+      undo: async ({ name, record }: Creating, { services: { vms } }) => {
+        const { groups } = vms.networks;
         if (groups.byName(name)?.createdAt === record.createdAt) await groups.drop(name);
       },
     },
   ],
-  output: async ({ name }: Creating, services) => viewOf(services.machines.networks.groups.get(name), services),
+  output: async ({ name }: Creating, services) => viewOf(services.vms.networks.groups.get(name), services),
 };

@@ -1,6 +1,6 @@
-// `group.list`.
+// `security-group.list`.
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
-export const handler: HandlerOf<'group.list'> = async (_input, { services }) =>
-  services.machines.networks.groups.all().map((group) => viewOf(group, services));
+export const handler: HandlerOf<'security-group.list'> = async (_input, { services }) =>
+  services.vms.networks.groups.all().map((group) => viewOf(group, services));

@@ -1,4 +1,4 @@
-// `group.remove`: only one that no card is in, and that no other group's rule names.
+// `security-group.remove`: only one that no NIC is in, and that no other group's rule names.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -8,23 +8,23 @@ interface Removing {
   name: string;
 }
 
-export const handler: HandlerOf<'group.remove'> = {
+export const handler: HandlerOf<'security-group.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => groupQueue,
-  prepare: async ({ group }, { services: { machines } }): Promise<Removing> => {
-    machines.networks.groups.get(group);
-    checkUnused(group, machines.networks);
+  prepare: async ({ group }, { services: { vms } }): Promise<Removing> => {
+    vms.networks.groups.get(group);
+    checkUnused(group, vms.networks);
     return { name: group };
   },
   steps: [
     {
       name: 'forget it',
-      run: async ({ name }: Removing, { services: { machines, events } }) => {
-        if (!machines.networks.groups.byName(name)) return;
-        checkUnused(name, machines.networks);
-        await machines.networks.groups.drop(name);
-        await machines.networks.changed();
-        events.record({ type: 'group.removed', name, message: `the security group ${name} was removed` });
+      run: async ({ name }: Removing, { services: { vms, events } }) => {
+        if (!vms.networks.groups.byName(name)) return;
+        checkUnused(name, vms.networks);
+        await vms.networks.groups.drop(name);
+        await vms.networks.changed();
+        events.record({ type: 'security-group.removed', name, message: `the security group ${name} was removed` });
       },
     },
   ],
@@ -33,10 +33,10 @@ export const handler: HandlerOf<'group.remove'> = {
 
 function checkUnused(name: string, networks: Networks): void {
   const users = [
-    ...new Set([...networks.cards.inGroup(name)].map(({ vm, nic, point }) => (point ? `a point of ${vm}` : `${nic} of ${vm}`))),
+    ...new Set([...networks.nics.inGroup(name)].map(({ vm, nic, snapshot }) => (snapshot ? `a snapshot of ${vm}` : `${nic} of ${vm}`))),
   ];
   if (users.length > 0)
-    throw new VivError('in_use', `cards are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
+    throw new VivError('in_use', `NICs are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
       details: { users },
     });
   const naming = networks.groups

@@ -1,4 +1,4 @@
-// `vm.pause`: stops a machine’s CPUs; its memory stays.
+// `vm.pause`: stops a VM’s CPUs; its memory stays.
 import { pause } from '../../vm/lifecycle/stop.ts';
 import { verb } from './verb.ts';
 

@@ -2,10 +2,10 @@
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { reset } from '../../vm/lifecycle/stop.ts';
-import { pointBefore } from './snapshot-before.ts';
+import { snapshotBefore } from './snapshot-before.ts';
 import { verb } from './verb.ts';
 
-const { before, after } = pointBefore({ what: 'reset', processStays: true });
+const { before, after } = snapshotBefore({ what: 'reset', processStays: true });
 const plain = verb('reset', reset);
 
 export const handler: HandlerOf<'vm.reset'> = { ...plain, steps: [...before, ...plain.steps, ...after] };

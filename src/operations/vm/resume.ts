@@ -1,4 +1,4 @@
-// `vm.resume`: lets a paused machine go on.
+// `vm.resume`: lets a paused VM go on.
 import { resume } from '../../vm/lifecycle/stop.ts';
 import { verb } from './verb.ts';
 

@@ -1,49 +1,52 @@
-// `pool.create`: from now on forks of a point are kept ready. They are made by machine/pool-keeper.ts.
+// `warm-pool.create`: from now on forks of a snapshot are kept ready. They are made by vm/warm replenisher.ts.
 import { VivError } from '../../contract/errors.ts';
-import { checkPoint, checkWaking } from '../../snapshot/check-files.ts';
+import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import type { HandlerOf } from '../../task/handler.ts';
-import { type PoolRecord, poolNameTaken } from '../../warm-pool/records.ts';
+import { type WarmPoolRecord, warmPoolNameTaken } from '../../warm-pool/records.ts';
 import { queueOf } from '../vm/one.ts';
 import { outputView } from './one.ts';
 
 interface Creating {
   name: string;
-  pool: PoolRecord;
+  warmPool: WarmPoolRecord;
   from: string;
 }
 
-export const handler: HandlerOf<'pool.create'> = {
+export const handler: HandlerOf<'warm-pool.create'> = {
   target: ({ name }: Creating) => name,
-  // That of the machine: its points are not removed meanwhile.
-  queue: ({ pool }: Creating) => queueOf(pool.vm),
-  prepare: async ({ pool: name, from, size }, { services: { machines } }): Promise<Creating> => {
-    if (machines.pools.byName(name)) throw poolNameTaken(name);
+  // That of the VM: its snapshots are not removed meanwhile.
+  queue: ({ warmPool }: Creating) => queueOf(warmPool.vm),
+  prepare: async ({ warmPool: name, from, size }, { services: { vms } }): Promise<Creating> => {
+    if (vms.warmPools.byName(name)) throw warmPoolNameTaken(name);
     const at = from.indexOf('@');
-    const machine = machines.find(from.slice(0, at));
-    const point = machines.points.find(machine, from.slice(at + 1));
-    if (point.memory === null)
-      throw new VivError('unsupported', `${from} has no memory, so its forks would have to boot; make a pool of a point with memory`);
-    await checkPoint(point, machine.name, machines);
-    await checkWaking(`a fork of ${from}`, point.machine, machines);
-    return { name, pool: { name, vm: machine.id, point: point.id, size, createdAt: Date.now() }, from };
+    const vm = vms.find(from.slice(0, at));
+    const snapshot = vms.snapshots.find(vm, from.slice(at + 1));
+    if (snapshot.memory === null)
+      throw new VivError(
+        'unsupported',
+        `${from} has no memory, so its forks would have to boot; make a warm pool of a snapshot with memory`,
+      );
+    await checkSnapshot(snapshot, vm.name, vms);
+    await checkResume(`a fork of ${from}`, snapshot.vmRecord, vms);
+    return { name, warmPool: { name, vm: vm.id, snapshot: snapshot.id, size, createdAt: Date.now() }, from };
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ pool }: Creating, { services: { machines } }) => {
-        machines.points.get(pool.point);
-        await machines.pools.insert(pool);
+      run: async ({ warmPool }: Creating, { services: { vms } }) => {
+        vms.snapshots.get(warmPool.snapshot);
+        await vms.warmPools.insert(warmPool);
       },
-      undo: async ({ pool }: Creating, { services: { machines } }) => {
-        if (machines.pools.byName(pool.name)?.createdAt === pool.createdAt) await machines.pools.drop(pool.name);
+      undo: async ({ warmPool }: Creating, { services: { vms } }) => {
+        if (vms.warmPools.byName(warmPool.name)?.createdAt === warmPool.createdAt) await vms.warmPools.drop(warmPool.name);
       },
     },
     {
       name: 'have it filled',
-      run: async ({ name, pool, from }: Creating, { services }) => {
-        const message = `the pool ${name} keeps ${pool.size} forks of ${from} ready`;
-        services.events.record({ type: 'pool.created', name, message });
-        services.machines.host.poolChanged(name);
+      run: async ({ name, warmPool, from }: Creating, { services }) => {
+        const message = `the warm pool ${name} keeps ${warmPool.size} forks of ${from} ready`;
+        services.events.record({ type: 'warm-pool.created', name, message });
+        services.vms.host.warmPoolChanged(name);
       },
     },
   ],

@@ -1,46 +1,46 @@
-// `pool.fill`: one machine that the pool lacks is made and stands ready. What of the pool has ended by itself is cleared away first.
-import { checkPoint } from '../../snapshot/check-files.ts';
+// `warm-pool.fill`: one VM that the warm pool lacks is made and stands ready. What of the warm pool has ended by itself is cleared away first.
+import { checkSnapshot } from '../../snapshot/check-files.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
-import { giveUp, isReady, membersOf, readyName } from '../../warm-pool/members.ts';
+import { abandon, isReady, membersOf, readyName } from '../../warm-pool/members.ts';
 import { dropMember, type Member, makeMember, planMember, startMember } from './member.ts';
-import { type OnPool, onPool, outputView } from './one.ts';
+import { type OnWarmPool, onWarmPool, outputView } from './one.ts';
 
-interface Filling extends OnPool {
+interface Filling extends OnWarmPool {
   /** Set by the first step; null: it is full. */
   member?: Member | null;
 }
 
-export const handler: HandlerOf<'pool.fill'> = {
-  ...onPool,
-  prepare: async ({ pool }, { services: { machines } }): Promise<Filling> => ({ name: machines.pools.get(pool).name }),
+export const handler: HandlerOf<'warm-pool.fill'> = {
+  ...onWarmPool,
+  prepare: async ({ warmPool }, { services: { vms } }): Promise<Filling> => ({ name: vms.warmPools.get(warmPool).name }),
   steps: [
     {
       name: 'see what lacks',
-      run: async ({ name }: Filling, { services: { machines } }) => {
-        const { size, point, vm } = machines.pools.get(name);
-        await checkPoint(machines.points.get(point), machines.get(vm).name, machines);
-        for (const machine of membersOf(machines, name)) if (!isReady(machine)) await giveUp(machine, machines);
-        return { member: membersOf(machines, name).length < size ? planMember(machines, readyName) : null };
+      run: async ({ name }: Filling, { services: { vms } }) => {
+        const { size, snapshot, vm: vmRef } = vms.warmPools.get(name);
+        await checkSnapshot(vms.snapshots.get(snapshot), vms.get(vmRef).name, vms);
+        for (const vm of membersOf(vms, name)) if (!isReady(vm)) await abandon(vm, vms);
+        return { member: membersOf(vms, name).length < size ? planMember(vms, readyName) : null };
       },
     },
     {
-      name: 'make the machine',
-      run: async ({ name, member }: Filling, { services: { machines }, signal }) => {
-        if (member) await makeMember(machines.pools.get(name), member, true, machines, signal);
+      name: 'make the VM',
+      run: async ({ name, member }: Filling, { services: { vms }, signal }) => {
+        if (member) await makeMember(vms.warmPools.get(name), member, true, vms, signal);
       },
-      undo: async ({ member }: Filling, { services: { machines } }) => {
-        if (member) await dropMember(member.id, machines);
+      undo: async ({ member }: Filling, { services: { vms } }) => {
+        if (member) await dropMember(member.id, vms);
       },
     },
     {
-      name: 'load the point',
-      run: async ({ member }: Filling, { services: { machines }, signal }) => {
-        if (member && machines.byId(member.id)) await startMember(member.id, machines, signal, true);
+      name: 'load the snapshot',
+      run: async ({ member }: Filling, { services: { vms }, signal }) => {
+        if (member && vms.byId(member.id)) await startMember(member.id, vms, signal, true);
       },
-      undo: async ({ member }: Filling, { services: { machines } }) => {
-        const machine = member && machines.byId(member.id);
-        if (machine) await endNow(machine, machines);
+      undo: async ({ member }: Filling, { services: { vms } }) => {
+        const vm = member && vms.byId(member.id);
+        if (vm) await endNow(vm, vms);
       },
     },
   ],

@@ -1,12 +1,12 @@
-// A fork of a pool's point, made as vm.fork makes its children: with `hold` it stands ready, without it runs at once.
-import { machineIdentity } from '../../host/identity.ts';
+// A fork of a warm pool's snapshot, made as vm.fork makes its children: with `hold` it stands ready, without it runs at once.
+import { vmIdentity } from '../../host/identity.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles } from '../../vm/fork/fork-record.ts';
 import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
-import type { Machines } from '../../vm/registry.ts';
-import type { PoolRecord } from '../../warm-pool/records.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import type { WarmPoolRecord } from '../../warm-pool/records.ts';
 
 export interface Member {
   id: string;
@@ -15,45 +15,44 @@ export interface Member {
   createdAt: number;
 }
 
-export function planMember(machines: Machines, nameOf: (id: string) => string): Member {
-  const id = idWithOwnMacs(machines.macs());
-  return { id, name: nameOf(id), uid: machines.host.ownUsers ? machineIdentity(id, machines.uids()) : null, createdAt: Date.now() };
+export function planMember(vms: VmRegistry, nameOf: (id: string) => string): Member {
+  const id = idWithOwnMacs(vms.macs());
+  return { id, name: nameOf(id), uid: vms.host.ownUsers ? vmIdentity(id, vms.uids()) : null, createdAt: Date.now() };
 }
 
-/** Its record and files. Repeatable. @param ready it stands in the pool */
+/** Its record and files. Repeatable. @param ready it stands in the warm pool */
 export async function makeMember(
-  { point: pointId, vm, name: pool }: PoolRecord,
+  { snapshot: snapshotId, vm: vmRef, name: warmPool }: WarmPoolRecord,
   member: Member,
   ready: boolean,
-  machines: Machines,
+  vms: VmRegistry,
   signal: AbortSignal,
 ): Promise<void> {
-  const point = machines.points.get(pointId);
-  const parent = machines.byId(vm)?.name ?? point.machine.name;
-  const record = childRecord(point, member, parent, machines.host, member.createdAt);
-  const machine = await machines.insert({ ...record, pool: ready ? pool : null });
-  if (machine.live === null) await makeChildFiles(machine.record, point, machines.host, signal);
+  const snapshot = vms.snapshots.get(snapshotId);
+  const parent = vms.byId(vmRef)?.name ?? snapshot.vmRecord.name;
+  const record = childRecord(snapshot, member, parent, vms.host, member.createdAt);
+  const vm = await vms.insert({ ...record, warmPool: ready ? warmPool : null });
+  if (vm.live === null) await makeChildFiles(vm.record, snapshot, vms.host, signal);
 }
 
 /** Takes back what makeMember has made; one that stood ready has a process already. Repeatable. */
-export async function dropMember(id: string, machines: Machines): Promise<void> {
-  const machine = machines.byId(id);
-  if (machine) {
-    await endNow(machine, machines);
-    await removeFiles(machine.record, machines.host);
+export async function dropMember(id: string, vms: VmRegistry): Promise<void> {
+  const vm = vms.byId(id);
+  if (vm) {
+    await endNow(vm, vms);
+    await removeFiles(vm.record, vms.host);
   }
-  await machines.drop(id);
+  await vms.drop(id);
 }
 
 /** Repeatable. */
-export async function startMember(id: string, machines: Machines, signal: AbortSignal, hold: boolean): Promise<void> {
-  const machine = machines.get(id);
-  const { live, record } = machine;
+export async function startMember(id: string, vms: VmRegistry, signal: AbortSignal, hold: boolean): Promise<void> {
+  const vm = vms.get(id);
+  const { live, record } = vm;
   if (live && (hold || record.state !== 'suspended')) return;
   // It ended while it stood ready, which is no reason not to wake it.
-  if (!live && record.state === 'broken' && record.wakeFrom !== null)
-    await machine.update(() => ({ state: 'suspended', stateReason: null }));
+  if (!live && record.state === 'broken' && record.resumeFrom !== null) await vm.update(() => ({ state: 'suspended', stateReason: null }));
   // One that stands ready has been looked at when it was made.
-  const accel = live ? await machines.host.accelerator(record.started?.accelInUse ?? 'auto') : (await checkStart(machine, machines)).accel;
-  await startProcess(machine, machines, accel, signal, { hold });
+  const accel = live ? await vms.host.accelerator(record.started?.accelInUse ?? 'auto') : (await checkStart(vm, vms)).accel;
+  await startProcess(vm, vms, accel, signal, { hold });
 }

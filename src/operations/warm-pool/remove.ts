@@ -1,31 +1,31 @@
-// `pool.remove`: nothing is kept ready any more. What was taken from it stays.
+// `warm-pool.remove`: nothing is kept ready any more. What was taken from it stays.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
-import { giveUp, membersOf } from '../../warm-pool/members.ts';
-import { type OnPool, onPool } from './one.ts';
+import { abandon, membersOf } from '../../warm-pool/members.ts';
+import { type OnWarmPool, onWarmPool } from './one.ts';
 
-export const handler: HandlerOf<'pool.remove'> = {
-  ...onPool,
-  prepare: async ({ pool }, { services: { machines } }): Promise<OnPool> => ({ name: machines.pools.get(pool).name }),
+export const handler: HandlerOf<'warm-pool.remove'> = {
+  ...onWarmPool,
+  prepare: async ({ warmPool }, { services: { vms } }): Promise<OnWarmPool> => ({ name: vms.warmPools.get(warmPool).name }),
   steps: [
     {
       name: 'end what is ready',
-      run: async ({ name }: OnPool, { services: { machines } }) => {
-        for (const machine of membersOf(machines, name)) await giveUp(machine, machines);
+      run: async ({ name }: OnWarmPool, { services: { vms } }) => {
+        for (const vm of membersOf(vms, name)) await abandon(vm, vms);
       },
       // What has ended is made again.
-      undo: async ({ name }: OnPool, { services: { machines } }) => machines.host.poolChanged(name),
+      undo: async ({ name }: OnWarmPool, { services: { vms } }) => vms.host.warmPoolChanged(name),
     },
     {
       name: 'forget it',
-      run: async ({ name }: OnPool, { services: { machines, events } }) => {
-        if (!machines.pools.byName(name)) return;
-        await machines.pools.drop(name);
-        await collectLayers(machines);
-        events.record({ type: 'pool.removed', name, message: `the pool ${name} was removed` });
+      run: async ({ name }: OnWarmPool, { services: { vms, events } }) => {
+        if (!vms.warmPools.byName(name)) return;
+        await vms.warmPools.drop(name);
+        await collectLayers(vms);
+        events.record({ type: 'warm-pool.removed', name, message: `the warm pool ${name} was removed` });
       },
     },
   ],
-  output: async ({ name }: OnPool) => ({ name }),
+  output: async ({ name }: OnWarmPool) => ({ name }),
 };

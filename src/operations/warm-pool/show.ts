@@ -1,5 +1,6 @@
-// `pool.show`.
+// `warm-pool.show`.
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
-export const handler: HandlerOf<'pool.show'> = async ({ pool }, { services }) => viewOf(services.machines.pools.get(pool), services);
+export const handler: HandlerOf<'warm-pool.show'> = async ({ warmPool }, { services }) =>
+  viewOf(services.vms.warmPools.get(warmPool), services);

@@ -1,4 +1,4 @@
-// What the host asks of a guest's agent. client.ts speaks our agent's frames (docs/agent-protocol.md); fallback.ts does what
+// What the host asks of a guest's agent. client.ts speaks our agent's frames (docs/internals/agent-protocol.md); fallback.ts does what
 // qemu-guest-agent can (exec without streaming) behind the same interface.
 import type { Readable, Writable } from 'node:stream';
 
@@ -50,7 +50,7 @@ export interface MacChange {
   readonly addresses?: readonly string[];
 }
 
-/** What makes a running copy of a machine another one. Left-out fields stay as they are. */
+/** What makes a running copy of a VM another one. Left-out fields stay as they are. */
 export interface IdentityRequest {
   /** 32 to 512 random bytes for the kernel's generator, used at once. */
   readonly seedBytes?: Buffer;

@@ -1,5 +1,5 @@
-// What is known of files that points are made of: when each was last compared with its sums, and what is wrong with it. Key
-// `check/<file>`. Points have layers in common, so it is kept by file: damage of one is damage of each of them, and of no other.
+// What is known of files that snapshots are made of: when each was last compared with its checksums, and what is wrong with it. Key
+// `check/<file>`. Snapshots have layers in common, so it is kept by file: damage of one is damage of each of them, and of no other.
 import { z } from 'zod';
 import { Time } from '../../contract/field.ts';
 import type { Store } from '../../store/store.ts';

@@ -1,14 +1,14 @@
-// Looks after the files of points in the background, slowly and one at a time: layers that a new point has made get their sums, and
-// every few days all that points are made of is compared with its sums, so that damage is known before somebody needs the point.
+// Looks after the files of snapshots in the background, slowly and one at a time: layers that a new snapshot has made get their checksums, and
+// every few days all that snapshots are made of is compared with its checksums, so that damage is known before somebody needs the snapshot.
 // A round that a daemon's end has interrupted goes on with what it had not read yet.
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { Time } from '../../contract/field.ts';
 import { isUsable } from '../../host/usable.ts';
-import { type Pace, removeUnfinishedSums, summedFiles, takeSums } from '../../vm/capture/checksums.ts';
-import type { PointRecord } from '../../vm/capture/snapshot-record.ts';
-import type { Machines } from '../../vm/registry.ts';
-import { verifyPoints } from './verify.ts';
+import { checksummedFiles, type Pace, removeUnfinishedChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
+import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import { verifySnapshots } from './verify.ts';
 
 const dayMs = 86_400_000;
 export const scrubEveryMs = 7 * dayMs;
@@ -16,36 +16,36 @@ export const scrubEveryMs = 7 * dayMs;
 const settleMs = 3000;
 /** At least so often while there is something to wait for: the host's clock may have been set. */
 const lookEveryMs = 3_600_000;
-/** Read for sums that are not there yet, and for comparing, in bytes a second. */
-const sumBytesPerSecond = 64 * 2 ** 20;
+/** Read for checksums that are not there yet, and for comparing, in bytes a second. */
+const checksumBytesPerSecond = 64 * 2 ** 20;
 const compareBytesPerSecond = 24 * 2 ** 20;
 
 const roundKey = 'scrub/round';
 const Round = z.object({ beganAt: Time, ended: z.boolean() });
 
 export class Scrub {
-  readonly #machines: Machines;
+  readonly #vms: VmRegistry;
   readonly #everyMs: number;
   readonly #stopping = new AbortController();
-  /** Files whose sums could not be taken; tried again by the next daemon. */
+  /** Files whose checksums could not be taken; tried again by the next daemon. */
   readonly #failed = new Set<string>();
   #cancel: (() => void) | null = null;
   #work: Promise<void> | null = null;
-  /** A point was made while it was at work. */
+  /** A snapshot was made while it was at work. */
   #again = false;
 
   /** @param everyMs how long after the beginning of a round the next one begins; 0: there are none */
-  constructor(machines: Machines, everyMs: number) {
-    this.#machines = machines;
+  constructor(vms: VmRegistry, everyMs: number) {
+    this.#vms = vms;
     this.#everyMs = everyMs;
   }
 
   async begin(): Promise<void> {
-    await removeUnfinishedSums(this.#machines.host.paths);
+    await removeUnfinishedChecksums(this.#vms.host.paths);
     this.#lookIn(settleMs);
   }
 
-  pointMade(): void {
+  snapshotMade(): void {
     this.#again = true;
     if (!this.#work) this.#lookIn(settleMs);
   }
@@ -60,11 +60,11 @@ export class Scrub {
   #lookIn(ms: number): void {
     if (this.#stopping.signal.aborted) return;
     this.#cancel?.();
-    this.#cancel = this.#machines.host.clock.after(ms, () => {
+    this.#cancel = this.#vms.host.clock.after(ms, () => {
       this.#again = false;
       this.#work = this.#look()
         .catch((error: unknown) => {
-          if (!this.#stopping.signal.aborted) this.#machines.host.log.error({ error }, 'the files of points could not be looked after');
+          if (!this.#stopping.signal.aborted) this.#vms.host.log.error({ error }, 'the files of snapshots could not be looked after');
         })
         .finally(() => {
           this.#work = null;
@@ -74,35 +74,36 @@ export class Scrub {
   }
 
   async #look(): Promise<void> {
-    const pace = this.#pace(sumBytesPerSecond);
-    for (const point of this.#points()) for (const file of summedFiles(point, this.#machines.host.paths)) await this.#sum(file, pace);
+    const pace = this.#pace(checksumBytesPerSecond);
+    for (const snapshot of this.#snapshots())
+      for (const file of checksummedFiles(snapshot, this.#vms.host.paths)) await this.#checksum(file, pace);
     if (this.#everyMs > 0) await this.#round();
   }
 
-  #points(): PointRecord[] {
-    return this.#machines.points.all().filter(({ complete, kind }) => complete && kind !== 'fork');
+  #snapshots(): SnapshotRecord[] {
+    return this.#vms.snapshots.all().filter(({ complete, kind }) => complete && kind !== 'fork');
   }
 
-  async #sum(file: string, pace: Pace): Promise<void> {
-    const { paths, log } = this.#machines.host;
+  async #checksum(file: string, pace: Pace): Promise<void> {
+    const { paths, log } = this.#vms.host;
     if (this.#failed.has(file)) return;
-    if ((await isUsable(paths.sumsOf(file))) || !(await isUsable(file))) return;
-    await takeSums(paths, file, pace).catch((error: unknown) => {
+    if ((await isUsable(paths.checksumsOf(file))) || !(await isUsable(file))) return;
+    await takeChecksums(paths, file, pace).catch((error: unknown) => {
       this.#stopping.signal.throwIfAborted();
       this.#failed.add(file);
-      log.warn({ error, file }, 'the sums of a file could not be taken');
+      log.warn({ error, file }, 'the checksums of a file could not be taken');
     });
   }
 
   async #round(): Promise<void> {
-    const { store, clock } = this.#machines.host;
+    const { store, clock } = this.#vms.host;
     const last = Round.safeParse((await store.get(roundKey))?.value).data;
     const due = !last || last.ended ? (last?.beganAt ?? 0) + this.#everyMs <= clock.now() : true;
     if (!due) return;
     const beganAt = last && !last.ended ? last.beganAt : clock.now();
     const note = (ended: boolean) => store.commit({ puts: [{ key: roundKey, value: { beganAt, ended } }] });
     await note(false);
-    await verifyPoints(this.#machines, this.#points(), this.#pace(compareBytesPerSecond), beganAt);
+    await verifySnapshots(this.#vms, this.#snapshots(), this.#pace(compareBytesPerSecond), beganAt);
     await note(true);
   }
 

@@ -1,12 +1,12 @@
-// Which automatic points are due, and which may go. Pure: the hands are in point-keeper.ts.
+// Which automatic snapshots are due, and which may go. Pure: the hands are in snapshot-keeper.ts.
 //
 // Time is divided into intervals of each rule's length, counted by the clock: :00, :10, :20 for 10 minutes, midnight for a day. A
-// rule is due when its present interval has no automatic point, so that whatever was missed is made up for by one. It keeps the
-// newest point of each of its newest `keep` intervals; a point goes when no rule keeps it. (Restic's and Proxmox's way.)
+// rule is due when its present interval has no automatic snapshot, so that whatever was missed is made up for by one. It keeps the
+// newest snapshot of each of its newest `keep` intervals; a snapshot goes when no rule keeps it. (Restic's and Proxmox's way.)
 import { intervalName, type SnapshotPolicy, type SnapshotRule } from '../../contract/snapshot-policy.ts';
 
-/** What is to be known of a point. */
-export interface PointFacts {
+/** What is to be known of a snapshot. */
+export interface SnapshotFacts {
   readonly id: string;
   readonly createdAt: number;
   /** The rule that made it; null: somebody did. */
@@ -22,10 +22,10 @@ const mondayMs = 3 * day;
 /** How many made before risky operations are kept. */
 export const keptBeforeRisky = 5;
 
-/** The rule of a point that is made before `what` ("reset"). */
+/** The rule of a snapshot that is made before `what` ("reset"). */
 export const beforeRule = (what: string): string => `before ${what}`;
-const isBefore = ({ auto }: PointFacts): boolean => auto?.startsWith('before ') ?? false;
-const isTimed = (point: PointFacts): boolean => point.auto !== null && !isBefore(point);
+const isBefore = ({ auto }: SnapshotFacts): boolean => auto?.startsWith('before ') ?? false;
+const isTimed = (snapshot: SnapshotFacts): boolean => snapshot.auto !== null && !isBefore(snapshot);
 
 const localOffsetMs = (at: number): number => -new Date(at).getTimezoneOffset() * minute;
 
@@ -34,9 +34,9 @@ export function intervalOf(at: number, everyMs: number, offsetMs = localOffsetMs
   return everyMs < day ? Math.floor(at / everyMs) : Math.floor((at + offsetMs(at) + mondayMs) / everyMs);
 }
 
-/** The rule that is due now, the one of the longest interval where several are: one point serves them all. Null: none is. */
-export function dueRule(policy: SnapshotPolicy, points: readonly PointFacts[], now: number): SnapshotRule | null {
-  const timed = points.filter(isTimed);
+/** The rule that is due now, the one of the longest interval where several are: one snapshot serves them all. Null: none is. */
+export function dueRule(policy: SnapshotPolicy, snapshots: readonly SnapshotFacts[], now: number): SnapshotRule | null {
+  const timed = snapshots.filter(isTimed);
   const isDue = ({ everyMs }: SnapshotRule): boolean => {
     const present = intervalOf(now, everyMs);
     return !timed.some(({ createdAt }) => intervalOf(createdAt, everyMs) === present);
@@ -53,28 +53,28 @@ export function untilNextMs(policy: SnapshotPolicy, now: number): number | null 
   return waits.length === 0 ? null : Math.min(...waits);
 }
 
-/** Ids of the points that no rule keeps, oldest first. What was made by hand and templates are never among them. */
-export function unkeptPoints(policy: SnapshotPolicy, points: readonly PointFacts[]): string[] {
-  const newestFirst = points
+/** Ids of the snapshots that no rule keeps, oldest first. What was made by hand and templates are never among them. */
+export function unkeptSnapshots(policy: SnapshotPolicy, snapshots: readonly SnapshotFacts[]): string[] {
+  const newestFirst = snapshots
     .filter(({ auto, template }) => auto !== null && !template)
     .sort((one, other) => other.createdAt - one.createdAt);
   const kept = new Set(newestFirst.filter(isBefore).slice(0, keptBeforeRisky));
   const timed = newestFirst.filter(isTimed);
   for (const { everyMs, keep } of policy.rules) {
     const intervals = new Set<number>();
-    for (const point of timed) {
-      const interval = intervalOf(point.createdAt, everyMs);
+    for (const snapshot of timed) {
+      const interval = intervalOf(snapshot.createdAt, everyMs);
       if (intervals.has(interval)) continue;
       if (intervals.size === keep) break;
       intervals.add(interval);
-      kept.add(point);
+      kept.add(snapshot);
     }
   }
   // Without a rule for them those that are there were left by an earlier policy: whoever ended that decides about them.
-  if (policy.rules.length === 0) for (const point of timed) kept.add(point);
-  if (!policy.beforeRisky) for (const point of newestFirst.filter(isBefore)) kept.add(point);
+  if (policy.rules.length === 0) for (const snapshot of timed) kept.add(snapshot);
+  if (!policy.beforeRisky) for (const snapshot of newestFirst.filter(isBefore)) kept.add(snapshot);
   return newestFirst
-    .filter((point) => !kept.has(point))
+    .filter((snapshot) => !kept.has(snapshot))
     .map(({ id }) => id)
     .reverse();
 }
@@ -86,5 +86,5 @@ export function labelOf(rule: string, now: number): string {
   return `${rule.startsWith('before ') ? rule.replaceAll(' ', '-') : 'auto'}-${stamp}`;
 }
 
-/** What a timed rule's points are said to be made by. */
+/** What a timed rule's snapshots are said to be made by. */
 export const ruleName = ({ everyMs }: SnapshotRule): string => intervalName(everyMs);

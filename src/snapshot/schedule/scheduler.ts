@@ -1,17 +1,17 @@
-// Makes the automatic points of machines that run, and removes those that no rule keeps any more (snapshot-policy.ts says which).
-// It looks when an interval begins and when something of a machine has changed; what it does are tasks like anybody else's.
+// Makes the automatic snapshots of VMs that run, and removes those that no rule keeps any more (policy.ts says which).
+// It looks when an interval begins and when something of a VM has changed; what it does are tasks like anybody else's.
 import type { SnapshotPolicy, SnapshotRule } from '../../contract/snapshot-policy.ts';
-import type { PointRecord } from '../../vm/capture/snapshot-record.ts';
-import type { Machines } from '../../vm/registry.ts';
-import type { Machine } from '../../vm/vm.ts';
-import { dueRule, ruleName, unkeptPoints, untilNextMs } from './policy.ts';
+import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import type { Vm } from '../../vm/vm.ts';
+import { dueRule, ruleName, unkeptSnapshots, untilNextMs } from './policy.ts';
 
-export interface PointKeeping {
-  /** Makes a point through the task engine, so that it is seen and journalled. */
-  readonly create: (machine: Machine, point: { label: string; auto: string }) => Promise<void>;
-  readonly remove: (machine: Machine, point: string) => Promise<void>;
-  /** Resolves when nothing is under way on the machine. */
-  readonly idle: (machine: Machine) => Promise<void>;
+export interface SnapshotKeeping {
+  /** Makes a snapshot through the task engine, so that it is seen and journalled. */
+  readonly create: (vm: Vm, snapshot: { label: string; auto: string }) => Promise<void>;
+  readonly remove: (vm: Vm, snapshot: string) => Promise<void>;
+  /** Resolves when nothing is under way on the VM. */
+  readonly idle: (vm: Vm) => Promise<void>;
 }
 
 /** At least this often while there is a policy: the host's clock may have been set. */
@@ -27,17 +27,17 @@ interface Work {
   readonly unkept: readonly string[];
 }
 
-export class PointKeeper {
-  readonly #machines: Machines;
-  readonly #keeping: PointKeeping;
-  readonly #acting = new Set<Machine>();
-  /** Machines whose last automatic point or thinning failed. */
-  readonly #failed = new Map<Machine, { times: number; until: number }>();
+export class SnapshotScheduler {
+  readonly #vms: VmRegistry;
+  readonly #keeping: SnapshotKeeping;
+  readonly #acting = new Set<Vm>();
+  /** VMs whose last automatic snapshot or thinning failed. */
+  readonly #failed = new Map<Vm, { times: number; until: number }>();
   #timer: { at: number; cancel: () => void } | null = null;
   #begun = false;
 
-  constructor(machines: Machines, keeping: PointKeeping) {
-    this.#machines = machines;
+  constructor(vms: VmRegistry, keeping: SnapshotKeeping) {
+    this.#vms = vms;
     this.#keeping = keeping;
   }
 
@@ -53,90 +53,90 @@ export class PointKeeper {
     this.#timer = null;
   }
 
-  /** Something of the machine has changed: its state, its policy, its points. */
-  hear(machine: Machine): void {
-    if (this.#policyOf(machine)) this.#lookIn(settleMs);
+  /** Something of the VM has changed: its state, its policy, its snapshots. */
+  hear(vm: Vm): void {
+    if (this.#policyOf(vm)) this.#lookIn(settleMs);
   }
 
   /** Null: none, or it is left alone as it is. */
-  #policyOf(machine: Machine): SnapshotPolicy | null {
-    const { record, live } = machine;
-    const present = this.#machines.byId(machine.id) === machine && record.complete;
+  #policyOf(vm: Vm): SnapshotPolicy | null {
+    const { record, live } = vm;
+    const present = this.#vms.byId(vm.id) === vm && record.complete;
     return present && live !== null && record.state === 'running' ? record.settings.snapshots : null;
   }
 
   #look(): void {
-    const now = this.#machines.host.clock.now();
-    const points = Map.groupBy(this.#machines.points.all(), ({ vm }) => vm);
-    for (const machine of this.#failed.keys()) if (!this.#policyOf(machine)) this.#failed.delete(machine);
+    const now = this.#vms.host.clock.now();
+    const snapshots = Map.groupBy(this.#vms.snapshots.all(), ({ vm: vmRef }) => vmRef);
+    for (const vm of this.#failed.keys()) if (!this.#policyOf(vm)) this.#failed.delete(vm);
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const machine of this.#machines.list()) {
-      const policy = this.#policyOf(machine);
+    for (const vm of this.#vms.list()) {
+      const policy = this.#policyOf(vm);
       if (!policy) continue;
       nextMs = Math.min(nextMs, lookEveryMs, untilNextMs(policy, now) ?? lookEveryMs);
-      if (this.#acting.has(machine) || (this.#failed.get(machine)?.until ?? 0) > now) continue;
-      const { due, unkept } = this.#workOn(machine, policy, points.get(machine.id) ?? []);
-      if (due || unkept.length > 0) void this.#act(machine);
+      if (this.#acting.has(vm) || (this.#failed.get(vm)?.until ?? 0) > now) continue;
+      const { due, unkept } = this.#workOn(vm, policy, snapshots.get(vm.id) ?? []);
+      if (due || unkept.length > 0) void this.#act(vm);
     }
     if (nextMs !== Number.POSITIVE_INFINITY) this.#lookIn(nextMs);
   }
 
-  #workOn(machine: Machine, policy: SnapshotPolicy, points: readonly PointRecord[]): Work {
-    const mine = points.filter(({ vm, kind }) => vm === machine.id && kind === 'snapshot');
+  #workOn(vm: Vm, policy: SnapshotPolicy, snapshots: readonly SnapshotRecord[]): Work {
+    const mine = snapshots.filter(({ vm: vmRef, kind }) => vmRef === vm.id && kind === 'snapshot');
     const needed = new Set([
-      ...this.#machines.all().map(({ record }) => record.wakeFrom),
-      ...this.#machines.pools.all().map(({ point }) => point),
+      ...this.#vms.all().map(({ record }) => record.resumeFrom),
+      ...this.#vms.warmPools.all().map(({ snapshot }) => snapshot),
     ]);
     const removable = new Set(
       mine.filter(({ id, complete, memory }) => complete && memory?.in !== 'process' && !needed.has(id)).map(({ id }) => id),
     );
     return {
-      due: dueRule(policy, mine, this.#machines.host.clock.now()),
-      unkept: unkeptPoints(
+      due: dueRule(policy, mine, this.#vms.host.clock.now()),
+      unkept: unkeptSnapshots(
         policy,
         mine.filter(({ complete }) => complete),
       ).filter((id) => removable.has(id)),
     };
   }
 
-  /** Whatever is under way on the machine comes first, and may have changed what is to be done. */
-  async #act(machine: Machine): Promise<void> {
-    this.#acting.add(machine);
+  /** Whatever is under way on the VM comes first, and may have changed what is to be done. */
+  async #act(vm: Vm): Promise<void> {
+    this.#acting.add(vm);
     try {
-      await this.#keeping.idle(machine);
-      const work = this.#present(machine);
+      await this.#keeping.idle(vm);
+      const work = this.#present(vm);
       if (work?.due) {
         const auto = ruleName(work.due);
-        const label = this.#machines.points.automaticLabel(machine.id, auto, this.#machines.host.clock.now());
-        await this.#keeping.create(machine, { label, auto });
+        const label = this.#vms.snapshots.automaticLabel(vm.id, auto, this.#vms.host.clock.now());
+        await this.#keeping.create(vm, { label, auto });
       }
-      for (const id of this.#present(machine)?.unkept ?? []) await this.#keeping.remove(machine, id);
-      this.#failed.delete(machine);
+      for (const id of this.#present(vm)?.unkept ?? []) await this.#keeping.remove(vm, id);
+      this.#failed.delete(vm);
     } catch (error) {
-      this.#problem(machine, error as Error);
+      this.#problem(vm, error as Error);
     } finally {
-      this.#acting.delete(machine);
+      this.#acting.delete(vm);
       if (this.#begun) this.#lookIn(settleMs);
     }
   }
 
-  #present(machine: Machine): Work | null {
-    const policy = this.#begun ? this.#policyOf(machine) : null;
-    return policy && this.#workOn(machine, policy, this.#machines.points.of(machine.id));
+  #present(vm: Vm): Work | null {
+    const policy = this.#begun ? this.#policyOf(vm) : null;
+    return policy && this.#workOn(vm, policy, this.#vms.snapshots.of(vm.id));
   }
 
-  #problem(machine: Machine, error: Error): void {
+  #problem(vm: Vm, error: Error): void {
     if (!this.#begun) return;
-    const times = (this.#failed.get(machine)?.times ?? 0) + 1;
+    const times = (this.#failed.get(vm)?.times ?? 0) + 1;
     const pauseMs = pauseAfterMs(times);
-    this.#failed.set(machine, { times, until: this.#machines.host.clock.now() + pauseMs });
-    const message = `the automatic points of ${machine.name} are looked after again in ${pauseMs / 60_000} min, because this failed: ${error.message}`;
-    machine.tell({ type: 'event', machine, what: 'problem', message });
+    this.#failed.set(vm, { times, until: this.#vms.host.clock.now() + pauseMs });
+    const message = `the automatic snapshots of ${vm.name} are looked after again in ${pauseMs / 60_000} min, because this failed: ${error.message}`;
+    vm.tell({ type: 'event', vm, what: 'problem', message });
   }
 
   #lookIn(ms: number): void {
     if (!this.#begun) return;
-    const { clock } = this.#machines.host;
+    const { clock } = this.#vms.host;
     const at = clock.now() + ms;
     if (this.#timer && this.#timer.at <= at) return;
     this.#timer?.cancel();

@@ -1,4 +1,4 @@
-// The cloud-init seed: a NoCloud CD (volume CIDATA) that says who a machine is, who may log in, and brings the agent along.
+// The cloud-init seed: a NoCloud CD (volume CIDATA) that says who a VM is, who may log in, and brings the agent along.
 // https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html
 // Generated documents are JSON, which YAML contains: no string of a user's can end up as anything but a string.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { agentKit } from '../../host/guest-asset.ts';
 import { type IsoFile, writeIso } from '../../host/iso.ts';
 
 export interface SeedSettings {
-  /** A machine's own; cloud-init starts over when it changes. */
+  /** A VM's own; cloud-init starts over when it changes. */
   readonly instanceId: string;
   readonly hostname: string;
   readonly users: readonly string[];

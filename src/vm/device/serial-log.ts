@@ -1,4 +1,4 @@
-// A machine's serial output. QEMU appends it to serial.log itself, so nothing is lost while the daemon is away.
+// A VM's serial output. QEMU appends it to serial.log itself, so nothing is lost while the daemon is away.
 // Older parts are kept as serial.log.1 (the newest of them) to serial.log.3.
 import { watch } from 'node:fs';
 import { type FileHandle, open, rename, stat, truncate, writeFile } from 'node:fs/promises';
@@ -73,7 +73,7 @@ export async function* followLog(file: string, options: { tailBytes?: number; si
   }
 }
 
-/** Before its first start a machine has no log. False: the signal came first. */
+/** Before its first start a VM has no log. False: the signal came first. */
 async function untilThere(file: string, signal: AbortSignal): Promise<boolean> {
   const there = () => stat(file).then(() => true, ignoreAbsent);
   if (await there()) return true;

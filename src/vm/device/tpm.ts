@@ -1,5 +1,5 @@
-// What a machine's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A point has a
-// copy of it, and so has every machine that is made from another: a copy of a TPM is the same TPM (docs/security.md).
+// What a VM's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A snapshot has a
+// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/internals/security.md).
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
@@ -10,14 +10,14 @@ import { hasTpm } from '../../qemu/args/tpm.ts';
 import type { QemuProcess } from '../../qemu/process.ts';
 import { endTpm, findSwtpm, startTpm, type Tpm } from '../../qemu/tpm.ts';
 import { own } from '../files.ts';
-import type { MachineRecord } from '../record.ts';
+import type { VmRecord } from '../record.ts';
 import { startSettings } from '../spec.ts';
-import type { Machine } from '../vm.ts';
+import type { Vm } from '../vm.ts';
 import { rotate } from './serial-log.ts';
 
-/** That a machine could have one here. @throws invalid, missing_program */
+/** That a VM could have one here. @throws invalid, missing_program */
 export async function checkTpm(name: string, arch: Arch): Promise<void> {
-  if (!hasTpm(arch)) throw new VivError('invalid', `${name} is made for ${arch}, whose machines have no TPM here; leave it out`);
+  if (!hasTpm(arch)) throw new VivError('invalid', `${name} is made for ${arch}, whose VMs have no TPM here; leave it out`);
   await findSwtpm();
 }
 
@@ -25,8 +25,8 @@ export async function checkTpm(name: string, arch: Arch): Promise<void> {
 export const tpmFiles = async (folder: string): Promise<string[]> =>
   (await readdir(folder).catch(() => [])).filter((name) => name.startsWith('tpm2-')).sort();
 
-/** Starts the TPM of a machine that is about to be started; null: it has none. Its folder is made the first time. */
-export async function openTpm(record: MachineRecord, { tpm: folder, tpmLog }: VmPaths): Promise<Tpm | null> {
+/** Starts the TPM of a VM that is about to be started; null: it has none. Its folder is made the first time. */
+export async function openTpm(record: VmRecord, { tpm: folder, tpmLog }: VmPaths): Promise<Tpm | null> {
   await endTpm(folder); // one whose QEMU was never started is still there
   if (!startSettings(record).tpm) return null;
   await mkdir(folder, { recursive: true });
@@ -37,18 +37,18 @@ export async function openTpm(record: MachineRecord, { tpm: folder, tpmLog }: Vm
 }
 
 /** Tells when it has ended and its QEMU goes on; the other way round is how it is meant to be. */
-export async function watchTpm(machine: Machine, qemu: QemuProcess, exited: Promise<unknown>): Promise<void> {
+export async function watchTpm(vm: Vm, qemu: QemuProcess, exited: Promise<unknown>): Promise<void> {
   await exited;
-  if (machine.ending || machine.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
+  if (vm.ending || vm.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
   const message = 'its TPM has ended, and with it what its guest had begun with it; it is there again at the next start';
-  machine.tell({ type: 'event', machine, what: 'problem', message });
+  vm.tell({ type: 'event', vm, what: 'problem', message });
 }
 
 /**
  * Makes `to` what `from` is, or removes it where there is no `from`. Repeatable.
- * @param record the machine whose it will be; null: the daemon's, in a point
+ * @param record the VM whose it will be; null: the daemon's, in a snapshot
  */
-export async function copyTpm(from: string, to: string, record: MachineRecord | null): Promise<void> {
+export async function copyTpm(from: string, to: string, record: VmRecord | null): Promise<void> {
   const files = await tpmFiles(from);
   const part = `${to}.part`;
   await rm(part, { recursive: true, force: true });

@@ -1,15 +1,15 @@
-// A machine made from a point of another: a copy in everything but who it is.
+// A VM made from a snapshot of another: a copy in everything but who it is.
 import { randomUUID } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { newId } from '../../host/id.ts';
 import { createOverlay } from '../../storage/disk.ts';
 import { varsId } from '../capture/overlays.ts';
-import type { PointRecord } from '../capture/snapshot-record.ts';
+import type { SnapshotRecord } from '../capture/snapshot-record.ts';
 import { isVirtual, macOf } from '../device/nics.ts';
 import { copyTpm } from '../device/tpm.ts';
 import { makeFiles, own } from '../files.ts';
-import type { MachineRecord } from '../record.ts';
-import type { MachineHost } from '../registry.ts';
+import type { VmRecord } from '../record.ts';
+import type { VmHost } from '../registry.ts';
 
 export interface Child {
   readonly id: string;
@@ -17,50 +17,50 @@ export interface Child {
   readonly uid: number | null;
 }
 
-/** The record of a child. With memory it is one that sleeps, and wakes from the point. Pure. */
-export function childRecord(point: PointRecord, child: Child, parentName: string, host: MachineHost, createdAt: number): MachineRecord {
-  const { machine } = point;
-  const withMemory = point.memory !== null;
+/** The record of a child. With memory it is one that sleeps, and wakes from the snapshot. Pure. */
+export function childRecord(snapshot: SnapshotRecord, child: Child, parentName: string, host: VmHost, createdAt: number): VmRecord {
+  const { vmRecord: vm } = snapshot;
+  const withMemory = snapshot.memory !== null;
   return {
-    ...newcomer(machine, child, parentName, createdAt),
-    ...topsOver(machine, host.paths.vm(child.id).state),
-    family: machine.family ?? machine.uid,
+    ...pendingIdentity(vm, child, parentName, createdAt),
+    ...overlaysOver(vm, host.paths.vm(child.id).state),
+    family: vm.family ?? vm.uid,
     state: withMemory ? 'suspended' : 'stopped',
-    started: withMemory ? machine.started : null,
-    wakeFrom: withMemory ? point.id : null,
+    started: withMemory ? vm.started : null,
+    resumeFrom: withMemory ? snapshot.id : null,
   };
 }
 
-/** What every copy of a machine has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
-export function newcomer(machine: MachineRecord, { id, name, uid }: Child, parentName: string, createdAt: number): MachineRecord {
-  const nics = machine.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
+/** What every copy of a VM has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
+export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentName: string, createdAt: number): VmRecord {
+  const nics = vm.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
   return {
-    ...machine,
+    ...vm,
     ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
-    ...{ state: 'stopped', stateReason: null, wanted: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
-    // Automatic points are the other's: a hundred forks of it would make a hundred of each.
-    settings: { ...machine.settings, hostname: null, snapshots: null },
-    ...{ at: null, wakeFrom: null, asleep: false },
-    newcomer: {
-      macs: nics.map((nic, index) => ({ old: machine.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: !isVirtual(nic) })),
+    ...{ state: 'stopped', stateReason: null, desired: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
+    // Automatic snapshots are the other's: a hundred forks of it would make a hundred of each.
+    settings: { ...vm.settings, hostname: null, snapshots: null },
+    ...{ at: null, resumeFrom: null, resumedFromSuspend: false },
+    pendingIdentity: {
+      macs: nics.map((nic, index) => ({ old: vm.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: !isVirtual(nic) })),
     },
     forkedFrom: parentName,
     nics,
   };
 }
 
-/** New files over a point's layers, in a machine's folder. Pure but for the names. */
-export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRecord, 'disks' | 'vars'> {
+/** New files over a snapshot's layers, in a VM's folder. Pure but for the names. */
+export function overlaysOver(vm: VmRecord, folder: string): Pick<VmRecord, 'disks' | 'vars'> {
   const fresh = (id: string) => join(folder, `${id}-${newId()}.qcow2`);
   return {
-    disks: machine.disks.map((disk) =>
+    disks: vm.disks.map((disk) =>
       disk.kind === 'cdrom'
         ? disk
         : disk.kind === 'seed'
           ? { ...disk, file: join(folder, basename(disk.file)) }
           : { ...disk, backing: disk.file, file: fresh(disk.id) },
     ),
-    vars: machine.vars === null ? null : fresh(varsId),
+    vars: vm.vars === null ? null : fresh(varsId),
   };
 }
 
@@ -69,20 +69,20 @@ export function topsOver(machine: MachineRecord, folder: string): Pick<MachineRe
  * @param newTpm it has none of what the other's TPM keeps; its first start makes a new one
  */
 export async function makeChildFiles(
-  record: MachineRecord,
-  point: PointRecord,
-  host: MachineHost,
+  record: VmRecord,
+  snapshot: SnapshotRecord,
+  host: VmHost,
   signal: AbortSignal,
   { newTpm = false }: { newTpm?: boolean } = {},
 ): Promise<void> {
   await makeFiles(record, host, signal);
-  await makeVarsOver(record, point);
-  if (!newTpm) await copyTpm(host.paths.point(point.id).tpm, host.paths.vm(record.id).tpm, record);
+  await makeVarsOver(record, snapshot);
+  if (!newTpm) await copyTpm(host.paths.snapshot(snapshot.id).tpm, host.paths.vm(record.id).tpm, record);
 }
 
-/** UEFI variables on top of the point's. Repeatable. */
-export async function makeVarsOver(record: MachineRecord, point: PointRecord): Promise<void> {
-  if (record.vars === null || point.machine.vars === null) return;
-  await createOverlay(record.vars, { backing: point.machine.vars });
+/** UEFI variables on top of the snapshot's. Repeatable. */
+export async function makeVarsOver(record: VmRecord, snapshot: SnapshotRecord): Promise<void> {
+  if (record.vars === null || snapshot.vmRecord.vars === null) return;
+  await createOverlay(record.vars, { backing: snapshot.vmRecord.vars });
   await own(record.vars, record, 0o600);
 }

@@ -1,5 +1,5 @@
-// A full clone: a machine of copies, which shares no file with the one it was made from, so that this one, its points and its
-// image can be removed. What of a machine never changes (kernel, CDs) becomes a layer, so that forks of the clone find it too.
+// A full clone: a VM of copies, which shares no file with the one it was made from, so that this one, its snapshots and its
+// image can be removed. What of a VM never changes (kernel, CDs) becomes a layer, so that forks of the clone find it too.
 import { existsSync } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -11,13 +11,13 @@ import { requireSpace } from '../../storage/space.ts';
 import { isWritable, shareWithFamily } from '../capture/overlays.ts';
 import { copyTpm } from '../device/tpm.ts';
 import { makeFolder, makeSeed, own } from '../files.ts';
-import type { MachineRecord } from '../record.ts';
-import type { MachineHost } from '../registry.ts';
-import { type Child, newcomer } from './fork-record.ts';
+import type { VmRecord } from '../record.ts';
+import type { VmHost } from '../registry.ts';
+import { type Child, pendingIdentity } from './fork-record.ts';
 
-/** What is copied: a machine that is stopped, or as a point of its disks has it. */
+/** What is copied: a VM that is stopped, or as a snapshot of its disks has it. */
 export interface Origin {
-  readonly machine: MachineRecord;
+  readonly vm: VmRecord;
   /** Its UEFI variables; null: it has none. */
   readonly vars: string | null;
   /** Folder of what its TPM keeps; there if it has one. */
@@ -27,27 +27,27 @@ export interface Origin {
 interface Copy {
   readonly from: string;
   readonly to: string;
-  /** disk: written by the guest, and the machine's own. cd, file: never changes, and becomes a layer. */
+  /** disk: written by the guest, and the VM's own. cd, file: never changes, and becomes a layer. */
   readonly kind: 'disk' | 'cd' | 'file';
 }
 
-/** A machine that is stopped, as its files are now. */
-export function originNow(machine: MachineRecord, host: MachineHost): Origin {
-  const paths = host.paths.vm(machine.id);
-  const vars = machine.vars ?? paths.firmwareVars;
-  return { machine, vars: existsSync(vars) ? vars : null, tpm: paths.tpm };
+/** A VM that is stopped, as its files are now. */
+export function originNow(vm: VmRecord, host: VmHost): Origin {
+  const paths = host.paths.vm(vm.id);
+  const vars = vm.vars ?? paths.firmwareVars;
+  return { vm, vars: existsSync(vars) ? vars : null, tpm: paths.tpm };
 }
 
 /** The record of a clone; the names of its layers are new each time. Pure. */
-export function cloneRecord({ machine }: Origin, child: Child, parentName: string, host: MachineHost, createdAt: number): MachineRecord {
+export function cloneRecord({ vm }: Origin, child: Child, parentName: string, host: VmHost, createdAt: number): VmRecord {
   const { state } = host.paths.vm(child.id);
   const layer = (kind: string) => join(host.paths.layers, `${newId()}.${kind}`);
-  const { kernel } = machine;
+  const { kernel } = vm;
   return {
-    ...newcomer(machine, child, parentName, createdAt),
-    image: { ...machine.image, digest: null },
+    ...pendingIdentity(vm, child, parentName, createdAt),
+    image: { ...vm.image, digest: null },
     kernel: kernel && { ...kernel, file: layer('kernel'), initrd: layer('initrd') },
-    disks: machine.disks.map((disk) =>
+    disks: vm.disks.map((disk) =>
       isWritable(disk)
         ? { ...disk, backing: null, file: join(state, `${disk.id}.qcow2`) }
         : disk.kind === 'cdrom'
@@ -58,17 +58,17 @@ export function cloneRecord({ machine }: Origin, child: Child, parentName: strin
   };
 }
 
-function copiesOf({ machine, vars }: Origin, clone: MachineRecord, host: MachineHost): Copy[] {
-  const disks = machine.disks.flatMap((disk, nth): Copy[] => {
+function copiesOf({ vm, vars }: Origin, clone: VmRecord, host: VmHost): Copy[] {
+  const disks = vm.disks.flatMap((disk, nth): Copy[] => {
     const to = clone.disks[nth]?.file;
     if (to === undefined || disk.kind === 'seed') return [];
     return [{ from: disk.file, to, kind: disk.kind === 'cdrom' ? 'cd' : 'disk' }];
   });
   const kernel: Copy[] =
-    machine.kernel && clone.kernel
+    vm.kernel && clone.kernel
       ? [
-          { from: machine.kernel.file, to: clone.kernel.file, kind: 'file' },
-          { from: machine.kernel.initrd, to: clone.kernel.initrd, kind: 'file' },
+          { from: vm.kernel.file, to: clone.kernel.file, kind: 'file' },
+          { from: vm.kernel.initrd, to: clone.kernel.initrd, kind: 'file' },
         ]
       : [];
   return [...kernel, ...(vars === null ? [] : [{ from: vars, to: host.paths.vm(clone.id).firmwareVars, kind: 'disk' } as const]), ...disks];
@@ -78,8 +78,8 @@ const bytesOf = async ({ from, kind }: Pick<Copy, 'from' | 'kind'>): Promise<num
   kind === 'disk' ? copyBytes(from) : (await stat(from)).blocks * 512;
 
 /** Before anything is made. @throws no_space, not_found, corrupt */
-export async function checkCloneRoom(what: string, { machine, vars }: Origin, count: number, host: MachineHost): Promise<void> {
-  const { disks, kernel } = machine;
+export async function checkCloneRoom(what: string, { vm, vars }: Origin, count: number, host: VmHost): Promise<void> {
+  const { disks, kernel } = vm;
   const parts: Pick<Copy, 'from' | 'kind'>[] = [
     ...disks.flatMap(({ kind, file: from }) => (kind === 'seed' ? [] : [{ from, kind: kind === 'cdrom' ? 'cd' : 'disk' } as const])),
     ...(kernel ? [kernel.file, kernel.initrd] : []).map((from) => ({ from, kind: 'file' }) as const),
@@ -87,7 +87,7 @@ export async function checkCloneRoom(what: string, { machine, vars }: Origin, co
   ];
   let bytes = 0;
   for (const part of parts) bytes += await bytesOf(part);
-  await requireSpace(host.paths.home, bytes * count, count === 1 ? `a full clone of ${what}` : `${count} full clones of ${what}`);
+  await requireSpace(host.paths.stateDirectory, bytes * count, count === 1 ? `a full clone of ${what}` : `${count} full clones of ${what}`);
 }
 
 /**
@@ -97,8 +97,8 @@ export async function checkCloneRoom(what: string, { machine, vars }: Origin, co
  */
 export async function makeClone(
   origin: Origin,
-  clone: MachineRecord,
-  host: MachineHost,
+  clone: VmRecord,
+  host: VmHost,
   { signal, progress, newTpm }: { signal: AbortSignal; progress: (progress: Progress) => void; newTpm: boolean },
 ): Promise<void> {
   const copies = copiesOf(origin, clone, host);
@@ -122,8 +122,8 @@ export async function makeClone(
 
 async function make(
   { from, to, kind }: Copy,
-  clone: MachineRecord,
-  host: MachineHost,
+  clone: VmRecord,
+  host: VmHost,
   signal: AbortSignal,
   onProgress: (percent: number) => void,
 ): Promise<void> {
@@ -140,7 +140,7 @@ async function make(
 }
 
 /** The layers that makeClone has made. As long as it is being made nobody else has them. Repeatable. */
-export async function removeCloneLayers({ disks, kernel }: MachineRecord, host: MachineHost): Promise<void> {
+export async function removeCloneLayers({ disks, kernel }: VmRecord, host: VmHost): Promise<void> {
   const files = [...disks.map(({ file }) => file), ...(kernel ? [kernel.file, kernel.initrd] : [])];
   for (const file of files) if (file.startsWith(`${host.paths.layers}/`)) await rm(file, { force: true });
 }

@@ -1,4 +1,4 @@
-// SSH host keys for a guest, made on the host: a fork must not show the keys of the machine it was copied from, and making them inside
+// SSH host keys for a guest, made on the host: a fork must not show the keys of the VM it was copied from, and making them inside
 // would cost the guest its first second. Ed25519 and ECDSA take under a millisecond; RSA takes hundreds and is made only when asked for.
 // Formats: PROTOCOL.key of OpenSSH (openssh-key-v1), RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4.
 import { generateKeyPair, type JsonWebKey, type KeyObject, randomInt } from 'node:crypto';

@@ -4,8 +4,8 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cont, shutDownAtReset } from '../../qemu/command.ts';
-import type { Live } from '../runtime.ts';
-import type { Machine } from '../vm.ts';
+import type { VmRuntime } from '../runtime.ts';
+import type { Vm } from '../vm.ts';
 
 export const panicReason = { code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
 
@@ -15,20 +15,20 @@ const limitMs = 3000;
 const lookMs = 50;
 
 /** Lets the guest go on until nothing more comes on its serial line. Never throws: a guest that cannot go on has said all. */
-export async function hearLastWords(machine: Machine, live: Live): Promise<void> {
-  if (machine.record.state !== 'running') return; // a start that is not over yet records what it comes to
+export async function hearLastWords(vm: Vm, live: VmRuntime): Promise<void> {
+  if (vm.record.state !== 'running') return; // a start that is not over yet records what it comes to
   try {
-    // What counts for a daemon that takes the machine up while it speaks, and finds it running.
-    await machine.setState('running', panicReason);
+    // What counts for a daemon that takes the VM up while it speaks, and finds it running.
+    await vm.setState('running', panicReason);
     await shutDownAtReset(live.qmp);
-    if (live.standing || machine.ending || machine.live !== live) return;
+    if (live.standing || vm.ending || vm.live !== live) return;
     await cont(live.qmp);
-    await silence(machine.paths.serialLog, live);
+    await silence(vm.paths.serialLog, live);
   } catch {}
 }
 
-/** @throws when the machine has ended */
-async function silence(log: string, { ended }: Live): Promise<void> {
+/** @throws when the VM has ended */
+async function silence(log: string, { ended }: VmRuntime): Promise<void> {
   const size = () => stat(log).then(({ size }) => size);
   const begun = Date.now();
   for (let last = await size(), since = begun; ; ) {

@@ -2,16 +2,16 @@
 import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../../qemu/command.ts';
 import { lastWords } from '../../qemu/process.ts';
-import type { Heard, Live } from '../runtime.ts';
-import type { Machine } from '../vm.ts';
+import type { Heard, VmRuntime } from '../runtime.ts';
+import type { Vm } from '../vm.ts';
 import { hearLastWords, panicReason } from './panic.ts';
 import { recordEnd } from './record-exit.ts';
 
-/** Listens for as long as the live part is the machine's. */
-export function listen(machine: Machine, live: Live): void {
+/** Listens for as long as the live part is the VM's. */
+export function listen(vm: Vm, live: VmRuntime): void {
   const { qmp, process, heard } = live;
-  const mine = () => machine.live === live;
-  const note = (what: string, message: string) => machine.tell({ type: 'event', machine, what, message });
+  const mine = () => vm.live === live;
+  const note = (what: string, message: string) => vm.tell({ type: 'event', vm, what, message });
   const failed = (error: unknown) => note('problem', `its state could not be recorded: ${(error as Error).message}`);
 
   qmp.on('SHUTDOWN', (data) => {
@@ -25,52 +25,52 @@ export function listen(machine: Machine, live: Live): void {
   });
   qmp.on('GUEST_PANICKED', () => {
     if (heard.panicked) return; // it said so again
-    panicked(machine, live, panicReason.message);
+    panicked(vm, live, panicReason.message);
   });
   const stopped = async () => {
-    const running = () => mine() && machine.record.state === 'running' && !machine.ending && !heard.shutdown && !heard.panicked;
+    const running = () => mine() && vm.record.state === 'running' && !vm.ending && !heard.shutdown && !heard.panicked;
     if (!running()) return;
     const problem = await diskProblem(qmp);
     if (!problem || !running()) return; // asked for: whoever asked records it
-    live.starved = problem.full;
-    machine.changed();
-    const reason = stoppedBy(problem, machine.name);
-    await machine.setState('paused', reason);
+    live.pausedByFullDisk = problem.full;
+    vm.changed();
+    const reason = stoppedBy(problem, vm.name);
+    await vm.setState('paused', reason);
     note('paused', reason.message);
   };
   qmp.on('RESUME', () => {
-    live.starved = false;
-    machine.changed();
+    live.pausedByFullDisk = false;
+    vm.changed();
   });
   qmp.on('STOP', () => void stopped().catch((error: unknown) => mine() && failed(error)));
 
   void process.exited.then(async (exit) => {
-    if (!mine() || machine.ending) return;
-    machine.live = null;
+    if (!mine() || vm.ending) return;
+    vm.live = null;
     live.end();
-    rmSync(machine.paths.run, { recursive: true, force: true }); // at once: nothing else can have begun to use it yet
-    const words = await lastWords(machine.paths.qemuLog, process.logOffset);
+    rmSync(vm.paths.run, { recursive: true, force: true }); // at once: nothing else can have begun to use it yet
+    const words = await lastWords(vm.paths.qemuLog, process.logOffset);
     const end = ending({ ...heard, words, exit });
     const at = Date.now();
-    const told = () => machine.tell({ type: 'ended', machine, failed: end.failed, message: end.message });
+    const told = () => vm.tell({ type: 'ended', vm, failed: end.failed, message: end.message });
     const state = end.failed && !heard.panicked ? 'broken' : 'stopped';
-    await recordEnd(machine, () => ({ state, stateReason: { code: end.code, message: end.message, at } }), told).catch((error: unknown) => {
+    await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, at } }), told).catch((error: unknown) => {
       failed(error);
       told();
     });
   });
 }
 
-function panicked(machine: Machine, live: Live, message: string): void {
+function panicked(vm: Vm, live: VmRuntime, message: string): void {
   live.heard.panicked = true;
-  machine.tell({ type: 'event', machine, what: 'panicked', message });
-  void hearLastWords(machine, live).then(() => letGoOfGuest(live));
+  vm.tell({ type: 'event', vm, what: 'panicked', message });
+  void hearLastWords(vm, live).then(() => letGoOfGuest(live));
 }
 
 const quitDeadlineMs = 10_000;
 
 /** QEMU stays when its guest has ended; now that this is known, it may go. */
-async function letGoOfGuest({ qmp, process }: Live): Promise<void> {
+async function letGoOfGuest({ qmp, process }: VmRuntime): Promise<void> {
   const timer = setTimeout(() => void process.kill().catch(() => {}), quitDeadlineMs);
   await quit(qmp).catch(() => {}); // it has gone already, or will be ended by the timer
   await process.exited;
@@ -78,13 +78,13 @@ async function letGoOfGuest({ qmp, process }: Live): Promise<void> {
 }
 
 /** For a QEMU that is taken up: its guest may have ended while no daemon was listening. `status` is QEMU's. */
-export function hearStatus(machine: Machine, live: Live, status: string): void {
+export function hearStatus(vm: Vm, live: VmRuntime, status: string): void {
   if (status === 'guest-panicked') {
-    panicked(machine, live, `${panicReason.message} while the daemon was away`);
+    panicked(vm, live, `${panicReason.message} while the daemon was away`);
     return;
   }
   // The daemon before this one was hearing its last words.
-  if (status === 'running' && machine.record.stateReason?.code === panicReason.code) live.heard.panicked = true;
+  if (status === 'running' && vm.record.stateReason?.code === panicReason.code) live.heard.panicked = true;
   else if (status === 'shutdown') live.heard.shutdown = { guest: true, reason: 'guest-shutdown' };
   else return;
   void letGoOfGuest(live);

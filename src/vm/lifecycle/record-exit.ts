@@ -1,26 +1,20 @@
-// A machine's end is recorded once, and not lost where the host's disk is full at that moment: it is recorded when there is room.
+// A VM's end is recorded once, and not lost where the host's disk is full at that moment: it is recorded when there is room.
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreFull } from '../../store/store.ts';
-import type { MachineRecord } from '../record.ts';
-import type { Machine } from '../vm.ts';
+import type { VmRecord } from '../record.ts';
+import type { Vm } from '../vm.ts';
 
 const retryMs = 1000;
 
 /**
- * Records the end and tells of it. Whatever has been recorded of the machine since then is newer and stays. Resolves at the first try
+ * Records the end and tells of it. Whatever has been recorded of the VM since then is newer and stays. Resolves at the first try
  * unless the disk is full. The daemon may stop meanwhile: the next one finds no process, and records that.
  */
-export async function recordEnd(
-  machine: Machine,
-  change: (record: MachineRecord) => Partial<MachineRecord>,
-  told: () => void,
-): Promise<void> {
-  const { state, startedAt } = machine.record;
+export async function recordEnd(vm: Vm, change: (record: VmRecord) => Partial<VmRecord>, told: () => void): Promise<void> {
+  const { state, startedAt } = vm.record;
   const once = async (): Promise<boolean> => {
     try {
-      await machine.update((record) =>
-        machine.live !== null || record.state !== state || record.startedAt !== startedAt ? record : change(record),
-      );
+      await vm.update((record) => (vm.live !== null || record.state !== state || record.startedAt !== startedAt ? record : change(record)));
       return true;
     } catch (error) {
       if (error instanceof StoreFull) return false;
@@ -28,8 +22,8 @@ export async function recordEnd(
     }
   };
   if (await once()) return told();
-  machine.changed(); // it has no process any more, whatever is recorded
-  machine.tell({ type: 'event', machine, what: 'problem', message: 'it ended; that is recorded when there is room on the host’s disk' });
+  vm.changed(); // it has no process any more, whatever is recorded
+  vm.tell({ type: 'event', vm, what: 'problem', message: 'it ended; that is recorded when there is room on the host’s disk' });
   const later = async () => {
     do await delay(retryMs, undefined, { ref: false });
     while (!(await once()));

@@ -1,92 +1,92 @@
-// Ending a machine: the guest is asked, and after the deadline its process is ended. Also pause, resume and reset.
+// Ending a VM: the guest is asked, and after the deadline its process is ended. Also pause, resume and reset.
 import { rm } from 'node:fs/promises';
 import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../../qemu/command.ts';
 import { endTpm } from '../../qemu/tpm.ts';
-import type { Machines } from '../registry.ts';
-import type { Machine } from '../vm.ts';
-import { dropSleep } from './discard-suspended-state.ts';
-import { endProcess, letGo } from './start.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { Vm } from '../vm.ts';
+import { discardSuspendedState } from './discard-suspended-state.ts';
+import { detach, endProcess } from './start.ts';
 
 /** Records that it is meant to be stopped, so that no restart policy brings it back. Repeatable. */
-export async function wantStopped(machine: Machine): Promise<void> {
-  machine.ending = true;
-  if (machine.record.wanted !== 'stopped') await machine.update(() => ({ wanted: 'stopped' }));
+export async function desireStopped(vm: Vm): Promise<void> {
+  vm.ending = true;
+  if (vm.record.desired !== 'stopped') await vm.update(() => ({ desired: 'stopped' }));
 }
 
 /** Asks the guest to power off and waits for it. False: it did not within the deadline. */
-export async function askGuest(machine: Machine, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-  const { live } = machine;
+export async function askGuest(vm: Vm, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  const { live } = vm;
   if (!live) return true;
-  machine.ending = true;
-  if (machine.record.state === 'paused') await cont(live.qmp);
+  vm.ending = true;
+  if (vm.record.state === 'paused') await cont(live.qmp);
   const asked = [live.agent?.power('poweroff'), systemPowerdown(live.qmp)];
   void Promise.allSettled(asked);
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => resolve(false), timeoutMs);
-  const giveUp = () => resolve(false);
-  signal.addEventListener('abort', giveUp, { once: true });
+  const abandon = () => resolve(false);
+  signal.addEventListener('abort', abandon, { once: true });
   void live.process.exited.then(() => resolve(true));
   try {
     return await promise;
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', giveUp);
+    signal.removeEventListener('abort', abandon);
   }
 }
 
 /** Ends the process if there is one, and removes its sockets; the record and a saved state stay as they are. Repeatable. */
-export async function endQemu(machine: Machine, machines: Machines): Promise<void> {
-  machine.ending = true;
+export async function endQemu(vm: Vm, vms: VmRegistry): Promise<void> {
+  vm.ending = true;
   try {
-    const process = machine.live?.process ?? (await machines.processes.of(machine));
-    if (process) await endProcess(process, machine.paths);
-    else await endTpm(machine.paths.tpm);
-    letGo(machine);
-    machines.networks.ended(machine.id);
-    await rm(machine.paths.run, { recursive: true, force: true });
+    const process = vm.live?.process ?? (await vms.processes.of(vm));
+    if (process) await endProcess(process, vm.paths);
+    else await endTpm(vm.paths.tpm);
+    detach(vm);
+    vms.networks.ended(vm.id);
+    await rm(vm.paths.run, { recursive: true, force: true });
   } finally {
-    machine.ending = false;
+    vm.ending = false;
   }
 }
 
 /** Ends the process if there is one, drops a saved state, and records `stopped`. Repeatable. */
-export async function endNow(machine: Machine, machines: Machines): Promise<void> {
-  machine.ending = true;
+export async function endNow(vm: Vm, vms: VmRegistry): Promise<void> {
+  vm.ending = true;
   try {
-    await endQemu(machine, machines);
-    const { record } = machine;
-    if (record.state !== 'stopped' || record.started !== null || record.wakeFrom !== null)
-      await machine.update(() => ({ state: 'stopped', stateReason: null, started: null, wanted: 'stopped', wakeFrom: null, restarts: 0 }));
+    await endQemu(vm, vms);
+    const { record } = vm;
+    if (record.state !== 'stopped' || record.started !== null || record.resumeFrom !== null)
+      await vm.update(() => ({ state: 'stopped', stateReason: null, started: null, desired: 'stopped', resumeFrom: null, restarts: 0 }));
     // Now that nothing says that it sleeps there.
-    await dropSleep(record, machines);
-    await rm(machine.paths.suspendState, { force: true });
+    await discardSuspendedState(record, vms);
+    await rm(vm.paths.suspendState, { force: true });
   } finally {
-    machine.ending = false;
+    vm.ending = false;
   }
 }
 
-export async function pause(machine: Machine): Promise<void> {
-  await stopCpus(machine.alive().qmp);
-  await machine.setState('paused', null);
+export async function pause(vm: Vm): Promise<void> {
+  await stopCpus(vm.alive().qmp);
+  await vm.setState('paused', null);
 }
 
-export async function resume(machine: Machine): Promise<void> {
-  const live = machine.alive();
-  const reason = machine.record.stateReason;
+export async function resume(vm: Vm): Promise<void> {
+  const live = vm.alive();
+  const reason = vm.record.stateReason;
   // Recorded first: on a disk that is still full the guest is stopped again at once, and that has to be heard.
-  await machine.setState('running', null);
+  await vm.setState('running', null);
   try {
     await cont(live.qmp);
   } catch (error) {
-    if (machine.live === live) await machine.setState('paused', reason);
+    if (vm.live === live) await vm.setState('paused', reason);
     throw error;
   }
   // Its clock stood still as well. Not waited for: whatever is asked of its agent next comes after it.
   void live.agent?.configure({ timeMs: Date.now() }).catch(() => {}); // then it is late until its own time service notices
 }
 
-export async function reset(machine: Machine): Promise<void> {
-  const { qmp } = machine.alive();
+export async function reset(vm: Vm): Promise<void> {
+  const { qmp } = vm.alive();
   await systemReset(qmp);
-  if (machine.record.state === 'paused') await resume(machine);
+  if (vm.record.state === 'paused') await resume(vm);
 }

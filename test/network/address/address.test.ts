@@ -48,7 +48,7 @@ test('a free subnet is the same one for the same home, and overlaps nothing', ()
   assert.notDeepEqual(freeIpv6('/one', 'a', []), freeIpv6('/other', 'a', []));
 });
 
-test('subnets that no machine could be in are refused with the reason', () => {
+test('subnets that no VM could be in are refused with the reason', () => {
   for (const text of [
     '10.1.2.0',
     '10.1.2.0/31',
@@ -77,7 +77,7 @@ test('interfaces have names that the kernel takes, and each is told from all oth
   assert.ok(isTap(tapOf('abcdefghjkmn', 'net12')) && !isTap('uplink') && !isTap('tap0') && tapOf('abcdefghjkmn', 'net12').length <= 15);
 });
 
-test('a card is asked for on one line', () => {
+test('a NIC is asked for on one line', () => {
   assert.deepEqual(parseNicWish('back,mac=52:54:00:12:34:56,address=10.1.2.9,address=fd00::9,vlan=5,trunk=7+8'), {
     network: 'back',
     mac: '52:54:00:12:34:56',
@@ -111,13 +111,13 @@ test('a card is asked for on one line', () => {
     assert.throws(() => parseNicWish(text), { code: 'invalid' }, text);
 });
 
-test('a dnsmasq gives each machine its own address, and one that is isolated gives no way out', () => {
+test('a dnsmasq gives each VM its own address, and one that is isolated gives no way out', () => {
   const network = { name: 'lab', bridge: 'br-lab', mac: '', ipv4: '10.1.2.1/24', ipv6: 'fd00::1/64', interface: null, ...usual } as const;
   const port = {
     tap: 't',
     owner: 'o',
     network: 'lab',
-    machine: 'web',
+    vm: 'web',
     mac: '52:54:00:12:34:56',
     ipv4: '10.1.2.9',
     ipv6: 'fd00::9',
@@ -135,14 +135,14 @@ test('a dnsmasq gives each machine its own address, and one that is isolated giv
   assert.equal(nat.reservations, '52:54:00:12:34:56,10.1.2.9,[fd00::9]\n');
   assert.match(nat.config, /^server=192\.0\.2\.53$/m);
   assert.doesNotMatch(nat.config, /option:router/);
-  const db = { ...port, network: 'back', machine: 'db', ipv4: '10.1.3.9', ipv6: null };
-  const both = dnsFiles({ ...network, kind: 'nat' }, [port], { ...given, foreign: [db, { ...db, machine: 'web' }] });
+  const db = { ...port, network: 'back', vm: 'db', ipv4: '10.1.3.9', ipv6: null };
+  const both = dnsFiles({ ...network, kind: 'nat' }, [port], { ...given, foreign: [db, { ...db, vm: 'web' }] });
   assert.equal(both.hosts, `${nat.hosts}10.1.3.9 db.back.viv db\n10.1.3.9 web.back.viv\n`);
   const back = dnsFiles({ ...network, kind: 'isolated' }, [port], { ...given, aside: new Set([port.mac]) });
   assert.equal(back.reservations, '52:54:00:12:34:56,set:aside,10.1.2.9,[fd00::9]\n');
   assert.match(back.config, /^dhcp-option=tag:aside,option:dns-server$/m);
   assert.equal(back.config, dnsFiles({ ...network, kind: 'isolated' }, [port], given).config);
-  const isolated = dnsFiles({ ...network, kind: 'isolated' }, [{ ...port, machine: null }], given);
+  const isolated = dnsFiles({ ...network, kind: 'isolated' }, [{ ...port, vm: null }], given);
   assert.equal(isolated.hosts, '');
   assert.doesNotMatch(isolated.config, /^server=/m);
   assert.match(isolated.config, /^dhcp-option=option:router$/m);

@@ -12,7 +12,7 @@ const web = { address: '10.1.2.3', name: 'web.default.viv' };
 const db = { address: '10.1.2.4', name: 'db.default.viv' };
 const usual = '127.0.0.1\tlocalhost\n# kept as it is \t\n::1 localhost';
 
-const made = (hosts: string, home: string) => new HostNames(hosts, home, { lock: join(folder, 'lock') });
+const made = (hosts: string, stateDirectory: string) => new HostNames(hosts, stateDirectory, { lock: join(folder, 'lock') });
 
 let folder: string;
 let file: string;
@@ -73,13 +73,13 @@ test('parts stay where they are, so that homes do not write because of each othe
 test('homes that write at once lose nothing of each other, and a home that is gone leaves nothing', async () => {
   await writeFile(file, usual);
   await chmod(file, 0o640);
-  const homes = await Promise.all(Array.from({ length: 8 }, () => mkdtemp(join(folder, 'home-'))));
-  const all = homes.map((home) => made(file, home));
+  const stateDirectories = await Promise.all(Array.from({ length: 8 }, () => mkdtemp(join(folder, 'home-'))));
+  const all = stateDirectories.map((stateDirectory) => made(file, stateDirectory));
   await Promise.all(all.map((names, nth) => names.tell([{ address: '10.1.2.3', name: `m${nth}.default.viv` }])));
   const text = await readFile(file, 'utf8');
   for (const [nth] of all.entries()) assert.match(text, new RegExp(`10\\.1\\.2\\.3 m${nth}\\.default\\.viv\n`));
   assert.equal((await stat(file)).mode & 0o777, 0o640);
-  for (const home of homes.slice(1)) await rm(home, { recursive: true });
+  for (const stateDirectory of stateDirectories.slice(1)) await rm(stateDirectory, { recursive: true });
   await all[0]?.tell([]);
   assert.equal(await readFile(file, 'utf8'), `${usual}\n`);
 });
@@ -151,16 +151,16 @@ for (const { what, mounts } of [
     assert.equal(await readFile(join(etc, 'hosts'), 'utf8'), '');
   });
 
-test('the host is told of machines that it reaches, and nobody but root is', () => {
+test('the host is told of VMs that it reaches, and nobody but root is', () => {
   const network = (name: string, kind: string) => ({ name, kind });
-  const port = (machine: string | null, name: string, vlan: object | null = null) => ({
-    machine,
+  const port = (vm: string | null, name: string, vlan: object | null = null) => ({
+    vm,
     network: name,
     ipv4: '10.1.2.3',
     ipv6: null,
     vlan,
   });
-  const wanted = {
+  const desired = {
     networks: [network('out', 'nat'), network('in', 'isolated'), network('lan', 'bridged')],
     ports: [
       port('web', 'out'),
@@ -171,7 +171,7 @@ test('the host is told of machines that it reaches, and nobody but root is', () 
       port('tagged', 'out', {}),
     ],
   };
-  assert.deepEqual(hostNamesOf(wanted as unknown as Parameters<typeof hostNamesOf>[0]), [{ address: '10.1.2.3', name: 'web.out.viv' }]);
+  assert.deepEqual(hostNamesOf(desired as unknown as Parameters<typeof hostNamesOf>[0]), [{ address: '10.1.2.3', name: 'web.out.viv' }]);
   assert.equal(hostNamesFile({}, true), '/etc/hosts');
   assert.equal(hostNamesFile({ VIV_HOST_NAMES: 'none' }, true), null);
   assert.equal(hostNamesFile({ VIV_HOST_NAMES: '/x' }, true), '/x');

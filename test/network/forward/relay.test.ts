@@ -181,7 +181,7 @@ for (const how of ['sanitized', 'shipped'] as const)
       }
     });
 
-    test('a stranger with a machine’s address in a datagram is not taken for it', async () => {
+    test('a stranger with a VM’s address in a datagram is not taken for it', async () => {
       // The host would answer it, were the rules not there.
       lab.ip('host', ['route add 10.30.0.77/32 via 198.51.100.7']);
       assert.equal(await silence('stranger', '198.51.100.1', 8000, '10.30.0.77'), 'nothing');

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { openGuard } from '../../../src/contract/nic.ts';
 import { nothing, type Present, presentFrom } from '../../../src/network/kernel/actual-state.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../../src/network/kernel/plan.ts';
-import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../../../src/network/model.ts';
+import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../../src/network/model.ts';
 
 const network = (some: Partial<NetworkSpec> = {}): NetworkSpec => ({
   name: 'default',
@@ -21,7 +21,7 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   tap: 'tabcdefghjkmn0',
   owner: 'abcdefghjkmn',
   network: 'default',
-  machine: 'web',
+  vm: 'web',
   mac: '52:54:00:00:00:01',
   ipv4: '10.1.2.5',
   ipv6: null,
@@ -31,10 +31,10 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   guard: openGuard,
   ...some,
 });
-const wanted = (networks: NetworkSpec[], ports: PortSpec[]): Wanted => ({ networks, ports, groups: [], forwards: [] });
-const all = wanted([network()], [port()]);
+const desired = (networks: NetworkSpec[], ports: PortSpec[]): Desired => ({ networks, ports, groups: [], forwards: [] });
+const all = desired([network()], [port()]);
 const there: Present = after(nothing, plan(all, nothing));
-const tagged = after(nothing, plan(wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));
+const tagged = after(nothing, plan(desired([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));
 const lan = network({ name: 'lan', kind: 'bridged', interface: 'eth1', ipv4: null });
 const without = (
   present: Present,
@@ -55,12 +55,12 @@ const without = (
   return maps as unknown as Present;
 };
 
-const table: [title: string, wanted: Wanted, present: Present, does: Action['do'][]][] = [
-  ['nothing is wanted and nothing is there', wanted([], []), nothing, []],
+const table: [title: string, desired: Desired, present: Present, does: Action['do'][]][] = [
+  ['nothing is wanted and nothing is there', desired([], []), nothing, []],
   ['everything is made, the bridge first', all, nothing, ['make bridge', 'make tap']],
   ['what is right is left alone', all, there, []],
-  ['a machine that is not plugged in has no tap', wanted([network()], [port({ plugged: false })]), there, ['remove tap']],
-  ['what nobody wants any more goes, taps first', wanted([], []), there, ['remove tap', 'remove bridge']],
+  ['a VM that is not plugged in has no tap', desired([network()], [port({ plugged: false })]), there, ['remove tap']],
+  ['what nobody wants any more goes, taps first', desired([], []), there, ['remove tap', 'remove bridge']],
   ['a tap that somebody removed is made again', all, without(there, ({ taps }) => taps.clear()), ['make tap']],
   [
     'a tap that lost its bridge is put back',
@@ -68,7 +68,7 @@ const table: [title: string, wanted: Wanted, present: Present, does: Action['do'
     without(there, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
     ['mend tap'],
   ],
-  ['a cable is pulled', wanted([network()], [port({ up: false })]), there, ['mend tap']],
+  ['a cable is pulled', desired([network()], [port({ up: false })]), there, ['mend tap']],
   [
     'a bridge that somebody shut is opened',
     all,
@@ -77,53 +77,53 @@ const table: [title: string, wanted: Wanted, present: Present, does: Action['do'
     ),
     ['mend bridge'],
   ],
-  ['a bridge gets another address', wanted([network({ ipv4: '10.9.9.1/24' })], [port()]), there, ['mend bridge']],
+  ['a bridge gets another address', desired([network({ ipv4: '10.9.9.1/24' })], [port()]), there, ['mend bridge']],
   [
-    'a card in a VLAN needs a bridge that knows them',
-    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    'a NIC in a VLAN needs a bridge that knows them',
+    desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     there,
     ['mend bridge', 'set vlans'],
   ],
   [
-    'a new card in a VLAN gets through when it is in it, not before',
-    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    'a new NIC in a VLAN gets through when it is in it, not before',
+    desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     nothing,
     ['make bridge', 'make tap', 'set vlans', 'raise tap'],
   ],
-  ['a card in the first VLAN is as any other', wanted([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['mend bridge']],
+  ['a NIC in the first VLAN is as any other', desired([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['mend bridge']],
   [
-    'a card in a VLAN that lost its bridge is shut until it is in its VLAN again',
-    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    'a NIC in a VLAN that lost its bridge is shut until it is in its VLAN again',
+    desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     without(tagged, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
     ['mend tap', 'set vlans', 'raise tap'],
   ],
   [
-    'a card whose VLAN somebody changed gets it back',
-    wanted([network()], [port({ vlan: { access: 5, trunk: [] } })]),
+    'a NIC whose VLAN somebody changed gets it back',
+    desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     without(tagged, ({ vlans }) => vlans.set('tabcdefghjkmn0', ['1 pvid untagged'])),
     ['set vlans'],
   ],
   [
-    'the cable of a card in a VLAN is pulled, and it stays in it',
-    wanted([network()], [port({ up: false, vlan: { access: 5, trunk: [] } })]),
+    'the cable of a NIC in a VLAN is pulled, and it stays in it',
+    desired([network()], [port({ up: false, vlan: { access: 5, trunk: [] } })]),
     tagged,
     ['mend tap'],
   ],
   [
-    'a bridged network’s far end has the VLANs of its cards',
-    wanted([lan], [port({ network: 'lan', vlan: { access: 5, trunk: [6] } })]),
-    after(nothing, plan(wanted([lan], []), nothing)),
+    'a bridged network’s far end has the VLANs of its NICs',
+    desired([lan], [port({ network: 'lan', vlan: { access: 5, trunk: [6] } })]),
+    after(nothing, plan(desired([lan], []), nothing)),
     ['mend bridge', 'set vlans', 'make tap', 'set vlans', 'raise tap'],
   ],
   [
     'a bridged network that comes back while its far end is still there is joined to it again',
-    wanted([lan], []),
-    after(after(nothing, plan(wanted([lan], []), nothing)), [{ do: 'remove bridge', bridge: 'br-default' }]),
+    desired([lan], []),
+    after(after(nothing, plan(desired([lan], []), nothing)), [{ do: 'remove bridge', bridge: 'br-default' }]),
     ['make bridge', 'join'],
   ],
   [
     'a bridged network is joined to its far end',
-    wanted([network({ kind: 'bridged', interface: 'eth1', ipv4: null })], []),
+    desired([network({ kind: 'bridged', interface: 'eth1', ipv4: null })], []),
     nothing,
     ['make bridge', 'join'],
   ],
@@ -142,7 +142,7 @@ for (const [title, want, present, does] of table) {
 }
 
 test('the plan is written for ip and bridge, and guests’ taps have no address of ours', () => {
-  const actions = plan(wanted([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), nothing);
+  const actions = plan(desired([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), nothing);
   assert.deepEqual(ipCommands(actions), [
     'tuntap add dev tabcdefghjkmn0 mode tap vnet_hdr',
     'link add name br-default address 06:00:00:00:00:01 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 vlan_filtering 1',
@@ -187,7 +187,7 @@ test('what the kernel tells of its interfaces is read: bridges, taps with their 
   );
 });
 
-test('what the kernel tells of VLANs is read, so that a card that is in the right ones is left alone', () => {
+test('what the kernel tells of VLANs is read, so that a NIC that is in the right ones is left alone', () => {
   const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
   const links = [
     link('br-default', {
@@ -202,11 +202,11 @@ test('what the kernel tells of VLANs is read, so that a card that is in the righ
       JSON.stringify(links),
       JSON.stringify([{ ifname: 'br-default', vlans: [first] }, ...(vlans.length > 0 ? [{ ifname: 'tabcdefghjkmn0', vlans }] : [])]),
     );
-  const card = (vlan: PortSpec['vlan']) => wanted([network()], [port({ vlan })]);
-  const commands = (vlan: PortSpec['vlan'], present: Present) => vlanCommands(plan(card(vlan), present));
+  const nic = (vlan: PortSpec['vlan']) => desired([network()], [port({ vlan })]);
+  const commands = (vlan: PortSpec['vlan'], present: Present) => vlanCommands(plan(nic(vlan), present));
   const five = { vlan: 5, flags: ['PVID', 'Egress Untagged'] };
-  assert.deepEqual(plan(card({ access: 5, trunk: [7] }), presentWith(five, { vlan: 7 })), []);
-  assert.deepEqual(plan(card(null), presentWith(first)), []);
+  assert.deepEqual(plan(nic({ access: 5, trunk: [7] }), presentWith(five, { vlan: 7 })), []);
+  assert.deepEqual(plan(nic(null), presentWith(first)), []);
   // Of what is right nothing is touched.
   assert.deepEqual(commands({ access: 5, trunk: [7, 8] }, presentWith(five, { vlan: 6 }, { vlan: 7 })), [
     'vlan del dev tabcdefghjkmn0 vid 6',

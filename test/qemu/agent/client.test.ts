@@ -95,7 +95,7 @@ test('what an earlier connection left over is thrown away up to the answer with 
 
 test('an agent that says it is ready is greeted at once', options, async (t) => {
   const guest = await playGuest(t);
-  // Otherwise it would be after a second. Where this machine stands still meanwhile it is tried again.
+  // Otherwise it would be after a second. Where this VM stands still meanwhile it is tried again.
   await eventually('it is greeted at once', async () => {
     const played = guest.next(false);
     const waiting = connectAgent(guest.path, { signal: AbortSignal.timeout(60_000) });

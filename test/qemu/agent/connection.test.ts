@@ -135,7 +135,7 @@ test('a host that died in its greeting is followed by one that need not greet tw
   await connectTo(t, port).then((agent) => agent.close());
   const greeting = Buffer.concat([magic, Buffer.alloc(16, 7)]);
   for (let cut = 1; cut < greeting.length; cut++) {
-    // Tried again where this machine stands still meanwhile.
+    // Tried again where this VM stands still meanwhile.
     const agent = await eventually(`it answers after ${cut} bytes`, async () => {
       const dying = await open(port.path);
       await new Promise((resolve) => dying.write(greeting.subarray(0, cut), resolve));

@@ -1,4 +1,4 @@
-// A copy of a machine becomes another one: the agent in a guest made of namespaces, and what a user of that guest then sees.
+// A copy of a VM becomes another one: the agent in a guest made of namespaces, and what a user of that guest then sees.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -89,7 +89,7 @@ test('a copy has its own name, machine-id, address and SSH keys once it has answ
   const link = await sh(agent, 'ip link show eth7; ip -o addr show eth7');
   assert.match(link, new RegExp(child));
   assert.match(link, /10\.8\.0\.5/, 'an address that was set by hand stays');
-  assert.doesNotMatch(link, /10\.9\.0\.5/, 'an address with an end was the other machine’s');
+  assert.doesNotMatch(link, /10\.9\.0\.5/, 'an address with an end was the other VM’s');
   assert.doesNotMatch(link, /aaff:fe|ff:feaa:1/, 'nor does its IPv6 address stay');
   assert.match(await sh(agent, 'cat /etc/netplan/*'), new RegExp(child));
   const ssh = join(folder, 'etc/ssh');
@@ -312,10 +312,10 @@ test('an interface that shows up late under the old address gets the new one', o
   assert.equal(await sh(agent, changed), `${child}\n`);
 });
 
-test('where a card’s driver is still at work, its interface has the new address before the answer', options, async (t) => {
-  const card = '/sys/bus/pci/devices/0000:00:02.0';
-  const { agent } = await startGuest(t, {}, `mkdir -p ${card}/virtio0 && echo 0x020000 >${card}/class`);
-  const appears = `sleep 1; ip link add eth7 address ${parent} type veth peer name eth8; mkdir ${card}/virtio0/net`;
+test('where a NIC’s driver is still at work, its interface has the new address before the answer', options, async (t) => {
+  const nic = '/sys/bus/pci/devices/0000:00:02.0';
+  const { agent } = await startGuest(t, {}, `mkdir -p ${nic}/virtio0 && echo 0x020000 >${nic}/class`);
+  const appears = `sleep 1; ip link add eth7 address ${parent} type veth peer name eth8; mkdir ${nic}/virtio0/net`;
   await sh(agent, `(${appears}) >/dev/null 2>&1 </dev/null &`);
   assert.deepEqual(await agent.identity({ macs: [{ old: parent, new: child }] }), { done: ['mac'], skipped: [] });
   assert.match(await sh(agent, 'ip -o link show eth7'), new RegExp(child));

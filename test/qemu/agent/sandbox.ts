@@ -1,5 +1,5 @@
 // A guest made of namespaces: its own host name, network, processes and mounts, with /etc, /var/lib and /run of its own, so that an
-// agent may change all of them. Nothing of this machine is reached: the agent itself refuses where a namespace is the test's own.
+// agent may change all of them. Nothing of this VM is reached: the agent itself refuses where a namespace is the test's own.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -26,7 +26,7 @@ export interface Sandbox {
   readonly env: Record<string, string>;
 }
 
-/** It has no devices of this machine. @param files what the guest has below / (etc, var/lib and run only) @param setup shell commands that run in it first */
+/** It has no devices of this VM. @param files what the guest has below / (etc, var/lib and run only) @param setup shell commands that run in it first */
 export function sandbox(folder: string, files: Readonly<Record<string, string>>, setup = ''): Sandbox {
   for (const name of ['etc', 'var/lib', 'run']) mkdirSync(join(folder, name), { recursive: true });
   for (const [name, content] of Object.entries(files)) {

@@ -1,4 +1,4 @@
-// When automatic points are due and which of them go, as tables and as what always holds.
+// When automatic snapshots are due and which of them go, as tables and as what always holds.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -8,9 +8,9 @@ import {
   intervalOf,
   keptBeforeRisky,
   labelOf,
-  type PointFacts,
   ruleName,
-  unkeptPoints,
+  type SnapshotFacts,
+  unkeptSnapshots,
   untilNextMs,
 } from '../../../src/snapshot/schedule/policy.ts';
 
@@ -23,77 +23,82 @@ const at = (time: string, date = 20): number => {
   const [hours = 0, minutes = 0, seconds = 0] = time.split(':').map(Number);
   return new Date(2026, 10, date, hours, minutes, seconds).getTime();
 };
-const point = (createdAt: number, more: Partial<PointFacts> = {}): PointFacts => ({
+const snapshot = (createdAt: number, more: Partial<SnapshotFacts> = {}): SnapshotFacts => ({
   ...{ id: `p${createdAt}`, createdAt, auto: 'hourly', template: false },
   ...more,
 });
 
 const usual = policyOf('every 10 min keep 3, hourly keep 2, daily keep 2');
 
-const dues: readonly (readonly [string, SnapshotPolicy, PointFacts[], string, string | null])[] = [
-  ['the first point is due at once, for the longest rule', usual, [], '12:34', 'daily'],
-  ['none is due twice in an interval', usual, [point(at('12:30'))], '12:39', null],
-  ['the next interval of the clock counts, not the time since the last one', usual, [point(at('12:39'))], '12:40', 'every 10 min'],
-  ['a new hour is for the hourly rule', usual, [point(at('12:55'))], '13:00', 'hourly'],
-  ['a new day is for the daily rule', usual, [point(at('23:55', 19))], '00:00', 'daily'],
-  ['whatever was missed while nobody was there is one point', usual, [point(at('09:00', 3))], '12:34', 'daily'],
-  ['a point made by hand does not count', usual, [point(at('12:31'), { auto: null })], '12:34', 'daily'],
-  ['one made before something risky does not count', usual, [point(at('12:31'), { auto: 'before reset' })], '12:34', 'daily'],
-  ['a clock that was set back does not keep the rules waiting', usual, [point(at('12:00', 25))], '12:34', 'daily'],
+const dues: readonly (readonly [string, SnapshotPolicy, SnapshotFacts[], string, string | null])[] = [
+  ['the first snapshot is due at once, for the longest rule', usual, [], '12:34', 'daily'],
+  ['none is due twice in an interval', usual, [snapshot(at('12:30'))], '12:39', null],
+  ['the next interval of the clock counts, not the time since the last one', usual, [snapshot(at('12:39'))], '12:40', 'every 10 min'],
+  ['a new hour is for the hourly rule', usual, [snapshot(at('12:55'))], '13:00', 'hourly'],
+  ['a new day is for the daily rule', usual, [snapshot(at('23:55', 19))], '00:00', 'daily'],
+  ['whatever was missed while nobody was there is one snapshot', usual, [snapshot(at('09:00', 3))], '12:34', 'daily'],
+  ['a snapshot made by hand does not count', usual, [snapshot(at('12:31'), { auto: null })], '12:34', 'daily'],
+  ['one made before something risky does not count', usual, [snapshot(at('12:31'), { auto: 'before reset' })], '12:34', 'daily'],
+  ['a clock that was set back does not keep the rules waiting', usual, [snapshot(at('12:00', 25))], '12:34', 'daily'],
   ['a policy without times is never due', policyOf('before risky operations'), [], '12:34', null],
 ];
 
-for (const [name, policy, points, now, due] of dues) {
+for (const [name, policy, snapshots, now, due] of dues) {
   test(name, () => {
-    const rule = dueRule(policy, points, at(now));
+    const rule = dueRule(policy, snapshots, at(now));
     assert.equal(rule && ruleName(rule), due);
   });
 }
 
-const thinnings: readonly (readonly [string, string, PointFacts[], PointFacts[]])[] = [
+const thinnings: readonly (readonly [string, string, SnapshotFacts[], SnapshotFacts[]])[] = [
   [
     'each rule keeps the newest of its own intervals, and what any keeps stays',
     'every 10 min keep 3, hourly keep 2',
-    ['10:50', '11:40', '11:50', '12:00', '12:10', '12:20'].map((time) => point(at(time))),
-    ['10:50', '11:40'].map((time) => point(at(time))),
+    ['10:50', '11:40', '11:50', '12:00', '12:10', '12:20'].map((time) => snapshot(at(time))),
+    ['10:50', '11:40'].map((time) => snapshot(at(time))),
   ],
   [
     'of several in one interval the newest is kept',
     'hourly keep 1',
-    ['12:01', '12:20', '12:40'].map((time) => point(at(time))),
-    ['12:01', '12:20'].map((time) => point(at(time))),
+    ['12:01', '12:20', '12:40'].map((time) => snapshot(at(time))),
+    ['12:01', '12:20'].map((time) => snapshot(at(time))),
   ],
   [
-    'intervals without a point do not count',
+    'intervals without a snapshot do not count',
     'daily keep 2',
-    [point(at('12:00', 1)), point(at('12:00', 5)), point(at('12:00', 20))],
-    [point(at('12:00', 1))],
+    [snapshot(at('12:00', 1)), snapshot(at('12:00', 5)), snapshot(at('12:00', 20))],
+    [snapshot(at('12:00', 1))],
   ],
   [
     'what was made by hand and templates stay',
     'hourly keep 1',
-    [point(at('10:00'), { auto: null }), point(at('10:30'), { template: true }), point(at('11:00')), point(at('12:00'))],
-    [point(at('11:00'))],
+    [snapshot(at('10:00'), { auto: null }), snapshot(at('10:30'), { template: true }), snapshot(at('11:00')), snapshot(at('12:00'))],
+    [snapshot(at('11:00'))],
   ],
   [
     'the last five from before something risky are kept, apart from the others',
     'hourly keep 1, before risky operations',
-    [point(at('09:00')), ...[1, 2, 3, 4, 5, 6].map((minutes) => point(at(`10:0${minutes}`), { auto: 'before restore' }))],
-    [point(at('10:01'), { auto: 'before restore' })],
+    [snapshot(at('09:00')), ...[1, 2, 3, 4, 5, 6].map((minutes) => snapshot(at(`10:0${minutes}`), { auto: 'before restore' }))],
+    [snapshot(at('10:01'), { auto: 'before restore' })],
   ],
-  ['an earlier policy’s points are left to whoever ended it', 'before risky operations', [point(at('09:00')), point(at('09:10'))], []],
+  [
+    'an earlier policy’s snapshots are left to whoever ended it',
+    'before risky operations',
+    [snapshot(at('09:00')), snapshot(at('09:10'))],
+    [],
+  ],
 ];
 
-for (const [name, text, points, gone] of thinnings) {
+for (const [name, text, snapshots, gone] of thinnings) {
   test(name, () => {
     assert.deepEqual(
-      unkeptPoints(policyOf(text), points),
+      unkeptSnapshots(policyOf(text), snapshots),
       gone.map(({ id }) => id),
     );
   });
 }
 
-test('an automatic point’s label says when it was made', () => {
+test('an automatic snapshot’s label says when it was made', () => {
   assert.equal(labelOf('hourly', at('09:10', 21)), 'auto-2026-11-21-0910');
   assert.equal(labelOf('before reset', at('09:10', 21)), 'before-reset-2026-11-21-0910');
 });
@@ -115,7 +120,7 @@ const anyPolicy = fc.record({
   beforeRisky: fc.constant(true),
 });
 const start = at('00:00', 1);
-const anyPoints = fc
+const anySnapshots = fc
   .array(
     fc.record({
       createdAt: fc.integer({ min: start, max: start + 40 * day }),
@@ -124,14 +129,14 @@ const anyPoints = fc
     }),
     { maxLength: 80 },
   )
-  .map((points) => points.map((one, index) => ({ ...one, id: String(index) })));
+  .map((snapshots) => snapshots.map((one, index) => ({ ...one, id: String(index) })));
 
 test('nothing made by hand and no template ever goes, and the newest of each kind stays', () => {
   fc.assert(
-    fc.property(anyPolicy, anyPoints, (policy, points) => {
-      const gone = new Set(unkeptPoints(policy, points));
-      for (const one of points) if (one.auto === null || one.template) assert.ok(!gone.has(one.id));
-      const timed = points.filter(({ auto, template }) => auto !== null && !template && !auto.startsWith('before'));
+    fc.property(anyPolicy, anySnapshots, (policy, snapshots) => {
+      const gone = new Set(unkeptSnapshots(policy, snapshots));
+      for (const one of snapshots) if (one.auto === null || one.template) assert.ok(!gone.has(one.id));
+      const timed = snapshots.filter(({ auto, template }) => auto !== null && !template && !auto.startsWith('before'));
       const newest = Math.max(...timed.map(({ createdAt }) => createdAt));
       if (timed.length > 0) assert.ok(timed.some(({ id, createdAt }) => createdAt === newest && !gone.has(id)));
     }),
@@ -140,9 +145,9 @@ test('nothing made by hand and no template ever goes, and the newest of each kin
 
 test('never more are kept than the rules say together, each rule has its share, and a second look finds nothing', () => {
   fc.assert(
-    fc.property(anyPolicy, anyPoints, (policy, points) => {
-      const gone = new Set(unkeptPoints(policy, points));
-      const mine = points.filter(({ auto, template }) => auto !== null && !template);
+    fc.property(anyPolicy, anySnapshots, (policy, snapshots) => {
+      const gone = new Set(unkeptSnapshots(policy, snapshots));
+      const mine = snapshots.filter(({ auto, template }) => auto !== null && !template);
       const left = mine.filter(({ id }) => !gone.has(id));
       const before = left.filter(({ auto }) => auto?.startsWith('before'));
       const timed = left.filter(({ auto }) => !auto?.startsWith('before'));
@@ -150,13 +155,13 @@ test('never more are kept than the rules say together, each rule has its share, 
       assert.ok(timed.length <= policy.rules.reduce((sum, { keep }) => sum + keep, 0));
       const allTimed = mine.filter(({ auto }) => !auto?.startsWith('before'));
       for (const { everyMs, keep } of policy.rules) {
-        const covers = (some: readonly PointFacts[]) => new Set(some.map(({ createdAt }) => intervalOf(createdAt, everyMs))).size;
+        const covers = (some: readonly SnapshotFacts[]) => new Set(some.map(({ createdAt }) => intervalOf(createdAt, everyMs))).size;
         assert.ok(covers(timed) >= Math.min(keep, covers(allTimed)));
       }
       assert.deepEqual(
-        unkeptPoints(
+        unkeptSnapshots(
           policy,
-          points.filter(({ id }) => !gone.has(id)),
+          snapshots.filter(({ id }) => !gone.has(id)),
         ),
         [],
       );
@@ -164,16 +169,16 @@ test('never more are kept than the rules say together, each rule has its share, 
   );
 });
 
-test('a machine that always runs comes to what the policy says, point by point', () => {
+test('a VM that always runs comes to what the policy says, snapshot by snapshot', () => {
   const policy = policyOf('every 10 min keep 6, hourly keep 5, daily keep 3');
-  let points: PointFacts[] = [];
+  let snapshots: SnapshotFacts[] = [];
   for (let now = start; now < start + 6 * day; now += 5 * minute) {
-    const due = dueRule(policy, points, now);
-    if (due) points.push(point(now, { auto: ruleName(due) }));
-    const gone = new Set(unkeptPoints(policy, points));
-    points = points.filter(({ id }) => !gone.has(id));
+    const due = dueRule(policy, snapshots, now);
+    if (due) snapshots.push(snapshot(now, { auto: ruleName(due) }));
+    const gone = new Set(unkeptSnapshots(policy, snapshots));
+    snapshots = snapshots.filter(({ id }) => !gone.has(id));
   }
-  const ages = points.map(({ createdAt }) => (start + 6 * day - createdAt) / minute).sort((one, other) => one - other);
+  const ages = snapshots.map(({ createdAt }) => (start + 6 * day - createdAt) / minute).sort((one, other) => one - other);
   assert.deepEqual(ages.slice(0, 6), [10, 20, 30, 40, 50, 60]);
-  assert.equal(points.length, 6 + 4 + 2, 'the newest hour and day are served by the ten-minute points');
+  assert.equal(snapshots.length, 6 + 4 + 2, 'the newest hour and day are served by the ten-minute snapshots');
 });

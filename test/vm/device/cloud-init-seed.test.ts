@@ -52,7 +52,7 @@ test('user data that cloud-init would ignore is refused with its first line', ()
     assert.equal(contentOf('user-data', { ...settings, userData }).toString(), userData);
 });
 
-test('the machine’s host name, users with sudo and keys are in the seed', () => {
+test('the VM’s host name, users with sudo and keys are in the seed', () => {
   assert.deepEqual(JSON.parse(contentOf('meta-data', settings).toString()), {
     'instance-id': 'abc',
     'local-hostname': 'web',

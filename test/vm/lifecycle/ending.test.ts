@@ -5,7 +5,7 @@ import { backOffMs, restartsAgain, restartsInARow } from '../../../src/vm/lifecy
 
 const nothing = { shutdown: null, panicked: false, words: '', exit: { code: 0, signal: null } };
 
-test('how a machine ended is told from what was heard', () => {
+test('how a VM ended is told from what was heard', () => {
   const table = [
     [{ ...nothing, shutdown: { guest: true, reason: 'guest-shutdown' } }, 'guest_shutdown', false, /the guest shut down/],
     [{ ...nothing, panicked: true, shutdown: { guest: true, reason: 'guest-panic' } }, 'guest_panic', true, /panicked/],
@@ -34,7 +34,7 @@ test('the pause before a restart grows to a minute', () => {
   assert.deepEqual([0, 1, 2, 5, 6, 50].map(backOffMs), [1000, 2000, 4000, 32000, 60000, 60000]);
 });
 
-test('a machine that has run for ten minutes begins its pauses anew', () => {
+test('a VM that has run for ten minutes begins its pauses anew', () => {
   const record = { restarts: 4, startedAt: 1000, stateReason: null };
   const restartsAfter = (ranMs: number) => restartsInARow(record, 1000 + ranMs);
   assert.deepEqual([0, 599_999, 600_000].map(restartsAfter), [4, 4, 0]);
