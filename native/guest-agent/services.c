@@ -25,8 +25,8 @@ static const struct service {
     {"metrics", metrics_run, true},
     {"ping", ping, true},
     {"power", power_run, false},
-    {"tar-create", tar_create_run, false},
-    {"tar-extract", tar_extract_run, false},
+    {"tar-out", tar_create_run, false},
+    {"tar-in", tar_extract_run, false},
     {"thaw", thaw_run, true},
 };
 

@@ -8,7 +8,7 @@ export type { Task } from '../contract/task.ts';
 export type { Vm as VmInfo, VmOptions, VmState } from '../contract/vm.ts';
 export { Client, type CreateOptions } from './client.ts';
 export { type ConnectOptions, connect } from './connect.ts';
-export type { CopyOptions } from './copy.ts';
+export type { CopyOptions } from './copy/copied.ts';
 export type { ExecOptions, ExecResult } from './exec.ts';
 export type { Body, CallOptions, Calls, Method, Session } from './types.ts';
 export { type Settings, type SpawnOptions, type TerminalOptions, Vm } from './vm.ts';

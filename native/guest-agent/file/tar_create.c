@@ -198,7 +198,7 @@ static void name_of(const char *path, const char *real, char name[NAME_MAX + 1])
 int tar_create_run(const struct request *request) {
   const char *path = request_get(request, "path");
   char real[PATH_MAX], name[NAME_MAX + 1];
-  if (!path) return errno = 0, tar_error("no path is given", "tar-create"), 1;
+  if (!path) return errno = 0, tar_error("no path is given", "tar-out"), 1;
   /* The path may be a symbolic link, which is followed. Links inside the tree are not. */
   if (!realpath(path, real)) return tar_error("cannot be read", path), 1;
   name_of(path, real, name);

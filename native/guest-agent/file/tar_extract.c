@@ -189,7 +189,7 @@ int tar_extract_run(const struct request *request) {
   static struct tar_entry entry;
   struct extraction extraction = {.root = -1};
   const char *path = request_get(request, "path");
-  if (!path) return errno = 0, tar_error("no path is given", "tar-extract"), 1;
+  if (!path) return errno = 0, tar_error("no path is given", "tar-in"), 1;
   extraction.root = open_root(path);
   if (extraction.root < 0) return tar_error("cannot be opened as a directory", path), 1;
   int result = 0;

@@ -106,10 +106,11 @@ static int change_one(int control, int netlink, const struct interface *interfac
   return failed;
 }
 
+/* The end of the reason tells the host that nothing is shared. */
 static const char *missing(const struct mac_change *change) {
   static char reason[96];
   const uint8_t *mac = change->from;
-  snprintf(reason, sizeof reason, "the guest has no interface with the address %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+  snprintf(reason, sizeof reason, "no interface with the address %02x:%02x:%02x:%02x:%02x:%02x: the guest has none", mac[0], mac[1], mac[2],
       mac[3], mac[4], mac[5]);
   return reason;
 }

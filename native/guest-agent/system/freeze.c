@@ -36,13 +36,12 @@ struct outcome {
 
 /* Abstract: no file system is involved. Tests run several agents on one host. */
 static int guard_socket(struct sockaddr_un *address, socklen_t *length) {
+  const char *owner = "";
 #ifdef TEST
-  int owner = (int)getppid();
-#else
-  int owner = 0;
+  if (getenv("VIVARIUM_MOUNTINFO")) owner = getenv("VIVARIUM_MOUNTINFO");
 #endif
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-  int name = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "vivarium-freeze-guard-%d", owner);
+  int name = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "vivarium-freeze-guard%s", owner);
   *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)name);
   return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
