@@ -321,7 +321,11 @@ export const copyIn = defineOperation({
     path: Text.min(1).max(4096).describe('Directory inside, made if absent'),
     waitMs: z.int().min(0).max(3_600_000).default(120_000),
   }),
-  output: z.object({ files: z.int(), bytes: Bytes }),
+  output: z.object({
+    files: z.int().describe('Files and hard links that were created'),
+    bytes: Bytes.describe('Bytes of their content'),
+    skipped: z.array(z.string()).describe('`NAME: reason` of each entry that was left out (FIFOs and devices), at most 100'),
+  }),
   errors: [...failures.find, ...failures.guest],
 });
 

@@ -5,13 +5,18 @@ import { chmod, link, rm, stat, symlink, utimes } from 'node:fs/promises';
 import { basename, dirname, posix } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Entry, extract, type Header } from 'tar-stream';
+import { extract, type Header } from 'tar-stream';
 import { VivError } from '../../contract/errors.ts';
 import type { Client } from '../client.ts';
 import type { Vm } from '../vm.ts';
 import type { Copied, CopyOptions } from './copied.ts';
 import { guestTarget } from './guest-path.ts';
 import { entryAt, joinPath, makeFolder, parentOf, textOf } from './local-path.ts';
+
+type Reader = ReturnType<typeof extract>;
+type Entry = Reader extends AsyncIterable<infer One> ? One : never;
+/** The types do not know the option. */
+type ExtractOptions = Parameters<typeof extract>[0];
 
 /** Permissions, and the sticky bit. */
 const keptMode = 0o1777;
@@ -54,7 +59,7 @@ const endedEarly = (cause: unknown) =>
  */
 export async function extractTree(tar: Readable, folder: string, name: string, options: CopyOptions = {}): Promise<Copied> {
   // One byte of a name is one character, so that names need not be UTF-8.
-  const reader = extract({ filenameEncoding: 'latin1' });
+  const reader = extract({ filenameEncoding: 'latin1' } as ExtractOptions);
   const fed = feed(tar, reader);
   const extraction: Extraction = {
     folder: Buffer.from(folder),
@@ -87,7 +92,7 @@ export async function extractTree(tar: Readable, folder: string, name: string, o
 const isSystemError = (error: unknown): boolean => error instanceof Error && 'syscall' in error;
 
 /** Resolves with the error of `tar`, or null. The reader gets everything before it. */
-async function feed(tar: Readable, reader: ReturnType<typeof extract>): Promise<unknown> {
+async function feed(tar: Readable, reader: Reader): Promise<unknown> {
   const drained = () =>
     new Promise<void>((resolve) => {
       const done = () => {
@@ -106,7 +111,7 @@ async function feed(tar: Readable, reader: ReturnType<typeof extract>): Promise<
   } catch (error) {
     return error;
   } finally {
-    if (!reader.destroyed) reader.end();
+    if (!reader.destroyed) reader.end(undefined);
   }
 }
 

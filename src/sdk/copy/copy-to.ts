@@ -21,7 +21,7 @@ interface Packing {
   readonly skipped: string[];
 }
 
-/** @throws VivError not_found, invalid, io_failed, and what the guest reports */
+/** @throws VivError not_found, invalid, and what the guest reports */
 export async function copyTo(client: Client, vm: Vm, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
   const signal = options.signal ? { signal: options.signal } : {};
   const target = guestTarget(guestPath);
@@ -82,7 +82,7 @@ async function sourceOf(localPath: string, found: Stats): Promise<{ path: Buffer
     return { path: Buffer.from(path), [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
-    throw new VivError('io_failed', `cannot read ${localPath}: ${(error as Error).message}`, { cause: error });
+    throw new VivError('invalid', `cannot read ${localPath}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -92,7 +92,11 @@ async function treeBytes(path: Buffer): Promise<number> {
   let total = 0;
   for (const name of await readdir(path, { encoding: 'buffer' })) {
     const child = joinPath(path, name);
-    const { size, ...entry } = await lstat(child).then((info) => ({ size: info.size, isFile: info.isFile(), isFolder: info.isDirectory() }));
+    const { size, ...entry } = await lstat(child).then((info) => ({
+      size: info.size,
+      isFile: info.isFile(),
+      isFolder: info.isDirectory(),
+    }));
     total += entry.isFolder ? await treeBytes(child) : entry.isFile ? size : 0;
   }
   return total;
@@ -139,6 +143,6 @@ async function* packFile(
     packing.count(chunk.length);
     yield chunk;
   }
-  if (sent < sizeBytes) throw new VivError('io_failed', `cannot copy ${textOf(path)}: it became shorter while it was read`);
+  if (sent < sizeBytes) throw new VivError('invalid', `cannot copy ${textOf(path)}: it became shorter while it was read`);
   yield tarPadding(sizeBytes);
 }
