@@ -25,6 +25,8 @@ export const Snapshot = z.object({
   memoryBytes: Bytes,
   /** What its disks take, beyond the snapshots and images below. */
   diskBytes: Bytes,
+  /** Mount points of the file systems that the guest had frozen for it (`quiesce`); null: it was not quiesced. */
+  frozenFileSystems: z.array(z.string()).nullable(),
   /** How long the guest stood still for it. */
   pausedMs: z.number(),
   /** It is not removed without --force. */
@@ -57,7 +59,10 @@ export const create = defineOperation({
     vm,
     label: Label.optional().describe('What you will call it'),
     disksOnly: z.boolean().default(false).describe('Without memory: restored, the VM boots'),
-    quiesce: z.boolean().default(false).describe('Have the guest write out and freeze its file systems for the moment'),
+    quiesce: z
+      .boolean()
+      .default(false)
+      .describe('Have the guest flush and freeze its file systems while the snapshot is taken; fails where none can be frozen'),
     template: z.boolean().default(false).describe('Protect it from removal'),
     auto: Label.optional().describe('The rule that makes it: it goes when that rule keeps it no longer'),
   }),

@@ -3,7 +3,7 @@
 
 import type { HandlerOf, TaskContext } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
-import { thawed } from '../../vm/capture/quiesce.ts';
+import { quiesced } from '../../vm/capture/quiesce.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
@@ -53,7 +53,11 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'freeze',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
-        await thawed(vm, state.quiesce, () => freeze(vm, context.services.vms, freezingOf(state), state.memory));
+        const { vms } = context.services;
+        const act = () => freeze(vm, vms, freezingOf(state), state.memory);
+        if (!state.quiesce) return void (await act());
+        const { result, frozen } = await quiesced(vm, act);
+        await vms.snapshots.put({ ...result, frozenFileSystems: frozen });
       },
     },
     {
