@@ -1,4 +1,3 @@
-/* pcap, the format that tcpdump and Wireshark read: a header, then each packet behind its time and lengths. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -10,7 +9,7 @@
 
 #include "tap.h"
 
-static void put(struct iovec *pieces, int count) {
+static void write_pieces(struct iovec *pieces, int count) {
   while (count > 0) {
     ssize_t written = writev(STDOUT_FILENO, pieces, count);
     if (written < 0 && errno == EINTR) continue;
@@ -28,14 +27,13 @@ struct pcap_header pcap_header_of(uint32_t link_type, uint32_t accuracy) {
 
 void begin_pcap(uint32_t link_type) {
   struct pcap_header header = pcap_header_of(link_type, 0);
-  /* It is of no use without whoever reads it. */
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   signal(SIGPIPE, SIG_IGN);
   struct iovec piece = {&header, sizeof header};
-  put(&piece, 1);
+  write_pieces(&piece, 1);
 }
 
-size_t with_header(uint32_t header[4], struct iovec all[5], const struct iovec *pieces, int count, uint32_t length) {
+size_t add_packet_header(uint32_t header[4], struct iovec all[5], const struct iovec *pieces, int count, uint32_t length) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   header[0] = (uint32_t)now.tv_sec;
@@ -53,6 +51,6 @@ size_t with_header(uint32_t header[4], struct iovec all[5], const struct iovec *
 void write_packet(const struct iovec *pieces, int count, uint32_t length) {
   struct iovec all[5];
   uint32_t header[4];
-  with_header(header, all, pieces, count, length);
-  put(all, count + 1);
+  add_packet_header(header, all, pieces, count, length);
+  write_pieces(all, count + 1);
 }

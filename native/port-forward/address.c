@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-bool read_address(const char *text, union address *address) {
+bool parse_address(const char *text, union address *address) {
   memset(address, 0, sizeof *address);
   if (inet_pton(AF_INET, text, &address->four.sin_addr) == 1) {
     address->any.sa_family = AF_INET;
@@ -13,7 +13,9 @@ bool read_address(const char *text, union address *address) {
   return inet_pton(AF_INET6, text, &address->six.sin6_addr) == 1;
 }
 
-socklen_t length_of(const union address *address) { return address->any.sa_family == AF_INET ? sizeof address->four : sizeof address->six; }
+socklen_t address_length(const union address *address) {
+  return address->any.sa_family == AF_INET ? sizeof address->four : sizeof address->six;
+}
 
 void set_port(union address *address, uint16_t port) {
   if (address->any.sa_family == AF_INET) address->four.sin_port = htons(port);
@@ -33,10 +35,9 @@ bool same_address(const union address *one, const union address *other) {
 
 bool is_routable(const union address *address) {
   if (address->any.sa_family == AF_INET) {
-    uint32_t value = ntohl(address->four.sin_addr.s_addr);
-    uint32_t top = value >> 24;
-    /* not this host, loopback, one link alone, or many receivers */
-    return top != 0 && top != 127 && value >> 16 != 0xa9fe && top < 224;
+    uint32_t value = ntohl(address->four.sin_addr.s_addr), first = value >> 24;
+    /* not unspecified, loopback, link-local, multicast or reserved */
+    return first != 0 && first != 127 && value >> 16 != 0xa9fe && first < 224;
   }
   const struct in6_addr *six = &address->six.sin6_addr;
   return !IN6_IS_ADDR_LOOPBACK(six) && !IN6_IS_ADDR_UNSPECIFIED(six) && !IN6_IS_ADDR_LINKLOCAL(six) && !IN6_IS_ADDR_MULTICAST(six) &&
