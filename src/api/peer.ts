@@ -1,7 +1,7 @@
 // Who is at the other end of a Unix socket: the kernel's word (SO_PEERCRED), asked once per connection.
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
-import type { Caller } from '../task/handler.ts';
+import type { Caller } from '../operations/handler.ts';
 
 export type PeerUid = (socket: Socket) => number | null;
 
@@ -23,6 +23,6 @@ export function peerUid(): PeerUid {
 
 /** Root and the daemon's own user may do everything; nobody else is let in yet. */
 export function callerOf(uid: number | null, ownUid: number): Caller | null {
-  if (uid === null) return { name: `uid ${ownUid}`, uid: null, role: 'admin' };
-  return uid === 0 || uid === ownUid ? { name: uid === 0 ? 'root' : `uid ${uid}`, uid, role: 'admin' } : null;
+  if (uid === null) return { name: `uid ${ownUid}`, uid: null, role: 'administrator' };
+  return uid === 0 || uid === ownUid ? { name: uid === 0 ? 'root' : `uid ${uid}`, uid, role: 'administrator' } : null;
 }

@@ -9,10 +9,11 @@ import type { WebSocket } from 'ws';
 import { VivError } from '../contract/errors.ts';
 import { operationList, operations } from '../contract/index.ts';
 import { openapi } from '../contract/openapi.ts';
-import { errorsOf, type Operation, type Role } from '../contract/operation.ts';
+import { errorsOf, type Operation } from '../contract/operation.ts';
+import { roleAllows } from '../contract/permission.ts';
 import type { Task } from '../contract/task.ts';
+import type { Call, Caller, Download, Handlers, Socket } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
-import type { Call, Caller, Download, Handlers, Socket } from '../task/handler.ts';
 import { toVivError } from './errors.ts';
 import { sendEvents } from './event-stream.ts';
 import { type Input, inputOf } from './input.ts';
@@ -49,23 +50,6 @@ export interface ApiServer {
 const bodyBytes = 2 * 1024 * 1024;
 const closeMs = 3000;
 const socketCloseMs = 1000;
-const rank: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
-/** What still works when the host's disk is full: that which frees space or hardly writes. */
-const worksWhenFull = new Set<string>([
-  'vm.remove',
-  'vm.stop',
-  'vm.pause',
-  'vm.resume',
-  'vm.reset',
-  'image.remove',
-  'image.verify',
-  'snapshot.remove',
-  'warm-pool.remove',
-  'task.cancel',
-  'host.shutdown',
-]);
-const changes = (operation: Operation) => operation.method !== 'GET' && operation.role !== 'viewer' && !worksWhenFull.has(operation.id);
-
 // biome-ignore lint/suspicious/noExplicitAny: the table of handlers is typed per id; here they are called by transport
 type AnyHandler = any;
 
@@ -132,9 +116,12 @@ export function createServer(options: ServerOptions): ApiServer {
   };
   const admit = (operation: Operation, request: FastifyRequest): Caller => {
     const caller = callerFor(request);
-    if (rank[caller.role] < rank[operation.role])
-      throw new VivError('forbidden', `${operation.id} needs the role ${operation.role}; ${caller.name} has ${caller.role}`);
-    const full = changes(operation) ? services.host.readOnly() : null;
+    if (!roleAllows(caller.role, operation.permission))
+      throw new VivError(
+        'forbidden',
+        `${operation.id} needs the permission ${operation.permission}, which the role ${caller.role} of ${caller.name} does not have`,
+      );
+    const full = operation.worksWhenDiskFull ? null : services.host.readOnly();
     if (full !== null) throw new VivError('no_space', `${operation.id} is refused for now: ${full}`);
     return caller;
   };

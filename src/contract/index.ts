@@ -1,4 +1,4 @@
-// The table of every operation. Its shape is the SDK's: operations.vm.start.
+// The table of every operation. Its shape is the SDK's: operations.vm.start. Its order is that of help and documents: what is needed most comes first.
 import * as event from './event.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
@@ -14,22 +14,21 @@ import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
 
 export const operations = {
-  host: { show: host.show, status: host.status, shutdown: host.shutdown },
   vm: {
-    create: vm.create,
     run: vm.run,
+    create: vm.create,
     list: vm.list,
     show: vm.show,
-    set: vm.set,
-    rename: vm.rename,
-    remove: vm.remove,
     start: vm.start,
     stop: vm.stop,
     restart: vm.restart,
-    reset: vm.reset,
     pause: vm.pause,
     resume: vm.resume,
     suspend: vm.suspend,
+    reset: vm.reset,
+    set: vm.set,
+    rename: vm.rename,
+    remove: vm.remove,
     wait: vm.wait,
     exec: vm.exec,
     console: vm.console,
@@ -46,21 +45,21 @@ export const operations = {
     diff: snapshot.diff,
     thumbnail: snapshot.thumbnail,
     restore: snapshot.restore,
-    remove: snapshot.remove,
     verify: snapshot.verify,
+    remove: snapshot.remove,
   },
   warmPool: {
     create: warmPool.create,
     list: warmPool.list,
     show: warmPool.show,
     set: warmPool.set,
-    remove: warmPool.remove,
     take: warmPool.take,
     fill: warmPool.fill,
+    remove: warmPool.remove,
   },
   network: {
-    create: network.create,
     list: network.list,
+    create: network.create,
     show: network.show,
     set: network.set,
     remove: network.remove,
@@ -69,8 +68,8 @@ export const operations = {
   nic: { add: nic.add, list: nic.list, set: nic.set, remove: nic.remove },
   forward: { add: forward.add, list: forward.list, remove: forward.remove },
   securityGroup: {
-    create: securityGroup.create,
     list: securityGroup.list,
+    create: securityGroup.create,
     show: securityGroup.show,
     allow: securityGroup.allow,
     revoke: securityGroup.revoke,
@@ -81,14 +80,15 @@ export const operations = {
   image: {
     list: image.list,
     catalog: image.catalog,
-    show: image.show,
     pull: image.pull,
     build: image.build,
     import: image.importFile,
     export: image.exportFile,
-    remove: image.remove,
+    show: image.show,
     verify: image.verify,
+    remove: image.remove,
   },
+  host: { shutdown: host.shutdown, status: host.status, show: host.show },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
 } as const;

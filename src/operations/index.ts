@@ -1,5 +1,5 @@
 // The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
-import type { Handlers } from '../task/handler.ts';
+
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
@@ -7,6 +7,7 @@ import { handler as flowList } from './flow/list.ts';
 import { handler as forwardAdd } from './forward/add.ts';
 import { handler as forwardList } from './forward/list.ts';
 import { handler as forwardRemove } from './forward/remove.ts';
+import type { Handlers } from './handler.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
 import { handler as hostStatus } from './host/status.ts';
@@ -79,23 +80,20 @@ import { handler as warmPoolShow } from './warm-pool/show.ts';
 import { handler as warmPoolTake } from './warm-pool/take.ts';
 
 export const handlers: Handlers = {
-  'host.show': hostShow,
-  'host.status': hostStatus,
-  'host.shutdown': hostShutdown,
-  'vm.create': vmCreate,
   'vm.run': vmRun,
+  'vm.create': vmCreate,
   'vm.list': vmList,
   'vm.show': vmShow,
-  'vm.set': vmSet,
-  'vm.rename': vmRename,
-  'vm.remove': vmRemove,
   'vm.start': vmStart,
   'vm.stop': vmStop,
   'vm.restart': vmRestart,
-  'vm.reset': vmReset,
   'vm.pause': vmPause,
   'vm.resume': vmResume,
   'vm.suspend': vmSuspend,
+  'vm.reset': vmReset,
+  'vm.set': vmSet,
+  'vm.rename': vmRename,
+  'vm.remove': vmRemove,
   'vm.wait': vmWait,
   'vm.exec': vmExec,
   'vm.console': vmConsole,
@@ -110,17 +108,17 @@ export const handlers: Handlers = {
   'snapshot.diff': snapshotDiff,
   'snapshot.thumbnail': snapshotThumbnail,
   'snapshot.restore': snapshotRestore,
-  'snapshot.remove': snapshotRemove,
   'snapshot.verify': snapshotVerify,
+  'snapshot.remove': snapshotRemove,
   'warm-pool.create': warmPoolCreate,
   'warm-pool.list': warmPoolList,
   'warm-pool.show': warmPoolShow,
   'warm-pool.set': warmPoolSet,
-  'warm-pool.remove': warmPoolRemove,
   'warm-pool.take': warmPoolTake,
   'warm-pool.fill': warmPoolFill,
-  'network.create': networkCreate,
+  'warm-pool.remove': warmPoolRemove,
   'network.list': networkList,
+  'network.create': networkCreate,
   'network.show': networkShow,
   'network.set': networkSet,
   'network.remove': networkRemove,
@@ -132,8 +130,8 @@ export const handlers: Handlers = {
   'forward.add': forwardAdd,
   'forward.list': forwardList,
   'forward.remove': forwardRemove,
-  'security-group.create': securityGroupCreate,
   'security-group.list': securityGroupList,
+  'security-group.create': securityGroupCreate,
   'security-group.show': securityGroupShow,
   'security-group.allow': securityGroupAllow,
   'security-group.revoke': securityGroupRevoke,
@@ -143,13 +141,16 @@ export const handlers: Handlers = {
   'flow.follow': flowFollow,
   'image.list': imageList,
   'image.catalog': imageCatalog,
-  'image.show': imageShow,
   'image.pull': imagePull,
   'image.build': imageBuild,
   'image.import': imageImport,
   'image.export': imageExport,
-  'image.remove': imageRemove,
+  'image.show': imageShow,
   'image.verify': imageVerify,
+  'image.remove': imageRemove,
+  'host.shutdown': hostShutdown,
+  'host.status': hostStatus,
+  'host.show': hostShow,
   'task.list': taskList,
   'task.show': taskShow,
   'task.cancel': taskCancel,

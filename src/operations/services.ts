@@ -1,54 +1,24 @@
 // What the operations work with; daemon.ts makes it once.
-import type { Logger } from 'pino';
-import type { Event } from '../contract/event.ts';
-import type { Host } from '../contract/host.ts';
-import type { Task } from '../contract/task.ts';
-import type { Paths } from '../host/paths.ts';
+import type { EventBus } from '../host/event-bus.ts';
+import type { HostFacts } from '../host/facts.ts';
 import type { Images } from '../image/images.ts';
-import type { Store } from '../store/store.ts';
-import type { VmRegistry } from '../vm/registry.ts';
+import type { Tasks } from '../task/engine.ts';
+import type { EventLog } from '../task/event-log.ts';
+import type { VmEvents } from '../vm/events.ts';
+import type { WarmPoolEvents, WarmPoolServices } from '../warm-pool/services.ts';
 
-export interface EventLog {
-  /** Records what happened; durable, never throws (a full disk is logged). */
-  record(event: { type: string; subject?: string; name?: string; message: string }): void;
-  list(options: { after?: number; limit: number }): Promise<Event[]>;
-  follow(after: number | undefined, signal: AbortSignal): AsyncIterable<Event>;
-}
-
-export interface Tasks {
-  list(options: { state?: Task['state']; limit: number }): Promise<Task[]>;
-  /** By id or unique prefix; throws not_found, ambiguous. */
-  find(ref: string): Promise<Task>;
-  cancel(ref: string): Promise<Task>;
-  follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
-  runningCount(): number;
-  /** The running task that holds the queue, for `activity`. */
-  activity(queue: string): { task: string; operation: string } | null;
-  /** Resolves when no task is in the queue. */
-  idle(queue: string): Promise<void>;
-  /** Cancels every running or waiting task of the queue, but for those to spare, and waits until all of them have ended. */
-  cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void>;
-}
-
-export interface HostFacts {
-  show(options: { prove: boolean }): Promise<Host>;
-  /** Which accelerator a VM gets; throws no_accelerator where kvm was asked for and does not work. */
-  accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
-  /** Why changes are refused now (disk nearly full); null when they are not. */
-  readOnly(): string | null;
-}
-
-export interface Services {
+/** Every service by its name. An operation, and each function it calls, takes those it uses. */
+export interface Services extends WarmPoolServices {
   readonly version: string;
   readonly startedAt: number;
-  readonly paths: Paths;
-  readonly store: Store;
-  readonly log: Logger;
   readonly events: EventLog;
   readonly tasks: Tasks;
   readonly host: HostFacts;
   readonly images: Images;
-  readonly vms: VmRegistry;
+  readonly bus: EventBus<HostEvents>;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }
+
+/** What the rooms emit on the one bus. */
+export type HostEvents = VmEvents & WarmPoolEvents;

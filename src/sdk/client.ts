@@ -15,40 +15,23 @@ export type CreateOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 /** `client.vm('web')` is a VM, `client.vm.start({ vm: 'web' })` the raw call. */
 export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Vm>);
 
+/** The raw calls, a noun each: `client.network.create({ network: 'lab' })`. */
+export interface Client extends Omit<Calls, 'vm'> {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export class Client {
   readonly socket: string;
-  readonly host: Calls['host'];
   readonly vm: VmCalls;
-  readonly snapshot: Calls['snapshot'];
-  readonly warmPool: Calls['warmPool'];
-  readonly network: Calls['network'];
-  readonly nic: Calls['nic'];
-  readonly forward: Calls['forward'];
-  readonly securityGroup: Calls['securityGroup'];
-  readonly flow: Calls['flow'];
-  readonly image: Calls['image'];
-  readonly task: Calls['task'];
-  readonly event: Calls['event'];
   readonly #connection: Connection;
 
   /** @param revive starts a daemon where one dies with a task of this client's under way, which goes on then */
   constructor(socket: string, revive?: Connection['revive']) {
     this.socket = socket;
     this.#connection = connection(socket, revive);
-    const calls = callsFor(this.#connection);
-    this.host = calls.host;
-    this.snapshot = calls.snapshot;
-    this.warmPool = calls.warmPool;
-    this.network = calls.network;
-    this.nic = calls.nic;
-    this.forward = calls.forward;
-    this.securityGroup = calls.securityGroup;
-    this.flow = calls.flow;
-    this.image = calls.image;
-    this.task = calls.task;
-    this.event = calls.event;
-    const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await calls.vm.show({ vm: ref }, options));
-    this.vm = Object.assign(find, calls.vm);
+    const { vm, ...calls } = callsFor(this.#connection);
+    Object.assign(this, calls);
+    const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await vm.show({ vm: ref }, options));
+    this.vm = Object.assign(find, vm);
   }
 
   /** Calls an operation of the contract: `client.call(operations.vm.start, { vm: 'web' })`. */

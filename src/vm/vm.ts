@@ -3,29 +3,23 @@
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
+import type { EventBus } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
+import type { VmConnection } from './connection.ts';
 import { SerialLine } from './device/serial-console.ts';
+import type { VmEvents } from './events.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
-import type { VmRuntime } from './runtime.ts';
-
-/** What VMs and their networks tell upward; daemon.ts hands the listener down. */
-export type News =
-  | { type: 'changed'; vm: Vm }
-  /** It ended by itself. `failed`: not by the guest's own wish. */
-  | { type: 'ended'; vm: Vm; failed: boolean; message: string }
-  | { type: 'event'; vm: Vm; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
-  | { type: 'network'; name: string; what: string; message: string };
+import { VmRuntime } from './runtime.ts';
 
 export class Vm {
   readonly paths: VmPaths;
   readonly serial: SerialLine;
-  live: VmRuntime | null = null;
-  /** Set while a verb ends the process, so that its end is no news. */
-  ending = false;
+  /** What this daemon knows of its process. */
+  readonly runtime = new VmRuntime(() => this.changed());
   readonly #store: Store;
-  readonly #tell: (news: News) => void;
+  readonly #bus: EventBus<VmEvents>;
   readonly #forwards: () => readonly string[];
   #record: VmRecord;
   #revision: number;
@@ -38,14 +32,14 @@ export class Vm {
     revision: number;
     paths: VmPaths;
     store: Store;
-    tell: (news: News) => void;
+    bus: EventBus<VmEvents>;
     forwards: () => readonly string[];
   }) {
     this.#record = options.record;
     this.#revision = options.revision;
     this.paths = options.paths;
     this.#store = options.store;
-    this.#tell = options.tell;
+    this.#bus = options.bus;
     this.#forwards = options.forwards;
     this.serial = new SerialLine(options.paths.serial);
   }
@@ -60,8 +54,14 @@ export class Vm {
     return this.#record.name;
   }
 
-  tell(news: News): void {
-    this.#tell(news);
+  /** Adds an entry about this VM to the event log. @param type `vm.problem`, `snapshot.damaged` ... */
+  report(type: string, message: string): void {
+    void this.#bus.emit('report', { type, subject: this.id, name: this.name, message });
+  }
+
+  /** Its process ended by itself. @param failed for another reason than the guest's shutdown */
+  reportEnd(failed: boolean, message: string): void {
+    void this.#bus.emit('vm.ended', { vm: this, failed, message });
   }
 
   /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
@@ -94,7 +94,7 @@ export class Vm {
   changed(): void {
     this.#view = null;
     for (const watcher of this.#watchers) watcher();
-    this.#tell({ type: 'changed', vm: this });
+    void this.#bus.emit('vm.changed', this);
   }
 
   /** Resolves when `condition` holds. @throws the signal's reason */
@@ -118,8 +118,13 @@ export class Vm {
     return this.update(() => ({ state, stateReason: reason && { ...reason, occurredAt: Date.now() } }));
   }
 
-  /** The live part, or wrong_state. */
-  alive(): VmRuntime {
+  /** The connection with its process; null without one. */
+  get live(): VmConnection | null {
+    return this.runtime.connection;
+  }
+
+  /** The connection with its process. @throws wrong_state without one */
+  alive(): VmConnection {
     if (!this.live) throw new VivError('wrong_state', `${this.name} is not running; start it first`);
     return this.live;
   }
@@ -127,25 +132,26 @@ export class Vm {
   /** What the API shows. Made once per change. */
   view(activity: VmInfo['activity']): VmInfo {
     // Frozen: it is shared by everyone who asks, and its text is kept with it.
-    this.#view ??= Object.freeze(viewOf(this.#record, this.live, this.#forwards()));
+    this.#view ??= Object.freeze(viewOf(this.#record, this.runtime, this.#forwards()));
     return activity === null ? this.#view : { ...this.#view, activity };
   }
 }
 
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
-function stateOf({ state, stateReason, name }: VmRecord, live: VmRuntime | null): Pick<VmInfo, 'state' | 'stateReason'> {
-  if (!live?.pausedByFullDisk || state !== 'running') return { state, stateReason };
+function stateOf({ state, stateReason, name }: VmRecord, runtime: VmRuntime): Pick<VmInfo, 'state' | 'stateReason'> {
+  if (!runtime.isDiskFull || state !== 'running') return { state, stateReason };
   return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), occurredAt: Date.now() } };
 }
 
-function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly string[]): VmInfo {
+function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[]): VmInfo {
   const { settings, started } = record;
   const active = record.state === 'running' || record.state === 'paused';
+  const live = runtime.connection;
   const agent = live?.agent ?? null;
   return {
     id: record.id,
     name: record.name,
-    ...stateOf(record, live),
+    ...stateOf(record, runtime),
     activity: null,
     image: record.image.name,
     imageDigest: record.image.digest,

@@ -8,8 +8,8 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { createServer } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
+import type { Call } from '../../src/operations/handler.ts';
 import { Client } from '../../src/sdk/client.ts';
-import type { Call } from '../../src/task/handler.ts';
 import { bytesOf, event, task, toy, toyExec, vm } from './toy.ts';
 
 interface Answer {
@@ -171,7 +171,7 @@ test('a strange user is refused, and a role only does what it may', async () => 
   assert.equal((await ask(viewer.socket, 'GET', '/v1/vms')).status, 200);
   const refused = await ask(viewer.socket, 'POST', '/v1/vms/web/start');
   assert.equal(refused.status, 403);
-  assert.match(refused.body.message ?? '', /vm.start needs the role operator; ann has viewer/);
+  assert.match(refused.body.message ?? '', /vm.start needs the permission vm.start, which the role viewer of ann does not have/);
   await assert.rejects(viewer.client.vm.exec({ vm: 'web' }), { code: 'forbidden' });
 });
 

@@ -58,7 +58,7 @@ test('the command of noun.verb is viv noun verb, with ls for list and rm for rem
   each(({ id, cli }, noun, verb) => {
     if (!cli) return;
     const short = { list: 'ls', remove: 'rm' }[verb] ?? verb;
-    assert.equal(cli.command, commands[id] ?? (noun === 'vm' ? short : `${noun} ${short}`), id);
+    assert.equal(cli.words, commands[id] ?? (noun === 'vm' ? short : `${noun} ${short}`), id);
   });
 });
 

@@ -1,6 +1,7 @@
 // `viv up`: the daemon in the background, and with the host where that is asked for.
-import { pathsFrom } from '../../host/paths.ts';
+
 import type { Client } from '../../sdk/client.ts';
+import { hostDirectories } from '../../sdk/paths.ts';
 import { daemonArguments, daemonEnvironment } from '../../sdk/start-daemon.ts';
 import { disableAtBoot, enableAtBoot, type Systemd } from '../at-boot.ts';
 import { bootUnit } from '../boot-unit.ts';
@@ -9,7 +10,7 @@ import { asJson, type Context } from '../context.ts';
 
 export const command: Command = {
   words: 'up',
-  group: 'Host',
+  section: 'Host',
   summary: 'Start the daemon in the background, if it is not running yet',
   args: [],
   flags: [
@@ -50,7 +51,7 @@ async function upAtBoot(context: Context): Promise<Client> {
 
 function systemdOf({ env, interrupts }: Context): Systemd {
   const uid = process.getuid?.() ?? 0;
-  const { stateDirectory } = pathsFrom(env, uid);
+  const { stateDirectory } = hostDirectories(env, uid);
   const unit = bootUnit({ env: { ...daemonEnvironment, ...env }, uid, stateDirectory, command: [process.execPath, ...daemonArguments()] });
   return { unit, uid, env, signal: interrupts.signal };
 }

@@ -1,6 +1,6 @@
 // `flow.list`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { filterFrom } from './filter.ts';
 
-export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services: { vms } }) =>
-  vms.networks.flows.latest(await filterFrom(filter, vms), limit);
+export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services }) =>
+  services.networks.flows.latest(await filterFrom(filter, services), limit);

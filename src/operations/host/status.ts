@@ -1,7 +1,7 @@
 // `host.status`.
 import { userInfo } from 'node:os';
-import type { HandlerOf } from '../../task/handler.ts';
 import { heldBytes, isReady } from '../../warm-pool/members.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'host.status'> = async (_input, { services }) => {
   const vms = services.vms.list();
@@ -17,7 +17,7 @@ export const handler: HandlerOf<'host.status'> = async (_input, { services }) =>
     vms: { total: vms.length, running: count('running'), broken: count('broken') },
     warmPools: {
       ready: ready.length,
-      size: services.vms.warmPools.all().reduce((sum, { size }) => sum + size, 0),
+      size: services.warmPools.all().reduce((sum, { size }) => sum + size, 0),
       memoryBytes: await heldBytes(ready),
     },
     tasks: { running: services.tasks.runningCount() },

@@ -10,8 +10,8 @@ import { VmOptions } from '../../contract/vm-options.ts';
 import { newId } from '../../host/id.ts';
 import { stagingKey } from '../../image/staging.ts';
 import { convertDisk, diskInfo } from '../../storage/disk.ts';
-import type { HandlerOf, Step } from '../../task/handler.ts';
 import { askGuest, endNow } from '../../vm/lifecycle/stop.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 import { type Creating, createSteps, prepareCreate } from '../vm/create-steps.ts';
 import { removeSteps } from '../vm/remove-steps.ts';
 import { startSteps } from '../vm/start-steps.ts';
@@ -74,7 +74,7 @@ const shutDown: Step<State> = {
     if (vm.live && !(await askGuest(vm, 120_000, signal)))
       log('it did not shut down within 120 s; what it wrote has been flushed, and its process is ended');
     signal.throwIfAborted();
-    await endNow(vm, services.vms);
+    await endNow(vm, services);
   },
 };
 

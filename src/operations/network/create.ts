@@ -8,7 +8,7 @@ import { bridgeObstacle } from '../../network/kernel/bridgeable.ts';
 import { hostInterfaces } from '../../network/kernel/host-network.ts';
 import type { Networks } from '../../network/networks.ts';
 import { NetworkRecord, networkNameTaken } from '../../network/record/network.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 interface Creating {
@@ -22,36 +22,36 @@ export const handler: HandlerOf<'network.create'> = {
   target: ({ name }: Creating) => name,
   // One after the other: two at once could choose the same subnet.
   queue: () => 'networks',
-  prepare: async ({ network: name, ...asked }, { services: { vms } }): Promise<Creating> => ({
+  prepare: async ({ network: name, ...asked }, { services: { networks } }): Promise<Creating> => ({
     name,
     record: NetworkRecord.parse({
-      ...{ name, kind: asked.kind, ...(await subnets(name, asked, vms.networks)) },
+      ...{ name, kind: asked.kind, ...(await subnets(name, asked, networks)) },
       ...{ interface: asked.interface ?? null, createdAt: Date.now() },
     }),
   }),
-  admit: async ({ record }: Creating, { vms: { networks } }) => {
+  admit: async ({ record }: Creating, { networks }) => {
     if (networks.records.byName(record.name)) throw networkNameTaken(record.name);
     return 'accept';
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ name, record }: Creating, { services: { vms, events } }) => {
-        const taken = await vms.networks.taken();
-        const own = vms.networks.records.byName(name);
+      run: async ({ name, record }: Creating, { services: { networks, events } }) => {
+        const taken = await networks.taken();
+        const own = networks.records.byName(name);
         if (!own) {
-          if (record.interface !== null) checkAlone(name, record.interface, vms.networks);
+          if (record.interface !== null) checkAlone(name, record.interface, networks);
           for (const text of [record.ipv4, record.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
         }
-        await vms.networks.records.insert(record);
+        await networks.records.insert(record);
         events.record({ type: 'network.created', name, message: `the network ${name} was made` });
       },
-      undo: async ({ name, record }: Creating, { services: { vms } }) => {
-        if (vms.networks.records.byName(name)?.createdAt === record.createdAt) await vms.networks.records.drop(name);
+      undo: async ({ name, record }: Creating, { services: { networks } }) => {
+        if (networks.records.byName(name)?.createdAt === record.createdAt) await networks.records.drop(name);
       },
     },
   ],
-  output: async ({ name }: Creating, services) => viewOf(services.vms.networks.records.get(name), services, null),
+  output: async ({ name }: Creating, services) => viewOf(services.networks.records.get(name), services, null),
 };
 
 /** @throws in_use */

@@ -1,11 +1,11 @@
 // `snapshot.create`: takes a snapshot. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
 // goes on, from the layers that nobody changes any more.
 
-import type { HandlerOf, TaskContext } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { quiesced } from '../../vm/capture/quiesce.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf, TaskContext } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 import { checkRoom, finishSnapshot } from './make.ts';
 import { viewOf } from './view.ts';
@@ -27,7 +27,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
     const vm = services.vms.find(vmRef);
     decide('snapshot', vm.record);
     const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
-    services.vms.snapshots.checkLabel(vm, wish);
+    services.snapshots.checkLabel(vm, wish);
     const memory = !disksOnly && hasMemory(vm);
     if (memory && vm.live) await checkRoom(vm, services);
     return { id: vm.id, name: vm.name, memory, quiesce, wish };
@@ -39,25 +39,25 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'plan it',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
-        context.services.vms.snapshots.checkLabel(vm, state.wish);
+        context.services.snapshots.checkLabel(vm, state.wish);
         const memory = state.memory && hasMemory(vm);
-        return { memory, ...planSnapshot(vm, context.services.vms, { ...state.wish, memory }) };
+        return { memory, ...planSnapshot(vm, context.services, { ...state.wish, memory }) };
       },
     },
     {
       name: 'make its files',
-      run: (state: Creating, context) => prepareSnapshot(vmOf(state, context), context.services.vms, freezingOf(state)),
-      undo: (state: Creating, { services }) => dropSnapshot(services.vms.byId(state.id), services.vms, freezingOf(state)),
+      run: (state: Creating, context) => prepareSnapshot(vmOf(state, context), context.services, freezingOf(state)),
+      undo: (state: Creating, { services }) => dropSnapshot(services.vms.byId(state.id), services, freezingOf(state)),
     },
     {
       name: 'freeze',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
-        const { vms } = context.services;
-        const act = () => freeze(vm, vms, freezingOf(state), state.memory);
+        const { services } = context;
+        const act = () => freeze(vm, services, freezingOf(state), state.memory);
         if (!state.quiesce) return void (await act());
         const { result, frozen } = await quiesced(vm, act);
-        await vms.snapshots.put({ ...result, frozenFileSystems: frozen });
+        await services.snapshots.put({ ...result, frozenFileSystems: frozen });
       },
     },
     {
@@ -65,5 +65,6 @@ export const handler: HandlerOf<'snapshot.create'> = {
       run: (state: Creating, context) => finishSnapshot(vmOf(state, context), freezingOf(state).snapshot.id, context),
     },
   ],
-  output: (state: Creating, { vms }) => viewOf(vms.snapshots.get(freezingOf(state).snapshot.id), vms.get(state.id), vms),
+  output: (state: Creating, services) =>
+    viewOf(services.snapshots.get(freezingOf(state).snapshot.id), services.vms.get(state.id), services),
 };

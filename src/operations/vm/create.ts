@@ -1,5 +1,5 @@
 // `vm.create`: makes a VM without starting it.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { createSteps, prepareCreate } from './create-steps.ts';
 import { onVm, outputView } from './one.ts';
 
@@ -9,7 +9,7 @@ export const handler: HandlerOf<'vm.create'> = {
   steps: [
     ...createSteps,
     // Its address is its own from now on, so it has a name as well, as a stopped VM does.
-    { name: 'tell its name', run: (_, { services }) => services.vms.networks.changed() },
+    { name: 'tell its name', run: (_, { services }) => services.networks.changed() },
   ],
   output: outputView,
 };

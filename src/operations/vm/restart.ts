@@ -1,8 +1,8 @@
 // `vm.restart`: stops a VM and starts it again, with settings that waited for it.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
-import { checkStart } from '../../vm/lifecycle/start.ts';
+import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import type { HandlerOf } from '../handler.ts';
 import { onVm, outputView } from './one.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 import { startSteps } from './start-steps.ts';
@@ -16,8 +16,8 @@ export const handler: HandlerOf<'vm.restart'> = {
     const vm = services.vms.find(vmRef);
     decide('restart', vm.record);
     // What would make the start fail is found before anything is stopped.
-    services.vms.networks.checkProblems(vm.record.nics);
-    if (!vm.live) await checkStart(vm, services.vms);
+    services.networks.checkProblems(vm.record.nics);
+    if (!vm.live) await checkStart(vm, services);
     return { id: vm.id, name: vm.name, force, timeoutMs };
   },
   admit: async ({ id }, { vms }) => decide('restart', vms.get(id).record),

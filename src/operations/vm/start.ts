@@ -1,8 +1,8 @@
 // `vm.start`: starts a VM, or wakes a suspended one. One that is meant to run by its policy stays so when its start fails:
 // it is broken, with the reason, and tried again later (vm/keeper.ts).
 
-import type { HandlerOf, Step } from '../../task/handler.ts';
 import { restartsAgain } from '../../vm/lifecycle/supervisor.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 import { type OnVm, onVm, outputView } from './one.ts';
 import { admitStart, startSteps } from './start-steps.ts';
 
@@ -15,11 +15,11 @@ const tryAgain = (step: Step<OnVm>): Step<Starting> => ({
   ...step,
   undo: async (state, context) => {
     await step.undo?.(state, context);
-    const { vms } = context.services;
+    const { vms, bootId } = context.services;
     const vm = vms.byId(state.id);
     if (state.again === undefined || state.again === null || vm?.record.state !== 'stopped') return;
     await vm.update(() => ({
-      ...{ state: 'broken', desired: 'running', restarts: state.again ?? 0, bootId: vms.host.bootId },
+      ...{ state: 'broken', desired: 'running', restarts: state.again ?? 0, bootId },
       stateReason: { code: 'start_failed', message: 'it could not be started again', occurredAt: Date.now() },
     }));
   },

@@ -1,19 +1,18 @@
 // After a verb has failed half-way: the record is made to say what is truly there.
 import { rm } from 'node:fs/promises';
 import { isUsable } from '../../host/usable.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
-import { detach } from './start.ts';
 
 /** Repeatable. */
-export async function reconcile(vm: Vm, vms: VmRegistry): Promise<void> {
-  vm.ending = false;
+export async function reconcile(vm: Vm, services: Uses<'processes'>): Promise<void> {
+  vm.runtime.abandonEnd();
   const { record } = vm;
-  if (await vms.processes.of(vm)) {
+  if (await services.processes.of(vm)) {
     if (record.desired !== 'running') await vm.update(() => ({ desired: 'running' }));
     return;
   }
-  detach(vm);
+  vm.runtime.disconnect();
   await rm(vm.paths.run, { recursive: true, force: true });
   if (record.state === 'running' || record.state === 'paused') {
     await vm.update(() => ({ state: 'stopped', stateReason: null, started: null, desired: 'stopped' }));
@@ -21,8 +20,8 @@ export async function reconcile(vm: Vm, vms: VmRegistry): Promise<void> {
 }
 
 /** A VM whose removal failed is a VM again; one that has lost files says so. Repeatable. */
-export async function unremove(vm: Vm, vms: VmRegistry): Promise<void> {
-  await reconcile(vm, vms);
+export async function unremove(vm: Vm, services: Uses<'processes'>): Promise<void> {
+  await reconcile(vm, services);
   const lost = await firstMissing(vm.record.disks.map((disk) => disk.file));
   const reason = {
     code: 'files_missing',
