@@ -55,7 +55,7 @@ test('errors keep their code, message and details', async () => {
 test('without a daemon the error says what to do', async () => {
   await assert.rejects(connect({ socket: '/tmp/no-such-viv.sock' }), {
     code: 'unavailable',
-    message: /No daemon answers on .*; start it with: viv up/,
+    message: /no daemon answers on .*; start it with: viv up/,
   });
 });
 
