@@ -357,7 +357,11 @@ export const copyIn = defineOperation({
     path: Text.min(1).max(4096).describe('Directory in the guest, created if absent'),
     waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
   }),
-  output: z.object({ files: z.int().describe('Number of entries unpacked'), bytes: Bytes.describe('Bytes of their content') }),
+  output: z.object({
+    files: z.int().describe('Files and hard links that were created'),
+    bytes: Bytes.describe('Bytes of their content'),
+    skipped: z.array(z.string()).describe('`NAME: reason` of each entry that was left out (FIFOs and devices), at most 100'),
+  }),
   errors: [...failures.find, ...failures.guest],
 });
 
