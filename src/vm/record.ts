@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
 import { defaultNicRules, NicRules } from '../contract/nic-spec.ts';
+import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
 
@@ -57,6 +58,7 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean().default(false),
+  resources: ResourceSettings.prefault({}),
   /** Automatic snapshots; null: none. */
   snapshotPolicy: SnapshotPolicy.nullable().default(null),
   /** Null: the VM's name. */
@@ -86,6 +88,8 @@ export const VmRecord = z.object({
     machineType: z.string().default(''),
     cdroms: z.array(Cd),
     slots: z.int().default(0),
+    /** A VM that was started before there were balloons has none. */
+    balloon: z.boolean().default(false),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
     /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */

@@ -1,9 +1,9 @@
 // The VMs' NICs as the network room sees them (network/model.ts).
 import type { PortSource, VmPorts } from '../../network/model.ts';
 import type { SnapshotRecords } from '../capture/snapshot-record.ts';
+import type { VmConnection } from '../connection.ts';
 import type { VmRecord } from '../record.ts';
 import type { VmRegistry } from '../registry.ts';
-import type { VmConnection } from '../runtime.ts';
 
 export const portSource = (vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>): PortSource => ({
   ports: () => vms.all().map(({ record, live }) => vmPorts(record, live)),
