@@ -101,7 +101,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const forward = await forwardProgram();
   const limits = [
     ...(forward === null ? ['no forwards, because vivarium-port-forward has not been built; build it with: native/build.sh'] : []),
-    ...(asUser && pasta === null ? ['VMs have no way out, because pasta is not installed; install it with: apt-get install passt'] : []),
+    ...(asUser && pasta === null ? ['VMs have no uplink, because pasta is not installed; install it with: apt-get install passt'] : []),
     ...(asUser
       ? [
           'the host does not reach VMs by their addresses (but by forwards), and networks can be neither bridged nor routed: that takes root',

@@ -92,16 +92,16 @@ async function packTree(tar: Pack, path: string, name: string, count: (bytes: nu
     const content = found.size === 0 ? [] : createReadStream(path, { end: found.size - 1 });
     for await (const chunk of content as AsyncIterable<Buffer>) {
       count(chunk.length);
-      if (!sink.write(chunk)) await told(sink, 'drain');
+      if (!sink.write(chunk)) await happened(sink, 'drain');
     }
-    const finished = told(sink, 'finish');
+    const finished = happened(sink, 'finish');
     sink.end(undefined);
     await finished;
   }
 }
 
 /** Waits for an event of the entry being written; throws when the copy was stopped meanwhile. */
-function told(sink: NodeJS.EventEmitter, event: 'drain' | 'finish'): Promise<void> {
+function happened(sink: NodeJS.EventEmitter, event: 'drain' | 'finish'): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error?: Error) => {
       sink.off(event, happened).off('error', done).off('close', stopped);
