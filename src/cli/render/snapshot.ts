@@ -62,6 +62,7 @@ export function snapshotSheet(snapshot: Snapshot): string[] {
     ['checked', snapshot.checkedAt === null ? null : formatTime(snapshot.checkedAt)],
     ['damaged', snapshot.damage],
     ['paused', `${snapshot.pausedMs} ms`],
+    ['frozen file systems', snapshot.frozenFileSystems === null ? null : snapshot.frozenFileSystems.join(', ')],
     ['taken by', snapshot.auto === null ? null : `the policy (${snapshot.auto}), which may remove it`],
     ['thumbnail', snapshot.thumbnail === 'png' ? `screen: viv snapshot thumbnail ${snapshot.vm} ${snapshotName(snapshot)} FILE` : null],
     ['template', snapshot.template ? 'yes, removed with --force only' : 'no'],
