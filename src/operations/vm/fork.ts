@@ -3,15 +3,14 @@
 
 import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm-state.ts';
-import { vmIdentity } from '../../host/identity.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
-import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles, pendingIdentity } from '../../vm/fork/fork-record.ts';
+import { type PlannedFork, planFork } from '../../vm/fork/plan.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../vm/fork/full-clone.ts';
 import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import { checkMemory, checkStart } from '../../vm/lifecycle/check-start.ts';
@@ -19,7 +18,6 @@ import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { dropVm, insertVm } from '../../vm/register.ts';
-import { nameTaken } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { HandlerOf, TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
@@ -43,7 +41,7 @@ interface Plan {
   memory: boolean;
   /** Null: a full clone from its present state needs none. */
   snapshot: string | null;
-  children: { id: string; name: string; uid: number | null; createdAt: number }[];
+  children: PlannedFork[];
 }
 
 /** Started at a time: more only wait for each other's processors. */
@@ -211,14 +209,12 @@ function planned({ id, from, count, pattern, full }: Forking, services: Services
   const memory = snapshot === null ? hasMemory(vm) : snapshot.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
   const freezing = snapshot === null && !full ? planSnapshot(vm, services, wish) : null;
-  const [uids, macs] = [takenUids(services), takenMacs(services)];
-  const createdAt = Date.now();
-  const children = namesOf(vm.name, pattern, count, (taken) => services.vms.nameTaken(taken)).map((name) => {
-    const childId = idWithOwnMacs(macs);
-    const uid = services.ownUsers ? vmIdentity(childId, uids) : null;
-    if (uid !== null) uids.add(uid);
-    return { id: childId, name, uid, createdAt };
-  });
+  const taken = {
+    isNameTaken: (name: string) => services.vms.nameTaken(name),
+    uids: services.ownUsers ? takenUids(services) : null,
+    macs: takenMacs(services),
+  };
+  const children = planFork({ parent: vm.name, pattern, count }, taken, Date.now());
   return { freezing, memory, snapshot: from ?? freezing?.snapshot.id ?? null, children };
 }
 
@@ -228,7 +224,7 @@ function expectNics({ id, from, name, children = [] }: Forking, services: Servic
   for (const child of children) services.networks.expect(pendingIdentity(parent, child, name, child.createdAt));
 }
 
-function recordOf(snapshot: SnapshotRecord, child: Plan['children'][number], state: Forking, services: Services): VmRecord {
+function recordOf(snapshot: SnapshotRecord, child: PlannedFork, state: Forking, services: Services): VmRecord {
   const record = childRecord(snapshot, child, state.name, services, child.createdAt);
   return { ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } };
 }
@@ -238,21 +234,4 @@ async function startChild(id: string, { services, signal }: TaskContext): Promis
   if (vm.live) return;
   const { accel } = await checkStart(vm, services);
   await startProcess(vm, services, accel, signal);
-}
-
-/** @throws name_taken, invalid */
-function namesOf(parent: string, pattern: string | null, count: number, taken: (name: string) => boolean): string[] {
-  if (pattern !== null && count === 1 && !pattern.includes('{}')) {
-    if (taken(pattern)) throw nameTaken(pattern);
-    return [pattern];
-  }
-  const desired = pattern === null ? `${parent}-{}` : pattern.includes('{}') ? pattern : `${pattern}-{}`;
-  const names: string[] = [];
-  for (let number = 1; names.length < count; number++) {
-    const name = desired.replaceAll('{}', String(number));
-    if (name.length > 63 || !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name))
-      throw new VivError('invalid', `${name} is no name for a VM; give --name with {} where the number goes, such as web-{}`);
-    if (!taken(name)) names.push(name);
-  }
-  return names;
 }
