@@ -1,5 +1,5 @@
-// `vm.fork`: VMs that go on from where another one is, or was at one of its snapshots. It goes on itself; each of them is
-// somebody of its own before it answers. With `full` they are stopped VMs of copies instead (vm/clone.ts).
+// `vm.fork`: VMs that continue from where another one is, or was at one of its snapshots. The parent continues too; each fork has an identity
+// of its own before it answers. With `full` they are stopped VMs with copied disks instead (vm/fork/full-clone.ts).
 
 import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm-state.ts';
@@ -10,8 +10,8 @@ import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles, pendingIdentity } from '../../vm/fork/fork-record.ts';
-import { type PlannedFork, planFork } from '../../vm/fork/plan.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../vm/fork/full-clone.ts';
+import { type PlannedFork, planFork } from '../../vm/fork/plan.ts';
 import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import { checkMemory, checkStart } from '../../vm/lifecycle/check-start.ts';
 import { startProcess } from '../../vm/lifecycle/start.ts';
@@ -34,7 +34,7 @@ interface Forking extends OnVm, Partial<Plan> {
   removeOnStop: boolean;
 }
 
-/** Made when its turn has come: what was before it in the queue has put new files under the VM, or taken the names. */
+/** Planned when the task runs: tasks before it may have changed the overlays, or taken the names. */
 interface Plan {
   /** Null: from a snapshot that is there. */
   freezing: Freezing | null;
@@ -44,12 +44,12 @@ interface Plan {
   children: PlannedFork[];
 }
 
-/** Started at a time: more only wait for each other's processors. */
+/** Started at a time: more would only share the same processors. */
 const atOnce = 4;
 
 const snapshotOf = ({ snapshot }: Forking, { snapshots }: Services): SnapshotRecord => snapshots.get(snapshot ?? '');
 
-/** What a full clone is copied from. Nobody changes it meanwhile: what could waits in the VM's queue. */
+/** What a full clone is copied from. It does not change meanwhile: changes wait in the VM's queue. */
 function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, services: Services): Origin {
   if (from === null) return originNow(services.vms.get(id).record, services);
   const { vmRecord: vm } = services.snapshots.get(from);
@@ -80,14 +80,14 @@ export const handler: HandlerOf<'vm.fork'> = {
   admit: async ({ id, from }: Forking, { vms }) => (from === null ? decide('fork', vms.get(id).record) : 'accept'),
   steps: [
     {
-      name: 'plan it',
+      name: 'plan the forks',
       run: async (state: Forking, { services }) => {
         await checkForking(state, services);
         return planned(state, services);
       },
     },
     {
-      name: 'prepare a snapshot',
+      name: 'prepare the snapshot',
       run: async (state: Forking, { services }) => {
         const { id, freezing, memory } = state;
         if (memory) expectNics(state, services);
@@ -99,13 +99,13 @@ export const handler: HandlerOf<'vm.fork'> = {
       },
     },
     {
-      name: 'freeze',
+      name: 'take the snapshot',
       run: async ({ id, freezing, memory }: Forking, { services }) => {
         if (freezing) await freeze(services.vms.get(id), services, freezing, memory ?? false);
       },
     },
     {
-      name: 'make the VMs',
+      name: 'create the VMs',
       run: async (state: Forking, context) => {
         const { services, signal } = context;
         if (state.full) return cloneEach(state, context);
@@ -124,7 +124,7 @@ export const handler: HandlerOf<'vm.fork'> = {
         }),
     },
     {
-      name: 'start them',
+      name: 'start the VMs',
       run: async (state: Forking, context) => {
         if (!state.memory) return;
         await each(state.children ?? [], ({ id }) => startChild(id, context));
@@ -136,7 +136,7 @@ export const handler: HandlerOf<'vm.fork'> = {
         }),
     },
     {
-      name: 'enter them',
+      name: 'complete the records',
       run: async ({ id: parent, children = [], freezing, full }: Forking, { services }) => {
         for (const { id } of children) {
           const vm = services.vms.get(id);
@@ -188,7 +188,7 @@ function checkNewTpm(name: string, vm: Vm, snapshot: SnapshotRecord | null, with
   const why = snapshot === null ? `it is ${vm.record.state}` : 'the snapshot has memory';
   throw new VivError(
     'wrong_state',
-    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would go on with keys that the new one does not have; stop it first, or take a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
+    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would continue with keys that the new one does not have. Stop it first, or take a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
   );
 }
 
