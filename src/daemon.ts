@@ -1,5 +1,6 @@
 // The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
@@ -7,10 +8,13 @@ import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
 import { bootCacheFile } from './host/boot-cache.ts';
 import { type Clock, systemClock } from './host/clock.ts';
+import { diskRoom } from './host/disk-space.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
+import { availableMemory } from './host/memory.ts';
+import { outgoingPolicyFrom } from './host/outgoing.ts';
 import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
@@ -19,7 +23,13 @@ import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { KvmProver, proofMarker } from './qemu/accelerator.ts';
+import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
+import { Alerts } from './resource/alert/alerts.ts';
+import { Enforcer } from './resource/enforcer.ts';
+import { Governor } from './resource/governor/governor.ts';
+import { Histories } from './resource/history/histories.ts';
+import { Monitor } from './resource/measure/monitor.ts';
 import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
@@ -30,12 +40,17 @@ import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
 import { faultsFrom } from './task/fault.ts';
 import { version } from './version.ts';
+import { portSource } from './vm/device/port-source.ts';
 import { Processes } from './vm/find-process.ts';
 import { imageUsers } from './vm/in-use.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
 import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
+import { measuredVm } from './vm/measured.ts';
 import { VmRegistry } from './vm/registry.ts';
+import { hostCapacity } from './vm/resource/admit.ts';
+import { hostHeadroom } from './vm/resource/headroom.ts';
+import { Observer } from './vm/resource/observe.ts';
 import type { Vm } from './vm/vm.ts';
 import { heldBytes, isMember, isReady } from './warm-pool/members.ts';
 import { WarmPoolRegistry } from './warm-pool/records.ts';
@@ -69,7 +84,20 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
   const store = await openSqliteStore(paths.store);
-  const events = createEventLog(store, log);
+  const eventLog = createEventLog(store, log);
+  const alerts = await Alerts.open({
+    ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
+    record: (event) => events.record(event),
+  });
+  const events: typeof eventLog = {
+    ...eventLog,
+    record(event) {
+      eventLog.record(event);
+      alerts.onEvent(event);
+      if (event.type === 'vm.removed' && event.subject !== undefined) void histories.remove(event.subject);
+    },
+  };
+  const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
@@ -89,16 +117,36 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     committedBytes: () => vms.list().reduce((sum, vm) => sum + (vm.live ? vm.record.settings.memoryBytes : 0), 0),
     warmPoolBytes: () => heldBytes(vms.all().filter(isMember)),
+    capacity: () => hostHeadroom(services),
     networks: () => networks.facts(),
   });
   const bus = createEventBus<HostEvents>((error, type) => log.error({ error, type }, 'an event could not be handled'));
   const ownUsers = uid === 0;
   const processes = new Processes(paths.stateDirectory);
+  const enforcer = await Enforcer.open({
+    stateDirectory: paths.stateDirectory,
+    isRoot: uid === 0,
+    creditFile: join(paths.run, 'cpu-credits.json'),
+    clock,
+    log,
+  });
+  const resources = { enforcer, clock, governor: () => governor, capacity: () => hostCapacity(env) };
   const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: (id) => networks.forwards.textsOf(id) });
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
-  const networks = await Networks.open({ paths, env, store, log, bus, ownUsers }, vms, snapshots);
+  const networks = await Networks.open({ paths, env, store, log, bus, asRoot: ownUsers }, portSource(vms, snapshots));
+  const monitor = new Monitor({
+    clock,
+    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
+    networkNamespacePid: () => networks.reconciler.namespacePid,
+    storage: diskRoom(paths.stateDirectory, undefined),
+  });
+  monitor.onLook((look) => {
+    histories.record(look);
+    alerts.onLook(look);
+  });
+  await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
   const internal = () => ({ caller: { name: 'daemon', uid, role: 'administrator' as const }, signal: stopping.signal, services });
@@ -108,8 +156,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   };
   const idle = (vm: Vm) => tasks.idle(queueOf(vm.id));
   const services: Services = {
-    ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers },
+    ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers, resources },
     ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
+    ...{ monitor, histories, alerts },
     shutdown: () => void stop(),
   };
   const supervisor = new Supervisor(services, {
@@ -128,6 +177,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     fill: (warmPool) => act('warm-pool.fill', { warmPool }),
     reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
   });
+  const observer = new Observer(services, () => heldBytes(vms.all().filter(isMember)));
+  const governor = new Governor({
+    clock,
+    log,
+    observe: () => observer.observe(),
+    setMemory: async (id, bytes) => void (await setBalloon(vms.get(id).alive().qmp, bytes)),
+    setCpuLimit: (id, limit) => enforcer.lend(id, limit),
+    reduceWarmPools: async (bytes) => warmPoolReplenisher.freeMemory(bytes + (await availableMemory())),
+    suspend: (id) => act('vm.suspend', { vm: id }),
+    record: (event) => events.record(event),
+  });
   const scrub = new Scrub(services, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
   bus.on('report', (report) => events.record(report));
   bus.on('vm.changed', (vm) => snapshotScheduler.onChange(vm));
@@ -136,6 +196,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     supervisor.onEnd(vm);
     warmPoolReplenisher.onEnd(vm);
   });
+  bus.on('forwards.changed', ({ vm }) => vms.byId(vm)?.changed());
   bus.on('snapshot.taken', () => scrub.onSnapshot());
   bus.on('warm-pool.changed', ({ name }) => warmPoolReplenisher.onChange(name));
   bus.on('host.memory-needed', ({ bytes }) => warmPoolReplenisher.freeMemory(bytes));
@@ -145,7 +206,10 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   void networks.begin();
   const recovered = await tasks.recover();
   supervisor.begin();
+  governor.begin();
   snapshotScheduler.begin();
+  monitor.begin();
+  alerts.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
@@ -162,7 +226,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   async function afterStart(): Promise<void> {
     await kvm.sweep();
     await tasks.recoveryDone();
+    await networks.recovered();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
+    await enforcer.sweep((id) => (vms.byId(id)?.live ?? null) !== null || tasks.activity(queueOf(id)) !== null);
     warmPoolReplenisher.begin();
     await scrub.begin();
     if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
@@ -185,7 +251,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     const goesDown = told ? await whatGoesDown(uid) : null;
     supervisor.stop();
     snapshotScheduler.stop();
+    governor.stop();
     warmPoolReplenisher.stop();
+    monitor.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
@@ -197,7 +265,10 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await kvm.stop();
     await networks.stop();
+    await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await histories.close();
+    await alerts.stop();
     events.record({
       type: 'daemon.stopped',
       message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOverlay } from '../storage/disk.ts';
 import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
-import { guardOf } from '../vm/device/nics.ts';
+import { rulesOf } from '../vm/device/nics.ts';
 import { copyTpm } from '../vm/device/tpm.ts';
 import { own } from '../vm/files.ts';
 import { makeVarsOver, overlaysOver } from '../vm/fork/fork-record.ts';
@@ -54,7 +54,7 @@ export async function restoreState(vm: Vm, services: Uses<'paths'>, snapshot: Sn
     started: withMemory ? then.started : null,
     resumeFrom: withMemory ? snapshot.id : null,
     // A NIC's rules belong to the host and are not part of the VM's state.
-    nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
+    nics: then.nics.map((nic) => ({ ...nic, ...rulesOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));
   await copyTpm(services.paths.snapshot(snapshot.id).tpm, vm.paths.tpm, vm.record);

@@ -117,7 +117,7 @@ test('what a warm pool needs is not removed, and what cannot be is refused with 
   await refused(
     client.snapshot.remove({ vm: 'web', snapshot: 'then' }),
     'in_use',
-    /warm pool warm is made of web@then.*viv warm-pool rm warm/,
+    /warm pool warm is filled from web@then.*viv warm-pool rm warm/,
   );
   await refused(client.vm.remove({ vm: 'web', force: true }), 'in_use', /warm pool warm/);
   assert.equal((await client.vm.show({ vm: 'web' })).state, 'running');

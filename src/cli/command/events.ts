@@ -11,9 +11,9 @@ const shape = shapeOf(operations.event.list);
 
 export const command: Command = {
   ...shape,
-  summary: 'List what happened lately, or follow what happens',
-  flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Go on as it happens, until Ctrl-C' }],
-  notes: ['--json gives one list; with --follow one document per line.'],
+  summary: 'List the latest events, or follow them',
+  flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Continue with new events until Ctrl-C' }],
+  notes: ['--json prints one list, and with --follow one document per line.'],
   async run({ flags }, context) {
     const { json, follow, ...input } = flags;
     checkInput(operations.event.list, input);
@@ -28,8 +28,9 @@ export const command: Command = {
     const print = (event: (typeof past)[number]) => context.print(json === true ? JSON.stringify(event) : eventLine(event));
     for (const event of ordered) await print(event);
     const after = ordered.at(-1)?.sequence ?? (input['after'] as number | undefined);
+    const type = input['type'] === undefined ? {} : { type: input['type'] as string };
     try {
-      for await (const event of client.event.follow(after === undefined ? {} : { after }, { signal })) await print(event);
+      for await (const event of client.event.follow(after === undefined ? type : { after, ...type }, { signal })) await print(event);
     } catch (error) {
       if (!isAbort(error)) throw error;
     }

@@ -1,4 +1,4 @@
-// Forwards through the API, with VMs that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
+// Relays through the API, with VMs that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
 // with the VM, and what becomes of it when something dies. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -80,7 +80,7 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['web', ['9010-9000'], 'invalid', /the smaller one/],
     ['web', ['9000-10000'], 'invalid', /at most 1000/],
     ['web', ['0:80'], 'invalid', /1 to 65535/],
-    ['web', ['300.1.1.1:80'], 'invalid', /no address/],
+    ['web', ['300.1.1.1:80'], 'invalid', /is not an address/],
     ['web', ['::1:80'], 'invalid', /is written as/],
     ['web', ['9000/sctp'], 'invalid', /is written as/],
     ['old', ['9000'], 'unsupported', /QEMU’s own network/],
