@@ -25,6 +25,7 @@ import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
+import type { Migrated } from './store/migration/schema.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
@@ -68,8 +69,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
-  const store = await openSqliteStore(paths.store);
+  const migrated: Migrated[] = [];
+  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
   const events = createEventLog(store, log);
+  for (const { release, copy } of migrated)
+    events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({

@@ -1,7 +1,7 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { NicGuard, openGuard } from '../contract/nic-spec.ts';
+import { NicGuard } from '../contract/nic-spec.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
 
@@ -20,10 +20,7 @@ export const DiskRecord = z.object({
 export type DiskRecord = z.infer<typeof DiskRecord>;
 
 /** A CD that was in a drive at the start. */
-const Cd = z.union([
-  z.object({ file: z.string(), digest: z.string().nullable() }),
-  z.string().transform((file) => ({ file, digest: null })),
-]);
+const Cd = z.object({ file: z.string(), digest: z.string().nullable() });
 
 export const NicRecord = z.object({
   id: z.string(),
@@ -31,18 +28,18 @@ export const NicRecord = z.object({
   network: z.string(),
   mac: z.string(),
   /** Its for life; null until it is in the store (networks.ts), and where others give them. */
-  ipv4: z.string().nullable().default(null),
-  ipv6: z.string().nullable().default(null),
+  ipv4: z.string().nullable(),
+  ipv6: z.string().nullable(),
   /** False: its cable is out. */
-  up: z.boolean().default(true),
+  up: z.boolean(),
   /** Which hot-plug slot it is in; null: on the board itself, where it stays while the VM runs. */
-  slot: z.int().nullable().default(null),
-  vlan: z.int().nullable().default(null),
-  trunk: z.array(z.int()).default([]),
-  securityGroups: NicGuard.shape.securityGroups.default(openGuard.securityGroups),
-  egress: NicGuard.shape.egress.default(openGuard.egress),
-  rateIn: NicGuard.shape.rateIn.default(openGuard.rateIn),
-  rateOut: NicGuard.shape.rateOut.default(openGuard.rateOut),
+  slot: z.int().nullable(),
+  vlan: z.int().nullable(),
+  trunk: z.array(z.int()),
+  securityGroups: NicGuard.shape.securityGroups,
+  egress: NicGuard.shape.egress,
+  rateIn: NicGuard.shape.rateIn,
+  rateOut: NicGuard.shape.rateOut,
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 
@@ -56,9 +53,9 @@ export const Settings = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
-  tpm: z.boolean().default(false),
+  tpm: z.boolean(),
   /** Automatic snapshots; null: none. */
-  snapshotPolicy: SnapshotPolicy.nullable().default(null),
+  snapshotPolicy: SnapshotPolicy.nullable(),
   /** Null: the VM's name. */
   hostname: Name.nullable(),
 });
@@ -83,13 +80,13 @@ export const VmRecord = z.object({
   /** Settings it was started with; what differs takes effect at the next start. */
   started: Settings.extend({
     accelInUse: z.enum(['kvm', 'tcg']),
-    machineType: z.string().default(''),
+    machineType: z.string(),
     cdroms: z.array(Cd),
-    slots: z.int().default(0),
+    slots: z.int(),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
-    announces: z.boolean().default(true),
+    announces: z.boolean(),
     /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
-    queueReset: z.boolean().default(true),
+    queueReset: z.boolean(),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
   image: z.object({ name: z.string(), digest: z.string().nullable() }),
@@ -98,23 +95,20 @@ export const VmRecord = z.object({
   seed: SeedSettings.nullable(),
   disks: z.array(DiskRecord),
   /** Its UEFI variables, where they are not in the file of its own that it began with. */
-  vars: z.string().nullable().default(null),
+  vars: z.string().nullable(),
   /** Group that may read the layers which it shares with the VMs it was forked from or into; null: its own user's. */
-  family: z.int().nullable().default(null),
+  family: z.int().nullable(),
   /** The snapshot it came from last: the parent of its next one. */
-  at: z.string().nullable().default(null),
+  at: z.string().nullable(),
   /** The snapshot whose memory it wakes from; null: from its own saved state. */
-  resumeFrom: z.string().nullable().default(null),
+  resumeFrom: z.string().nullable(),
   /** Set until its guest has been told that it is not the one it was forked from. */
-  pendingIdentity: z
-    .object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean().default(false) })) })
-    .nullable()
-    .default(null),
+  pendingIdentity: z.object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean() })) }).nullable(),
   /** It woke and has not been told how late it is. */
-  resumedFromSuspend: z.boolean().default(false),
-  forkedFrom: z.string().nullable().default(null),
+  resumedFromSuspend: z.boolean(),
+  forkedFrom: z.string().nullable(),
   /** The warm pool that it stands ready in until it is taken; it is not complete for as long. */
-  warmPool: z.string().nullable().default(null),
+  warmPool: z.string().nullable(),
   nics: z.array(NicRecord),
   createdAt: Time,
   startedAt: Time.nullable(),

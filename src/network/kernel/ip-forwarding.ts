@@ -14,25 +14,25 @@ const lockDeadlineMs = 5000;
 const Files = z.array(z.string().startsWith('/proc/sys/net/'));
 
 /**
- * Turns on what is off of these. Repeatable. @param before what an older version has turned on, and written down elsewhere
+ * Turns on what is off of these. Repeatable.
  * @param isNew the way out was just made: another home that is about to turn them off may not have seen it
  */
-export async function turnOn(files: readonly string[], before: readonly string[], isNew: boolean): Promise<void> {
-  if (!isNew && before.length === 0 && (await switchedOff(files)).length === 0) return;
+export async function turnOn(files: readonly string[], isNew: boolean): Promise<void> {
+  if (!isNew && (await switchedOff(files)).length === 0) return;
   using _ = await lockFile(hostLock, lockDeadlineMs);
   const off = await switchedOff(files);
   const [record, known] = await read();
-  const all = [...new Set([...known, ...before, ...off])];
+  const all = [...new Set([...known, ...off])];
   if (all.length > known.length) await writeWhole(record, JSON.stringify(all), 0o600);
   for (const file of off) await writeFile(file, '1');
 }
 
 /** Turns off what was turned on, unless another home's way out is there. Repeatable. */
-export async function turnOff(ip: string, before: readonly string[]): Promise<void> {
+export async function turnOff(ip: string): Promise<void> {
   using _ = await lockFile(hostLock, lockDeadlineMs);
   if ((await hostInterfaces(ip)).some(({ name }) => isUplinkOutside(name))) return;
   const [record, known] = await read();
-  for (const file of new Set([...known, ...before])) await writeFile(file, '0').catch(() => {});
+  for (const file of known) await writeFile(file, '0').catch(() => {});
   await rm(record, { force: true });
 }
 

@@ -58,7 +58,7 @@ export class Uplinks {
       this.#conflicts = new Map();
       return;
     }
-    await turnOn(made.forwards, made.forwarding, this.#isNew);
+    await turnOn(made.forwards, this.#isNew);
     this.#isNew = false;
     const device = uplinkOutside(this.#stateDirectory);
     const { ipv4, ipv6 } = made;
@@ -121,7 +121,7 @@ export class Uplinks {
     if (made !== null) {
       await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#stateDirectory)], { timeoutMs: deadlineMs });
       await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOutside(this.#stateDirectory)], { timeoutMs: deadlineMs });
-      await turnOff(this.#programs.ip, made.forwarding);
+      await turnOff(this.#programs.ip);
     }
     this.forget();
   }

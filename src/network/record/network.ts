@@ -7,7 +7,6 @@ import { HostAccess } from '../../contract/host-access.ts';
 import { NetworkKind } from '../../contract/network.ts';
 import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
 import type { Store } from '../../store/store.ts';
-import { usual } from '../model.ts';
 
 export const NetworkRecord = z.object({
   name: z.string(),
@@ -16,9 +15,9 @@ export const NetworkRecord = z.object({
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
   interface: z.string().nullable(),
-  guarded: z.boolean().default(usual.guarded),
-  capacityBytesPerSecond: z.int().nullable().default(usual.capacityBytesPerSecond),
-  hostAccess: z.array(HostAccess).default([...usual.hostAccess]),
+  guarded: z.boolean(),
+  capacityBytesPerSecond: z.int().nullable(),
+  hostAccess: z.array(HostAccess),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;

@@ -18,7 +18,7 @@ export const SnapshotChecksums = z.object({
   /** Bytes of each layer, those below included. */
   layers: z.record(z.string(), Bytes),
   /** Files of its TPM, by name. */
-  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })).default({}),
+  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })),
 });
 export type SnapshotChecksums = z.infer<typeof SnapshotChecksums>;
 
@@ -40,10 +40,10 @@ export const SnapshotRecord = z.object({
   /** Neither changed nor removed without being asked twice. */
   template: z.boolean(),
   /** The rule that made it; null: somebody did. */
-  auto: z.string().nullable().default(null),
+  auto: z.string().nullable(),
   /** What is in its thumbnail file. */
-  thumbnail: z.enum(['png', 'text']).nullable().default(null),
-  checksums: SnapshotChecksums.nullable().default(null),
+  thumbnail: z.enum(['png', 'text']).nullable(),
+  checksums: SnapshotChecksums.nullable(),
   /** How long the guest stood still for it, in ms. */
   pausedMs: z.number(),
   /** The VM, with its disks' files as they are kept: layers. */
