@@ -72,7 +72,7 @@ export function createServer(options: ServerOptions): ApiServer {
     try {
       done(null, text === '' ? undefined : parseJson(text as string));
     } catch {
-      done(new VivError('invalid', 'The request’s body is no JSON'));
+      done(new VivError('invalid', 'the request body is not JSON'));
     }
   });
   app.addContentTypeParser('*', (_request, stream, done) => done(null, stream));
@@ -80,7 +80,7 @@ export function createServer(options: ServerOptions): ApiServer {
   app.setNotFoundHandler((request, reply) =>
     fail(
       reply,
-      new VivError('not_found', `There is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
+      new VivError('not_found', `there is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
       'unknown',
     ),
   );
@@ -96,7 +96,7 @@ export function createServer(options: ServerOptions): ApiServer {
       caller = judge(uidOf(socket));
       callers.set(socket, caller);
     }
-    if (!caller) throw new VivError('forbidden', 'This host belongs to another user; run one of your own, or ask its owner');
+    if (!caller) throw new VivError('forbidden', 'this daemon belongs to another user; ask its owner, or run your own');
     return caller;
   };
   const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
@@ -122,7 +122,7 @@ export function createServer(options: ServerOptions): ApiServer {
         `${operation.id} needs the permission ${operation.permission}, which the role ${caller.role} of ${caller.name} does not have`,
       );
     const full = operation.worksWhenDiskFull ? null : services.host.readOnly();
-    if (full !== null) throw new VivError('no_space', `${operation.id} is refused for now: ${full}`);
+    if (full !== null) throw new VivError('no_space', `${operation.id} is refused at the moment: ${full}`);
     return caller;
   };
 
@@ -219,7 +219,7 @@ export function createServer(options: ServerOptions): ApiServer {
           ...base,
           preValidation: async (request) => void admit(operation, request),
           handler: async () => {
-            throw new VivError('invalid', `${operation.id} is a WebSocket; ask with Upgrade: websocket`);
+            throw new VivError('invalid', `${operation.id} is a WebSocket; send Upgrade: websocket`);
           },
           wsHandler: socketRoute(operation, input, handler),
         });
@@ -248,7 +248,7 @@ export function createServer(options: ServerOptions): ApiServer {
       await protectSocket(socketPath);
     },
     async close() {
-      stopping.abort(new VivError('unavailable', 'The daemon is stopping'));
+      stopping.abort(new VivError('unavailable', 'the daemon is stopping; try again when it is back'));
       const firm = setTimeout(() => app.server.closeAllConnections(), closeMs);
       // The server does not count upgraded connections among those it closes, and yet waits for them.
       const firmSockets = setTimeout(() => {
@@ -283,7 +283,7 @@ class RequestCall implements Call {
   get signal(): AbortSignal {
     if (this.#signal) return this.#signal;
     const gone = new AbortController();
-    const leave = () => gone.abort(new VivError('cancelled', 'The caller has gone'));
+    const leave = () => gone.abort(new VivError('cancelled', 'the caller closed the connection'));
     const stop = () => gone.abort(this.#stopping.reason);
     if (this.#response.closed || this.#response.destroyed) leave();
     else if (this.#stopping.aborted) stop();

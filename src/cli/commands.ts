@@ -30,6 +30,10 @@ const custom: Readonly<Record<string, Load>> = {
   'image import': () => import('./command/image-import.ts'),
   'image export': () => import('./command/image-export.ts'),
   events: () => import('./command/events.ts'),
+  top: () => import('./command/top.ts'),
+  stats: () => import('./command/stats.ts'),
+  metrics: () => import('./command/metrics.ts'),
+  'alert test': () => import('./command/alert-test.ts'),
   completion: () => import('./command/completion.ts'),
 };
 

@@ -28,13 +28,25 @@ export type Permission = `${string}.${string}`;
 export type Risk = 'none' | 'change' | 'disruption' | 'loss';
 
 /** The parts of `viv --help`, in its order. */
-export const sections = ['VMs', 'Inside a VM', 'Snapshots and forks', 'Networks', 'Images', 'Host', 'Tasks and events', 'Shell'] as const;
+export const sections = [
+  'VMs',
+  'Inside a VM',
+  'Snapshots and forks',
+  'Networks',
+  'Images',
+  'Host',
+  'Monitoring',
+  'Tasks and events',
+  'Shell',
+] as const;
 export type Section = (typeof sections)[number];
 
 /** How a command prints a result where --json is not given; cli/render/ has one for each. `name`: what the next command on a line would take. */
 export type Print =
   | 'name'
   | 'id'
+  | 'alert-sheet'
+  | 'alert-table'
   | 'catalog-table'
   | 'difference'
   | 'forward-table'

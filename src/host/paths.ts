@@ -31,6 +31,8 @@ export interface Paths {
   /** checksums/<name>: what the files of snapshots were like when they were written. */
   readonly checksums: string;
   readonly cache: string;
+  /** history/<VM id>, history/host: what was measured. */
+  readonly history: string;
   layer(id: string): string;
   /** Where the checksums of a layer or of a snapshot's memory are. */
   checksumsOf(file: string): string;
@@ -100,6 +102,7 @@ export function pathsIn(
     snapshots: join(stateDirectory, 'snapshots'),
     checksums: join(stateDirectory, 'checksums'),
     cache: join(stateDirectory, 'cache'),
+    history: join(stateDirectory, 'history'),
     layer: (id) => join(stateDirectory, 'layers', `${id}.qcow2`),
     // layers/<id>.qcow2 and snapshots/<id>/memory
     checksumsOf: (file) =>

@@ -1,5 +1,11 @@
 // The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
 
+import { handler as alertCreate } from './alert/create.ts';
+import { handler as alertList } from './alert/list.ts';
+import { handler as alertRemove } from './alert/remove.ts';
+import { handler as alertShow } from './alert/show.ts';
+import { handler as alertSilence } from './alert/silence.ts';
+import { handler as alertTest } from './alert/test.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
@@ -20,6 +26,7 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
+import { handler as metricsShow } from './metrics/show.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
 import { handler as networkList } from './network/list.ts';
@@ -45,10 +52,12 @@ import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
 import { handler as snapshotVerify } from './snapshot/verify.ts';
+import { handler as statsShow } from './stats/show.ts';
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
 import { handler as taskShow } from './task/show.ts';
+import { handler as topShow } from './top/show.ts';
 import { handler as vmConsole } from './vm/console.ts';
 import { handler as vmCopyIn } from './vm/copy-in.ts';
 import { handler as vmCopyOut } from './vm/copy-out.ts';
@@ -151,6 +160,15 @@ export const handlers: Handlers = {
   'host.shutdown': hostShutdown,
   'host.status': hostStatus,
   'host.show': hostShow,
+  'top.show': topShow,
+  'stats.show': statsShow,
+  'metrics.show': metricsShow,
+  'alert.list': alertList,
+  'alert.create': alertCreate,
+  'alert.show': alertShow,
+  'alert.silence': alertSilence,
+  'alert.test': alertTest,
+  'alert.remove': alertRemove,
   'task.list': taskList,
   'task.show': taskShow,
   'task.cancel': taskCancel,

@@ -2,6 +2,9 @@
 import type { EventBus } from '../host/event-bus.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Images } from '../image/images.ts';
+import type { Alerts } from '../resource/alert/alerts.ts';
+import type { Histories } from '../resource/history/histories.ts';
+import type { Monitor } from '../resource/measure/monitor.ts';
 import type { Tasks } from '../task/engine.ts';
 import type { EventLog } from '../task/event-log.ts';
 import type { VmEvents } from '../vm/events.ts';
@@ -15,6 +18,9 @@ export interface Services extends WarmPoolServices {
   readonly tasks: Tasks;
   readonly host: HostFacts;
   readonly images: Images;
+  readonly monitor: Monitor;
+  readonly histories: Histories;
+  readonly alerts: Alerts;
   readonly bus: EventBus<HostEvents>;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;

@@ -26,7 +26,7 @@ const withSignal = (options: CopyOptions) => (options.signal ? { signal: options
 export async function copyTo(client: Client, vm: Vm, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
   const target = guestTarget(guestPath);
   const found = await stat(localPath).catch((error) => {
-    throw new VivError('not_found', `Cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, {
+    throw new VivError('not_found', `cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, {
       cause: error,
     });
   });
@@ -54,7 +54,8 @@ export async function copyTo(client: Client, vm: Vm, localPath: string, guestPat
 }
 
 function guestTarget(guestPath: string): string {
-  if (!guestPath.startsWith('/')) throw new VivError('invalid', `The path in the guest must be absolute, and ${guestPath || 'it'} is not`);
+  if (!guestPath.startsWith('/'))
+    throw new VivError('invalid', `the path in the guest must be absolute, and ${JSON.stringify(guestPath)} is not`);
   const normal = posix.normalize(guestPath);
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
@@ -108,7 +109,7 @@ function told(sink: NodeJS.EventEmitter, event: 'drain' | 'finish'): Promise<voi
       else resolve();
     };
     const happened = () => done();
-    const stopped = () => done(new VivError('cancelled', 'The copy was stopped'));
+    const stopped = () => done(new VivError('cancelled', 'the copy was stopped'));
     sink.on(event, happened).on('error', done).on('close', stopped);
   });
 }
@@ -154,7 +155,7 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
   const reader = extract();
   tar.on('error', (error) => reader.destroy(error));
   tar.once('close', () => {
-    if (!tar.readableEnded) reader.destroy(new VivError('unavailable', 'The connection broke in the middle of the copy'));
+    if (!tar.readableEnded) reader.destroy(new VivError('unavailable', 'the connection broke during the copy; see: viv status'));
   });
   tar.pipe(reader as unknown as NodeJS.WritableStream);
   const copied: Copied = { files: 0, bytes: 0 };
@@ -168,7 +169,7 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
     const mode = (header.mode ?? 0o644) & 0o777;
     if (header.type === 'directory') {
       const present = await lstat(path).catch(() => undefined);
-      if (present && !present.isDirectory()) throw new VivError('invalid', `${path} is in the way: it is not a folder`);
+      if (present && !present.isDirectory()) throw new VivError('invalid', `cannot write ${path}: it exists and is not a directory`);
       await makeFolder(path);
       folders.push({ path, mode: mode | 0o700, mtime: header.mtime });
       item.resume();
@@ -195,14 +196,14 @@ export async function unpackTree(tar: Readable, folder: string, name: string, op
       await safeParents(folder, target);
       const present = await lstat(target).catch(() => undefined);
       if (!present?.isFile())
-        throw new VivError('corrupt', `The guest sent a link to ${JSON.stringify(header.linkname)}, which it has not sent`);
+        throw new VivError('corrupt', `the guest sent a hard link to ${JSON.stringify(header.linkname)}, which it did not send before`);
       await clear(path);
       await link(target, path);
       copied.files++;
       item.resume();
     } else item.resume(); // devices, pipes and sockets are not made here
   }
-  if (copied.files === 0 && folders.length === 0) throw new VivError('corrupt', 'The guest sent nothing');
+  if (copied.files === 0 && folders.length === 0) throw new VivError('corrupt', 'the guest sent nothing');
   for (const made of folders.reverse()) {
     await chmod(made.path, made.mode);
     if (made.mtime) await utimes(made.path, made.mtime, made.mtime);
@@ -216,7 +217,7 @@ function place(entryName: string, folder: string, name: string): string {
   if (entryName.startsWith('/') || parts.includes('..') || entryName.includes('\0'))
     throw new VivError(
       'corrupt',
-      `The guest sent a file named ${JSON.stringify(entryName.slice(0, 200))}, which would leave the destination; nothing more was copied`,
+      `the guest sent a file named ${JSON.stringify(entryName.slice(0, 200))}, which is outside the destination; nothing more was copied`,
     );
   return join(folder, name, ...parts.slice(1));
 }
@@ -225,13 +226,14 @@ function place(entryName: string, folder: string, name: string): string {
 async function safeParents(folder: string, path: string): Promise<void> {
   for (let parent = dirname(path); parent.length > folder.length && parent !== folder; parent = dirname(parent)) {
     const found = await lstat(parent).catch(() => undefined);
-    if (found?.isSymbolicLink()) throw new VivError('corrupt', `Refused to write through the link ${parent}; nothing more was copied`);
+    if (found?.isSymbolicLink())
+      throw new VivError('corrupt', `refused to write through the symbolic link ${parent}; nothing more was copied`);
   }
 }
 
 /** Makes room for a file: what is there is removed, a link itself and never what it points to. */
 async function clear(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
-  if (found?.isDirectory()) throw new VivError('invalid', `${path} is in the way: it is a folder`);
+  if (found?.isDirectory()) throw new VivError('invalid', `cannot write ${path}: it is a directory`);
   if (found) await rm(path);
 }

@@ -23,10 +23,16 @@ const commands: Readonly<Record<string, string>> = {
   'host.shutdown': 'down', //        the opposite of `up`, which is no operation
   'flow.list': 'network flows', //   what passes through the networks
   'event.list': 'events', //         read more than anything else of a host
+  'top.show': 'top', //              as everywhere
+  'stats.show': 'stats', //          there is one history of each
+  'metrics.show': 'metrics', //      there is one such text
 };
 /** Paths that do not follow from the id. */
 const paths: Readonly<Record<string, string>> = {
   'host.show': '/v1/host', //        there is one host
+  'top.show': '/v1/top', //          there is one now
+  'stats.show': '/v1/stats', //      of the host, or of a VM
+  'metrics.show': '/metrics', //     where Prometheus looks for it
   'image.catalog': '/v1/catalog', // below /v1/images it would hide an image of that name
 };
 

@@ -55,7 +55,7 @@ test('errors keep their code, message and details', async () => {
 test('without a daemon the error says what to do', async () => {
   await assert.rejects(connect({ socket: '/tmp/no-such-viv.sock' }), {
     code: 'unavailable',
-    message: /No daemon answers on .*; start it with: viv up/,
+    message: /no daemon answers on .*; start it with: viv up/,
   });
 });
 
@@ -256,7 +256,7 @@ test('nothing a guest sends leaves the destination', async () => {
         tar.entry({ name: 'x/out', type: 'symlink', linkname: '/tmp' });
         tar.entry({ name: 'x/out/evil' }, 'boo');
       }),
-      { code: 'corrupt', message: /through the link/ },
+      { code: 'corrupt', message: /through the symbolic link/ },
     );
     await assert.rejects(
       unpack((tar) => tar.entry({ name: 'x/l', type: 'link', linkname: '../../etc/passwd' })),

@@ -11,7 +11,7 @@ import { asJson, type Context } from '../context.ts';
 export const command: Command = {
   words: 'up',
   section: 'Host',
-  summary: 'Start the daemon in the background, if it is not running yet',
+  summary: 'Start the daemon in the background if it is not running',
   args: [],
   flags: [
     {
@@ -20,13 +20,13 @@ export const command: Command = {
       kind: 'choice',
       choices: ['yes', 'no'],
       value: 'yes|no',
-      help: 'From now on start it with the host, by systemd, or no longer; as it was by default',
+      help: 'Whether systemd starts the daemon when the host boots (default: unchanged)',
     },
     jsonFlag,
   ],
   notes: [
-    '--at-boot yes makes a unit of systemd: the system’s for root, else one of the user’s own, who lingers from then on.',
-    'It starts again what is to run (--autostart, --restart), and the daemon itself where that ends by a failure.',
+    '--at-boot yes installs a systemd unit: a system unit for root, else a user unit with lingering enabled.',
+    'At boot the daemon starts VMs with --autostart or --restart; systemd restarts the daemon after a failure.',
   ],
   examples: ['viv up', 'viv up --at-boot yes'],
   async run({ flags }, context) {
@@ -36,7 +36,7 @@ export const command: Command = {
     const status = await client.host.status({}, { signal: context.interrupts.signal });
     const line = `daemon ${status.version} is running (pid ${status.pid}), state in ${status.stateDirectory}`;
     await context.print(flags['json'] === true ? asJson(status) : line);
-    if (atBoot === 'no') context.screen.say('it does not start with the host');
+    if (atBoot === 'no') context.screen.say('the daemon does not start at boot');
     return 0;
   },
 };
@@ -45,7 +45,7 @@ export const command: Command = {
 async function upAtBoot(context: Context): Promise<Client> {
   const systemd = systemdOf(context);
   const hint = await enableAtBoot(systemd);
-  context.screen.say(hint || `it starts with the host from now on, by ${systemd.unit.file}`);
+  context.screen.say(hint || `the daemon starts at boot, by ${systemd.unit.file}`);
   return context.client();
 }
 
