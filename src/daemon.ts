@@ -13,6 +13,7 @@ import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
+import { availableMemory } from './host/memory.ts';
 import { outgoingPolicyFrom } from './host/outgoing.ts';
 import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
@@ -22,8 +23,11 @@ import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { KvmProver, proofMarker } from './qemu/accelerator.ts';
+import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
 import { Alerts } from './resource/alert/alerts.ts';
+import { Enforcer } from './resource/enforcer.ts';
+import { Governor } from './resource/governor/governor.ts';
 import { Histories } from './resource/history/histories.ts';
 import { Monitor } from './resource/measure/monitor.ts';
 import { hostDirectories } from './sdk/paths.ts';
@@ -44,6 +48,9 @@ import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
 import { measuredVm } from './vm/measured.ts';
 import { VmRegistry } from './vm/registry.ts';
+import { hostCapacity } from './vm/resource/admit.ts';
+import { hostHeadroom } from './vm/resource/headroom.ts';
+import { Observer } from './vm/resource/observe.ts';
 import type { Vm } from './vm/vm.ts';
 import { heldBytes, isMember, isReady } from './warm-pool/members.ts';
 import { WarmPoolRegistry } from './warm-pool/records.ts';
@@ -113,11 +120,20 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     committedBytes: () => vms.list().reduce((sum, vm) => sum + (vm.live ? vm.record.settings.memoryBytes : 0), 0),
     warmPoolBytes: () => heldBytes(vms.all().filter(isMember)),
+    capacity: () => hostHeadroom(services),
     networks: () => networks.facts(),
   });
   const bus = createEventBus<HostEvents>((error, type) => log.error({ error, type }, 'an event could not be handled'));
   const ownUsers = uid === 0;
   const processes = new Processes(paths.stateDirectory);
+  const enforcer = await Enforcer.open({
+    stateDirectory: paths.stateDirectory,
+    isRoot: uid === 0,
+    creditFile: join(paths.run, 'cpu-credits.json'),
+    clock,
+    log,
+  });
+  const resources = { enforcer, clock, governor: () => governor, capacity: () => hostCapacity(env) };
   const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: (id) => networks.forwards.textsOf(id) });
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
@@ -143,7 +159,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   };
   const idle = (vm: Vm) => tasks.idle(queueOf(vm.id));
   const services: Services = {
-    ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers },
+    ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers, resources },
     ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
     ...{ monitor, histories, alerts },
     shutdown: () => void stop(),
@@ -164,6 +180,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     fill: (warmPool) => act('warm-pool.fill', { warmPool }),
     reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
   });
+  const observer = new Observer(services, () => heldBytes(vms.all().filter(isMember)));
+  const governor = new Governor({
+    clock,
+    log,
+    observe: () => observer.observe(),
+    setMemory: async (id, bytes) => void (await setBalloon(vms.get(id).alive().qmp, bytes)),
+    setCpuLimit: (id, limit) => enforcer.lend(id, limit),
+    reduceWarmPools: async (bytes) => warmPoolReplenisher.freeMemory(bytes + (await availableMemory())),
+    suspend: (id) => act('vm.suspend', { vm: id }),
+    record: (event) => events.record(event),
+  });
   const scrub = new Scrub(services, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
   bus.on('report', (report) => events.record(report));
   bus.on('vm.changed', (vm) => snapshotScheduler.onChange(vm));
@@ -181,6 +208,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   void networks.begin();
   const recovered = await tasks.recover();
   supervisor.begin();
+  governor.begin();
   snapshotScheduler.begin();
   monitor.begin();
   alerts.begin();
@@ -201,6 +229,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await kvm.sweep();
     await tasks.recoveryDone();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
+    await enforcer.sweep((id) => (vms.byId(id)?.live ?? null) !== null || tasks.activity(queueOf(id)) !== null);
     warmPoolReplenisher.begin();
     await scrub.begin();
     if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
@@ -223,6 +252,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     const goesDown = told ? await whatGoesDown(uid) : null;
     supervisor.stop();
     snapshotScheduler.stop();
+    governor.stop();
     warmPoolReplenisher.stop();
     monitor.stop();
     await server.close();
@@ -236,6 +266,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
     await kvm.stop();
     await networks.stop();
+    await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
     await histories.close();
     await alerts.stop();

@@ -20,6 +20,10 @@ export const Snapshot = z.object({
   writing: z.boolean().describe('Whether its memory is still being written to disk'),
   memoryBytes: Bytes.describe('Bytes of its memory on disk'),
   diskBytes: Bytes.describe('Bytes of its disks beyond the snapshots and images they are backed by'),
+  frozenFileSystems: z
+    .array(z.string())
+    .nullable()
+    .describe('Mount points of the file systems that the guest had frozen for it; null: it was not quiesced'),
   pausedMs: z.number().describe('How long the guest was paused for it'),
   template: z.boolean().describe('Whether it is protected from removal without --force'),
   auto: z.string().nullable().describe('Rule that took it, which may remove it as well; null: taken by hand'),
@@ -48,7 +52,10 @@ export const create = defineOperation({
     vm,
     label: Label.optional().describe('Label of the snapshot (default: none, only its id)'),
     disksOnly: z.boolean().default(false).describe('Take the disks only: restored, the VM is stopped'),
-    quiesce: z.boolean().default(false).describe('Have the guest agent flush and freeze the file systems meanwhile'),
+    quiesce: z
+      .boolean()
+      .default(false)
+      .describe('Have the guest agent flush and freeze the file systems meanwhile; fails where it can freeze none'),
     template: z.boolean().default(false).describe('Protect it from removal without --force'),
     auto: Label.optional().describe('Policy rule that takes it, and removes it when it no longer keeps it'),
   }),

@@ -19,7 +19,13 @@ export const create = defineOperation({
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
-  cli: { words: 'create', section: 'VMs', args: ['image', 'name?'], custom: true },
+  cli: {
+    without: { freePageReporting: 'Keep memory that the guest frees' },
+    words: 'create',
+    section: 'VMs',
+    args: ['image', 'name?'],
+    custom: true,
+  },
 });
 
 export const run = defineOperation({
@@ -32,7 +38,14 @@ export const run = defineOperation({
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
-  cli: { words: 'run', section: 'VMs', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
+  cli: {
+    without: { freePageReporting: 'Keep memory that the guest frees' },
+    words: 'run',
+    section: 'VMs',
+    args: ['image', 'name?'],
+    flags: { removeOnStop: 'rm' },
+    custom: true,
+  },
 });
 
 export const list = defineOperation({
@@ -344,7 +357,11 @@ export const copyIn = defineOperation({
     path: Text.min(1).max(4096).describe('Directory in the guest, created if absent'),
     waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
   }),
-  output: z.object({ files: z.int().describe('Number of entries unpacked'), bytes: Bytes.describe('Bytes of their content') }),
+  output: z.object({
+    files: z.int().describe('Files and hard links that were created'),
+    bytes: Bytes.describe('Bytes of their content'),
+    skipped: z.array(z.string()).describe('`NAME: reason` of each entry that was left out (FIFOs and devices), at most 100'),
+  }),
   errors: [...failures.find, ...failures.guest],
 });
 

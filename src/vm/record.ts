@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
 import { NicGuard } from '../contract/nic-spec.ts';
+import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
 
@@ -54,6 +55,7 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean(),
+  resources: ResourceSettings.prefault({}),
   /** Automatic snapshots; null: none. */
   snapshotPolicy: SnapshotPolicy.nullable(),
   /** Null: the VM's name. */
@@ -83,6 +85,8 @@ export const VmRecord = z.object({
     machineType: z.string(),
     cdroms: z.array(Cd),
     slots: z.int(),
+    /** A VM that was started before there were balloons has none. */
+    balloon: z.boolean().default(false),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean(),
     /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */

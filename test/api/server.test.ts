@@ -343,11 +343,11 @@ test('an upload arrives byte for byte; one that is broken off is an error for th
         outcome.resolve(error);
         throw error;
       }
-      return { files: 1, bytes };
+      return { files: 1, bytes, skipped: [] };
     },
   });
   const big = Buffer.alloc(5 * 1024 * 1024, 'a');
-  assert.deepEqual(await api.client.vm.copyIn({ vm: 'web', path: '/x' }, bytesOf(big)), { files: 1, bytes: big.length });
+  assert.deepEqual(await api.client.vm.copyIn({ vm: 'web', path: '/x' }, bytesOf(big)), { files: 1, bytes: big.length, skipped: [] });
   await assert.rejects(api.client.vm.copyIn({ vm: 'web', path: '/refused' }, bytesOf(big, big, big)), {
     code: 'guest_failed',
     message: 'No such place',

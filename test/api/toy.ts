@@ -9,6 +9,7 @@ import { VivError } from '../../src/contract/errors.ts';
 import type { Event } from '../../src/contract/event.ts';
 import { operationList } from '../../src/contract/index.ts';
 import { openGuard } from '../../src/contract/nic-spec.ts';
+import { ResourceSettings } from '../../src/contract/resource.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Vm } from '../../src/contract/vm-state.ts';
 import type { Call, Handlers, Socket } from '../../src/operations/handler.ts';
@@ -38,6 +39,8 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     autostart: false,
     removeOnStop: false,
     tpm: false,
+    resources: ResourceSettings.parse({}),
+    resourceUse: null,
     snapshotPolicy: null,
     pending: [],
     pid: 42,

@@ -70,8 +70,15 @@ const schemas = {
   'event/': Event,
 } as const;
 
+/** The paths of what the schema does not know, which it leaves out, or reads as something else. */
+function leftOver(value: unknown, parsed: unknown, path = ''): string[] {
+  if (typeof value !== 'object' || value === null) return value === parsed ? [] : [path];
+  if (typeof parsed !== 'object' || parsed === null) return [path];
+  return Object.entries(value).flatMap(([name, one]) => leftOver(one, (parsed as Record<string, unknown>)[name], `${path}.${name}`));
+}
+
 for (const release of ['0.1.0', '0.2.0']) {
-  inFolder(`every record of ${release} is read whole, with no field missing or left over`, async (_folder, file) => {
+  inFolder(`every record of ${release} is read whole, with no field left over`, async (_folder, file) => {
     write(file, fixture(release));
     const store = await openSqliteStore(file);
     const seen = new Set<string>();
@@ -79,7 +86,7 @@ for (const release of ['0.1.0', '0.2.0']) {
       const [prefix, schema] = Object.entries(schemas).find(([one]) => key.startsWith(one)) ?? [];
       if (prefix === undefined || schema === undefined) continue;
       seen.add(prefix);
-      assert.deepEqual(schema.parse(value), value, key);
+      assert.deepEqual(leftOver(value, schema.parse(value)), [], key);
     }
     assert.deepEqual(seen, new Set(Object.keys(schemas)));
     const operations = new Set<string>(operationList.map(({ id }) => id));

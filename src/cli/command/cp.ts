@@ -2,6 +2,7 @@
 import { resolve, sep } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import { Ref } from '../../contract/field.ts';
+import type { Copied } from '../../sdk/index.ts';
 import { type Command, one } from '../command.ts';
 import type { Context } from '../context.ts';
 import { formatBytes } from '../render/quantity.ts';
@@ -33,7 +34,10 @@ export const command: Command = {
     { field: 'destination', label: 'DST', help: 'Local path, or NAME:/PATH in a VM', optional: false, several: false },
   ],
   flags: [],
-  notes: ['What is copied into a directory keeps its name. Missing parent directories are created.'],
+  notes: [
+    'What is copied into a directory keeps its name. Missing parent directories are created.',
+    'FIFOs, devices and sockets inside a tree are left out and listed.',
+  ],
   examples: ['viv cp web:/etc/hosts .', 'viv cp ./site web:/srv/'],
   async run(invocation, context) {
     const from = placeOf(one(invocation, 'source'));
@@ -49,17 +53,19 @@ export const command: Command = {
     const client = await context.client();
     const { signal } = context.interrupts;
     const progress = progressOf(context, clean(from.path));
+    let copied: Copied | null = null;
     try {
       if (from.vm !== null) {
         const vm = await client.vm(from.vm, { signal });
-        await vm.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
+        copied = await vm.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
       } else if (to.vm !== null) {
         const vm = await client.vm(to.vm, { signal });
-        await vm.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
+        copied = await vm.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
       }
     } finally {
       progress.end();
     }
+    for (const entry of copied?.skipped ?? []) context.screen.say(`left out ${clean(entry)}`);
     return 0;
   },
 };

@@ -13,6 +13,7 @@ import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { dropVm, insertVm } from '../../vm/register.ts';
 import { nameTaken } from '../../vm/registry.ts';
+import { checkSettings } from '../../vm/resource/check.ts';
 import { newRecord } from '../../vm/spec.ts';
 import type { Step } from '../handler.ts';
 import type { Services } from '../services.ts';
@@ -44,6 +45,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
   const chosen = await networks.chosen(options.networks);
   const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
+  checkSettings(record, services.resources.enforcer.hostCpus);
   return { id, name, record, forwards: await networks.forwards.checked(options.forwards, record, null) };
 }
 

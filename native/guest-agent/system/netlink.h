@@ -1,7 +1,9 @@
-/* netlink.c: the kernel's tables of addresses and routes. <linux/rtnetlink.h> and its like: not every C library has them beside it. */
+/* rtnetlink(7): lists the kernel's addresses and routes, and changes them. A listed message may be changed and sent back. The constants are
+ * those of <linux/rtnetlink.h> and <linux/if_addr.h>, which not every C library provides. */
 #ifndef VIVARIUM_NETLINK_H
 #define VIVARIUM_NETLINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,19 +35,19 @@
 #define RTPROT_DHCP 16
 #define RTNH_F_ONLINK 4
 
-/* What stands before the attributes of a message about an address, and of one about a route. */
-struct message {
+struct netlink_header {
   uint32_t length;
   uint16_t type, flags;
   uint32_t sequence, port;
 };
+/* Attributes follow these. */
 struct address_message {
-  struct message about;
+  struct netlink_header header;
   uint8_t family, prefix, flags, scope;
   uint32_t interface;
 };
 struct route_message {
-  struct message about;
+  struct netlink_header header;
   uint8_t family, to_prefix, from_prefix, tos, table, protocol, scope, type;
   uint32_t flags;
 };
@@ -53,22 +55,28 @@ struct attribute {
   uint16_t length, type;
 };
 
-/* Messages one behind the other, each beginning at a multiple of four. */
-#define MOST_MESSAGES 8192u
+/* A sequence of messages, each aligned to four bytes. */
+#define MAX_MESSAGES 8192u
 struct messages {
-  _Alignas(4) uint8_t bytes[MOST_MESSAGES];
+  _Alignas(4) uint8_t bytes[MAX_MESSAGES];
   size_t filled;
 };
 
+typedef bool (*netlink_filter)(const uint8_t *message, size_t length, const void *context);
+
+/* groups: the multicast groups to receive. Returns -1 with errno. */
 int netlink_open(unsigned groups);
-/* Every message of that type and family that `wanted` takes; what there is no room for is left out. */
-void netlink_list(int netlink, uint16_t ask, uint8_t family, int (*wanted)(const uint8_t *message, size_t length, const void *context), const void *context, struct messages *kept);
-/* 0, or -1 with errno. The message is sent as it is but for its kind. */
+/* Keeps every message of a type and family that `wanted` accepts, as far as there is room. */
+void netlink_list(int netlink, uint16_t type, uint8_t family, netlink_filter wanted, const void *context, struct messages *kept);
+/* Sends a message with another type and flags. Returns 0, or -1 with errno. */
 int netlink_change(int netlink, uint16_t type, uint16_t flags, uint8_t *message);
-/* The value of an attribute that has at least so many bytes, in the message; NULL: there is none. */
-uint8_t *netlink_attribute(uint8_t *message, size_t header, uint16_t type, size_t size);
+/* The value of an attribute of at least `size` bytes, inside the message, or NULL. */
+uint8_t *netlink_attribute(uint8_t *message, size_t header_length, uint16_t type, size_t size);
+/* The message's buffer must have room for it. */
 void netlink_append(uint8_t *message, uint16_t type, const void *value, size_t size);
 uint8_t *netlink_first(struct messages *messages);
 uint8_t *netlink_next(struct messages *messages, uint8_t *message);
+/* Whether the message is a unicast route over the interface with that index. */
+bool is_route_over(const uint8_t *message, size_t length, unsigned interface);
 
 #endif
