@@ -41,6 +41,7 @@ import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
 import { faultsFrom } from './task/fault.ts';
 import { version } from './version.ts';
+import { portSource } from './vm/device/port-source.ts';
 import { Processes } from './vm/find-process.ts';
 import { imageUsers } from './vm/in-use.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
@@ -138,11 +139,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
-  const networks = await Networks.open({ paths, env, store, log, bus, ownUsers }, vms, snapshots);
+  const networks = await Networks.open({ paths, env, store, log, bus, asRoot: ownUsers }, portSource(vms, snapshots));
   const monitor = new Monitor({
     clock,
     vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
-    networkNamespacePid: () => networks.here.namespacePid,
+    networkNamespacePid: () => networks.reconciler.namespacePid,
     storage: diskRoom(paths.stateDirectory, undefined),
   });
   monitor.onLook((look) => {
@@ -199,6 +200,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     supervisor.onEnd(vm);
     warmPoolReplenisher.onEnd(vm);
   });
+  bus.on('forwards.changed', ({ vm }) => vms.byId(vm)?.changed());
   bus.on('snapshot.taken', () => scrub.onSnapshot());
   bus.on('warm-pool.changed', ({ name }) => warmPoolReplenisher.onChange(name));
   bus.on('host.memory-needed', ({ bytes }) => warmPoolReplenisher.freeMemory(bytes));
@@ -228,6 +230,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   async function afterStart(): Promise<void> {
     await kvm.sweep();
     await tasks.recoveryDone();
+    await networks.recovered();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     await enforcer.sweep((id) => (vms.byId(id)?.live ?? null) !== null || tasks.activity(queueOf(id)) !== null);
     warmPoolReplenisher.begin();

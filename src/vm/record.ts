@@ -1,7 +1,7 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { NicGuard } from '../contract/nic-spec.ts';
+import { NicRules } from '../contract/nic-spec.ts';
 import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
@@ -37,10 +37,10 @@ export const NicRecord = z.object({
   slot: z.int().nullable(),
   vlan: z.int().nullable(),
   trunk: z.array(z.int()),
-  securityGroups: NicGuard.shape.securityGroups,
-  egress: NicGuard.shape.egress,
-  rateIn: NicGuard.shape.rateIn,
-  rateOut: NicGuard.shape.rateOut,
+  securityGroups: NicRules.shape.securityGroups,
+  egress: NicRules.shape.egress,
+  rateIn: NicRules.shape.rateIn,
+  rateOut: NicRules.shape.rateOut,
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 

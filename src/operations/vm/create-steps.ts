@@ -43,7 +43,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const id = idWithOwnMacs(takenMacs(services));
   const uid = services.ownUsers ? vmIdentity(id, takenUids(services)) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
-  const chosen = await networks.chosen(options.networks);
+  const chosen = await networks.choice.resolve(options.networks);
   const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
   checkSettings(record, services.resources.enforcer.hostCpus);
   return { id, name, record, forwards: await networks.forwards.checked(options.forwards, record, null) };

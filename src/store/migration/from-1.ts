@@ -13,7 +13,12 @@ const values: Readonly<Record<string, (value: Fields) => unknown>> = {
   point: snapshotRecord,
   pool: ({ point, ...pool }) => ({ ...pool, snapshot: point }),
   group: securityGroup,
-  network: (network) => ({ guarded: true, capacityBytesPerSecond: null, hostAccess: [], ...network }),
+  network: ({ guarded = true, ...network }) => ({
+    capacityBytesPerSecond: null,
+    hostAccess: [],
+    ...network,
+    spoofing: guarded ? 'drop' : 'allow',
+  }),
   event: eventRecord,
   task: taskRecord,
 };
