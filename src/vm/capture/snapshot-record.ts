@@ -18,7 +18,7 @@ export const SnapshotChecksums = z.object({
   /** Bytes of each layer, those below included. */
   layers: z.record(z.string(), Bytes),
   /** Files of its TPM, by name. */
-  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })).default({}),
+  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })),
 });
 export type SnapshotChecksums = z.infer<typeof SnapshotChecksums>;
 
@@ -40,10 +40,10 @@ export const SnapshotRecord = z.object({
   /** Protected: changed and removed only with --force. */
   template: z.boolean(),
   /** The rule that took it; null: it was taken on request. */
-  auto: z.string().nullable().default(null),
+  auto: z.string().nullable(),
   /** What is in its thumbnail file. */
-  thumbnail: z.enum(['png', 'text']).nullable().default(null),
-  checksums: SnapshotChecksums.nullable().default(null),
+  thumbnail: z.enum(['png', 'text']).nullable(),
+  checksums: SnapshotChecksums.nullable(),
   /** Mount points that the guest had frozen; null: it was not quiesced. */
   frozenFileSystems: z.array(z.string()).nullable().default(null),
   /** How long the guest was paused for it, in ms. */
