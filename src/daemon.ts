@@ -36,6 +36,7 @@ import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
+import type { Migrated } from './store/migration/schema.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
@@ -84,7 +85,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
-  const store = await openSqliteStore(paths.store);
+  const migrated: Migrated[] = [];
+  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
   const eventLog = createEventLog(store, log);
   const alerts = await Alerts.open({
     ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
@@ -99,6 +101,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
   };
   const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
+  for (const { release, copy } of migrated)
+    events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
