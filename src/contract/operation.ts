@@ -51,6 +51,7 @@ export type Print =
   | 'difference'
   | 'explanation'
   | 'forward-table'
+  | 'image-name'
   | 'image-sheet'
   | 'image-table'
   | 'network-sheet'
