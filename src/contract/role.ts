@@ -1,0 +1,106 @@
+// Roles: named sets of permissions, and where they can be assigned. A permission is `noun.verb`; every operation declares one.
+import { z } from 'zod';
+import { failures } from './errors.ts';
+import { Name, Text } from './field.ts';
+import { defineOperation } from './operation.ts';
+
+/** `vm.read`, `vm.*` (every permission on VMs) or `*` (every permission). */
+export const PermissionPattern = z
+  .string()
+  .max(80, 'a permission has at most 80 characters')
+  .regex(/^(\*|[a-z][a-z-]*\.(\*|[a-z][a-z-]*))$/, 'a permission is written like vm.read, vm.* or *');
+
+/** The roles every host has; they cannot be changed. */
+export const builtInRoles = {
+  viewer: { summary: 'Sees VMs, snapshots, networks, images, tasks and events' },
+  operator: { summary: 'Creates, changes, runs and removes VMs and all that belongs to them' },
+  administrator: { summary: 'Does everything' },
+  auditor: { summary: 'Sees what a viewer sees, users and roles, and the audit log; changes nothing' },
+} as const;
+export type BuiltInRole = keyof typeof builtInRoles;
+
+export const Role = z.object({
+  name: Name,
+  builtIn: z.boolean(),
+  summary: z.string(),
+  /** In the order of the alphabet, patterns resolved. */
+  permissions: z.array(z.string()),
+});
+export type Role = z.infer<typeof Role>;
+
+/** Kinds of objects that a role can be assigned on and that a project can own. Snapshots, disks and port forwards follow their VM. */
+export const objectKinds = ['vm', 'network', 'image'] as const;
+export type ObjectKind = (typeof objectKinds)[number];
+
+/** Where a role counts: `host`, `project:NAME`, `vm:NAME`, `network:NAME` or `image:NAME`. */
+export const ScopeText = z
+  .string()
+  .max(200, 'a scope has at most 200 characters')
+  .regex(
+    /^(host|(project|vm|network|image):[a-zA-Z0-9][a-zA-Z0-9._:-]*)$/,
+    'a scope is host, project:NAME, vm:NAME, network:NAME or image:NAME',
+  );
+
+const role = Name.describe('Name of the role');
+const permission = z.array(PermissionPattern).min(1).max(200).describe('Permission such as vm.read or vm.* (repeatable)');
+const One = z.object({ role });
+
+export const list = defineOperation({
+  id: 'role.list',
+  method: 'GET',
+  path: '/v1/roles',
+  role: 'viewer',
+  summary: 'List the roles',
+  input: z.object({}),
+  output: z.array(Role),
+  errors: [],
+  cli: { command: 'role ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'role.show',
+  method: 'GET',
+  path: '/v1/roles/{role}',
+  role: 'viewer',
+  summary: 'Show a role and its permissions',
+  input: One,
+  output: Role,
+  errors: ['not_found'],
+  cli: { command: 'role show', args: ['role'] },
+});
+
+export const create = defineOperation({
+  id: 'role.create',
+  method: 'POST',
+  path: '/v1/roles',
+  role: 'admin',
+  summary: 'Create a role from permissions',
+  input: One.extend({ permission, summary: Text.max(200).default('').describe('What the role is for') }),
+  output: Role,
+  errors: ['name_taken'],
+  cli: { command: 'role create', args: ['role'] },
+});
+
+export const set = defineOperation({
+  id: 'role.set',
+  method: 'PATCH',
+  path: '/v1/roles/{role}',
+  role: 'admin',
+  summary: 'Replace the permissions of a role; takes effect immediately',
+  input: One.extend({ permission }),
+  output: Role,
+  errors: ['not_found', 'wrong_state', 'busy'],
+  cli: { command: 'role set', args: ['role'] },
+});
+
+export const remove = defineOperation({
+  id: 'role.remove',
+  method: 'DELETE',
+  path: '/v1/roles/{role}',
+  role: 'admin',
+  summary: 'Remove a role that is assigned to no user',
+  input: One,
+  output: z.object({ name: Name }),
+  errors: [...failures.find, 'wrong_state', 'in_use', 'busy'],
+  cli: { command: 'role rm', args: ['role...'] },
+});

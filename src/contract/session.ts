@@ -1,0 +1,119 @@
+// Sessions: signing in and out, who is asking, and single-use secrets (set-up and recovery links, console tickets).
+import { z } from 'zod';
+import { Ref, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { Password, UserName } from './user.ts';
+
+export const Session = z.object({
+  id: z.string(),
+  user: UserName,
+  /** How it was signed in: password, recovery-code, passkey, oidc or link. */
+  method: z.enum(['password', 'recovery-code', 'passkey', 'oidc', 'link']),
+  address: z.string().nullable(),
+  client: z.string().nullable(),
+  current: z.boolean(),
+  createdAt: Time,
+  lastUsedAt: Time,
+  expiresAt: Time,
+});
+export type Session = z.infer<typeof Session>;
+
+export const Identity = z.object({
+  /** Null: a local account without a user. */
+  user: UserName.nullable(),
+  name: z.string(),
+  via: z.enum(['socket', 'session', 'token']),
+  session: z.string().nullable(),
+  token: z.string().nullable(),
+  roles: z.array(z.object({ role: z.string(), on: z.string() })),
+});
+export type Identity = z.infer<typeof Identity>;
+
+/** Where the secret of a new session goes: `cookie` for browsers, `answer` for programs. */
+const into = z.enum(['cookie', 'answer']).default('answer').describe('Where the secret goes: a cookie or the answer');
+
+export const SignedIn = Session.extend({
+  /** Null where it is in the cookie. */
+  secret: z.string().nullable(),
+});
+
+export const create = defineOperation({
+  id: 'session.create',
+  method: 'POST',
+  path: '/v1/sessions',
+  role: 'viewer',
+  summary: 'Sign in with a password, and a one-time or recovery code where the user has set them up',
+  input: z.object({
+    user: UserName,
+    password: z.string().max(256),
+    code: z.string().max(40).optional().describe('One-time code or recovery code'),
+    into,
+  }),
+  output: SignedIn,
+  errors: ['unauthenticated', 'rate_limited', 'busy'],
+  cli: { command: 'login', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'session.show',
+  method: 'GET',
+  path: '/v1/session',
+  role: 'viewer',
+  summary: 'Say who is asking and with which roles',
+  input: z.object({}),
+  output: Identity,
+  errors: [],
+});
+
+export const list = defineOperation({
+  id: 'session.list',
+  method: 'GET',
+  path: '/v1/sessions',
+  role: 'viewer',
+  summary: 'List sessions: the caller’s, or everybody’s for an administrator',
+  input: z.object({}),
+  output: z.array(Session),
+  errors: [],
+  cli: { command: 'session ls', custom: true },
+});
+
+export const remove = defineOperation({
+  id: 'session.remove',
+  method: 'DELETE',
+  path: '/v1/sessions/{session}',
+  role: 'viewer',
+  summary: 'End a session',
+  input: z.object({ session: z.string().max(64).describe('Id of the session; current: the one that asks') }),
+  output: z.object({ id: z.string() }),
+  errors: ['not_found', 'busy'],
+  cli: { command: 'session rm', args: ['session...'] },
+});
+
+export const redeem = defineOperation({
+  id: 'session.redeem',
+  method: 'POST',
+  path: '/v1/links',
+  role: 'viewer',
+  summary: 'Redeem a set-up or recovery link: sets a password and signs in',
+  input: z.object({
+    secret: z.string().max(100).describe('What follows # in the link'),
+    user: UserName.optional().describe('Name of the first administrator, for a set-up link'),
+    password: Password,
+    into,
+  }),
+  output: SignedIn,
+  errors: ['unauthenticated', 'rate_limited', 'name_taken', 'busy'],
+});
+
+export const ticketKinds = ['exec', 'console', 'view'] as const;
+
+export const ticket = defineOperation({
+  id: 'session.ticket',
+  method: 'POST',
+  path: '/v1/tickets',
+  role: 'viewer',
+  summary: 'Make a single-use ticket, valid for 30 s, by which a browser opens a WebSocket to a VM',
+  input: z.object({ vm: Ref.describe('VM that is opened'), kind: z.enum(ticketKinds).describe('What is opened: exec, console or view') }),
+  output: z.object({ ticket: z.string(), protocols: z.array(z.string()), expiresAt: Time }),
+  errors: ['not_found', 'ambiguous'],
+});

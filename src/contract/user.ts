@@ -1,0 +1,219 @@
+// Users: people and programs that may use this host, what they sign in with, and the roles they are given.
+import { z } from 'zod';
+import { Name, Text, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { ScopeText } from './role.ts';
+
+export const UserName = z
+  .string()
+  .max(64, 'a user name has at most 64 characters')
+  .regex(/^[a-z][a-z0-9._-]*$/, 'a user name is made of a-z, 0-9, dot, dash and underscore, and starts with a letter');
+
+/** NIST SP 800-63B-4: length is what counts, composition rules are not asked for. */
+export const Password = z.string().min(12, 'a password has at least 12 characters').max(256, 'a password has at most 256 characters');
+
+export const Grant = z.object({ role: Name, on: ScopeText });
+export type Grant = z.infer<typeof Grant>;
+
+export const User = z.object({
+  id: z.string(),
+  name: UserName,
+  /** The local account whose processes are this user on the host's socket. */
+  uid: z.int().nullable(),
+  disabled: z.boolean(),
+  /** Where the roles count is shown with today's names. */
+  grants: z.array(Grant),
+  signIn: z.object({
+    password: z.boolean(),
+    totp: z.boolean(),
+    recoveryCodes: z.int(),
+    passkeys: z.array(z.object({ id: z.string(), name: z.string(), createdAt: Time, lastUsedAt: Time.nullable() })),
+    identities: z.array(z.object({ issuer: z.string(), subject: z.string() })),
+  }),
+  createdAt: Time,
+  lastSignInAt: Time.nullable(),
+});
+export type User = z.infer<typeof User>;
+
+const user = UserName.describe('Name of the user');
+const One = z.object({ user });
+const uid = z.int().min(0).max(4294967294);
+const GrantInput = One.extend({
+  role: Name.describe('Role that is assigned'),
+  on: ScopeText.default('host').describe('Where it counts: host, project:NAME, vm:NAME, network:NAME or image:NAME'),
+});
+
+export const create = defineOperation({
+  id: 'user.create',
+  method: 'POST',
+  path: '/v1/users',
+  role: 'admin',
+  summary: 'Create a user',
+  input: One.extend({
+    password: Password.optional().describe('Password; none: the user signs in by other means'),
+    uid: uid.optional().describe('Local account that is this user on the host’s socket'),
+    role: Name.optional().describe('Role on the whole host'),
+  }),
+  output: User,
+  errors: ['name_taken', 'not_found', 'busy'],
+  cli: { command: 'user create', args: ['user'], custom: true },
+});
+
+export const list = defineOperation({
+  id: 'user.list',
+  method: 'GET',
+  path: '/v1/users',
+  role: 'admin',
+  summary: 'List the users',
+  input: z.object({}),
+  output: z.array(User),
+  errors: [],
+  cli: { command: 'user ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'user.show',
+  method: 'GET',
+  path: '/v1/users/{user}',
+  role: 'viewer',
+  summary: 'Show a user',
+  input: One,
+  output: User,
+  errors: ['not_found'],
+  cli: { command: 'user show', args: ['user'] },
+});
+
+export const set = defineOperation({
+  id: 'user.set',
+  method: 'PATCH',
+  path: '/v1/users/{user}',
+  role: 'admin',
+  summary: 'Change a user; a disabled one loses every session and token at once',
+  input: One.extend({
+    disabled: z.boolean().optional().describe('Refuse every sign-in and token of the user'),
+    uid: uid.nullable().optional().describe('Local account that is this user on the host’s socket'),
+  }),
+  output: User,
+  errors: ['not_found', 'name_taken', 'busy'],
+  cli: { command: 'user set', args: ['user'] },
+});
+
+export const remove = defineOperation({
+  id: 'user.remove',
+  method: 'DELETE',
+  path: '/v1/users/{user}',
+  role: 'admin',
+  summary: 'Remove a user with its sessions and tokens; VMs stay',
+  input: One,
+  output: z.object({ name: UserName }),
+  errors: ['not_found', 'busy'],
+  cli: { command: 'user rm', args: ['user...'], confirm: 'Remove the user {user}?' },
+});
+
+export const password = defineOperation({
+  id: 'user.password',
+  method: 'PUT',
+  path: '/v1/users/{user}/password',
+  role: 'viewer',
+  summary: 'Set a password; the user’s other sessions end',
+  input: One.extend({
+    password: Password.describe('New password'),
+    current: z.string().max(256).optional().describe('Current password, for one’s own account'),
+  }),
+  output: User,
+  errors: ['not_found', 'rate_limited', 'busy'],
+  cli: { command: 'user password', args: ['user'], custom: true },
+});
+
+export const grant = defineOperation({
+  id: 'user.grant',
+  method: 'POST',
+  path: '/v1/users/{user}/grants',
+  role: 'admin',
+  summary: 'Assign a role to a user; takes effect immediately',
+  input: GrantInput,
+  output: User,
+  errors: ['not_found', 'ambiguous', 'busy'],
+  cli: { command: 'user grant', args: ['user', 'role'] },
+});
+
+export const revoke = defineOperation({
+  id: 'user.revoke',
+  method: 'POST',
+  path: '/v1/users/{user}/revoke',
+  role: 'admin',
+  summary: 'Take a role from a user; takes effect immediately',
+  input: GrantInput,
+  output: User,
+  errors: ['not_found', 'ambiguous', 'busy'],
+  cli: { command: 'user revoke', args: ['user', 'role'] },
+});
+
+export const totpBegin = defineOperation({
+  id: 'user.totpBegin',
+  method: 'POST',
+  path: '/v1/users/{user}/totp',
+  role: 'viewer',
+  summary: 'Begin to set up one-time codes; they are asked for once a valid code has confirmed them',
+  input: One,
+  output: z.object({ secret: z.string(), uri: z.string() }),
+  errors: ['not_found', 'wrong_state', 'busy'],
+});
+
+export const totpConfirm = defineOperation({
+  id: 'user.totpConfirm',
+  method: 'POST',
+  path: '/v1/users/{user}/totp/confirm',
+  role: 'viewer',
+  summary: 'Confirm one-time codes with a valid code; answers the recovery codes, once',
+  input: One.extend({
+    code: z
+      .string()
+      .regex(/^\d{6}$/, 'a one-time code has six digits')
+      .describe('Code that the authenticator shows'),
+  }),
+  output: z.object({ recoveryCodes: z.array(z.string()) }),
+  errors: ['not_found', 'wrong_state', 'rate_limited', 'busy'],
+});
+
+export const totpRemove = defineOperation({
+  id: 'user.totpRemove',
+  method: 'DELETE',
+  path: '/v1/users/{user}/totp',
+  role: 'admin',
+  summary: 'Remove one-time codes and recovery codes from a user',
+  input: One,
+  output: User,
+  errors: ['not_found', 'busy'],
+  cli: { command: 'user totp-rm', args: ['user'], confirm: 'Remove the second factor of {user}?' },
+});
+
+/** Ones that only whoever may use the host's socket can ask for. */
+export const recover = defineOperation({
+  id: 'user.recover',
+  method: 'POST',
+  path: '/v1/users/{user}/recover',
+  role: 'admin',
+  summary: 'Make a single-use link, valid for 15 minutes, by which a user sets a new password and loses the second factor',
+  input: One,
+  output: z.object({ link: z.string(), expiresAt: Time }),
+  errors: ['not_found', 'unsupported'],
+  cli: { command: 'access recover', args: ['user'], custom: true },
+});
+
+export const can = defineOperation({
+  id: 'user.can',
+  method: 'GET',
+  path: '/v1/users/{user}/can',
+  role: 'viewer',
+  summary: 'Say whether a user may do something to an object, and why not',
+  input: One.extend({
+    verb: Text.max(80)
+      .regex(/^[a-zA-Z.-]+$/, 'a verb is written like start, vm.start or vm.read')
+      .describe('What is to be done: start, snapshot.restore, image.import'),
+    object: Text.max(200).optional().describe('VM, or project:NAME, network:NAME, image:NAME; default: the host'),
+  }),
+  output: z.object({ allowed: z.boolean(), permission: z.string(), reason: z.string().nullable(), through: z.array(Grant) }),
+  errors: ['not_found', 'ambiguous'],
+  cli: { command: 'can', args: ['user', 'verb', 'object?'], custom: true },
+});
