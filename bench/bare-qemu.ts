@@ -1,4 +1,4 @@
-// A bare QEMU with the arguments of a machine of ours, and nothing around it: what starting a machine costs at least.
+// A bare QEMU with the arguments of a VM of ours, and nothing around it: what starting a VM costs at least.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -30,10 +30,10 @@ interface Given {
 }
 
 /**
- * Restores a point as the process of one of its forks did: the same arguments, memory and devices, and the disk of that fork.
- * @param pid the fork's. @param point the point's folder
+ * Restores a snapshot as the process of one of its forks did: the same arguments, memory and devices, and the disk of that fork.
+ * @param pid the fork's. @param snapshot the snapshot's folder
  */
-export function bareRestore(pid: number, point: string, memoryBytes: number): () => Promise<number> {
+export function bareRestore(pid: number, snapshot: string, memoryBytes: number): () => Promise<number> {
   const command = argumentsOf(pid);
   const env = Object.fromEntries(
     readFileSync(`/proc/${pid}/environ`, 'utf8')
@@ -42,10 +42,10 @@ export function bareRestore(pid: number, point: string, memoryBytes: number): ()
   );
   return async () => {
     const library = await memoryLibrary();
-    if (library === null) throw new Error('vivarium-memory.so has not been built');
-    const fds = [openSync(library, 'r'), createMemoryFile('bench', memoryBytes), openSync(join(point, 'memory'), 'r')];
+    if (library === null) throw new Error('vivarium-qemu-preload.so has not been built');
+    const fds = [openSync(library, 'r'), createMemoryFile('bench', memoryBytes), openSync(join(snapshot, 'memory'), 'r')];
     try {
-      return await bareStart(command, { env, fds, devices: join(point, 'devices') });
+      return await bareStart(command, { env, fds, devices: join(snapshot, 'devices') });
     } finally {
       for (const fd of fds) closeSync(fd);
     }
@@ -66,7 +66,7 @@ export async function bareRun(
 ): Promise<{ took: number; end: () => Promise<void> }> {
   const [program = '', ...args] = [...through, ...command];
   const socket = /path=([^,]*qmp\.sock)/.exec(args.join('\n'))?.[1];
-  if (socket === undefined) throw new Error('The machine’s arguments name no QMP socket');
+  if (socket === undefined) throw new Error('The VM’s arguments name no QMP socket');
   rmSync(dirname(socket), { recursive: true, force: true });
   mkdirSync(dirname(socket), { recursive: true });
   const from = performance.now();

@@ -1,9 +1,10 @@
 // From the request to the first answer of a command inside: `tiny`, and `debian:12` where its image is present.
-import { withHome } from './home.ts';
+
 import { type Figure, median, repeat } from './measure.ts';
+import { withStateDirectory } from './state-directory.ts';
 
 export const boot = () =>
-  withHome<Figure[]>(async ({ client }) => {
+  withStateDirectory<Figure[]>(async ({ client }) => {
     const have = (await client.images()).flatMap(({ names }) => names);
     const figures: Figure[] = [];
     for (const [image, rounds] of [

@@ -1,14 +1,14 @@
 // (c) `exec` of `true` in a running guest through the SDK. A tap on the agent's socket tells how long the guest (and QEMU) took
 // for its part; the rest is ours on the host: SDK, WebSocket, daemon, frames.
 import { pathsFrom } from '../src/host/paths.ts';
-import { withHome } from './home.ts';
 import { type Figure, median, percentile } from './measure.ts';
+import { withStateDirectory } from './state-directory.ts';
 import { tap } from './tap.ts';
 
 const rounds = 100;
 
 export const exec = () =>
-  withHome<Figure[]>(async ({ client, folder, restart }) => {
+  withStateDirectory<Figure[]>(async ({ client, folder, restart }) => {
     const vm = await client.run('tiny', { name: 'bench' });
     await vm.wait();
     const watched = await restart(() => tap(pathsFrom({ VIV_HOME: folder }, process.getuid?.() ?? 0).vm(vm.id).agent));

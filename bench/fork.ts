@@ -1,11 +1,11 @@
-// Forks and points in figures: from the SDK call to the first answer of a command inside, beside a cold boot and beside a bare QEMU that
-// restores the same state; how long the machine that is forked stands still; and what a fork takes of the host's memory.
-import type { Client, Machine } from '../src/sdk/index.ts';
+// Forks and snapshots in figures: from the SDK call to the first answer of a command inside, beside a cold boot and beside a bare QEMU that
+// restores the same state; how long the VM that is forked stands still; and what a fork takes of the host's memory.
+import type { Client, Vm } from '../src/sdk/index.ts';
 import { bareRestore } from './bare-qemu.ts';
-import { atRest, withHome } from './home.ts';
 import { type Figure, median, percentile, repeat } from './measure.ts';
 import { memoryOfForks } from './memory.ts';
 import { pausesOf } from './pause.ts';
+import { atRest, withStateDirectory } from './state-directory.ts';
 
 const rounds = 20;
 const bootEvery = 4;
@@ -14,34 +14,34 @@ const many = 10;
 const sizesMiB = [256, 1024, 2048];
 
 export const fork = () =>
-  withHome<Figure[]>(async ({ client, folder }) => {
+  withStateDirectory<Figure[]>(async ({ client, folder }) => {
     const web = await client.run('tiny', { name: 'web' });
     await answer(web);
     return [
       ...(await againstBoot(client, web)),
       ...(await againstBare(client, folder)),
       ...(await tenAtOnce(web)),
-      ...(await memoryOfForks(web, 3)), // of a machine whose disk lies on many layers by now
+      ...(await memoryOfForks(web, 3)), // of a VM whose disk lies on many layers by now
       ...(await pauses(client)),
     ];
   });
 
-const answer = async (vm: Machine): Promise<void> => {
+const answer = async (vm: Vm): Promise<void> => {
   const { exitCode } = await vm.exec(['true'], { waitMs: 300_000 });
   if (exitCode !== 0) throw new Error(`true in ${vm.name} ended with ${exitCode}`);
 };
 
 const one = async (act: () => Promise<unknown>): Promise<number> => (await repeat(1, act, 0))[0] ?? Number.NaN;
 
-/** A fork of a running machine, one of its point, and a cold boot, in turns. */
-async function againstBoot(client: Client, web: Machine): Promise<Figure[]> {
-  await atRest(web); // a point of a guest that boots would have its forks end that boot
+/** A fork of a running VM, one of its snapshot, and a cold boot, in turns. */
+async function againstBoot(client: Client, web: Vm): Promise<Figure[]> {
+  await atRest(web); // a snapshot of a guest that boots would have its forks end that boot
   await settled(client, web, await web.snapshot('bench'));
   const forks: number[] = [];
-  const points: number[] = [];
+  const snapshots: number[] = [];
   const boots: number[] = [];
-  const firstAnswer = async (make: () => Promise<Machine>, times: number[] | null) => {
-    let made: Machine | undefined;
+  const firstAnswer = async (make: () => Promise<Vm>, times: number[] | null) => {
+    let made: Vm | undefined;
     const took = await one(async () => {
       made = await make();
       await answer(made);
@@ -49,35 +49,35 @@ async function againstBoot(client: Client, web: Machine): Promise<Figure[]> {
     times?.push(took);
     await made?.remove({ force: true });
   };
-  const forkOf = async (point?: string) =>
-    client.vm((await client.vm.fork({ vm: web.id, ...(point === undefined ? {} : { point }) }))[0]?.id ?? '');
+  const forkOf = async (snapshot?: string) =>
+    client.vm((await client.vm.fork({ vm: web.id, ...(snapshot === undefined ? {} : { snapshot }) }))[0]?.id ?? '');
   for (let round = -2; round < rounds; round++) {
     const counted = round >= 0;
     await firstAnswer(() => forkOf(), counted ? forks : null);
-    await firstAnswer(() => forkOf('bench'), counted ? points : null);
+    await firstAnswer(() => forkOf('bench'), counted ? snapshots : null);
     if (counted && round % bootEvery === 0) await firstAnswer(() => client.run('tiny', { name: 'cold' }), boots);
   }
   return [
     ...spread('fork of a running tiny until exec of true has answered', forks),
-    ...spread('fork of a point on disk until exec of true has answered', points),
+    ...spread('fork of a snapshot on disk until exec of true has answered', snapshots),
     { name: `cold boot of tiny until exec has answered, median of ${boots.length}`, value: median(boots), unit: 'ms', target: null },
     { name: 'fork / cold boot, medians', value: median(forks) / median(boots), unit: 'x', target: rounded(1 / 12) },
-    { name: 'fork of a point / cold boot, medians', value: median(points) / median(boots), unit: 'x', target: null },
+    { name: 'fork of a snapshot / cold boot, medians', value: median(snapshots) / median(boots), unit: 'x', target: null },
   ];
 }
 
-/** Waits until a point's memory is on disk. */
-async function settled(client: Client, vm: Machine, { id }: { id: string }): Promise<void> {
+/** Waits until a snapshot's memory is on disk. */
+async function settled(client: Client, vm: Vm, { id }: { id: string }): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
-    const point = (await client.snapshot.list({ vm: vm.id })).find((found) => found.id === id);
-    if (point && !point.writing) return;
+    const snapshot = (await client.snapshot.list({ vm: vm.id })).find((found) => found.id === id);
+    if (snapshot && !snapshot.writing) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`The memory of ${vm.name} was not written within a minute`);
 }
 
 /**
- * Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a machine in QEMU's own
+ * Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a VM in QEMU's own
  * network, because nobody hands a bare one its taps.
  */
 async function againstBare(client: Client, folder: string): Promise<Figure[]> {
@@ -85,14 +85,14 @@ async function againstBare(client: Client, folder: string): Promise<Figure[]> {
   await answer(web);
   await atRest(web);
   await settled(client, web, await web.snapshot('bench'));
-  const point = (await web.snapshots()).find(({ label }) => label === 'bench');
-  const [model] = await client.vm.fork({ vm: web.id, point: 'bench', name: 'model' });
-  const restore = bareRestore(model?.pid ?? 0, `${folder}/points/${point?.id}`, model?.memoryBytes ?? 0);
+  const snapshot = (await web.snapshots()).find(({ label }) => label === 'bench');
+  const [model] = await client.vm.fork({ vm: web.id, snapshot: 'bench', name: 'model' });
+  const restore = bareRestore(model?.pid ?? 0, `${folder}/points/${snapshot?.id}`, model?.memoryBytes ?? 0);
   await client.vm.stop({ vm: 'model', force: true });
   const ours: number[] = [];
   const bare: number[] = [];
   for (let round = -2; round < rounds; round++) {
-    const took = await one(() => client.vm.fork({ vm: web.id, point: 'bench', name: 'trial' }));
+    const took = await one(() => client.vm.fork({ vm: web.id, snapshot: 'bench', name: 'trial' }));
     await client.vm.remove({ vm: 'trial', force: true });
     const bareTook = await restore();
     if (round < 0) continue;
@@ -102,16 +102,16 @@ async function againstBare(client: Client, folder: string): Promise<Figure[]> {
   await client.vm.remove({ vm: 'model', force: true });
   await web.remove({ force: true });
   return [
-    ...spread('fork of a point until running', ours),
+    ...spread('fork of a snapshot until running', ours),
     ...spread('bare QEMU restoring the same state until running', bare),
-    { name: 'fork of a point / bare QEMU, medians', value: median(ours) / median(bare), unit: 'x', target: 1.5 },
+    { name: 'fork of a snapshot / bare QEMU, medians', value: median(ours) / median(bare), unit: 'x', target: 1.5 },
   ];
 }
 
-async function tenAtOnce(web: Machine): Promise<Figure[]> {
+async function tenAtOnce(web: Vm): Promise<Figure[]> {
   const times: number[] = [];
   for (let round = 0; round < manyRounds; round++) {
-    let made: Machine[] = [];
+    let made: Vm[] = [];
     times.push(
       await one(async () => {
         made = await web.fork({ count: many });
@@ -133,14 +133,14 @@ async function pauses(client: Client): Promise<Figure[]> {
     const { told, seen, quiet, writtenMiB } = await pausesOf(client, sizeMiB, rounds);
     const size = `${sizeMiB} MiB, ${writtenMiB} written`;
     figures.push(
-      { name: `stands still for a point, ${size}, median`, value: median(told), unit: 'ms', target: null },
+      { name: `stands still for a snapshot, ${size}, median`, value: median(told), unit: 'ms', target: null },
       { name: 'the same, 99th percentile', value: percentile(told, 0.99), unit: 'ms', target: 50 },
       {
         name: 'the same seen from outside, median',
         value: median(seen),
         unit: 'ms',
         target: null,
-        note: `${quiet.toFixed(1)} without a point`,
+        note: `${quiet.toFixed(1)} without a snapshot`,
       },
     );
   }

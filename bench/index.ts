@@ -1,7 +1,7 @@
 // The speed of Vivarium in figures, beside bare programs and peers, in one run:
 //   npm run bench [-- --only list,start] [--rounds 5] [--json FILE]
 // --rounds: how often list, start and traffic measure, where each time takes long (an emulated host).
-// Machines are made from `tiny`, taken from the homes in VIV_IMAGES or else from this user's own.
+// VMs are made from `tiny`, taken from the homes in VIV_IMAGES or else from this user's own.
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -16,15 +16,15 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   daemon: async () => (await import('./daemon.ts')).daemon(),
   fork: async () => (await import('./fork.ts')).fork(),
   memory: async () => (await import('./memory.ts')).memory(),
-  pool: async () => (await import('./pool.ts')).pool(),
+  warmPool: async () => (await import('./warm-pool.ts')).warmPool(),
   boot: async () => (await import('./boot.ts')).boot(),
   traffic: async () => (await import('./traffic.ts')).traffic(),
   firewall: async () => (await import('./firewall.ts')).firewall(),
 };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' } } });
-const wanted = values.only?.split(',') ?? Object.keys(benches);
-const unknown = wanted.filter((name) => !Object.hasOwn(benches, name));
+const desired = values.only?.split(',') ?? Object.keys(benches);
+const unknown = desired.filter((name) => !Object.hasOwn(benches, name));
 if (unknown.length > 0) throw new Error(`--only: no such figure: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`);
 
 if (values.rounds !== undefined) {
@@ -37,7 +37,7 @@ process.env['VIV_IMAGES'] = [...paths.sharedImages, paths.images].join(':');
 delete process.env['VIV_HOME'];
 
 const all: (Figure & { bench: string; holds: boolean | null })[] = [];
-for (const name of wanted) {
+for (const name of desired) {
   for (const figure of (await benches[name]?.()) ?? []) {
     const kept = holds(figure);
     all.push({ bench: name, ...figure, holds: kept });
@@ -47,8 +47,8 @@ for (const name of wanted) {
   }
 }
 if (values.json !== undefined) {
-  const machine = { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), node: process.version };
-  writeFileSync(values.json, `${JSON.stringify({ at: new Date().toISOString(), machine, figures: all }, null, 2)}\n`);
+  const vm = { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), node: process.version };
+  writeFileSync(values.json, `${JSON.stringify({ at: new Date().toISOString(), vm, figures: all }, null, 2)}\n`);
 }
 process.exitCode = all.some((figure) => figure.holds === false) ? 1 : 0;
 

@@ -1,4 +1,4 @@
-// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a machine of ours.
+// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a VM of ours.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,8 +18,8 @@ export interface Domain {
 }
 
 /**
- * Defines a domain like the machine whose QEMU has these arguments (booted from a kernel): the same QEMU, board, accelerator, CPU and devices,
- * without what libvirt would add by itself (a balloon, a card's boot program, HPET).
+ * Defines a domain like the VM whose QEMU has these arguments (booted from a kernel): the same QEMU, board, accelerator, CPU and devices,
+ * without what libvirt would add by itself (a balloon, a NIC's boot program, HPET).
  */
 export function defineLike(args: readonly string[], memoryBytes: number): Domain {
   const after = (flag: string) => args[args.indexOf(flag) + 1] ?? '';
@@ -37,11 +37,11 @@ export function defineLike(args: readonly string[], memoryBytes: number): Domain
   chmodSync(disk, 0o666);
   const name = `viv-bench-${process.pid}`;
   const hardware = after('-accel').startsWith('kvm');
-  const board = after('-machine').split(',')[0]?.replace(/^pc-/, '') ?? 'q35';
+  const machineType = after('-machine').split(',')[0]?.replace(/^pc-/, '') ?? 'q35';
   const xml = `<domain type='${hardware ? 'kvm' : 'qemu'}'>
   <name>${name}</name><memory unit='b'>${memoryBytes}</memory><vcpu>1</vcpu><genid/>
   <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
-  <os><type arch='x86_64' machine='pc-${board}'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
+  <os><type arch='x86_64' machine='pc-${machineType}'>hvm</type><kernel>${folder}/vmlinuz</kernel><initrd>${folder}/initrd</initrd>
     <cmdline>${after('-append')}</cmdline></os>
   <features><acpi/><apic/><vmport state='off'/></features><cpu mode='${hardware ? 'host-passthrough' : 'maximum'}'/>
   <clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><timer name='hpet' present='no'/></clock>

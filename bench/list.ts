@@ -1,10 +1,11 @@
 // (a) `viv ls` as a whole process, beside a Node that does nothing and beside `virsh list`.
-import { viv, withHome } from './home.ts';
+
 import { hasLibvirt, virsh } from './libvirt.ts';
 import { type Figure, inTurns, median, roundsOr, wholeProcess } from './measure.ts';
+import { viv, withStateDirectory } from './state-directory.ts';
 
 export const list = () =>
-  withHome<Figure[]>(async ({ env }) => {
+  withStateDirectory<Figure[]>(async ({ env }) => {
     const acts: Record<string, () => Promise<unknown>> = {
       viv: () => wholeProcess([viv, 'ls'], env),
       node: () => wholeProcess([process.execPath, '-e', '0'], env),

@@ -1,17 +1,17 @@
 // What a fork takes of the host's memory, beside others: of one, of three and of ten.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Machine } from '../src/sdk/index.ts';
-import { atRest, withHome } from './home.ts';
+import type { Vm } from '../src/sdk/index.ts';
 import { type Figure, median } from './measure.ts';
 import { ownMemory } from './smaps.ts';
+import { atRest, withStateDirectory } from './state-directory.ts';
 
 const counts = [1, 3, 10];
-/** What a QEMU needs for its start alone it gives back after two seconds (memory/layers.c). */
+/** What a QEMU needs for its start alone it gives back after two seconds (native/qemu-preload/memory_layers.c). */
 const startedMs = 3_000;
 const promisedMiB = 20;
 
 export const memory = () =>
-  withHome<Figure[]>(async ({ client }) => {
+  withStateDirectory<Figure[]>(async ({ client }) => {
     const web = await client.run('tiny', { name: 'web' });
     await web.exec(['true'], { waitMs: 300_000 });
     await atRest(web);
@@ -21,7 +21,7 @@ export const memory = () =>
   });
 
 /** Medians of `count` forks that are there at once, after the answer of each. */
-export async function memoryOfForks(web: Machine, count: number): Promise<Figure[]> {
+export async function memoryOfForks(web: Vm, count: number): Promise<Figure[]> {
   const made = await web.fork({ count });
   await Promise.all(made.map((vm) => vm.exec(['true'], { waitMs: 300_000 })));
   await wait(startedMs);

@@ -1,18 +1,18 @@
-// 200 networks and 1,000 cards: planned and brought about in the kernel (bridges, taps, rules, a dnsmasq each), looked at again when all
-// of it is right, changed by one card, and removed. In a namespace of its own, without guests: run as root.
+// 200 networks and 1,000 NICs: planned and brought about in the kernel (bridges, taps, rules, a dnsmasq each), looked at again when all
+// of it is right, changed by one NIC, and removed. In a namespace of its own, without guests: run as root.
 //   unshare --net node bench/network.ts [NETWORKS] [CARDS]
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openGuard } from '../src/contract/nic.ts';
-import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../src/network/model.ts';
-import { bridgeMac, bridgeOf } from '../src/network/names.ts';
-import { NetworksHere } from '../src/network/networks-here.ts';
-import { plan } from '../src/network/plan.ts';
-import { nothing } from '../src/network/present.ts';
+import { nothing } from '../src/network/kernel/actual-state.ts';
+import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
+import { plan } from '../src/network/kernel/plan.ts';
+import { NetworksHere } from '../src/network/kernel/reconciler.ts';
+import { type Desired, type NetworkSpec, type PortSpec, usual } from '../src/network/model.ts';
 
 const [networkCount = 200, portCount = 1000] = process.argv.slice(2).map(Number);
-const home = await mkdtemp(join(tmpdir(), 'viv-bench-'));
+const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-bench-'));
 const letters = 'abcdefghjk';
 const idOf = (nth: number) => `m${String(nth).padStart(11, '0')}`.replace(/\d/g, (digit) => letters[Number(digit)] ?? 'a');
 
@@ -23,7 +23,7 @@ const networks = Array.from({ length: networkCount }, (_, nth): NetworkSpec => {
     name,
     kind: nth % 2 === 0 ? 'nat' : 'isolated',
     bridge: bridgeOf(name),
-    mac: bridgeMac(home, name),
+    mac: bridgeMac(stateDirectory, name),
     ipv4: `10.${100 + (nth >> 8)}.${nth & 255}.1/24`,
     ipv6: `fd00:1:1:${(nth + 1).toString(16)}::1/64`,
     interface: null,
@@ -38,7 +38,7 @@ const port = (nth: number): PortSpec => {
     tap: `t${idOf(nth)}0`,
     owner: idOf(nth),
     network: `net${at}`,
-    machine: `machine-${nth}`,
+    vm: `machine-${nth}`,
     mac,
     ipv4: `10.${100 + (at >> 8)}.${at & 255}.${host}`,
     ipv6: `fd00:1:1:${(at + 1).toString(16)}::${host}`,
@@ -49,13 +49,13 @@ const port = (nth: number): PortSpec => {
   };
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
-let wanted: Wanted = { networks, ports, groups: [], forwards: [] };
+let desired: Desired = { networks, ports, groups: [], forwards: [] };
 const here = new NetworksHere({
-  home,
-  folder: join(home, 'run'),
+  stateDirectory,
+  folder: join(stateDirectory, 'run'),
   env: process.env,
   log: (error) => console.error(error),
-  wanted: () => wanted,
+  desired: () => desired,
   guests: () => [],
   forwardChanged: () => {},
   networkChanged: () => {},
@@ -75,17 +75,17 @@ async function timed(what: string, act: () => unknown, times = 1): Promise<void>
 
 try {
   await here.capability();
-  await timed(`${networkCount} networks, ${portCount} cards: planned`, () => plan(wanted, nothing));
+  await timed(`${networkCount} networks, ${portCount} NICs: planned`, () => plan(desired, nothing));
   await timed('planned and applied', () => here.apply());
   const look = () => {
     here.lookAgain();
     return here.apply();
   };
   await timed('looked at again, all is right, median of 11', look, 11);
-  wanted = { ...wanted, ports: [...ports, port(portCount)] };
-  await timed('one more card', () => here.apply());
-  wanted = { networks: [], ports: [], groups: [], forwards: [] };
+  desired = { ...desired, ports: [...ports, port(portCount)] };
+  await timed('one more NIC', () => here.apply());
+  desired = { networks: [], ports: [], groups: [], forwards: [] };
 } finally {
   await timed('removed', () => here.end());
-  await rm(home, { recursive: true, force: true });
+  await rm(stateDirectory, { recursive: true, force: true });
 }

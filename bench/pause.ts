@@ -1,16 +1,16 @@
-// How long a machine stands still while a point of it is made: as the daemon tells it (from before `stop` to after `cont`), and as somebody
+// How long a VM stands still while a snapshot of it is made: as the daemon tells it (from before `stop` to after `cont`), and as somebody
 // outside sees it who reads what the guest writes without end. Its own clocks stop with it, so inside nothing is to be seen.
 import type { Client } from '../src/sdk/index.ts';
 
-/** Written in the guest once, and before each point. */
+/** Written in the guest once, and before each snapshot. */
 const baseMiB = 96;
 const writtenMiB = 32;
 
 export interface Pauses {
   readonly told: number[];
-  /** The longest silence while a point was made. */
+  /** The longest silence while a snapshot was made. */
   readonly seen: number[];
-  /** The median of the longest silences of as long a time without a point. */
+  /** The median of the longest silences of as long a time without a snapshot. */
   readonly quiet: number;
   readonly writtenMiB: number;
 }
@@ -45,13 +45,13 @@ export async function pausesOf(client: Client, sizeMiB: number, rounds: number):
       let pausedMs = Number.NaN;
       let label = '';
       const during = await silence(async () => {
-        const point = await vm.snapshot();
-        pausedMs = point.pausedMs;
-        label = point.id;
+        const snapshot = await vm.snapshot();
+        pausedMs = snapshot.pausedMs;
+        label = snapshot.id;
       });
       session.signal('SIGKILL');
       await session.exit.catch(() => {});
-      await client.snapshot.remove({ vm: vm.id, point: label });
+      await client.snapshot.remove({ vm: vm.id, snapshot: label });
       if (round < 0) continue;
       told.push(pausedMs);
       seen.push(during);

@@ -1,4 +1,4 @@
-// What a machine's QEMU takes of the host's memory: its share of the guest's pages, its translated code, and all the rest.
+// What a VM's QEMU takes of the host's memory: its share of the guest's pages, its translated code, and all the rest.
 import { readFileSync } from 'node:fs';
 
 /** Proportional (PSS): what n processes have in common counts 1/n for each. */

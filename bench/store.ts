@@ -1,21 +1,21 @@
-// (d) 1,000 stopped machines: listing them all, and the state of one, through the API over its socket.
+// (d) 1,000 stopped VMs: listing them all, and the state of one, through the API over its socket.
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
-import { usage, waitedMs, withHome } from './home.ts';
 import { type Figure, median, percentile } from './measure.ts';
+import { usage, waitedMs, withStateDirectory } from './state-directory.ts';
 
-const machines = 1000;
+const vms = 1000;
 const connections = 8;
 const listRounds = 400;
 const stateRequests = 10_000;
 
 export const store = () =>
-  withHome<Figure[]>(async ({ client, pid }) => {
+  withStateDirectory<Figure[]>(async ({ client, pid }) => {
     let next = 0;
     const from = performance.now();
     await Promise.all(
       Array.from({ length: 4 }, async () => {
-        while (next < machines) await client.create('tiny', { name: `m${next++}` });
+        while (next < vms) await client.create('tiny', { name: `m${next++}` });
       }),
     );
     const createdMs = performance.now() - from;
@@ -46,18 +46,18 @@ export const store = () =>
     const perSecond = stateRequests / ((performance.now() - stateFrom) / 1000);
     agent.destroy();
     return [
-      { name: 'making a machine, with 4 at a time', value: createdMs / machines, unit: 'ms', target: null },
+      { name: 'making a VM, with 4 at a time', value: createdMs / vms, unit: 'ms', target: null },
       {
-        name: `list of 1,000 machines (${Math.round(bytes / 1024)} KiB), 99th percentile`,
+        name: `list of 1,000 VMs (${Math.round(bytes / 1024)} KiB), 99th percentile`,
         value: percentile(listed, 0.99),
         unit: 'ms',
         target: 15,
       },
       { name: 'the same without waiting for a CPU of the host', value: percentile(ours, 0.99), unit: 'ms', target: 15 },
-      { name: 'list of 1,000 machines, median', value: median(listed), unit: 'ms', target: null },
+      { name: 'list of 1,000 VMs, median', value: median(listed), unit: 'ms', target: null },
       { name: 'CPU time of the daemon for one list', value: (after.cpuMs - before.cpuMs) / listRounds, unit: 'ms', target: null },
-      { name: 'resident memory with 1,000 machines, after the lists', value: after.residentMiB, unit: 'MiB', target: null },
-      { name: 'state of one machine, 8 connections', value: perSecond, unit: 'requests/s', target: 2000 },
+      { name: 'resident memory with 1,000 VMs, after the lists', value: after.residentMiB, unit: 'MiB', target: null },
+      { name: 'state of one VM, 8 connections', value: perSecond, unit: 'requests/s', target: 2000 },
     ];
   });
 

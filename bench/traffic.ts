@@ -1,16 +1,16 @@
-// From one machine to another of the same network: iperf3 and ping in the guests, for ours and for two bare QEMUs with the same arguments,
+// From one VM to another of the same network: iperf3 and ping in the guests, for ours and for two bare QEMUs with the same arguments,
 // whose taps are on a bridge without rules, in a namespace of its own. All four run, and are measured in turns: what a host below does to one
 // it does to the other. Run as root; iperf3 is the host's, copied into the guests.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { tapProgram } from '../src/host/guest-asset.ts';
-import { tapOf } from '../src/network/names.ts';
+import { tapOf } from '../src/network/kernel/interface-names.ts';
 import { connectAgent } from '../src/qemu/agent/client.ts';
-import type { Machine } from '../src/sdk/index.ts';
+import type { Vm } from '../src/sdk/index.ts';
 import { bareRun, plainArgumentsOf } from './bare-qemu.ts';
-import { withHome } from './home.ts';
 import { type Figure, median, roundsOr } from './measure.ts';
+import { withStateDirectory } from './state-directory.ts';
 
 const rounds = roundsOr(9);
 const seconds = 3;
@@ -25,26 +25,26 @@ interface Passed {
 }
 
 export const traffic = () =>
-  withHome<Figure[]>(async ({ client }) => {
+  withStateDirectory<Figure[]>(async ({ client }) => {
     const program = execFileSync('sh', ['-c', 'command -v iperf3'], { encoding: 'utf8' }).trim();
     const needed = [program, ...(execFileSync('ldd', [program], { encoding: 'utf8' }).match(/\/\S+/g) ?? [])];
     const [one, two, third, fourth] = await Promise.all(
       ['one', 'two', 'three', 'four'].map(async (name) => {
         const vm = await client.run('tiny', { name, networks: ['default'] });
-        await inMachine(vm)('mkdir -p /root/iperf');
+        await inVm(vm)('mkdir -p /root/iperf');
         for (const file of needed)
           await vm.copyTo(execFileSync('realpath', [file], { encoding: 'utf8' }).trim(), `/root/iperf/${file.split('/').at(-1)}`);
-        await inMachine(vm)('sync');
+        await inVm(vm)('sync');
         return vm;
       }),
     );
-    if (!one || !two || !third || !fourth) throw new Error('there are four machines');
+    if (!one || !two || !third || !fourth) throw new Error('there are four VMs');
     const target = (await client.vm.show({ vm: 'two' })).nics[0]?.addresses[0] ?? '';
     const ours = { mbits: [], pingMs: [] };
     const bare = { mbits: [], pingMs: [] };
     const models = [third, fourth].map(({ id, info }) => ({ id, command: plainArgumentsOf(info.pid ?? 0) }));
     for (const vm of [third, fourth]) await vm.stop();
-    const pair = { from: inMachine(one), to: inMachine(two), target };
+    const pair = { from: inVm(one), to: inVm(two), target };
     await withBridge((holder) =>
       withBare(holder, models, async (from, to) => {
         const barePair = { from, to, target: '10.9.9.2' };
@@ -59,10 +59,10 @@ export const traffic = () =>
     const ratios = (one: readonly number[], other: readonly number[]) =>
       median(one.map((value, round) => value / (other[round] ?? Number.NaN)));
     return [
-      { name: 'iperf3 from machine to machine, median', value: median(ours.mbits), unit: 'Mbit/s', target: null },
+      { name: 'iperf3 from VM to VM, median', value: median(ours.mbits), unit: 'Mbit/s', target: null },
       { name: 'the same between two bare QEMUs on a bare bridge', value: median(bare.mbits), unit: 'Mbit/s', target: null },
       { name: `bare / ours, median of ${rounds} pairs`, value: ratios(bare.mbits, ours.mbits), unit: 'x', target: 1.05 },
-      { name: `ping from machine to machine, mean of ${pings}, median`, value: median(ours.pingMs), unit: 'ms', target: null },
+      { name: `ping from VM to VM, mean of ${pings}, median`, value: median(ours.pingMs), unit: 'ms', target: null },
       { name: 'the same between two bare QEMUs', value: median(bare.pingMs), unit: 'ms', target: null },
       { name: `ping, ours / bare, median of ${rounds} pairs`, value: ratios(ours.pingMs, bare.pingMs), unit: 'x', target: 1.05 },
     ];
@@ -82,8 +82,10 @@ async function prepare({ from, to, target }: Pair): Promise<void> {
 }
 
 async function measure({ from, target }: Pair, passed: Passed): Promise<void> {
-  const told = JSON.parse(await from(`${iperf} -c ${target} -t ${seconds} -J`)) as { end: { sum_received: { bits_per_second: number } } };
-  passed.mbits.push(told.end.sum_received.bits_per_second / 1e6);
+  const told = JSON.parse(await from(`${iperf} -c ${target} -t ${seconds} -J`)) as {
+    end: { checksum_received: { bits_per_second: number } };
+  };
+  passed.mbits.push(told.end.checksum_received.bits_per_second / 1e6);
   const text = await from(`ping -c ${pings} -i 0.01 ${target} | tail -1`);
   passed.pingMs.push(Number(/= [\d.]+\/([\d.]+)\//.exec(text)?.[1]));
 }
@@ -117,8 +119,8 @@ async function withBare(
   }
 }
 
-const inMachine =
-  (vm: Machine): Guest =>
+const inVm =
+  (vm: Vm): Guest =>
   async (script) => {
     const { exitCode, stdout, stderr } = await vm.exec(['sh', '-c', script], { waitMs: 60_000 });
     if (exitCode !== 0) throw new Error(`${script} in ${vm.name} ended with ${exitCode}: ${stderr} ${stdout}`);

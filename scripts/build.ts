@@ -1,8 +1,8 @@
 // Builds what is run and what is published.
-//   node scripts/build.ts         dist/: compiled modules with declarations, the command and the daemon bundled, the guests' agents
+//   node scripts/build.ts         dist/: compiled modules with declarations, the command and the daemon bundled, the C programs
 //   node scripts/build.ts --cli   .build/viv/: the command and the daemon bundled for this checkout (./viv does it when a source is newer)
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bundleCommand, bundleDaemon, publish } from './bundle.ts';
 
@@ -17,21 +17,11 @@ function compile(): void {
   });
 }
 
-/** dist/guest/<arch>/, dist/memory/<arch>/, dist/tap/<arch>/ and dist/forward/<arch>/: what scripts/build-guest.sh has built. */
-function copyGuests(dist: string): void {
-  for (const name of ['memory', 'tap', 'forward']) {
-    const folder = join(root, '.build', name);
-    if (existsSync(folder)) cpSync(folder, join(dist, name), { recursive: true });
-  }
-  const built = join(root, '.build/guest');
-  if (!existsSync(built)) {
-    process.stderr.write('No guest agent is built (.build/guest is absent); the package will not contain one\n');
-    return;
-  }
-  for (const arch of readdirSync(built)) {
-    const agent = join(built, arch, 'vivarium-agent');
-    if (existsSync(agent)) cpSync(agent, join(dist, 'guest', arch, 'vivarium-agent'));
-  }
+/** dist/native/<arch>/: the C programs that native/build.sh has built. */
+function copyNative(dist: string): void {
+  const built = join(root, '.build/native');
+  if (existsSync(built)) cpSync(built, join(dist, 'native'), { recursive: true });
+  else process.stderr.write('no C program is built (.build/native is missing), so the package will not contain any\n');
 }
 
 if (process.argv.includes('--cli')) {
@@ -42,5 +32,5 @@ if (process.argv.includes('--cli')) {
   rmSync(dist, { recursive: true, force: true });
   compile();
   publish([...(await bundleDaemon(dist)), ...(await bundleCommand(join(dist, 'bin')))], startedAt);
-  copyGuests(dist);
+  copyNative(dist);
 }

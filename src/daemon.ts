@@ -2,35 +2,35 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from './api/server.ts';
-import { homeTakenExitCode } from './contract/ending.ts';
+import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
-import { HomeTaken, lockDaemon } from './host/lock.ts';
+import { createHostFacts } from './host/facts.ts';
+import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
-import { adoptAll, sweep } from './machine/adopt.ts';
-import { shutDownWith } from './machine/host-shutdown.ts';
-import { Keeper } from './machine/keeper.ts';
-import { Machines } from './machine/machines.ts';
-import { PointKeeper } from './machine/point-keeper.ts';
-import { PoolKeeper } from './machine/pool-keeper.ts';
-import { heldBytes, isMember } from './machine/pool-member.ts';
-import type { Machine, News } from './machine/runner.ts';
-import { Scrub, scrubEveryMs } from './machine/scrub.ts';
-import { createEventLog } from './operations/event-log.ts';
-import { faultsFrom } from './operations/fault.ts';
-import { createHostFacts } from './operations/host-facts.ts';
 import { handlers } from './operations/index.ts';
-import { createTasks } from './operations/run.ts';
 import type { Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
+import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { createTasks } from './task/engine.ts';
+import { createEventLog } from './task/event-log.ts';
+import { faultsFrom } from './task/fault.ts';
 import { version } from './version.ts';
+import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
+import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
+import { Supervisor } from './vm/lifecycle/supervisor.ts';
+import { VmRegistry } from './vm/registry.ts';
+import type { News, Vm } from './vm/vm.ts';
+import { heldBytes, isMember } from './warm-pool/members.ts';
+import { WarmPoolReplenisher } from './warm-pool/replenisher.ts';
 
 const kvmProofDeadlineMs = 5000;
 
@@ -44,7 +44,17 @@ export interface Daemon {
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
-  for (const folder of [paths.home, paths.images, paths.vms, paths.layers, paths.points, paths.sums, paths.staging, paths.cache, paths.run])
+  for (const folder of [
+    paths.stateDirectory,
+    paths.images,
+    paths.vms,
+    paths.layers,
+    paths.snapshots,
+    paths.checksums,
+    paths.staging,
+    paths.cache,
+    paths.run,
+  ])
     await makeFolder(folder, uid);
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
@@ -61,24 +71,24 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       const { path, version: found } = await findQemu(arch);
       return { path, version: found.join('.') };
     },
-    committedBytes: () => machines.list().reduce((sum, machine) => sum + (machine.live ? machine.record.settings.memoryBytes : 0), 0),
-    poolBytes: () => heldBytes(machines.all().filter(isMember)),
-    networks: () => machines.networks.facts(),
+    committedBytes: () => vms.list().reduce((sum, vm) => sum + (vm.live ? vm.record.settings.memoryBytes : 0), 0),
+    warmPoolBytes: () => heldBytes(vms.all().filter(isMember)),
+    networks: () => vms.networks.facts(),
   });
   const hear = (news: News) => {
-    if (news.type === 'changed') return pointKeeper.hear(news.machine);
+    if (news.type === 'changed') return snapshotScheduler.hear(news.vm);
     if (news.type === 'network') return void events.record({ type: `network.${news.what}`, name: news.name, message: news.message });
-    const { id, name } = news.machine;
+    const { id, name } = news.vm;
     events.record({
       type: news.type === 'ended' ? 'vm.ended' : `${news.noun ?? 'vm'}.${news.what}`,
       subject: id,
       name,
       message: news.message,
     });
-    keeper.hear(news);
-    if (news.type === 'ended') poolKeeper.ended(news.machine);
+    supervisor.hear(news);
+    if (news.type === 'ended') warmPoolReplenisher.ended(news.vm);
   };
-  const machines = await Machines.open({
+  const vms = await VmRegistry.open({
     paths,
     env,
     store,
@@ -87,36 +97,36 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     bootId,
     ownUsers: uid === 0,
     tell: hear,
-    accelerator: (wanted) => host.accelerator(wanted),
-    makeRoom: (neededBytes) => poolKeeper.makeRoom(neededBytes),
-    poolChanged: (name) => poolKeeper.changed(name),
-    pointMade: () => scrub.pointMade(),
+    accelerator: (desired) => host.accelerator(desired),
+    makeRoom: (neededBytes) => warmPoolReplenisher.makeRoom(neededBytes),
+    warmPoolChanged: (name) => warmPoolReplenisher.changed(name),
+    snapshotMade: () => scrub.snapshotMade(),
   });
-  const images = openImages({ paths, log, usedBy: (digest) => machines.usersOf(digest) });
+  const images = openImages({ paths, log, usedBy: (digest) => vms.usersOf(digest) });
   const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
   const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
   const act = async (operation: OperationId, input: object) => {
     const { done } = await tasks.start(operation, input, internal());
     await done;
   };
-  const idle = (machine: Machine) => tasks.idle(queueOf(machine.id));
-  const keeper = new Keeper(machines, {
+  const idle = (vm: Vm) => tasks.idle(queueOf(vm.id));
+  const supervisor = new Supervisor(vms, {
     start: ({ id }) => act('vm.start', { vm: id }),
     remove: ({ id }) => act('vm.remove', { vm: id, force: true }),
     idle,
     diskFull: () => host.readOnly() !== null,
   });
-  const pointKeeper = new PointKeeper(machines, {
+  const snapshotScheduler = new SnapshotScheduler(vms, {
     create: ({ id }, { label, auto }) => act('snapshot.create', { vm: id, label, auto, disksOnly: false, quiesce: false, template: false }),
-    remove: ({ id }, point) => act('snapshot.remove', { vm: id, point, force: false }),
+    remove: ({ id }, snapshot) => act('snapshot.remove', { vm: id, snapshot, force: false }),
     idle,
   });
-  const poolKeeper = new PoolKeeper(machines, {
-    fill: (pool) => act('pool.fill', { pool }),
+  const warmPoolReplenisher = new WarmPoolReplenisher(vms, {
+    fill: (warmPool) => act('warm-pool.fill', { warmPool }),
     tell: (event) => events.record(event),
     reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
   });
-  const scrub = new Scrub(machines, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
+  const scrub = new Scrub(vms, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
   const ended = Promise.withResolvers<void>();
   const services: Services = {
     version,
@@ -128,40 +138,40 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     tasks,
     host,
     images,
-    machines,
+    vms,
     shutdown: () => void stop(),
   };
 
-  const present = new Set(machines.all());
-  const adopted = await adoptAll(machines, stopping.signal);
-  void machines.networks.begin();
+  const present = new Set(vms.all());
+  const adopted = await adoptAll(vms, stopping.signal);
+  void vms.networks.begin();
   const recovered = await tasks.recover();
-  keeper.begin();
-  pointKeeper.begin();
+  supervisor.begin();
+  snapshotScheduler.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   await server.listen(paths.apiSocket);
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({
     type: 'daemon.started',
-    message: `the daemon started: ${adopted.adopted.length} machines adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again`,
+    message: `the daemon started: ${adopted.adopted.length} VMs adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again`,
   });
-  log.info({ version, home: paths.home, ...adopted, recovered }, 'the daemon serves');
+  log.info({ version, stateDirectory: paths.stateDirectory, ...adopted, recovered }, 'the daemon serves');
   void afterStart().catch((error: unknown) => log.error({ error }, 'tidying up after the start failed'));
 
   async function afterStart(): Promise<void> {
     await tasks.recoveryDone();
-    const swept = await sweep(machines, (machine) => !present.has(machine) || tasks.activity(queueOf(machine.id)) !== null);
-    poolKeeper.begin();
+    const swept = await sweep(vms, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
+    warmPoolReplenisher.begin();
     await scrub.begin();
-    if (swept.machines.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no machine');
+    if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
     if (swept.left.length > 0) {
-      const message = `the store does not know ${swept.left.length} machines that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
+      const message = `the store does not know ${swept.left.length} VMs that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
       events.record({ type: 'host.problem', message });
       log.error(swept, message);
     }
     const last = await store.get('host/boot');
     if (last?.value === bootId) return;
-    await keeper.startWithHost();
+    await supervisor.startWithHost();
     await store.commit({ puts: [{ key: 'host/boot', value: bootId }] });
   }
 
@@ -171,23 +181,23 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     if (stopped) return;
     stopped = true;
     const goesDown = told ? await whatGoesDown(uid) : null;
-    keeper.stop();
-    pointKeeper.stop();
-    poolKeeper.stop();
+    supervisor.stop();
+    snapshotScheduler.stop();
+    warmPoolReplenisher.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
     if (goesDown) {
-      await shutDownWith(goesDown, machines, stopping.signal);
+      await shutDownWith(goesDown, vms, stopping.signal);
       // What comes back may do so in the same boot of the kernel: after a soft reboot, a container's, or the user's next login.
       await store.commit({ deletes: ['host/boot'] });
     }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
-    await machines.networks.stop();
-    for (const machine of machines.all()) machine.live?.end();
+    await vms.networks.stop();
+    for (const vm of vms.all()) vm.live?.end();
     events.record({
       type: 'daemon.stopped',
-      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; machines go on',
+      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',
     });
     await events.flush();
     await store.close();
@@ -214,6 +224,6 @@ if (import.meta.main) {
     process.exit(0);
   } catch (error) {
     process.stderr.write(`viv daemon: ${error instanceof VivError ? error.message : (error as Error).stack}\n`);
-    process.exit(error instanceof HomeTaken ? homeTakenExitCode : 1);
+    process.exit(error instanceof StateDirectoryTaken ? stateDirectoryTakenExitCode : 1);
   }
 }

@@ -1,5 +1,5 @@
 // Answers as JSON. A frozen object never changes, so its text is made once; and a long list whose members are those of the last time
-// is sent from the very bytes that were sent then. A list of a thousand machines then costs a comparison, and leaves nothing to collect.
+// is sent from the very bytes that were sent then. A list of a thousand VMs then costs a comparison, and leaves nothing to collect.
 const texts = new WeakMap<object, string>();
 /** Shorter lists are put together faster than they are compared. */
 const longList = 50;

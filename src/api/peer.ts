@@ -1,7 +1,7 @@
 // Who is at the other end of a Unix socket: the kernel's word (SO_PEERCRED), asked once per connection.
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
-import type { Caller } from '../operations/handler.ts';
+import type { Caller } from '../task/handler.ts';
 
 export type PeerUid = (socket: Socket) => number | null;
 

@@ -11,8 +11,8 @@ import { operationList, operations } from '../contract/index.ts';
 import { openapi } from '../contract/openapi.ts';
 import { errorsOf, type Operation, type Role } from '../contract/operation.ts';
 import type { Task } from '../contract/task.ts';
-import type { Call, Caller, Download, Handlers, Socket } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
+import type { Call, Caller, Download, Handlers, Socket } from '../task/handler.ts';
 import { toVivError } from './errors.ts';
 import { sendEvents } from './event-stream.ts';
 import { type Input, inputOf } from './input.ts';
@@ -22,7 +22,7 @@ import { callerOf, type PeerUid, peerUid } from './peer.ts';
 import { sendStream, settleUpload } from './streams.ts';
 import { serverSocket } from './web-socket.ts';
 
-/** What runs the operations that are tasks (operations/run.ts). */
+/** What runs the operations that are tasks (task/engine.ts). */
 export interface TaskEngine {
   start(operation: Operation, input: unknown, call: Call): Promise<{ task: Task; done: Promise<unknown> }>;
 }
@@ -33,7 +33,7 @@ export interface ServerOptions {
   readonly tasks: TaskEngine;
   /** Parse every answer by its schema and look every error up in its operation's list, and fail on one that does not fit: for tests. */
   readonly checkResponses?: boolean;
-  /** Who is at the other end; the kernel is asked when left out. */
+  /** Who is at the other end; the kernel is asked by default. */
   readonly peer?: PeerUid;
   /** What a uid may do; null: nothing. */
   readonly caller?: (uid: number | null) => Caller | null;
@@ -60,7 +60,7 @@ const worksWhenFull = new Set<string>([
   'image.remove',
   'image.verify',
   'snapshot.remove',
-  'pool.remove',
+  'warm-pool.remove',
   'task.cancel',
   'host.shutdown',
 ]);

@@ -8,7 +8,7 @@ import { codeOfSignal, enterRaw, sizeOf } from './terminal.ts';
 
 export interface Attached {
   readonly vm: string;
-  /** What it is called in what is shown; `vm` when left out. */
+  /** What it is called in what is shown; `vm` by default. */
   readonly name?: string;
   /** Empty: the login shell. */
   readonly command: readonly string[];
@@ -29,7 +29,7 @@ const inARowMs = 2000;
 export async function attach(
   client: Client,
   context: Context,
-  { tty, command, name, stdin: wanted = true, ...rest }: Attached,
+  { tty, command, name, stdin: desired = true, ...rest }: Attached,
 ): Promise<number> {
   const { stdin, stdout, stderr, interrupts } = context;
   const leaving = new AbortController();
@@ -41,7 +41,7 @@ export async function attach(
   context.screen.show(key, `waiting for the agent of ${name ?? rest.vm}`);
   const undo: (() => void)[] = [() => context.screen.settle(key)];
   try {
-    const session = await client.vm.exec({ ...rest, command: [...command], stdin: wanted, ...terminal }, { signal });
+    const session = await client.vm.exec({ ...rest, command: [...command], stdin: desired, ...terminal }, { signal });
     undo.push(() => session.close());
     let started = false;
     let inARow = 0;
@@ -72,7 +72,7 @@ export async function attach(
       stdout.on('resize', resize);
       undo.push(() => stdout.off('resize', resize));
     }
-    if (wanted) {
+    if (desired) {
       stdin.pipe(session.stdin);
       undo.push(() => {
         stdin.unpipe(session.stdin);

@@ -1,6 +1,6 @@
 // The daemon as a unit of systemd, which starts it with the host: the system's for root, the user's own for everybody else.
 // It is put there when the user asks for it (viv up --at-boot yes) and by nothing else.
-import { guestsDeadlineMs, homeTakenExitCode } from '../contract/ending.ts';
+import { guestsDeadlineMs, stateDirectoryTakenExitCode } from '../contract/ending.ts';
 import { type UnitName, unitOf } from '../sdk/unit.ts';
 
 export interface BootUnit extends UnitName {
@@ -16,15 +16,25 @@ const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|MALLOC_A
 const daemonEndsMs = 45_000;
 
 /** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
-export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; home: string; command: readonly string[] }): BootUnit {
-  const asked = env['VIV_HOME'] ? { VIV_HOME: home } : {};
-  const unit = unitOf(env, uid, home);
+export function bootUnit({
+  env,
+  uid,
+  stateDirectory,
+  command,
+}: {
+  env: Env;
+  uid: number;
+  stateDirectory: string;
+  command: readonly string[];
+}): BootUnit {
+  const asked = env['VIV_HOME'] ? { VIV_HOME: stateDirectory } : {};
+  const unit = unitOf(env, uid, stateDirectory);
   const told = Object.entries({ ...env, ...asked }).filter(([key, value]) => handedOn.test(key) && value);
   const text = [
     '# Made by: viv up --at-boot yes. Removed by: viv up --at-boot no',
     '[Unit]',
     unit.description,
-    ...(uid === 0 ? ['After=network.target', `RequiresMountsFor=${quoted(home)}`] : []),
+    ...(uid === 0 ? ['After=network.target', `RequiresMountsFor=${quoted(stateDirectory)}`] : []),
     '',
     '[Service]',
     '# Starting it fails where its program has gone.',
@@ -34,8 +44,8 @@ export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; h
     'Restart=on-failure',
     'RestartSec=2',
     '# Another daemon has this home, and serves.',
-    `RestartPreventExitStatus=${homeTakenExitCode}`,
-    '# Machines are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
+    `RestartPreventExitStatus=${stateDirectoryTakenExitCode}`,
+    '# VMs are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
     'KillMode=process',
     `# When the host shuts down, the daemon has the guests shut down first (${guestsDeadlineMs / 1000} s).`,
     `TimeoutStopSec=${(guestsDeadlineMs + daemonEndsMs) / 1000}`,
@@ -43,7 +53,7 @@ export function bootUnit({ env, uid, home, command }: { env: Env; uid: number; h
     'TasksMax=infinity',
     '',
     '[Install]',
-    `WantedBy=${unit.wantedBy}.target`,
+    `WantedBy=${unit.desiredBy}.target`,
     '',
   ].join('\n');
   return { ...unit, text };

@@ -4,8 +4,8 @@ import type { Argument, Flag } from './flag.ts';
 
 export const groups = [
   'Machines',
-  'Inside a machine',
-  'Points in time',
+  'Inside a VM',
+  'Snapshots and forks',
   'Networks',
   'Images',
   'Host',

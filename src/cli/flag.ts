@@ -76,7 +76,7 @@ const units: readonly (readonly [string, FlagKind, string])[] = [
 export const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** The flag of one field; null where its shape cannot be written on a command line (objects). */
-export function flagOf(field: string, outer: z.ZodType, wanted?: string, short?: string, without?: string): Flag | null {
+export function flagOf(field: string, outer: z.ZodType, desired?: string, short?: string, without?: string): Flag | null {
   const { schema, help, standard } = unwrap(outer);
   const element = schema.def.type === 'array' ? unwrap((schema.def as unknown as { element: z.ZodType }).element).schema : null;
   const base = element ?? schema;
@@ -86,12 +86,12 @@ export function flagOf(field: string, outer: z.ZodType, wanted?: string, short?:
   if (kind === null) return null;
   const choices = kind === 'choice' ? (base as z.ZodEnum).options.map(String) : undefined;
   const repeat = element !== null || kind === 'pairs';
-  const name = wanted ?? kebab(stem);
+  const name = desired ?? kebab(stem);
   const value =
     kind === 'boolean'
       ? undefined
       : (unit?.[2] ??
-        (choices ? choices.join('|') : kind === 'pairs' ? 'KEY=VALUE' : kind === 'text' ? (wanted ?? kebab(stem)).toUpperCase() : 'N'));
+        (choices ? choices.join('|') : kind === 'pairs' ? 'KEY=VALUE' : kind === 'text' ? (desired ?? kebab(stem)).toUpperCase() : 'N'));
   const said = sayStandard(kind, standard);
   return {
     name,
@@ -139,7 +139,7 @@ function sayStandard(kind: FlagKind, standard: unknown): string | undefined {
   return Array.isArray(standard) ? standard.join(',') : String(standard);
 }
 
-/** What stands for it in help: a machine is called by its name, and where it gets another, that is the new one. */
+/** What stands for it in help: a VM is called by its name, and where it gets another, that is the new one. */
 const labelOf = (field: string, operation: Operation) =>
   field === 'vm' ? 'NAME' : field === 'name' && 'vm' in operation.input.shape ? 'NEW-NAME' : kebab(field).toUpperCase();
 
@@ -165,9 +165,9 @@ export function flagsOf(operation: Operation, without: readonly string[] = []): 
   const positional = new Set((hint?.args ?? []).map((given) => given.replace(/[?.+]+$/, '')));
   const flags: Flag[] = [];
   for (const [field, schema] of Object.entries(operation.input.shape)) {
-    const wanted = hint?.flags?.[field];
-    if (positional.has(field) || wanted === false || without.includes(field)) continue;
-    const flag = flagOf(field, schema as z.ZodType, wanted, hint?.short?.[field], hint?.without?.[field]);
+    const desired = hint?.flags?.[field];
+    if (positional.has(field) || desired === false || without.includes(field)) continue;
+    const flag = flagOf(field, schema as z.ZodType, desired, hint?.short?.[field], hint?.without?.[field]);
     if (flag) flags.push(flag);
   }
   return flags;

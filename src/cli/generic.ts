@@ -14,10 +14,10 @@ import { renderOutput } from './render/output.ts';
 const inside = new Set(['vm.exec', 'vm.console', 'vm.view', 'vm.logs']);
 
 export function groupOf(operation: Operation): Group {
-  if (inside.has(operation.id)) return 'Inside a machine';
+  if (inside.has(operation.id)) return 'Inside a VM';
   if (operation.id.startsWith('vm.')) return 'Machines';
-  if (operation.id.startsWith('snapshot.') || operation.id.startsWith('pool.')) return 'Points in time';
-  if (/^(network|group|flow)\./.test(operation.id)) return 'Networks';
+  if (operation.id.startsWith('snapshot.') || operation.id.startsWith('warm-pool.')) return 'Snapshots and forks';
+  if (/^(network|security-group|flow)\./.test(operation.id)) return 'Networks';
   if (operation.id.startsWith('image.')) return 'Images';
   return operation.id.startsWith('host.') ? 'Host' : 'Tasks and events';
 }

@@ -35,13 +35,13 @@ const order = [
   'network guard',
   'network limit',
   'network set',
-  'group ls',
-  'group create',
-  'group show',
-  'group allow',
-  'group revoke',
-  'group set',
-  'group rm',
+  'security-group ls',
+  'security-group create',
+  'security-group show',
+  'security-group allow',
+  'security-group revoke',
+  'security-group set',
+  'security-group rm',
   'network flows',
   'network capture',
   'image ls',
@@ -75,7 +75,7 @@ export async function allCommands(): Promise<Command[]> {
 export async function mainHelp(): Promise<string> {
   const commands = await allCommands();
   const room = Math.max(...commands.map((command) => command.words.length)) + 2;
-  const lines = ['Usage: viv COMMAND [options]', '', 'Creates, runs, watches and keeps virtual machines.'];
+  const lines = ['Usage: viv COMMAND [options]', '', 'Creates, runs, watches and keeps virtual VMs.'];
   for (const group of groups) {
     const members = commands.filter((command) => command.group === group);
     if (members.length === 0) continue;

@@ -54,14 +54,14 @@ async function dispatch(argv: readonly string[], context: Context): Promise<numb
   }
   const { findWords, loadCommand } = await import('./commands.ts');
   const width = Math.min(120, context.width ?? 100);
-  const wanted = first === 'help' ? [...argv.slice(1), '--help'] : argv;
-  const found = findWords(wanted);
-  if (found === null) return noCommand(wanted, context);
+  const desired = first === 'help' ? [...argv.slice(1), '--help'] : argv;
+  const found = findWords(desired);
+  if (found === null) return noCommand(desired, context);
   const command = await loadCommand(found.words);
   if (command === null) throw new Error(`the command ${found.words} could not be loaded`);
-  const { HelpWanted, parse } = await import('./parse.ts');
+  const { HelpDesired, parse } = await import('./parse.ts');
   const invocation = parse(command, found.rest, width);
-  if (invocation instanceof HelpWanted) {
+  if (invocation instanceof HelpDesired) {
     await context.print(invocation.text.trimEnd());
     return 0;
   }

@@ -6,15 +6,15 @@ import { type Flag, parseFlag } from './flag.ts';
 import { cleanLines, quote, shorten } from './text.ts';
 
 /** What `--help` and `-h` come to: the text to print. */
-export class HelpWanted {
+export class HelpDesired {
   readonly text: string;
   constructor(text: string) {
     this.text = text;
   }
 }
 
-/** `words` are what follows the command's own words. Throws VivError `invalid`; returns HelpWanted for --help. */
-export function parse(command: Command, words: readonly string[], width = 100): Invocation | HelpWanted {
+/** `words` are what follows the command's own words. Throws VivError `invalid`; returns HelpDesired for --help. */
+export function parse(command: Command, words: readonly string[], width = 100): Invocation | HelpDesired {
   const dashes = command.rest ? words.indexOf('--') : -1;
   const mine = dashes === -1 ? words : words.slice(0, dashes);
   const rest = dashes === -1 ? null : words.slice(dashes + 1);
@@ -23,7 +23,7 @@ export function parse(command: Command, words: readonly string[], width = 100): 
     commander.parse([...mine], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.help' || error.code === 'commander.helpDisplayed') return new HelpWanted(commander.helpInformation());
+    if (error.code === 'commander.help' || error.code === 'commander.helpDisplayed') return new HelpDesired(commander.helpInformation());
     throw new VivError('invalid', complaint(command, error, commander.args), { cause: error });
   }
   const given = commander.opts<Record<string, string[] | boolean | undefined>>();
@@ -92,7 +92,7 @@ function optionFor(flag: Flag): Option {
   if (flag.kind === 'boolean') {
     return new Option(flag.standard === 'true' ? `${short}--no-${flag.name}` : `${short}--${flag.name}`, flag.help);
   }
-  const standard = flag.standard ? ` (${flag.standard} when left out)` : '';
+  const standard = flag.standard ? ` (${flag.standard} by default)` : '';
   const option = new Option(
     `${short}--${flag.name} <${flag.value ?? 'VALUE'}>`,
     `${flag.help}${standard}${flag.repeat ? ' (may be repeated)' : ''}`,

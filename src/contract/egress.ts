@@ -1,8 +1,8 @@
-// Where a machine may go beyond its own network: `all`, `none`, or a list of subnets and domain names. A name stands for those below it too.
+// Where a VM may go beyond its own network: `all`, `none`, or a list of subnets and domain names. A name stands for those below it too.
 import { z } from 'zod';
 import { VivError } from './errors.ts';
-import { Cidr } from './group-rule.ts';
 import { readableBy } from './readable.ts';
+import { Cidr } from './security-group-rule.ts';
 
 /** Null: everywhere. Empty: nowhere. */
 export const Egress = z.array(z.string()).nullable();

@@ -1,7 +1,7 @@
 // Numbers about the ends of daemons and hosts that several programs have to agree upon. Without a schema: every command loads them.
 
 /** What a daemon ends with that found another in its home: that one serves, or will soon. (EX_TEMPFAIL of sysexits.h) */
-export const homeTakenExitCode = 75;
+export const stateDirectoryTakenExitCode = 75;
 
 /** So long guests may take to shut down with their host. */
 export const guestsDeadlineMs = 75_000;

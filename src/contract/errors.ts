@@ -6,10 +6,10 @@ export const errorCodes = {
   invalid: { status: 400, exit: 2 }, //          the request is malformed
   unauthenticated: { status: 401, exit: 1 }, //  who is asking is not known
   forbidden: { status: 403, exit: 1 }, //        who is asking may not
-  not_found: { status: 404, exit: 1 }, //        no such machine, image, task
+  not_found: { status: 404, exit: 1 }, //        no such VM, image, task
   ambiguous: { status: 409, exit: 2 }, //        an id prefix that fits several
   name_taken: { status: 409, exit: 1 },
-  wrong_state: { status: 409, exit: 1 }, //      the machine's state does not allow this verb
+  wrong_state: { status: 409, exit: 1 }, //      the VM's state does not allow this verb
   in_use: { status: 409, exit: 1 },
   busy: { status: 409, exit: 1 }, //             another operation holds it, or it changed meanwhile
   too_large: { status: 413, exit: 1 },
@@ -36,11 +36,11 @@ export type ErrorCode = keyof typeof errorCodes;
 export const failures = {
   /** Finding the one thing that a name or an id means. */
   find: ['not_found', 'ambiguous'],
-  /** Making or changing disks and other files of a machine or an image. */
+  /** Making or changing disks and other files of a VM or an image. */
   files: ['no_space', 'missing_program', 'corrupt', 'in_use', 'unsupported', 'timeout'],
   /** Telling a running QEMU something. */
   qemu: ['qemu_failed', 'timeout'],
-  /** Starting a machine's QEMU. */
+  /** Starting a VM's QEMU. */
   start: [
     'invalid',
     'in_use',

@@ -37,7 +37,7 @@ export const follow = defineOperation({
   transport: 'events',
   summary: 'Follow what happens',
   input: z.object({
-    after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones when left out'),
+    after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones by default'),
   }),
   output: Event,
   errors: [],

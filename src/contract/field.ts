@@ -1,7 +1,7 @@
 // The fields that many nouns share: names, references, sizes, times.
 import { z } from 'zod';
 
-/** A machine's name: usable as a host name, a DNS label and a file name. */
+/** A VM's name: usable as a host name, a DNS label and a file name. */
 export const Name = z
   .string()
   .max(63, 'a name has at most 63 characters')

@@ -7,7 +7,7 @@ import { defineOperation } from './operation.ts';
 export const FlowVerdict = z.enum(['accept', 'refuse spoof', 'refuse in', 'refuse out', 'refuse egress', 'refuse host', 'refuse network']);
 export type FlowVerdict = z.infer<typeof FlowVerdict>;
 
-/** A machine's card, or the way out; null: not known, or gone. */
+/** A VM's NIC, or the way out; null: not known, or gone. */
 const End = z.object({ vm: z.string().nullable(), nic: z.string().nullable(), network: z.string().nullable() }).nullable();
 
 export const Flow = z.object({
@@ -29,7 +29,7 @@ export type Flow = z.infer<typeof Flow>;
 /** Only flows that fit all of it. */
 export const FlowFilter = z.object({
   network: NetworkName.optional().describe('Only those of this network'),
-  vm: Ref.optional().describe('Only those from or to this machine'),
+  vm: Ref.optional().describe('Only those from or to this VM'),
   refused: z.stringbool().or(z.boolean()).default(false).describe('Only those that were refused'),
 });
 
@@ -38,7 +38,7 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/flows',
   role: 'operator',
-  summary: 'List the latest connections of the machines, and whether they were let through',
+  summary: 'List the latest connections of the VMs, and whether they were let through',
   input: FlowFilter.extend({ limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('How many') }),
   output: z.array(Flow),
   errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],
@@ -51,7 +51,7 @@ export const follow = defineOperation({
   path: '/v1/flows/follow',
   role: 'operator',
   transport: 'events',
-  summary: 'Follow the connections of the machines as they are made',
+  summary: 'Follow the connections of the VMs as they are made',
   input: FlowFilter,
   output: Flow,
   errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],

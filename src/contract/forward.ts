@@ -1,4 +1,4 @@
-// Forwards: ports of the host that lead to ports of a machine, written as `[BIND:]PORT[-LAST][:PORT][/tcp|/udp]`.
+// Forwards: ports of the host that lead to ports of a VM, written as `[BIND:]PORT[-LAST][:PORT][/tcp|/udp]`.
 import { z } from 'zod';
 import { failures, VivError } from './errors.ts';
 import { Ref, Time } from './field.ts';
@@ -14,7 +14,7 @@ export const ForwardWish = z.object({
   bind: z.string().nullable(),
   port: z.int(),
   lastPort: z.int(),
-  /** Where the range begins in the machine. */
+  /** Where the range begins in the VM. */
   targetPort: z.int(),
 });
 export type ForwardWish = z.infer<typeof ForwardWish>;
@@ -79,12 +79,12 @@ export const Forward = z.object({
   /** The host's side: `8080/tcp`, `127.0.0.1:5353/udp`, `[::1]:9000-9009/tcp`. */
   name: z.string(),
   ...ForwardWish.shape,
-  /** Name of the machine. */
+  /** Name of the VM. */
   vm: z.string(),
   nic: z.string(),
-  /** The card's addresses. */
+  /** The NIC's addresses. */
   targets: z.array(z.string()),
-  /** closed: the machine does not run. failed: see problem; it is tried again every now and then. */
+  /** closed: the VM does not run. failed: see problem; it is tried again every now and then. */
   state: z.enum(['open', 'closed', 'failed']),
   problem: z.string().nullable(),
   createdAt: Time,
@@ -97,15 +97,15 @@ export const forward = defineOperation({
   path: '/v1/vms/{vm}/forwards',
   role: 'operator',
   task: true,
-  summary: 'Let ports of the host lead to a machine, as long as it runs',
+  summary: 'Let ports of the host lead to a VM, as long as it runs',
   input: z.object({
-    vm: Ref.describe('Name or id of the machine'),
+    vm: Ref.describe('Name or id of the VM'),
     forwards: z
       .array(ForwardText)
       .min(1)
       .max(64)
-      .describe('[ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp]: the host’s side, then the machine’s port where it is another one'),
-    nic: NicId.optional().describe('Card that they lead to; the first one in a network when left out'),
+      .describe('[ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp]: the host’s side, then the VM’s port where it is another one'),
+    nic: NicId.optional().describe('NIC that they lead to; the first one in a network by default'),
   }),
   output: z.array(Forward),
   errors: [...failures.find, 'in_use', 'unsupported', 'missing_program', 'timeout'],
@@ -118,7 +118,7 @@ export const forwards = defineOperation({
   path: '/v1/forwards',
   role: 'viewer',
   summary: 'List the forwards, and whether they are open',
-  input: z.object({ vm: Ref.optional().describe('Only those of this machine') }),
+  input: z.object({ vm: Ref.optional().describe('Only those of this VM') }),
   output: z.array(Forward),
   errors: [...failures.find],
   cli: { command: 'network forwards', custom: true },

@@ -1,8 +1,8 @@
-// What of the host itself a network's machines may reach, although guests reach nothing of it otherwise: `tcp 5432`, `udp 514 at 192.168.1.2`.
+// What of the host itself a network's VMs may reach, although guests reach nothing of it otherwise: `tcp 5432`, `udp 514 at 192.168.1.2`.
 import { z } from 'zod';
 import { VivError } from './errors.ts';
-import { formatPorts, Ports, parsePorts } from './group-rule.ts';
 import { readableBy } from './readable.ts';
+import { formatPorts, Ports, parsePorts } from './security-group-rule.ts';
 
 export const HostAccess = z.object({
   protocol: z.enum(['tcp', 'udp']),

@@ -1,4 +1,4 @@
-// The host: what this machine is and can do, and the daemon's health.
+// The host: what this VM is and can do, and the daemon's health.
 import { z } from 'zod';
 import { Bytes, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
@@ -33,8 +33,8 @@ export const Host = z.object({
   memory: z.object({
     totalBytes: Bytes,
     availableBytes: Bytes,
-    /** Given to running machines. */ committedBytes: Bytes,
-    /** Held by what stands ready in pools. */ poolBytes: Bytes,
+    /** Given to running VMs. */ committedBytes: Bytes,
+    /** Held by what stands ready in pools. */ warmPoolBytes: Bytes,
   }),
   storage: z.object({ path: z.string(), totalBytes: Bytes, freeBytes: Bytes, /** Changes are refused below this. */ reserveBytes: Bytes }),
   accelerators: z.array(AcceleratorProof),
@@ -51,12 +51,12 @@ export const Status = z.object({
   version: z.string(),
   pid: z.int(),
   startedAt: Time,
-  home: z.string(),
+  stateDirectory: z.string(),
   socket: z.string(),
   user: z.string(),
-  machines: z.object({ total: z.int(), running: z.int(), broken: z.int() }),
+  vms: z.object({ total: z.int(), running: z.int(), broken: z.int() }),
   /** What stands ready in the warm pools, of how many, and the memory of the host that it holds. */
-  pools: z.object({ ready: z.int(), size: z.int(), memoryBytes: Bytes }),
+  warmPools: z.object({ ready: z.int(), size: z.int(), memoryBytes: Bytes }),
   tasks: z.object({ running: z.int() }),
   memoryBytes: Bytes,
   /** Why changes are refused now; null when they are not. */
@@ -93,7 +93,7 @@ export const shutdown = defineOperation({
   method: 'POST',
   path: '/v1/shutdown',
   role: 'admin',
-  summary: 'Stop the daemon; machines go on',
+  summary: 'Stop the daemon; VMs go on',
   input: z.object({}),
   output: z.object({ pid: z.int() }),
   errors: [],

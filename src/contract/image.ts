@@ -1,4 +1,4 @@
-// Images: what machines are made from.
+// Images: what VMs are made from.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Arch, Bytes, ImageRef, Text, Time } from './field.ts';
@@ -21,7 +21,7 @@ export const Image = z.object({
   /** Where it came from: a URL, `built`, `imported`. */
   source: z.string(),
   createdAt: Time,
-  /** Machines made from it. */
+  /** VMs made from it. */
   usedBy: z.array(z.string()),
 });
 export type Image = z.infer<typeof Image>;
@@ -94,7 +94,7 @@ export const pull = defineOperation({
       .url({ protocol: /^https?$/ })
       .max(4096)
       .optional()
-      .describe('Debian mirror to build from; the host’s own when left out'),
+      .describe('Debian mirror to build from; the host’s own by default'),
     refresh: z.boolean().default(false).describe('Do it again even if it is here'),
   }),
   output: Image,
@@ -147,7 +147,7 @@ export const importFile = defineOperation({
   input: z.object({
     path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host'),
     name: ImageRef.describe('Name for it'),
-    format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Told from its content when left out'),
+    format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Told from its content by default'),
     arch: Arch.default('x86_64'),
     firmware: z.enum(['bios', 'uefi']).default('bios'),
     cloudInit: z
@@ -188,7 +188,7 @@ export const remove = defineOperation({
   path: '/v1/images/{image}',
   role: 'operator',
   task: true,
-  summary: 'Remove an image that no machine uses',
+  summary: 'Remove an image that no VM uses',
   input: z.object({ image }),
   output: z.object({ digest: z.string(), names: z.array(z.string()), freedBytes: Bytes }),
   errors: [...failures.find, 'in_use'],
@@ -201,7 +201,7 @@ export const verify = defineOperation({
   path: '/v1/images/{image}/verify',
   role: 'operator',
   task: true,
-  summary: 'Read an image’s files again and compare them with the sums they were stored with',
+  summary: 'Read an image’s files again and compare them with the checksums they were stored with',
   input: z.object({ image }),
   output: z.object({ digest: z.string(), names: z.array(z.string()), files: z.int(), bytes: Bytes }),
   errors: [...failures.find, 'corrupt'],

@@ -2,15 +2,15 @@
 import * as event from './event.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
-import * as group from './group.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as network from './network.ts';
 import type { Operation } from './operation.ts';
-import * as pool from './pool.ts';
+import * as securityGroup from './security-group.ts';
 import * as snapshot from './snapshot.ts';
 import * as task from './task.ts';
 import * as vm from './vm.ts';
+import * as warmPool from './warm-pool.ts';
 
 export const operations = {
   host: { show: host.show, status: host.status, shutdown: host.shutdown },
@@ -48,14 +48,14 @@ export const operations = {
     remove: snapshot.remove,
     verify: snapshot.verify,
   },
-  pool: {
-    create: pool.create,
-    list: pool.list,
-    show: pool.show,
-    set: pool.set,
-    remove: pool.remove,
-    take: pool.take,
-    fill: pool.fill,
+  warmPool: {
+    create: warmPool.create,
+    list: warmPool.list,
+    show: warmPool.show,
+    set: warmPool.set,
+    remove: warmPool.remove,
+    take: warmPool.take,
+    fill: warmPool.fill,
   },
   network: {
     create: network.create,
@@ -73,14 +73,14 @@ export const operations = {
     forwards: forward.forwards,
     unforward: forward.unforward,
   },
-  group: {
-    create: group.create,
-    list: group.list,
-    show: group.show,
-    allow: group.allow,
-    revoke: group.revoke,
-    set: group.set,
-    remove: group.remove,
+  securityGroup: {
+    create: securityGroup.create,
+    list: securityGroup.list,
+    show: securityGroup.show,
+    allow: securityGroup.allow,
+    revoke: securityGroup.revoke,
+    set: securityGroup.set,
+    remove: securityGroup.remove,
   },
   flow: { list: flow.list, follow: flow.follow },
   image: {

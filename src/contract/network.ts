@@ -1,18 +1,18 @@
-// Virtual networks of a host: what one is, who is in it, and how a machine's cards are plugged in and out.
+// Virtual networks of a host: what one is, who is in it, and how a VM's NICs are plugged in and out.
 import { z } from 'zod';
 import { EgressItems } from './egress.ts';
 import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
-import { GroupName } from './group-rule.ts';
 import { HostAccessText } from './host-access.ts';
 import { Mac, NetworkName, NicId, Vlan } from './nic.ts';
 import { defineOperation } from './operation.ts';
 import { RateText } from './rate.ts';
+import { GroupName } from './security-group-rule.ts';
 import { Vm } from './vm.ts';
 
 /**
- * nat: machines reach each other and the world, which sees the host in their place. isolated: machines only.
- * bridged: joined to an interface of the host, whose network gives the addresses. routed: as nat, with the machines' own addresses.
+ * nat: VMs reach each other and the world, which sees the host in their place. isolated: VMs only.
+ * bridged: joined to an interface of the host, whose network gives the addresses. routed: as nat, with the VMs' own addresses.
  */
 export const NetworkKind = z.enum(['nat', 'isolated', 'bridged', 'routed']);
 export type NetworkKind = z.infer<typeof NetworkKind>;
@@ -30,7 +30,7 @@ export const Refused = z.object({
 });
 
 export const Attachment = z.object({
-  /** Name of the machine. */
+  /** Name of the VM. */
   vm: z.string(),
   nic: z.string(),
   mac: z.string(),
@@ -46,20 +46,20 @@ export const Attachment = z.object({
 export const Network = z.object({
   name: z.string(),
   kind: NetworkKind,
-  /** Subnets that its machines' addresses are from; null: none of ours. */
+  /** Subnets that its VMs' addresses are from; null: none of ours. */
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
-  /** Where its machines find the way out, DHCP and DNS. */
+  /** Where its VMs find the way out, DHCP and DNS. */
   gateways: z.array(z.string()),
   /** The host's interface that it is joined to. */
   interface: z.string().nullable(),
   /** Frames with a forged sender are refused. */
   guarded: z.boolean(),
-  /** What all its machines together may send to, and receive from, the world; null: no limit. */
+  /** What all its VMs together may send to, and receive from, the world; null: no limit. */
   capacityBytesPerSecond: z.int().nullable(),
-  /** What its machines may reach of the host all the same (contract/host-access.ts). */
+  /** What its VMs may reach of the host all the same (contract/host-access.ts). */
   hostAccess: z.array(z.string()),
-  /** Why it does not lead where it should, while machines run in it; null: it does. */
+  /** Why it does not lead where it should, while VMs run in it; null: it does. */
   problem: z.string().nullable(),
   nics: z.array(Attachment),
   createdAt: Time,
@@ -67,8 +67,8 @@ export const Network = z.object({
 export type Network = z.infer<typeof Network>;
 
 const network = NetworkName.describe('Name of the network');
-const vm = Ref.describe('Name or id of the machine');
-const nic = NicId.describe('Card, such as net1; viv show lists them');
+const vm = Ref.describe('Name or id of the VM');
+const nic = NicId.describe('NIC, such as net1; viv show lists them');
 const One = z.object({ network });
 const guarding = {
   groups: z
@@ -93,10 +93,10 @@ export const create = defineOperation({
   input: z.object({
     network,
     kind: NetworkKind.default('nat').describe(
-      'nat: out under the host’s address; isolated: machines only; bridged: into the host’s own network; routed: out under their own addresses',
+      'nat: out under the host’s address; isolated: VMs only; bridged: into the host’s own network; routed: out under their own addresses',
     ),
-    ipv4: z.string().max(18).optional().describe('Its IPv4 subnet, or none; a free one when left out'),
-    ipv6: z.string().max(43).optional().describe('Its IPv6 subnet, or none; one of this home’s own when left out'),
+    ipv4: z.string().max(18).optional().describe('Its IPv4 subnet, or none; a free one by default'),
+    ipv6: z.string().max(43).optional().describe('Its IPv6 subnet, or none; one of this home’s own by default'),
     interface: z
       .string()
       .max(15)
@@ -119,16 +119,12 @@ export const set = defineOperation({
   input: z.object({
     network,
     spoofing: z.enum(['refuse', 'allow']).optional().describe('What happens to frames with a forged sender'),
-    capacity: RateText.optional().describe(
-      'What its machines together may send to the world, and receive, shared fairly: 100Mbit, or none',
-    ),
+    capacity: RateText.optional().describe('What its VMs together may send to the world, and receive, shared fairly: 100Mbit, or none'),
     hostAccess: z
       .array(HostAccessText)
       .max(100)
       .optional()
-      .describe(
-        'What of the host its machines reach, such as "tcp 5432" or "udp 514 at 192.168.1.2", in place of what it was; none: nothing',
-      ),
+      .describe('What of the host its VMs reach, such as "tcp 5432" or "udp 514 at 192.168.1.2", in place of what it was; none: nothing'),
   }),
   output: Network,
   errors: ['not_found', 'unsupported', 'missing_program', 'timeout'],
@@ -165,7 +161,7 @@ export const remove = defineOperation({
   path: '/v1/networks/{network}',
   role: 'operator',
   task: true,
-  summary: 'Remove a network that no machine is in',
+  summary: 'Remove a network that no VM is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use', 'unsupported', 'timeout'],
@@ -178,12 +174,12 @@ export const attach = defineOperation({
   path: '/v1/vms/{vm}/nics',
   role: 'operator',
   task: true,
-  summary: 'Give a machine another card in a network; a running one gets it at once',
+  summary: 'Give a VM another NIC in a network; a running one gets it at once',
   input: z.object({
     vm,
     network,
-    mac: Mac.optional().describe('Its MAC address; made up when left out'),
-    address: z.union([z.ipv4(), z.ipv6()]).optional().describe('Its address; a free one when left out'),
+    mac: Mac.optional().describe('Its MAC address; made up by default'),
+    address: z.union([z.ipv4(), z.ipv6()]).optional().describe('Its address; a free one by default'),
     vlan: Vlan.optional().describe('VLAN that its frames are in'),
     trunk: z.array(Vlan).max(128).default([]).describe('VLANs that it may tag itself'),
     ...guarding,
@@ -200,7 +196,7 @@ export const detach = defineOperation({
   path: '/v1/vms/{vm}/nics/{nic}',
   role: 'operator',
   task: true,
-  summary: 'Take a card away from a machine, also from a running one',
+  summary: 'Take a NIC away from a VM, also from a running one',
   input: z.object({ vm, nic }),
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', ...failures.qemu],
@@ -213,7 +209,7 @@ export const link = defineOperation({
   path: '/v1/vms/{vm}/nics/{nic}',
   role: 'operator',
   task: true,
-  summary: 'Pull a card’s cable out, or put it back',
+  summary: 'Pull a NIC’s cable out, or put it back',
   input: z.object({ vm, nic, state: z.enum(['up', 'down']) }),
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
@@ -226,7 +222,7 @@ export const guard = defineOperation({
   path: '/v1/vms/{vm}/nics/{nic}/guard',
   role: 'operator',
   task: true,
-  summary: 'Say which groups a card is in and where it may go; it counts at once',
+  summary: 'Say which groups a NIC is in and where it may go; it counts at once',
   input: z.object({
     vm,
     nic,
@@ -243,7 +239,7 @@ export const limit = defineOperation({
   path: '/v1/vms/{vm}/nics/{nic}/limit',
   role: 'operator',
   task: true,
-  summary: 'Limit what passes through a card in a second; it counts at once',
+  summary: 'Limit what passes through a NIC in a second; it counts at once',
   input: z.object({
     vm,
     nic,
@@ -263,7 +259,7 @@ export const capture = defineOperation({
   summary: 'Read a network’s frames as they pass, in the format of pcap',
   input: z.object({
     network,
-    vm: Ref.optional().describe('Only those of this machine'),
+    vm: Ref.optional().describe('Only those of this VM'),
     filter: z.string().max(1000).optional().describe('Only those that fit, such as "tcp port 80" (pcap-filter(7))'),
     packets: z.int().min(1).optional().describe('End after so many'),
   }),

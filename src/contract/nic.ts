@@ -1,29 +1,29 @@
-// A machine's network cards: what one is, and how one is asked for on a line: `default`,
+// A VM's network NICs: what one is, and how one is asked for on a line: `default`,
 // `back,mac=52:54:00:12:34:56,address=10.1.2.9,group=web+ssh,egress=debian.org,to-guest=10Mbit`.
 import { z } from 'zod';
 import { Egress, EgressItems, parseEgress } from './egress.ts';
 import { VivError } from './errors.ts';
-import { GroupName } from './group-rule.ts';
 import { parseRate, Rate, RateText } from './rate.ts';
 import { readableBy } from './readable.ts';
+import { GroupName } from './security-group-rule.ts';
 
 export const Mac = z
   .string()
   .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'a MAC address is written like 52:54:00:12:34:56')
   .refine(
     (mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00',
-    'this MAC address is not one of a single card',
+    'this MAC address is not one of a single NIC',
   );
 
-/** Of a card in its machine. */
-export const NicId = z.string().regex(/^net\d{1,3}$/, 'a card is named like net0');
+/** Of a NIC in its VM. */
+export const NicId = z.string().regex(/^net\d{1,3}$/, 'a NIC is named like net0');
 
 export const Vlan = z
   .int('a VLAN has an id from 1 to 4094')
   .min(1, 'a VLAN has an id from 1 to 4094')
   .max(4094, 'a VLAN has an id from 1 to 4094');
 
-/** What a card may do, and what may be done to it. */
+/** What a NIC may do, and what may be done to it. */
 export const NicGuard = z.object({
   /** Security groups that it is in. */
   groups: z.array(z.string()),
@@ -35,7 +35,7 @@ export const NicGuard = z.object({
 });
 export type NicGuard = z.infer<typeof NicGuard>;
 
-/** Of a card that nothing was said about. */
+/** Of a NIC that nothing was said about. */
 export const openGuard: NicGuard = { groups: [], egress: null, toGuest: null, fromGuest: null };
 
 export const Nic = z.object({

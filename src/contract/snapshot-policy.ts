@@ -1,4 +1,4 @@
-// When points of a machine are made by themselves, and how many are kept:
+// When snapshots of a VM are made by themselves, and how many are kept:
 //   every 10 min keep 12, hourly keep 24, daily keep 7, before risky operations
 // Each part stands for itself: `every N min|hours|days|weeks keep K`, `hourly|daily|weekly keep K`, `before risky operations`.
 import { z } from 'zod';
@@ -87,7 +87,7 @@ export function formatSnapshotPolicy(policy: SnapshotPolicy | null): string {
   return [...parts, ...(policy.beforeRisky ? ['before risky operations'] : [])].join(', ');
 }
 
-/** `hourly`, `every 10 min`: what a rule's points are said to be made by. */
+/** `hourly`, `every 10 min`: what a rule's snapshots are said to be made by. */
 export function intervalName(everyMs: number): string {
   const adverb = Object.entries(adverbs).find(([, unit]) => unitMs[unit] === everyMs)?.[0];
   if (adverb) return adverb;

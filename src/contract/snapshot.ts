@@ -1,5 +1,5 @@
-// Snapshots: points in a machine's life that it can be set back to, and that new machines can be forked from. Points form a
-// tree: setting a machine back to an older one makes that the parent of its next one, and nothing is lost.
+// Snapshots: snapshots in a VM's life that it can be restored to, and that new VMs can be forked from. Snapshots form a
+// tree: setting a VM back to an older one makes that the parent of its next one, and nothing is lost.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Ref, Text, Time } from './field.ts';
@@ -14,7 +14,7 @@ export const Snapshot = z.object({
   id: z.string(),
   vm: Name,
   label: z.string().nullable(),
-  /** Id of the point before it; null: the machine's first. */
+  /** Id of the snapshot before it; null: the VM's first. */
   parent: z.string().nullable(),
   createdAt: Time,
   /** True when it has the memory of the running guest; false: its disks alone. */
@@ -23,7 +23,7 @@ export const Snapshot = z.object({
   writing: z.boolean(),
   /** What its memory takes on disk. */
   memoryBytes: Bytes,
-  /** What its disks take, beyond the points and images below. */
+  /** What its disks take, beyond the snapshots and images below. */
   diskBytes: Bytes,
   /** How long the guest stood still for it. */
   pausedMs: z.number(),
@@ -33,18 +33,18 @@ export const Snapshot = z.object({
   auto: z.string().nullable(),
   /** What `snapshot.thumbnail` gives: the screen, or the end of the serial log; null: nothing. */
   thumbnail: z.enum(['png', 'text']).nullable(),
-  /** When the last of its large files was compared with the sums taken when it was written; null: one of them never was. */
+  /** When the last of its large files was compared with the checksums taken when it was written; null: one of them never was. */
   checkedAt: Time.nullable(),
   /** What is known to be wrong with one of its files; null: nothing. It is neither restored nor forked then. */
   damage: z.string().nullable(),
-  /** The machine has gone on from here. */
+  /** The VM has gone on from here. */
   current: z.boolean(),
 });
 export type Snapshot = z.infer<typeof Snapshot>;
 
-const vm = Ref.describe('Name or id of the machine');
-const point = Text.min(1).max(200).describe('Label or id of the point');
-const One = z.object({ vm, point });
+const vm = Ref.describe('Name or id of the VM');
+const snapshot = Text.min(1).max(200).describe('Label or id of the snapshot');
+const One = z.object({ vm, snapshot });
 
 export const create = defineOperation({
   id: 'snapshot.create',
@@ -52,11 +52,11 @@ export const create = defineOperation({
   path: '/v1/vms/{vm}/snapshots',
   role: 'operator',
   task: true,
-  summary: 'Make a point of a machine: memory, disks, firmware variables and TPM at one instant',
+  summary: 'Take a snapshot of a VM: memory, disks, firmware variables and TPM at one instant',
   input: z.object({
     vm,
     label: Label.optional().describe('What you will call it'),
-    disksOnly: z.boolean().default(false).describe('Without memory: restored, the machine boots'),
+    disksOnly: z.boolean().default(false).describe('Without memory: restored, the VM boots'),
     quiesce: z.boolean().default(false).describe('Have the guest write out and freeze its file systems for the moment'),
     template: z.boolean().default(false).describe('Protect it from removal'),
     auto: Label.optional().describe('The rule that makes it: it goes when that rule keeps it no longer'),
@@ -84,7 +84,7 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/vms/{vm}/snapshots',
   role: 'viewer',
-  summary: 'List a machine’s points, oldest first',
+  summary: 'List a VM’s snapshots, oldest first',
   input: z.object({ vm }),
   output: z.array(Snapshot),
   errors: ['invalid', 'not_found', 'ambiguous'],
@@ -94,17 +94,17 @@ export const list = defineOperation({
 export const show = defineOperation({
   id: 'snapshot.show',
   method: 'GET',
-  path: '/v1/vms/{vm}/snapshots/{point}',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}',
   role: 'viewer',
-  summary: 'Show one point',
+  summary: 'Show one snapshot',
   input: One,
   output: Snapshot,
   errors: ['invalid', 'not_found', 'ambiguous'],
-  cli: { command: 'snapshot show', args: ['vm', 'point'], custom: true },
+  cli: { command: 'snapshot show', args: ['vm', 'snapshot'], custom: true },
 });
 
 export const DiskDifference = z.object({
-  /** The machine's disk. */
+  /** The VM's disk. */
   id: z.string(),
   /** Counted in blocks of 64 KiB. */
   changedBytes: Bytes,
@@ -148,11 +148,11 @@ export const diff = defineOperation({
   path: '/v1/vms/{vm}/snapshots/{from}/diff',
   role: 'operator',
   task: true,
-  summary: 'Tell which regions of a machine’s disks, and which files, differ between two points',
+  summary: 'Tell which regions of a VM’s disks, and which files, differ between two snapshots',
   input: z.object({
     vm,
-    from: point.describe('Label or id of the one point'),
-    to: point.describe('Label or id of the other; now: the machine as it is'),
+    from: snapshot.describe('Label or id of the one snapshot'),
+    to: snapshot.describe('Label or id of the other; now: the VM as it is'),
     files: z
       .boolean()
       .default(true)
@@ -170,24 +170,24 @@ export const diff = defineOperation({
 export const thumbnail = defineOperation({
   id: 'snapshot.thumbnail',
   method: 'GET',
-  path: '/v1/vms/{vm}/snapshots/{point}/thumbnail',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}/thumbnail',
   role: 'viewer',
   transport: 'download',
-  summary: 'Give a point’s small picture of the screen, or the end of its serial log',
+  summary: 'Give a snapshot’s small picture of the screen, or the end of its serial log',
   input: One,
   output: z.unknown(),
   errors: ['invalid', 'not_found', 'ambiguous', 'corrupt'],
-  cli: { command: 'snapshot thumbnail', args: ['vm', 'point'], custom: true },
+  cli: { command: 'snapshot thumbnail', args: ['vm', 'snapshot'], custom: true },
 });
 
 export const restore = defineOperation({
   id: 'snapshot.restore',
   method: 'POST',
-  path: '/v1/vms/{vm}/snapshots/{point}/restore',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}/restore',
   role: 'operator',
   task: true,
-  summary: 'Set a machine back to one of its points; no point is lost by it',
-  input: One.extend({ start: z.boolean().default(true).describe('Let it go on from there at once, where the point has memory') }),
+  summary: 'Set a VM back to one of its snapshots; no snapshot is lost by it',
+  input: One.extend({ start: z.boolean().default(true).describe('Let it go on from there at once, where the snapshot has memory') }),
   output: Vm,
   errors: [
     'invalid',
@@ -205,20 +205,20 @@ export const restore = defineOperation({
   ],
   cli: {
     command: 'snapshot restore',
-    args: ['vm', 'point'],
+    args: ['vm', 'snapshot'],
     without: { start: 'Leave it asleep at that point: viv start lets it go on from there' },
-    confirm: 'Set {vm} back to {point}? What it has done since then is lost',
+    confirm: 'Set {vm} back to {snapshot}? What it has done since then is lost',
   },
 });
 
 export const Verification = z.object({
   vm: Name,
-  /** How many points are whole. */
-  points: z.int(),
-  /** How many files have been read and compared with their sums; those that points have in common count once. */
+  /** How many snapshots are whole. */
+  snapshots: z.int(),
+  /** How many files have been read and compared with their checksums; those that snapshots have in common count once. */
   files: z.int(),
-  /** How many had no sums yet, and have them from now on: nothing can be said of them before. */
-  summed: z.int(),
+  /** How many had no checksums yet, and have them from now on: nothing can be said of them before. */
+  checksummed: z.int(),
   /** What has been read. */
   bytes: Bytes,
 });
@@ -230,22 +230,22 @@ export const verify = defineOperation({
   path: '/v1/vms/{vm}/snapshots/verify',
   role: 'operator',
   task: true,
-  summary: 'Read all that a machine’s points are made of again and compare it with the sums taken when it was written',
-  input: z.object({ vm, point: point.optional().describe('Label or id of a point; all of them when left out') }),
+  summary: 'Read all that a VM’s snapshots are made of again and compare it with the checksums taken when it was written',
+  input: z.object({ vm, snapshot: snapshot.optional().describe('Label or id of a snapshot; all of them by default') }),
   output: Verification,
   errors: ['invalid', ...failures.find, 'corrupt', 'wrong_state', 'no_space'],
-  cli: { command: 'snapshot verify', args: ['vm', 'point?'] },
+  cli: { command: 'snapshot verify', args: ['vm', 'snapshot?'] },
 });
 
 export const remove = defineOperation({
   id: 'snapshot.remove',
   method: 'DELETE',
-  path: '/v1/vms/{vm}/snapshots/{point}',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}',
   role: 'operator',
   task: true,
-  summary: 'Remove a point; machines and points that build on it stay whole',
+  summary: 'Remove a snapshot; VMs and snapshots that build on it stay whole',
   input: One.extend({ force: z.boolean().default(false).describe('A template as well') }),
   output: z.object({ id: z.string() }),
   errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
-  cli: { command: 'snapshot rm', args: ['vm', 'point'], short: { force: 'f' }, confirm: 'Remove the point {point} of {vm}?' },
+  cli: { command: 'snapshot rm', args: ['vm', 'snapshot'], short: { force: 'f' }, confirm: 'Remove the snapshot {snapshot} of {vm}?' },
 });

@@ -27,7 +27,7 @@ export type Progress = z.infer<typeof Progress>;
 export const Task = z.object({
   id: z.string(),
   operation: z.string(),
-  /** What it acts on: a machine's or image's name, for a person. */
+  /** What it acts on: a VM's or image's name, for a person. */
   target: z.string().nullable(),
   state: TaskState,
   steps: z.array(TaskStep),

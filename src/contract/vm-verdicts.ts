@@ -1,4 +1,4 @@
-// Which verb each state of a machine allows, and why not. The console greys out with it, machine/decide.ts enforces it.
+// Which verb each state of a VM allows, and why not. The console greys out with it, vm/decide.ts enforces it.
 import type { VmState } from './vm.ts';
 
 export type Verb =
@@ -24,7 +24,7 @@ type Ruling = 'accept' | 'ignore' | { readonly deny: string };
 const notRunning = { deny: 'it is not running; start it first' };
 const broken = { deny: 'it is broken; its reason says why' };
 
-/** `remove --force` and `stop --force` are decided in machine/decide.ts. */
+/** `remove --force` and `stop --force` are decided in vm/decide.ts. */
 export const verdicts: Record<Verb, Record<VmState, Ruling>> = {
   start: {
     stopped: 'accept',

@@ -1,4 +1,4 @@
-// Virtual machines: what one is, and what can be asked of it. Which verb its state allows is in vm-verdicts.ts.
+// Virtual VMs: what one is, and what can be asked of it. Which verb its state allows is in vm-verdicts.ts.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
@@ -19,7 +19,7 @@ import { SnapshotPolicyText } from './snapshot-policy.ts';
 export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken']);
 export type VmState = z.infer<typeof VmState>;
 
-/** Why a machine is in a state nobody asked for. */
+/** Why a VM is in a state nobody asked for. */
 export const StateReason = z.object({
   code: z.enum([
     'guest_shutdown',
@@ -46,9 +46,9 @@ export const Disk = z.object({
   id: z.string(),
   kind: z.enum(['root', 'data', 'cdrom', 'seed']),
   sizeBytes: Bytes,
-  /** Bytes the machine's own file takes on the host; null for read-only media. */
+  /** Bytes the VM's own file takes on the host; null for read-only media. */
   usedBytes: Bytes.nullable(),
-  /** The file that its own one is laid on (an image's, or a layer shared with points and forks); null: it stands alone. */
+  /** The file that its own one is laid on (an image's, or a layer shared with snapshots and forks); null: it stands alone. */
   backing: z.string().nullable(),
 });
 
@@ -86,7 +86,7 @@ export const Vm = z.object({
   removeOnStop: z.boolean(),
   /** It has a TPM 2.0. */
   tpm: z.boolean(),
-  /** When points are made by themselves (contract/snapshot-policy.ts); null: never. */
+  /** When snapshots are made by themselves (contract/snapshot-policy.ts); null: never. */
   snapshots: z.string().nullable(),
   /** Settings that take effect at the next start. */
   pending: z.array(z.string()),
@@ -94,18 +94,18 @@ export const Vm = z.object({
   agent: GuestAgent,
   createdAt: Time,
   startedAt: Time.nullable(),
-  /** Name, at that time, of the machine it was forked from. */
+  /** Name, at that time, of the VM it was forked from. */
   forkedFrom: z.string().nullable(),
-  /** Id of the point it came from last. */
-  point: z.string().nullable(),
+  /** Id of the snapshot it came from last. */
+  snapshot: z.string().nullable(),
 });
 export type Vm = z.infer<typeof Vm>;
 
-const cpus = z.int().min(1, 'a machine has at least 1 CPU').max(256, 'a machine has at most 256 CPUs');
+const cpus = z.int().min(1, 'a VM has at least 1 CPU').max(256, 'a VM has at most 256 CPUs');
 const memoryBytes = z
   .int()
-  .min(32 * MiB, 'a machine has at least 32 MiB of memory')
-  .max(16384 * GiB, 'a machine has at most 16 TiB of memory');
+  .min(32 * MiB, 'a VM has at least 32 MiB of memory')
+  .max(16384 * GiB, 'a VM has at most 16 TiB of memory');
 const diskBytes = z
   .int()
   .min(MiB, 'a disk has at least 1 MiB')
@@ -116,33 +116,33 @@ const User = z
   .max(32)
   .regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
 
-const snapshotsHelp = 'Automatic points, such as "every 10 min keep 12, hourly keep 24, before risky operations"; none: no more';
+const snapshotsHelp = 'Automatic snapshots, such as "every 10 min keep 12, hourly keep 24, before risky operations"; none: no more';
 
 /** What `create` and `run` take. */
 export const VmOptions = z.object({
   image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
-  name: Name.optional().describe('Name; made up when left out'),
+  name: Name.optional().describe('Name; made up by default'),
   cpus: cpus.default(1).describe('Virtual CPUs'),
-  memoryBytes: memoryBytes.optional().describe('Memory; the image says how much when left out'),
-  diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own when left out'),
+  memoryBytes: memoryBytes.optional().describe('Memory; the image says how much by default'),
+  diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own by default'),
   networks: z
     .array(NicText)
     .max(8)
     .optional()
-    .describe('Network of a card, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
+    .describe('Network of a NIC, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
   forwards: z
     .array(ForwardText)
     .max(64)
     .default([])
     .describe('Port of the host that leads to it: [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80'),
   accel: Accel.default('auto').describe('How guest instructions are executed'),
-  firmware: Firmware.optional().describe('Firmware; the image says which when left out'),
+  firmware: Firmware.optional().describe('Firmware; the image says which by default'),
   tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
   restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
   autostart: z.boolean().default(false).describe('Start it with the host'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
   snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
-  hostname: Name.optional().describe('Host name inside; the machine’s name when left out'),
+  hostname: Name.optional().describe('Host name inside; the VM’s name by default'),
   users: z.array(User).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
   sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
   userData: Text.max(1 * MiB)
@@ -162,7 +162,7 @@ export const create = defineOperation({
   path: '/v1/vms',
   role: 'operator',
   task: true,
-  summary: 'Make a machine without starting it',
+  summary: 'Make a VM without starting it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
@@ -175,7 +175,7 @@ export const run = defineOperation({
   path: '/v1/run',
   role: 'operator',
   task: true,
-  summary: 'Make a machine and start it',
+  summary: 'Make a VM and start it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
@@ -187,8 +187,8 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/vms',
   role: 'viewer',
-  summary: 'List machines',
-  input: z.object({ state: VmState.optional().describe('Only machines in this state') }),
+  summary: 'List VMs',
+  input: z.object({ state: VmState.optional().describe('Only VMs in this state') }),
   output: z.array(Vm),
   errors: [],
   cli: { command: 'ls', custom: true },
@@ -199,7 +199,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/vms/{vm}',
   role: 'viewer',
-  summary: 'Show one machine',
+  summary: 'Show one VM',
   input: One,
   output: Vm,
   errors: [...failures.find],
@@ -238,7 +238,7 @@ export const rename = defineOperation({
   path: '/v1/vms/{vm}/rename',
   role: 'operator',
   task: true,
-  summary: 'Give a machine another name',
+  summary: 'Give a VM another name',
   input: z.object({ vm, name: Name.describe('New name') }),
   output: Vm,
   errors: [...failures.find, 'name_taken'],
@@ -251,11 +251,11 @@ export const remove = defineOperation({
   path: '/v1/vms/{vm}',
   role: 'operator',
   task: true,
-  summary: 'Remove a machine and its disks',
+  summary: 'Remove a VM and its disks',
   input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once, and take its templates too') }),
   output: z.object({ id: z.string(), name: Name }),
   errors: [...failures.find, 'wrong_state', 'in_use'],
-  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and points?' },
+  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and snapshots?' },
 });
 
 export const start = defineOperation({
@@ -264,7 +264,7 @@ export const start = defineOperation({
   path: '/v1/vms/{vm}/start',
   role: 'operator',
   task: true,
-  summary: 'Start a machine, or wake a suspended one',
+  summary: 'Start a VM, or wake a suspended one',
   input: One,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
@@ -277,7 +277,7 @@ export const stop = defineOperation({
   path: '/v1/vms/{vm}/stop',
   role: 'operator',
   task: true,
-  summary: 'Stop a machine: politely, and firmly after a deadline',
+  summary: 'Stop a VM: politely, and firmly after a deadline',
   input: z.object({
     vm,
     force: z.boolean().default(false).describe('Do not ask the guest'),
@@ -294,7 +294,7 @@ export const restart = defineOperation({
   path: '/v1/vms/{vm}/restart',
   role: 'operator',
   task: true,
-  summary: 'Stop a machine and start it again',
+  summary: 'Stop a VM and start it again',
   input: stop.input,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
@@ -315,10 +315,10 @@ const verb = <const V extends string>(name: V, summary: string) =>
     cli: { command: name, args: ['vm...'] },
   });
 
-export const reset = verb('reset', 'Reset a machine as its reset button would');
-export const pause = verb('pause', 'Stop a machine’s CPUs; its memory stays');
-export const resume = verb('resume', 'Let a paused machine go on');
-export const suspend = verb('suspend', 'Save a machine’s memory to disk and end its process; start wakes it');
+export const reset = verb('reset', 'Reset a VM as its reset button would');
+export const pause = verb('pause', 'Stop a VM’s CPUs; its memory stays');
+export const resume = verb('resume', 'Let a paused VM go on');
+export const suspend = verb('suspend', 'Save a VM’s memory to disk and end its process; start wakes it');
 
 export const fork = defineOperation({
   id: 'vm.fork',
@@ -326,21 +326,21 @@ export const fork = defineOperation({
   path: '/v1/vms/{vm}/fork',
   role: 'operator',
   task: true,
-  summary: 'Make machines that go on from where a running one is, or from one of its points',
+  summary: 'Make VMs that go on from where a running one is, or from one of its snapshots',
   input: z.object({
     vm,
-    point: Text.min(1).max(200).optional().describe('Label or id of one of its points; its present state when left out'),
+    snapshot: Text.min(1).max(200).optional().describe('Label or id of one of its snapshots; its present state by default'),
     count: z.int().min(1).max(1000).default(1).describe('How many'),
     name: z
       .string()
       .max(63)
       .regex(/^[a-z0-9{]([a-z0-9{}-]*[a-z0-9}])?$/, 'a name is made of a-z, 0-9 and -; {} stands for the number')
       .optional()
-      .describe('Name, with {} for the number; the machine’s name and a number when left out'),
+      .describe('Name, with {} for the number; the VM’s name and a number by default'),
     full: z
       .boolean()
       .default(false)
-      .describe('Copy every file: stopped machines that stand alone, from a stopped one or a point without memory'),
+      .describe('Copy every file: stopped VMs that stand alone, from a stopped one or a snapshot without memory'),
     tpm: z
       .enum(['copy', 'replace'])
       .default('copy')
@@ -364,7 +364,7 @@ export const fork = defineOperation({
     'in_use',
     'timeout',
   ],
-  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', point: false }, custom: true },
+  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
 });
 
 export const wait = defineOperation({
@@ -372,7 +372,7 @@ export const wait = defineOperation({
   method: 'POST',
   path: '/v1/vms/{vm}/wait',
   role: 'viewer',
-  summary: 'Wait until a machine has reached a condition',
+  summary: 'Wait until a VM has reached a condition',
   input: z.object({
     vm,
     for: z.enum(['running', 'agent', 'stopped']).default('agent').describe('agent: its guest agent answers'),
@@ -390,7 +390,7 @@ export const exec = defineOperation({
   path: '/v1/vms/{vm}/exec',
   role: 'operator',
   transport: 'socket',
-  summary: 'Run a command inside a machine',
+  summary: 'Run a command inside a VM',
   input: z.object({
     vm,
     command: z.array(Text).max(4096).default([]).describe('Program and arguments; empty: the user’s login shell'),
@@ -399,7 +399,7 @@ export const exec = defineOperation({
       .default({})
       .describe('Variables of its environment'),
     cwd: Text.optional().describe('Directory it runs in'),
-    user: User.optional().describe('Run as this user of the guest; root when left out'),
+    user: User.optional().describe('Run as this user of the guest; root by default'),
     terminal: z
       .object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') })
       .optional(),
@@ -424,7 +424,7 @@ export const console = defineOperation({
   path: '/v1/vms/{vm}/console',
   role: 'operator',
   transport: 'socket',
-  summary: 'Attach to a machine’s serial line',
+  summary: 'Attach to a VM’s serial line',
   input: z.object({
     vm,
     scrollbackBytes: z
@@ -444,7 +444,7 @@ export const view = defineOperation({
   method: 'GET',
   path: '/v1/vms/{vm}/view',
   role: 'operator',
-  summary: 'Say where a machine’s screen can be seen',
+  summary: 'Say where a VM’s screen can be seen',
   input: One,
   output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
   errors: [...failures.find, 'wrong_state'],
@@ -457,7 +457,7 @@ export const logs = defineOperation({
   path: '/v1/vms/{vm}/logs',
   role: 'viewer',
   transport: 'download',
-  summary: 'Read what a machine wrote to its serial line, across restarts',
+  summary: 'Read what a VM wrote to its serial line, across restarts',
   input: z.object({
     vm,
     follow: z.boolean().default(false).describe('Go on as it is written'),
@@ -475,7 +475,7 @@ export const copyIn = defineOperation({
   path: '/v1/vms/{vm}/files',
   role: 'operator',
   transport: 'upload',
-  summary: 'Unpack a tar stream inside a machine',
+  summary: 'Unpack a tar stream inside a VM',
   input: z.object({
     vm,
     path: Text.min(1).max(4096).describe('Directory inside, made if absent'),
@@ -491,7 +491,7 @@ export const copyOut = defineOperation({
   path: '/v1/vms/{vm}/files',
   role: 'operator',
   transport: 'download',
-  summary: 'Read a file or tree from inside a machine as a tar stream',
+  summary: 'Read a file or tree from inside a VM as a tar stream',
   input: z.object({
     vm,
     path: Text.min(1).max(4096).describe('File or directory inside'),

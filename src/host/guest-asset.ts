@@ -1,5 +1,4 @@
-// What this package carries in machine code: the agent that goes into guests and what installs it (guest/), and the library that
-// QEMU processes load (memory/), what opens taps for them (tap/), and what relays forwards (forward/). scripts/build-guest.sh builds all of it.
+// The compiled C programs of native/ that this installation carries, and the files that install the guest agent. native/build.sh builds them.
 import { constants } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -11,51 +10,45 @@ export interface GuestAsset {
   readonly file: string;
 }
 
-/** Files of `guest/` that install the agent, beside the agent itself. */
+/** The files of native/guest-agent/install, which install the agent inside a guest. */
 const installers = ['install.sh', 'vivarium-agent.service'] as const;
 
 /** The static agent for an architecture. Throws missing_program when it has not been built. */
 export async function agentFile(arch: Arch): Promise<string> {
-  // A checkout builds it into .build, the published package carries it in dist.
-  const file = (await inPackage(join('.build/guest', arch, 'vivarium-agent'))) ?? (await inPackage(join('guest', arch, 'vivarium-agent')));
+  const file = await builtProgram(arch, 'vivarium-agent');
   if (file !== null) return file;
-  throw new VivError('missing_program', `the guest agent for ${arch} has not been built; build it with: scripts/build-guest.sh`);
+  throw new VivError('missing_program', `the guest agent for ${arch} has not been built; build it with: native/build.sh ${arch}`);
 }
 
-/** What the host's QEMU loads to map memory as layers. Null where it has not been built: machines run, and cannot be forked. */
-export async function memoryLibrary(): Promise<string | null> {
-  const name = join('memory', hostArch(), 'vivarium-memory.so');
-  return (await inPackage(join('.build', name))) ?? (await inPackage(name));
-}
+/** The library that QEMU preloads to map guest memory as layers. Null where it has not been built: VMs run, but cannot be forked. */
+export const memoryLibrary = (): Promise<string | null> => builtProgram(hostArch(), 'vivarium-qemu-preload.so');
 
-/** Opens a machine's taps and hands them to its QEMU (tap/tap.c). Null where it has not been built. */
-export async function tapProgram(): Promise<string | null> {
-  const name = join('tap', hostArch(), 'vivarium-tap');
-  return (await inPackage(join('.build', name))) ?? (await inPackage(name));
-}
+/** Opens a VM's taps and passes them to its QEMU (native/net-tap). Null where it has not been built. */
+export const tapProgram = (): Promise<string | null> => builtProgram(hostArch(), 'vivarium-net-tap');
 
-/** Relays forwards (forward/forward.c). Null where it has not been built: machines run, and the host's ports lead to none. */
-export async function forwardProgram(): Promise<string | null> {
-  const name = join('forward', hostArch(), 'vivarium-forward');
-  return (await inPackage(join('.build', name))) ?? (await inPackage(name));
-}
+/** Relays port forwards (native/port-forward). Null where it has not been built: VMs run, but have no port forwards. */
+export const forwardProgram = (): Promise<string | null> => builtProgram(hostArch(), 'vivarium-port-forward');
 
 const hostArch = (): string => ({ x64: 'x86_64', arm64: 'aarch64' })[process.arch as string] ?? process.arch;
 
-/** A file of guest/. */
+/** A checkout has it in .build, the published package in dist. */
+const builtProgram = async (arch: string, name: string): Promise<string | null> =>
+  (await inPackage(join('.build/native', arch, name))) ?? (await inPackage(join('native', arch, name)));
+
+/** A file of native/guest-agent/install. Throws missing_program when the installation lacks it. */
 export async function guestFile(name: (typeof installers)[number]): Promise<string> {
-  const file = await inPackage(join('guest', name));
+  const file = await inPackage(join('native/guest-agent/install', name));
   if (file !== null) return file;
-  throw new VivError('missing_program', `guest/${name} is not in this installation of vivarium; install it again`);
+  throw new VivError('missing_program', `native/guest-agent/install/${name} is not in this installation of vivarium; install it again`);
 }
 
-/** All that a medium needs to install the agent. */
+/** Every file that is needed to install the agent inside a guest. */
 export async function agentKit(arch: Arch): Promise<GuestAsset[]> {
   const agent = { name: 'vivarium-agent', file: await agentFile(arch) };
   return [agent, ...(await Promise.all(installers.map(async (name) => ({ name, file: await guestFile(name) }))))];
 }
 
-/** Looked for upwards from here: the source is two folders below the package's root, a bundle may be at another depth. */
+/** Searches upwards from here: the source is two folders below the package's root, a bundle may be at another depth. */
 async function inPackage(path: string): Promise<string | null> {
   for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
     const file = join(folder, path);

@@ -1,4 +1,4 @@
-// Ids of machines, tasks and leases.
+// Ids of VMs, tasks and leases.
 import { randomBytes } from 'node:crypto';
 
 /** Base 32 without i, l, o and u, which are misread. Letters first, so that the first character can be taken from them alone. */

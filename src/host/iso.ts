@@ -28,10 +28,10 @@ export async function writeIso(iso: string, volume: string, files: readonly IsoF
   }
   throw new VivError(
     'missing_program',
-    'a machine’s settings are given to it on a CD image, and no program that writes one is installed; install it with: apt-get install genisoimage',
+    'a VM’s settings are given to it on a CD image, and no program that writes one is installed; install it with: apt-get install genisoimage',
     { cause: missing },
   );
 }
 
-/** `=` and `\` part names from files in a graft point. */
+/** `=` and `\` part names from files in a graft snapshot. */
 const escaped = (path: string) => path.replace(/[\\=]/g, '\\$&');

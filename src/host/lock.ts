@@ -18,7 +18,7 @@ export interface Lock {
 
 /**
  * Takes the lock and writes our pid into the file. Node opens files close-on-exec, so no QEMU inherits it; a kill -9 frees it.
- * @throws HomeTaken when another process holds it, with its pid
+ * @throws StateDirectoryTaken when another process holds it, with its pid
  */
 export async function lockDaemon(file: string): Promise<Lock> {
   // Never removed: a lock file that is unlinked while another waits on it gives two owners.
@@ -53,7 +53,7 @@ async function taken(handle: FileHandle, timeoutMs: number): Promise<boolean> {
 }
 
 /** Another daemon has the home. */
-export class HomeTaken extends VivError {
+export class StateDirectoryTaken extends VivError {
   constructor(pid: string) {
     super('unavailable', `a daemon is running in this home already${pid ? ` (pid ${pid})` : ''}; stop it with: viv down`);
   }
@@ -65,5 +65,5 @@ async function heldBy(handle: FileHandle, file: string): Promise<VivError> {
     return new VivError('unavailable', `${file} could not be locked (errno ${code}); VIV_HOME must be on a file system with locks`);
   const buffer = Buffer.alloc(32);
   const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-  return new HomeTaken(buffer.toString('utf8', 0, bytesRead).trim());
+  return new StateDirectoryTaken(buffer.toString('utf8', 0, bytesRead).trim());
 }

@@ -6,7 +6,7 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 
 export interface Paths {
   /** State: root of everything durable. */
-  readonly home: string;
+  readonly stateDirectory: string;
   /** Sockets, pids and locks of this daemon. */
   readonly run: string;
   /** run/network/: what keeps the virtual networks, and their dnsmasqs' files. */
@@ -23,23 +23,23 @@ export interface Paths {
   readonly sharedImages: readonly string[];
   /** Unfinished downloads and builds; emptied of what no task owns. */
   readonly staging: string;
-  /** vms/<id>/: a machine's disks, seed, serial log. */
+  /** vms/<id>/: a VM's disks, seed, serial log. */
   readonly vms: string;
-  /** layers/<id>.qcow2: disks as they were at some point; they never change, and machines and points build on them. */
+  /** layers/<id>.qcow2: disks as they were at some point; they never change, and VMs and snapshots build on them. */
   readonly layers: string;
-  readonly points: string;
-  /** sums/<name>: what the files of points were like when they were written. */
-  readonly sums: string;
+  readonly snapshots: string;
+  /** checksums/<name>: what the files of snapshots were like when they were written. */
+  readonly checksums: string;
   readonly cache: string;
   layer(id: string): string;
-  /** Where the sums of a layer or of a point's memory are. */
-  sumsOf(file: string): string;
-  point(id: string): PointPaths;
+  /** Where the checksums of a layer or of a snapshot's memory are. */
+  checksumsOf(file: string): string;
+  snapshot(id: string): SnapshotPaths;
   vm(id: string): VmPaths;
 }
 
-/** points/<id>/: what a point has beside its disks. */
-export interface PointPaths {
+/** snapshots/<id>/: what a snapshot has beside its disks. */
+export interface SnapshotPaths {
   readonly folder: string;
   /** State of the devices. */
   readonly devices: string;
@@ -72,8 +72,8 @@ export interface VmPaths {
   readonly agent: string;
   readonly qga: string;
   readonly vnc: string;
-  /** A second monitor, over which cards are handed to it. */
-  readonly cards: string;
+  /** A second monitor, over which NICs are handed to it. */
+  readonly nics: string;
   /** pid and start time of its QEMU, written by us. */
   readonly process: string;
 }
@@ -85,32 +85,32 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
   const asked = env['VIV_HOME'] ? resolve(env['VIV_HOME']) : undefined;
   const state = env['XDG_STATE_HOME'] ?? '';
   const userState = isAbsolute(state) ? state : join(env['HOME'] || homedir(), '.local/state');
-  const home = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(userState, 'vivarium'));
+  const stateDirectory = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(userState, 'vivarium'));
   // Not in XDG_RUNTIME_DIR: who comes by sudo or from a service has none, but the same daemon; and the system removes that folder when
-  // it takes the user to have gone, while machines go on.
-  const run = asked === undefined && uid === 0 ? '/run/vivarium' : shortRun(join(home, 'run'), home, uid);
+  // it takes the user to have gone, while VMs go on.
+  const run = asked === undefined && uid === 0 ? '/run/vivarium' : shortRun(join(stateDirectory, 'run'), stateDirectory, uid);
   return {
-    home,
+    stateDirectory,
     run,
     network: join(run, 'network'),
     apiSocket: join(run, 'api.sock'),
-    daemonLock: join(home, 'daemon.lock'),
-    daemonLog: join(home, 'daemon.log'),
-    flowLog: join(home, 'flows.jsonl'),
-    store: join(home, 'state.db'),
-    images: join(home, 'images'),
+    daemonLock: join(stateDirectory, 'daemon.lock'),
+    daemonLog: join(stateDirectory, 'daemon.log'),
+    flowLog: join(stateDirectory, 'flows.jsonl'),
+    store: join(stateDirectory, 'state.db'),
+    images: join(stateDirectory, 'images'),
     sharedImages: (env['VIV_IMAGES'] ?? '').split(':').filter((folder) => folder !== ''),
-    staging: join(home, 'staging'),
-    vms: join(home, 'vms'),
-    layers: join(home, 'layers'),
-    points: join(home, 'points'),
-    sums: join(home, 'sums'),
-    cache: join(home, 'cache'),
-    layer: (id) => join(home, 'layers', `${id}.qcow2`),
-    // layers/<id>.qcow2 and points/<id>/memory
-    sumsOf: (file) => join(home, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
-    point: (id) => {
-      const folder = join(home, 'points', id);
+    staging: join(stateDirectory, 'staging'),
+    vms: join(stateDirectory, 'vms'),
+    layers: join(stateDirectory, 'layers'),
+    snapshots: join(stateDirectory, 'snapshots'),
+    checksums: join(stateDirectory, 'sums'),
+    cache: join(stateDirectory, 'cache'),
+    layer: (id) => join(stateDirectory, 'layers', `${id}.qcow2`),
+    // layers/<id>.qcow2 and snapshots/<id>/memory
+    checksumsOf: (file) => join(stateDirectory, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
+    snapshot: (id) => {
+      const folder = join(stateDirectory, 'snapshots', id);
       const file = (name: string) => join(folder, name);
       return {
         folder,
@@ -121,14 +121,14 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
         screen: file('screen'),
       };
     },
-    vm: (id) => vmPaths(join(home, 'vms', id), join(run, 'vms', id)),
+    vm: (id) => vmPaths(join(stateDirectory, 'vms', id), join(run, 'vms', id)),
   };
 }
 
 /** `wanted`, or a folder under /tmp derived from `home` where sockets in `wanted` would have too long a path. */
-function shortRun(wanted: string, home: string, uid: number): string {
-  if (Buffer.byteLength(wanted) + longestSocket <= 107) return wanted;
-  return `/tmp/viv-${uid}-${createHash('sha256').update(home).digest('hex').slice(0, 12)}`;
+function shortRun(desired: string, stateDirectory: string, uid: number): string {
+  if (Buffer.byteLength(desired) + longestSocket <= 107) return desired;
+  return `/tmp/viv-${uid}-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 12)}`;
 }
 
 function vmPaths(state: string, run: string): VmPaths {
@@ -149,7 +149,7 @@ function vmPaths(state: string, run: string): VmPaths {
     agent: join(run, 'agent.sock'),
     qga: join(run, 'qga.sock'),
     vnc: join(run, 'vnc.sock'),
-    cards: join(run, 'cards.sock'),
+    nics: join(run, 'cards.sock'),
     process: join(run, 'process.json'),
   };
 }

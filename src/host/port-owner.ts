@@ -16,8 +16,8 @@ const listens = '0A';
  */
 export async function portOwner(protocol: 'tcp' | 'udp', address: string | null, port: number): Promise<string | null> {
   const tables = await Promise.all([protocol, `${protocol}6`].map((name) => readFile(`/proc/self/net/${name}`, 'utf8').catch(() => '')));
-  const wanted = address === null || /^[0.:]+$/.test(address) ? null : hexOf(address);
-  const all = tables.flatMap((table) => socketsIn(table, port, wanted));
+  const desired = address === null || /^[0.:]+$/.test(address) ? null : hexOf(address);
+  const all = tables.flatMap((table) => socketsIn(table, port, desired));
   const listening = all.filter(({ state }) => state === listens);
   // A connection that goes out has its port to itself too.
   const sockets = listening.length > 0 ? listening : all;

@@ -28,7 +28,7 @@ const same = (name: string) => ({ apt: name, dnf: name, zypper: name, pacman: na
 export const knownPrograms: readonly KnownProgram[] = [
   {
     name: 'qemu-system-x86_64',
-    purpose: 'runs x86-64 and i386 machines',
+    purpose: 'runs x86-64 and i386 VMs',
     required: true,
     override: 'VIV_QEMU_X86_64',
     packages: { apt: 'qemu-system-x86', dnf: 'qemu-system-x86-core', zypper: 'qemu-x86', pacman: 'qemu-system-x86' },
@@ -39,14 +39,14 @@ export const knownPrograms: readonly KnownProgram[] = [
     required: true,
     packages: { apt: 'qemu-utils', dnf: 'qemu-img', zypper: 'qemu-img', pacman: 'qemu-img' },
   },
-  { name: 'setpriv', purpose: 'gives each machine its own unprivileged user', required: true, packages: same('util-linux') },
+  { name: 'setpriv', purpose: 'gives each VM its own unprivileged user', required: true, packages: same('util-linux') },
   {
     name: 'genisoimage',
     purpose: 'makes cloud-init seeds',
     required: true,
     packages: { apt: 'genisoimage', dnf: 'genisoimage', zypper: 'mkisofs', pacman: 'cdrtools' },
   },
-  { name: 'swtpm', purpose: 'gives machines a TPM', required: false, packages: same('swtpm') },
+  { name: 'swtpm', purpose: 'gives VMs a TPM', required: false, packages: same('swtpm') },
   {
     name: 'ip',
     purpose: 'makes networks',
@@ -56,7 +56,7 @@ export const knownPrograms: readonly KnownProgram[] = [
   { name: 'nft', purpose: 'guards networks', required: false, packages: same('nftables') },
   {
     name: 'dnsmasq',
-    purpose: 'gives machines addresses and names',
+    purpose: 'gives VMs addresses and names',
     required: false,
     packages: { apt: 'dnsmasq-base', dnf: 'dnsmasq', zypper: 'dnsmasq', pacman: 'dnsmasq' },
   },

@@ -12,7 +12,7 @@ export interface RunOptions {
   input?: string | Buffer | Readable;
   /** Called with each line of standard output and error as it appears. */
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
-  /** Bytes of each stream that are kept (the last ones); 1 MiB when left out. */
+  /** Bytes of each stream that are kept (the last ones); 1 MiB by default. */
   keepBytes?: number;
   /** It ends with us, however we end: for what takes long and is begun again by the next daemon. */
   endsWithUs?: boolean;

@@ -5,7 +5,7 @@ import { GiB, MiB } from '../contract/field.ts';
 import type { ImageManifest } from './image.ts';
 
 export interface Signature {
-  /** Of the file of sums. A detached signature's address, or `inline` where the file of sums is clear-signed itself. */
+  /** Of the file of checksums. A detached signature's address, or `inline` where the file of checksums is clear-signed itself. */
   readonly url: string;
   readonly fingerprint: string;
   /** Where distributions' packages leave the key; the first that is there is used. */
@@ -16,7 +16,7 @@ export interface Signature {
 
 export interface Source {
   readonly url: string;
-  readonly sum: { readonly url: string; readonly algorithm: 'sha256' | 'sha512' };
+  readonly checksum: { readonly url: string; readonly algorithm: 'sha256' | 'sha512' };
   /** Null where the vendor publishes none that a distribution has the key of. */
   readonly signature: Signature | null;
   readonly compression: 'xz' | 'gzip' | 'zstd' | null;
@@ -58,7 +58,7 @@ function debian(version: number, codename: string): DownloadItem {
     arch: {
       x86_64: {
         url: `${base}/debian-${version}-genericcloud-amd64.qcow2`,
-        sum: { url: `${base}/SHA512SUMS`, algorithm: 'sha512' },
+        checksum: { url: `${base}/SHA512SUMS`, algorithm: 'sha512' },
         signature: null,
         compression: null,
         format: 'qcow2',
@@ -77,7 +77,7 @@ function ubuntu(version: string, codename: string): DownloadItem {
     arch: {
       x86_64: {
         url: `${base}/ubuntu-${version}-server-cloudimg-amd64.img`,
-        sum: { url: `${base}/SHA256SUMS`, algorithm: 'sha256' },
+        checksum: { url: `${base}/SHA256SUMS`, algorithm: 'sha256' },
         compression: null,
         format: 'qcow2',
         signature: {
@@ -101,7 +101,7 @@ function fedora(version: number, compose: string, fingerprint: string): Download
     arch: {
       x86_64: {
         url: `${base}/Fedora-Cloud-Base-Generic-${version}-${compose}.x86_64.qcow2`,
-        sum: { url: `${base}/Fedora-Cloud-${version}-${compose}-x86_64-CHECKSUM`, algorithm: 'sha256' },
+        checksum: { url: `${base}/Fedora-Cloud-${version}-${compose}-x86_64-CHECKSUM`, algorithm: 'sha256' },
         compression: null,
         format: 'qcow2',
         signature: {
@@ -146,7 +146,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     arch: {
       x86_64: {
         url: 'https://dl.rockylinux.org/pub/rocky/9/images/x86_64/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2',
-        sum: {
+        checksum: {
           url: 'https://dl.rockylinux.org/pub/rocky/9/images/x86_64/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2.CHECKSUM',
           algorithm: 'sha256',
         },
@@ -164,7 +164,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     arch: {
       x86_64: {
         url: 'https://dl-cdn.alpinelinux.org/alpine/v3.23/releases/cloud/nocloud_alpine-3.23.4-x86_64-bios-cloudinit-r0.qcow2',
-        sum: {
+        checksum: {
           url: 'https://dl-cdn.alpinelinux.org/alpine/v3.23/releases/cloud/nocloud_alpine-3.23.4-x86_64-bios-cloudinit-r0.qcow2.sha512',
           algorithm: 'sha512',
         },
@@ -182,7 +182,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     arch: {
       x86_64: {
         url: 'https://download.opensuse.org/distribution/leap/15.6/appliances/openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2',
-        sum: {
+        checksum: {
           url: 'https://download.opensuse.org/distribution/leap/15.6/appliances/openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2.sha256',
           algorithm: 'sha256',
         },
@@ -208,7 +208,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     arch: {
       x86_64: {
         url: 'https://download.freebsd.org/releases/VM-IMAGES/14.3-RELEASE/amd64/Latest/FreeBSD-14.3-RELEASE-amd64-BASIC-CLOUDINIT-ufs.qcow2.xz',
-        sum: { url: 'https://download.freebsd.org/releases/VM-IMAGES/14.3-RELEASE/amd64/Latest/CHECKSUM.SHA512', algorithm: 'sha512' },
+        checksum: { url: 'https://download.freebsd.org/releases/VM-IMAGES/14.3-RELEASE/amd64/Latest/CHECKSUM.SHA512', algorithm: 'sha512' },
         signature: null,
         compression: 'xz',
         format: 'qcow2',

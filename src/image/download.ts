@@ -11,12 +11,12 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
 import { requireSpace } from '../storage/space.ts';
-import type { Sum } from './sum.ts';
+import type { Checksum } from './checksum.ts';
 
 export interface DownloadOptions {
   signal: AbortSignal;
   /** What it must hash to; null: taken as it comes. */
-  sum: Sum | null;
+  checksum: Checksum | null;
   onProgress?: (done: number, total: number | null) => void;
   log?: (line: string) => void;
   /** No byte for so long: asked again. */
@@ -38,18 +38,18 @@ class Interrupted extends Error {
 
 /** Leaves the file at `file`. Throws download_failed, checksum, no_space, or the signal's reason (the part is kept for later). */
 export async function download(url: string, file: string, options: DownloadOptions): Promise<{ sizeBytes: number; sha256: string }> {
-  const { signal, sum, log = () => {}, retries = 6, pauseMs = 500 } = options;
+  const { signal, checksum, log = () => {}, retries = 6, pauseMs = 500 } = options;
   const part = `${file}.part`;
   let failures = 0;
   for (;;) {
     const before = await sizeOf(part);
     try {
       const got = await attempt(url, part, options);
-      if (sum !== null && got.sum !== sum.hex) {
+      if (checksum !== null && got.checksum !== checksum.hex) {
         await discard(part);
         throw new VivError(
           'checksum',
-          `What ${url} sent is not what was promised: its ${sum.algorithm} is ${got.sum} and should be ${sum.hex}. It was thrown away; try again later or give another source.`,
+          `What ${url} sent is not what was promised: its ${checksum.algorithm} is ${got.checksum} and should be ${checksum.hex}. It was thrown away; try again later or give another source.`,
         );
       }
       await rename(part, file);
@@ -74,7 +74,7 @@ export async function download(url: string, file: string, options: DownloadOptio
   }
 }
 
-/** Fetches something small (sums, signatures) as a whole. Throws download_failed. */
+/** Fetches something small (checksums, signatures) as a whole. Throws download_failed. */
 export async function fetchSmall(
   url: string,
   options: { signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },
@@ -112,13 +112,13 @@ export async function fetchSmall(
 
 interface Got {
   sizeBytes: number;
-  sum: string;
+  checksum: string;
   sha256: string;
 }
 
 async function attempt(url: string, part: string, options: DownloadOptions): Promise<Got> {
-  const { signal, sum, stallMs = 30_000 } = options;
-  const hashes = newHashes(sum);
+  const { signal, checksum, stallMs = 30_000 } = options;
+  const hashes = newHashes(checksum);
   let have = await sizeOf(part);
   const mark = await readMark(part);
   if (have > 0 && mark?.url === url && mark.validator !== null) await rehash(part, hashes, signal);
@@ -241,9 +241,9 @@ function watchdog(signal: AbortSignal, stallMs: number) {
   };
 }
 
-function newHashes(sum: Sum | null) {
+function newHashes(checksum: Checksum | null) {
   let sha256: Hash = createHash('sha256');
-  let other: Hash | null = sum?.algorithm === 'sha512' ? createHash('sha512') : null;
+  let other: Hash | null = checksum?.algorithm === 'sha512' ? createHash('sha512') : null;
   return {
     reset() {
       sha256 = createHash('sha256');
@@ -255,7 +255,7 @@ function newHashes(sum: Sum | null) {
     },
     digest() {
       const hex = sha256.digest('hex');
-      return { sha256: hex, sum: other ? other.digest('hex') : hex };
+      return { sha256: hex, checksum: other ? other.digest('hex') : hex };
     },
   };
 }

@@ -1,12 +1,12 @@
-// Gets a vendor's image: sums, signature, content. Leaves one unpacked file in the staging folder.
+// Gets a vendor's image: checksums, signature, content. Leaves one unpacked file in the staging folder.
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { Progress } from '../contract/task.ts';
 import type { Signature } from './catalog.ts';
+import { type Checksum, checksumOf } from './checksum.ts';
 import { download, fetchSmall } from './download.ts';
 import { checkSignature } from './signature.ts';
-import { type Sum, sumOf } from './sum.ts';
 import { unpack } from './unpack.ts';
 
 export interface FetchOptions {
@@ -18,15 +18,20 @@ export interface FetchOptions {
   readonly pauseMs?: number;
 }
 
-/** Where the sum of a download comes from: the vendor's file of sums, the user, or nowhere. */
-export type SumSource =
-  | { readonly from: 'vendor'; readonly url: string; readonly algorithm: Sum['algorithm']; readonly signature: Signature | null }
-  | { readonly from: 'user'; readonly sum: Sum }
+/** Where the checksum of a download comes from: the vendor's file of checksums, the user, or nowhere. */
+export type ChecksumSource =
+  | { readonly from: 'vendor'; readonly url: string; readonly algorithm: Checksum['algorithm']; readonly signature: Signature | null }
+  | { readonly from: 'user'; readonly checksum: Checksum }
   | { readonly from: 'none' };
 
 /** Reads the sum that `url` must have; null when there is nothing to compare with (said in the log). @param folder where it may work */
-export async function expectedSum(url: string, source: SumSource, folder: string, options: FetchOptions): Promise<Sum | null> {
-  if (source.from === 'user') return source.sum;
+export async function expectedChecksum(
+  url: string,
+  source: ChecksumSource,
+  folder: string,
+  options: FetchOptions,
+): Promise<Checksum | null> {
+  if (source.from === 'user') return source.checksum;
   if (source.from === 'none') {
     options.log('No checksum was given, so the content was taken as it came; give one with --checksum sha256:HEX.');
     return null;
@@ -35,27 +40,27 @@ export async function expectedSum(url: string, source: SumSource, folder: string
   const small = { ...options };
   const text = await fetchSmall(source.url, small);
   if (source.signature === null) {
-    const sum = sumOf(text.toString('utf8'), fileName(url), source.algorithm, source.url);
+    const checksum = checksumOf(text.toString('utf8'), fileName(url), source.algorithm, source.url);
     options.log(unsignedNote(url, source));
-    return sum;
+    return checksum;
   }
   const detached = source.signature.url === 'inline' ? null : await fetchSmall(source.signature.url, small);
   const signed = await checkSignature(text, detached, source.signature, { ...options, folder });
   options.log(signed.note);
-  return sumOf(signed.text, fileName(url), source.algorithm, source.url);
+  return checksumOf(signed.text, fileName(url), source.algorithm, source.url);
 }
 
-/** What stands behind a sum whose signature is not looked at: the way it came, and no more. */
-function unsignedNote(url: string, sum: { readonly url: string; readonly algorithm: string }): string {
+/** What stands behind a checksum whose signature is not looked at: the way it came, and no more. */
+function unsignedNote(url: string, checksum: { readonly url: string; readonly algorithm: string }): string {
   const way =
-    new URL(sum.url).protocol === 'https:'
+    new URL(checksum.url).protocol === 'https:'
       ? 'over HTTPS, whose certificate names that server'
       : 'over plain HTTP, which anyone on the way could have changed';
-  return `Checked: the ${sum.algorithm} of ${fileName(url)}, as read from ${sum.url} ${way}. Not checked: a signature of that sum; this publisher’s key is not known here.`;
+  return `Checked: the ${checksum.algorithm} of ${fileName(url)}, as read from ${checksum.url} ${way}. Not checked: a signature of that sum; this publisher’s key is not known here.`;
 }
 
 /** Fetches and unpacks to `folder`/content; taken up where it was left when done again. Returns that file's path. */
-export async function fetchContent(url: string, sum: Sum | null, folder: string, options: FetchOptions): Promise<string> {
+export async function fetchContent(url: string, checksum: Checksum | null, folder: string, options: FetchOptions): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const fetched = join(folder, 'fetched');
   const content = join(folder, 'content');
@@ -63,7 +68,7 @@ export async function fetchContent(url: string, sum: Sum | null, folder: string,
   if (!(await isThere(fetched))) {
     await download(url, fetched, {
       ...options,
-      sum,
+      checksum,
       what: fileName(url),
       onProgress: (done, total) => options.progress({ message: `fetching ${fileName(url)}`, done, total, unit: 'bytes' }),
     });

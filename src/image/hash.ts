@@ -1,12 +1,12 @@
-// The sums of a file, read once from beginning to end.
+// The checksums of a file, read once from beginning to end.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 
-export type SumAlgorithm = 'sha256' | 'sha512';
+export type ChecksumAlgorithm = 'sha256' | 'sha512';
 
 export async function hashFile(
   file: string,
-  options: { signal?: AbortSignal; algorithm?: SumAlgorithm; onBytes?: (bytes: number) => void } = {},
+  options: { signal?: AbortSignal; algorithm?: ChecksumAlgorithm; onBytes?: (bytes: number) => void } = {},
 ): Promise<{ sha256: string; sizeBytes: number }> {
   const hash = createHash(options.algorithm ?? 'sha256');
   let sizeBytes = 0;

@@ -1,5 +1,5 @@
 // What an image is on disk: images/<digest>/ with image.json and its files. Content-addressed, written once, shared by all
-// machines (a machine's disk is a qcow2 overlay of it). image.json is the truth; there is no second record in the store.
+// VMs (a VM's disk is a qcow2 overlay of it). image.json is the truth; there is no second record in the store.
 import { z } from 'zod';
 import { Arch, Bytes, Time } from '../contract/field.ts';
 import { ImageKind } from '../contract/image.ts';

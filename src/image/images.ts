@@ -13,7 +13,7 @@ import { hashFile } from './hash.ts';
 import { ImageManifest, type StoredImage } from './image.ts';
 import { type PublishDescription, publishFolder, writeManifest } from './publish.ts';
 
-/** Told by daemon.ts: which machines use an image (their names). */
+/** Told by daemon.ts: which VMs use an image (their names). */
 export type UsedBy = (digest: string) => string[];
 
 export interface Images {
@@ -25,15 +25,15 @@ export interface Images {
   readonly catalog: readonly CatalogItem[];
   /** The catalog as it is shown. */
   offers(): Promise<CatalogEntry[]>;
-  /** As it is shown: with the machines that use it. */
+  /** As it is shown: with the VMs that use it. */
   describe(image: StoredImage): Image;
   /** Makes an image of the files in `staging`, which is gone afterwards. Twice the same content: the one that is there is returned. */
   publish(staging: string, description: PublishDescription): Promise<StoredImage>;
   /** Gives `digest` the name; who had it loses it. */
   name(digest: string, name: string): Promise<StoredImage>;
-  /** Throws in_use (naming the machines) and forbidden (an image of a shared folder). */
+  /** Throws in_use (naming the VMs) and forbidden (an image of a shared folder). */
   requireUnused(digest: string): Promise<void>;
-  /** Throws in_use (naming the machines) and forbidden (an image of a shared folder). Twice is fine. */
+  /** Throws in_use (naming the VMs) and forbidden (an image of a shared folder). Twice is fine. */
   remove(digest: string): Promise<{ freedBytes: number }>;
   /** Reads all of its files again; throws corrupt, naming those that have changed or are gone. */
   verify(digest: string, options?: { signal?: AbortSignal; onBytes?: (bytes: number) => void }): Promise<void>;
@@ -47,7 +47,7 @@ export interface ImagesOptions {
   catalog?: readonly CatalogItem[];
 }
 
-/** Opens the image store; makes its folder, readable for the users that machines run as. */
+/** Opens the image store; makes its folder, readable for the users that VMs run as. */
 export function openImages({ paths, usedBy, log, catalog = standardCatalog }: ImagesOptions): Images {
   mkdirSync(paths.images, { recursive: true, mode: 0o755 });
   chmodSync(paths.images, 0o755); // whatever the umask: QEMU runs as another user and reads backing files here
@@ -114,13 +114,13 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
   const refuseUsed = (image: StoredImage) => {
     const called = image.names[0] ?? image.digest.slice(0, 12);
     if (image.shared) throw new VivError('forbidden', `${called} is in the shared folder ${image.folder} and cannot be removed from here.`);
-    const machines = usedBy(image.digest);
-    if (machines.length === 0) return;
-    const points = machines.filter((user) => user.includes('@')).length;
-    const what = points === 0 ? 'machine' : points === machines.length ? 'point' : 'machine and point';
-    const which = machines.length === 1 ? `that ${what}` : `those ${what.replaceAll(/(machine|point)/g, '$1s')}`;
-    throw new VivError('in_use', `The image ${called} is used by ${machines.join(', ')}; remove ${which} first.`, {
-      details: { usedBy: machines },
+    const vms = usedBy(image.digest);
+    if (vms.length === 0) return;
+    const snapshots = vms.filter((user) => user.includes('@')).length;
+    const what = snapshots === 0 ? 'VM' : snapshots === vms.length ? 'snapshot' : 'VM and snapshot';
+    const which = vms.length === 1 ? `that ${what}` : `those ${what.replaceAll(/(VM|snapshot)/g, '$1s')}`;
+    throw new VivError('in_use', `The image ${called} is used by ${vms.join(', ')}; remove ${which} first.`, {
+      details: { usedBy: vms },
     });
   };
 
@@ -191,12 +191,12 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
         before += sizeBytes;
       }
       if (damaged.length === 0) return;
-      const machines = usedBy(digest);
-      const users = machines.length === 0 ? '' : ` It is used by ${machines.join(', ')}, whose disks are damaged with it.`;
+      const vms = usedBy(digest);
+      const users = vms.length === 0 ? '' : ` It is used by ${vms.join(', ')}, whose disks are damaged with it.`;
       throw new VivError(
         'corrupt',
         `The image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${damaged.map(({ why }) => why).join('; ')} (in ${image.folder}).${users} Remove it and get it again, or put the file back from a copy.`,
-        { details: { files: damaged.map(({ file }) => file), usedBy: machines } },
+        { details: { files: damaged.map(({ file }) => file), usedBy: vms } },
       );
     },
   };

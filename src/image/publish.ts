@@ -1,4 +1,4 @@
-// Turns a folder of finished files into an image: sums, manifest, flush, one rename. The digest is the sha256 of what the
+// Turns a folder of finished files into an image: checksums, manifest, flush, one rename. The digest is the sha256 of what the
 // image is (its files and how they are used), not of its name, its source or the time: the same content is the same image.
 import { createHash, randomUUID } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -12,16 +12,16 @@ import type { ImageManifest } from './image.ts';
 
 /** What the files in the staging folder are. */
 export interface PublishDescription extends BuiltImage {
-  /** The name it gets; none when left out. */
+  /** The name it gets; none by default. */
   readonly name?: string;
 }
 
 /** Moves the files to `images`/<digest>/ and returns the digest; `staging` is left alone when that image is there already. Throws corrupt, no_space. */
 export async function publishFolder(staging: string, description: PublishDescription, images: string): Promise<string> {
   const { name, ...what } = description;
-  const wanted = [what.disk, what.iso, what.kernel?.file, what.kernel?.initrd].filter((file) => typeof file === 'string');
+  const desired = [what.disk, what.iso, what.kernel?.file, what.kernel?.initrd].filter((file) => typeof file === 'string');
   const files: ImageManifest['files'] = [];
-  for (const file of [...new Set(wanted)].sort()) {
+  for (const file of [...new Set(desired)].sort()) {
     const path = join(staging, file);
     if (file.includes('/') || !(await lstat(path).catch(() => null))?.isFile())
       throw new VivError('corrupt', `The image lacks its file ${file}.`);
@@ -68,7 +68,7 @@ export async function writeManifest(folder: string, manifest: ImageManifest): Pr
   }
 }
 
-/** Flushes a file or folder to the disk; with `mode`, opens it to the users that machines run as. */
+/** Flushes a file or folder to the disk; with `mode`, opens it to the users that VMs run as. */
 async function settle(path: string, mode?: number): Promise<void> {
   if (mode !== undefined) await chmod(path, mode);
   await makeDurable(path);

@@ -1,4 +1,4 @@
-// Checks the signature of a vendor's file of sums with the keys that the distribution installed. A signature that is
+// Checks the signature of a vendor's file of checksums with the keys that the distribution installed. A signature that is
 // wrong ends the pull; one that cannot be checked (no keyring, no gpgv) is said so, and the sum still holds.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -54,7 +54,7 @@ export async function checkSignature(
       return unchecked(`${keyring} lacks the key it was made with; update the package ${signature.keyringPackage}`);
     throw new VivError(
       'checksum',
-      `The signature of the vendor's sums is wrong, or by another key than ${signature.fingerprint}; nothing was fetched. gpgv said: ${stderr.trim().slice(-400)}`,
+      `The signature of the vendor's checksums is wrong, or by another key than ${signature.fingerprint}; nothing was fetched. gpgv said: ${stderr.trim().slice(-400)}`,
     );
   } catch (error) {
     if (error instanceof ProgramMissing) return unchecked('gpgv is not installed');

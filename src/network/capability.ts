@@ -65,7 +65,7 @@ const trialDeadlineMs = 60_000;
 /** CAP_NET_ADMIN and CAP_SYS_ADMIN (capability.h). */
 const needed = (1n << 12n) | (1n << 21n);
 
-/** Whether the kernel can move a card's frames. Its module comes and goes while a daemon runs, so this is asked for each start. */
+/** Whether the kernel can move a NIC's frames. Its module comes and goes while a daemon runs, so this is asked for each start. */
 export const hasVhost = (): Promise<boolean> => isUsable('/dev/vhost-net', constants.R_OK | constants.W_OK);
 
 /** Also true for root of a user namespace that has the host's networks to itself. */
@@ -84,7 +84,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
     found.set(name, path);
   }
   const tap = await tapProgram();
-  if (tap === null) return no('missing_program', 'vivarium-tap has not been built; build it with: scripts/build-guest.sh');
+  if (tap === null) return no('missing_program', 'vivarium-net-tap has not been built; build it with: native/build.sh');
   if (!(await isUsable('/dev/net/tun', constants.R_OK | constants.W_OK)))
     return no('unsupported', 'this user may not open /dev/net/tun; let it as root with: chmod 0666 /dev/net/tun');
   const at = (name: keyof typeof packages) => found.get(name) ?? name;
@@ -100,13 +100,11 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const pasta = asUser ? await findProgram('pasta', env) : null;
   const forward = await forwardProgram();
   const limits = [
-    ...(forward === null ? ['no forwards, because vivarium-forward has not been built; build it with: scripts/build-guest.sh'] : []),
-    ...(asUser && pasta === null
-      ? ['machines have no way out, because pasta is not installed; install it with: apt-get install passt']
-      : []),
+    ...(forward === null ? ['no forwards, because vivarium-port-forward has not been built; build it with: native/build.sh'] : []),
+    ...(asUser && pasta === null ? ['VMs have no way out, because pasta is not installed; install it with: apt-get install passt'] : []),
     ...(asUser
       ? [
-          'the host does not reach machines by their addresses (but by forwards), and networks can be neither bridged nor routed: that takes root',
+          'the host does not reach VMs by their addresses (but by forwards), and networks can be neither bridged nor routed: that takes root',
         ]
       : []),
   ];

@@ -1,5 +1,5 @@
-// What the host's virtual networks are meant to be: the networks, and a port for each machine's NIC. Made from the store's records by
-// machine/networks.ts; everything in this room is derived from it.
+// What the host's virtual networks are meant to be: the networks, and a port for each VM's NIC. Made from the store's records by
+// vm/networks.ts; everything in this room is derived from it.
 import type { ForwardWish } from '../contract/forward.ts';
 import type { HostAccess } from '../contract/host-access.ts';
 import type { NicGuard } from '../contract/nic.ts';
@@ -35,11 +35,11 @@ export const usual: Pick<NetworkSpec, 'guarded' | 'capacityBytesPerSecond' | 'ho
 
 export interface PortSpec {
   readonly tap: string;
-  /** Id of the machine. */
+  /** Id of the VM. */
   readonly owner: string;
   readonly network: string;
   /** Its name; null: it is not to be found by name (yet). */
-  readonly machine: string | null;
+  readonly vm: string | null;
   readonly mac: string;
   readonly ipv4: string | null;
   readonly ipv6: string | null;
@@ -47,22 +47,22 @@ export interface PortSpec {
   readonly up: boolean;
   /** VLAN that its frames are in, and those that it may tag; null: none. */
   readonly vlan: { readonly access: number | null; readonly trunk: readonly number[] } | null;
-  /** A process of the machine has it in use, or is about to. */
+  /** A process of the VM has it in use, or is about to. */
   readonly plugged: boolean;
   readonly guard: NicGuard;
 }
 
-/** Ports of the host that lead to a machine. */
+/** Ports of the host that lead to a VM. */
 export interface ForwardSpec extends Readonly<ForwardWish> {
   /** Unique: the host's side as text, such as 127.0.0.1:8080/tcp. */
   readonly name: string;
-  /** The card's addresses, one of a family. */
+  /** The NIC's addresses, one of a family. */
   readonly targets: readonly string[];
   /** The guest can answer to a client's own address. */
   readonly keepsClients: boolean;
 }
 
-export interface Wanted {
+export interface Desired {
   /** Those that a plugged port is in. */
   readonly networks: readonly NetworkSpec[];
   readonly ports: readonly PortSpec[];

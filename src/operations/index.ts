@@ -1,16 +1,13 @@
 // The table of every operation's handler. An operation of the contract without one does not compile.
+
+import type { Handlers } from '../task/handler.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
 import { handler as flowList } from './flow/list.ts';
-import { handler as groupAllow } from './group/allow.ts';
-import { handler as groupCreate } from './group/create.ts';
-import { handler as groupList } from './group/list.ts';
-import { handler as groupRemove } from './group/remove.ts';
-import { handler as groupRevoke } from './group/revoke.ts';
-import { handler as groupSet } from './group/set.ts';
-import { handler as groupShow } from './group/show.ts';
-import type { Handlers } from './handler.ts';
+import { handler as networkForward } from './forward/add.ts';
+import { handler as networkForwards } from './forward/list.ts';
+import { handler as networkUnforward } from './forward/remove.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
 import { handler as hostStatus } from './host/status.ts';
@@ -23,27 +20,24 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
-import { handler as networkAttach } from './network/attach.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
-import { handler as networkDetach } from './network/detach.ts';
-import { handler as networkForward } from './network/forward.ts';
-import { handler as networkForwards } from './network/forwards.ts';
-import { handler as networkGuard } from './network/guard.ts';
-import { handler as networkLimit } from './network/limit.ts';
-import { handler as networkLink } from './network/link.ts';
 import { handler as networkList } from './network/list.ts';
 import { handler as networkRemove } from './network/remove.ts';
 import { handler as networkSet } from './network/set.ts';
 import { handler as networkShow } from './network/show.ts';
-import { handler as networkUnforward } from './network/unforward.ts';
-import { handler as poolCreate } from './pool/create.ts';
-import { handler as poolFill } from './pool/fill.ts';
-import { handler as poolList } from './pool/list.ts';
-import { handler as poolRemove } from './pool/remove.ts';
-import { handler as poolSet } from './pool/set.ts';
-import { handler as poolShow } from './pool/show.ts';
-import { handler as poolTake } from './pool/take.ts';
+import { handler as networkAttach } from './nic/add.ts';
+import { handler as networkGuard } from './nic/guard.ts';
+import { handler as networkLimit } from './nic/limit.ts';
+import { handler as networkLink } from './nic/link.ts';
+import { handler as networkDetach } from './nic/remove.ts';
+import { handler as groupAllow } from './security-group/allow.ts';
+import { handler as groupCreate } from './security-group/create.ts';
+import { handler as groupList } from './security-group/list.ts';
+import { handler as groupRemove } from './security-group/remove.ts';
+import { handler as groupRevoke } from './security-group/revoke.ts';
+import { handler as groupSet } from './security-group/set.ts';
+import { handler as groupShow } from './security-group/show.ts';
 import { handler as snapshotCreate } from './snapshot/create.ts';
 import { handler as snapshotDiff } from './snapshot/diff.ts';
 import { handler as snapshotList } from './snapshot/list.ts';
@@ -52,7 +46,6 @@ import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
 import { handler as snapshotVerify } from './snapshot/verify.ts';
-
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
@@ -79,6 +72,13 @@ import { handler as vmStop } from './vm/stop.ts';
 import { handler as vmSuspend } from './vm/suspend.ts';
 import { handler as vmView } from './vm/view.ts';
 import { handler as vmWait } from './vm/wait.ts';
+import { handler as warmPoolCreate } from './warm-pool/create.ts';
+import { handler as warmPoolFill } from './warm-pool/fill.ts';
+import { handler as warmPoolList } from './warm-pool/list.ts';
+import { handler as warmPoolRemove } from './warm-pool/remove.ts';
+import { handler as warmPoolSet } from './warm-pool/set.ts';
+import { handler as warmPoolShow } from './warm-pool/show.ts';
+import { handler as warmPoolTake } from './warm-pool/take.ts';
 
 export const handlers: Handlers = {
   'event.follow': eventFollow,
@@ -98,13 +98,13 @@ export const handlers: Handlers = {
   'network.capture': networkCapture,
   'flow.follow': flowFollow,
   'flow.list': flowList,
-  'group.allow': groupAllow,
-  'group.create': groupCreate,
-  'group.list': groupList,
-  'group.remove': groupRemove,
-  'group.revoke': groupRevoke,
-  'group.set': groupSet,
-  'group.show': groupShow,
+  'security-group.allow': groupAllow,
+  'security-group.create': groupCreate,
+  'security-group.list': groupList,
+  'security-group.remove': groupRemove,
+  'security-group.revoke': groupRevoke,
+  'security-group.set': groupSet,
+  'security-group.show': groupShow,
   'network.guard': networkGuard,
   'network.limit': networkLimit,
   'network.set': networkSet,
@@ -117,13 +117,13 @@ export const handlers: Handlers = {
   'network.remove': networkRemove,
   'network.show': networkShow,
   'network.unforward': networkUnforward,
-  'pool.create': poolCreate,
-  'pool.fill': poolFill,
-  'pool.list': poolList,
-  'pool.remove': poolRemove,
-  'pool.set': poolSet,
-  'pool.show': poolShow,
-  'pool.take': poolTake,
+  'warm-pool.create': warmPoolCreate,
+  'warm-pool.fill': warmPoolFill,
+  'warm-pool.list': warmPoolList,
+  'warm-pool.remove': warmPoolRemove,
+  'warm-pool.set': warmPoolSet,
+  'warm-pool.show': warmPoolShow,
+  'warm-pool.take': warmPoolTake,
   'snapshot.create': snapshotCreate,
   'snapshot.diff': snapshotDiff,
   'snapshot.list': snapshotList,

@@ -5,8 +5,8 @@ import type { Host } from '../contract/host.ts';
 import type { Task } from '../contract/task.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
-import type { Machines } from '../machine/machines.ts';
 import type { Store } from '../store/store.ts';
+import type { VmRegistry } from '../vm/registry.ts';
 
 export interface EventLog {
   /** Records what happened; durable, never throws (a full disk is logged). */
@@ -32,8 +32,8 @@ export interface Tasks {
 
 export interface HostFacts {
   show(options: { prove: boolean }): Promise<Host>;
-  /** Which accelerator a machine gets; throws no_accelerator where kvm was asked for and does not work. */
-  accelerator(wanted: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
+  /** Which accelerator a VM gets; throws no_accelerator where kvm was asked for and does not work. */
+  accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
   /** Why changes are refused now (disk nearly full); null when they are not. */
   readOnly(): string | null;
 }
@@ -48,7 +48,7 @@ export interface Services {
   readonly tasks: Tasks;
   readonly host: HostFacts;
   readonly images: Images;
-  readonly machines: Machines;
+  readonly vms: VmRegistry;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }

@@ -32,7 +32,7 @@ export interface ProofOptions {
   readonly timeoutMs: number;
   /** Prove it even if the answer is remembered. */
   readonly again: boolean;
-  /** The device; /dev/kvm when left out. */
+  /** The device; /dev/kvm by default. */
   readonly device?: string;
 }
 
@@ -51,7 +51,7 @@ export async function proveKvm({ cacheFile, timeoutMs, again, device = '/dev/kvm
     await remember(cacheFile, { ...proof, ...key, unsure });
     return proof;
   };
-  if (remembered?.bootId !== key.bootId || remembered.qemu !== key.qemu) return forMachines(await look(timeoutMs, false), device);
+  if (remembered?.bootId !== key.bootId || remembered.qemu !== key.qemu) return forVms(await look(timeoutMs, false), device);
   if (remembered.unsure && !secondLooks.has(cacheFile)) {
     const second = look(patience * timeoutMs, true).then(
       () => {},
@@ -62,7 +62,7 @@ export async function proveKvm({ cacheFile, timeoutMs, again, device = '/dev/kvm
       second.finally(() => secondLooks.delete(cacheFile)),
     );
   }
-  return forMachines(Proof.parse(remembered), device);
+  return forVms(Proof.parse(remembered), device);
 }
 
 const remember = (cacheFile: string, answer: z.infer<typeof Remembered>): Promise<void> => writeWhole(cacheFile, JSON.stringify(answer));
@@ -84,15 +84,15 @@ export function whyClosed(error: NodeJS.ErrnoException): string {
   return `/dev/kvm cannot be opened: ${error.message}`;
 }
 
-/** The program runs as the daemon's user; machines of a daemon that is root run as users of their own. */
-async function forMachines(proof: Proof, device: string): Promise<Proof> {
+/** The program runs as the daemon's user; VMs of a daemon that is root run as users of their own. */
+async function forVms(proof: Proof, device: string): Promise<Proof> {
   if (!proof.works || process.getuid?.() !== 0 || (await kvmGroup(device)) !== undefined) return proof;
   const detail =
-    'KVM works, but only root may open /dev/kvm, and machines do not run as root; let a group open it: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
+    'KVM works, but only root may open /dev/kvm, and VMs do not run as root; let a group open it: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
   return { works: false, detail, durationMs: null };
 }
 
-/** Runs the program with the CPU model that machines get. */
+/** Runs the program with the CPU model that VMs get. */
 export async function runPayload(accel: 'kvm' | 'tcg', qemu: QemuBinary, timeoutMs: number): Promise<Proof> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-proof-'));
   const started = performance.now();

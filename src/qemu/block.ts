@@ -1,11 +1,11 @@
-// A machine's disks while QEMU has them: growing them, and putting a new file on top of each at one instant.
+// A VM's disks while QEMU has them: growing them, and putting a new file on top of each at one instant.
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import type { QmpConnection } from './qmp.ts';
 
 // Asked for their figures, and not with query-block or query-named-block-nodes: those tell of each node how it could be opened anew, and for
-// one on others that is the text of all of them, put together again for each (20 ms of each fork of a machine that had been forked 8 times).
+// one on others that is the text of all of them, put together again for each (20 ms of each fork of a VM that had been forked 8 times).
 interface Node {
   'node-name'?: string | undefined;
   backing?: Node | undefined;
@@ -34,7 +34,7 @@ async function inUse(qmp: QmpConnection): Promise<Map<string, number>> {
 
 const depthOf = ({ backing }: Node): number => (backing ? 1 + depthOf(backing) : 0);
 
-/** A disk has its id as its node's name at the start, and that of its file once openTops has put a new one on it. */
+/** A disk has its id as its node's name at the start, and that of its file once openOverlays has put a new one on it. */
 const nodeName = (nodes: ReadonlySet<string>, disk: { id: string; file: string }): string => {
   const name = basename(disk.file, '.qcow2');
   if (nodes.has(name)) return name;
@@ -47,7 +47,7 @@ export async function blockResize(qmp: QmpConnection, disk: { id: string; file: 
   await qmp.execute('block_resize', { 'node-name': nodeName(await nodesOf(qmp), disk), size: sizeBytes });
 }
 
-export interface NewTop {
+export interface NewOverlay {
   /** Id of the disk. */
   readonly disk: string;
   /** The file that the guest writes to now, and that does not change any more. */
@@ -59,9 +59,9 @@ export interface NewTop {
 }
 
 /** Makes the new tops known, so that the switch is quick. Repeatable as long as they are not switched to: their files may have been made anew since. */
-export async function openTops(qmp: QmpConnection, tops: readonly NewTop[]): Promise<void> {
+export async function openOverlays(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<void> {
   const nodes = await nodesOf(qmp);
-  for (const { to, node } of tops) {
+  for (const { to, node } of overlays) {
     if (nodes.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
     await qmp.execute('blockdev-add', {
       ...{ driver: 'qcow2', 'node-name': node, backing: null, discard: 'unmap', 'detect-zeroes': 'unmap' },
@@ -71,10 +71,10 @@ export async function openTops(qmp: QmpConnection, tops: readonly NewTop[]): Pro
 }
 
 /** Lets go of tops that were not switched to. */
-export async function closeTops(qmp: QmpConnection, tops: readonly NewTop[]): Promise<void> {
+export async function closeOverlays(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<void> {
   const nodes = await nodesOf(qmp);
   const used = await inUse(qmp);
-  for (const { node } of tops) if (nodes.has(node) && !used.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
+  for (const { node } of overlays) if (nodes.has(node) && !used.has(node)) await qmp.execute('blockdev-del', { 'node-name': node });
 }
 
 const below = (node: Node): string[] => [
@@ -106,18 +106,18 @@ export async function closeUnused(qmp: QmpConnection, disks: readonly string[]):
 }
 
 /** True when the guest writes to the new tops already: the switch puts in all of them or none. */
-export async function topsAreIn(qmp: QmpConnection, tops: readonly NewTop[]): Promise<boolean> {
+export async function overlaysAreIn(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<boolean> {
   const used = await inUse(qmp);
-  return tops.some(({ node }) => used.has(node));
+  return overlays.some(({ node }) => used.has(node));
 }
 
 /**
  * Asks what the switch needs to know, while the guest goes on. What it resolves to makes the guest write to the new tops from then on:
  * all disks at one instant, or none.
  */
-export async function prepareSwitch(qmp: QmpConnection, tops: readonly NewTop[]): Promise<() => Promise<void>> {
+export async function prepareSwitch(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<() => Promise<void>> {
   const nodes = await nodesOf(qmp);
-  const actions = tops.map(({ disk, from, node }) => ({
+  const actions = overlays.map(({ disk, from, node }) => ({
     type: 'blockdev-snapshot',
     data: { node: nodeName(nodes, { id: disk, file: from }), overlay: node },
   }));
@@ -127,7 +127,7 @@ export async function prepareSwitch(qmp: QmpConnection, tops: readonly NewTop[])
 }
 
 /** The node that the guest writes to, of each disk, and how many files are below it. */
-export async function topNodes(
+export async function overlayNodes(
   qmp: QmpConnection,
   disks: readonly { id: string; file: string }[],
 ): Promise<{ id: string; node: string; depth: number }[]> {

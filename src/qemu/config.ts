@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Arch } from '../contract/field.ts';
 
 export const DiskConfig = z.object({
-  /** Stable for the machine's life: root, data0, cd0, seed. Becomes the block node's and the device's id. */
+  /** Stable for the VM's life: root, data0, cd0, seed. Becomes the block node's and the device's id. */
   id: z.string().regex(/^[a-z][a-z0-9-]*$/),
   file: z.string(),
   format: z.enum(['qcow2', 'raw']),
@@ -35,20 +35,20 @@ export const NicConfig = z.object({
 export type NicConfig = z.infer<typeof NicConfig>;
 
 export const QemuConfig = z.object({
-  /** Shown by ps, and how a process is told to be this machine's. */
+  /** Shown by ps, and how a process is told to be this VM's. */
   id: z.string(),
   name: z.string(),
   /** RFC 4122, becomes the SMBIOS and VM UUID. */
   uuid: z.string(),
   arch: Arch,
   /** QEMU's name of the board with its version, such as pc-q35-10.0. */
-  board: z.string(),
+  machineType: z.string(),
   accel: z.enum(['kvm', 'tcg']),
   cpus: z.number().int(),
   memoryBytes: z.number().int(),
   firmware: z.discriminatedUnion('type', [
     z.object({ type: z.literal('bios') }),
-    /** code: read-only image of the host; vars: the machine's own qcow2. */
+    /** code: read-only image of the host; vars: the VM's own qcow2. */
     z.object({ type: z.literal('uefi'), code: z.string(), vars: z.string() }),
   ]),
   /** layers: files that the process inherits (memory.ts), so that the guest can be forked. */
@@ -63,7 +63,7 @@ export const QemuConfig = z.object({
   tpm: z.object({ fd: z.int() }).nullable(),
   /** Start with CPUs stopped; waiting for a state to come in over QMP (`migrate-incoming`). */
   incoming: z.boolean(),
-  /** How cards are plugged in while it runs: over a monitor of their own, into so many slots. */
+  /** How NICs are plugged in while it runs: over a monitor of their own, into so many slots. */
   hotplug: z.object({ socket: z.string(), slots: z.number().int() }).nullable().default(null),
 });
 export type QemuConfig = z.infer<typeof QemuConfig>;

@@ -1,4 +1,4 @@
-// A guest's memory as layers of files. What maps and freezes them runs inside its QEMU (memory/layers.c); this is how it is set
+// A guest's memory as layers of files. What maps and freezes them runs inside its QEMU (native/qemu-preload/memory_layers.c); this is how it is set
 // up and asked. docs/decisions/0007 says why.
 import { connect } from 'node:net';
 import { VivError } from '../contract/errors.ts';
@@ -9,7 +9,7 @@ export interface MemoryLayers {
   readonly library: number;
   /** Where it listens, for `controlMemory`. */
   readonly socket: string;
-  /** Descriptors, bottom first. One alone that is `own` is empty and the machine's. */
+  /** Descriptors, bottom first. One alone that is `own` is empty and the VM's. */
   readonly layers: readonly number[];
   readonly own: boolean;
 }
@@ -39,7 +39,7 @@ export interface FrozenMemory {
   readonly copiedBytes: number;
 }
 
-/** What is done about a machine's memory in one go. Disposed of, what was prepared and not frozen is forgotten. */
+/** What is done about a VM's memory in one go. Disposed of, what was prepared and not frozen is forgotten. */
 export interface MemoryControl extends Disposable {
   /** Copies what the guest has written since the last freeze, while it goes on, so that the next freeze has little to copy. @throws qemu_failed */
   prepare(): Promise<void>;
@@ -58,7 +58,7 @@ export function controlMemory(socket: string, { timeoutMs }: { timeoutMs: number
   let waiting: PromiseWithResolvers<string> | null = null;
   let text = '';
   const failed = (words: string, cause?: unknown) =>
-    waiting?.reject(new VivError('qemu_failed', `the machine's memory could not be frozen: ${words}`, { cause }));
+    waiting?.reject(new VivError('qemu_failed', `the VM's memory could not be frozen: ${words}`, { cause }));
   connection.setEncoding('utf8');
   connection.on('data', (more: string) => {
     text += more;
@@ -78,7 +78,7 @@ export function controlMemory(socket: string, { timeoutMs }: { timeoutMs: number
       else connection.write(`${command}\n`);
       const line = await waiting.promise;
       const found = answer.exec(line);
-      if (!found) throw new VivError('qemu_failed', `the machine's memory could not be frozen: ${line.slice(0, 200)}`);
+      if (!found) throw new VivError('qemu_failed', `the VM's memory could not be frozen: ${line.slice(0, 200)}`);
       return found;
     } finally {
       clearTimeout(timer);

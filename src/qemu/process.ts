@@ -1,5 +1,5 @@
 // QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
-// (the machine's id in its arguments) together with its start time, so that a reused pid is never taken for it.
+// (the VM's id in its arguments) together with its start time, so that a reused pid is never taken for it.
 import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import { inherited, type MemoryLayers } from './memory.ts';
 export interface StartOptions {
   readonly binary: string;
   readonly args: readonly string[];
-  /** In the arguments, and unique for the machine. */
+  /** In the arguments, and unique for the VM. */
   readonly marker: string;
   /** Unprivileged user it runs as; null: the daemon's own. */
   readonly identity: { readonly uid: number; readonly gid: number } | null;
@@ -23,7 +23,7 @@ export interface StartOptions {
   readonly logFile: string;
   /** It needs /dev/kvm. */
   readonly kvm: boolean;
-  /** A group more that it is in: that of the disks which machines of one family share. */
+  /** A group more that it is in: that of the disks which VMs of one family share. */
   readonly group: number | null;
   /** Words before the program's, which enter a namespace and hand descriptors on; each executes the next in the same process. */
   readonly through: readonly string[];
@@ -131,7 +131,7 @@ function testVariables(): Record<string, string> {
   );
 }
 
-/** The machine's process if it is alive: from its process file, else among `others`, which may have ended since they were found. */
+/** The VM's process if it is alive: from its process file, else among `others`, which may have ended since they were found. */
 export async function findProcess(
   marker: string,
   processFile: string,
@@ -173,7 +173,7 @@ export async function processesWith(look: (line: string) => string | null): Prom
   return found.flat();
 }
 
-/** The argument after `-name` begins with `process=MARKER`; what follows holds the machine's name, which is not ours. */
+/** The argument after `-name` begins with `process=MARKER`; what follows holds the VM's name, which is not ours. */
 function markerIn(line: string, prefix: string): string | null {
   const name = /\0-name\0([^\0]*)/.exec(line)?.[1];
   const marker = name === undefined ? undefined : /^process=([^,]*)/.exec(name)?.[1];

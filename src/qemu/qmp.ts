@@ -30,7 +30,7 @@ export class QmpError extends VivError {
 }
 
 export interface ExecuteOptions {
-  /** 30 s when left out. */
+  /** 30 s by default. */
   timeoutMs?: number;
   signal?: AbortSignal;
 }

@@ -1,4 +1,4 @@
-// Saving a machine's state into a file and loading it: memory and devices, or the devices alone.
+// Saving a VM's state into a file and loading it: memory and devices, or the devices alone.
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
@@ -26,37 +26,37 @@ export interface StateOptions {
  */
 export async function saveDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await qmp.execute('migrate', { channels: channelTo(file) });
-  await untilMigrated(qmp, `saving the machine's devices to ${file}`, options, file);
+  await untilMigrated(qmp, `saving the VM's devices to ${file}`, options, file);
 }
 
 /** Loads what saveDevices has written into a QEMU started with `incoming` and the layers of that memory. CPUs stay stopped. */
 export async function loadDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await prepareDevices(qmp);
   await qmp.execute('migrate-incoming', { channels: channelTo(file) });
-  await untilMigrated(qmp, `loading the machine's devices from ${file}`, options);
+  await untilMigrated(qmp, `loading the VM's devices from ${file}`, options);
 }
 
 /** x-ignore-shared leaves memory out that QEMU believes to share with others (QEMU's docs/devel/migration). */
 export const prepareDevices = (qmp: QmpConnection) =>
   setCapabilities(qmp, { 'x-ignore-shared': true, 'mapped-ram': false, multifd: false });
 
-const setCapabilities = (qmp: QmpConnection, wanted: Record<string, boolean>) =>
+const setCapabilities = (qmp: QmpConnection, desired: Record<string, boolean>) =>
   qmp.execute('migrate-set-capabilities', {
-    capabilities: Object.entries({ ...wanted, events: true }).map(([capability, state]) => ({ capability, state })),
+    capabilities: Object.entries({ ...desired, events: true }).map(([capability, state]) => ({ capability, state })),
   });
 
 /** Writes memory and devices into `file`, which QEMU's user must be able to write. CPUs must be stopped; they stay so. */
 export async function saveState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await prepareState(qmp);
   await qmp.execute('migrate', { channels: channelTo(file) });
-  await untilMigrated(qmp, `saving the machine's memory to ${file}`, options, file);
+  await untilMigrated(qmp, `saving the VM's memory to ${file}`, options, file);
 }
 
 /** Loads what saveState has written into a QEMU started with `incoming`. CPUs stay stopped. */
 export async function loadState(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await prepareState(qmp);
   await qmp.execute('migrate-incoming', { channels: channelTo(file) });
-  await untilMigrated(qmp, `loading the machine's memory from ${file}`, options);
+  await untilMigrated(qmp, `loading the VM's memory from ${file}`, options);
 }
 
 const channelTo = (file: string) => [{ 'channel-type': 'main', addr: { transport: 'file', filename: file, offset: 0 } }];
@@ -115,7 +115,7 @@ function failed(doing: string, words: string, writes?: string): VivError {
   const full = () => writes !== undefined && diskRoom(dirname(writes), undefined)().freeBytes < littleBytes;
   if (/No space left on device/.test(words) || (/Input\/output error/.test(words) && full()))
     return new VivError('no_space', `${doing} failed, because the host’s disk is full (${words}); make room and try again`);
-  const hint = /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the machine gives it back)' : '';
+  const hint = /tpm-emulator/.test(words) ? ' (its TPM does not answer; a restart of the VM gives it back)' : '';
   return new VivError('qemu_failed', `${doing} failed: ${words}${hint}`);
 }
 

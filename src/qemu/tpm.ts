@@ -1,4 +1,4 @@
-// A machine's TPM: one swtpm process beside its QEMU, as the same user, connected with it by a pair of sockets that have no name.
+// A VM's TPM: one swtpm process beside its QEMU, as the same user, connected with it by a pair of sockets that have no name.
 // When QEMU ends, however it does, swtpm ends too (--terminate). What it keeps is written at once, and replaced by a rename, so a
 // copy of its folder is whole at any instant. It is found again by that folder, which is among its arguments.
 import { closeSync, existsSync, openSync } from 'node:fs';
@@ -34,7 +34,7 @@ const politeMs = 500;
 export async function findSwtpm(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const path = await findProgram('swtpm', env);
   if (path === null)
-    throw new VivError('missing_program', 'swtpm, which a machine’s TPM needs, is not installed; install it with: apt-get install swtpm');
+    throw new VivError('missing_program', 'swtpm, which a VM’s TPM needs, is not installed; install it with: apt-get install swtpm');
   return path;
 }
 

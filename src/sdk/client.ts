@@ -1,27 +1,27 @@
-// The client: every operation of the contract as a method, and on top of them machines as objects.
+// The client: every operation of the contract as a method, and on top of them VMs as objects.
 import type { z } from 'zod';
 import type { Event } from '../contract/event.ts';
 import type { Image } from '../contract/image.ts';
 import type { AnyOperation } from '../contract/index.ts';
 import type { VmOptions, VmState } from '../contract/vm.ts';
 import { type Connection, connection } from './http.ts';
-import { Machine } from './machine.ts';
 import { callsFor, methodFor } from './raw.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
+import { Vm } from './vm.ts';
 
-export type MachineOptions = Omit<z.input<typeof VmOptions>, 'image'>;
+export type CreateOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 
-/** `client.vm('web')` is a machine, `client.vm.start({ vm: 'web' })` the raw call. */
-export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Machine>);
+/** `client.vm('web')` is a VM, `client.vm.start({ vm: 'web' })` the raw call. */
+export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Vm>);
 
 export class Client {
   readonly socket: string;
   readonly host: Calls['host'];
   readonly vm: VmCalls;
   readonly snapshot: Calls['snapshot'];
-  readonly pool: Calls['pool'];
+  readonly warmPool: Calls['warmPool'];
   readonly network: Calls['network'];
-  readonly group: Calls['group'];
+  readonly securityGroup: Calls['securityGroup'];
   readonly flow: Calls['flow'];
   readonly image: Calls['image'];
   readonly task: Calls['task'];
@@ -35,14 +35,14 @@ export class Client {
     const calls = callsFor(this.#connection);
     this.host = calls.host;
     this.snapshot = calls.snapshot;
-    this.pool = calls.pool;
+    this.warmPool = calls.warmPool;
     this.network = calls.network;
-    this.group = calls.group;
+    this.securityGroup = calls.securityGroup;
     this.flow = calls.flow;
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;
-    const find = async (ref: string, options: CallOptions = {}) => new Machine(this, await calls.vm.show({ vm: ref }, options));
+    const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await calls.vm.show({ vm: ref }, options));
     this.vm = Object.assign(find, calls.vm);
   }
 
@@ -51,23 +51,23 @@ export class Client {
     return methodFor(this.#connection, operation)(...(args as unknown as never[])) as ReturnType<Method<Op>>;
   }
 
-  /** Makes a machine from an image and starts it. */
-  async run(image: string, options: MachineOptions = {}, call: CallOptions = {}): Promise<Machine> {
-    return new Machine(this, await this.vm.run({ ...options, image }, call));
+  /** Makes a VM from an image and starts it. */
+  async run(image: string, options: CreateOptions = {}, call: CallOptions = {}): Promise<Vm> {
+    return new Vm(this, await this.vm.run({ ...options, image }, call));
   }
 
-  /** Makes a machine without starting it. */
-  async create(image: string, options: MachineOptions = {}, call: CallOptions = {}): Promise<Machine> {
-    return new Machine(this, await this.vm.create({ ...options, image }, call));
+  /** Makes a VM without starting it. */
+  async create(image: string, options: CreateOptions = {}, call: CallOptions = {}): Promise<Vm> {
+    return new Vm(this, await this.vm.create({ ...options, image }, call));
   }
 
-  /** Takes a machine out of a warm pool: it runs at once, and from then on it is a machine like any other. */
-  async take(pool: string, options: { name?: string } = {}, call: CallOptions = {}): Promise<Machine> {
-    return new Machine(this, await this.pool.take({ ...options, pool }, call));
+  /** Takes a VM out of a warm pool: it runs at once, and from then on it is a VM like any other. */
+  async take(warmPool: string, options: { name?: string } = {}, call: CallOptions = {}): Promise<Vm> {
+    return new Vm(this, await this.warmPool.take({ ...options, warmPool }, call));
   }
 
-  async vms(filter: { state?: VmState } = {}, call: CallOptions = {}): Promise<Machine[]> {
-    return (await this.vm.list(filter, call)).map((info) => new Machine(this, info));
+  async vms(filter: { state?: VmState } = {}, call: CallOptions = {}): Promise<Vm[]> {
+    return (await this.vm.list(filter, call)).map((info) => new Vm(this, info));
   }
 
   async images(call: CallOptions = {}): Promise<Image[]> {

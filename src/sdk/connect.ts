@@ -8,10 +8,10 @@ import { translate } from './http.ts';
 const knockDeadlineMs = 5000;
 
 export interface ConnectOptions {
-  /** The daemon's Unix socket; told from `home` when left out. No daemon is started for it. */
+  /** The daemon's Unix socket; told from `home` by default. No daemon is started for it. */
   socket?: string;
   /** State folder of the host (VIV_HOME). */
-  home?: string;
+  stateDirectory?: string;
   /** False: do not start a daemon where none answers. */
   start?: boolean;
   signal?: AbortSignal;
@@ -23,7 +23,7 @@ export interface ConnectOptions {
 
 /** Throws VivError `unavailable` where no daemon answers and none could be started. */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const env = options.home === undefined ? process.env : { ...process.env, VIV_HOME: options.home };
+  const env = options.stateDirectory === undefined ? process.env : { ...process.env, VIV_HOME: options.stateDirectory };
   const paths = pathsFrom(env, process.getuid?.() ?? 0);
   const socket = options.socket ?? paths.apiSocket;
   const mayStart = options.start !== false && options.socket === undefined;

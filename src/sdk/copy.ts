@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract, type Pack, pack } from 'tar-stream';
 import { VivError } from '../contract/errors.ts';
 import type { Client } from './client.ts';
-import type { Machine } from './machine.ts';
+import type { Vm } from './vm.ts';
 
 export interface CopyOptions {
   signal?: AbortSignal;
@@ -23,20 +23,14 @@ export interface Copied {
 
 const withSignal = (options: CopyOptions) => (options.signal ? { signal: options.signal } : {});
 
-export async function copyTo(
-  client: Client,
-  machine: Machine,
-  localPath: string,
-  guestPath: string,
-  options: CopyOptions,
-): Promise<Copied> {
+export async function copyTo(client: Client, vm: Vm, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
   const target = guestTarget(guestPath);
   const found = await stat(localPath).catch((error) => {
     throw new VivError('not_found', `Cannot read ${localPath}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, {
       cause: error,
     });
   });
-  const into = guestPath.endsWith('/') || target === '/' || (await isGuestFolder(machine, target, options));
+  const into = guestPath.endsWith('/') || target === '/' || (await isGuestFolder(vm, target, options));
   const base = basename(resolve(localPath)); // also for `.`;
   const [folder, name] = into ? [target, base] : [posix.dirname(target), posix.basename(target)];
   const totalBytes = options.onProgress ? (found.isDirectory() ? await treeBytes(localPath) : found.size) : 0;
@@ -52,7 +46,7 @@ export async function copyTo(
     (error) => tar.destroy(error),
   );
   try {
-    return await client.vm.copyIn({ vm: machine.id, path: folder }, tar as unknown as AsyncIterable<Uint8Array>, withSignal(options));
+    return await client.vm.copyIn({ vm: vm.id, path: folder }, tar as unknown as AsyncIterable<Uint8Array>, withSignal(options));
   } finally {
     tar.destroy();
     await packing;
@@ -65,9 +59,9 @@ function guestTarget(guestPath: string): string {
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
-async function isGuestFolder(machine: Machine, path: string, options: CopyOptions): Promise<boolean> {
+async function isGuestFolder(vm: Vm, path: string, options: CopyOptions): Promise<boolean> {
   try {
-    return (await machine.exec(['test', '-d', path], withSignal(options))).exitCode === 0;
+    return (await vm.exec(['test', '-d', path], withSignal(options))).exitCode === 0;
   } catch (error) {
     if (error instanceof VivError && error.code === 'guest_failed') return false; // a guest without `test`
     throw error;
@@ -123,21 +117,15 @@ function entry(tar: Pack, header: Parameters<Pack['entry']>[0]): Promise<void> {
   return new Promise((resolve, reject) => tar.entry(header, (error) => (error ? reject(error) : resolve())));
 }
 
-export async function copyFrom(
-  client: Client,
-  machine: Machine,
-  guestPath: string,
-  localPath: string,
-  options: CopyOptions,
-): Promise<Copied> {
+export async function copyFrom(client: Client, vm: Vm, guestPath: string, localPath: string, options: CopyOptions): Promise<Copied> {
   const source = guestTarget(guestPath);
   const isFolder = await stat(localPath).then(
     (found) => found.isDirectory(),
     () => false,
   );
-  const base = source === '/' ? machine.name : posix.basename(source);
+  const base = source === '/' ? vm.name : posix.basename(source);
   const [folder, name] = isFolder || localPath.endsWith('/') ? [localPath, base] : [dirname(localPath), basename(localPath)];
-  const stream = await client.vm.copyOut({ vm: machine.id, path: source }, withSignal(options));
+  const stream = await client.vm.copyOut({ vm: vm.id, path: source }, withSignal(options));
   try {
     await makeFolder(folder);
     return await unpackTree(stream, folder, name, options);

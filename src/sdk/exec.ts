@@ -7,13 +7,13 @@ import type { Session } from './types.ts';
 export interface ExecOptions {
   env?: Record<string, string>;
   cwd?: string;
-  /** User of the guest; root when left out. */
+  /** User of the guest; root by default. */
   user?: string;
-  /** Given to its standard input; empty when left out. */
+  /** Given to its standard input; empty by default. */
   input?: string | Uint8Array | Readable;
   /** It is killed when it runs longer. */
   timeoutMs?: number;
-  /** How long to wait for the guest's agent, for a machine that is still starting. */
+  /** How long to wait for the guest's agent, for a VM that is still starting. */
   waitMs?: number;
   signal?: AbortSignal;
   /** Called as output is produced; it is collected all the same. */
@@ -21,7 +21,7 @@ export interface ExecOptions {
   onStderr?: (bytes: Buffer) => void;
   /** `buffer` gives bytes; text in UTF-8 otherwise. */
   encoding?: BufferEncoding | 'buffer';
-  /** Bytes of stdout and stderr together; more is an error (too_large) and ends the command. 64 MiB when left out. */
+  /** Bytes of stdout and stderr together; more is an error (too_large) and ends the command. 64 MiB by default. */
   maxBytes?: number;
 }
 

@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, type FSWatcher, mkdirSync, openSync, readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { homeTakenExitCode } from '../contract/ending.ts';
+import { stateDirectoryTakenExitCode } from '../contract/ending.ts';
 import { VivError } from '../contract/errors.ts';
 import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
 import { startAsUnit } from './start-unit.ts';
 
-/** One that ends is told at once, so patience costs nothing: on an emulated machine it needs 15 s, where many machines are taken up again more. */
+/** One that ends is told at once, so patience costs nothing: on an emulated VM it needs 15 s, where many VMs are taken up again more. */
 const deadlineMs = 60_000;
 
 /** Where the daemon's program is: beside us in the package, bundled or as source in a checkout. */
@@ -60,7 +60,7 @@ export async function startDaemon({ uid = process.getuid?.() ?? 0, onNotice = ()
 
 async function startBeside(options: Starting): Promise<void> {
   const { paths } = options;
-  mkdirSync(paths.home, { recursive: true, mode: 0o700 });
+  mkdirSync(paths.stateDirectory, { recursive: true, mode: 0o700 });
   mkdirSync(paths.run, { recursive: true, mode: 0o700 });
   const args = daemonArguments();
   const log = openSync(paths.daemonLog, 'a', 0o600);
@@ -69,7 +69,7 @@ async function startBeside(options: Starting): Promise<void> {
     detached: true,
     stdio: ['ignore', log, log],
     // Where it runs a relative VIV_HOME would be another folder.
-    env: { ...daemonEnvironment, ...options.env, ...(options.env['VIV_HOME'] ? { VIV_HOME: paths.home } : {}) },
+    env: { ...daemonEnvironment, ...options.env, ...(options.env['VIV_HOME'] ? { VIV_HOME: paths.stateDirectory } : {}) },
     cwd: '/',
   });
   closeSync(log);
@@ -100,7 +100,7 @@ async function startBeside(options: Starting): Promise<void> {
       child.once('exit', (code, signal) =>
         knock(paths.apiSocket, options.signal).then(resolve, () => {
           if (over) return; // it has answered meanwhile
-          if (code === homeTakenExitCode) again = setInterval(look, 100);
+          if (code === stateDirectoryTakenExitCode) again = setInterval(look, 100);
           else fail(`The daemon ended at once (${signal ?? `exit code ${code}`})`);
         }),
       );

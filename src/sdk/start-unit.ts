@@ -9,7 +9,7 @@ import { knock } from './connect.ts';
 import { type Asking, systemctl } from './systemctl.ts';
 import { type UnitName, unitOf } from './unit.ts';
 
-/** On an emulated machine the daemon needs 15 s, where many machines are taken up again more. */
+/** On an emulated VM the daemon needs 15 s, where many VMs are taken up again more. */
 const deadlineMs = 60_000;
 const lookEveryMs = 100;
 /** Of these looks every so many asks systemd whether it still runs. */
@@ -20,7 +20,7 @@ const askEvery = 10;
  * why, and the answer is false as well.
  */
 export async function startAsUnit(options: Asking & { paths: Paths; said: (reason: string) => void }): Promise<boolean> {
-  const unit = unitOf(options.env, options.uid, options.paths.home);
+  const unit = unitOf(options.env, options.uid, options.paths.stateDirectory);
   if (!(await isEnabled(unit))) return false;
   try {
     await systemctl(options, 'start', unit.name);
@@ -36,8 +36,8 @@ export async function startAsUnit(options: Asking & { paths: Paths; said: (reaso
 }
 
 /** Enabled, and for this home: the same name may stand for another where XDG_STATE_HOME differs. */
-async function isEnabled({ name, file, wantedBy, description }: UnitName): Promise<boolean> {
-  const link = join(dirname(file), `${wantedBy}.target.wants`, name);
+async function isEnabled({ name, file, desiredBy, description }: UnitName): Promise<boolean> {
+  const link = join(dirname(file), `${desiredBy}.target.wants`, name);
   if ((await lstat(link).catch(() => null)) === null) return false;
   const text = await readFile(file, 'utf8').catch(() => '');
   return text.split('\n').includes(description);

@@ -9,20 +9,22 @@ export interface UnitName {
   readonly name: string;
   readonly file: string;
   /** The target that wants it, without its suffix. */
-  readonly wantedBy: 'multi-user' | 'default';
+  readonly desiredBy: 'multi-user' | 'default';
   /** The line that says whose home it is. */
   readonly description: string;
 }
 
 /** The system's for root, the user's own for everybody else. Pure. */
-export function unitOf(env: Readonly<Record<string, string | undefined>>, uid: number, home: string): UnitName {
-  const name = env['VIV_HOME'] ? `vivarium-${createHash('sha256').update(home).digest('hex').slice(0, 8)}.service` : 'vivarium.service';
+export function unitOf(env: Readonly<Record<string, string | undefined>>, uid: number, stateDirectory: string): UnitName {
+  const name = env['VIV_HOME']
+    ? `vivarium-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}.service`
+    : 'vivarium.service';
   const own = () => join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'), 'systemd/user');
   return {
     name,
     file: join(uid === 0 ? '/etc/systemd/system' : own(), name),
-    wantedBy: uid === 0 ? 'multi-user' : 'default',
-    description: `Description=Vivarium, virtual machines of ${unitText(home)}`,
+    desiredBy: uid === 0 ? 'multi-user' : 'default',
+    description: `Description=Vivarium, virtual VMs of ${unitText(stateDirectory)}`,
   };
 }
 

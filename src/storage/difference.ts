@@ -3,7 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { backingFile } from './layers.ts';
+import { backingFile } from './chain.ts';
 import { long, qemuImg } from './qemu-img.ts';
 
 /** A piece of a disk, and where its bytes are. */
@@ -122,14 +122,14 @@ async function compare(
   for (let at = 0; at < length; ) {
     signal.throwIfAborted();
     // Up to where a block ends, so that the blocks do not depend on how the extents lie.
-    const wanted = Math.min(length - at, readBytes - ((start + at) % blockBytes));
-    const [left, right] = await Promise.all([files.read(one, at, wanted), files.read(other, at, wanted)]);
-    for (let from = 0; from < wanted; ) {
-      const to = Math.min(wanted, from + blockBytes - ((start + at + from) % blockBytes));
+    const desired = Math.min(length - at, readBytes - ((start + at) % blockBytes));
+    const [left, right] = await Promise.all([files.read(one, at, desired), files.read(other, at, desired)]);
+    for (let from = 0; from < desired; ) {
+      const to = Math.min(desired, from + blockBytes - ((start + at + from) % blockBytes));
       if (left.compare(right, from, to, from, to) !== 0) add(start + at + from, to - from);
       from = to;
     }
-    at += wanted;
+    at += desired;
   }
 }
 

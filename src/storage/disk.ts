@@ -4,7 +4,7 @@ import { access, copyFile, rename, rm, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { backingFile } from './layers.ts';
+import { backingFile } from './chain.ts';
 import { writeOverlay } from './overlay.ts';
 import { long, qemuImg } from './qemu-img.ts';
 
@@ -26,7 +26,7 @@ const InfoOutput = z.object({
 
 /**
  * A qcow2 disk at `file` that reads what it does not have itself from the qcow2 `backing` (an absolute path), which must
- * not change from then on. `sizeBytes` at least the backing's size; exactly that size when left out (UEFI variables lie in flash, whose
+ * not change from then on. `sizeBytes` at least the backing's size; exactly that size by default (UEFI variables lie in flash, whose
  * size is what says where in memory they are). Replaces what is at `file`.
  */
 export async function createOverlay(file: string, options: { backing: string; sizeBytes?: number }): Promise<void> {
@@ -68,16 +68,16 @@ export async function diskInfo(file: string, format: 'qcow2' | 'raw'): Promise<D
 
 /** Grows a qcow2 disk that no guest uses; does nothing when it has that size. Throws invalid when it is larger already. */
 export async function resizeDisk(file: string, sizeBytes: number): Promise<void> {
-  const wanted = roundUp(sizeBytes);
+  const desired = roundUp(sizeBytes);
   const { virtualBytes } = await diskInfo(file, 'qcow2');
-  if (virtualBytes === wanted) return;
-  if (virtualBytes > wanted) {
+  if (virtualBytes === desired) return;
+  if (virtualBytes > desired) {
     throw new VivError(
       'invalid',
       `The disk ${file} has ${virtualBytes} bytes and cannot shrink to ${sizeBytes}: what lies at its end would be lost.`,
     );
   }
-  await qemuImg(['resize', '-q', '-f', 'qcow2', '--', file, String(wanted)], `grow the disk ${file} to ${wanted} bytes`);
+  await qemuImg(['resize', '-q', '-f', 'qcow2', '--', file, String(desired)], `grow the disk ${file} to ${desired} bytes`);
 }
 
 /** Copies a disk (with everything its backing files add) into a new file of its own; holes stay holes. Replaces what is at `to`. */

@@ -135,7 +135,7 @@ class SqliteStore implements Store {
       this.#reserve.layAside();
       return changes;
     } catch (error) {
-      if (!(error instanceof StoreFull) || !this.#reserve.giveUp()) throw error;
+      if (!(error instanceof StoreFull) || !this.#reserve.abandon()) throw error;
       return this.#attempt(act);
     }
   }
@@ -256,10 +256,10 @@ function checkKeys(keys: readonly string[]): void {
 
 /** The first key after all that begin with `prefix`, in the order of bytes (which is that of code points); undefined: there is none. */
 function prefixEnd(prefix: string): string | undefined {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) as number);
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+  const snapshots = Array.from(prefix, (character) => character.codePointAt(0) as number);
+  for (let last = snapshots.pop(); last !== undefined; last = snapshots.pop()) {
     if (last === 0x10ffff) continue;
-    return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1);
+    return String.fromCodePoint(...snapshots, last === 0xd7ff ? 0xe000 : last + 1);
   }
   return undefined;
 }
@@ -277,7 +277,7 @@ function isFull(error: unknown): boolean {
 function damaged(file: string, why: string, cause?: unknown): VivError {
   return new VivError(
     'corrupt',
-    `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no machines (their disks stay where they are)`,
+    `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no VMs (their disks stay where they are)`,
     { cause },
   );
 }

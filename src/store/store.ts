@@ -40,7 +40,7 @@ export interface Store {
   /** All or nothing, durable when it returns. Throws StoreConflict when a guard does not hold. */
   commit(transaction: Transaction): Promise<{ revision: number }>;
   /**
-   * Changes after `fromRevision` (after this call, when left out), in order, none missed; ends with the signal or the store.
+   * Changes after `fromRevision` (after this call, by default), in order, none missed; ends with the signal or the store.
    * Throws StoreCompacted when they reach further back than the store remembers: list again and watch from there.
    */
   watch(prefix: string, options: { fromRevision?: number; signal: AbortSignal }): AsyncIterable<Change>;

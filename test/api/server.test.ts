@@ -8,8 +8,8 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { createServer } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Call } from '../../src/operations/handler.ts';
 import { Client } from '../../src/sdk/client.ts';
+import type { Call } from '../../src/task/handler.ts';
 import { bytesOf, event, task, toy, toyExec, vm } from './toy.ts';
 
 interface Answer {
@@ -56,7 +56,7 @@ test('what is missing or does not fit is told in terms of the field', async () =
   await using api = await toy({ 'vm.create': async () => vm('web') });
   const says = async (body: unknown) => (await ask(api.socket, 'POST', '/v1/vms', JSON.stringify(body))).body.message;
   assert.equal(await says({}), 'image is missing');
-  assert.equal(await says({ image: 'tiny', memoryBytes: 5 }), 'memoryBytes: a machine has at least 32 MiB of memory');
+  assert.equal(await says({ image: 'tiny', memoryBytes: 5 }), 'memoryBytes: a VM has at least 32 MiB of memory');
   assert.match((await says({ image: 'tiny', name: '../x\n' })) ?? '', /^name: a name is made of/);
   assert.match((await says([1])) ?? '', /takes a JSON object/);
   assert.equal((await ask(api.socket, 'POST', '/v1/vms', '{"image":')).body.message, 'The request’s body is no JSON');

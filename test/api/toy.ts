@@ -1,4 +1,4 @@
-// A small daemon without machines: the real API over handlers that keep everything in memory.
+// A small daemon without VMs: the real API over handlers that keep everything in memory.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,9 +11,9 @@ import { operationList } from '../../src/contract/index.ts';
 import { openGuard } from '../../src/contract/nic.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Vm } from '../../src/contract/vm.ts';
-import type { Call, Handlers, Socket } from '../../src/operations/handler.ts';
 import type { Services } from '../../src/operations/services.ts';
 import { Client } from '../../src/sdk/client.ts';
+import type { Call, Handlers, Socket } from '../../src/task/handler.ts';
 
 export function vm(name: string, more: Partial<Vm> = {}): Vm {
   return {
@@ -44,7 +44,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     agent: { connected: true, version: '1', kind: 'vivarium' },
     createdAt: 1,
     forkedFrom: null,
-    point: null,
+    snapshot: null,
     startedAt: 2,
     ...more,
   };

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { test } from 'node:test';
 import { bundleCommand } from '../../scripts/bundle.ts';
 
-test('a command, and one that lists machines, starts without zod', async () => {
+test('a command, and one that lists VMs, starts without zod', async () => {
   const texts = new Map((await bundleCommand('/bundle')).map(({ path, text }) => [basename(path), text]));
   // The others are loaded when they are asked for.
   const lists = [...texts].filter(([, text]) => text.includes('operations.vm.list)')).map(([name]) => name);

@@ -42,7 +42,7 @@ export class Work {
 }
 
 export interface FakeServer extends AsyncDisposable {
-  readonly home: string;
+  readonly stateDirectory: string;
   readonly asked: Asked[];
   /** `GET /v1/vms`: answered with what the function returns. */
   on(what: string, answer: (asked: Asked) => Answer): void;
@@ -50,8 +50,8 @@ export interface FakeServer extends AsyncDisposable {
 }
 
 export async function fakeServer(): Promise<FakeServer> {
-  const home = await mkdtemp(join(tmpdir(), 'viv-cli-'));
-  const paths = pathsFrom({ VIV_HOME: home }, process.getuid?.() ?? 0);
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-cli-'));
+  const paths = pathsFrom({ VIV_HOME: stateDirectory }, process.getuid?.() ?? 0);
   await mkdir(dirname(paths.apiSocket), { recursive: true });
   const asked: Asked[] = [];
   const answers = new Map<string, (asked: Asked) => Answer>();
@@ -99,7 +99,7 @@ export async function fakeServer(): Promise<FakeServer> {
   });
   await new Promise<void>((resolve) => server.listen(paths.apiSocket, resolve));
   return {
-    home,
+    stateDirectory,
     asked,
     on: (what, answer) => void answers.set(what, answer),
     onSocket: (path, talk) => void talks.set(path, talk),
@@ -107,8 +107,8 @@ export async function fakeServer(): Promise<FakeServer> {
       for (const client of sockets.clients) client.terminate();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      await rm(home, { recursive: true, force: true });
-      if (!paths.run.startsWith(home)) await rm(paths.run, { recursive: true, force: true });
+      await rm(stateDirectory, { recursive: true, force: true });
+      if (!paths.run.startsWith(stateDirectory)) await rm(paths.run, { recursive: true, force: true });
     },
   };
 }
@@ -138,8 +138,8 @@ const task: Task = {
   endedAt: null,
 };
 
-/** A machine as the API shows it. */
-export const machine = (changes: Record<string, unknown> = {}) => ({
+/** A VM as the API shows it. */
+export const vm = (changes: Record<string, unknown> = {}) => ({
   id: 'aaaaaaaaaaaa',
   name: 'web',
   state: 'running',

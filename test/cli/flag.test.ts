@@ -7,7 +7,7 @@ import { placeOf } from '../../src/cli/command/cp.ts';
 import { parseSettings } from '../../src/cli/command/set.ts';
 import { allWords, findWords, loadCommand } from '../../src/cli/commands.ts';
 import { argumentsOf, flagOf, flagsOf, parseFlag } from '../../src/cli/flag.ts';
-import { HelpWanted, parse } from '../../src/cli/parse.ts';
+import { HelpDesired, parse } from '../../src/cli/parse.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import { operationList, operations } from '../../src/contract/index.ts';
 
@@ -57,7 +57,7 @@ test('every operation with a command has one, and no command has two flags of on
     assert.equal(command?.words, words);
     const names = command?.flags.flatMap((flag) => [flag.name, ...(flag.short ? [flag.short] : [])]) ?? [];
     assert.equal(new Set(names).size, names.length, `${words}: ${names.join(' ')}`);
-    assert.ok(command && parse(command, ['--help']) instanceof HelpWanted, words);
+    assert.ok(command && parse(command, ['--help']) instanceof HelpDesired, words);
     assert.ok(!/\.$/.test(command?.summary ?? '.'), `${words}: a summary has no full stop`);
   }
 });
@@ -126,10 +126,7 @@ test('wrong lines are refused with the way to write them', async () => {
 
 test('the contract’s refusals are told in the user’s words', () => {
   assert.throws(() => checkInput(operations.vm.start, { vm: 'a/b' }), refused(/^NAME "a\/b": a name or id is made of/));
-  assert.throws(
-    () => checkInput(operations.vm.run, { image: 'tiny', memoryBytes: 1 }),
-    refused(/^--memory: a machine has at least 32 MiB/),
-  );
+  assert.throws(() => checkInput(operations.vm.run, { image: 'tiny', memoryBytes: 1 }), refused(/^--memory: a VM has at least 32 MiB/));
   assert.throws(() => checkInput(operations.vm.run, { image: 'x y' }), refused(/^IMAGE "x y": an image is named like/));
   checkInput(operations.vm.run, { image: 'tiny' });
 });
@@ -147,11 +144,11 @@ test('settings are the flags without their dashes', () => {
   assert.throws(() => parseSettings(['autostart=maybe']), refused(/neither true nor false/));
 });
 
-test('a path with a machine’s name before the colon is in that machine', () => {
+test('a path with a VM’s name before the colon is in that VM', () => {
   assert.deepEqual(placeOf('web:/etc/hosts'), { vm: 'web', path: '/etc/hosts' });
   for (const path of ['.', './a:b', '/a:b', 'dir/a:b', 'plain', ':x']) assert.deepEqual(placeOf(path), { vm: null, path });
   assert.throws(() => placeOf('web:relative'), refused(/absolute/));
-  assert.throws(() => placeOf('we b:/x'), refused(/not a machine/));
+  assert.throws(() => placeOf('we b:/x'), refused(/not a VM/));
 });
 
 test('a repeated flag that is single counts the last time', () => {

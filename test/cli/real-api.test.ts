@@ -6,11 +6,11 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
-import type { Call } from '../../src/operations/handler.ts';
+import type { Call } from '../../src/task/handler.ts';
 import { type AnyHandlers, bytesOf, event, task, toy, toyExec, vm } from '../api/toy.ts';
 import { start, viv } from './run-viv.ts';
 
-async function toyHome(handlers: AnyHandlers) {
+async function toyStateDirectory(handlers: AnyHandlers) {
   const api = await toy(handlers);
   const paths = pathsFrom({ VIV_HOME: api.folder }, process.getuid?.() ?? 0);
   if (paths.apiSocket !== api.socket) {
@@ -21,10 +21,10 @@ async function toyHome(handlers: AnyHandlers) {
 }
 
 test('lists, tasks, errors and events come through', async () => {
-  await using api = await toyHome({
+  await using api = await toyStateDirectory({
     'vm.list': async () => [vm('web'), vm('db')],
     'vm.show': async () => {
-      throw new VivError('not_found', 'There is no machine gone; viv ls lists them');
+      throw new VivError('not_found', 'There is no VM gone; viv ls lists them');
     },
     'vm.start': async (input: { vm: string }) => vm(input.vm),
     'task.follow': async function* (input: { task: string }) {
@@ -43,7 +43,7 @@ test('lists, tasks, errors and events come through', async () => {
   const started = await viv(api.folder, ['start', 'web']);
   assert.deepEqual({ code: started.code, stdout: started.stdout }, { code: 0, stdout: 'web\n' }, started.stderr);
   assert.equal((await viv(api.folder, ['logs', 'web'])).stdout, 'boot\nlogin: ');
-  assert.equal((await viv(api.folder, ['show', 'gone'])).stderr, 'viv: there is no machine gone; viv ls lists them\n');
+  assert.equal((await viv(api.folder, ['show', 'gone'])).stderr, 'viv: there is no VM gone; viv ls lists them\n');
   const following = start(api.folder, ['events', '--follow']);
   await following.shows('stdout', 'event 3');
   following.kill('SIGINT');
@@ -51,7 +51,7 @@ test('lists, tasks, errors and events come through', async () => {
 });
 
 test('exec carries input, both outputs, codes, signals and refusals', async () => {
-  await using api = await toyHome({ 'vm.exec': toyExec });
+  await using api = await toyStateDirectory({ 'vm.exec': toyExec });
   const echo = await viv(api.folder, ['exec', 'web', '--', 'echo', 'a', '--b']);
   assert.deepEqual({ ...echo }, { code: 0, signal: null, stdout: 'a --b\n', stderr: 'to stderr\n' });
   const text = 'line\n'.repeat(100_000);

@@ -19,22 +19,22 @@ export interface Running {
   shows(stream: 'stdout' | 'stderr', text: string): Promise<void>;
 }
 
-export const cleanEnv = (home: string, more: Record<string, string> = {}): Record<string, string> => ({
+export const cleanEnv = (stateDirectory: string, more: Record<string, string> = {}): Record<string, string> => ({
   PATH: process.env['PATH'] ?? '/usr/bin:/bin',
-  HOME: home,
-  VIV_HOME: home,
+  HOME: stateDirectory,
+  VIV_HOME: stateDirectory,
   VIV_DAEMON_ENTRY: '/nonexistent/daemon.js',
-  VIV_HOST_NAMES: 'none', // /etc/hosts is this machine's
+  VIV_HOST_NAMES: 'none', // /etc/hosts is this VM's
   ...more,
 });
 
 export function start(
-  home: string,
+  stateDirectory: string,
   args: readonly string[],
   options: { input?: string | Buffer; env?: Record<string, string> } = {},
 ): Running {
   const child = spawn(process.execPath, [entry, ...args], {
-    env: cleanEnv(home, options.env),
+    env: cleanEnv(stateDirectory, options.env),
     stdio: 'pipe',
     timeout: 120_000,
     killSignal: 'SIGKILL',
@@ -74,7 +74,7 @@ export function start(
 }
 
 export const viv = (
-  home: string,
+  stateDirectory: string,
   args: readonly string[],
   options: { input?: string | Buffer; env?: Record<string, string> } = {},
-): Promise<Ended> => start(home, args, { input: '', ...options }).ended;
+): Promise<Ended> => start(stateDirectory, args, { input: '', ...options }).ended;

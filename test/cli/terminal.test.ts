@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type IPty, spawn } from '@lydell/node-pty';
-import { fakeServer, machine, Work } from './fake-server.ts';
+import { fakeServer, vm, Work } from './fake-server.ts';
 import { cleanEnv, entry } from './run-viv.ts';
 
 interface Terminal {
@@ -12,13 +12,13 @@ interface Terminal {
 }
 
 /** `command` in a pty under a shell, which prints the terminal's settings before and after it. */
-function terminal(home: string, args: readonly string[]): Terminal {
+function terminal(stateDirectory: string, args: readonly string[]): Terminal {
   const script =
     'stty -a | tr ";" "\\n" | grep -E "icanon|isig"; "$@"; echo "code=$?"; stty -a | tr ";" "\\n" | grep -E "icanon|isig"; echo END';
   const pty = spawn('/bin/sh', ['-c', script, 'sh', process.execPath, entry, ...args], {
     cols: 80,
     rows: 24,
-    env: { ...cleanEnv(home), TERM: 'xterm' },
+    env: { ...cleanEnv(stateDirectory), TERM: 'xterm' },
   });
   let text = '';
   const looks = new Set<() => void>();
@@ -30,11 +30,11 @@ function terminal(home: string, args: readonly string[]): Terminal {
   return {
     pty,
     ended,
-    shows: (wanted) =>
+    shows: (desired) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${JSON.stringify(wanted)} was not shown in ${JSON.stringify(text)}`)), 60_000);
+        const timer = setTimeout(() => reject(new Error(`${JSON.stringify(desired)} was not shown in ${JSON.stringify(text)}`)), 60_000);
         const look = () => {
-          if (!text.includes(wanted)) return;
+          if (!text.includes(desired)) return;
           clearTimeout(timer);
           looks.delete(look);
           resolve(text);
@@ -65,7 +65,7 @@ test('shell passes keys, Ctrl-C and resizes inside, ends with its code and gives
       if (bytes.includes(4)) socket.send(JSON.stringify({ type: 'exit', exitCode: 5, signal: null }));
     });
   });
-  const { pty, shows, ended } = terminal(server.home, ['shell', 'web']);
+  const { pty, shows, ended } = terminal(server.stateDirectory, ['shell', 'web']);
   try {
     await shows('guest$ ');
     assert.deepEqual(server.asked[0]?.body, { command: [], stdin: true, terminal: { rows: 24, columns: 80, type: 'xterm' } });
@@ -96,7 +96,7 @@ test('a shell whose daemon dies gives the terminal back and says so', async () =
     socket.send(Buffer.concat([Buffer.from([1]), Buffer.from('guest$ ')]));
     socket.on('message', () => socket.terminate());
   });
-  const { pty, shows, ended } = terminal(server.home, ['shell', 'web']);
+  const { pty, shows, ended } = terminal(server.stateDirectory, ['shell', 'web']);
   try {
     await shows('guest$ ');
     pty.write('x');
@@ -122,7 +122,7 @@ test('console announces its detach key, shows what was said before and leaves by
       socket.send(Buffer.concat([Buffer.from([1]), Buffer.from('echo ')]));
     });
   });
-  const { pty, shows, ended } = terminal(server.home, ['console', 'web']);
+  const { pty, shows, ended } = terminal(server.stateDirectory, ['console', 'web']);
   try {
     await shows('detach with Ctrl-]');
     await shows('login: ');
@@ -142,16 +142,16 @@ test('console announces its detach key, shows what was said before and leaves by
 test('rm asks on a terminal and does nothing without a yes', async () => {
   await using server = await fakeServer();
   server.on('DELETE /v1/vms/web', () => new Work([{ state: 'done', output: { id: 'a', name: 'web' } }]));
-  const no = terminal(server.home, ['rm', 'web']);
+  const no = terminal(server.stateDirectory, ['rm', 'web']);
   try {
-    await no.shows('Remove web with its disks and points? [y/N] ');
+    await no.shows('Remove web with its disks and snapshots? [y/N] ');
     no.pty.write('n\r');
     assert.match(await no.shows('END\r\n'), /nothing was done/);
     assert.equal(server.asked.length, 0);
   } finally {
     no.pty.kill();
   }
-  const yes = terminal(server.home, ['rm', 'web']);
+  const yes = terminal(server.stateDirectory, ['rm', 'web']);
   try {
     await yes.shows('[y/N] ');
     yes.pty.write('y\r');
@@ -159,7 +159,7 @@ test('rm asks on a terminal and does nothing without a yes', async () => {
   } finally {
     yes.pty.kill();
   }
-  const sure = terminal(server.home, ['rm', '--yes', 'web']);
+  const sure = terminal(server.stateDirectory, ['rm', '--yes', 'web']);
   try {
     assert.ok(!(await sure.shows('END\r\n')).includes('[y/N]'));
   } finally {
@@ -176,12 +176,12 @@ test('progress is one line that is rewritten and gone at the end', async () => {
       new Work(
         [
           { state: 'running', progress: { message: 'starting QEMU', done: 1, total: 2, unit: 'steps' } },
-          { state: 'done', output: machine() },
+          { state: 'done', output: vm() },
         ],
         end.promise,
       ),
   );
-  const { pty, shows, ended } = terminal(server.home, ['start', 'web']);
+  const { pty, shows, ended } = terminal(server.stateDirectory, ['start', 'web']);
   try {
     await shows('\r\u001b[Kstart web: starting QEMU, 50% (1 of 2)');
     end.resolve();
@@ -195,8 +195,8 @@ test('progress is one line that is rewritten and gone at the end', async () => {
 
 test('a table on a terminal is cut to its width', async () => {
   await using server = await fakeServer();
-  server.on('GET /v1/vms', () => [machine({ image: 'i'.repeat(150) })]);
-  const { pty, shows } = terminal(server.home, ['ls']);
+  server.on('GET /v1/vms', () => [vm({ image: 'i'.repeat(150) })]);
+  const { pty, shows } = terminal(server.stateDirectory, ['ls']);
   try {
     const text = await shows('END\r\n');
     for (const line of text.split('\r\n').filter((each) => /^(NAME|web)/.test(each))) assert.ok(line.length <= 80, line);

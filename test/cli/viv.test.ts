@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { reference } from '../../src/cli/reference.ts';
 import { eventually } from '../eventually.ts';
-import { Fault, fakeServer, machine, Work } from './fake-server.ts';
+import { Fault, fakeServer, vm, Work } from './fake-server.ts';
 import { start, viv } from './run-viv.ts';
 
 const vms = () => [
-  machine(),
-  machine({
+  vm(),
+  vm({
     id: 'bbbbbbbbbbbb',
     name: 'db',
     state: 'broken',
@@ -23,7 +23,7 @@ const vms = () => [
 
 test('the help is what it was', async () => {
   await using server = await fakeServer();
-  const { code, stdout } = await viv(server.home, ['--help']);
+  const { code, stdout } = await viv(server.stateDirectory, ['--help']);
   assert.equal(code, 0);
   assert.equal(stdout, await readFile(new URL('./golden/help.txt', import.meta.url), 'utf8'));
   assert.equal(server.asked.length, 0);
@@ -36,39 +36,39 @@ test('docs/cli.md is what the commands say (npm run docs writes it)', async () =
 test('ls prints a table, names only, or the document of the API', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/vms', vms);
-  const table = await viv(server.home, ['ls']);
+  const table = await viv(server.stateDirectory, ['ls']);
   assert.equal(table.code, 0);
   assert.match(
     table.stdout,
     /^NAME +STATE +IMAGE +CPUS +MEMORY +ADDRESS +AGENT +UPTIME\nweb +running +tiny +1 +256 MiB +- +yes +1m \d+s\ndb +broken +tiny +1 +256 MiB +- +- +-\n {2}its disk cannot be read\n$/,
   );
-  assert.equal((await viv(server.home, ['ls', '-q'])).stdout, 'web\ndb\n');
+  assert.equal((await viv(server.stateDirectory, ['ls', '-q'])).stdout, 'web\ndb\n');
   assert.deepEqual(
-    JSON.parse((await viv(server.home, ['ls', '--json'])).stdout).map((vm: { name: string }) => vm.name),
+    JSON.parse((await viv(server.stateDirectory, ['ls', '--json'])).stdout).map((vm: { name: string }) => vm.name),
     ['web', 'db'],
   );
-  await viv(server.home, ['ls', '--state', 'running']);
+  await viv(server.stateDirectory, ['ls', '--state', 'running']);
   assert.equal(server.asked.at(-1)?.query.get('state'), 'running');
 });
 
 test('several names are one call each, every failure is told and the worst code counts', async () => {
   await using server = await fakeServer();
   for (const name of ['a', 'b'])
-    server.on(`POST /v1/vms/${name}/start`, () => new Work([{ state: 'running' }, { state: 'done', output: machine({ name }) }]));
-  server.on('POST /v1/vms/gone/start', () => new Fault('not_found', 'there is no machine gone; viv ls lists them'));
-  const { code, stdout, stderr } = await viv(server.home, ['start', 'a', 'gone', 'b', 'x/y']);
+    server.on(`POST /v1/vms/${name}/start`, () => new Work([{ state: 'running' }, { state: 'done', output: vm({ name }) }]));
+  server.on('POST /v1/vms/gone/start', () => new Fault('not_found', 'there is no VM gone; viv ls lists them'));
+  const { code, stdout, stderr } = await viv(server.stateDirectory, ['start', 'a', 'gone', 'b', 'x/y']);
   assert.equal(code, 2);
   assert.equal(stdout, 'a\nb\n');
-  assert.match(stderr, /viv: there is no machine gone; viv ls lists them\n/);
+  assert.match(stderr, /viv: there is no VM gone; viv ls lists them\n/);
   assert.match(stderr, /viv: NAME "x\/y": a name or id is made of/);
-  const json = await viv(server.home, ['start', 'a', '--json']);
+  const json = await viv(server.stateDirectory, ['start', 'a', '--json']);
   assert.equal(JSON.parse(json.stdout).name, 'a');
 });
 
 test('hostile names give one short sentence and reach no daemon', async () => {
   await using server = await fakeServer();
   for (const name of ['a/b', 'a,b', 'a"b', "a'b", 'a\nb', '../../etc', '', 'x'.repeat(10_000), '\u001b[31mx']) {
-    const { code, stdout, stderr } = await viv(server.home, ['start', name]);
+    const { code, stdout, stderr } = await viv(server.stateDirectory, ['start', name]);
     assert.equal(code, 2, JSON.stringify(name.slice(0, 20)));
     assert.equal(stdout, '');
     assert.match(stderr, /^viv: [^\n]{1,200}\n$/);
@@ -87,7 +87,7 @@ test('wrong use ends with 2 and says what was meant', async () => {
     [['run', 'tiny', '--memory', 'much'], /512MiB/],
     [['exec', 'web', 'ls'], /after --/],
   ] as const) {
-    const { code, stdout, stderr } = await viv(server.home, line);
+    const { code, stdout, stderr } = await viv(server.stateDirectory, line);
     assert.equal(code, 2, line.join(' '));
     assert.equal(stdout, '');
     assert.match(stderr, pattern);
@@ -97,17 +97,17 @@ test('wrong use ends with 2 and says what was meant', async () => {
 
 test('without a daemon status and down say so and start none', async () => {
   await using server = await fakeServer();
-  const home = join(server.home, 'other');
-  const status = await viv(home, ['status']);
+  const stateDirectory = join(server.stateDirectory, 'other');
+  const status = await viv(stateDirectory, ['status']);
   assert.equal(status.code, 1);
   assert.match(status.stdout, /no daemon is running; start it with: viv up/);
-  assert.deepEqual(JSON.parse((await viv(home, ['status', '--json'])).stdout), { running: false });
-  assert.equal((await viv(home, ['down'])).code, 0);
+  assert.deepEqual(JSON.parse((await viv(stateDirectory, ['status', '--json'])).stdout), { running: false });
+  assert.equal((await viv(stateDirectory, ['down'])).code, 0);
 });
 
 test('a daemon that cannot be started is one sentence', async () => {
   await using server = await fakeServer();
-  const { code, stderr } = await viv(join(server.home, 'other'), ['ls']);
+  const { code, stderr } = await viv(join(server.stateDirectory, 'other'), ['ls']);
   assert.equal(code, 1);
   assert.match(stderr, /^viv: /);
   assert.ok(!/\n {4}at /.test(stderr.replace(/Its last words:[\s\S]*/i, '')), stderr);
@@ -117,22 +117,22 @@ const catalog = (present: boolean) => [{ name: 'tiny', summary: 'small', arch: [
 
 test('run fetches a missing image, waits for the agent and prints the name', async () => {
   await using server = await fakeServer();
-  await writeFile(join(server.home, 'key.pub'), '# mine\nssh-ed25519 AAAA me\n');
-  await writeFile(join(server.home, 'data'), '#cloud-config\r\n\ttabs: "ü"\n');
+  await writeFile(join(server.stateDirectory, 'key.pub'), '# mine\nssh-ed25519 AAAA me\n');
+  await writeFile(join(server.stateDirectory, 'data'), '#cloud-config\r\n\ttabs: "ü"\n');
   server.on('GET /v1/catalog', () => catalog(false));
   server.on('POST /v1/images/pull', () => new Work([{ state: 'running' }, { state: 'done', output: {} }]));
-  server.on('POST /v1/run', () => new Work([{ state: 'done', output: machine() }]));
-  server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => machine());
-  const { code, stdout, stderr } = await viv(server.home, [
+  server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => vm());
+  const { code, stdout, stderr } = await viv(server.stateDirectory, [
     'run',
     'tiny',
     'web',
     '--memory',
     '512MiB',
     '--ssh-key',
-    join(server.home, 'key.pub'),
+    join(server.stateDirectory, 'key.pub'),
     '--user-data',
-    join(server.home, 'data'),
+    join(server.stateDirectory, 'data'),
   ]);
   assert.equal(stderr, 'building tiny, because it is not here yet\n');
   assert.equal(code, 0);
@@ -152,8 +152,8 @@ test('run fetches a missing image, waits for the agent and prints the name', asy
 
 test('a user-data file that is no text is refused before anything happens', async () => {
   await using server = await fakeServer();
-  await writeFile(join(server.home, 'data'), Buffer.from([0xff, 0xfe, 0]));
-  const { code, stderr } = await viv(server.home, ['create', 'tiny', '--user-data', join(server.home, 'data')]);
+  await writeFile(join(server.stateDirectory, 'data'), Buffer.from([0xff, 0xfe, 0]));
+  const { code, stderr } = await viv(server.stateDirectory, ['create', 'tiny', '--user-data', join(server.stateDirectory, 'data')]);
   assert.equal(code, 2);
   assert.match(stderr, /is not text in UTF-8/);
   assert.equal(server.asked.length, 0);
@@ -172,7 +172,7 @@ test('exec passes stdin, both outputs, the environment and the exit code', async
   });
   const input = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
   const { code, stdout, stderr } = await viv(
-    server.home,
+    server.stateDirectory,
     ['exec', 'web', '--env', 'A=1', '--cwd', '/tmp', '--timeout', '30s', '--', 'cat', '--help'],
     { input: input.toString('latin1') },
   );
@@ -196,7 +196,7 @@ test('signals go to the command, and its death by one is 128 and its number', as
     ['SIGTERM', 143],
     ['SIGINT', 130],
   ] as const) {
-    const running = start(server.home, ['exec', 'web', '--', 'sleep', '100']);
+    const running = start(server.stateDirectory, ['exec', 'web', '--', 'sleep', '100']);
     await running.shows('stdout', 'ready');
     running.kill(signal);
     assert.equal((await running.ended).code, code);
@@ -221,7 +221,7 @@ test('Ctrl-C on a long task asks the daemon to cancel it and waits for the end',
     cancelled.resolve();
     return { id: 't1', state: 'running' };
   });
-  const running = start(server.home, ['stop', 'web']);
+  const running = start(server.stateDirectory, ['stop', 'web']);
   await running.shows('stderr', 'waiting for the guest');
   running.kill('SIGINT');
   const { code, stderr } = await running.ended;
@@ -245,7 +245,7 @@ test('Ctrl-C with several names cancels every task and begins no further one', a
       return new Work([{ state: 'running' }, { state: 'cancelled' }], end.promise);
     });
   }
-  const running = start(server.home, ['stop', ...names]);
+  const running = start(server.stateDirectory, ['stop', ...names]);
   await running.shows('stderr', '(and 7 more)');
   running.kill('SIGINT');
   const { code, stdout, stderr } = await running.ended;
@@ -261,7 +261,7 @@ test('an output that cannot be written is a failure with its reason', async () =
   const { open } = await import('node:fs/promises');
   const { cleanEnv, entry } = await import('./run-viv.ts');
   const full = await open('/dev/full', 'w');
-  const child = spawn(process.execPath, [entry, '--help'], { env: cleanEnv(server.home), stdio: ['ignore', full.fd, 'pipe'] });
+  const child = spawn(process.execPath, [entry, '--help'], { env: cleanEnv(server.stateDirectory), stdio: ['ignore', full.fd, 'pipe'] });
   let stderr = '';
   child.stderr?.on('data', (bytes) => (stderr += bytes));
   const code = await new Promise((resolve) => child.once('close', resolve));
@@ -275,7 +275,7 @@ test('a second Ctrl-C leaves and says which task goes on', async () => {
   const never = Promise.withResolvers<void>();
   server.on('POST /v1/vms/web/stop', () => new Work([{ state: 'running' }, { state: 'done' }], never.promise));
   server.on('POST /v1/tasks/t1/cancel', () => ({ id: 't1', state: 'running' }));
-  const running = start(server.home, ['stop', 'web']);
+  const running = start(server.stateDirectory, ['stop', 'web']);
   await running.shows('stderr', 'stop web');
   running.kill('SIGINT');
   await running.shows('stderr', 'cancelling');
@@ -290,7 +290,10 @@ test('a reader that has seen enough ends viv in silence', async () => {
   server.on('GET /v1/vms/web/logs', () => Buffer.alloc(4_000_000, 'line\n'));
   const { spawn } = await import('node:child_process');
   const { cleanEnv, entry } = await import('./run-viv.ts');
-  const child = spawn(process.execPath, [entry, 'logs', 'web'], { env: cleanEnv(server.home), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [entry, 'logs', 'web'], {
+    env: cleanEnv(server.stateDirectory),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stderr = '';
   child.stderr.on('data', (bytes) => (stderr += bytes));
   child.stdout.once('data', () => child.stdout.destroy());
@@ -302,26 +305,27 @@ test('a reader that has seen enough ends viv in silence', async () => {
 test('destructive commands act in scripts without a question', async () => {
   await using server = await fakeServer();
   server.on('DELETE /v1/vms/web', () => new Work([{ state: 'done', output: { id: 'aaaaaaaaaaaa', name: 'web' } }]));
-  const { code, stdout } = await viv(server.home, ['rm', 'web', '--force']);
+  const { code, stdout } = await viv(server.stateDirectory, ['rm', 'web', '--force']);
   assert.equal(code, 0);
   assert.equal(stdout, 'web\n');
   assert.equal(server.asked[0]?.query.get('force'), 'true');
 });
 
-test('completion knows commands, flags, choices and the machines of a running daemon', async () => {
+test('completion knows commands, flags, choices and the VMs of a running daemon', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/vms', vms);
-  const complete = async (...words: string[]) => (await viv(server.home, ['__complete', ...words])).stdout.split('\n').filter(Boolean);
+  const complete = async (...words: string[]) =>
+    (await viv(server.stateDirectory, ['__complete', ...words])).stdout.split('\n').filter(Boolean);
   assert.deepEqual(await complete('sta'), ['start', 'status']);
   assert.deepEqual(await complete('image', 's'), ['show']);
   // A daemon that is slow is not waited for: who completes goes on typing.
-  await eventually('machines are known', async () => assert.deepEqual(await complete('start', ''), ['db', 'web']));
+  await eventually('VMs are known', async () => assert.deepEqual(await complete('start', ''), ['db', 'web']));
   assert.deepEqual(await complete('stop', 'web', '--f'), ['--force']);
   assert.deepEqual(await complete('run', '--accel', ''), ['auto', 'kvm', 'tcg']);
   await eventually('so are places in them', async () => assert.deepEqual(await complete('cp', 'w'), ['web:']));
-  assert.deepEqual((await viv(join(server.home, 'none'), ['__complete', 'start', ''])).stdout, '');
-  for (const shell of ['bash', 'zsh', 'fish']) assert.match((await viv(server.home, ['completion', shell])).stdout, /__complete/);
-  assert.equal((await viv(server.home, ['completion', 'tcsh'])).code, 2);
+  assert.deepEqual((await viv(join(server.stateDirectory, 'none'), ['__complete', 'start', ''])).stdout, '');
+  for (const shell of ['bash', 'zsh', 'fish']) assert.match((await viv(server.stateDirectory, ['completion', shell])).stdout, /__complete/);
+  assert.equal((await viv(server.stateDirectory, ['completion', 'tcsh'])).code, 2);
 });
 
 test('a flag in the wrong place is told where it belongs', async () => {
@@ -333,7 +337,7 @@ test('a flag in the wrong place is told where it belongs', async () => {
     [['set', 'web', 'cpus=-1'], /^viv: cpus: /],
   ];
   for (const [words, said] of cases) {
-    const { code, stderr } = await viv(server.home, words);
+    const { code, stderr } = await viv(server.stateDirectory, words);
     assert.deepEqual([code, said.test(stderr)], [2, true], stderr);
   }
 });

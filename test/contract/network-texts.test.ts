@@ -1,12 +1,12 @@
-// What is said of networks on a line: rules of groups, rates, where a machine may go, and what of the host it may reach.
+// What is said of networks on a line: rules of groups, rates, where a VM may go, and what of the host it may reach.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatEgress, formatRate } from '../../src/cli/render/nic.ts';
 import { parseEgress } from '../../src/contract/egress.ts';
-import { formatGroupRule, parseGroupRule } from '../../src/contract/group-rule.ts';
 import { formatHostAccess, parseHostAccess } from '../../src/contract/host-access.ts';
 import { parseGroups } from '../../src/contract/nic.ts';
 import { parseRate } from '../../src/contract/rate.ts';
+import { formatGroupRule, parseGroupRule } from '../../src/contract/security-group-rule.ts';
 
 const wrong = (act: () => unknown, words: RegExp) =>
   assert.throws(act, (error: { code?: string; message: string }) => error.code === 'invalid' && words.test(error.message), `${words}`);
@@ -16,7 +16,7 @@ test('a rule is read and written the same', () => {
     'in tcp 80',
     'in tcp 8000-8999 from 10.0.0.0/8',
     'in any from group:web',
-    'out udp 53 to machine:dns',
+    'out udp 53 to vm:dns',
     'in icmp',
     'out any to fd00::/8',
     'in tcp from 192.0.2.1',
@@ -40,7 +40,7 @@ test('what is no rule is refused with what is wrong and how it is written', () =
     ['in tcp 80 from 10.0.0.0/33', /names nobody/],
     ['in tcp 80 from group:A', /names no group/],
     ['in tcp 80 from group:none', /names no group/],
-    ['in tcp 80 from machine:', /names no machine/],
+    ['in tcp 80 from vm:', /names no VM/],
     ['in tcp 80 from any; drop', /cannot be understood/],
   ];
   for (const [text, words] of table) wrong(() => parseGroupRule(text), words);
@@ -58,7 +58,7 @@ test('rates are in bits or bytes, with a burst or without', () => {
   for (const text of ['1Gbit/3GiB', '1Gbit/67KiB', '1Gbit/0']) wrong(() => parseRate(text), /between 68KiB and 2GiB/);
 });
 
-test('where a machine may go is everywhere, nowhere, or a list', () => {
+test('where a VM may go is everywhere, nowhere, or a list', () => {
   assert.equal(parseEgress(['all']), null);
   assert.deepEqual(parseEgress(['none']), []);
   assert.deepEqual(parseEgress(['debian.org', '10.0.0.0/8', 'debian.org', 'fd00::/8']), ['debian.org', '10.0.0.0/8', 'fd00::/8']);

@@ -1,4 +1,4 @@
-// What is written as a policy for automatic points, and what it means.
+// What is written as a policy for automatic snapshots, and what it means.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-// What follows a machine's end when the daemon was killed at a bad moment: no verb that is under way is overtaken, and nothing
+// What follows a VM's end when the daemon was killed at a bad moment: no verb that is under way is overtaken, and nothing
 // of a process that has gone is left.
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -55,7 +55,7 @@ test('a restart that the next daemon finishes is not overtaken by the removal th
   );
 });
 
-test('a task that a machine’s end asks for is begun once, after those that are taken up', limits, async () => {
+test('a task that a VM’s end asks for is begun once, after those that are taken up', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, removeOnStop: true });
@@ -75,7 +75,7 @@ test('a task that a machine’s end asks for is begun once, after those that are
   assert.equal(removed.length, 1);
 });
 
-test('a stop that the next daemon finishes holds although the policy would start the machine again', limits, async () => {
+test('a stop that the next daemon finishes holds although the policy would start the VM again', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start({ VIV_TEST_FAULT: 'vm.stop:ask the guest:before:run:kill' });
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
@@ -84,7 +84,7 @@ test('a stop that the next daemon finishes holds although the policy would start
   await notStarted(host);
 });
 
-test('a stop holds although the policy was about to start the machine again', limits, async () => {
+test('a stop holds although the policy was about to start the VM again', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   for (const [name, how] of [
@@ -101,7 +101,7 @@ test('a stop holds although the policy was about to start the machine again', li
   for (const vm of await host.client.vm.list()) assert.equal(vm.state, 'stopped');
 });
 
-test('a machine that ended while the daemon was away leaves no sockets', limits, async () => {
+test('a VM that ended while the daemon was away leaves no sockets', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
@@ -133,7 +133,7 @@ test('a QEMU that ends while it is taken up is told, and started again where its
   assert.deepEqual(await sockets(host), [two.id]);
 });
 
-test('machines that start with the host are started although the daemon dies meanwhile', limits, async () => {
+test('VMs that start with the host are started although the daemon dies meanwhile', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   for (const name of ['one', 'two']) await host.client.vm.create({ image: 'tiny', name, memoryBytes, autostart: true });

@@ -27,7 +27,7 @@ const fails = (code: string, message: RegExp) => (error: unknown) => {
 
 describe('bad input', () => {
   let host: TestHost;
-  const control = (what: object) => writeFile(join(host.home, 'fake-qemu.json'), JSON.stringify(what), { mode: 0o644 });
+  const control = (what: object) => writeFile(join(host.stateDirectory, 'fake-qemu.json'), JSON.stringify(what), { mode: 0o644 });
   const nothingLeft = async () => {
     assert.deepEqual(await host.client.vm.list({}), []);
     assert.deepEqual(await readdir(host.paths.vms), []);
@@ -91,7 +91,7 @@ describe('bad input', () => {
     await control({});
   });
 
-  test('a QEMU that dies later leaves a broken machine that says why, and can be started again', async () => {
+  test('a QEMU that dies later leaves a broken VM that says why, and can be started again', async () => {
     const one = await host.client.run('tiny', { name: 'one' });
     const after = (await host.client.event.list({})).at(-1)?.sequence ?? 0;
     await control({ now: { exit: 3, words: 'a device went up in smoke' } });
@@ -107,7 +107,7 @@ describe('bad input', () => {
     await nothingLeft();
   });
 
-  test('a full disk pauses a machine with the reason, and it goes on by itself', async () => {
+  test('a full disk pauses a VM with the reason, and it goes on by itself', async () => {
     const one = await host.client.run('tiny', { name: 'one' });
     const follow = host.client.events({ after: (await host.client.event.list({})).at(-1)?.sequence ?? 0 })[Symbol.asyncIterator]();
     await control({
@@ -123,7 +123,7 @@ describe('bad input', () => {
     const until = async (type: string) => {
       for (let event = await follow.next(); ; event = await follow.next()) if (event.value?.type === type) return event.value;
     };
-    // Its event says why: by the time anybody looks at the machine it may have gone on.
+    // Its event says why: by the time anybody looks at the VM it may have gone on.
     assert.match((await until('vm.paused')).message, /^the host’s disk is full; /);
     await until('vm.resumed');
     assert.equal((await one.refresh()).info.state, 'running');
@@ -143,7 +143,7 @@ describe('bad input', () => {
     await one.remove();
   });
 
-  test('a stop that takes too long can be cancelled, and the machine goes on', async () => {
+  test('a stop that takes too long can be cancelled, and the VM goes on', async () => {
     await control({ ignore: ['system_powerdown'] });
     const one = await host.client.run('tiny', { name: 'one' });
     const stopping = one.stop({ timeoutMs: 60_000 }).catch((error: unknown) => error);
@@ -169,17 +169,17 @@ describe('bad input', () => {
     await one.remove({ force: true });
   });
 
-  test('the name of a point means one point', async () => {
+  test('the name of a snapshot means one snapshot', async () => {
     const one = await host.client.create('tiny', { name: 'one' });
     const { id } = await one.snapshot('before');
     await assert.rejects(one.snapshot('before'), fails('name_taken', /viv snapshot rm one before/));
     await assert.rejects(one.snapshot(id), fails('name_taken', /already/));
-    await assert.rejects(one.snapshot('now'), fails('invalid', /machine as it is/));
+    await assert.rejects(one.snapshot('now'), fails('invalid', /VM as it is/));
     assert.equal((await host.client.snapshot.list({ vm: 'one' })).length, 1);
     await one.remove();
   });
 
-  test('a machine with a template is removed only by force', async () => {
+  test('a VM with a template is removed only by force', async () => {
     const one = await host.client.create('tiny', { name: 'one' });
     await host.client.snapshot.create({ vm: 'one', label: 'gold', template: true });
     await assert.rejects(one.remove(), fails('in_use', /the template gold.*viv rm --force one/));
@@ -251,7 +251,7 @@ describe('bad input', () => {
 test('a QEMU that is absent or too old is named, with the way to get a new one', async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
-  await writeFile(join(host.home, 'fake-qemu.json'), JSON.stringify({ version: '7.2.9' }), { mode: 0o644 });
+  await writeFile(join(host.stateDirectory, 'fake-qemu.json'), JSON.stringify({ version: '7.2.9' }), { mode: 0o644 });
   await assert.rejects(host.client.run('tiny'), fails('missing_program', /QEMU 7\.2\.9.*9\.0 or newer.*apt-get install/));
   await host.down();
   await host.start({ VIV_QEMU_X86_64: '/nonexistent/qemu' });
@@ -269,7 +269,7 @@ test('when the disk is nearly full, changes are refused with the reason and ever
   await assert.rejects(host.client.create('tiny'), fails('no_space', /free/));
   assert.equal((await host.client.vm.list({})).length, 1);
   assert.match((await host.client.host.status({})).readOnly ?? '', /free/);
-  await host.client.snapshot.remove({ vm: one.id, point: 'before' });
+  await host.client.snapshot.remove({ vm: one.id, snapshot: 'before' });
   await host.client.vm.stop({ vm: one.id, force: true });
   await host.client.vm.remove({ vm: one.id });
 });
@@ -288,7 +288,7 @@ test('two hosts side by side share nothing, and one home has one daemon', async 
   assert.match((again as { stderr: string }).stderr, new RegExp(`already.*pid ${first.pid}`));
 });
 
-test('the daemon goes and comes back, and its machines do not notice', async () => {
+test('the daemon goes and comes back, and its VMs do not notice', async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const one = await host.client.run('tiny', { name: 'one' });

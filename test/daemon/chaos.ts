@@ -1,4 +1,4 @@
-// The daemon is killed again and again while its machines are worked on. What must hold afterwards is in `verify`.
+// The daemon is killed again and again while its VMs are worked on. What must hold afterwards is in `verify`.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { TestHost } from './test-host.ts';
 
 export interface ChaosOptions {
   kills: number;
-  /** Machines that are worked on but never stopped, and machines that are. */
+  /** VMs that are worked on but never stopped, and VMs that are. */
   steady: number;
   moving: number;
   seed: number;
@@ -88,16 +88,16 @@ export async function chaos(host: TestHost, options: ChaosOptions): Promise<void
 const pick = <T>(random: () => number, from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
 
 async function perform(host: TestHost, id: string, act: string, random: () => number, image: string): Promise<void> {
-  const { vm } = host.client;
-  if (act === 'stop') await vm.stop({ vm: id, force: random() < 0.7, timeoutMs: 200 });
-  else if (act === 'restart') await vm.restart({ vm: id, force: true });
-  else if (act === 'set') await vm.set({ vm: id, cpus: 1 + Math.floor(random() * 4) });
-  else if (act === 'rename') await vm.rename({ vm: id, name: `steady-${id}-${Math.floor(random() * 100)}` });
-  else if (act === 'list') await vm.list();
+  const { vm: vmRef } = host.client;
+  if (act === 'stop') await vmRef.stop({ vm: id, force: random() < 0.7, timeoutMs: 200 });
+  else if (act === 'restart') await vmRef.restart({ vm: id, force: true });
+  else if (act === 'set') await vmRef.set({ vm: id, cpus: 1 + Math.floor(random() * 4) });
+  else if (act === 'rename') await vmRef.rename({ vm: id, name: `steady-${id}-${Math.floor(random() * 100)}` });
+  else if (act === 'list') await vmRef.list();
   else if (act === 'temporary') {
-    const { id: temporary } = await vm.create({ image });
-    await vm.remove({ vm: temporary });
-  } else await vm[act as 'start' | 'pause' | 'resume' | 'suspend' | 'reset']({ vm: id });
+    const { id: temporary } = await vmRef.create({ image });
+    await vmRef.remove({ vm: temporary });
+  } else await vmRef[act as 'start' | 'pause' | 'resume' | 'suspend' | 'reset']({ vm: id });
 }
 
 async function verify(host: TestHost, made: Map<string, { id: string; pid: number | null }>, steadyIds: string[]): Promise<void> {
@@ -108,24 +108,24 @@ async function verify(host: TestHost, made: Map<string, { id: string; pid: numbe
     [],
     'every task has ended, and what failed was undone',
   );
-  // Machines made for a moment may be left where the daemon died between their making and their removal: they are whole, and go now.
-  for (const vm of await host.client.vm.list()) if (!made.has(vm.id)) await host.client.vm.remove({ vm: vm.id, force: true });
-  const machines = await host.client.vm.list();
-  assert.deepEqual(machines.map((vm) => vm.id).sort(), [...made.keys()].sort(), 'no machine is lost or doubled');
-  for (const vm of machines) assert.notEqual(vm.state, 'broken', `${vm.name} is broken: ${vm.stateReason?.message}`);
+  // VMs made for a moment may be left where the daemon died between their making and their removal: they are whole, and go now.
+  for (const vmRef of await host.client.vm.list()) if (!made.has(vmRef.id)) await host.client.vm.remove({ vm: vmRef.id, force: true });
+  const vms = await host.client.vm.list();
+  assert.deepEqual(vms.map((vmRef) => vmRef.id).sort(), [...made.keys()].sort(), 'no VM is lost or doubled');
+  for (const vmRef of vms) assert.notEqual(vmRef.state, 'broken', `${vmRef.name} is broken: ${vmRef.stateReason?.message}`);
   for (const id of steadyIds) {
-    const vm = machines.find((machine) => machine.id === id);
-    assert.equal(vm?.pid, made.get(id)?.pid, `${vm?.name} runs in the process it was started in`);
+    const vmRef = vms.find((vm) => vm.id === id);
+    assert.equal(vmRef?.pid, made.get(id)?.pid, `${vmRef?.name} runs in the process it was started in`);
   }
-  const active = machines.filter((vm) => vm.state === 'running' || vm.state === 'paused');
+  const active = vms.filter((vmRef) => vmRef.state === 'running' || vmRef.state === 'paused');
   const processes = await host.qemus();
-  assert.deepEqual([...processes.keys()].sort(), active.map((vm) => vm.id).sort(), 'processes are those of the active machines');
-  for (const vm of active) assert.deepEqual(processes.get(vm.id), [vm.pid], 'one process a machine');
-  assert.deepEqual((await readdir(host.paths.vms)).sort(), [...made.keys()].sort(), 'one folder a machine');
+  assert.deepEqual([...processes.keys()].sort(), active.map((vmRef) => vmRef.id).sort(), 'processes are those of the active VMs');
+  for (const vmRef of active) assert.deepEqual(processes.get(vmRef.id), [vmRef.pid], 'one process a VM');
+  assert.deepEqual((await readdir(host.paths.vms)).sort(), [...made.keys()].sort(), 'one folder a VM');
   assert.deepEqual(
     (await readdir(join(host.paths.run, 'vms'))).sort(),
-    active.map((vm) => vm.id).sort(),
-    'sockets of active machines only',
+    active.map((vmRef) => vmRef.id).sort(),
+    'sockets of active VMs only',
   );
   assert.deepEqual(await readdir(host.paths.staging), [], 'nothing unfinished is left');
 }

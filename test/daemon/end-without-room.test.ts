@@ -1,4 +1,4 @@
-// A machine ends while the host's disk is full: its end is not lost, it is recorded when there is room. Needs root, for a file
+// A VM ends while the host's disk is full: its end is not lost, it is recorded when there is room. Needs root, for a file
 // system of its own.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -38,7 +38,7 @@ async function kill(pid: number | null): Promise<void> {
   await eventually('it has gone', () => !alive(pid as number));
 }
 
-test('the end of a machine on a full disk is recorded when there is room, and its policy goes by it', options, async () => {
+test('the end of a VM on a full disk is recorded when there is room, and its policy goes by it', options, async () => {
   await onSmallDisk(async (host, grow, fill) => {
     const one = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes: 64 * 2 ** 20 });
     const two = await host.client.vm.run({ image: 'tiny', name: 'two', memoryBytes: 64 * 2 ** 20, restart: 'on-failure' });

@@ -1,4 +1,4 @@
-// A fault at every journalled step of every operation on machines: the step fails, or the daemon dies, just before and just
+// A fault at every journalled step of every operation on VMs: the step fails, or the daemon dies, just before and just
 // after it. Whatever happens, what is left is whole. And every step, executed twice, comes to the same end.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { faultyHost, strike, undoneWell } from './faulty-host.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 interface Scenario {
-  /** Brings the machine `one` into the state that the operation starts from. */
+  /** Brings the VM `one` into the state that the operation starts from. */
   prepare(client: Client): Promise<unknown>;
   act(client: Client): Promise<unknown>;
   /** States that `one` may be in afterwards; null: it may also not exist. */
@@ -39,7 +39,7 @@ const scenarios: Record<string, Scenario> = {
   },
   'vm.restart': { prepare: run, act: (client) => client.vm.restart({ vm: 'one', force: true }), after: ['running', 'stopped'] },
   'vm.reset': { prepare: run, act: (client) => client.vm.reset({ vm: 'one' }), after: ['running'] },
-  'vm.reset with a point before it': {
+  'vm.reset with a snapshot before it': {
     prepare: async (client) => {
       await run(client);
       await client.vm.set({ vm: 'one', snapshots: 'before risky operations' });
@@ -65,13 +65,13 @@ const scenarios: Record<string, Scenario> = {
   'snapshot.create': { prepare: run, act: (client) => client.snapshot.create({ vm: 'one', label: 'later' }), after: ['running'] },
   'snapshot.restore': {
     prepare: async (client) => (await run(client)).snapshot('then'),
-    act: (client) => client.snapshot.restore({ vm: 'one', point: 'then' }),
+    act: (client) => client.snapshot.restore({ vm: 'one', snapshot: 'then' }),
     after: ['running', 'suspended'],
   },
   'snapshot.diff': {
     prepare: async (client) => {
-      const machine = await run(client);
-      for (const label of ['then', 'later']) await machine.snapshot(label);
+      const vm = await run(client);
+      for (const label of ['then', 'later']) await vm.snapshot(label);
     },
     act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'later' }),
     after: ['running'],
@@ -88,7 +88,7 @@ const scenarios: Record<string, Scenario> = {
   },
   'snapshot.remove': {
     prepare: async (client) => (await run(client)).snapshot('then'),
-    act: (client) => client.snapshot.remove({ vm: 'one', point: 'then' }),
+    act: (client) => client.snapshot.remove({ vm: 'one', snapshot: 'then' }),
     after: ['running'],
   },
   'vm.set': { prepare: create, act: (client) => client.vm.set({ vm: 'one', cpus: 2, diskBytes: 32 * 2 ** 20 }), after: ['stopped'] },
@@ -142,23 +142,23 @@ async function inject(host: TestHost, scenario: Scenario, fault: string): Promis
 async function whole(host: TestHost, scenario: Scenario, when: string): Promise<void> {
   const { client, paths } = host;
   await undoneWell(host, when);
-  const machines = await client.vm.list();
-  const one = machines.find((vm) => vm.name === 'one' || vm.name === 'other');
+  const vms = await client.vm.list();
+  const one = vms.find((vmRef) => vmRef.name === 'one' || vmRef.name === 'other');
   assert.ok(
     scenario.after.includes(one?.state ?? null),
     `${when}: it is ${one?.state}${one?.stateReason ? ` (${one.stateReason.message})` : ''}`,
   );
-  const active = machines.filter((vm) => vm.state === 'running' || vm.state === 'paused');
+  const active = vms.filter((vmRef) => vmRef.state === 'running' || vmRef.state === 'paused');
   assert.deepEqual(
     [...(await host.qemus()).keys()].sort(),
-    active.map((vm) => vm.id).sort(),
-    `${when}: processes are those of active machines`,
+    active.map((vmRef) => vmRef.id).sort(),
+    `${when}: processes are those of active VMs`,
   );
-  assert.equal((await host.tpms()).length, active.filter((vm) => vm.tpm).length, `${when}: TPMs are those of active machines`);
-  assert.deepEqual((await readdir(paths.vms)).sort(), machines.map((vm) => vm.id).sort(), `${when}: folders are those of machines`);
-  for (const { id } of machines) await client.vm.remove({ vm: id, force: true });
+  assert.equal((await host.tpms()).length, active.filter((vmRef) => vmRef.tpm).length, `${when}: TPMs are those of active VMs`);
+  assert.deepEqual((await readdir(paths.vms)).sort(), vms.map((vmRef) => vmRef.id).sort(), `${when}: folders are those of VMs`);
+  for (const { id } of vms) await client.vm.remove({ vm: id, force: true });
   assert.deepEqual(await readdir(paths.layers), [], `${when}: removed, nothing of their disks is left`);
-  assert.deepEqual(await readdir(paths.points), [], `${when}: removed, no point is left`);
+  assert.deepEqual(await readdir(paths.snapshots), [], `${when}: removed, no snapshot is left`);
   assert.deepEqual(await readdir(paths.vms), [], `${when}: removed, it leaves no folder`);
   assert.deepEqual(await readdir(join(paths.run, 'vms')).catch(() => []), [], `${when}: removed, it leaves no sockets`);
   await client.vm.remove({ vm: (await client.create('tiny', { name: 'one' })).id });

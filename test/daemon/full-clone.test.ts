@@ -1,4 +1,4 @@
-// A full clone shares nothing with what it was made from: machine, points and image can go, and it stays whole.
+// A full clone shares nothing with what it was made from: VM, snapshots and image can go, and it stays whole.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { statfsSync } from 'node:fs';
@@ -30,10 +30,10 @@ const refused = (promise: Promise<unknown>) =>
     (error: VivError) => error,
   );
 
-/** The files of a machine's folder that hold a disk. */
+/** The files of a VM's folder that hold a disk. */
 const disksOf = async (id: string) => (await readdir(host.paths.vm(id).state)).filter((name) => name.endsWith('.qcow2')).sort();
 
-test('it outlives its origin, the points and the image, and is as sparse as what it was copied from', async () => {
+test('it outlives its origin, the snapshots and the image, and is as sparse as what it was copied from', async () => {
   const { client, paths } = host;
   const one = await client.vm.create({ image: 'tiny', name: 'one', memoryBytes, diskBytes: 64 * MiB });
   await io(paths.vm(one.id).rootDisk, 'write -q -P 7 32M 1M');
@@ -42,7 +42,7 @@ test('it outlives its origin, the points and the image, and is as sparse as what
   await io(join(paths.vm(one.id).state, top), 'write -q -P 8 40M 1M');
 
   const [now] = await client.vm.fork({ vm: 'one', full: true, name: 'now' });
-  const [then] = await client.vm.fork({ vm: 'one', point: 'cold', full: true, name: 'then' });
+  const [then] = await client.vm.fork({ vm: 'one', snapshot: 'cold', full: true, name: 'then' });
   for (const clone of [now, then]) {
     assert.ok(clone);
     assert.deepEqual([clone.state, clone.imageDigest, clone.image, clone.forkedFrom], ['stopped', null, 'tiny', 'one']);
@@ -56,7 +56,7 @@ test('it outlives its origin, the points and the image, and is as sparse as what
     assert.ok(blocks * 512 < 4 * MiB, `what nobody has written takes no room (${blocks * 512} bytes)`);
   }
   const shown = await client.vm.show({ vm: 'one' });
-  assert.ok(shown.disks[0]?.backing?.startsWith(paths.layers), 'the origin lies on its point');
+  assert.ok(shown.disks[0]?.backing?.startsWith(paths.layers), 'the origin lies on its snapshot');
 
   const inUse = async () => (await client.image.show({ image: 'tiny' })).usedBy;
   assert.deepEqual((await inUse()).sort(), ['one', 'one@cold']);
@@ -85,8 +85,8 @@ test('it outlives its origin, the points and the image, and is as sparse as what
 
 test('UEFI variables and CDs come along', async () => {
   const { client, paths } = host;
-  const cd = join(host.home, 'cd.iso');
-  await run('genisoimage', ['-quiet', '-o', cd, '-V', 'CD', join(host.home, 'fake-qemu.mjs')]);
+  const cd = join(host.stateDirectory, 'cd.iso');
+  await run('genisoimage', ['-quiet', '-o', cd, '-V', 'CD', join(host.stateDirectory, 'fake-qemu.mjs')]);
   await client.image.import({ path: cd, name: 'cd:1' });
   const one = await client.vm.create({ image: 'disk', name: 'one', memoryBytes, firmware: 'uefi', cdroms: ['cd:1'] });
   await io(paths.vm(one.id).firmwareVars, 'write -q -P 9 0 64k');
@@ -100,7 +100,7 @@ test('UEFI variables and CDs come along', async () => {
   await client.vm.start({ vm: 'clone' });
   await client.snapshot.create({ vm: 'clone', label: 'a' });
   await client.vm.set({ vm: 'clone', cdroms: [] });
-  assert.equal((await readdir(paths.layers)).filter((name) => name.endsWith('.iso')).length, 1, 'the CD stays for the point');
+  assert.equal((await readdir(paths.layers)).filter((name) => name.endsWith('.iso')).length, 1, 'the CD stays for the snapshot');
   await client.vm.remove({ vm: 'clone', force: true });
   assert.deepEqual(await readdir(paths.layers), []);
 });
@@ -115,16 +115,16 @@ test('what runs and what has memory is refused, and so is what there is no room 
   assert.equal(running.code, 'wrong_state');
   assert.match(
     running.message,
-    /it is running; stop it first, or make a point of its disks with: viv snapshot create one LABEL --disks-only/,
+    /it is running; stop it first, or take a snapshot of its disks with: viv snapshot create one LABEL --disks-only/,
   );
   await client.snapshot.create({ vm: 'one', label: 'hot' });
-  assert.match((await refused(client.vm.fork({ vm: 'one', point: 'hot', full: true }))).message, /the point has memory/);
+  assert.match((await refused(client.vm.fork({ vm: 'one', snapshot: 'hot', full: true }))).message, /the snapshot has memory/);
   await client.snapshot.create({ vm: 'one', label: 'cold', disksOnly: true });
-  const [clone] = await client.vm.fork({ vm: 'one', point: 'cold', full: true });
+  const [clone] = await client.vm.fork({ vm: 'one', snapshot: 'cold', full: true });
   assert.equal(clone?.state, 'stopped', 'the origin runs on');
   await client.vm.stop({ vm: 'one', force: true });
 
-  const { bavail, bsize } = statfsSync(other.home);
+  const { bavail, bsize } = statfsSync(other.stateDirectory);
   const [top = ''] = (await readdir(paths.vm(one.id).state)).filter((name) => name.endsWith('.qcow2'));
   await io(join(paths.vm(one.id).state, top), `write -q -P 7 0 ${Math.ceil((bavail * bsize) / 900 / MiB)}M`);
   const before = (await client.vm.list()).length;
@@ -182,7 +182,7 @@ test('a daemon that is killed while it copies goes on with it, and no copying go
   asked.catch(() => {}); // it may hear the task's end from the next daemon or not
   await Promise.race([copying.promise, asked]);
   await other.kill();
-  const copiers = () => run('pgrep', ['-f', `^qemu-img convert.*${other.home}`]).catch(() => null);
+  const copiers = () => run('pgrep', ['-f', `^qemu-img convert.*${other.stateDirectory}`]).catch(() => null);
   await eventually('no copying goes on', async () => (await copiers()) === null);
   await other.start();
   await other.settled();

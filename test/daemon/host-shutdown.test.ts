@@ -1,4 +1,4 @@
-// The host shuts down: systemd ends the daemon, and the machines' guests shut down with it. Told by a systemctl of the test's own.
+// The host shuts down: systemd ends the daemon, and the VMs' guests shut down with it. Told by a systemctl of the test's own.
 import assert from 'node:assert/strict';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const memoryBytes = 64 * 2 ** 20;
 
 /** Has systemctl say this of the host, to the daemon that is started with the variables that are given back. */
 async function saying(host: TestHost, words: string): Promise<NodeJS.ProcessEnv> {
-  const folder = join(host.home, 'bin');
+  const folder = join(host.stateDirectory, 'bin');
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'systemctl'), `#!/bin/sh\n[ "$*" = is-system-running ] && echo ${words}\n`);
   await chmod(join(folder, 'systemctl'), 0o755);
@@ -30,7 +30,7 @@ test('when the host shuts down its guests do, and what is to run comes back with
   await host.client.vm.run({ image: 'tiny', name: 'other', memoryBytes });
   await host.client.vm.pause({ vm: 'paused' });
   await ended(host.pid);
-  assert.deepEqual([...(await host.qemus()).keys()], [], 'no machine is left running');
+  assert.deepEqual([...(await host.qemus()).keys()], [], 'no VM is left running');
   // In the same boot of the kernel, as after a soft reboot or a container's.
   await host.start();
   for (const name of ['kept', 'paused'])
@@ -41,7 +41,7 @@ test('when the host shuts down its guests do, and what is to run comes back with
   assert.deepEqual(told.map(({ name }) => name).sort(), ['kept', 'other', 'paused']);
 });
 
-test('a daemon that is ended alone leaves its machines running', { timeout: 240_000 }, async () => {
+test('a daemon that is ended alone leaves its VMs running', { timeout: 240_000 }, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start(await saying(host, 'running'));
   const { pid } = await host.client.vm.run({ image: 'tiny', name: 'web', memoryBytes });

@@ -1,5 +1,5 @@
 // A fault at every step of an image's build: the daemon dies just after it. Steps that fail, and a daemon that dies before a step or while a
-// failed build is being undone, are those of machines (every-step.test.ts) but for a few; all of them are in test/long.
+// failed build is being undone, are those of VMs (every-step.test.ts) but for a few; all of them are in test/long.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';

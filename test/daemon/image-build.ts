@@ -1,5 +1,5 @@
-// A build of an image, which makes a machine for it, and what must be so after any fault: the image is there whole or not at all, and of the
-// machine nothing is left, neither record nor process nor file. fake-qemu's guest has an agent that does nothing and says that all went
+// A build of an image, which makes a VM for it, and what must be so after any fault: the image is there whole or not at all, and of the
+// VM nothing is left, neither record nor process nor file. fake-qemu's guest has an agent that does nothing and says that all went
 // well; what a build changes inside is seen in test/long/foreign.test.ts.
 import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
@@ -24,10 +24,10 @@ export const withAgent = (host: TestHost) => writeFile(host.env['FAKE_QEMU_CONTR
 export async function nothingElse(host: TestHost, own: string[], when: string): Promise<void> {
   const { client, paths } = host;
   await undoneWell(host, when);
-  assert.deepEqual(await client.vm.list(), [], `${when}: no machine`);
+  assert.deepEqual(await client.vm.list(), [], `${when}: no VM`);
   assert.deepEqual([...(await host.qemus()).keys()], [], `${when}: no process`);
   assert.deepEqual(await networkProcesses(paths.network), [], `${when}: no network`);
-  const folders = [paths.vms, paths.layers, paths.points, paths.staging, join(paths.run, 'vms')];
+  const folders = [paths.vms, paths.layers, paths.snapshots, paths.staging, join(paths.run, 'vms')];
   for (const folder of folders) assert.deepEqual(await readdir(folder).catch(() => []), [], `${when}: nothing in ${folder}`);
   if ((await client.image.list({})).some(({ names }) => names.includes('built:1'))) {
     await client.image.verify({ image: 'built:1' });

@@ -1,5 +1,5 @@
 // A fault at every step of what is done with images: the step fails, or the daemon dies, just before and just after it. An image is there
-// whole, or not at all; and nothing half-made is left. What machines are made for is in image-build-steps.test.ts.
+// whole, or not at all; and nothing half-made is left. What VMs are made for is in image-build-steps.test.ts.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -59,7 +59,7 @@ const sha256 = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).d
 
 test('a fault at any step of what is done with images', { timeout: 240_000 }, async () => {
   await using host = await faultyHost();
-  const files = join(host.home, 'files');
+  const files = join(host.stateDirectory, 'files');
   const source = join(files, 'source.raw');
   const target = join(files, 'target.qcow2');
   await mkdir(files);

@@ -1,4 +1,4 @@
-// Stands between the daemon and a machine's QEMU and kills the daemon at a command, so that it dies at an instant within a step. A
+// Stands between the daemon and a VM's QEMU and kills the daemon at a command, so that it dies at an instant within a step. A
 // daemon that is there already has its own connection: only the next one's passes here.
 import { readFileSync, renameSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
@@ -13,16 +13,16 @@ export interface Killer extends Disposable {
   at(instant: Instant): Promise<void>;
 }
 
-export function killerOf(host: TestHost, machine: string): Killer {
-  const { qmp } = host.paths.vm(machine);
+export function killerOf(host: TestHost, vm: string): Killer {
+  const { qmp } = host.paths.vm(vm);
   const real = `${qmp}.real`;
   renameSync(qmp, real);
-  let wanted: { instant: Instant; killed: () => void } | null = null;
+  let desired: { instant: Instant; killed: () => void } | null = null;
   const strikes = (instant: Instant): boolean => {
-    if (wanted?.instant !== instant) return false;
+    if (desired?.instant !== instant) return false;
     process.kill(Number(readFileSync(host.paths.daemonLock, 'utf8')), 'SIGKILL'); // the host does not know one that does not serve yet
-    wanted.killed();
-    wanted = null;
+    desired.killed();
+    desired = null;
     return true;
   };
   const sockets = new Set<Socket>();
@@ -54,7 +54,7 @@ export function killerOf(host: TestHost, machine: string): Killer {
   return {
     at: (instant) =>
       new Promise((killed) => {
-        wanted = { instant, killed };
+        desired = { instant, killed };
       }),
     [Symbol.dispose]: () => {
       for (const socket of sockets) socket.destroy();

@@ -1,4 +1,4 @@
-// Verbs that meet on one machine: the later one decides by what the earlier one has left.
+// Verbs that meet on one VM: the later one decides by what the earlier one has left.
 import assert from 'node:assert/strict';
 import { access, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const limits = { timeout: 240_000 };
 const control = (host: TestHost, what: object) => writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify(what));
 const sockets = (host: TestHost) => readdir(join(host.paths.run, 'vms')).catch(() => []);
 
-test('a disk does not grow under the saved memory of a machine that was being suspended when that was asked for', limits, async () => {
+test('a disk does not grow under the saved memory of a VM that was being suspended when that was asked for', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.run({ image: 'disk', name: 'one', memoryBytes });
@@ -51,7 +51,7 @@ test('a forced stop cuts a polite one short', limits, async () => {
   await assert.rejects(polite.end, { code: 'cancelled' });
 });
 
-test('a forced stop does not bring back a machine that is being removed', limits, async () => {
+test('a forced stop does not bring back a VM that is being removed', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.create({ image: 'disk', name: 'one', memoryBytes });
@@ -71,7 +71,7 @@ async function begun<T>(call: (onTask: (task: Task) => void) => Promise<T>): Pro
   return { task: await promise, end };
 }
 
-test('a paused machine whose suspension is cancelled stays paused', limits, async () => {
+test('a paused VM whose suspension is cancelled stays paused', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
@@ -81,10 +81,10 @@ test('a paused machine whose suspension is cancelled stays paused', limits, asyn
   await assert.rejects(host.client.vm.suspend({ vm: 'one' }), { code: 'internal' });
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'paused');
   await host.client.vm.suspend({ vm: 'one' });
-  const [slept = ''] = await readdir(host.paths.points);
-  assert.ok((await stat(host.paths.point(slept).memory)).size > 0, 'what it sleeps at');
+  const [slept = ''] = await readdir(host.paths.snapshots);
+  assert.ok((await stat(host.paths.snapshot(slept).memory)).size > 0, 'what it sleeps at');
   assert.equal((await host.client.vm.start({ vm: 'one' })).state, 'running');
-  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.snapshots), []);
 });
 
 test('a QEMU that ends while its memory is saved is told, and started again where its policy says so', limits, async () => {

@@ -46,19 +46,19 @@ describe('every operation', () => {
     assert.equal(found.accelerator, 'tcg');
     assert.ok(found.cpus.count > 0 && found.memory.totalBytes > found.memory.availableBytes && found.storage.freeBytes > 0);
     assert.equal(found.storage.reserveBytes, 1048576);
-    const qemu = found.programs.find(({ path }) => path === join(host.home, 'fake-qemu.mjs'));
+    const qemu = found.programs.find(({ path }) => path === join(host.stateDirectory, 'fake-qemu.mjs'));
     assert.deepEqual([qemu?.version, qemu?.ok, qemu?.install], ['10.0.2', true, null]);
     const shown = await viv('host', '--json');
     assert.equal(JSON.parse(shown.stdout).hostname, found.hostname);
   });
 
-  test('host.status counts machines and says who it is', async () => {
+  test('host.status counts VMs and says who it is', async () => {
     await api.vm.create({ image: 'tiny', name: 'idle', memoryBytes });
     await api.vm.run({ image: 'tiny', name: 'one', memoryBytes });
-    const { pid, home, machines, tasks, readOnly, memoryBytes: resident, startedAt } = await api.host.status({});
+    const { pid, stateDirectory, vms, tasks, readOnly, memoryBytes: resident, startedAt } = await api.host.status({});
     assert.deepEqual(
-      { pid, home, machines, readOnly },
-      { pid: host.pid, home: host.home, machines: { total: 2, running: 1, broken: 0 }, readOnly: null },
+      { pid, stateDirectory, vms, readOnly },
+      { pid: host.pid, stateDirectory: host.stateDirectory, vms: { total: 2, running: 1, broken: 0 }, readOnly: null },
     );
     assert.equal(tasks.running, 0);
     assert.ok(resident > 2 ** 20 && startedAt <= Date.now());
@@ -67,7 +67,7 @@ describe('every operation', () => {
     assert.match(status.stdout, new RegExp(`pid ${pid}`));
   });
 
-  test('a machine’s life: each verb leaves it in the state it names', async () => {
+  test('a VM’s life: each verb leaves it in the state it names', async () => {
     const states: string[] = [];
     for (const verb of ['pause', 'resume', 'reset', 'suspend', 'start', 'restart', 'stop'] as const) {
       const input = { vm: 'one', ...(verb === 'restart' || verb === 'stop' ? { force: true } : {}) };
@@ -109,44 +109,44 @@ describe('every operation', () => {
   });
   const logged = async () => ({ serial: Buffer.concat(await (await api.vm.logs({ vm: 'two' })).toArray()).toString() });
 
-  test('a stopped machine has points: listed, shown, forked from, gone back to, and removed', async () => {
-    const point = await api.snapshot.create({ vm: 'idle', label: 'clean' });
-    assert.deepEqual([point.vm, point.label, point.parent, point.memory], ['idle', 'clean', null, false]);
+  test('a stopped VM has snapshots: listed, shown, forked from, gone back to, and removed', async () => {
+    const snapshot = await api.snapshot.create({ vm: 'idle', label: 'clean' });
+    assert.deepEqual([snapshot.vm, snapshot.label, snapshot.parent, snapshot.memory], ['idle', 'clean', null, false]);
     assert.deepEqual(
       (await api.snapshot.list({ vm: 'idle' })).map(({ id }) => id),
-      [point.id],
+      [snapshot.id],
     );
-    assert.equal((await api.snapshot.show({ vm: 'idle', point: 'clean' })).id, point.id);
+    assert.equal((await api.snapshot.show({ vm: 'idle', snapshot: 'clean' })).id, snapshot.id);
     assert.deepEqual(await api.snapshot.diff({ vm: 'idle', from: 'clean', to: 'now' }), {
       disks: [{ id: 'root', changedBytes: 0, ranges: [], more: 0 }],
       files: { added: 0, removed: 0, changed: 0, list: [], more: 0 },
       filesReason: null,
     });
-    const forks = await api.vm.fork({ vm: 'idle', point: 'clean', count: 2, name: 'f{}' });
+    const forks = await api.vm.fork({ vm: 'idle', snapshot: 'clean', count: 2, name: 'f{}' });
     assert.deepEqual(forks.map(({ name }) => name).sort(), ['f1', 'f2']);
     for (const { id } of forks) await api.vm.remove({ vm: id, force: true });
-    assert.equal((await api.snapshot.restore({ vm: 'idle', point: 'clean' })).state, 'stopped');
-    assert.equal((await api.snapshot.remove({ vm: 'idle', point: 'clean' })).id, point.id);
-    await assert.rejects(api.snapshot.show({ vm: 'idle', point: 'clean' }), { code: 'not_found' });
+    assert.equal((await api.snapshot.restore({ vm: 'idle', snapshot: 'clean' })).state, 'stopped');
+    assert.equal((await api.snapshot.remove({ vm: 'idle', snapshot: 'clean' })).id, snapshot.id);
+    await assert.rejects(api.snapshot.show({ vm: 'idle', snapshot: 'clean' }), { code: 'not_found' });
   });
 
-  test('a pool of a running machine’s point is made, shown, filled, taken from, set and removed', async () => {
+  test('a warm pool of a running VM’s snapshot is made, shown, filled, taken from, set and removed', async () => {
     const { id } = await api.vm.run({ image: 'tiny', name: 'warm', memoryBytes });
     await api.snapshot.create({ vm: 'warm', label: 'ready' });
-    assert.equal((await api.snapshot.verify({ vm: 'warm', point: 'ready' })).points, 1);
-    const picture = Buffer.concat(await (await api.snapshot.thumbnail({ vm: 'warm', point: 'ready' })).toArray()).toString();
-    assert.match(picture, /a fake machine starts/, 'fake-qemu has no screen: the serial line’s last words are shown');
-    assert.equal((await api.pool.create({ pool: 'spare', from: 'warm@ready', size: 1 })).point, 'ready');
+    assert.equal((await api.snapshot.verify({ vm: 'warm', snapshot: 'ready' })).snapshots, 1);
+    const picture = Buffer.concat(await (await api.snapshot.thumbnail({ vm: 'warm', snapshot: 'ready' })).toArray()).toString();
+    assert.match(picture, /a fake VM starts/, 'fake-qemu has no screen: the serial line’s last words are shown');
+    assert.equal((await api.warmPool.create({ warmPool: 'spare', from: 'warm@ready', size: 1 })).snapshot, 'ready');
     assert.deepEqual(
-      (await api.pool.list({})).map(({ name }) => name),
+      (await api.warmPool.list({})).map(({ name }) => name),
       ['spare'],
     );
-    assert.equal((await api.pool.set({ pool: 'spare', size: 2 })).size, 2);
-    await api.pool.fill({ pool: 'spare' });
-    assert.ok((await api.pool.show({ pool: 'spare' })).ready >= 1);
-    const taken = await api.pool.take({ pool: 'spare', name: 'taken' });
+    assert.equal((await api.warmPool.set({ warmPool: 'spare', size: 2 })).size, 2);
+    await api.warmPool.fill({ warmPool: 'spare' });
+    assert.ok((await api.warmPool.show({ warmPool: 'spare' })).ready >= 1);
+    const taken = await api.warmPool.take({ warmPool: 'spare', name: 'taken' });
     assert.deepEqual([taken.name, taken.state], ['taken', 'running']);
-    assert.equal((await api.pool.remove({ pool: 'spare' })).name, 'spare');
+    assert.equal((await api.warmPool.remove({ warmPool: 'spare' })).name, 'spare');
     for (const vm of [taken.id, id]) await api.vm.remove({ vm, force: true });
   });
 
@@ -160,7 +160,7 @@ describe('every operation', () => {
       offered.filter(({ present }) => present).map(({ name }) => name),
       ['tiny'],
     );
-    const path = join(host.home, 'copy.qcow2');
+    const path = join(host.stateDirectory, 'copy.qcow2');
     assert.equal((await api.image.export({ image: 'disk', path })).path, path);
     const made = await api.image.import({ path, name: 'copy:1' });
     assert.deepEqual([made.names, made.source, made.virtualBytes], [['copy:1'], 'imported', 16 * 2 ** 20]);
@@ -215,7 +215,7 @@ describe('every operation', () => {
     }
   });
 
-  test('host.shutdown ends the daemon and its socket; machines go on, and the next daemon has them', async () => {
+  test('host.shutdown ends the daemon and its socket; VMs go on, and the next daemon has them', async () => {
     const { pid } = await api.vm.start({ vm: 'two' });
     const daemon = host.pid;
     assert.deepEqual(await api.host.shutdown({}), { pid: daemon });
@@ -232,7 +232,7 @@ describe('every operation', () => {
     assert.deepEqual([removed, await api.vm.list({})], [['idle', 'two'], []]);
   });
 
-  test('networks are made, shown and removed, and a machine’s cards put in, pulled and taken out while it is stopped', async (t) => {
+  test('networks are made, shown and removed, and a VM’s NICs put in, pulled and taken out while it is stopped', async (t) => {
     const made = await api.network
       .create({ network: 'lab', kind: 'isolated', ipv4: '10.213.7.0/24', ipv6: 'none' })
       .catch((error: unknown) => error);
@@ -254,18 +254,18 @@ describe('every operation', () => {
       ['carded'],
     );
     await assert.rejects(api.network.capture({ network: 'lab' }), { code: 'wrong_state' });
-    const { rules } = await api.group.create({ group: 'web', rules: ['in tcp 80'] });
+    const { rules } = await api.securityGroup.create({ group: 'web', rules: ['in tcp 80'] });
     assert.deepEqual(rules, ['in tcp 80']);
-    assert.deepEqual((await api.group.allow({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
-    assert.deepEqual((await api.group.revoke({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
-    assert.equal((await api.group.set({ group: 'web', out: 'deny' })).out, 'deny');
+    assert.deepEqual((await api.securityGroup.allow({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
+    assert.deepEqual((await api.securityGroup.revoke({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
+    assert.equal((await api.securityGroup.set({ group: 'web', out: 'deny' })).out, 'deny');
     assert.deepEqual((await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['web'], egress: ['none'] })).nics[0]?.egress, []);
     assert.equal((await api.network.limit({ vm: 'carded', nic: 'net0', toGuest: '8Mbit' })).nics[0]?.toGuest?.bytesPerSecond, 1_000_000);
-    assert.deepEqual((await api.group.show({ group: 'web' })).cards, [{ vm: 'carded', nic: 'net0' }]);
+    assert.deepEqual((await api.securityGroup.show({ group: 'web' })).nics, [{ vm: 'carded', nic: 'net0' }]);
     assert.equal((await api.network.set({ network: 'lab', spoofing: 'allow' })).guarded, false);
     await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['none'] });
-    assert.deepEqual(await api.group.remove({ group: 'web' }), { name: 'web' });
-    assert.deepEqual(await api.group.list({}), []);
+    assert.deepEqual(await api.securityGroup.remove({ group: 'web' }), { name: 'web' });
+    assert.deepEqual(await api.securityGroup.list({}), []);
     assert.deepEqual(await api.flow.list({ vm: 'carded' }), []);
     const ended = new AbortController();
     const following = api.flow.follow({}, { signal: ended.signal })[Symbol.asyncIterator]().next();

@@ -1,4 +1,4 @@
-// Machines that are meant to run although their start fails: they are tried again, shown with the reason, and a stop ends it.
+// VMs that are meant to run although their start fails: they are tried again, shown with the reason, and a stop ends it.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
@@ -57,7 +57,7 @@ test('the next daemon goes on trying, and a stop ends it', limits, async () => {
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'stopped');
 });
 
-test('with the host a machine is started that was broken', limits, async () => {
+test('with the host a VM is started that was broken', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const { pid } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, autostart: true });

@@ -1,4 +1,4 @@
-// The files of points are looked after in the background: new layers get their sums, damage is found before somebody needs the point,
+// The files of snapshots are looked after in the background: new layers get their checksums, damage is found before somebody needs the snapshot,
 // is still known to the next daemon, and is forgotten when the file is as it was.
 import assert from 'node:assert/strict';
 import { open, readdir, rm, stat, writeFile } from 'node:fs/promises';
@@ -28,56 +28,57 @@ async function flip(): Promise<void> {
   await handle.write(Buffer.from([(buffer[0] as number) ^ 1]), 0, 1, at);
 }
 
-const point = () => host.client.snapshot.show({ vm: 'web', point: 'kept' });
+const snapshot = () => host.client.snapshot.show({ vm: 'web', snapshot: 'kept' });
 const refused = (attempt: Promise<unknown>) =>
   attempt.then(
     () => assert.fail('it was not refused'),
     (error: VivError) => error,
   );
 
-test('a new point’s layer gets its sums, and is compared with them', async () => {
+test('a new snapshot’s layer gets its checksums, and is compared with them', async () => {
   await host.client.vm.create({ image: 'disk', name: 'web' });
   await host.client.snapshot.create({ vm: 'web', label: 'kept' });
   [layer = ''] = (await readdir(host.paths.layers)).map((name) => join(host.paths.layers, name));
-  await eventually('it is compared', async () => (await point()).checkedAt !== null);
-  assert.equal((await point()).damage, null);
+  await eventually('it is compared', async () => (await snapshot()).checkedAt !== null);
+  assert.equal((await snapshot()).damage, null);
 });
 
 test('damage is found without being asked for, told once, and known to the next daemon', async () => {
   await flip();
-  await eventually('the damage is found', async () => (await point()).damage !== null);
-  assert.match((await point()).damage ?? '', new RegExp(`^its file ${layer} is not as it was written`));
-  const { checkedAt } = await point();
-  await eventually('it is compared again', async () => ((await point()).checkedAt ?? 0) > (checkedAt ?? 0));
+  await eventually('the damage is found', async () => (await snapshot()).damage !== null);
+  assert.match((await snapshot()).damage ?? '', new RegExp(`^its file ${layer} is not as it was written`));
+  const { checkedAt } = await snapshot();
+  await eventually('it is compared again', async () => ((await snapshot()).checkedAt ?? 0) > (checkedAt ?? 0));
   assert.equal((await host.client.event.list({ limit: 1000 })).filter(({ type }) => type === 'snapshot.damaged').length, 1);
   await host.kill();
   await host.start(never);
-  assert.equal((await refused(host.client.snapshot.restore({ vm: 'web', point: 'kept' }))).code, 'corrupt');
+  assert.equal((await refused(host.client.snapshot.restore({ vm: 'web', snapshot: 'kept' }))).code, 'corrupt');
   const again = await host.client.snapshot.create({ vm: 'web', label: 'on top' });
-  assert.match(again.damage ?? '', /is not as it was written/, 'a point that lies on the same layer has its damage');
-  await host.client.snapshot.remove({ vm: 'web', point: 'on top' });
+  assert.match(again.damage ?? '', /is not as it was written/, 'a snapshot that lies on the same layer has its damage');
+  await host.client.snapshot.remove({ vm: 'web', snapshot: 'on top' });
 });
 
-test('what is whole again can be used again, and sums that are damaged are no damage of the point', async () => {
+test('what is whole again can be used again, and checksums that are damaged are no damage of the snapshot', async () => {
   await flip();
   const { bytes, ...counted } = await host.client.snapshot.verify({ vm: 'web' });
-  assert.deepEqual(counted, { vm: 'web', points: 1, files: 1, summed: 0 });
+  assert.deepEqual(counted, { vm: 'web', snapshots: 1, files: 1, checksummed: 0 });
   assert.ok(bytes > 0);
-  assert.equal((await point()).damage, null);
-  await host.client.snapshot.restore({ vm: 'web', point: 'kept' });
-  const [name = ''] = await readdir(host.paths.sums);
-  await writeFile(join(host.paths.sums, name), 'vivsums1 and nothing of use');
-  const { files, summed } = await host.client.snapshot.verify({ vm: 'web', point: 'kept' });
-  assert.deepEqual([files, summed], [0, 1]);
-  await rm(join(host.paths.sums, name));
-  assert.equal((await host.client.snapshot.verify({ vm: 'web' })).summed, 1);
+  assert.equal((await snapshot()).damage, null);
+  await host.client.snapshot.restore({ vm: 'web', snapshot: 'kept' });
+  const [name = ''] = await readdir(host.paths.checksums);
+  await writeFile(join(host.paths.checksums, name), 'vivsums1 and nothing of use');
+  const { files, checksummed } = await host.client.snapshot.verify({ vm: 'web', snapshot: 'kept' });
+  assert.deepEqual([files, checksummed], [0, 1]);
+  await rm(join(host.paths.checksums, name));
+  assert.equal((await host.client.snapshot.verify({ vm: 'web' })).checksummed, 1);
 });
 
-test('a layer that is gone is told, and with the machine all that was known of it goes', async () => {
+test('a layer that is gone is told, and with the VM all that was known of it goes', async () => {
   await rm(layer);
   const error = await refused(host.client.snapshot.verify({ vm: 'web' }));
   assert.equal(error.code, 'corrupt');
-  assert.match(error.message, /^1 of 1 point of web is damaged: kept \(its file \S+ is missing\)/);
+  assert.match(error.message, /^1 of 1 snapshot of web is damaged: kept \(its file \S+ is missing\)/);
   await host.client.vm.remove({ vm: 'web', force: true });
-  for (const folder of [host.paths.layers, host.paths.points, host.paths.sums, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+  for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.checksums, host.paths.vms])
+    assert.deepEqual(await readdir(folder), []);
 });

@@ -1,4 +1,4 @@
-// What a daemon finds at its start that it does not know is never a reason to lose a machine's disks.
+// What a daemon finds at its start that it does not know is never a reason to lose a VM's disks.
 import assert from 'node:assert/strict';
 import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const stray = (host: TestHost) => join(host.paths.run, 'vms', 'stray');
 /** What is done after a start has been done: the tidying up runs beside the first requests. */
 const tidied = (host: TestHost) => eventually('it is tidied up', async () => !(await there(stray(host))));
 
-test('a machine whose record cannot be read keeps its process, its disks and its image', { timeout: 240_000 }, async () => {
+test('a VM whose record cannot be read keeps its process, its disks and its image', { timeout: 240_000 }, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const { id } = await host.client.vm.run({ image: 'disk', name: 'one', memoryBytes });
@@ -54,7 +54,7 @@ test('moving a damaged store away leaves the disks where they are', { timeout: 2
   await host.start();
   const { id } = await host.client.vm.create({ image: 'disk', name: 'one', memoryBytes });
   await host.down();
-  for (const file of await readdir(host.home)) if (file.startsWith('state.db')) await rm(join(host.home, file));
+  for (const file of await readdir(host.stateDirectory)) if (file.startsWith('state.db')) await rm(join(host.stateDirectory, file));
   await mkdir(stray(host), { recursive: true });
   const empty = join(host.paths.vms, 'empty');
   await mkdir(empty);

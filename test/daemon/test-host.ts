@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Paths, pathsFrom } from '../../src/host/paths.ts';
-import { hostTable } from '../../src/network/names.ts';
+import { hostTable } from '../../src/network/kernel/interface-names.ts';
 import { type Client, connect } from '../../src/sdk/index.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { eventually, patienceMs } from '../eventually.ts';
@@ -16,7 +16,7 @@ import { eventually, patienceMs } from '../eventually.ts';
 const fakeQemu = fileURLToPath(new URL('../fake-qemu/fake-qemu.mjs', import.meta.url));
 
 export interface TestHost extends AsyncDisposable {
-  readonly home: string;
+  readonly stateDirectory: string;
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
   readonly client: Client;
@@ -32,38 +32,40 @@ export interface TestHost extends AsyncDisposable {
   settled(): Promise<void>;
   /** Resolves when this has been told so many times, `name` being whom it is about, since the event with the number `after`. */
   happened(type: string, about?: { name?: string; times?: number; after?: number }): Promise<void>;
-  /** Pids of this host's QEMU processes by machine id, as the system sees them. */
+  /** Pids of this host's QEMU processes by VM id, as the system sees them. */
   qemus(): Promise<Map<string, number[]>>;
-  /** Pids of the swtpm processes of its machines. */
+  /** Pids of the swtpm processes of its VMs. */
   tpms(): Promise<number[]>;
 }
 
 export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.ProcessEnv; parent?: string }): Promise<TestHost> {
-  const home = await realpath(await mkdtemp(join(options.parent ?? tmpdir(), 'viv-test-')));
+  const stateDirectory = await realpath(await mkdtemp(join(options.parent ?? tmpdir(), 'viv-test-')));
   const env: NodeJS.ProcessEnv = {
     ...process.env,
-    VIV_HOME: home,
+    VIV_HOME: stateDirectory,
     VIV_RESERVE_BYTES: '1048576',
     VIV_DEFAULT_NETWORK: 'user', // tests of the networks ask for them
-    VIV_HOST_NAMES: 'none', // /etc/hosts is this machine's
+    VIV_HOST_NAMES: 'none', // /etc/hosts is this VM's
     VIV_TEST_CHECK: '1', // an answer or an error that the contract does not declare fails the test
-    ...(options.qemu === 'fake' ? { VIV_QEMU_X86_64: join(home, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(home, 'fake-qemu.json') } : {}),
+    ...(options.qemu === 'fake'
+      ? { VIV_QEMU_X86_64: join(stateDirectory, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(stateDirectory, 'fake-qemu.json') }
+      : {}),
     ...options.env,
   };
   const uid = process.getuid?.() ?? 0;
   const paths = pathsFrom(env, uid);
   if (options.qemu === 'fake') {
-    // A copy, because machines' own users cannot enter every folder a checkout may be in.
-    await copyFile(fakeQemu, join(home, 'fake-qemu.mjs'));
-    await chmod(home, 0o711);
+    // A copy, because VMs' own users cannot enter every folder a checkout may be in.
+    await copyFile(fakeQemu, join(stateDirectory, 'fake-qemu.mjs'));
+    await chmod(stateDirectory, 0o711);
     await publishFakeImages(paths);
   }
-  const marker = `viv-${createHash('sha256').update(home).digest('hex').slice(0, 8)}-`;
+  const marker = `viv-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}-`;
   let client: Client | undefined;
   let pid = 0;
 
   const host: TestHost = {
-    home,
+    stateDirectory,
     paths,
     env,
     get client() {
@@ -133,9 +135,9 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
         await gone(pid);
       }
       // What the host was given for its networks, which the daemon would have taken back.
-      if (process.getuid?.() === 0) spawnSync('nft', ['delete', 'table', 'inet', hostTable(home)]); // most have none
+      if (process.getuid?.() === 0) spawnSync('nft', ['delete', 'table', 'inet', hostTable(stateDirectory)]); // most have none
       const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
-      await rm(home, { recursive: true, force: true });
+      await rm(stateDirectory, { recursive: true, force: true });
       await rm(paths.run, { recursive: true, force: true });
       if (undeclared) throw new Error(`the contract is incomplete: ${[...new Set(undeclared)].join('; ')}`);
     },
@@ -170,8 +172,8 @@ async function gone(pid: number): Promise<void> {
 
 /** Images that fake-qemu never reads: a kernel image `tiny` and a disk image `disk`, small and quickly made. */
 export async function publishFakeImages(paths: Paths): Promise<void> {
-  const disk = join(paths.home, 'disk.qcow2');
-  await mkdir(paths.home, { recursive: true });
+  const disk = join(paths.stateDirectory, 'disk.qcow2');
+  await mkdir(paths.stateDirectory, { recursive: true });
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M']);
   const content = await readFile(disk);
   await rm(disk);

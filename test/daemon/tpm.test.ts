@@ -1,4 +1,4 @@
-// Machines with a TPM, over the real daemon and a real swtpm, with a fake QEMU that never speaks to it: so nothing ends by itself.
+// VMs with a TPM, over the real daemon and a real swtpm, with a fake QEMU that never speaks to it: so nothing ends by itself.
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -48,9 +48,9 @@ test('it is set like other settings, and comes and goes with the next start', as
 test('a QEMU that cannot start takes it along', async () => {
   const { client, paths } = host;
   await client.vm.create({ image: 'tiny', name: 'one', memoryBytes, tpm: true });
-  await writeFile(join(host.home, 'fake-qemu.json'), JSON.stringify({ dieAtStart: 'no' }));
+  await writeFile(join(host.stateDirectory, 'fake-qemu.json'), JSON.stringify({ dieAtStart: 'no' }));
   assert.equal((await refused(client.vm.start({ vm: 'one' }))).code, 'qemu_failed');
-  await writeFile(join(host.home, 'fake-qemu.json'), '{}');
+  await writeFile(join(host.stateDirectory, 'fake-qemu.json'), '{}');
   assert.deepEqual(await host.tpms(), []);
   await client.vm.remove({ vm: 'one' });
   assert.deepEqual(await readdir(paths.vms), []);
@@ -70,7 +70,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   assert.ok(second !== undefined && second !== first, 'a start has one of its own');
   await host.kill();
   await host.start();
-  assert.deepEqual(await host.tpms(), [second], 'that of a machine that runs is left');
+  assert.deepEqual(await host.tpms(), [second], 'that of a VM that runs is left');
   await host.client.vm.stop({ vm: 'one', force: true });
   await host.kill();
   await stray();
@@ -79,7 +79,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   await host.client.vm.remove({ vm: 'one' });
 });
 
-test('what it keeps is part of points, of what is made from them and of going back, and damage is told', async () => {
+test('what it keeps is part of snapshots, of what is made from them and of going back, and damage is told', async () => {
   const { client, paths } = host;
   const { id } = await client.vm.create({ image: 'disk', name: 'one', memoryBytes, tpm: true });
   const file = (vm: string) => join(paths.vm(vm).tpm, 'tpm2-00.permall');
@@ -89,19 +89,19 @@ test('what it keeps is part of points, of what is made from them and of going ba
   await client.vm.start({ vm: 'one' });
   await writeFile(file(id), 'two');
   await client.snapshot.create({ vm: 'one', label: 'hot' });
-  const [fork] = await client.vm.fork({ vm: 'one', point: 'cold' });
-  const [clone] = await client.vm.fork({ vm: 'one', point: 'cold', full: true });
-  const [hot] = await client.vm.fork({ vm: 'one', point: 'hot' });
+  const [fork] = await client.vm.fork({ vm: 'one', snapshot: 'cold' });
+  const [clone] = await client.vm.fork({ vm: 'one', snapshot: 'cold', full: true });
+  const [hot] = await client.vm.fork({ vm: 'one', snapshot: 'hot' });
   const kept = await Promise.all([fork, clone, hot].map((vm) => readFile(file(vm?.id ?? ''), 'utf8')));
   assert.deepEqual(kept, ['one', 'one', 'two']);
-  await client.snapshot.restore({ vm: 'one', point: 'cold' });
+  await client.snapshot.restore({ vm: 'one', snapshot: 'cold' });
   assert.equal(await readFile(file(id), 'utf8'), 'one');
-  await writeFile(join(paths.point(cold).tpm, 'tpm2-00.permall'), 'not');
-  const damaged = await refused(client.vm.fork({ vm: 'one', point: 'cold' }));
+  await writeFile(join(paths.snapshot(cold).tpm, 'tpm2-00.permall'), 'not');
+  const damaged = await refused(client.vm.fork({ vm: 'one', snapshot: 'cold' }));
   assert.equal(damaged.code, 'corrupt');
   assert.match(damaged.message, /tpm2-00.permall is not as it was written/);
   for (const vm of await client.vm.list()) await client.vm.remove({ vm: vm.id, force: true });
-  assert.deepEqual(await readdir(paths.points), []);
+  assert.deepEqual(await readdir(paths.snapshots), []);
   assert.deepEqual(await host.tpms(), []);
 });
 
@@ -114,7 +114,7 @@ test('where there is none, none can be replaced', async () => {
 });
 
 test('without swtpm it is refused with the package that has it', async () => {
-  const bin = join(host.home, 'bin');
+  const bin = join(host.stateDirectory, 'bin');
   await mkdir(bin);
   for (const name of await readdir('/usr/bin')) if (name !== 'swtpm') await symlink(join('/usr/bin', name), join(bin, name));
   await using other = await testHost({ qemu: 'fake', env: { PATH: `${dirname(process.execPath)}:${bin}` } });

@@ -192,14 +192,13 @@ const commands = {
   'migrate-set-parameters': () => ({}),
   migrate: ({ channels }) => {
     if (status === 'postmigrate') throw new Error("Can't migrate the vm that was paused due to previous migration");
-    writeFileSync(channels[0].addr.filename, 'the state of a fake machine');
+    writeFileSync(channels[0].addr.filename, 'the state of a fake VM');
     migration = { status: 'completed', ram: { transferred: 1, total: 1 } };
     status = 'postmigrate';
     return {};
   },
   'migrate-incoming': ({ channels }) => {
-    const loaded =
-      existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake machine';
+    const loaded = existsSync(channels[0].addr.filename) && readFileSync(channels[0].addr.filename, 'utf8') === 'the state of a fake VM';
     migration = loaded
       ? { status: 'completed', ram: { transferred: 1, total: 1 } }
       : { status: 'failed', 'error-desc': 'not a saved state' };
@@ -297,7 +296,7 @@ if (!silent) {
       socket.on('data', () => socket.write(`ok ${layers} 0\n`));
     }).listen(memorySocket);
   }
-  serial('a fake machine starts\r\n');
+  serial('a fake VM starts\r\n');
 }
 
 process.on('SIGUSR2', () => {

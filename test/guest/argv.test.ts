@@ -1,4 +1,4 @@
-// Real QEMU, no guest: every golden machine's arguments are accepted, as the machine's own user where we are root; names full of
+// Real QEMU, no guest: every golden VM's arguments are accepted, as the VM's own user where we are root; names full of
 // QEMU's own syntax stay names; a state is saved and loaded; the payload that proves KVM runs to its end.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -42,7 +42,7 @@ const own = async (file: string) => {
   return file;
 };
 
-/** The same machine with files that exist, in `at`. */
+/** The same VM with files that exist, in `at`. */
 async function real(config: QemuConfig, at: string): Promise<QemuConfig> {
   const file = (name: string) => join(at, name);
   const disks = [];
@@ -142,7 +142,7 @@ for (const { name, config } of configs) {
   });
 }
 
-test('a machine and its files may be called anything', async () => {
+test('a VM and its files may be called anything', async () => {
   const at = join(folder, `a,b="c" 'd'\n,server=off`);
   await mkdir(at);
   await own(at);

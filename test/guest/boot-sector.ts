@@ -1,5 +1,5 @@
 // The smallest guest there is: a boot sector of its own, up in a second. It prints a text to the serial line and then does
-// what is typed there: `p` powers the machine off, `c` tells the host of a panic (as a kernel would, by pvpanic).
+// what is typed there: `p` powers the VM off, `c` tells the host of a panic (as a kernel would, by pvpanic).
 import { writeFile } from 'node:fs/promises';
 
 const origin = 0x7c00;

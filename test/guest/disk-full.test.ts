@@ -18,7 +18,7 @@ test('a full disk stops a guest until there is room', { timeout: 400_000, skip: 
   try {
     await using host = await testHost({ qemu: 'real', parent });
     await host.start();
-    const raw = join(host.home, 'writer.raw');
+    const raw = join(host.stateDirectory, 'writer.raw');
     const sector = Buffer.alloc(512);
     writer.copy(sector);
     sector.writeUInt16LE(0xaa55, 510);

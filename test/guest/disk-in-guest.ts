@@ -1,26 +1,26 @@
 // A raw disk image that a running guest has as one disk more for a while: how file systems are changed that nothing outside a kernel can write.
 import { chmod } from 'node:fs/promises';
 import { connectQmp, type QmpConnection } from '../../src/qemu/qmp.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { out } from './in-guest.ts';
 
 const serial = 'work';
 
-/** Runs the script in the machine, which has slots for cards, with the image as `$disk`. */
-export async function changeInGuest(host: TestHost, machine: Machine, raw: string, script: string): Promise<void> {
+/** Runs the script in the VM, which has slots for NICs, with the image as `$disk`. */
+export async function changeInGuest(host: TestHost, vm: Vm, raw: string, script: string): Promise<void> {
   await chmod(raw, 0o666);
   const exited = new Promise<null>(() => {});
-  const qmp = await connectQmp(host.paths.vm(machine.id).cards, { timeoutMs: 20_000, signal: AbortSignal.timeout(60_000), exited });
+  const qmp = await connectQmp(host.paths.vm(vm.id).nics, { timeoutMs: 20_000, signal: AbortSignal.timeout(60_000), exited });
   try {
     await qmp.execute('blockdev-add', { driver: 'raw', 'node-name': serial, file: { driver: 'file', filename: raw } });
     await qmp.execute('device_add', { driver: 'virtio-blk-pci', id: serial, drive: serial, serial, bus: 'slot0' });
     const disk = await eventually('the guest has the disk', async () => {
-      const found = await out(machine, `grep -lx ${serial} /sys/block/vd*/serial | cut -d/ -f4`);
+      const found = await out(vm, `grep -lx ${serial} /sys/block/vd*/serial | cut -d/ -f4`);
       return found !== '' && `/dev/${found}`;
     });
-    await out(machine, `set -e; disk=${disk}; ${script}`);
+    await out(vm, `set -e; disk=${disk}; ${script}`);
     await qmp.execute('device_del', { id: serial });
     await eventually('the guest has given it back', () => removed(qmp));
   } finally {

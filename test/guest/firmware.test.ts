@@ -1,4 +1,4 @@
-// A UEFI machine by the real daemon and real QEMU: it has variables of its own, its firmware runs, and the next start
+// A UEFI VM by the real daemon and real QEMU: it has variables of its own, its firmware runs, and the next start
 // leaves them.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -10,10 +10,10 @@ import { findFirmware } from '../../src/qemu/firmware-files.ts';
 import { diskInfo } from '../../src/storage/disk.ts';
 import { testHost } from '../daemon/test-host.ts';
 
-test('a UEFI machine starts its firmware with variables of its own, and keeps them', { timeout: 400_000 }, async () => {
+test('a UEFI VM starts its firmware with variables of its own, and keeps them', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
-  const blank = join(host.home, 'blank.qcow2');
+  const blank = join(host.stateDirectory, 'blank.qcow2');
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', blank, '16M']);
   await host.client.image.import({ path: blank, name: 'blank:1', firmware: 'uefi' });
   const { id, firmware } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });
@@ -34,9 +34,9 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   const [child] = await host.client.vm.fork({ vm: 'one' });
   assert.equal(child?.state, 'running', 'it goes on from the same flash');
   await host.client.vm.remove({ vm: child?.id ?? '', force: true });
-  await host.client.snapshot.restore({ vm: 'one', point: 'booted' });
-  const tops = (await readdir(host.paths.vm(id).state)).filter((name) => name.startsWith('firmware-vars'));
-  assert.equal((await diskInfo(join(host.paths.vm(id).state, tops[0] ?? ''), 'qcow2')).virtualBytes, statSync(template).size);
+  await host.client.snapshot.restore({ vm: 'one', snapshot: 'booted' });
+  const overlays = (await readdir(host.paths.vm(id).state)).filter((name) => name.startsWith('firmware-vars'));
+  assert.equal((await diskInfo(join(host.paths.vm(id).state, overlays[0] ?? ''), 'qcow2')).virtualBytes, statSync(template).size);
   await host.client.vm.remove({ vm: 'one', force: true });
 
   const { id: two } = await host.client.vm.run({ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 });
@@ -44,7 +44,7 @@ test('a UEFI machine starts its firmware with variables of its own, and keeps th
   await host.client.vm.stop({ vm: 'one', force: true });
   const { uid, mode, ino } = await stat(firmwareVars);
   assert.equal(mode & 0o777, 0o600);
-  if (process.getuid?.() === 0) assert.notEqual(uid, 0, 'they belong to the machine’s own user');
+  if (process.getuid?.() === 0) assert.notEqual(uid, 0, 'they belong to the VM’s own user');
   await host.client.vm.start({ vm: 'one' });
   await host.client.vm.pause({ vm: 'one' });
   await host.client.vm.stop({ vm: 'one', force: true });

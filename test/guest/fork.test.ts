@@ -4,13 +4,13 @@ import { readdir, readlink } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
 import { runProgram } from '../../src/host/run.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { clockOff, out } from './in-guest.ts';
 
 let host: TestHost;
-let web: Machine;
+let web: Vm;
 
 before(async () => {
   host = await testHost({ qemu: 'real' });
@@ -22,26 +22,25 @@ before(async () => {
 after(() => host[Symbol.asyncDispose]());
 
 /** Kept in the guest's memory alone: a file of /run, which is a tmpfs. */
-const remember = (machine: Machine, memory: string, disk: string) =>
-  out(machine, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
-const remembered = (machine: Machine) => out(machine, 'cat /run/memory /root/disk');
+const remember = (vm: Vm, memory: string, disk: string) => out(vm, `echo ${memory} > /run/memory; echo ${disk} > /root/disk; sync`);
+const remembered = (vm: Vm) => out(vm, 'cat /run/memory /root/disk');
 
 /** The file that its root disk is written to. */
-async function topOf({ id }: Machine): Promise<string> {
+async function overlayOf({ id }: Vm): Promise<string> {
   const folder = host.paths.vm(id).state;
   const files = (await readdir(folder)).filter((file) => file.startsWith('root') && file.endsWith('.qcow2'));
   assert.equal(files.length, 1, `one file is written to: ${files}`);
   return `${folder}/${files[0]}`;
 }
 
-async function gone(machines: readonly Machine[]): Promise<void> {
-  for (const machine of machines) await machine.remove({ force: true });
+async function gone(vms: readonly Vm[]): Promise<void> {
+  for (const vm of vms) await vm.remove({ force: true });
 }
 
 test('a fork has the memory, the processes and the disk of the other, and from then on its own', async () => {
   await remember(web, 'mem-1', 'disk-1');
   await out(web, 'sleep 4711 >/dev/null 2>&1 & echo started');
-  const [one] = (await web.fork()) as [Machine];
+  const [one] = (await web.fork()) as [Vm];
   assert.equal(one.name, 'web-1');
   assert.equal(await remembered(one), 'mem-1\ndisk-1');
   assert.notEqual(await out(one, 'ps | grep "sleep 471[1]"'), '');
@@ -52,7 +51,7 @@ test('a fork has the memory, the processes and the disk of the other, and from t
   await gone([one]);
 });
 
-test('a command that runs in the machine is not disturbed by its fork', async () => {
+test('a command that runs in the VM is not disturbed by its fork', async () => {
   const session = await web.spawn(['sh', '-c', 'for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done']);
   session.stderr.resume();
   let text = '';
@@ -64,11 +63,11 @@ test('a command that runs in the machine is not disturbed by its fork', async ()
   assert.equal(text, '1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n');
 });
 
-test('ten at once are ten different machines', async () => {
+test('ten at once are ten different VMs', async () => {
   const many = await web.fork({ count: 10, name: 'ten-{}' });
   const facts = await Promise.all(
-    [web, ...many].map(async (machine) =>
-      (await out(machine, 'hostname; cat /sys/class/net/eth0/address; head -c 16 /dev/urandom | hexdump -e \'16/1 "%02x"\'')).split('\n'),
+    [web, ...many].map(async (vm) =>
+      (await out(vm, 'hostname; cat /sys/class/net/eth0/address; head -c 16 /dev/urandom | hexdump -e \'16/1 "%02x"\'')).split('\n'),
     ),
   );
   assert.deepEqual(
@@ -84,9 +83,9 @@ test('ten at once are ten different machines', async () => {
   await gone(many);
 });
 
-test('a fork that is reset boots as any machine does, and is who it was', async () => {
+test('a fork that is reset boots as any VM does, and is who it was', async () => {
   await remember(web, 'lost', 'kept');
-  const [one] = (await web.fork({ name: 'again' })) as [Machine];
+  const [one] = (await web.fork({ name: 'again' })) as [Vm];
   await remembered(one);
   const boot = await out(one, 'cat /proc/sys/kernel/random/boot_id');
   await one.reset();
@@ -103,9 +102,9 @@ test('a fork that is reset boots as any machine does, and is who it was', async 
 
 test('a fork can be forked, and lives on when those before it are removed', async () => {
   await remember(web, 'root', 'root');
-  const [child] = (await web.fork({ name: 'child' })) as [Machine];
+  const [child] = (await web.fork({ name: 'child' })) as [Vm];
   await remember(child, 'child', 'child');
-  const [grandchild] = (await child.fork({ name: 'grandchild' })) as [Machine];
+  const [grandchild] = (await child.fork({ name: 'grandchild' })) as [Vm];
   await child.remove({ force: true });
   assert.equal(await remembered(grandchild), 'child\nchild');
   await grandchild.restart({ force: true });
@@ -114,7 +113,7 @@ test('a fork can be forked, and lives on when those before it are removed', asyn
   await gone([grandchild]);
 });
 
-test('any point can be gone back to, forward and sideways, and none is lost', async () => {
+test('any snapshot can be gone back to, forward and sideways, and none is lost', async () => {
   const at = async (label: string) => {
     await remember(web, label, label);
     return web.snapshot(label);
@@ -126,16 +125,16 @@ test('any point can be gone back to, forward and sideways, and none is lost', as
   await web.restore('one');
   assert.equal(await remembered(web), 'one\none');
   const three = await at('three');
-  assert.equal(three.parent, one.id, 'points form a tree');
+  assert.equal(three.parent, one.id, 'snapshots form a tree');
   for (const label of ['two', 'one', 'three', 'two']) {
     await web.restore(label);
     assert.equal(await remembered(web), `${label}\n${label}`);
     const apart = await clockOff(web);
     assert.ok(apart < 2, `the guest knows how late it is (${apart} s)`);
   }
-  const [trial] = await host.client.vm.fork({ vm: 'web', point: 'one', name: 'trial' });
+  const [trial] = await host.client.vm.fork({ vm: 'web', snapshot: 'one', name: 'trial' });
   assert.equal(await remembered(await host.client.vm(trial?.id as string)), 'one\none');
-  await host.client.snapshot.remove({ vm: 'web', point: 'one' });
+  await host.client.snapshot.remove({ vm: 'web', snapshot: 'one' });
   assert.deepEqual(
     (await web.snapshots()).map(({ label, parent, current }) => [label, parent, current]),
     [
@@ -148,7 +147,7 @@ test('any point can be gone back to, forward and sideways, and none is lost', as
   await host.client.vm.remove({ vm: 'trial', force: true });
 });
 
-test('points outlive the daemon and the machine’s process', async () => {
+test('snapshots outlive the daemon and the VM’s process', async () => {
   await web.stop({ force: true });
   await host.kill();
   await host.start();
@@ -157,10 +156,10 @@ test('points outlive the daemon and the machine’s process', async () => {
   assert.equal(await remembered(web), 'two\ntwo');
 });
 
-test('a point of the disks alone is booted from', async () => {
+test('a snapshot of the disks alone is booted from', async () => {
   await remember(web, 'x', 'kept');
-  const point = await web.snapshot('disks', { disksOnly: true });
-  assert.equal(point.memory, false);
+  const snapshot = await web.snapshot('disks', { disksOnly: true });
+  assert.equal(snapshot.memory, false);
   await remember(web, 'x', 'overwritten');
   await web.restore('disks');
   assert.equal(web.state, 'stopped');
@@ -175,27 +174,27 @@ test('a template is kept until its removal is forced, and what cannot be is said
       () => assert.fail('it was not refused'),
       (error: VivError) => error.code,
     );
-  assert.equal(await refused(host.client.snapshot.remove({ vm: 'web', point: 'base' })), 'in_use');
-  await host.client.snapshot.remove({ vm: 'web', point: 'base', force: true });
+  assert.equal(await refused(host.client.snapshot.remove({ vm: 'web', snapshot: 'base' })), 'in_use');
+  await host.client.snapshot.remove({ vm: 'web', snapshot: 'base', force: true });
   assert.equal(await refused(web.restore('base')), 'not_found');
   assert.equal(await refused(web.fork({ name: 'web' })), 'name_taken');
   assert.equal(await refused(web.fork({ count: 0 })), 'invalid');
 });
 
-test('a disk that has come to lie on many layers is made flat again while it runs, and every point stays what it was', async () => {
-  const [long] = (await web.fork({ name: 'long' })) as [Machine];
+test('a disk that has come to lie on many layers is made flat again while it runs, and every snapshot stays what it was', async () => {
+  const [long] = (await web.fork({ name: 'long' })) as [Vm];
   const count = 18;
   for (let nth = 0; nth < count; nth++) {
     await remember(long, 'x', `disk-${nth}`);
     await long.snapshot(`point-${nth}`, { disksOnly: true });
   }
   const layersBelow = async () => {
-    const { stdout } = await runProgram('qemu-img', ['info', '-U', '--backing-chain', '--output=json', await topOf(long)], {
+    const { stdout } = await runProgram('qemu-img', ['info', '-U', '--backing-chain', '--output=json', await overlayOf(long)], {
       timeoutMs: 120_000,
     });
     return (JSON.parse(stdout) as unknown[]).length - 1;
   };
-  // Each point is a layer, and it has some from the machine it was forked from; it is made flat whenever it has more than 16.
+  // Each snapshot is a layer, and it has some from the VM it was forked from; it is made flat whenever it has more than 16.
   await eventually('it becomes flat', async () => (await layersBelow()) <= 16);
   // Else what it has written before would take room until it stops, and one day it could open no more.
   const { pid } = (await host.client.vm(long.name)).info;
@@ -211,7 +210,7 @@ test('a disk that has come to lie on many layers is made flat again while it run
   await gone([long]);
 });
 
-test('a paused machine gets points and forks as often as one likes, stays paused, and goes on', async () => {
+test('a paused VM gets snapshots and forks as often as one likes, stays paused, and goes on', async () => {
   await remember(web, 'mem-paused', 'x');
   await web.pause();
   await web.snapshot('paused-1');
@@ -220,18 +219,18 @@ test('a paused machine gets points and forks as often as one likes, stays paused
   await host.client.vm.set({ vm: web.id, diskBytes: (web.info.disks[0]?.sizeBytes ?? 0) + 2 ** 20 });
   await web.refresh();
   assert.equal(web.state, 'paused');
-  for (const machine of forked) assert.match(await remembered(machine), /mem-paused/);
+  for (const vm of forked) assert.match(await remembered(vm), /mem-paused/);
   await web.resume();
   assert.match(await remembered(web), /mem-paused/);
   await gone(forked);
 });
 
-test('a suspended machine can be forked and gets points, and wakes as it was', async () => {
+test('a suspended VM can be forked and gets snapshots, and wakes as it was', async () => {
   await remember(web, 'mem-asleep', 'disk-asleep');
   await web.suspend();
-  const point = await web.snapshot('asleep');
-  assert.ok(point.memory && point.pausedMs === 0);
-  const [one] = (await web.fork({ name: 'of-asleep' })) as [Machine];
+  const snapshot = await web.snapshot('asleep');
+  assert.ok(snapshot.memory && snapshot.pausedMs === 0);
+  const [one] = (await web.fork({ name: 'of-asleep' })) as [Vm];
   assert.equal(one.state, 'running');
   assert.equal(await remembered(one), 'mem-asleep\ndisk-asleep');
   await web.refresh();
@@ -246,10 +245,10 @@ test('a suspended machine can be forked and gets points, and wakes as it was', a
   await gone([one]);
 });
 
-test('a stopped machine can be forked too, and the copies boot', async () => {
+test('a stopped VM can be forked too, and the copies boot', async () => {
   await remember(web, 'x', 'cold');
   await web.stop();
-  const [copy] = (await web.fork({ name: 'copy' })) as [Machine];
+  const [copy] = (await web.fork({ name: 'copy' })) as [Vm];
   assert.equal(copy.state, 'stopped');
   await Promise.all([copy.start(), web.start()]);
   assert.equal(await out(copy, 'hostname; cat /root/disk'), 'copy\ncold');
@@ -257,13 +256,13 @@ test('a stopped machine can be forked too, and the copies boot', async () => {
   await gone([copy]);
 });
 
-test('the disks are sound, and with the machines everything of theirs is gone', async () => {
+test('the disks are sound, and with the VMs everything of theirs is gone', async () => {
   const files = await readdir(host.paths.layers);
   assert.ok(files.length > 0);
   for (const file of files)
     await runProgram('qemu-img', ['check', '-q', '-f', 'qcow2', `${host.paths.layers}/${file}`], { timeoutMs: 120_000 });
   await gone([web]);
   assert.deepEqual(await readdir(host.paths.layers), []);
-  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.snapshots), []);
   assert.deepEqual(await readdir(host.paths.vms), []);
 });

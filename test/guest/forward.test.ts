@@ -26,13 +26,13 @@ for (const user of [null, someone]) {
       host = await testHost({ qemu: 'real', env: user === null ? env : { ...env, VIV_TEST_USER: user, VIV_IMAGES: '' } });
       if (user !== null) await copyTiny(process.env['VIV_IMAGES'] ?? '', host.paths.images);
       await host.start();
-      const machine = await host.client.run('tiny', {
+      const vm = await host.client.run('tiny', {
         name: 'web',
         memoryBytes: 128 * 2 ** 20,
         forwards: ['8080:80', '[::1]:8081-8082:80'],
       });
       await out(
-        machine,
+        vm,
         'mkdir /www; echo hello >/www/index.html; httpd -f -v -p 80 -h /www 2>/run/log & for i in $(seq 600); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && exit 0; sleep 0.1; done; exit 1',
       );
     });
@@ -56,7 +56,7 @@ for (const user of [null, someone]) {
       return pids.filter((_, at) => found[at]);
     }
 
-    test('what its card may receive is what it receives: next to nothing is sent twice', async () => {
+    test('what its NIC may receive is what it receives: next to nothing is sent twice', async () => {
       const bytes = 4 * 2 ** 20;
       world.start('outside', [
         process.execPath,
@@ -68,8 +68,8 @@ for (const user of [null, someone]) {
       await network.limit({ vm: 'web', nic: 'net0', toGuest: '16Mbit' });
       const received = async () => (await network.show({ network: 'default' })).nics[0]?.toGuest?.bytes ?? 0;
       const before = await received();
-      const machine = await host.client.vm('web');
-      assert.equal(await out(machine, `wget -q -O - http://${outsideAddress}:8099/ | wc -c`), String(bytes));
+      const vm = await host.client.vm('web');
+      assert.equal(await out(vm, `wget -q -O - http://${outsideAddress}:8099/ | wc -c`), String(bytes));
       const much = ((await received()) - before) / bytes;
       assert.ok(much > 1 && much < 1.5, `${much.toFixed(2)} times as much as it asked for`);
       await network.limit({ vm: 'web', nic: 'net0', toGuest: 'none' });
@@ -87,8 +87,8 @@ for (const user of [null, someone]) {
       assert.throws(() => get('outside', '[2001:db8:1::9]:8081'));
     });
 
-    test('the card’s groups hold for what comes by a forward', async () => {
-      await host.client.group.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
+    test('the NIC’s groups hold for what comes by a forward', async () => {
+      await host.client.securityGroup.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
       await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
       const begun = performance.now();
@@ -100,7 +100,7 @@ for (const user of [null, someone]) {
 
     test('what passes is limited, captured, told and refused for this user too', async () => {
       const { network, flow } = host.client;
-      const card = { vm: 'web', nic: 'net0' };
+      const nic = { vm: 'web', nic: 'net0' };
       const web = await host.client.vm('web');
       const stream = await network.capture({ network: 'default', vm: 'web', filter: 'icmp', packets: 2 });
       const gateway = (await network.show({ network: 'default' })).gateways[0] ?? '';
@@ -109,22 +109,22 @@ for (const user of [null, someone]) {
       for await (const chunk of stream) chunks.push(chunk as Buffer);
       await asked;
       assert.equal(Buffer.concat(chunks).readUInt32LE(0), 0xa1b2c3d4, 'the magic number of pcap');
-      await network.limit({ ...card, toGuest: '8Mbit', fromGuest: '8Mbit' });
-      await network.guard({ ...card, egress: ['none'] });
+      await network.limit({ ...nic, toGuest: '8Mbit', fromGuest: '8Mbit' });
+      await network.guard({ ...nic, egress: ['none'] });
       await web.exec(['ping', '-c1', '-W1', outsideAddress]);
       const refused = async () => (await flow.list({ vm: 'web', refused: true })).find(({ verdict }) => verdict === 'refuse egress');
       await eventually('the flow log tells what was refused', async () => (await refused())?.target === outsideAddress);
       const [shown] = (await network.show({ network: 'default' })).nics;
       assert.ok((shown?.refused?.out ?? 0) > 0 && (shown?.toGuest?.packets ?? 0) > 0, JSON.stringify(shown));
-      await network.guard({ ...card, egress: ['all'] });
-      await network.limit({ ...card, toGuest: 'none', fromGuest: 'none' });
+      await network.guard({ ...nic, egress: ['all'] });
+      await network.limit({ ...nic, toGuest: 'none', fromGuest: 'none' });
       assert.equal(get('host', '127.0.0.1:8080'), 'hello');
     });
 
     test('what reads outsiders’ bytes may do next to nothing', async () => {
       const { network } = host.client;
       const stream = await network.capture({ network: 'default' });
-      const look = () => Promise.all(['vivarium-forward', 'viv-sockets', 'vivarium-tap'].map(runningInside));
+      const look = () => Promise.all(['vivarium-port-forward', 'viv-sockets', 'vivarium-net-tap'].map(runningInside));
       // A capture of before may be about to end.
       await eventually('two forwards, who makes their sockets; the flow log and a capture', async () =>
         assert.deepEqual(
@@ -169,7 +169,7 @@ for (const user of [null, someone]) {
       assert.match(String((error as Error).message), /below 1000; .*net\.ipv4\.ip_unprivileged_port_start=80/);
     });
 
-    test('it is closed with the machine', async () => {
+    test('it is closed with the VM', async () => {
       await host.client.vm.remove({ vm: 'web', force: true });
       assert.throws(() => get('host', '127.0.0.1:8080'));
       await host.down();

@@ -1,4 +1,4 @@
-// A full clone of a stopped machine, with a real guest: it boots, has what was written, is somebody else, and needs nothing of its origin.
+// A full clone of a stopped VM, with a real guest: it boots, has what was written, is somebody else, and needs nothing of its origin.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -13,15 +13,15 @@ test('a full clone boots after its origin has gone, and is somebody else', { tim
   await out(web, 'echo before > /root/disk; sync');
   await web.snapshot('disks', { disksOnly: true, quiesce: true });
   await out(web, 'echo after > /root/disk; sync');
-  const [clone] = await web.fork({ point: 'disks', full: true, name: 'clone' });
+  const [clone] = await web.fork({ snapshot: 'disks', full: true, name: 'clone' });
   assert.ok(clone);
   await web.remove({ force: true });
   const layers = await readdir(paths.layers);
   assert.deepEqual(layers.map((name) => name.split('.')[1]).sort(), ['initrd', 'kernel'], 'of its origin nothing is left');
   await clone.start();
   const mac = clone.info.nics[0]?.mac;
-  const card = '/sys/class/net/eth0/address'; // its driver is loaded after the agent has begun to answer
-  const tells = `cat /root/disk; hostname; for n in $(seq 600); do cat ${card} 2>/dev/null && break; usleep 100000; done`;
+  const nic = '/sys/class/net/eth0/address'; // its driver is loaded after the agent has begun to answer
+  const tells = `cat /root/disk; hostname; for n in $(seq 600); do cat ${nic} 2>/dev/null && break; usleep 100000; done`;
   assert.equal(await out(clone, tells), `before\nclone\n${mac}`);
   await clone.refresh();
   assert.deepEqual([clone.info.imageDigest, clone.info.disks[0]?.backing], [null, null]);

@@ -1,19 +1,19 @@
 // What tests with real guests have in common: a script inside, and an error that has to come.
 import assert from 'node:assert/strict';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 
 /** What a shell script wrote inside; it has to succeed. */
-export async function out(machine: Machine, script: string): Promise<string> {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script]);
-  assert.equal(exitCode, 0, `${script} in ${machine.name}: ${stdout}${stderr}`);
+export async function out(vm: Vm, script: string): Promise<string> {
+  const { stdout, stderr, exitCode } = await vm.exec(['sh', '-c', script]);
+  assert.equal(exitCode, 0, `${script} in ${vm.name}: ${stdout}${stderr}`);
   return stdout.trim();
 }
 
 /** How late it is inside, beside how late it was when that was asked: in seconds that it is before or after all of the asking. */
-export async function clockOff(machine: Machine): Promise<number> {
+export async function clockOff(vm: Vm): Promise<number> {
   const asked = Date.now() / 1000;
-  const said = Number(await out(machine, 'date +%s')); // of a second that has begun
+  const said = Number(await out(vm, 'date +%s')); // of a second that has begun
   return Math.max(0, asked - 1 - said, said - Date.now() / 1000);
 }
 

@@ -1,4 +1,4 @@
-// What users are promised, with a real guest: one machine is booted and everything is tried on it in turn.
+// What users are promised, with a real guest: one VM is booted and everything is tried on it in turn.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { clockOff, noneOf } from './in-guest.ts';
 
 let host: TestHost;
-let web: Machine;
+let web: Vm;
 let folder: string;
 
 before(async () => {
@@ -28,7 +28,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const sh = (script: string, options: Parameters<Machine['exec']>[1] = {}) => web.exec(['sh', '-c', script], options);
+const sh = (script: string, options: Parameters<Vm['exec']>[1] = {}) => web.exec(['sh', '-c', script], options);
 
 test('a command answers with its output, its errors and its exit code', async () => {
   const { stdout, stderr, exitCode } = await sh('echo out; echo err >&2; exit 3');
@@ -159,7 +159,7 @@ test('QEMU has a user of its own, no rights, a filter of system calls, and no TC
   assert.match(greeting, /^RFB /);
 });
 
-test('a paused machine stands still, and goes on with the right time', async () => {
+test('a paused VM stands still, and goes on with the right time', async () => {
   await sh('date -s @$(($(date +%s) - 3600))'); // as after an hour's pause
   await web.pause();
   await assert.rejects(web.exec(['true']), (error: VivError) => error.code === 'wrong_state' && /resume it first/.test(error.message));
@@ -167,7 +167,7 @@ test('a paused machine stands still, and goes on with the right time', async () 
   assert.ok((await clockOff(web)) < 10);
 });
 
-test('a suspended machine wakes with its processes, its memory and the right time', async () => {
+test('a suspended VM wakes with its processes, its memory and the right time', async () => {
   await sh('echo kept > /tmp/in-memory; sleep 1000 & echo $! > /tmp/pid');
   await web.suspend();
   assert.equal(web.info.state, 'suspended');
@@ -180,7 +180,7 @@ test('a suspended machine wakes with its processes, its memory and the right tim
   await eventually('the guest has the right time', async () => (await clockOff(web)) < 2);
 });
 
-test('the daemon dies in the middle of a command and a copy: the machine lives, and the next command answers', async () => {
+test('the daemon dies in the middle of a command and a copy: the VM lives, and the next command answers', async () => {
   const { pid } = web.info;
   const running = web.exec(['sh', '-c', 'while :; do echo noise; done']).catch((error: unknown) => error);
   const copying = web.exec(['sh', '-c', 'cat > /dev/null'], { input: randomBytes(8 * 2 ** 20) }).catch((error: unknown) => error);
@@ -202,7 +202,7 @@ test('a disk grows under the guest', async () => {
   assert.equal((await sh(grown, { timeoutMs: 60_000 })).exitCode, 0);
 });
 
-test('a machine that is renamed has another host name at once', async () => {
+test('a VM that is renamed has another host name at once', async () => {
   await web.rename('shop');
   assert.equal((await web.exec(['hostname'])).stdout.trim(), 'shop');
 });
@@ -224,7 +224,7 @@ test('a guest that shuts itself down is stopped, and says so', async () => {
   assert.equal(web.info.stateReason?.code, 'guest_shutdown');
 });
 
-test('a machine whose QEMU is killed comes back by its restart policy', async () => {
+test('a VM whose QEMU is killed comes back by its restart policy', async () => {
   await web.set({ restart: 'on-failure' });
   await web.start();
   const { pid } = web.info;
@@ -247,7 +247,7 @@ test('a guest that does not listen is stopped firmly after the deadline', async 
   assert.equal((await host.qemus()).size, 0);
 });
 
-test('a machine made with removeOnStop is gone when it stops', async () => {
+test('a VM made with removeOnStop is gone when it stops', async () => {
   const once = await host.client.run('tiny', { name: 'once', removeOnStop: true });
   await once.stop({ force: true });
   assert.deepEqual(

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
-import { fromMac, nth, subnetOf } from '../../src/network/address.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import { fromMac, nth, subnetOf } from '../../src/network/address/address.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { networkProcesses, type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
 import { end, framesOf, mark } from '../network/firewall/forged.ts';
@@ -17,8 +17,8 @@ const skip = noWorld;
 let world: World;
 let host: TestHost;
 let inside: HostInWorld['inside'];
-let web: Machine;
-let db: Machine;
+let web: Vm;
+let db: Vm;
 
 hostInWorld(
   (env, world) => {
@@ -37,26 +37,26 @@ hostInWorld(
       web,
       'for i in $(seq 600); do ip address show eth0 | grep -q "inet " && ip -6 address show eth0 scope global | grep -q inet6 && break; sleep 0.1; done',
     );
-    [db] = (await web.fork({ name: 'db' })) as [Machine];
+    [db] = (await web.fork({ name: 'db' })) as [Vm];
   },
 );
 
-const fails = async (machine: Machine, script: string): Promise<boolean> => (await machine.exec(['sh', '-c', script])).exitCode !== 0;
+const fails = async (vm: Vm, script: string): Promise<boolean> => (await vm.exec(['sh', '-c', script])).exitCode !== 0;
 /** Whether a web server there answers within so many seconds. busybox' nc ends with its input. */
 const ask = (address: string, seconds: number) =>
   `(printf "GET / HTTP/1.0\\r\\n\\r\\n"; sleep ${seconds}) | nc -w ${Math.ceil(seconds)} ${address} 8080 | grep -q said`;
 /** The same where it has to; one that is slow is asked again. */
 const get = (address: string) => `{ ${[0.5, 3, 9].map((seconds) => ask(address, seconds)).join(' || ')}; }`;
-const refused = (machine: Machine, address: string) => fails(machine, ask(address, 0.5));
+const refused = (vm: Vm, address: string) => fails(vm, ask(address, 0.5));
 const server = `require('http').createServer((_, answer) => answer.end('said')).listen(8080, '::')`;
 const listens = (where: 'host' | 'outside', port: number) =>
   eventually('the server of the test listens', () => world.run(where, 'ss -ltn').includes(`:${port} `));
 const addressesOf = async (name: string) => (await host.client.vm.show({ vm: name })).nics.flatMap(({ addresses }) => addresses);
-/** A machine that was just made may still be asking for its address; without one ping fails at once. */
+/** A VM that was just made may still be asking for its address; without one ping fails at once. */
 const ping = (target: string, family = 4) =>
   `for i in $(seq 50); do ping -${family} -c1 -W5 ${target} >/dev/null && exit 0; sleep 0.2; done; exit 1`;
 
-test('machines have the addresses that they were promised, and find each other by name', { skip }, async () => {
+test('VMs have the addresses that they were promised, and find each other by name', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
   const shown = await out(web, 'ip address show eth0');
   assert.ok(shown.includes(`inet ${ipv4}/20`) && shown.includes(`inet6 ${ipv6}/64`), shown);
@@ -74,7 +74,7 @@ test('a fork has an address and a name of its own', { skip }, async () => {
 });
 
 /** Parent's and own addresses, looked at in the first command that a fork answers. */
-async function seenAtOnce(fork: Machine, parent: string): Promise<void> {
+async function seenAtOnce(fork: Vm, parent: string): Promise<void> {
   const [ipv4 = '', ipv6 = ''] = await addressesOf(parent);
   const first = await fork.exec([
     'sh',
@@ -94,19 +94,19 @@ test('a fork has its addresses at its first answer, reaches and is reached, and 
   skip,
 }, async () => {
   await out(web, 'cp /etc/resolv.conf /run/resolv.conf; echo "# asked" >>/etc/resolv.conf');
-  const [one] = (await web.fork({ name: 'early' })) as [Machine];
+  const [one] = (await web.fork({ name: 'early' })) as [Vm];
   await seenAtOnce(one, 'web');
   const own = (await addressesOf('early')).join(' ');
   // udhcpc's script writes the file anew when it has the lease.
   const lost = `for i in $(seq 1200); do for a in ${own}; do ip address show eth0 | grep -q " $a/" || echo lost $a; done; grep -q asked /etc/resolv.conf || break; sleep 0.05; done`;
   assert.equal(await out(one, `${lost}; cat /etc/resolv.conf`), await out(web, 'cat /run/resolv.conf'));
-  const [two] = (await one.fork({ name: 'later' })) as [Machine];
+  const [two] = (await one.fork({ name: 'later' })) as [Vm];
   await seenAtOnce(two, 'web');
   await out(web, 'cp /run/resolv.conf /etc/resolv.conf');
-  for (const machine of [two, one]) await machine.remove({ force: true });
+  for (const vm of [two, one]) await vm.remove({ force: true });
 });
 
-test('machines reach the outside, which does not reach them', { skip }, async () => {
+test('VMs reach the outside, which does not reach them', { skip }, async () => {
   await out(web, ping(outsideAddress));
   await out(web, ping('2001:db8:2::7', 6));
   const [ipv4] = await addressesOf('web');
@@ -114,7 +114,7 @@ test('machines reach the outside, which does not reach them', { skip }, async ()
   assert.throws(() => world.run('outside', `ping -c1 -W1 ${ipv4}`));
 });
 
-test('the host reaches machines by their addresses, and no machine reaches the host', { skip }, async () => {
+test('the host reaches VMs by their addresses, and no VM reaches the host', { skip }, async () => {
   const [ipv4 = '', ipv6 = ''] = await addressesOf('web');
   world.run('host', `ping -c1 -W9 ${ipv4} && ping -c1 -W9 ${ipv6}`);
   for (const where of ['host', 'outside'] as const) {
@@ -130,25 +130,25 @@ test('the host reaches machines by their addresses, and no machine reaches the h
   }
 });
 
-test('the host finds machines by name, at once after a fork, a start and a new name', { skip }, async () => {
-  const { vm } = host.client;
+test('the host finds VMs by name, at once after a fork, a start and a new name', { skip }, async () => {
+  const { vm: vmRef } = host.client;
   const told = (name: string) => world.runNamed(`getent -s files ahosts ${name}.default.viv | sed "s/ .*//" | sort -u`).trim().split('\n');
   const reached = (name: string) => world.runNamed(`ping -4 -c1 -W9 ${name}.default.viv && ping -6 -c1 -W9 ${name}.default.viv`);
-  const [named] = (await web.fork({ name: 'named' })) as [Machine];
+  const [named] = (await web.fork({ name: 'named' })) as [Vm];
   for (const name of ['web', 'named']) {
     assert.deepEqual(told(name), (await addressesOf(name)).sort());
     reached(name);
   }
-  await vm.rename({ vm: 'named', name: 'renamed' });
+  await vmRef.rename({ vm: 'named', name: 'renamed' });
   reached('renamed');
   assert.deepEqual(told('named'), ['']);
   await named.remove({ force: true });
 
-  await eventually('the name of a machine that is gone is gone', () => told('renamed').join() === '');
+  await eventually('the name of a VM that is gone is gone', () => told('renamed').join() === '');
 });
 
-test('a group closes a machine to all but those that its rules name, at once, and the flow log says so', { skip }, async () => {
-  const { group, network, flow } = host.client;
+test('a group closes a VM to all but those that its rules name, at once, and the flow log says so', { skip }, async () => {
+  const { securityGroup: group, network, flow } = host.client;
   await out(
     db,
     'while true; do printf "HTTP/1.0 200 OK\\r\\n\\r\\nsaid" | nc -l -p 8080 >/dev/null 2>&1; done </dev/null >/dev/null 2>&1 &',
@@ -159,21 +159,21 @@ test('a group closes a machine to all but those that its rules name, at once, an
   assert.ok(await refused(web, 'db'));
   assert.ok(await fails(web, 'ping -c1 -W1 db'));
   await out(db, ping('web')); // answers pass
-  await group.allow({ group: 'store', rule: 'in tcp 8080 from machine:web' });
+  await group.allow({ group: 'store', rule: 'in tcp 8080 from vm:web' });
   await out(web, get('db'));
   const told = async (verdict: string) =>
     (await flow.list({ vm: 'db', limit: 1000 })).find(
       ({ verdict: said, from, to, targetPort }) => said === verdict && from?.vm === 'web' && to?.vm === 'db' && targetPort === 8080,
     );
   await eventually('the flow log tells both', async () => Boolean((await told('refuse in')) && (await told('accept'))));
-  const card = (await network.show({ network: 'default' })).nics.find(({ vm }) => vm === 'db');
-  assert.ok((card?.refused?.in ?? 0) > 0, JSON.stringify(card));
+  const nic = (await network.show({ network: 'default' })).nics.find(({ vm: vmRef }) => vmRef === 'db');
+  assert.ok((nic?.refused?.in ?? 0) > 0, JSON.stringify(nic));
   await network.guard({ vm: 'db', nic: 'net0', groups: ['none'] });
   await group.remove({ group: 'store' });
   await out(web, 'ping -c1 -W9 db');
 });
 
-test('a machine goes where its egress policy lets it: nowhere, to a subnet, or to a name as DNS answered it', { skip }, async () => {
+test('a VM goes where its egress policy lets it: nowhere, to a subnet, or to a name as DNS answered it', { skip }, async () => {
   const guard = (...egress: string[]) => host.client.network.guard({ vm: 'web', nic: 'net0', egress });
   const outside = get(outsideAddress);
   await out(web, outside);
@@ -200,7 +200,7 @@ test('a service of the host is reached where the network says so, and only then'
   assert.ok(await refused(web, hostAddress));
 });
 
-test('a limit holds for a running machine', { skip }, async () => {
+test('a limit holds for a running VM', { skip }, async () => {
   const seconds = async () => {
     const begun = performance.now();
     // 512 KiB through the console's own way would say nothing of the network.
@@ -224,18 +224,18 @@ test('a limit holds for a running machine', { skip }, async () => {
 
 test('of 10,000 forged frames of each kind that a guest sends none arrives, and all are counted', { skip }, async () => {
   const party = async (name: string) => {
-    const [nic] = (await host.client.vm.show({ vm: name })).nics;
-    const [ip = '', ip6 = ''] = nic?.addresses ?? [];
-    const mac = nic?.mac ?? '';
+    const [nicId] = (await host.client.vm.show({ vm: name })).nics;
+    const [ip = '', ip6 = ''] = nicId?.addresses ?? [];
+    const mac = nicId?.mac ?? '';
     return { mac, ip, ip6, local: fromMac(subnetOf('fe80::/64'), mac) };
   };
   const { gateways } = await host.client.network.show({ network: 'default' });
   const [evil, victim, program] = [await party('web'), await party('db'), buildFrames(true)];
   const gateway = { ip: gateways[0] ?? '', ip6: gateways[1] ?? '', local: 'fe80::1' };
   const { forged, right, last } = framesOf({ evil, victim, gateway, other: victim });
-  for (const machine of [web, db]) await machine.copyTo(program, '/root/frames');
+  for (const vm of [web, db]) await vm.copyTo(program, '/root/frames');
   const spoofed = async () =>
-    (await host.client.network.show({ network: 'default' })).nics.find(({ vm }) => vm === 'web')?.refused?.spoofed ?? 0;
+    (await host.client.network.show({ network: 'default' })).nics.find(({ vm: vmRef }) => vmRef === 'web')?.refused?.spoofed ?? 0;
   const delivered = async (times: number, frames: readonly string[]) => {
     await out(
       db,
@@ -252,15 +252,15 @@ test('of 10,000 forged frames of each kind that a guest sends none arrives, and 
   assert.equal(await delivered(1, Object.values(right)), Object.keys(right).length);
 });
 
-test('the name of a machine is known as soon as it is forked or started', { skip }, async () => {
-  const [fork] = (await web.fork({ name: 'forked' })) as [Machine];
+test('the name of a VM is known as soon as it is forked or started', { skip }, async () => {
+  const [fork] = (await web.fork({ name: 'forked' })) as [Vm];
   await out(web, 'nslookup forked.default.viv');
   const started = await host.client.run('tiny', { name: 'started' });
   await out(web, 'nslookup started.default.viv');
   const { ipv4 } = await host.client.network.show({ network: 'default' });
   const [address = ''] = await addressesOf('started');
   assert.equal((await inside(`dig +short started.default.viv @${nth(subnetOf(ipv4 ?? ''), 1n)}`)).trim(), address);
-  for (const machine of [fork, started]) await machine.remove({ force: true });
+  for (const vm of [fork, started]) await vm.remove({ force: true });
 });
 
 test('a new name is known at once, and the old one is not any more', { skip }, async () => {
@@ -307,10 +307,10 @@ test('what somebody broke while the daemon was away is mended', { skip }, async 
   assert.ok((await inside('nft list tables')).includes('vivarium'));
 });
 
-test('a card is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
+test('a NIC is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
   await host.client.network.create({ network: 'back', kind: 'isolated', ipv4: '10.200.1.0/24', ipv6: 'none' });
-  const [, nic] = (await host.client.network.attach({ vm: 'web', network: 'back', address: '10.200.1.77' })).nics;
-  assert.deepEqual(nic?.addresses, ['10.200.1.77']);
+  const [, nicId] = (await host.client.network.attach({ vm: 'web', network: 'back', address: '10.200.1.77' })).nics;
+  assert.deepEqual(nicId?.addresses, ['10.200.1.77']);
   const leased = 'for i in $(seq 600); do ip -4 address show eth1 2>/dev/null | grep -q "inet 10.200.1" && exit 0; sleep 0.1; done; exit 1';
   await out(web, leased);
   await host.client.network.attach({ vm: 'db', network: 'back' });
@@ -340,11 +340,11 @@ test('frames are captured as they pass', { skip }, async () => {
   assert.equal((wrong as VivError).code, 'invalid');
 });
 
-test('a machine that slept wakes with its card, and the last one leaves nothing behind', { skip }, async () => {
+test('a VM that slept wakes with its NIC, and the last one leaves nothing behind', { skip }, async () => {
   await web.suspend();
   await web.start();
   await out(web, ping('db'));
-  for (const machine of [web, db]) await machine.remove({ force: true });
+  for (const vm of [web, db]) await vm.remove({ force: true });
   await host.down();
   assert.deepEqual(await networkProcesses(host.paths.network), []);
   assert.equal(world.run('host', 'nft list ruleset'), '');

@@ -1,4 +1,4 @@
-// The host's disk becomes full in the middle of a fork and of a snapshot, with real guests: the machine goes on, its disks are
+// The host's disk becomes full in the middle of a fork and of a snapshot, with real guests: the VM goes on, its disks are
 // whole, and nothing is left behind. Needs root, for a file system of its own.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { checkDisk } from '../../src/storage/disk.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';
@@ -18,10 +18,10 @@ const MiB = 2 ** 20;
 
 /** Takes all but so much, until it is disposed of. */
 async function fill(host: TestHost, leaveBytes: number): Promise<AsyncDisposable> {
-  const file = join(host.home, `filler-${Math.random()}`);
+  const file = join(host.stateDirectory, `filler-${Math.random()}`);
   const fd = openSync(file, 'w');
   try {
-    const { bavail, bsize } = statfsSync(host.home);
+    const { bavail, bsize } = statfsSync(host.stateDirectory);
     let left = leaveBytes === 0 ? Number.POSITIVE_INFINITY : bavail * bsize - leaveBytes;
     for (const piece of [Buffer.alloc(MiB, 1), Buffer.alloc(4096, 1)])
       while (left >= piece.length && writeSync(fd, piece) === piece.length) left -= piece.length;
@@ -34,12 +34,12 @@ async function fill(host: TestHost, leaveBytes: number): Promise<AsyncDisposable
 }
 
 /** Resolves when there is a file in a folder that was not there. */
-async function newFile(folder: string, wanted: (file: string) => boolean): Promise<void> {
+async function newFile(folder: string, desired: (file: string) => boolean): Promise<void> {
   const signal = AbortSignal.timeout(60_000);
   const known = new Set(await readdir(folder, { recursive: true }));
   for (;;) {
     const now = await readdir(folder, { recursive: true }).catch(() => []);
-    if (now.some((file) => !known.has(file) && wanted(file))) return;
+    if (now.some((file) => !known.has(file) && desired(file))) return;
     signal.throwIfAborted();
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -51,17 +51,17 @@ function told({ code, message }: VivError, t: TestContext): void {
   assert.match(message, /^[^\n]{20,400}$/);
 }
 
-async function asBefore(host: TestHost, web: Machine): Promise<void> {
+async function asBefore(host: TestHost, web: Vm): Promise<void> {
   assert.equal(await out(web, 'cat /run/memory /root/disk'), 'here\nhere');
   assert.deepEqual(
     (await host.client.vm.list()).map(({ name, state }) => [name, state]),
     [['web', 'running']],
   );
   assert.deepEqual([...(await host.qemus()).keys()], [web.id]);
-  assert.deepEqual(await readdir(host.paths.points), []);
+  assert.deepEqual(await readdir(host.paths.snapshots), []);
   assert.deepEqual(await readdir(host.paths.vms), [web.id]);
-  const tops = (await readdir(host.paths.vm(web.id).state)).filter((name) => name.includes('.qcow2'));
-  assert.equal(tops.length, 1, `one top: ${tops}`);
+  const overlays = (await readdir(host.paths.vm(web.id).state)).filter((name) => name.includes('.qcow2'));
+  assert.equal(overlays.length, 1, `one top: ${overlays}`);
   assert.deepEqual((await host.client.task.list({ state: 'running' })).length, 0);
   for (const { undoError } of await host.client.task.list({ limit: 1000 })) assert.equal(undoError, null);
 }
@@ -77,7 +77,7 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 600_000, sk
 
     for (const [what, begun] of [
       ['is frozen', () => true],
-      ['has its first machine', (file: string) => file.endsWith('serial.log') || /root-\w+\.qcow2$/.test(file)],
+      ['has its first VM', (file: string) => file.endsWith('serial.log') || /root-\w+\.qcow2$/.test(file)],
     ] as const)
       await t.test(`a fork that the full disk meets when it ${what} is done or refused as a whole`, async () => {
         await using _ = await fill(host, 8 * MiB);
@@ -95,7 +95,7 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 600_000, sk
         const end = await call;
         if ('made' in end) {
           assert.equal(end.made.length, 20);
-          for (const machine of end.made) await machine.remove({ force: true });
+          for (const vm of end.made) await vm.remove({ force: true });
         } else {
           assert.ok(end.error instanceof VivError, String(end.error));
           told(end.error, t);
@@ -119,7 +119,7 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 600_000, sk
       await out(web, 'head -c 40960k /dev/urandom > /run/large');
       // It may be done before the disk is full where this process stands still meanwhile: then another is begun.
       const end = await eventually('the full disk meets a snapshot', async () => {
-        const full = newFile(host.paths.points, () => true).then(() => fill(host, 0));
+        const full = newFile(host.paths.snapshots, () => true).then(() => fill(host, 0));
         const call = web.snapshot('no').then(
           () => false as const,
           (error: VivError) => error,
@@ -128,7 +128,7 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 600_000, sk
         await new Promise((resolve) => setTimeout(resolve, 1000));
         await filler[Symbol.asyncDispose]();
         const outcome = await call;
-        if (outcome === false) await host.client.snapshot.remove({ vm: 'web', point: 'no' });
+        if (outcome === false) await host.client.snapshot.remove({ vm: 'web', snapshot: 'no' });
         return outcome;
       });
       told(end, t);
@@ -138,15 +138,15 @@ test('a full disk in the middle of a fork or a snapshot', { timeout: 600_000, sk
 
     await t.test('with room again both succeed, and all disks are whole', async () => {
       await out(web, 'rm /run/large; echo 3 > /proc/sys/vm/drop_caches');
-      const point = await web.snapshot('yes', { disksOnly: true });
-      assert.equal(point.parent, null, 'what was undone is no parent');
-      const [child] = (await web.fork()) as [Machine];
+      const snapshot = await web.snapshot('yes', { disksOnly: true });
+      assert.equal(snapshot.parent, null, 'what was undone is no parent');
+      const [child] = (await web.fork()) as [Vm];
       assert.equal(await out(child, 'cat /run/memory /root/disk'), 'here\nhere');
       await child.remove({ force: true });
       await web.stop({ force: true });
       for (const name of await readdir(host.paths.layers)) await checkDisk(join(host.paths.layers, name));
       await web.remove({ force: true });
-      for (const folder of [host.paths.layers, host.paths.points, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
+      for (const folder of [host.paths.layers, host.paths.snapshots, host.paths.vms]) assert.deepEqual(await readdir(folder), []);
     });
   } finally {
     execFileSync('umount', ['--lazy', parent]);

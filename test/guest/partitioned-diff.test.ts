@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { changeInGuest } from './disk-in-guest.ts';
 import {
@@ -25,12 +25,12 @@ const MiB = 2 ** 20;
 const diskBytes = 64 * MiB;
 let host: TestHost;
 let files = '';
-let writer: Machine | undefined;
+let writer: Vm | undefined;
 
 before(async () => {
   host = await testHost({ qemu: 'real' });
   await host.start();
-  files = join(host.home, 'files');
+  files = join(host.stateDirectory, 'files');
   await mkdir(files);
   for (const name of ['stays', 'goes', 'changes']) await writeFile(join(files, name), `${name}\n`);
 });
@@ -46,22 +46,22 @@ async function fillFat(raw: string, partition: Partition): Promise<void> {
 
 async function changeFat(raw: string, partition: Partition): Promise<void> {
   removeFromFat(raw, partition, 'goes');
-  await writeFile(join(host.home, 'other'), 'something else\n');
-  copyToFat(raw, partition, join(host.home, 'other'), 'changes');
-  copyToFat(raw, partition, join(host.home, 'other'), 'Größe und mehr.txt');
+  await writeFile(join(host.stateDirectory, 'other'), 'something else\n');
+  copyToFat(raw, partition, join(host.stateDirectory, 'other'), 'changes');
+  copyToFat(raw, partition, join(host.stateDirectory, 'other'), 'Größe und mehr.txt');
 }
 
 async function changeExt(raw: string, partition: Partition): Promise<void> {
-  await writeFile(join(host.home, 'longer'), 'x'.repeat(5000));
-  changeExt4(raw, partition, ['rm /goes', 'rm /changes', `write ${join(host.home, 'longer')} changes`, 'mkdir /fresh']);
+  await writeFile(join(host.stateDirectory, 'longer'), 'x'.repeat(5000));
+  changeExt4(raw, partition, ['rm /goes', 'rm /changes', `write ${join(host.stateDirectory, 'longer')} changes`, 'mkdir /fresh']);
 }
 
-/** A stopped machine of that disk, with the point `before`; its disk has become what `change` makes of it. */
-async function changed(name: string, raw: string, change: (raw: string) => Promise<void>): Promise<Machine> {
+/** A stopped VM of that disk, with the snapshot `before`; its disk has become what `change` makes of it. */
+async function changed(name: string, raw: string, change: (raw: string) => Promise<void>): Promise<Vm> {
   await host.client.image.import({ path: raw, name: `${name}:1`, format: 'raw' });
   const { id } = await host.client.vm.create({ image: `${name}:1`, name, networks: ['none'] });
-  const machine = await host.client.vm(name);
-  await machine.snapshot('before');
+  const vm = await host.client.vm(name);
+  await vm.snapshot('before');
   const other = `${raw}.changed`;
   await copyFile(raw, other);
   await change(other);
@@ -69,11 +69,11 @@ async function changed(name: string, raw: string, change: (raw: string) => Promi
   const [top = ''] = (await readdir(folder)).filter((file) => /^root-.*\.qcow2$/.test(file));
   execFileSync('qemu-img', ['convert', '-n', '-f', 'raw', '-O', 'qcow2', other, join(folder, top)]);
   for (const file of [raw, other]) await rm(file);
-  return machine;
+  return vm;
 }
 
-async function told(machine: Machine): Promise<string[]> {
-  const { files: found, filesReason, disks } = await machine.diff('before', 'now');
+async function told(vm: Vm): Promise<string[]> {
+  const { files: found, filesReason, disks } = await vm.diff('before', 'now');
   assert.ok((disks[0]?.changedBytes ?? 0) > 0);
   assert.equal(filesReason, null);
   return (found?.list ?? []).map(({ on, path, change, kind, bytes }) => [on, path, change, kind, bytes].join(' ')).sort();
@@ -86,28 +86,28 @@ const sized = (lines: readonly string[]) => lines.map((line) => line.replace(/ d
 
 test('GPT: what differs on a FAT and on an ext4 partition', async () => {
   const [esp, hidden, root] = [part(1, 1, 20), part(2, 22, 4), part(15, 28, 30)];
-  const raw = join(host.home, 'gpt.raw');
+  const raw = join(host.stateDirectory, 'gpt.raw');
   await writeGpt(raw, diskBytes, [esp, hidden, root]);
   await fillFat(raw, esp);
   makeExt4(raw, root, files);
-  const machine = await changed('gpt', raw, async (other) => {
+  const vm = await changed('gpt', raw, async (other) => {
     await changeFat(other, esp);
     await changeExt(other, root);
   });
-  assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root15')].sort());
+  assert.deepEqual(sized(await told(vm)), [...inFat('root1'), ...inExt('root15')].sort());
 });
 
 test('MBR: a primary FAT partition and a logical ext4 one', async () => {
   const [fat, logical] = [part(1, 1, 20), part(5, 24, 30)];
-  const raw = join(host.home, 'mbr.raw');
+  const raw = join(host.stateDirectory, 'mbr.raw');
   await writeMbr(raw, diskBytes, [fat, logical]);
   await fillFat(raw, fat);
   makeExt4(raw, logical, files);
-  const machine = await changed('mbr', raw, async (other) => {
+  const vm = await changed('mbr', raw, async (other) => {
     await changeFat(other, fat);
     await changeExt(other, logical);
   });
-  assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('root5')].sort());
+  assert.deepEqual(sized(await told(vm)), [...inFat('root1'), ...inExt('root5')].sort());
 });
 
 const aWriter = async () => (writer ??= await host.client.run('tiny', { name: 'writer', networks: ['default'] }));
@@ -115,7 +115,7 @@ const aWriter = async () => (writer ??= await host.client.run('tiny', { name: 'w
 test('LVM: a volume of a group that lies on two partitions, beside a partition without', async () => {
   const [fat, first, second] = [part(1, 1, 20), part(2, 24, 40), part(3, 68, 40)];
   const volume: Partition = { number: 2, startBytes: first.startBytes + MiB, bytes: 36 * MiB }; // nine extents, after the label
-  const raw = join(host.home, 'lvm.raw');
+  const raw = join(host.stateDirectory, 'lvm.raw');
   await writeGpt(raw, 112 * MiB, [fat, first, second]);
   await fillFat(raw, fat);
   makeExt4(raw, volume, files);
@@ -127,11 +127,11 @@ test('LVM: a volume of a group that lies on two partitions, beside a partition w
     'lvm vgchange -an',
   ];
   await changeInGuest(host, await aWriter(), raw, script.join('; '));
-  const machine = await changed('lvm', raw, async (other) => {
+  const vm = await changed('lvm', raw, async (other) => {
     await changeFat(other, fat);
     await changeExt(other, volume);
   });
-  assert.deepEqual(sized(await told(machine)), [...inFat('root1'), ...inExt('my-group/root')].sort());
+  assert.deepEqual(sized(await told(vm)), [...inFat('root1'), ...inExt('my-group/root')].sort());
 });
 
 test('software RAID of two levels, one with a volume group on it, and a mirror that LVM keeps itself', async () => {
@@ -144,7 +144,7 @@ test('software RAID of two levels, one with a volume group on it, and a mirror t
     ),
   );
   const [plain] = partitions as [Partition];
-  const raw = join(host.home, 'raid.raw');
+  const raw = join(host.stateDirectory, 'raid.raw');
   await writeGpt(raw, 260 * MiB, partitions);
   makeExt4(raw, plain, files);
   const dm = 'export DM_DISABLE_UDEV=1 MDADM_NO_UDEV=1; modprobe -a dm_mod raid456 raid1';
@@ -172,7 +172,7 @@ test('software RAID of two levels, one with a volume group on it, and a mirror t
     'rm /mnt/goes; echo something else >/mnt/changes; mkdir /mnt/fresh',
     'umount /mnt',
   ];
-  const machine = await changed('raid', raw, async (other) => {
+  const vm = await changed('raid', raw, async (other) => {
     const script = [...open, ...['/dev/md5', '/dev/on-raid/root', '/dev/mirror/both'].flatMap(change), ...close];
     await changeInGuest(host, await aWriter(), other, script.join('; '));
   });
@@ -181,7 +181,7 @@ test('software RAID of two levels, one with a volume group on it, and a mirror t
     `${on} /fresh added directory`,
     `${on} /goes removed file 5`,
   ]);
-  assert.deepEqual(sized(await told(machine)), expected.sort());
+  assert.deepEqual(sized(await told(vm)), expected.sort());
 });
 
 /** What they have in common: made outside, written by a guest's kernel. */
@@ -190,7 +190,7 @@ for (const { type, make, mount } of [
   { type: 'btrfs', make: makeBtrfs, mount: 'modprobe btrfs; mount -t btrfs' },
 ])
   test(`${type}: what differs, and nothing where nothing does`, async () => {
-    const raw = join(host.home, `${type}.raw`);
+    const raw = join(host.stateDirectory, `${type}.raw`);
     const there = part(2, 4, 380);
     await writeGpt(raw, 400 * MiB, [there]);
     make(raw, there);
@@ -200,20 +200,20 @@ for (const { type, make, mount } of [
       raw,
       `${mount} \${disk}2 /mnt; for name in stays goes changes; do echo $name >/mnt/$name; done; mkdir /mnt/deep; echo x >/mnt/deep/file; umount /mnt`,
     );
-    const machine = await changed(type, raw, (other) =>
+    const vm = await changed(type, raw, (other) =>
       changeInGuest(
         host,
-        writer as Machine,
+        writer as Vm,
         other,
         `${mount} \${disk}2 /mnt; rm /mnt/goes; echo something else >/mnt/changes; mkdir /mnt/fresh; umount /mnt`,
       ),
     );
-    assert.deepEqual(sized(await told(machine)), [
+    assert.deepEqual(sized(await told(vm)), [
       'root2 /changes changed file 15',
       'root2 /fresh added directory',
       'root2 /goes removed file 5',
     ]);
-    const back = await machine.diff('now', 'before');
+    const back = await vm.diff('now', 'before');
     assert.equal(back.filesReason, null);
     assert.deepEqual(back.files?.list.map(({ path, change }) => `${path} ${change}`).sort(), [
       '/changes changed',

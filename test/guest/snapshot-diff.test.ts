@@ -1,35 +1,35 @@
-// What a real guest has written between two points is found on its disk, and nothing else.
+// What a real guest has written between two snapshots is found on its disk, and nothing else.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 
 const viv = fileURLToPath(new URL('../../viv', import.meta.url));
 const MiB = 2 ** 20;
 let host: TestHost;
-let machine: Machine;
+let vm: Vm;
 
 before(async () => {
   host = await testHost({ qemu: 'real' });
   await host.start();
-  machine = await host.client.run('tiny', { name: 'web' });
-  await machine.exec(['sync']);
-  await machine.snapshot('empty');
-  await machine.exec([
+  vm = await host.client.run('tiny', { name: 'web' });
+  await vm.exec(['sync']);
+  await vm.snapshot('empty');
+  await vm.exec([
     'sh',
     '-c',
     'dd if=/dev/urandom of=/root/random bs=1M count=4; mkdir /new; touch "$(printf "/new/a\\377\\nb")"; rm /etc/motd; chmod 600 /etc/hosts; sync',
   ]);
-  await machine.snapshot('full', { disksOnly: true });
+  await vm.snapshot('full', { disksOnly: true });
 });
 
 after(() => host[Symbol.asyncDispose]());
 
-test('what was written between two points of a running machine is counted, in both directions the same', async () => {
-  const { disks } = await machine.diff('empty', 'full', { files: false });
+test('what was written between two snapshots of a running VM is counted, in both directions the same', async () => {
+  const { disks } = await vm.diff('empty', 'full', { files: false });
   const [root] = disks;
   assert.ok(root && disks.length === 1 && root.id === 'root');
   assert.ok(root.changedBytes >= 4 * MiB && root.changedBytes < 8 * MiB, `${root.changedBytes} bytes`);
@@ -37,8 +37,8 @@ test('what was written between two points of a running machine is counted, in bo
     root.ranges.reduce((sum, { length }) => sum + length, 0),
     root.changedBytes,
   );
-  assert.deepEqual(await machine.diff('full', 'empty', { files: false }), { disks, files: null, filesReason: null });
-  assert.equal((await machine.diff('full', 'full')).disks[0]?.changedBytes, 0);
+  assert.deepEqual(await vm.diff('full', 'empty', { files: false }), { disks, files: null, filesReason: null });
+  assert.equal((await vm.diff('full', 'full')).disks[0]?.changedBytes, 0);
 });
 
 test('the command says how much and where', () => {
@@ -47,9 +47,9 @@ test('the command says how much and where', () => {
   assert.match(said, /^root +0x[0-9a-f]+ +\S+ [KM]iB$/m);
 });
 
-test('a machine that runs is compared as it is at that instant, goes on, and has no point more', async () => {
-  await machine.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/more bs=1M count=2 && sync']);
-  const { disks, files } = await machine.diff('full', 'now');
+test('a VM that runs is compared as it is at that instant, goes on, and has no snapshot more', async () => {
+  await vm.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/more bs=1M count=2 && sync']);
+  const { disks, files } = await vm.diff('full', 'now');
   const [root] = disks;
   assert.ok(root && root.changedBytes >= 2 * MiB && root.changedBytes < 4 * MiB, `${root?.changedBytes} bytes`);
   const added = files?.list.filter(({ change, path }) => change === 'added' && path.startsWith('/root/'));
@@ -57,24 +57,24 @@ test('a machine that runs is compared as it is at that instant, goes on, and has
     added?.map(({ path, bytes }) => [path, bytes]),
     [['/root/more', 2 * MiB]],
   );
-  assert.equal((await machine.exec(['cat', '/etc/hostname'])).stdout.trim(), 'web');
+  assert.equal((await vm.exec(['cat', '/etc/hostname'])).stdout.trim(), 'web');
   assert.deepEqual(
-    (await machine.snapshots()).map(({ label }) => label),
+    (await vm.snapshots()).map(({ label }) => label),
     ['empty', 'full'],
   );
-  assert.equal((await readdir(host.paths.points)).length, 2);
-  assert.equal((await machine.diff('now', 'now')).disks[0]?.changedBytes, 0);
+  assert.equal((await readdir(host.paths.snapshots)).length, 2);
+  assert.equal((await vm.diff('now', 'now')).disks[0]?.changedBytes, 0);
 });
 
-test('a stopped machine is compared as it is', async () => {
-  await machine.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/other bs=1M count=2 && sync']);
-  await machine.stop({ force: true });
-  const [root] = (await machine.diff('full', 'now', { files: false })).disks;
+test('a stopped VM is compared as it is', async () => {
+  await vm.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/other bs=1M count=2 && sync']);
+  await vm.stop({ force: true });
+  const [root] = (await vm.diff('full', 'now', { files: false })).disks;
   assert.ok(root && root.changedBytes >= 4 * MiB && root.changedBytes < 6 * MiB, `${root?.changedBytes} bytes`);
 });
 
 test('the files are told by a guest of its own, which is gone afterwards', async () => {
-  const { files, filesReason } = await machine.diff('empty', 'full');
+  const { files, filesReason } = await vm.diff('empty', 'full');
   assert.equal(filesReason, null);
   const told = (files?.list ?? []).map(({ on, path, change, kind }) => [on, path, change, kind].join(' ')).sort();
   // What tiny writes by itself while it comes up.

@@ -1,5 +1,5 @@
-// Everything a user does inside a machine from the command line, with a real guest: `viv` itself in processes and terminals
-// of its own, against one machine.
+// Everything a user does inside a VM from the command line, with a real guest: `viv` itself in processes and terminals
+// of its own, against one VM.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -8,13 +8,13 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type IPty, spawn } from '@lydell/node-pty';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { cleanEnv, entry, start, viv } from '../cli/run-viv.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { noneOf, out } from './in-guest.ts';
 
 let host: TestHost;
-let web: Machine;
+let web: Vm;
 const terminals = new Set<IPty>();
 
 before(async () => {
@@ -38,7 +38,7 @@ interface Terminal {
 
 /** `viv` in a terminal of 24 lines and 80 columns. */
 function terminal(...args: string[]): Terminal {
-  const env = { ...cleanEnv(host.home), TERM: 'xterm' };
+  const env = { ...cleanEnv(host.stateDirectory), TERM: 'xterm' };
   const pty = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], { cols: 80, rows: 24, env });
   terminals.add(pty);
   let text = '';
@@ -55,11 +55,11 @@ function terminal(...args: string[]): Terminal {
         resolve(exitCode);
       }),
     ),
-    shows: (wanted) =>
+    shows: (desired) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${wanted} was not shown in ${JSON.stringify(text)}`)), 120_000);
+        const timer = setTimeout(() => reject(new Error(`${desired} was not shown in ${JSON.stringify(text)}`)), 120_000);
         look = () => {
-          const found = wanted.exec(text);
+          const found = desired.exec(text);
           if (!found) return;
           clearTimeout(timer);
           look = () => {};
@@ -93,7 +93,7 @@ test('shell is a terminal: its size and its changes, colours, Ctrl-C, Ctrl-D and
 });
 
 test('without a terminal shell reads its commands from standard input', async () => {
-  const { code, stdout } = await viv(host.home, ['shell', 'web'], { input: 'hostname; cd /etc\npwd; exit 3\n' });
+  const { code, stdout } = await viv(host.stateDirectory, ['shell', 'web'], { input: 'hostname; cd /etc\npwd; exit 3\n' });
   assert.deepEqual([code, stdout], [3, 'web\n/etc\n']);
 });
 
@@ -119,7 +119,7 @@ test('two consoles see the same, and what was said before; either may type, and 
 });
 
 test('view says where the screen is and how to see it, and VNC answers there', async () => {
-  const { code, stdout, stderr } = await viv(host.home, ['view', 'web']);
+  const { code, stdout, stderr } = await viv(host.stateDirectory, ['view', 'web']);
   assert.equal(code, 0);
   const socket = stdout.trim();
   assert.ok(stderr.includes(`remote-viewer vnc+unix://${socket}`), stderr);
@@ -134,7 +134,7 @@ test('view says where the screen is and how to see it, and VNC answers there', a
 });
 
 test('exec passes on standard input, output, errors and the exit code', async () => {
-  const exec = (args: string[], input = '') => viv(host.home, ['exec', ...args], { input });
+  const exec = (args: string[], input = '') => viv(host.stateDirectory, ['exec', ...args], { input });
   const bytes = randomBytes(300_000).toString('base64');
   const [echoed, piped, failed, absent, killed] = await Promise.all([
     exec(['web', '--', 'cat'], 'hi\n'),
@@ -152,16 +152,24 @@ test('exec passes on standard input, output, errors and the exit code', async ()
 
 test('exec takes an environment, a directory and a user, and ends what runs too long', async () => {
   const settings = ['-e', 'GREETING=hi, "you"', '--env', 'EMPTY=', '-w', '/etc', '-u', 'nobody'];
-  const { stdout } = await viv(host.home, ['exec', ...settings, 'web', '--', 'sh', '-c', 'echo "$GREETING<$EMPTY>"; pwd; id -un']);
+  const { stdout } = await viv(host.stateDirectory, [
+    'exec',
+    ...settings,
+    'web',
+    '--',
+    'sh',
+    '-c',
+    'echo "$GREETING<$EMPTY>"; pwd; id -un',
+  ]);
   assert.equal(stdout, 'hi, "you"<>\n/etc\nnobody\n');
-  const late = await viv(host.home, ['exec', '--timeout', '300ms', 'web', '--', 'sleep', '4712']);
+  const late = await viv(host.stateDirectory, ['exec', '--timeout', '300ms', 'web', '--', 'sleep', '4712']);
   assert.equal(late.code, 1);
   assert.match(late.stderr, /^viv: .*(longer|within|timeout|300 ms|0\.3 s)/);
   await out(web, noneOf('[s]leep 4712'));
 });
 
 test('Ctrl-C and SIGTERM of exec go to the command, and its code comes back', async () => {
-  const running = start(host.home, [
+  const running = start(host.stateDirectory, [
     'exec',
     'web',
     '--',
@@ -176,7 +184,7 @@ test('Ctrl-C and SIGTERM of exec go to the command, and its code comes back', as
 });
 
 test('a guest that stands still can be left by asking three times', async () => {
-  const running = start(host.home, ['exec', 'web', '--', 'sh', '-c', 'echo up; exec sleep 4713']);
+  const running = start(host.stateDirectory, ['exec', 'web', '--', 'sh', '-c', 'echo up; exec sleep 4713']);
   await running.shows('stdout', 'up');
   await web.pause();
   running.kill('SIGINT');
@@ -189,36 +197,36 @@ test('a guest that stands still can be left by asking three times', async () => 
 });
 
 test('cp takes a tree in and out again', async () => {
-  const tree = join(host.home, 'tree');
+  const tree = join(host.stateDirectory, 'tree');
   await mkdir(join(tree, 'a b', 'deep'), { recursive: true });
   await writeFile(join(tree, 'a b', 'deep', 'file'), randomBytes(200_000), { mode: 0o640 });
   await writeFile(join(tree, 'run.sh'), '#!/bin/sh\necho ran\n', { mode: 0o755 });
   await symlink('a b/deep', join(tree, 'link'));
-  const ended = await viv(host.home, ['cp', tree, 'web:/root/']);
+  const ended = await viv(host.stateDirectory, ['cp', tree, 'web:/root/']);
   assert.deepEqual([ended.code, ended.stdout], [0, ''], ended.stderr);
   assert.equal((await web.exec(['/root/tree/run.sh'])).stdout, 'ran\n');
-  const back = join(host.home, 'back');
-  assert.equal((await viv(host.home, ['cp', 'web:/root/tree', back])).code, 0);
+  const back = join(host.stateDirectory, 'back');
+  assert.equal((await viv(host.stateDirectory, ['cp', 'web:/root/tree', back])).code, 0);
   execFileSync('diff', ['-r', tree, back]);
   assert.equal((await stat(join(back, 'a b', 'deep', 'file'))).mode & 0o777, 0o640);
   assert.equal(await readlink(join(back, 'link')), 'a b/deep');
-  const file = join(host.home, 'hostname');
-  assert.equal((await viv(host.home, ['cp', 'web:/etc/hostname', file])).code, 0);
+  const file = join(host.stateDirectory, 'hostname');
+  assert.equal((await viv(host.stateDirectory, ['cp', 'web:/etc/hostname', file])).code, 0);
   assert.equal(await readFile(file, 'utf8'), 'web\n');
-  const none = await viv(host.home, ['cp', 'web:/root/absent', back]);
+  const none = await viv(host.stateDirectory, ['cp', 'web:/root/absent', back]);
   assert.equal(none.code, 1);
   assert.match(none.stderr, /^viv: .*\/root\/absent/);
 });
 
-test('a console and logs --follow go on until the machine ends, and are told', async () => {
-  const following = start(host.home, ['logs', '--follow', 'web']);
+test('a console and logs --follow go on until the VM ends, and are told', async () => {
+  const following = start(host.stateDirectory, ['logs', '--follow', 'web']);
   await following.shows('stdout', 'said before');
   const { pty, shows, code } = terminal('console', 'web');
   await shows(/said before/);
   await web.exec(['sh', '-c', 'echo news >/dev/ttyS0']);
   await Promise.all([following.shows('stdout', 'news'), shows(/news/)]);
   await web.restart({ force: true });
-  await shows(/the machine ended/);
+  await shows(/the VM ended/);
   assert.equal(await code, 0);
   pty.kill();
   await web.exec(['sh', '-c', 'echo after >/dev/ttyS0']);

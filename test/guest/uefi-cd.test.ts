@@ -1,4 +1,4 @@
-// UEFI firmware boots from a CD on virtio-scsi, which a machine with a cloud-init seed has (docs/decisions/0006-cd-drives.md).
+// UEFI firmware boots from a CD on virtio-scsi, which a VM with a cloud-init seed has (docs/decisions/0006-cd-drives.md).
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, stat } from 'node:fs/promises';
@@ -31,10 +31,10 @@ async function aKernel(images: string): Promise<string> {
 test('UEFI boots from a CD on virtio-scsi', { timeout: 400_000 }, async () => {
   await using host = await testHost({ qemu: 'real' });
   await host.start();
-  const blank = join(host.home, 'blank.qcow2');
+  const blank = join(host.stateDirectory, 'blank.qcow2');
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', blank, '16M']);
   await host.client.image.import({ path: blank, name: 'blank:1', firmware: 'uefi', cloudInit: true });
-  const iso = await bootable(host.home, await aKernel(process.env['VIV_IMAGES'] ?? host.paths.images));
+  const iso = await bootable(host.stateDirectory, await aKernel(process.env['VIV_IMAGES'] ?? host.paths.images));
   await host.client.image.import({ path: iso, name: 'cd:1', format: 'iso' });
   await host.client.vm.run({
     ...{ image: 'blank:1', name: 'one', accel: 'tcg', memoryBytes: 256 * 2 ** 20 },

@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { reserveFor } from '../../src/host/disk-space.ts';
-import { firstMachineUid, machineIdentity, machineUids } from '../../src/host/identity.ts';
+import { createHostFacts } from '../../src/host/facts.ts';
+import { firstVmUid, vmIdentity, vmUids } from '../../src/host/identity.ts';
 import { lockDaemon } from '../../src/host/lock.ts';
 import { openLog } from '../../src/host/log.ts';
 import { parseMeminfo } from '../../src/host/memory.ts';
 import { parseOsRelease } from '../../src/host/os-facts.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import { firstVersion, installCommand, knownPrograms } from '../../src/host/programs.ts';
-import { createHostFacts } from '../../src/operations/host-facts.ts';
 
 const lockModule = new URL('../../src/host/lock.ts', import.meta.url).href;
 
@@ -45,24 +45,24 @@ test('a daemon that is killed leaves no lock behind', { timeout: 120_000 }, asyn
 });
 
 test('the log is rotated by size and keeps one file before it', async (t) => {
-  const home = await folder(t);
-  const log = openLog(join(home, 'daemon.log'), {}, 2000);
+  const stateDirectory = await folder(t);
+  const log = openLog(join(stateDirectory, 'daemon.log'), {}, 2000);
   for (let line = 0; line < 100; line++) log.info({ line }, 'a line of the log');
-  assert.deepEqual((await readdir(home)).sort(), ['daemon.log', 'daemon.log.1']);
-  const text = await readFile(join(home, 'daemon.log'), 'utf8');
+  assert.deepEqual((await readdir(stateDirectory)).sort(), ['daemon.log', 'daemon.log.1']);
+  const text = await readFile(join(stateDirectory, 'daemon.log'), 'utf8');
   assert.ok(text.length <= 2000);
   assert.match(text, /"line":99/);
 });
 
-test('every machine gets a uid of its own, outside accounts and containers', () => {
+test('every VM gets a uid of its own, outside accounts and containers', () => {
   const taken = new Set<number>();
-  for (let machine = 0; machine < 5000; machine++) {
-    const uid = machineIdentity(`machine${machine}`, taken);
+  for (let vm = 0; vm < 5000; vm++) {
+    const uid = vmIdentity(`machine${vm}`, taken);
     assert.ok(!taken.has(uid));
-    assert.ok(uid >= firstMachineUid && uid < firstMachineUid + machineUids && uid < 2 ** 31);
+    assert.ok(uid >= firstVmUid && uid < firstVmUid + vmUids && uid < 2 ** 31);
     taken.add(uid);
   }
-  assert.equal(machineIdentity('same', new Set()), machineIdentity('same', new Set()));
+  assert.equal(vmIdentity('same', new Set()), vmIdentity('same', new Set()));
 });
 
 test('memory is read from what the kernel says', () => {
@@ -95,14 +95,14 @@ test('the reserve is a hundredth of the disk within bounds, or what is set', () 
 });
 
 test('a host without a working KVM says so at once where KVM is asked for, and emulates otherwise', async (t) => {
-  const home = await folder(t);
+  const stateDirectory = await folder(t);
   const options = (reserve: string) => ({
-    paths: pathsFrom({ VIV_HOME: home }, 1000),
+    paths: pathsFrom({ VIV_HOME: stateDirectory }, 1000),
     env: { ...process.env, VIV_RESERVE_BYTES: reserve },
     proveKvm: async () => ({ works: false, detail: 'the payload made no progress within 5 s', durationMs: 5000 }),
     findQemu: async () => ({ path: '/usr/bin/qemu-system-x86_64', version: '10.0.2' }),
     committedBytes: () => 42,
-    poolBytes: async () => 0,
+    warmPoolBytes: async () => 0,
     networks: async () => [],
   });
   const host = createHostFacts(options('1'));

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { pathsFrom } from '../../src/host/paths.ts';
 
 const places = (env: Record<string, string>, uid: number) => {
-  const { home, run } = pathsFrom(env, uid);
-  return [home, run];
+  const { stateDirectory, run } = pathsFrom(env, uid);
+  return [stateDirectory, run];
 };
 
 test('root has the system’s folders, a user those of the XDG state folder, VIV_HOME is before both', () => {
@@ -25,7 +25,7 @@ test('a user’s daemon is found from every login: with a runtime folder and wit
 });
 
 test('a relative VIV_HOME is one from the working directory', () => {
-  assert.equal(pathsFrom({ VIV_HOME: 'some/home' }, 0).home, join(process.cwd(), 'some/home'));
+  assert.equal(pathsFrom({ VIV_HOME: 'some/home' }, 0).stateDirectory, join(process.cwd(), 'some/home'));
 });
 
 test('a deep home has its sockets in a short folder of its user, the same each time', () => {

@@ -11,7 +11,7 @@ import { download, fetchSmall } from '../../src/image/download.ts';
 const content = randomBytes(300_000);
 const sha512 = createHash('sha512').update(content).digest('hex');
 const sha256 = createHash('sha256').update(content).digest('hex');
-const sum = { algorithm: 'sha512', hex: sha512 } as const;
+const checksum = { algorithm: 'sha512', hex: sha512 } as const;
 
 type Answer = (request: IncomingMessage, response: ServerResponse, count: number) => void;
 const answers = new Map<string, Answer>();
@@ -51,7 +51,7 @@ async function get(name: string, answer: Answer | null, options: Partial<Paramet
   };
   const result = await download(`${base}/${name}`, file, {
     signal: AbortSignal.timeout(60_000),
-    sum,
+    checksum,
     stallMs: 30_000,
     retries: 2,
     pauseMs: 5,
@@ -81,7 +81,7 @@ const cut = (response: ServerResponse, bytes: number, headers: Record<string, st
   response.write(body.subarray(0, bytes));
 };
 
-test('a whole file arrives with its progress and its sums, and nothing else is left', async () => {
+test('a whole file arrives with its progress and its checksums, and nothing else is left', async () => {
   const progress: [number, number | null][] = [];
   const got = await get('whole', (_request, response) => whole(response), { onProgress: (done, total) => progress.push([done, total]) });
   assert.deepEqual(got.bytes, content);
@@ -234,7 +234,7 @@ test('cancelling ends it at once with the reason', async () => {
   );
 });
 
-test('a file of sums that never ends is not read for ever', async () => {
+test('a file of checksums that never ends is not read for ever', async () => {
   answers.set('/sums', (_request, response) => {
     const pour = () => {
       while (!response.destroyed && response.write(Buffer.alloc(65536)));

@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { standardCatalog } from '../../src/image/catalog.ts';
-import { expectedSum } from '../../src/image/fetch.ts';
+import { checksumOf, parseChecksum } from '../../src/image/checksum.ts';
+import { expectedChecksum } from '../../src/image/fetch.ts';
 import { checkSignature } from '../../src/image/signature.ts';
-import { parseSum, sumOf } from '../../src/image/sum.ts';
 import { unpack } from '../../src/image/unpack.ts';
 import * as signed from './signed-sums.ts';
 
@@ -31,10 +31,10 @@ test('a file’s sum is found in every shape that vendors publish', () => {
     ['bare', `${hex}\n`],
     ['one line of a dated name', `${hex}  a-20260101.img\n`],
   ];
-  for (const [shape, text] of cases) assert.deepEqual(sumOf(text, 'a.img', 'sha256', 'here'), { algorithm: 'sha256', hex }, shape);
+  for (const [shape, text] of cases) assert.deepEqual(checksumOf(text, 'a.img', 'sha256', 'here'), { algorithm: 'sha256', hex }, shape);
 });
 
-test('a file without a sum, with two different ones, or one of the wrong length is not trusted', () => {
+test('a file without a checksum, with two different ones, or one of the wrong length is not trusted', () => {
   for (const text of [
     '',
     '<html>404</html>',
@@ -42,9 +42,9 @@ test('a file without a sum, with two different ones, or one of the wrong length 
     `${hex}  a.img\n${other}  a.img\n`,
     `${hex.slice(2)}  a.img\n`,
   ]) {
-    assert.throws(() => sumOf(text, 'a.img', 'sha256', 'here'), { code: 'download_failed' }, text);
+    assert.throws(() => checksumOf(text, 'a.img', 'sha256', 'here'), { code: 'download_failed' }, text);
   }
-  assert.throws(() => parseSum(`sha512:${hex}`), { code: 'invalid' });
+  assert.throws(() => parseChecksum(`sha512:${hex}`), { code: 'invalid' });
 });
 
 test('xz, gzip and zstd are unpacked; what is none of them is left; what is damaged is corrupt', async () => {
@@ -63,15 +63,15 @@ test('xz, gzip and zstd are unpacked; what is none of them is left; what is dama
   assert.equal(await unpack(join(folder, 'plain'), join(folder, 'no'), { signal }), false);
 });
 
-test('of a sum without a known key it is said what was checked and what was not', async () => {
+test('of a checksum without a known key it is said what was checked and what was not', async () => {
   const server = createServer((_, response) => response.end(`${hex}  a.img\n`)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
     const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const lines: string[] = [];
     const source = { from: 'vendor', url: `${at}/SUMS`, algorithm: 'sha256', signature: null } as const;
-    const sum = await expectedSum(`${at}/a.img`, source, folder, { signal, progress: () => {}, log: (line) => lines.push(line) });
-    assert.deepEqual(sum, { algorithm: 'sha256', hex });
+    const checksum = await expectedChecksum(`${at}/a.img`, source, folder, { signal, progress: () => {}, log: (line) => lines.push(line) });
+    assert.deepEqual(checksum, { algorithm: 'sha256', hex });
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? '', /^Checked: the sha256 of a\.img, as read from http:\S+\/SUMS over plain HTTP/);
     assert.match(lines[0] ?? '', /Not checked: a signature of that sum; this publisher’s key is not known here\.$/);
@@ -118,7 +118,7 @@ test('every address of the catalog is https, and every name is once there', () =
     for (const source of Object.values(item.arch)) {
       for (const url of [
         source.url,
-        source.sum.url,
+        source.checksum.url,
         ...(source.signature && source.signature.url !== 'inline' ? [source.signature.url] : []),
       ])
         assert.match(url, /^https:\/\//, item.name);

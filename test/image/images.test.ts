@@ -100,7 +100,7 @@ test('a name without a tag is enough while one tag is here, and ambiguous with t
   assert.equal((await images.find('deb')).digest, latest.digest);
 });
 
-test('an image in use is not removed, and the machines are named; one that is free is', async () => {
+test('an image in use is not removed, and the VMs are named; one that is free is', async () => {
   let users = ['web', 'db'];
   const { images, paths, add } = await store({ usedBy: () => users });
   const image = await add('used', 'a');
@@ -111,7 +111,7 @@ test('an image in use is not removed, and the machines are named; one that is fr
   assert.deepEqual(await readdir(paths.images), []);
 });
 
-test('changed and missing files are found by verify and named, with the machines that use them', async () => {
+test('changed and missing files are found by verify and named, with the VMs that use them', async () => {
   let users: string[] = [];
   const { images, add } = await store({ usedBy: () => users });
   const image = await add('damaged', 'a');

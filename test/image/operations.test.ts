@@ -12,12 +12,12 @@ import type { Image } from '../../src/contract/image.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import type { CatalogItem } from '../../src/image/catalog.ts';
 import { openImages } from '../../src/image/images.ts';
-import type { Call, TaskContext, TaskHandler } from '../../src/operations/handler.ts';
 import { handler as exportFile } from '../../src/operations/image/export.ts';
 import { handler as importFile } from '../../src/operations/image/import.ts';
 import { handler as pull } from '../../src/operations/image/pull.ts';
 import { handler as remove } from '../../src/operations/image/remove.ts';
 import type { Services } from '../../src/operations/services.ts';
+import type { Call, TaskContext, TaskHandler } from '../../src/task/handler.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'viv-image-operations-'));
 const at = (name: string) => join(root, name);
@@ -88,10 +88,10 @@ const staged = async () => readdir(paths.staging).catch(() => []);
 const defaults = { arch: 'x86_64', firmware: 'bios', cloudInit: true } as const;
 const pullDefaults = { arch: 'x86_64', refresh: false } as const;
 
-/** A catalog entry for what the server has, with a file of sums beside it. */
-function offer(name: string, file: string, body: Buffer, options: { sum?: string; compression?: 'xz' } = {}) {
+/** A catalog entry for what the server has, with a file of checksums beside it. */
+function offer(name: string, file: string, body: Buffer, options: { checksum?: string; compression?: 'xz' } = {}) {
   served.set(`/${name}/${file}`, body);
-  served.set(`/${name}/SHA256SUMS`, Buffer.from(`${options.sum ?? sha256(body)}  ${file}\n`));
+  served.set(`/${name}/SHA256SUMS`, Buffer.from(`${options.checksum ?? sha256(body)}  ${file}\n`));
   catalog.push({
     name,
     summary: name,
@@ -100,7 +100,7 @@ function offer(name: string, file: string, body: Buffer, options: { sum?: string
     arch: {
       x86_64: {
         url: `${base}/${name}/${file}`,
-        sum: { url: `${base}/${name}/SHA256SUMS`, algorithm: 'sha256' },
+        checksum: { url: `${base}/${name}/SHA256SUMS`, algorithm: 'sha256' },
         signature: null,
         compression: options.compression ?? null,
         format: 'qcow2',
@@ -194,7 +194,7 @@ test('a store that crashed between the move and the name ends with both', async 
 });
 
 test('a wrong sum leaves no image and nothing in staging', async () => {
-  offer('wrong:1', 'w.qcow2', await qcow2('w.qcow2', 'w'), { sum: 'ab'.repeat(32) });
+  offer('wrong:1', 'w.qcow2', await qcow2('w.qcow2', 'w'), { checksum: 'ab'.repeat(32) });
   await assert.rejects(run(pull as never, { image: 'wrong:1', ...pullDefaults }), { code: 'checksum' });
   await assert.rejects(images.find('wrong:1'), { code: 'not_found' });
   assert.deepEqual(await staged(), []);

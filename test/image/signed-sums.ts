@@ -1,4 +1,4 @@
-// A vendor's signed file of sums, made once with GnuPG (ed25519, a key that never ends), so that the test needs gpgv alone.
+// A vendor's signed file of checksums, made once with GnuPG (ed25519, a key that never ends), so that the test needs gpgv alone.
 export const text = `${'ab'.repeat(32)}  a.img\n`;
 export const fingerprint = 'ECC526F9D9CE4957B3650CE33DCA1255D6AC4C8E';
 export const publicKey = `-----BEGIN PGP PUBLIC KEY BLOCK-----

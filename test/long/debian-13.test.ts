@@ -7,9 +7,9 @@ test('Debian 13 is built and boots: the agent answers, systemd runs with no fail
   await using host = await longHost();
   await havePulled(host, 'debian:13');
   const userData = '#cloud-config\nruncmd:\n  - [sh, -c, "echo ran >/root/ran"]\n';
-  const machine = await host.client.run('debian:13', { name: 'deb', cpus: 2, users: ['ada'], userData });
+  const vm = await host.client.run('debian:13', { name: 'deb', cpus: 2, users: ['ada'], userData });
   const sh = async (script: string) => {
-    const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script], { timeoutMs: 600_000, waitMs: 600_000 });
+    const { stdout, stderr, exitCode } = await vm.exec(['sh', '-c', script], { timeoutMs: 600_000, waitMs: 600_000 });
     assert.equal(exitCode, 0, `${script}: ${stdout.slice(-400)}${stderr.slice(-800)}`);
     return stdout.trim();
   };
@@ -17,9 +17,9 @@ test('Debian 13 is built and boots: the agent answers, systemd runs with no fail
   assert.match(await sh('cloud-init status --wait'), /status: done$/);
   assert.equal(await sh('systemctl is-system-running --wait || systemctl --failed --no-legend'), 'running');
   assert.equal(await sh('cat /root/ran; hostname; id -un ada'), 'ran\ndeb\nada');
-  assert.equal((await machine.refresh()).info.agent.kind, 'vivarium');
-  await machine.stop({ timeoutMs: 120_000 });
+  assert.equal((await vm.refresh()).info.agent.kind, 'vivarium');
+  await vm.stop({ timeoutMs: 120_000 });
   let log = '';
-  for await (const bytes of machine.logs({ tailBytes: 16_384 })) log += bytes;
+  for await (const bytes of vm.logs({ tailBytes: 16_384 })) log += bytes;
   assert.match(log, /Power down/i, 'it has ended by itself');
 });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { GiB } from '../../src/contract/field.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { havePulled, longHost } from './long-host.ts';
 
@@ -27,7 +27,7 @@ const userData = [
 let host: TestHost;
 let folder: string;
 let key: string;
-let debian: Machine;
+let debian: Vm;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'viv-debian-'));

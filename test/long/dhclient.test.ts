@@ -1,8 +1,8 @@
 // A fork of a Debian whose DHCP client is ISC dhclient (ifupdown) or dhcpcd has its own address at its first answer, keeps it, and gets a lease of it. The
-// images are built with a mirror's packages, the machines are in a network of the test's own. Takes some six minutes for each.
+// images are built with a mirror's packages, the VMs are in a network of the test's own. Takes some six minutes for each.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { makeWorld, noWorld, type World } from '../network/world.ts';
 import { haveImage, havePulled, longHost } from './long-host.ts';
@@ -70,7 +70,7 @@ after(async () => {
   for (const one of [host, world, builder]) await one?.[Symbol.asyncDispose]();
 });
 
-async function sh(where: Machine, script: string): Promise<string> {
+async function sh(where: Vm, script: string): Promise<string> {
   const { stdout, stderr, exitCode } = await where.exec(['sh', '-c', script], { timeoutMs: 300_000, waitMs: 300_000 });
   assert.equal(exitCode, 0, `${script}: ${stdout.slice(-1000)}${stderr.slice(-1000)}`);
   return stdout.trim();
@@ -83,13 +83,13 @@ for (const { recipe, leased } of clients)
   test(recipe.name, { skip, timeout: 900_000 }, async () => {
     await haveImage(builder, recipe.name, () => builder.client.image.build({ recipe }));
     const old = `${recipe.name}-old`;
-    const machine = await host.client.run(recipe.name, { name: old, cpus: 2, memoryBytes: 768 * 2 ** 20 });
+    const vm = await host.client.run(recipe.name, { name: old, cpus: 2, memoryBytes: 768 * 2 ** 20 });
     const parents = await addressOf(old);
     const heardOf = (address: string) => until(`journalctl -b --no-pager | grep -q '${leased(address)}'`);
-    await sh(machine, heardOf(parents));
-    await sh(machine, 'rm -f /run/heard; setsid ip -4 monitor address >/run/heard 2>&1 </dev/null & sleep 1');
+    await sh(vm, heardOf(parents));
+    await sh(vm, 'rm -f /run/heard; setsid ip -4 monitor address >/run/heard 2>&1 </dev/null & sleep 1');
     const name = `${recipe.name}-new`;
-    const fork = (await machine.fork({ name }))[0] as Machine;
+    const fork = (await vm.fork({ name }))[0] as Vm;
     const first = await sh(fork, `ip -4 -o address show ${device}; ip -4 route show default`);
     const own = await addressOf(name);
     assert.ok(first.includes(` ${own}/`) && !first.includes(` ${parents}/`), first);
@@ -101,5 +101,5 @@ for (const { recipe, leased } of clients)
     assert.doesNotMatch(heard.slice(heard.indexOf(own)), new RegExp(` ${parents}/`), 'its parent’s has not come back');
     assert.match(await sh(fork, `ip -4 -o address show ${device}`), new RegExp(`^[^\\n]* ${own}/[^\\n]*$`));
     assert.equal(await sh(fork, 'journalctl -b --no-pager | grep -c DHCPNAK || true'), '0');
-    for (const one of [fork, machine]) await one.remove({ force: true });
+    for (const one of [fork, vm]) await one.remove({ force: true });
   });

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { haveImage, havePulled, longHost } from './long-host.ts';
 
-/** What only our builds have: the agent (which goes on until the machine of the build is off) and our settings. */
+/** What only our builds have: the agent (which goes on until the VM of the build is off) and our settings. */
 const withoutOurs = [
   'systemctl disable vivarium-agent.service',
   'rm -r /usr/local/sbin/vivarium-agent /etc/systemd/system/vivarium-agent.service /etc/systemd/system/qemu-guest-agent.service.d',
@@ -59,18 +59,18 @@ async function brought(image: string, name: string, cloudInit: boolean): Promise
   await rm(path);
 }
 
-async function sh(machine: Machine, script: string): Promise<string> {
-  const { stdout, stderr, exitCode } = await machine.exec(['sh', '-c', script], { timeoutMs: 600_000, waitMs: 600_000 });
+async function sh(vm: Vm, script: string): Promise<string> {
+  const { stdout, stderr, exitCode } = await vm.exec(['sh', '-c', script], { timeoutMs: 600_000, waitMs: 600_000 });
   assert.equal(exitCode, 0, `${script}: ${stdout.slice(-400)}${stderr.slice(-800)}`);
   return stdout.trim();
 }
 
 /** Which agent answers a command now; ours may come up after qemu-guest-agent has answered. */
-async function ours(machine: Machine): Promise<void> {
+async function ours(vm: Vm): Promise<void> {
   const deadline = Date.now() + 600_000;
-  while ((await machine.refresh()).info.agent.kind !== 'vivarium') {
-    assert.ok(Date.now() < deadline, `${JSON.stringify(machine.info.agent)} is not our agent`);
-    await machine.exec(['sleep', '1'], { waitMs: 600_000 });
+  while ((await vm.refresh()).info.agent.kind !== 'vivarium') {
+    assert.ok(Date.now() < deadline, `${JSON.stringify(vm.info.agent)} is not our agent`);
+    await vm.exec(['sleep', '1'], { waitMs: 600_000 });
   }
 }
 
@@ -79,15 +79,15 @@ test('a vendor’s cloud image is imported, and the seed brings the users, the n
     host.client.image.build({ recipe: { name: 'vendor', base: 'debian:12', files: [debianCloud], commands: withoutOurs } }),
   );
   await brought('vendor', 'their-cloud', true);
-  const machine = await host.client.run('their-cloud', { name: 'cloudy', cpus: 2, users: ['ada'], cdroms: ['agent'] });
-  await ours(machine);
-  assert.equal(await sh(machine, 'hostname; id -un ada; systemctl is-enabled vivarium-agent'), 'cloudy\nada\nenabled');
-  assert.match(await sh(machine, 'cloud-init status --wait'), /status: done$/);
-  assert.equal((await machine.exec(['cat'], { input: 'streamed\n' })).stdout, 'streamed\n');
-  assert.match(await sh(machine, 'mount -o ro /dev/sr0 /mnt && ls /mnt && umount /mnt'), /install\.sh/, 'its kernel sees the CD');
-  await machine.restart({ timeoutMs: 150_000 });
-  await ours(machine);
-  await machine.remove({ force: true });
+  const vm = await host.client.run('their-cloud', { name: 'cloudy', cpus: 2, users: ['ada'], cdroms: ['agent'] });
+  await ours(vm);
+  assert.equal(await sh(vm, 'hostname; id -un ada; systemctl is-enabled vivarium-agent'), 'cloudy\nada\nenabled');
+  assert.match(await sh(vm, 'cloud-init status --wait'), /status: done$/);
+  assert.equal((await vm.exec(['cat'], { input: 'streamed\n' })).stdout, 'streamed\n');
+  assert.match(await sh(vm, 'mount -o ro /dev/sr0 /mnt && ls /mnt && umount /mnt'), /install\.sh/, 'its kernel sees the CD');
+  await vm.restart({ timeoutMs: 150_000 });
+  await ours(vm);
+  await vm.remove({ force: true });
 });
 
 test('without cloud-init commands run by qemu-guest-agent, until the CD `agent` has brought ours', async (t) => {
@@ -99,13 +99,13 @@ test('without cloud-init commands run by qemu-guest-agent, until the CD `agent` 
   }
   await brought('installed', 'their-disk', false);
   await assert.rejects(host.client.create('their-disk', { users: ['ada'] }), { code: 'invalid' });
-  const machine = await host.client.run('their-disk', { name: 'plain', cpus: 2, cdroms: ['agent'] });
-  assert.equal(await sh(machine, 'echo here; [ ! -e /usr/local/sbin/vivarium-agent ]'), 'here');
-  assert.equal((await machine.refresh()).info.agent.kind, 'qemu-guest-agent');
-  await sh(machine, 'systemctl is-system-running --wait; mount -o ro LABEL=VIVARIUM_AGENT /mnt && sh /mnt/install.sh && umount /mnt');
-  await ours(machine);
-  assert.equal((await machine.exec(['cat'], { input: 'streamed\n' })).stdout, 'streamed\n');
-  await machine.restart({ timeoutMs: 150_000 });
-  await ours(machine);
-  await machine.remove({ force: true });
+  const vm = await host.client.run('their-disk', { name: 'plain', cpus: 2, cdroms: ['agent'] });
+  assert.equal(await sh(vm, 'echo here; [ ! -e /usr/local/sbin/vivarium-agent ]'), 'here');
+  assert.equal((await vm.refresh()).info.agent.kind, 'qemu-guest-agent');
+  await sh(vm, 'systemctl is-system-running --wait; mount -o ro LABEL=VIVARIUM_AGENT /mnt && sh /mnt/install.sh && umount /mnt');
+  await ours(vm);
+  assert.equal((await vm.exec(['cat'], { input: 'streamed\n' })).stdout, 'streamed\n');
+  await vm.restart({ timeoutMs: 150_000 });
+  await ours(vm);
+  await vm.remove({ force: true });
 });

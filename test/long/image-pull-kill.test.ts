@@ -14,7 +14,7 @@ async function processesOf(host: TestHost): Promise<string[]> {
     const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
     const [line, ...facts] = await Promise.all([read('cmdline'), read('environ'), read('mountinfo')]);
     // Of a folder that is mounted elsewhere only the path inside its file system is told.
-    if ([line, ...facts].some((text) => text.includes(basename(host.home))))
+    if ([line, ...facts].some((text) => text.includes(basename(host.stateDirectory))))
       found.push(`${pid} ${line.replaceAll('\0', ' ').slice(0, 200)}`);
   }
   return found;
@@ -50,5 +50,5 @@ for (const [image, program] of [
     assert.deepEqual(await readdir(host.paths.staging), []);
     const own = (words: string) => !words.startsWith(`${host.pid} `);
     await eventually('nothing is at work', async () => assert.deepEqual((await processesOf(host)).filter(own), []));
-    assert.doesNotMatch(await readFile('/proc/self/mounts', 'utf8'), new RegExp(`mmdebstrap|${host.home}`), 'nothing is mounted');
+    assert.doesNotMatch(await readFile('/proc/self/mounts', 'utf8'), new RegExp(`mmdebstrap|${host.stateDirectory}`), 'nothing is mounted');
   });

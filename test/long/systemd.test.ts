@@ -1,4 +1,4 @@
-// Daemons as units of a real systemd: a Debian 13 guest is the host, its machines are fake QEMUs (guests that shut down in it were seen by
+// Daemons as units of a real systemd: a Debian 13 guest is the host, its VMs are fake QEMUs (guests that shut down in it were seen by
 // hand: docs/restart.md). Takes six to nine minutes under emulation. Needs a Debian mirror that the guest reaches; else all of it is
 // skipped, visibly.
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { bundleCommand, bundleDaemon, publish } from '../../scripts/bundle.ts';
 import { GiB } from '../../src/contract/field.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
-import type { Machine, Vm } from '../../src/sdk/index.ts';
+import type { Vm, VmInfo } from '../../src/sdk/index.ts';
 import { publishFakeImages, type TestHost } from '../daemon/test-host.ts';
 import { havePulled, longHost } from './long-host.ts';
 import { whyNoMirror } from './mirror.ts';
@@ -19,7 +19,7 @@ const patienceMs = 300_000;
 
 let host: TestHost;
 let folder: string;
-let box: Machine;
+let box: Vm;
 /** Why it cannot be tried. */
 let unreachable: string | null = null;
 
@@ -65,8 +65,8 @@ async function sh(script: string, user = 'root'): Promise<string> {
   return stdout.trim();
 }
 
-const machines = async (user: string) => JSON.parse(await sh('viv ls --json', user)) as Vm[];
-const machine = async (name: string, user: string) => (await machines(user)).find((vm) => vm.name === name);
+const vms = async (user: string) => JSON.parse(await sh('viv ls --json', user)) as VmInfo[];
+const vm = async (name: string, user: string) => (await vms(user)).find((vmRef) => vmRef.name === name);
 
 /** What was waited for is there in time; looking takes seconds. */
 async function until<T>(what: string, look: () => Promise<T | false | undefined>): Promise<T> {
@@ -108,7 +108,7 @@ for (const user of ['root', 'ana'])
 
 test('systemctl stop and restart, and a death, are the daemon’s alone', async (t) => {
   if (skipped(t)) return;
-  const pids = async () => (await machines('root')).map(({ pid }) => pid);
+  const pids = async () => (await vms('root')).map(({ pid }) => pid);
   const before = await pids();
   await systemctl('root', 'stop vivarium');
   assert.deepEqual(await pids(), before);
@@ -127,8 +127,8 @@ test('when a user’s systemd ends the guests shut down, and with it comes back 
   if (skipped(t)) return;
   await sh('loginctl disable-linger ana && while [ -e /run/user/$(id -u ana) ]; do sleep 1; done');
   await sh('loginctl enable-linger ana && until [ -S /run/user/$(id -u ana)/systemd/private ]; do sleep 1; done');
-  await until('kept runs', async () => (await machine('kept', 'ana'))?.state === 'running');
-  const other = await machine('other', 'ana');
+  await until('kept runs', async () => (await vm('kept', 'ana'))?.state === 'running');
+  const other = await vm('other', 'ana');
   assert.deepEqual([other?.state, other?.stateReason?.message], ['stopped', 'the user’s systemd shut down']);
 });
 
@@ -140,8 +140,8 @@ test('when the host is powered off guests shut down, and with it comes back what
   for (const user of ['root', 'ana']) {
     await sh('viv ls', user); // perhaps before systemd has come to it
     await isTheUnits(user);
-    await until(`${user}’s kept runs`, async () => (await machine('kept', user))?.state === 'running');
-    const [off, other] = await Promise.all([machine('off', user), machine('other', user)]);
+    await until(`${user}’s kept runs`, async () => (await vm('kept', user))?.state === 'running');
+    const [off, other] = await Promise.all([vm('off', user), vm('other', user)]);
     const why = user === 'root' ? 'the host shut down' : 'the user’s systemd shut down'; // long ago
     assert.deepEqual([off?.state, other?.state, other?.stateReason?.message], ['stopped', 'stopped', why]);
   }

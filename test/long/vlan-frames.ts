@@ -1,21 +1,21 @@
-// The machines of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
+// The VMs of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
 import { openGuard } from '../../src/contract/nic.ts';
-import { type NetworkSpec, type PortSpec, usual, type Wanted } from '../../src/network/model.ts';
-import { bridgeMac, bridgeOf, jointInside, tapOf } from '../../src/network/names.ts';
+import { bridgeMac, bridgeOf, bridgeUplinkInside, tapOf } from '../../src/network/kernel/interface-names.ts';
+import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../src/network/model.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
 import { mark, type Play, type Sending } from './vlan-guests.ts';
 
-export const home = '/tmp/vlan-home';
+export const stateDirectory = '/tmp/vlan-home';
 export const times = 50;
 const everyone = 'ff:ff:ff:ff:ff:ff';
 
-interface Machine {
+interface Vm {
   readonly network: 'lan' | 'street';
   readonly vlan: PortSpec['vlan'];
   readonly number: number;
 }
 const access = (id: number) => ({ access: id, trunk: [] });
-const machines: Readonly<Record<string, Machine>> = {
+const vms: Readonly<Record<string, Vm>> = {
   a5: { network: 'lan', vlan: access(5), number: 10 },
   b5: { network: 'lan', vlan: access(5), number: 11 },
   a6: { network: 'lan', vlan: access(6), number: 12 },
@@ -31,25 +31,25 @@ const machines: Readonly<Record<string, Machine>> = {
 
 const letters = 'abcdefghjk';
 export const tapFor = (name: string): string =>
-  tapOf(`machine${name.replaceAll(/\d/g, (digit) => letters[Number(digit)] ?? '')}xxxxx`.slice(0, 12), 'net0');
-export const macOf = (name: string): string => `52:54:00:00:00:${machines[name]?.number}`;
-const addressOf = (name: string) => `10.77.${machines[name]?.network === 'lan' ? 0 : 1}.${machines[name]?.number}`;
+  tapOf(`VM${name.replaceAll(/\d/g, (digit) => letters[Number(digit)] ?? '')}xxxxx`.slice(0, 12), 'net0');
+export const macOf = (name: string): string => `52:54:00:00:00:${vms[name]?.number}`;
+const addressOf = (name: string) => `10.77.${vms[name]?.network === 'lan' ? 0 : 1}.${vms[name]?.number}`;
 
 const network = (name: string, some: Partial<NetworkSpec>): NetworkSpec => ({
-  ...{ name, kind: 'nat', bridge: bridgeOf(name), mac: bridgeMac(home, name), ipv4: null, ipv6: null, interface: null, ...usual },
+  ...{ name, kind: 'nat', bridge: bridgeOf(name), mac: bridgeMac(stateDirectory, name), ipv4: null, ipv6: null, interface: null, ...usual },
   ...some,
 });
 const lan = network('lan', { ipv4: '10.77.0.1/24', ipv6: 'fd77::1/64' });
 const street = network('street', { kind: 'bridged', interface: 'street0' });
-export const streetJoint = jointInside('street');
+export const streetJoint = bridgeUplinkInside('street');
 
 /** @param bridged whether the street is there as well, which takes root */
-export function world(bridged: boolean): Wanted {
-  const ports = Object.entries(machines).map(([name, { network, vlan }]) => ({
+export function world(bridged: boolean): Desired {
+  const ports = Object.entries(vms).map(([name, { network, vlan }]) => ({
     ...{
       tap: tapFor(name),
       owner: name,
-      machine: name,
+      vm: name,
       mac: macOf(name),
       network,
       vlan,
@@ -81,7 +81,7 @@ function tagged(tags: readonly number[], type: number, payload: Buffer): [type: 
   return [0x8100, Buffer.concat([word(first), word(inner), more])];
 }
 
-/** A UDP packet to everyone, from the machine itself, without a tag, unless told otherwise. */
+/** A UDP packet to everyone, from the VM itself, without a tag, unless told otherwise. */
 function packet(from: string, label: string, { tags = [], to = everyone, mac = macOf(from), address = addressOf(from) }: Frame): string {
   const data = udp(4000, 4000, Buffer.from(`${mark}${label}.`));
   return frame(to, mac, ...tagged(tags, 0x0800, ip(address, address.replace(/\d+$/, '255'), 17, data)));
@@ -109,7 +109,7 @@ const whoRoutes = (from: string): string =>
     '33:33:00:00:00:02',
     macOf(from),
     0x86dd,
-    ip(`fe80::5054:ff:fe00:${machines[from]?.number}`, 'ff02::2', 58, Buffer.from('8500000000000000', 'hex')),
+    ip(`fe80::5054:ff:fe00:${vms[from]?.number}`, 'ff02::2', 58, Buffer.from('8500000000000000', 'hex')),
   );
 
 export function sendings(bridged: boolean): Sending[] {
@@ -143,9 +143,9 @@ export function sendings(bridged: boolean): Sending[] {
     once('out5', whoHas('out5', '10.77.5.1', '10.77.5.2')),
     once('out', whoHas('out', '10.77.5.1')),
     once('out', whoHas('out', '10.77.1.1')),
-    ...Object.keys(machines).map((from) => once(from, packet(from, `end of ${from}`, {}))),
+    ...Object.keys(vms).map((from) => once(from, packet(from, `end of ${from}`, {}))),
   ];
-  return bridged ? all : all.filter(({ from }) => machines[from]?.network === 'lan');
+  return bridged ? all : all.filter(({ from }) => vms[from]?.network === 'lan');
 }
 
 export function until(bridged: boolean): Play['until'] {

@@ -1,5 +1,5 @@
-// Plays machines at their taps: writes frames as guests would, and counts what each of them hears with the 802.1Q tags that it has on
-// the wire. Started by vivarium-tap, as QEMU is; what it is to do comes on standard input, what was heard goes out as JSON.
+// Plays VMs at their taps: writes frames as guests would, and counts what each of them hears with the 802.1Q tags that it has on
+// the wire. Started by vivarium-net-tap, as QEMU is; what it is to do comes on standard input, what was heard goes out as JSON.
 import { read, writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 
@@ -10,14 +10,14 @@ export interface Sending {
   readonly times: number;
 }
 export interface Play {
-  /** Each machine's tap, by descriptor. */
+  /** Each VM's tap, by descriptor. */
   readonly taps: Readonly<Record<string, number>>;
   readonly sendings: readonly Sending[];
-  /** It is over when each of these machines has heard that label; whatever was sent before is there by then. */
-  readonly until: readonly (readonly [machine: string, label: string])[];
+  /** It is over when each of these VMs has heard that label; whatever was sent before is there by then. */
+  readonly until: readonly (readonly [vm: string, label: string])[];
   readonly deadlineMs: number;
 }
-/** How many frames: by label, machine, and tags from the outside in (`none`, `5`, `5/6`). */
+/** How many frames: by label, VM, and tags from the outside in (`none`, `5`, `5/6`). */
 export type Heard = Record<string, Record<string, Record<string, number>>>;
 export interface Played {
   readonly heard: Heard;
@@ -54,24 +54,24 @@ async function play({ taps, sendings, until, deadlineMs }: Play): Promise<Played
   const missing = new Set(until.map((pair) => pair.join(': ')));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   setTimeout(resolve, deadlineMs);
-  const hear = (machine: string, frame: Buffer) => {
+  const hear = (vm: string, frame: Buffer) => {
     const { tags, label } = told(frame);
     heard[label] ??= {};
-    const counts = heard[label][machine] ?? {};
-    heard[label][machine] = { ...counts, [tags]: (counts[tags] ?? 0) + 1 };
-    if (missing.delete(`${machine}: ${label}`) && missing.size === 0) resolve();
+    const counts = heard[label][vm] ?? {};
+    heard[label][vm] = { ...counts, [tags]: (counts[tags] ?? 0) + 1 };
+    if (missing.delete(`${vm}: ${label}`) && missing.size === 0) resolve();
   };
-  const listen = (machine: string, fd: number, buffer: Buffer) =>
+  const listen = (vm: string, fd: number, buffer: Buffer) =>
     read(fd, buffer, 0, buffer.length, null, (error, length) => {
       try {
         if (error) throw error;
-        hear(machine, buffer.subarray(headerBytes, length));
-        listen(machine, fd, buffer);
+        hear(vm, buffer.subarray(headerBytes, length));
+        listen(vm, fd, buffer);
       } catch (problem) {
         reject(problem);
       }
     });
-  for (const [machine, fd] of Object.entries(taps)) listen(machine, fd, Buffer.alloc(65_600));
+  for (const [vm, fd] of Object.entries(taps)) listen(vm, fd, Buffer.alloc(65_600));
   for (const { from, hex, times } of sendings) {
     const frame = Buffer.concat([Buffer.alloc(headerBytes), Buffer.from(hex, 'hex')]);
     for (let time = 0; time < times; time++) writeSync(taps[from] ?? -1, frame);

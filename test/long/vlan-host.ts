@@ -1,5 +1,5 @@
 // A host with VLANs: runs in a Debian guest (vlan.test.ts), because its kernel has 802.1Q. Brings networks about as the daemon does, has
-// machines' taps played (vlan-guests.ts), and says as JSON what was heard where. As an ordinary user with the word `user`.
+// VMs' taps played (vlan-guests.ts), and says as JSON what was heard where. As an ordinary user with the word `user`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -7,12 +7,12 @@ import { buffer } from 'node:stream/consumers';
 import { runOk, runProgram } from '../../src/host/run.ts';
 import { streamProgram } from '../../src/host/stream.ts';
 import { hasVhost } from '../../src/network/capability.ts';
-import { NetworksHere } from '../../src/network/networks-here.ts';
-import { home, macOf, sendings, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
+import { NetworksHere } from '../../src/network/kernel/reconciler.ts';
+import { macOf, sendings, stateDirectory, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
 import type { Play, Played } from './vlan-guests.ts';
 
 const asUser = process.argv[2] === 'user';
-const folder = `${home}${asUser ? '-user' : ''}/run`;
+const folder = `${stateDirectory}${asUser ? '-user' : ''}/run`;
 const deadlineMs = 30_000;
 process.env['UV_THREADPOOL_SIZE'] = '32'; // a thread for each tap that is listened to
 
@@ -20,7 +20,7 @@ export interface Report {
   readonly kernel: string;
   readonly vlans: boolean;
   readonly vhost: boolean;
-  /** What vivarium-tap has handed on: a tap and vhost-net. */
+  /** What vivarium-net-tap has handed on: a tap and vhost-net. */
   readonly opened: readonly string[];
   readonly tracking: readonly string[];
   readonly plays: Readonly<Record<string, Played>>;
@@ -31,12 +31,12 @@ export interface Report {
   readonly problems: readonly string[];
 }
 
-let wanted = world(!asUser);
+let desired = world(!asUser);
 const problems: string[] = [];
 /** Another one in the same folder is the next daemon's. */
 const daemon = (): NetworksHere =>
   new NetworksHere({
-    ...{ home, folder, env: process.env, guests: () => [], wanted: () => wanted, forwardChanged: () => {} },
+    ...{ stateDirectory, folder, env: process.env, guests: () => [], desired: () => desired, forwardChanged: () => {} },
     ...{ networkChanged: () => {}, hostNames: null },
     log: (error, message) => problems.push(`${message}: ${error instanceof Error ? error.message : JSON.stringify(error)}`),
   });
@@ -66,7 +66,7 @@ async function makeStreet(): Promise<void> {
 /** Taps are handed out as they are to QEMU. */
 async function play(networks: NetworksHere): Promise<Played> {
   const { programs } = await networks.able();
-  const taps = Object.fromEntries(wanted.ports.map(({ owner }, nth) => [owner, 10 + nth]));
+  const taps = Object.fromEntries(desired.ports.map(({ owner }, nth) => [owner, 10 + nth]));
   const handed = Object.entries(taps).map(([name, fd]) => `${fd}:${tapFor(name)}`);
   const [first = '', ...rest] = [...(await networks.inside()), programs.tap, 'run', ...handed, '--'];
   const input = JSON.stringify({ taps, sendings: sendings(!asUser), until: until(!asUser), deadlineMs: 20_000 } satisfies Play);
@@ -185,9 +185,9 @@ async function report(): Promise<Report> {
   await spoil(next);
   const wrong = await touched(next, () => daemon().apply());
   // A cable is pulled and put in again.
-  const { ports } = wanted;
+  const { ports } = desired;
   for (const up of [false, true]) {
-    wanted = { ...wanted, ports: ports.map((port) => (port.owner === 'b5' ? { ...port, up } : port)) };
+    desired = { ...desired, ports: ports.map((port) => (port.owner === 'b5' ? { ...port, up } : port)) };
     next.lookAgain();
     await next.apply();
   }

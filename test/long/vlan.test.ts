@@ -1,5 +1,5 @@
 // VLANs where a kernel has them: a Debian guest is the host, because 802.1Q is missing in many a kernel that tests run on. There the
-// networks are brought about as the daemon does (vlan-host.ts), and frames counted at each machine's tap (vlan-guests.ts). Takes some two
+// networks are brought about as the daemon does (vlan-host.ts), and frames counted at each VM's tap (vlan-guests.ts). Takes some two
 // minutes under emulation. Needs a Debian mirror that the guest reaches; else all of it is skipped, visibly.
 import assert from 'node:assert/strict';
 import { copyFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { build } from 'esbuild';
 import { GiB } from '../../src/contract/field.ts';
 import { tapProgram } from '../../src/host/guest-asset.ts';
-import type { Machine } from '../../src/sdk/index.ts';
+import type { Vm } from '../../src/sdk/index.ts';
 import type { TestHost } from '../daemon/test-host.ts';
 import { havePulled, longHost } from './long-host.ts';
 import { whyNoMirror } from './mirror.ts';
@@ -21,7 +21,7 @@ const packages = ['nftables', 'dnsmasq-base', 'tcpdump'];
 
 let host: TestHost;
 let folder: string;
-let debian: Machine;
+let debian: Vm;
 /** Why it cannot be tried. */
 let unreachable: string | null = null;
 let asRoot: Report;
@@ -67,7 +67,7 @@ async function hostKit(): Promise<string> {
       dereference: true,
     });
   const tap = await tapProgram();
-  if (tap === null) throw new Error('vivarium-tap has not been built; build it with: scripts/build-guest.sh');
+  if (tap === null) throw new Error('vivarium-net-tap has not been built; build it with: native/build.sh');
   const place = join(kit, 'tap', basename(dirname(tap)));
   await mkdir(place, { recursive: true });
   await copyFile(tap, join(place, basename(tap)));
@@ -104,7 +104,7 @@ type Expected = Readonly<Record<string, Readonly<Record<string, string>>>>;
 function everywhere(t: TestContext, expected: Expected, reports = () => [asRoot, asUser]): void {
   for (const [when, heard] of plays(t, reports))
     for (const [label, by] of Object.entries(expected)) {
-      const counts = Object.fromEntries(Object.entries(by).map(([machine, tags]) => [machine, { [tags]: times }]));
+      const counts = Object.fromEntries(Object.entries(by).map(([vm, tags]) => [vm, { [tags]: times }]));
       assert.deepEqual(heard[label] ?? {}, counts, `${label}, ${when}`);
     }
 }
@@ -115,7 +115,7 @@ test('a kernel whose bridges tell VLANs apart is found to be one', (t) => {
   assert.deepEqual([asRoot.tracking, asUser.tracking], [['bridge', 'br_netfilter'], ['bridge']]);
 });
 
-test('cards in a VLAN hear each other and no one else hears them, but for trunks, which see the tag', (t) => {
+test('NICs in a VLAN hear each other and no one else hears them, but for trunks, which see the tag', (t) => {
   everywhere(t, {
     'a5, no tag': { b5: 'none', mixed: 'none', trunk: '5' },
     'a6, no tag': { b6: 'none', mixed: '6', trunk: '6' },
@@ -144,7 +144,7 @@ test('a trunk with a VLAN of its own is in that without a tag', (t) => {
   });
 });
 
-test('a card that is no trunk sends no tags, not even its own or two at once', (t) => {
+test('a NIC that is no trunk sends no tags, not even its own or two at once', (t) => {
   const labels = [...['0', '1', '5', '6', '5/6'].map((tags) => `a5, tag ${tags}`), 'plain, tag 1', 'plain, tag 5'];
   everywhere(t, Object.fromEntries(labels.map((label) => [label, {}])));
 });
@@ -154,7 +154,7 @@ test('forged senders get no further in a VLAN than elsewhere', (t) => {
   everywhere(t, Object.fromEntries(labels.map((label) => [label, {}])));
 });
 
-test('gateway, DHCP, DNS and router advertisements of the network are for cards in no VLAN', (t) => {
+test('gateway, DHCP, DNS and router advertisements of the network are for NICs in no VLAN', (t) => {
   for (const [when, heard] of plays(t, () => [asRoot, asUser])) {
     const by = (label: string) => Object.keys(heard[label] ?? {}).sort();
     assert.deepEqual(by('ARP answer of 10.77.0.1'), ['plain'], when);
@@ -162,7 +162,7 @@ test('gateway, DHCP, DNS and router advertisements of the network are for cards 
     // To everyone, and to all who listen, in the first VLAN.
     assert.deepEqual(by('DHCP answer of 10.77.0.1'), ['other', 'plain'], when);
     assert.ok(
-      by('router advertisement').every((machine) => machine === 'plain' || machine === 'other'),
+      by('router advertisement').every((vm) => vm === 'plain' || vm === 'other'),
       when,
     );
     assert.ok(by('router advertisement').includes('plain'), when);

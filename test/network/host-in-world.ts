@@ -13,7 +13,7 @@ export interface HostInWorld {
 
 /**
  * Made before the file's tests, where there can be a world; both end after them.
- * @param make makes the host of what its daemon's environment needs: machines get a card in the network default
+ * @param make makes the host of what its daemon's environment needs: VMs get a NIC in the network default
  * @param ready what is done with it before the first test
  */
 export function hostInWorld(

@@ -1,4 +1,4 @@
-// Networks through the API, with machines that are no more than a fake QEMU: what is refused before anything changes, what is made in the
+// Networks through the API, with VMs that are no more than a fake QEMU: what is refused before anything changes, what is made in the
 // kernel, and that nothing of it is left. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -87,15 +87,15 @@ test('an address outside its network, the network’s own or taken is refused, a
   await host.client.network.remove({ network: 'taken' });
 });
 
-test('machines that are made at once have addresses of their own, and keep them', { skip }, async () => {
-  const machines = await Promise.all(Array.from({ length: 12 }, (_, nth) => host.client.create('tiny', { name: `many-${nth}` })));
+test('VMs that are made at once have addresses of their own, and keep them', { skip }, async () => {
+  const vms = await Promise.all(Array.from({ length: 12 }, (_, nth) => host.client.create('tiny', { name: `many-${nth}` })));
   const seen = async () => (await host.client.vm.list({})).flatMap(({ nics }) => nics.flatMap(({ addresses }) => addresses));
   const addresses = await seen();
   assert.equal(new Set(addresses).size, 24);
   await host.kill();
   await host.start();
   assert.deepEqual(await seen(), addresses);
-  for (const { name } of machines) await host.client.vm.remove({ vm: name });
+  for (const { name } of vms) await host.client.vm.remove({ vm: name });
 });
 
 test('a network that is bridged reaches the host’s bridge, and one that is routed has a route; at the end the host is as it was', {
@@ -111,13 +111,13 @@ test('a network that is bridged reaches the host’s bridge, and one that is rou
   await network.create({ network: 'lan', kind: 'bridged', interface: 'br0' });
   await network.create({ network: 'port', kind: 'bridged', interface: 'e9' });
   await network.create({ network: 'open', kind: 'routed', ipv4: '10.66.0.0/24', ipv6: 'none' });
-  const machine = await host.client.run('tiny', { name: 'edge', networks: ['lan', 'port', 'open'] });
+  const vm = await host.client.run('tiny', { name: 'edge', networks: ['lan', 'port', 'open'] });
   const ports = world.run('host', 'bridge link');
   assert.match(ports, /master br0/);
   assert.match(ports, / e9@\S+ .*master vb[0-9a-f]{8}/);
   assert.match(world.run('host', 'ip route'), /10\.66\.0\.0\/24 via/);
   assert.match(await inside('bridge link'), /master br-lan/);
-  await machine.remove({ force: true });
+  await vm.remove({ force: true });
   for (const name of ['lan', 'port', 'open']) await network.remove({ network: name });
   await host.down();
   assert.deepEqual(await networkProcesses(host.paths.network), []);
@@ -147,18 +147,18 @@ test('the host keeps an interface and a route that are its own by now, and gets 
   await host.client.run('tiny', { name: 'far', networks: ['lent'] });
   assert.match(world.run('host', 'bridge link'), / e9@\S+ .*master vb[0-9a-f]{8}/);
   assert.match(world.run('host', 'ip route show 10.67.0.0/24'), /dev viv/);
-  for (const vm of ['edge', 'far']) await host.client.vm.remove({ vm, force: true });
+  for (const vmRef of ['edge', 'far']) await host.client.vm.remove({ vm: vmRef, force: true });
   await network.remove({ network: 'port' });
-  await eventually('the interface is free, although a machine runs', () => !/ e9@/.test(world.run('host', 'bridge link')));
+  await eventually('the interface is free, although a VM runs', () => !/ e9@/.test(world.run('host', 'bridge link')));
   await network.create({ ...port, network: 'again' });
   for (const name of ['again', 'lent']) await network.remove({ network: name });
   await keep.remove({ force: true });
 });
 
-test('an interface that vanishes under a machine is told and keeps nobody else from starting; when it is back it is joined again', {
+test('an interface that vanishes under a VM is told and keeps nobody else from starting; when it is back it is joined again', {
   skip,
 }, async () => {
-  const { network, vm, event } = host.client;
+  const { network, vm: vmRef, event } = host.client;
   const [{ sequence } = { sequence: 0 }] = (await event.list({ limit: 1000 })).slice(-1);
   world.run('host', 'ip link add name gone0 type veth peer name gone1; ip link set gone0 up; ip link add name br7 type bridge');
   await network.create({ network: 'wire', kind: 'bridged', interface: 'gone0' });
@@ -169,19 +169,19 @@ test('an interface that vanishes under a machine is told and keeps nobody else f
   for (const name of ['wire', 'switch']) await host.happened('network.unjoined', { name, after: sequence });
   assert.match((await network.show({ network: 'wire' })).problem ?? '', /bridged to gone0, and the host has no such interface now/);
   await host.client.run('tiny', { name: 'other', networks: ['default'] });
-  const error = await refused(vm.restart({ vm: 'edge', force: true }));
+  const error = await refused(vmRef.restart({ vm: 'edge', force: true }));
   assert.match(error.message, /no such interface now/);
-  assert.equal((await vm.show({ vm: 'edge' })).state, 'running');
+  assert.equal((await vmRef.show({ vm: 'edge' })).state, 'running');
   await network.attach({ vm: 'edge', network: 'default' });
-  await vm.stop({ vm: 'edge', force: true });
+  await vmRef.stop({ vm: 'edge', force: true });
   // With an address it is the host's.
   world.run('host', 'ip link add name gone0 type veth peer name gone1; ip address add 203.0.113.77/24 dev gone0; ip link set gone0 up');
-  await vm.start({ vm: 'edge' }).then(
+  await vmRef.start({ vm: 'edge' }).then(
     () => assert.fail('it was started'),
     (reason: VivError) => assert.match(reason.message, /gone0 carries an address|no such interface/),
   );
   world.run('host', 'ip address del 203.0.113.77/24 dev gone0; ip link add name br7 type bridge');
-  await vm.start({ vm: 'edge' });
+  await vmRef.start({ vm: 'edge' });
   const joined = () => world.run('host', 'bridge link; ip -o link show type veth');
   assert.match(joined(), / gone0@\S+ .*master vb[0-9a-f]{8}/);
   const [{ sequence: later } = { sequence: 0 }] = (await event.list({ limit: 1000 })).slice(-1);
@@ -195,27 +195,27 @@ test('an interface that vanishes under a machine is told and keeps nobody else f
   assert.match(joined(), / gone0@\S+ .*master vb[0-9a-f]{8}/);
   assert.match(joined(), /vj[0-9a-f]{8}@\S+ .*master br7/);
   assert.match(await inside('bridge link'), /master br-wire/);
-  for (const name of ['edge', 'other']) await vm.remove({ vm: name, force: true });
+  for (const name of ['edge', 'other']) await vmRef.remove({ vm: name, force: true });
   for (const name of ['wire', 'switch']) await network.remove({ network: name });
   world.run('host', 'ip link del gone0; ip link del br7');
 });
 
 test('DHCP and DNS that somebody has ended are there again within seconds', { skip, timeout: 240_000 }, async () => {
-  const machine = await host.client.run('tiny', { name: 'served' });
+  const vm = await host.client.run('tiny', { name: 'served' });
   const file = `${host.paths.network}/dns/default/pid`;
   const pid = Number(await readFile(file, 'utf8'));
   process.kill(pid, 'SIGKILL');
   await eventually('it has come back', async () => Number(await readFile(file, 'utf8').catch(() => pid)) !== pid);
   await eventually('it listens', async () => /:53 /.test(await inside('ss -Hlnu')));
-  await machine.remove({ force: true });
+  await vm.remove({ force: true });
 });
 
-test('a holder that was killed is made again out of what is left, and machines keep their network', { skip }, async () => {
-  const machine = await host.client.run('tiny', { name: 'kept' });
+test('a holder that was killed is made again out of what is left, and VMs keep their network', { skip }, async () => {
+  const vm = await host.client.run('tiny', { name: 'kept' });
   const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
   process.kill(pid, 'SIGKILL');
   await host.client.run('tiny', { name: 'next' });
-  assert.ok((await inside('ip -o link')).includes(`t${machine.id}0`), 'its tap is where the next one’s is');
+  assert.ok((await inside('ip -o link')).includes(`t${vm.id}0`), 'its tap is where the next one’s is');
   for (const name of ['kept', 'next']) await host.client.vm.remove({ vm: name, force: true });
 });
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { tapOf, tapOwner } from '../../src/network/names.ts';
+import { tapOf, tapOwner } from '../../src/network/kernel/interface-names.ts';
 import { handlers } from '../../src/operations/index.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
 import { faultyHost, strike } from '../daemon/faulty-host.ts';
@@ -23,16 +23,16 @@ hostInWorld(faultyHost, async (made) => {
 
 /** What the store says of each thing that can be seen in the kernel as well, and what the kernel says. */
 async function both(): Promise<{ store: unknown; kernel: unknown }> {
-  const { vm, group, network } = host.client;
-  const [card] = (await vm.show({ vm: 'web' })).nics;
+  const { vm: vmRef, securityGroup: group, network } = host.client;
+  const [nic] = (await vmRef.show({ vm: 'web' })).nics;
   const rules = (await group.list({})).find(({ name }) => name === 'web')?.rules ?? [];
   const { capacityBytesPerSecond } = await network.show({ network: 'default' });
   const [ruleset, queues] = [await inside('nft -s list ruleset'), await inside('tc qdisc show')];
-  const guarded = card?.groups.includes('web') === true;
+  const guarded = nic?.groups.includes('web') === true;
   return {
     store: {
-      egress: card?.egress?.length === 0,
-      limited: card?.toGuest !== null,
+      egress: nic?.egress?.length === 0,
+      limited: nic?.toGuest !== null,
       capacity: capacityBytesPerSecond !== null,
       rule: guarded && rules.includes('in tcp 8443'),
     },
@@ -55,9 +55,9 @@ const settled = (what: string): Promise<void> =>
 
 /** Each changes one thing and takes it back. */
 const changes = {
-  'group.allow': [
-    () => host.client.group.allow({ group: 'web', rule: 'in tcp 8443' }),
-    () => host.client.group.revoke({ group: 'web', rule: 'in tcp 8443' }),
+  'security-group.allow': [
+    () => host.client.securityGroup.allow({ group: 'web', rule: 'in tcp 8443' }),
+    () => host.client.securityGroup.revoke({ group: 'web', rule: 'in tcp 8443' }),
   ],
   'network.guard': [
     () => host.client.network.guard({ vm: 'web', nic: 'net0', egress: ['none'] }),
@@ -74,10 +74,10 @@ const changes = {
 } as const;
 
 test('a fault at any step leaves the kernel with what the store says', { skip, timeout: 300_000 }, async () => {
-  await host.client.group.create({ group: 'web', rules: ['in tcp 80'] });
+  await host.client.securityGroup.create({ group: 'web', rules: ['in tcp 80'] });
   await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
   for (const [operation, [change, back]] of Object.entries(changes))
-    for (const { name } of handlers[operation as 'group.allow'].steps.slice(1)) // the first only looks
+    for (const { name } of handlers[operation as 'security-group.allow'].steps.slice(1)) // the first only looks
       for (const how of ['before:run:throw', 'after:run:throw', 'before:run:kill', 'after:run:kill']) {
         const fault = `${operation}:${name}:${how}`;
         await strike(host, fault, change);
@@ -109,17 +109,17 @@ const lives: Readonly<Record<string, readonly [prepare: () => Promise<unknown>, 
   'network.attach': [() => makeLab(true), () => host.client.network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' })],
   'network.detach': [() => makeLab(true, 'lab'), () => host.client.network.detach({ vm: 'idle', nic: 'net0' })],
   'network.link': [() => makeLab(true, 'lab'), () => host.client.network.link({ vm: 'idle', nic: 'net0', state: 'down' })],
-  'group.create': [async () => {}, () => makeGroup()],
-  'group.set': [() => makeGroup(), () => host.client.group.set({ group: 'lab', rules: ['in tcp 2'] })],
-  'group.revoke': [() => makeGroup(), () => host.client.group.revoke({ group: 'lab', rule: 'in tcp 1' })],
-  'group.remove': [() => makeGroup(), () => host.client.group.remove({ group: 'lab' })],
+  'security-group.create': [async () => {}, () => makeGroup()],
+  'security-group.set': [() => makeGroup(), () => host.client.securityGroup.set({ group: 'lab', rules: ['in tcp 2'] })],
+  'security-group.revoke': [() => makeGroup(), () => host.client.securityGroup.revoke({ group: 'lab', rule: 'in tcp 1' })],
+  'security-group.remove': [() => makeGroup(), () => host.client.securityGroup.remove({ group: 'lab' })],
 };
 
-const makeGroup = () => host.client.group.create({ group: 'lab', rules: ['in tcp 1'] });
+const makeGroup = () => host.client.securityGroup.create({ group: 'lab', rules: ['in tcp 1'] });
 
-async function makeLab(machine: boolean, network = 'none'): Promise<void> {
+async function makeLab(vm: boolean, network = 'none'): Promise<void> {
   await host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' });
-  if (machine) await host.client.create('tiny', { name: 'idle', networks: [network] });
+  if (vm) await host.client.create('tiny', { name: 'idle', networks: [network] });
 }
 
 test('a fault at any step of what is made and removed leaves something that can be used, or nothing', {
@@ -127,7 +127,7 @@ test('a fault at any step of what is made and removed leaves something that can 
   timeout: 300_000,
 }, async () => {
   for (const [operation, [prepare, act]] of Object.entries(lives))
-    for (const { name } of handlers[operation as 'group.create'].steps)
+    for (const { name } of handlers[operation as 'security-group.create'].steps)
       for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill']) {
         const fault = `${operation}:${name}:${how}`;
         await prepare();
@@ -135,26 +135,26 @@ test('a fault at any step of what is made and removed leaves something that can 
         await settled(fault);
         for (const { undoError } of await host.client.task.list({ limit: 5 }))
           assert.ok(undoError === null || /after which there is no way back/.test(undoError), `${fault}: ${undoError}`);
-        const { vm, network, group } = host.client;
-        const idle = (await vm.list({})).find((machine) => machine.name === 'idle');
+        const { vm: vmRef, network, securityGroup: group } = host.client;
+        const idle = (await vmRef.list({})).find((vm) => vm.name === 'idle');
         if (idle) {
           if (idle.nics.length === 0) await network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
-          await vm.remove({ vm: 'idle' });
+          await vmRef.remove({ vm: 'idle' });
         }
         if ((await network.list({})).some((one) => one.name === 'lab')) await network.remove({ network: 'lab' });
         if ((await group.list({})).some((one) => one.name === 'lab')) await group.remove({ group: 'lab' });
       }
 });
 
-/** Cards of the machine that runs, as the store, its QEMU and the kernel have them. */
-async function cards(): Promise<{ store: string[]; qemu: string[]; kernel: string[] }> {
+/** NICs of the VM that runs, as the store, its QEMU and the kernel have them. */
+async function nics(): Promise<{ store: string[]; qemu: string[]; kernel: string[] }> {
   const { id, nics } = await host.client.vm.show({ vm: 'web' });
-  const qmp = await connectQmp(host.paths.vm(id).cards, { timeoutMs: 30_000 });
+  const qmp = await connectQmp(host.paths.vm(id).nics, { timeoutMs: 30_000 });
   try {
     const devices = (await qmp.execute('qom-list', { path: '/machine/peripheral' })) as { name: string }[];
     const taps = (await inside('ip -json link show')).matchAll(/"ifname":"(t[^"]*)"/g);
     return {
-      store: nics.map((nic) => tapOf(id, nic.id)).sort(),
+      store: nics.map((nicId) => tapOf(id, nicId.id)).sort(),
       qemu: devices.flatMap(({ name }) => (/^net\d+-dev$/.test(name) ? [tapOf(id, name.replace('-dev', ''))] : [])).sort(),
       kernel: [...taps].flatMap(([, tap = '']) => (tapOwner(tap)?.machineId === id ? [tap] : [])).sort(),
     };
@@ -163,16 +163,16 @@ async function cards(): Promise<{ store: string[]; qemu: string[]; kernel: strin
   }
 }
 
-async function settledCards(what: string): Promise<string[]> {
+async function settledNics(what: string): Promise<string[]> {
   await settled(what);
   return eventually(what, async () => {
-    const { store, qemu, kernel } = await cards();
+    const { store, qemu, kernel } = await nics();
     assert.deepEqual([qemu, kernel], [store, store]);
     return store;
   });
 }
 
-test('a fault at any step of plugging in and pulling a card of a machine that runs leaves store, QEMU and kernel with the same cards', {
+test('a fault at any step of plugging in and pulling a NIC of a VM that runs leaves store, QEMU and kernel with the same NICs', {
   skip,
   timeout: 300_000,
 }, async () => {
@@ -191,29 +191,29 @@ test('a fault at any step of plugging in and pulling a card of a machine that ru
         // Whatever has become of the last one, the other way goes.
         if (have !== before) await (before === 1 ? detach : attach)();
         await strike(host, fault, act);
-        have = (await settledCards(fault)).length;
+        have = (await settledNics(fault)).length;
         for (const { undoError } of await host.client.task.list({ limit: 5 })) assert.equal(undoError, null, fault);
       }
   await (have === 2 ? detach : attach)();
-  assert.notEqual((await settledCards('at the end')).length, have);
+  assert.notEqual((await settledNics('at the end')).length, have);
   if (have === 1) await detach();
   await network.remove({ network: 'lab' });
 });
 
-test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same cards', { skip, timeout: 300_000 }, async () => {
+test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same NICs', { skip, timeout: 300_000 }, async () => {
   const { network } = host.client;
-  const control = (what: object) => writeFile(`${host.home}/fake-qemu.json`, JSON.stringify(what));
+  const control = (what: object) => writeFile(`${host.stateDirectory}/fake-qemu.json`, JSON.stringify(what));
   await makeLab(false);
   for (const command of ['netdev_add', 'device_add']) {
     await control({ refuse: { [command]: 'no more of that' } });
     await assert.rejects(network.attach({ vm: 'web', network: 'lab' }), /no more of that/);
-    assert.equal((await settledCards(command)).length, 1);
+    assert.equal((await settledNics(command)).length, 1);
     await control({});
   }
   await network.attach({ vm: 'web', network: 'lab' });
   await control({ refuse: { device_del: 'not now' } });
   await assert.rejects(network.detach({ vm: 'web', nic: 'net1' }), /not now/);
-  assert.equal((await settledCards('device_del')).length, 2);
+  assert.equal((await settledNics('device_del')).length, 2);
   await control({ clings: true });
   const pulled = network.detach({ vm: 'web', nic: 'net1' });
   pulled.catch(() => {});
@@ -223,7 +223,7 @@ test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same
   await control({});
   await host.start();
   // The next daemon asks again, and the guest lets go now.
-  assert.equal((await settledCards('a guest that clings to it')).length, 1);
+  assert.equal((await settledNics('a guest that clings to it')).length, 1);
   await network.remove({ network: 'lab' });
 });
 
@@ -236,7 +236,7 @@ test('every step may be executed twice', { skip, timeout: 300_000 }, async () =>
     await (back() as Promise<unknown>);
   }
   await settled('changed back');
-  for (const operation of ['network.create', 'network.attach', 'network.link', 'network.detach', 'group.create'] as const) {
+  for (const operation of ['network.create', 'network.attach', 'network.link', 'network.detach', 'security-group.create'] as const) {
     await lives[operation]?.[1]();
     if (operation === 'network.create') await host.client.create('tiny', { name: 'idle', networks: ['none'] });
   }
@@ -245,6 +245,6 @@ test('every step may be executed twice', { skip, timeout: 300_000 }, async () =>
   await host.client.network.unforward({ forward: '28731' });
   await host.client.vm.remove({ vm: 'idle' });
   await host.client.network.remove({ network: 'lab' });
-  await host.client.group.remove({ group: 'lab' });
+  await host.client.securityGroup.remove({ group: 'lab' });
   await settled('at the end');
 });

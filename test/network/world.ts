@@ -1,4 +1,4 @@
-// A host's network of its own for a test, and an outside that it is joined to, both of them namespaces: nothing of the machine that the
+// A host's network of its own for a test, and an outside that it is joined to, both of them namespaces: nothing of the VM that the
 // test runs on is touched. They end with the test's process.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -67,7 +67,7 @@ export async function makeWorld(): Promise<World> {
       await rm(`/run/vivarium-forwarding-${number}.json`, { force: true });
     },
   };
-  // A new namespace has what the machine has now.
+  // A new namespace has what the VM has now.
   for (const where of ['host', 'outside'] as const)
     world.run(where, 'echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding');
   world.run(

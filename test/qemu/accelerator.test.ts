@@ -42,7 +42,7 @@ const runs = async (): Promise<string[]> =>
 const prove = (more: { again?: boolean; timeoutMs?: number; device?: string } = {}) =>
   proveKvm({ cacheFile, timeoutMs: 60_000, again: false, device, ...more });
 
-test('KVM works where the program runs to its end, with the CPU that machines get', async () => {
+test('KVM works where the program runs to its end, with the CPU that VMs get', async () => {
   await qemuThat('exit 85');
   const { works, durationMs } = await prove();
   assert.equal(works, true);
@@ -121,7 +121,7 @@ test('a device that is missing is looked for each time', async () => {
   assert.equal((await prove()).works, true, 'the module has been loaded meanwhile');
 });
 
-test('a device that only root may open is of no use to machines, until a group may', { skip: process.getuid?.() !== 0 }, async () => {
+test('a device that only root may open is of no use to VMs, until a group may', { skip: process.getuid?.() !== 0 }, async () => {
   await qemuThat('exit 85');
   await chmod(device, 0o600);
   const { works, detail } = await prove();

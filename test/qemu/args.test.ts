@@ -1,4 +1,4 @@
-// QEMU's arguments: what comes out for each kind of machine (test/golden), and that no string can become another option.
+// QEMU's arguments: what comes out for each kind of VM (test/golden), and that no string can become another option.
 // After a wanted change: UPDATE_GOLDEN=1 node --test test/qemu/args.test.ts, and read the diff.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ for (const { name, config } of configs) {
   });
 }
 
-test('every machine is sandboxed, starts from nothing, has shared memory and listens on no TCP port', () => {
+test('every VM is sandboxed, starts from nothing, has shared memory and listens on no TCP port', () => {
   assert.ok(configs.length > 0);
   for (const { name, config } of configs) {
     const argv = qemuArguments(config);

@@ -1,4 +1,4 @@
-// By which group a machine's own user may open /dev/kvm.
+// By which group a VM's own user may open /dev/kvm.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { groupThatMayOpen } from '../../src/qemu/kvm-device.ts';

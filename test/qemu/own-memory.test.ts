@@ -1,4 +1,4 @@
-// What QEMU's processes load keeps them small (memory/zeros.c), and writes nothing but zeros where zeros are asked for.
+// What QEMU's processes load keeps them small (native/qemu-preload/zero_pages.c), and writes nothing but zeros where zeros are asked for.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const library = fileURLToPath(new URL(`../../.build/memory/x86_64/vivarium-memory.so`, import.meta.url));
-const source = fileURLToPath(new URL('zeros.c', import.meta.url));
+const library = fileURLToPath(new URL(`../../.build/native/x86_64/vivarium-qemu-preload.so`, import.meta.url));
+const source = fileURLToPath(new URL('zero-pages.c', import.meta.url));
 const bytes = 8 * 2 ** 20;
 let folder: string;
 const told = new Map<string, number[]>();

@@ -61,7 +61,7 @@ test('one that is about to execute another program is found all the same', async
   }
 });
 
-test('every process of a prefix is found, and no name of a machine can pretend to be another', async () => {
+test('every process of a prefix is found, and no name of a VM can pretend to be another', async () => {
   const one = await fake({ name: 'one' });
   const two = await fake({ name: 'two', guestName: `x,process=${one.marker}` });
   const prefix = one.marker.slice(0, -'one'.length);

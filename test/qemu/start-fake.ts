@@ -1,4 +1,4 @@
-// Starts fake-qemu through startQemu, with the arguments that a machine gets.
+// Starts fake-qemu through startQemu, with the arguments that a VM gets.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +34,7 @@ export async function startFake(
       name: options.guestName ?? name,
       uuid: '6f0e2f5c-8f0e-4f4c-9d53-0c4f8e0f5a11',
       arch: 'x86_64',
-      board: 'pc-q35-10.0',
+      machineType: 'pc-q35-10.0',
       accel: 'tcg',
       memory: 'plain',
       cpus: 1,

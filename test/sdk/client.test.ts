@@ -10,29 +10,29 @@ import { pack } from 'tar-stream';
 import { VivError } from '../../src/contract/errors.ts';
 import { operations } from '../../src/contract/index.ts';
 import type { Task } from '../../src/contract/task.ts';
-import type { Call } from '../../src/operations/handler.ts';
 import { Client } from '../../src/sdk/client.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { unpackTree } from '../../src/sdk/copy.ts';
+import type { Call } from '../../src/task/handler.ts';
 import { event, task, toy, toyExec, vm } from '../api/toy.ts';
 
-const machines = {
+const vms = {
   'vm.run': async (input: { name?: string }) => vm(input.name ?? 'happy-newt'),
   'vm.show': async (input: { vm: string }) => vm(input.vm),
   'vm.exec': toyExec,
 };
 
 test('connect, run, exec: the example of the README', async () => {
-  await using api = await toy(machines);
+  await using api = await toy(vms);
   await using viv = await connect({ socket: api.socket });
-  const machine = await viv.run('tiny', { name: 'web' });
-  const { stdout, stderr, exitCode } = await machine.exec(['echo', 'hello', 'world']);
-  assert.deepEqual([machine.name, stdout, stderr, exitCode], ['web', 'hello world\n', 'to stderr\n', 0]);
-  assert.equal((await machine.exec(['fail'])).exitCode, 3);
+  const vm = await viv.run('tiny', { name: 'web' });
+  const { stdout, stderr, exitCode } = await vm.exec(['echo', 'hello', 'world']);
+  assert.deepEqual([vm.name, stdout, stderr, exitCode], ['web', 'hello world\n', 'to stderr\n', 0]);
+  assert.equal((await vm.exec(['fail'])).exitCode, 3);
 });
 
-test('an operation can be called by its name, by its declaration and on the machine', async () => {
-  await using api = await toy({ ...machines, 'vm.start': async (input: { vm: string }) => vm(input.vm) });
+test('an operation can be called by its name, by its declaration and on the VM', async () => {
+  await using api = await toy({ ...vms, 'vm.start': async (input: { vm: string }) => vm(input.vm) });
   assert.equal((await api.client.vm.start({ vm: 'a' })).name, 'a');
   assert.equal((await api.client.call(operations.vm.start, { vm: 'b' })).name, 'b');
   assert.equal((await (await api.client.vm('c')).start()).state, 'running');
@@ -41,13 +41,13 @@ test('an operation can be called by its name, by its declaration and on the mach
 test('errors keep their code, message and details', async () => {
   await using api = await toy({
     'vm.show': async () => {
-      throw new VivError('not_found', 'There is no machine web', { details: { near: ['webb'] } });
+      throw new VivError('not_found', 'There is no VM web', { details: { near: ['webb'] } });
     },
   });
   await assert.rejects(api.client.vm('web'), {
     name: 'VivError',
     code: 'not_found',
-    message: 'There is no machine web',
+    message: 'There is no VM web',
     details: { near: ['webb'] },
   });
 });
@@ -142,20 +142,20 @@ test('a task that failed throws its error', async () => {
 });
 
 test('standard input of megabytes comes back unharmed', async () => {
-  await using api = await toy(machines);
+  await using api = await toy(vms);
   const input = Buffer.alloc(5 * 1024 * 1024, 'abc\n');
   const { stdout } = await (await api.client.vm('web')).exec(['cat'], { input, encoding: 'buffer' });
   assert.ok(stdout.equals(input));
 });
 
 test('a command that writes without end is stopped at maxBytes', async () => {
-  await using api = await toy(machines);
-  const machine = await api.client.vm('web');
-  await assert.rejects(machine.exec(['flood', String(1024 ** 4)], { maxBytes: 1_000_000 }), { code: 'too_large' });
+  await using api = await toy(vms);
+  const vm = await api.client.vm('web');
+  await assert.rejects(vm.exec(['flood', String(1024 ** 4)], { maxBytes: 1_000_000 }), { code: 'too_large' });
 });
 
 test('a reader that does not read holds the command back, and gets everything later', async () => {
-  await using api = await toy(machines);
+  await using api = await toy(vms);
   const session = await (await api.client.vm('web')).spawn(['flood', '20000000']);
   assert.equal(await session.started, 7);
   session.stderr.resume();
@@ -166,17 +166,17 @@ test('a reader that does not read holds the command back, and gets everything la
 });
 
 test('signals reach the command, and an abort ends the session', async () => {
-  await using api = await toy(machines);
-  const machine = await api.client.vm('web');
-  const session = await machine.spawn(['sleep']);
+  await using api = await toy(vms);
+  const vm = await api.client.vm('web');
+  const session = await vm.spawn(['sleep']);
   session.signal('SIGTERM');
   assert.deepEqual(await session.exit, { exitCode: null, signal: 'SIGTERM' });
   const abort = new AbortController();
-  const waiting = machine.exec(['sleep'], { signal: abort.signal, onStdout: () => {} });
+  const waiting = vm.exec(['sleep'], { signal: abort.signal, onStdout: () => {} });
   abort.abort(new Error('enough'));
   await assert.rejects(waiting, /enough/);
-  await assert.rejects(machine.exec(['nonsense']), { code: 'guest_failed', message: /There is no nonsense/ });
-  await assert.rejects(machine.exec(['x\0y']), { code: 'invalid', message: /NUL/ });
+  await assert.rejects(vm.exec(['nonsense']), { code: 'guest_failed', message: /There is no nonsense/ });
+  await assert.rejects(vm.exec(['x\0y']), { code: 'invalid', message: /NUL/ });
 });
 
 test('an event stream goes on after the daemon broke it off', async () => {
@@ -204,7 +204,7 @@ test('a tree goes into the guest and comes back the same', async () => {
   let tar: Buffer = Buffer.alloc(0);
   let into = '';
   await using api = await toy({
-    ...machines,
+    ...vms,
     'vm.exec': async () => ({ exitCode: 1, signal: null }), // test -d: no
     'vm.copyIn': async (input: { path: string }, _call: Call, body: Readable) => {
       into = input.path;
@@ -218,17 +218,17 @@ test('a tree goes into the guest and comes back the same', async () => {
     await writeFile(join(folder, 'site/index.html'), 'x'.repeat(200_000), { mode: 0o640 });
     await writeFile(join(folder, `site/${'long'.repeat(50)}`), '');
     await symlink('index.html', join(folder, 'site/link'));
-    const machine = await api.client.vm('web');
+    const vm = await api.client.vm('web');
     const progress: number[] = [];
-    await machine.copyTo(join(folder, 'site'), '/srv/www', { onProgress: (done) => progress.push(done) });
+    await vm.copyTo(join(folder, 'site'), '/srv/www', { onProgress: (done) => progress.push(done) });
     assert.equal(into, '/srv');
     assert.equal(progress.at(-1), 200_000);
-    const copied = await machine.copyFrom('/srv/www', join(folder, 'back'));
+    const copied = await vm.copyFrom('/srv/www', join(folder, 'back'));
     assert.deepEqual(copied, { files: 3, bytes: 200_000 });
     assert.equal(await readFile(join(folder, 'back/index.html'), 'utf8'), 'x'.repeat(200_000));
     assert.equal(await readlink(join(folder, 'back/link')), 'index.html');
-    await assert.rejects(machine.copyTo(join(folder, 'nothing'), '/srv'), { code: 'not_found' });
-    await assert.rejects(machine.copyTo(folder, 'relative'), { code: 'invalid' });
+    await assert.rejects(vm.copyTo(join(folder, 'nothing'), '/srv'), { code: 'not_found' });
+    await assert.rejects(vm.copyTo(folder, 'relative'), { code: 'invalid' });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-// What a copy out of a machine makes on this side, also where that cannot be.
+// What a copy out of a VM makes on this side, also where that cannot be.
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -13,13 +13,13 @@ const root = join(import.meta.dirname, '../..');
 const npm = join(root, '.node/lib/node_modules/npm/bin/npm-cli.js');
 
 const sample = `
-import { connect, operations, type Vm, VivError } from 'vivarium';
+import { connect, operations, type VmInfo, VivError } from 'vivarium';
 import { operationList } from 'vivarium/contract';
 
 const viv = await connect({ socket: process.argv[2] as string });
 const vm = await viv.run('tiny', { name: 'web', cpus: 2 });
 const { stdout, exitCode } = await vm.exec(['echo', 'packed']);
-const listed: Vm[] = await viv.call(operations.vm.list, {});
+const listed: VmInfo[] = await viv.call(operations.vm.list, {});
 // @ts-expect-error a field that vm.run does not have
 const wrong: Parameters<typeof viv.vm.run>[0] = { image: 'tiny', colour: 'red' };
 void wrong;
@@ -44,8 +44,8 @@ test('the packed package installs, its declarations compile, and its SDK talks t
     const [tarball] = Object.values(listed);
     assert.ok(tarball);
     const files = tarball.files.map((file) => file.path);
-    for (const wanted of ['dist/sdk/index.js', 'dist/sdk/index.d.ts', 'dist/bin/viv.js', 'dist/daemon.js', 'openapi.json'])
-      assert.ok(files.includes(wanted), wanted);
+    for (const desired of ['dist/sdk/index.js', 'dist/sdk/index.d.ts', 'dist/bin/viv.js', 'dist/daemon.js', 'openapi.json'])
+      assert.ok(files.includes(desired), desired);
     assert.ok(!files.some((file) => file.startsWith('src/') || file.startsWith('test/') || file.includes('.build')));
 
     await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'sample', private: true, type: 'module' }));

@@ -13,28 +13,28 @@ import { knock } from '../../src/sdk/connect.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 
 test('who comes second waits for the daemon that is being started, however long that one takes', { timeout: 60_000 }, async () => {
-  const home = await mkdtemp(join(tmpdir(), 'viv-second-'));
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-second-'));
   // The daemon, and in a file the pid of what was started.
-  const entry = join(home, 'entry.mjs');
+  const entry = join(stateDirectory, 'entry.mjs');
   const daemon = fileURLToPath(new URL('../../src/daemon.ts', import.meta.url));
   await writeFile(
     entry,
     `import { spawnSync } from 'node:child_process';
      import { writeFileSync } from 'node:fs';
      const { status } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ${JSON.stringify(daemon)}], { stdio: 'inherit' });
-     writeFileSync(${JSON.stringify(join(home, 'pid'))}, String(process.pid));
+     writeFileSync(${JSON.stringify(join(stateDirectory, 'pid'))}, String(process.pid));
      process.exit(status ?? 1);`,
   );
   const before = process.env['VIV_DAEMON_ENTRY'];
   process.env['VIV_DAEMON_ENTRY'] = entry;
-  const env = { ...process.env, VIV_HOME: home };
+  const env = { ...process.env, VIV_HOME: stateDirectory };
   const paths = pathsFrom(env, process.getuid?.() ?? 0);
   const first = await lockDaemon(paths.daemonLock);
   const server = createServer((_request, response) => response.end('{}'));
   try {
     await mkdir(paths.run, { recursive: true });
     const second = startDaemon({ env, paths });
-    await Promise.race([second, ended(join(home, 'pid'))]);
+    await Promise.race([second, ended(join(stateDirectory, 'pid'))]);
     assert.match(await readFile(paths.daemonLog, 'utf8'), /running in this home already/);
     await new Promise<void>((resolve) => server.listen(paths.apiSocket, resolve));
     await second;
@@ -44,17 +44,17 @@ test('who comes second waits for the daemon that is being started, however long 
     server.close();
     server.closeAllConnections();
     await first.release();
-    await rm(home, { recursive: true, force: true });
+    await rm(stateDirectory, { recursive: true, force: true });
   }
 });
 
 test('who has been answered goes on asking nobody, also where another question of his fails after that', { timeout: 60_000 }, async () => {
-  const home = await mkdtemp(join(tmpdir(), 'viv-answered-'));
-  const entry = join(home, 'entry.mjs');
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-answered-'));
+  const entry = join(stateDirectory, 'entry.mjs');
   await writeFile(entry, 'process.exit(75);'); // another daemon has the home
   const before = process.env['VIV_DAEMON_ENTRY'];
   process.env['VIV_DAEMON_ENTRY'] = entry;
-  const env = { ...process.env, VIV_HOME: home };
+  const env = { ...process.env, VIV_HOME: stateDirectory };
   const paths = pathsFrom(env, process.getuid?.() ?? 0);
   await mkdir(paths.run, { recursive: true });
   let asked = 0;
@@ -82,7 +82,7 @@ test('who has been answered goes on asking nobody, also where another question o
     else process.env['VIV_DAEMON_ENTRY'] = before;
     server.close();
     server.closeAllConnections();
-    await rm(home, { recursive: true, force: true });
+    await rm(stateDirectory, { recursive: true, force: true });
   }
 });
 

@@ -14,24 +14,24 @@ import { eventually } from '../eventually.ts';
 const uid = 1000;
 const limits = { timeout: 60_000 };
 
-let home: string;
+let stateDirectory: string;
 let env: NodeJS.ProcessEnv;
 let paths: Paths;
 let server: Server;
 const before = process.env['VIV_DAEMON_ENTRY'];
 
 beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), 'viv-unit-'));
-  env = { PATH: `${home}/bin:${process.env['PATH']}`, HOME: home, VIV_HOME: home };
+  stateDirectory = await mkdtemp(join(tmpdir(), 'viv-unit-'));
+  env = { PATH: `${stateDirectory}/bin:${process.env['PATH']}`, HOME: stateDirectory, VIV_HOME: stateDirectory };
   paths = pathsFrom(env, uid);
   await mkdir(paths.run, { recursive: true });
-  await mkdir(join(home, 'bin'));
+  await mkdir(join(stateDirectory, 'bin'));
   server = createServer((_request, response) => response.end('{}'));
   // A daemon beside the unit: it leaves word, and another answers in its place.
-  process.env['VIV_DAEMON_ENTRY'] = join(home, 'entry.mjs');
+  process.env['VIV_DAEMON_ENTRY'] = join(stateDirectory, 'entry.mjs');
   await writeFile(
-    join(home, 'entry.mjs'),
-    `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(join(home, 'beside'))}, ''); process.exit(75);`,
+    join(stateDirectory, 'entry.mjs'),
+    `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(join(stateDirectory, 'beside'))}, ''); process.exit(75);`,
   );
 });
 
@@ -40,15 +40,15 @@ afterEach(async () => {
   else process.env['VIV_DAEMON_ENTRY'] = before;
   server.close();
   server.closeAllConnections();
-  await rm(home, { recursive: true, force: true });
+  await rm(stateDirectory, { recursive: true, force: true });
 });
 
 /** As `viv up --at-boot yes` leaves it; of another home where that is said. */
-async function enable(of = home): Promise<string> {
-  const { name, file, text, wantedBy } = bootUnit({ env, uid, home, command: ['/bin/false'] });
-  const wants = join(dirname(file), `${wantedBy}.target.wants`);
+async function enable(of = stateDirectory): Promise<string> {
+  const { name, file, text, desiredBy } = bootUnit({ env, uid, stateDirectory, command: ['/bin/false'] });
+  const wants = join(dirname(file), `${desiredBy}.target.wants`);
   await mkdir(wants, { recursive: true });
-  await writeFile(file, text.replace(`machines of ${home}`, `machines of ${of}`));
+  await writeFile(file, text.replace(`VMs of ${stateDirectory}`, `VMs of ${of}`));
   await symlink(file, join(wants, name));
   return name;
 }
@@ -56,18 +56,18 @@ async function enable(of = home): Promise<string> {
 /** Lines of sh for what systemctl is asked, by its last words but the unit's name. */
 async function systemctl(cases: Record<string, string>): Promise<void> {
   const lines = Object.entries(cases).map(([words, act]) => `  '${words}'*) ${act} ;;`);
-  const script = `#!/bin/sh\necho "$*" >>'${home}/asked'\ncase "$*" in\n${lines.join('\n')}\nesac\n`;
-  await writeFile(join(home, 'bin/systemctl'), script);
-  await chmod(join(home, 'bin/systemctl'), 0o755);
+  const script = `#!/bin/sh\necho "$*" >>'${stateDirectory}/asked'\ncase "$*" in\n${lines.join('\n')}\nesac\n`;
+  await writeFile(join(stateDirectory, 'bin/systemctl'), script);
+  await chmod(join(stateDirectory, 'bin/systemctl'), 0o755);
 }
 
 const asked = () =>
-  readFile(join(home, 'asked'), 'utf8').then(
+  readFile(join(stateDirectory, 'asked'), 'utf8').then(
     (text) => text.trim().split('\n'),
     () => [],
   );
 const wasStartedBeside = () =>
-  readFile(join(home, 'beside')).then(
+  readFile(join(stateDirectory, 'beside')).then(
     () => true,
     () => false,
   );

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { backingFile, unusedFiles } from '../../src/storage/layers.ts';
+import { backingFile, unusedFiles } from '../../src/storage/chain.ts';
 import { writeOverlay } from '../../src/storage/overlay.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'viv-overlay-'));

@@ -1,4 +1,4 @@
-// `viv completion bash|zsh|fish`: a script for the shell. It asks `viv __complete` for the words, so that machines' names are always the present ones.
+// `viv completion bash|zsh|fish`: a script for the shell. It asks `viv __complete` for the words, so that VMs' names are always the present ones.
 import { VivError } from '../../contract/errors.ts';
 import { type Command, one } from '../command.ts';
 import { quote } from '../text.ts';

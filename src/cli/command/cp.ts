@@ -1,4 +1,4 @@
-// `viv cp SRC DST`: files and trees into a machine and out of it. One of the two is NAME:PATH.
+// `viv cp SRC DST`: files and trees into a VM and out of it. One of the two is NAME:PATH.
 import { resolve, sep } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import { Ref } from '../../contract/field.ts';
@@ -9,25 +9,25 @@ import { clean, quote } from '../text.ts';
 
 export type Place = { readonly vm: string; readonly path: string } | { readonly vm: null; readonly path: string };
 
-/** `web:/etc/hosts` is in a machine; `./a:b`, `/a:b` and everything without a colon is here. Throws `invalid`. */
+/** `web:/etc/hosts` is in a VM; `./a:b`, `/a:b` and everything without a colon is here. Throws `invalid`. */
 export function placeOf(text: string): Place {
   const colon = text.indexOf(':');
   const slash = text.indexOf('/');
   if (colon < 1 || (slash !== -1 && slash < colon) || text.startsWith('.')) return { vm: null, path: text };
-  const vm = text.slice(0, colon);
-  const found = Ref.safeParse(vm);
+  const vmRef = text.slice(0, colon);
+  const found = Ref.safeParse(vmRef);
   if (!found.success)
-    throw new VivError('invalid', `${quote(vm)} is not a machine: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
+    throw new VivError('invalid', `${quote(vmRef)} is not a VM: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
   const path = text.slice(colon + 1);
   if (!path.startsWith('/'))
-    throw new VivError('invalid', `${quote(text)}: the path in the machine must be absolute, as in ${vm.slice(0, 40)}:/root`);
-  return { vm, path };
+    throw new VivError('invalid', `${quote(text)}: the path in the VM must be absolute, as in ${vmRef.slice(0, 40)}:/root`);
+  return { vm: vmRef, path };
 }
 
 export const command: Command = {
   words: 'cp',
-  group: 'Inside a machine',
-  summary: 'Copy files and trees into a machine or out of it',
+  group: 'Inside a VM',
+  summary: 'Copy files and trees into a VM or out of it',
   args: [
     { field: 'source', label: 'SRC', help: 'A path here, or NAME:/PATH', optional: false, several: false },
     { field: 'destination', label: 'DST', help: 'A path here, or NAME:/PATH', optional: false, several: false },
@@ -41,9 +41,7 @@ export const command: Command = {
     if ((from.vm === null) === (to.vm === null)) {
       throw new VivError(
         'invalid',
-        from.vm === null
-          ? 'neither path is in a machine; write one as NAME:/PATH'
-          : 'both paths are in machines; copy to this host first, then on',
+        from.vm === null ? 'neither path is in a VM; write one as NAME:/PATH' : 'both paths are in VMs; copy to this host first, then on',
       );
     }
     const client = await context.client();
@@ -51,11 +49,11 @@ export const command: Command = {
     const progress = progressOf(context, clean(from.path));
     try {
       if (from.vm !== null) {
-        const machine = await client.vm(from.vm, { signal });
-        await machine.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
+        const vm = await client.vm(from.vm, { signal });
+        await vm.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
       } else if (to.vm !== null) {
-        const machine = await client.vm(to.vm, { signal });
-        await machine.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
+        const vm = await client.vm(to.vm, { signal });
+        await vm.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
       }
     } finally {
       progress.end();

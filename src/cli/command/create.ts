@@ -1,19 +1,19 @@
-// `viv create IMAGE [NAME]`: a machine that is made but not started; the same options as `viv run`.
+// `viv create IMAGE [NAME]`: a VM that is made but not started; the same options as `viv run`.
 import { operations } from '../../contract/index.ts';
 import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-machine.ts';
+import { pullMissing, sayNetwork, vmFlags, vmInput } from '../new-vm.ts';
 import { perform } from '../perform.ts';
 import { clean } from '../text.ts';
 
 export const command: Command = {
   ...shapeOf(operations.vm.create),
-  flags: machineFlags(operations.vm.create),
+  flags: vmFlags(operations.vm.create),
   examples: ['viv create debian:12 web --cpus 2 --memory 1GiB --disk 10GiB'],
   async run(invocation, context) {
-    const input = await machineInput(invocation, context);
+    const input = await vmInput(invocation, context);
     checkInput(operations.vm.create, input);
     const client = await context.client();
     await pullMissing(client, context, input.image);

@@ -1,7 +1,7 @@
 // `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code (1 where another has the home).
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { homeTakenExitCode } from '../../contract/ending.ts';
+import { stateDirectoryTakenExitCode } from '../../contract/ending.ts';
 import { daemonArguments, daemonEnvironment } from '../../sdk/start-daemon.ts';
 import type { Command } from '../command.ts';
 
@@ -24,7 +24,7 @@ export const command: Command = {
         child.once('error', reject);
         child.once('exit', (code, signal) => {
           if (code === null) resolve(128 + (signal ? constants.signals[signal] : 1));
-          else resolve(code === homeTakenExitCode ? 1 : code);
+          else resolve(code === stateDirectoryTakenExitCode ? 1 : code);
         });
       });
     } finally {

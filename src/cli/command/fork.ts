@@ -1,4 +1,4 @@
-// `viv fork NAME[@POINT]`: machines that go on from where another one is, or was.
+// `viv fork NAME[@SNAPSHOT]`: VMs that go on from where another one is, or was.
 import { operations } from '../../contract/index.ts';
 import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
@@ -13,12 +13,12 @@ export const command: Command = {
   args: shape.args.map((argument) => ({
     ...argument,
     label: 'NAME[@POINT]',
-    help: 'Machine, or one of its points (viv snapshot ls NAME)',
+    help: 'VM, or one of its snapshots (viv snapshot ls NAME)',
   })),
   notes: [
-    'A forked machine has the memory, the processes and the disks of the other one, and an identity of its own.',
-    'A fork of a stopped machine, or of a point without memory, is a stopped one, laid on the same files. With --full it is a copy that',
-    'stands alone: the other one, its points and its image can be removed.',
+    'A forked VM has the memory, the processes and the disks of the other one, and an identity of its own.',
+    'A fork of a stopped VM, or of a snapshot without memory, is a stopped one, laid on the same files. With --full it is a copy that',
+    'stands alone: the other one, its snapshots and its image can be removed.',
   ],
   examples: [
     'viv fork web',
@@ -29,7 +29,7 @@ export const command: Command = {
   async run(invocation, context) {
     const { json, ...flags } = invocation.flags;
     const [vm = '', ...rest] = one(invocation, 'vm').split('@');
-    const input = { vm, ...(rest.length > 0 ? { point: rest.join('@') } : {}), ...flags };
+    const input = { vm, ...(rest.length > 0 ? { snapshot: rest.join('@') } : {}), ...flags };
     checkInput(operations.vm.fork, input);
     const client = await context.client();
     const vms = await perform(context, `fork ${vm}`, (options) => client.vm.fork(input, options));

@@ -30,7 +30,7 @@ export function hostSheet(host: Host): string[] {
     ['cpus', `${host.cpus.count} (${host.cpus.model})`],
     [
       'memory',
-      `${formatBytes(host.memory.totalBytes)}, ${formatBytes(host.memory.availableBytes)} available, ${formatBytes(host.memory.committedBytes)} given to machines${host.memory.poolBytes > 0 ? `, ${formatBytes(host.memory.poolBytes)} held by pools` : ''}`,
+      `${formatBytes(host.memory.totalBytes)}, ${formatBytes(host.memory.availableBytes)} available, ${formatBytes(host.memory.committedBytes)} given to VMs${host.memory.warmPoolBytes > 0 ? `, ${formatBytes(host.memory.warmPoolBytes)} held by warm pools` : ''}`,
     ],
     [
       'storage',

@@ -7,7 +7,7 @@ import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { textOf } from '../new-machine.ts';
+import { textOf } from '../new-vm.ts';
 import { perform } from '../perform.ts';
 import { imageName } from '../render/image.ts';
 import { clean, quote } from '../text.ts';

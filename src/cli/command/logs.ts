@@ -1,4 +1,4 @@
-// `viv logs NAME`: what the machine wrote to its serial line (or QEMU to its log). On a terminal only colours pass, no other control.
+// `viv logs NAME`: what the VM wrote to its serial line (or QEMU to its log). On a terminal only colours pass, no other control.
 
 import { finished } from 'node:stream/promises';
 import { operations } from '../../contract/index.ts';

@@ -1,11 +1,11 @@
-// `viv ls`: the machines of this host.
+// `viv ls`: the VMs of this host.
 import { operations } from '../../contract/index.ts';
 import type { VmState } from '../../contract/vm.ts';
 import { checkInput } from '../check-input.ts';
 import { type Command, quietFlag } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineTable } from '../render/machine.ts';
+import { vmTable } from '../render/vm.ts';
 
 const shape = shapeOf(operations.vm.list);
 
@@ -21,8 +21,8 @@ export const command: Command = {
     else if (quiet === true) {
       if (vms.length > 0) await context.print(vms.map((vm) => vm.name).join('\n'));
     } else {
-      await context.print(machineTable(vms, context.width).join('\n'));
-      if (vms.length === 0 && context.interactive) context.screen.say('no machines yet; make one with: viv run tiny');
+      await context.print(vmTable(vms, context.width).join('\n'));
+      if (vms.length === 0 && context.interactive) context.screen.say('no VMs yet; make one with: viv run tiny');
     }
     return 0;
   },

@@ -20,7 +20,7 @@ export const command: Command = {
       kind: 'text',
       value: 'FILE',
       short: 'o',
-      help: 'Write into this file; to standard output when left out',
+      help: 'Write into this file; to standard output by default',
     },
   ],
   examples: ['viv network capture default -o web.pcap --filter "tcp port 80"', 'viv network capture default | wireshark -k -i -'],

@@ -1,4 +1,4 @@
-// `viv run IMAGE [NAME] [-- CMD ARG...]`: a machine made and started; with a command, its answer and exit code.
+// `viv run IMAGE [NAME] [-- CMD ARG...]`: a VM made and started; with a command, its answer and exit code.
 
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
@@ -9,7 +9,7 @@ import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { machineFlags, machineInput, pullMissing, sayNetwork } from '../new-machine.ts';
+import { pullMissing, sayNetwork, vmFlags, vmInput } from '../new-vm.ts';
 import { perform } from '../perform.ts';
 import { describeProblem, isAbort } from '../problem.ts';
 import { clean } from '../text.ts';
@@ -17,7 +17,7 @@ import { clean } from '../text.ts';
 export const command: Command = {
   ...shapeOf(operations.vm.run),
   flags: [
-    ...machineFlags(operations.vm.run).map((flag) =>
+    ...vmFlags(operations.vm.run).map((flag) =>
       flag.field === 'removeOnStop' ? { ...flag, help: 'Remove it when it stops, or when the command has ended' } : flag,
     ),
     { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its agent answers' },
@@ -37,7 +37,7 @@ export const command: Command = {
     if (tty === true && rest === null)
       throw new VivError('invalid', '--tty is for a command after --; for a terminal of its own use viv shell');
     if (tty === true) needTerminal(context);
-    const input = await machineInput({ ...invocation, flags }, context);
+    const input = await vmInput({ ...invocation, flags }, context);
     checkInput(operations.vm.run, input);
     const client = await context.client();
     const { agent } = await pullMissing(client, context, input.image);
@@ -97,7 +97,7 @@ async function runCommand(
     return await attach(client, context, { vm: vm.id, name: clean(vm.name), command, tty, stdin: true });
   } finally {
     if (remove) {
-      // It may have gone by itself when the command stopped the machine.
+      // It may have gone by itself when the command stopped the VM.
       await client.vm.remove({ vm: vm.id, force: true }).catch((error) => {
         if (!(error instanceof VivError && error.code === 'not_found')) context.screen.say(describeProblem(error, context.env));
       });

@@ -10,10 +10,10 @@ const shape = shapeOf(operations.vm.exec, ['command', 'terminal', 'stdin', 'time
 export const command: Command = {
   ...shape,
   words: 'shell',
-  group: 'Inside a machine',
-  summary: 'Open a login shell inside a machine',
+  group: 'Inside a VM',
+  summary: 'Open a login shell inside a VM',
   flags: shape.flags.filter((flag) => flag.field !== 'json'),
-  notes: ['All keys go to the machine, Ctrl-C too; leave with exit or Ctrl-D. viv ends with the shell’s exit code.'],
+  notes: ['All keys go to the VM, Ctrl-C too; leave with exit or Ctrl-D. viv ends with the shell’s exit code.'],
   async run(invocation, context) {
     const input = { vm: one(invocation, 'vm'), command: [], ...invocation.flags };
     checkInput(operations.vm.exec, input);

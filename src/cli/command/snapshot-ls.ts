@@ -1,4 +1,4 @@
-// `viv snapshot ls NAME`: a machine's points as the tree they are.
+// `viv snapshot ls NAME`: a VM's snapshots as the tree they are.
 import { operations } from '../../contract/index.ts';
 import { listCommand } from '../list-command.ts';
 import { snapshotTree } from '../render/snapshot.ts';
@@ -8,5 +8,5 @@ export const command = listCommand(operations.snapshot.list, {
   table: snapshotTree,
   called: ({ id }) => id,
   quiet: 'Print ids only',
-  none: ({ vm }) => `no points yet; make one with: viv snapshot create ${vm}`,
+  none: ({ vm }) => `no snapshots yet; make one with: viv snapshot create ${vm}`,
 });

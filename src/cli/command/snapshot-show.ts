@@ -1,4 +1,4 @@
-// `viv snapshot show NAME POINT`: one point, and the end of its serial log where that is what it keeps of its screen.
+// `viv snapshot show NAME SNAPSHOT`: one snapshot, and the end of its serial log where that is what it keeps of its screen.
 import { operations } from '../../contract/index.ts';
 import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
@@ -10,15 +10,15 @@ import { clean } from '../text.ts';
 export const command: Command = {
   ...shapeOf(operations.snapshot.show),
   async run(invocation, context) {
-    const input = { vm: one(invocation, 'vm'), point: one(invocation, 'point') };
+    const input = { vm: one(invocation, 'vm'), snapshot: one(invocation, 'snapshot') };
     checkInput(operations.snapshot.show, input);
     const client = await context.client();
     const { signal } = context.interrupts;
-    const point = await client.snapshot.show(input, { signal });
-    if (invocation.flags['json'] === true) await context.print(asJson(point));
+    const snapshot = await client.snapshot.show(input, { signal });
+    if (invocation.flags['json'] === true) await context.print(asJson(snapshot));
     else {
-      await context.print(snapshotSheet(point).join('\n'));
-      if (point.thumbnail === 'text') {
+      await context.print(snapshotSheet(snapshot).join('\n'));
+      if (snapshot.thumbnail === 'text') {
         const text = (await (await client.snapshot.thumbnail(input, { signal })).toArray()).join('');
         await context.print(['', ...text.trimEnd().split('\n').map(clean)].join('\n'));
       }

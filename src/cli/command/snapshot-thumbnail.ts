@@ -1,4 +1,4 @@
-// `viv snapshot thumbnail NAME POINT FILE`: what the machine showed, as a PNG or as text.
+// `viv snapshot thumbnail NAME SNAPSHOT FILE`: what the VM showed, as a PNG or as text.
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { VivError } from '../../contract/errors.ts';
@@ -15,7 +15,7 @@ export const command: Command = {
   args: [...shape.args, { field: 'file', label: 'FILE', help: 'Where it is written; it is replaced', optional: false, several: false }],
   flags: shape.flags.filter((flag) => flag.field !== 'json'),
   async run(invocation, context) {
-    const input = { vm: one(invocation, 'vm'), point: one(invocation, 'point') };
+    const input = { vm: one(invocation, 'vm'), snapshot: one(invocation, 'snapshot') };
     const file = one(invocation, 'file');
     checkInput(operations.snapshot.thumbnail, input);
     const client = await context.client();

@@ -24,7 +24,7 @@ export const command: Command = {
         if ((error as Error).name === 'TimeoutError')
           throw new VivError(
             'timeout',
-            `the daemon takes connections but has not answered within ${deadlineMs / 1000} s; end its process and start it again, machines go on meanwhile`,
+            `the daemon takes connections but has not answered within ${deadlineMs / 1000} s; end its process and start it again, VMs go on meanwhile`,
             { cause: error },
           );
         throw error;
@@ -37,7 +37,7 @@ export const command: Command = {
       await context.print(asJson(status));
       return 0;
     }
-    const { machines, pools } = status;
+    const { vms, warmPools } = status;
     await context.print(
       renderSheet([
         [
@@ -45,11 +45,11 @@ export const command: Command = {
           `${status.version}, pid ${status.pid}, up ${formatDuration(Date.now() - status.startedAt)}, ${formatBytes(status.memoryBytes)}`,
         ],
         ['health', status.readOnly === null ? 'well' : `changes are refused: ${status.readOnly}`],
-        ['machines', `${machines.total}, ${machines.running} running${machines.broken > 0 ? `, ${machines.broken} broken` : ''}`],
-        ['pools', pools.size > 0 ? `${pools.ready} of ${pools.size} ready, ${formatBytes(pools.memoryBytes)}` : null],
+        ['vms', `${vms.total}, ${vms.running} running${vms.broken > 0 ? `, ${vms.broken} broken` : ''}`],
+        ['pools', warmPools.size > 0 ? `${warmPools.ready} of ${warmPools.size} ready, ${formatBytes(warmPools.memoryBytes)}` : null],
         ['tasks', `${status.tasks.running} running`],
         ['user', status.user],
-        ['state in', status.home],
+        ['state in', status.stateDirectory],
         ['socket', status.socket],
       ]).join('\n'),
     );

@@ -19,7 +19,7 @@ export const command: Command = {
       kind: 'choice',
       choices: ['yes', 'no'],
       value: 'yes|no',
-      help: 'From now on start it with the host, by systemd, or no longer; as it was when left out',
+      help: 'From now on start it with the host, by systemd, or no longer; as it was by default',
     },
     jsonFlag,
   ],
@@ -33,7 +33,7 @@ export const command: Command = {
     if (atBoot === 'no') await disableAtBoot(systemdOf(context));
     const client = atBoot === 'yes' ? await upAtBoot(context) : await context.client();
     const status = await client.host.status({}, { signal: context.interrupts.signal });
-    const line = `daemon ${status.version} is running (pid ${status.pid}), state in ${status.home}`;
+    const line = `daemon ${status.version} is running (pid ${status.pid}), state in ${status.stateDirectory}`;
     await context.print(flags['json'] === true ? asJson(status) : line);
     if (atBoot === 'no') context.screen.say('it does not start with the host');
     return 0;
@@ -50,7 +50,7 @@ async function upAtBoot(context: Context): Promise<Client> {
 
 function systemdOf({ env, interrupts }: Context): Systemd {
   const uid = process.getuid?.() ?? 0;
-  const { home } = pathsFrom(env, uid);
-  const unit = bootUnit({ env: { ...daemonEnvironment, ...env }, uid, home, command: [process.execPath, ...daemonArguments()] });
+  const { stateDirectory } = pathsFrom(env, uid);
+  const unit = bootUnit({ env: { ...daemonEnvironment, ...env }, uid, stateDirectory, command: [process.execPath, ...daemonArguments()] });
   return { unit, uid, env, signal: interrupts.signal };
 }

@@ -1,4 +1,4 @@
-// `viv view NAME`: a machine's screen in a viewer of this desktop; without one, how to see it.
+// `viv view NAME`: a VM's screen in a viewer of this desktop; without one, how to see it.
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';

@@ -10,7 +10,7 @@ interface Row {
   readonly length: string;
 }
 
-/** More of them would push the sums off the screen; --json has them all. */
+/** More of them would push the checksums off the screen; --json has them all. */
 const mostShown = 20;
 
 const signs = { added: '+', removed: '-', changed: '~' } as const;

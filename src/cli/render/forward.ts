@@ -16,7 +16,7 @@ export function forwardTable(forwards: readonly Forward[], width: number | undef
   );
 }
 
-/** The address that it is shown by; a client of another family is led to the card's other one. */
+/** The address that it is shown by; a client of another family is led to the NIC's other one. */
 function targetOf({ targets, port, lastPort, targetPort }: Forward): string {
   const [address] = targets;
   if (address === undefined) return '-';

@@ -30,7 +30,7 @@ export function imageSheet(image: Image): string[] {
     ['size', `${formatBytes(image.sizeBytes)} on this host`],
     ['source', image.source],
     ['created', formatTime(image.createdAt)],
-    ['used by', image.usedBy.join(', ') || 'no machine'],
+    ['used by', image.usedBy.join(', ') || 'no VM'],
   ]);
 }
 

@@ -19,12 +19,12 @@ export function networkTable(networks: readonly Network[], width: number | undef
   );
 }
 
-type Card = Network['nics'][number];
+type Nic = Network['nics'][number];
 
-const passed = ({ fromGuest, toGuest }: Card): string =>
+const passed = ({ fromGuest, toGuest }: Nic): string =>
   fromGuest === null || toGuest === null ? '' : `, ${formatBytes(fromGuest.bytes)} out, ${formatBytes(toGuest.bytes)} in`;
 
-const refusals = ({ refused }: Card): string => {
+const refusals = ({ refused }: Nic): string => {
   const parts = Object.entries(refused ?? {}).filter(([, count]) => count > 0);
   return parts.length === 0 ? '' : `, refused: ${parts.map(([kind, count]) => `${count} ${kind}`).join(', ')}`;
 };
@@ -43,10 +43,10 @@ export const networkSheet = (network: Network): string[] =>
     ],
     ['host access', network.hostAccess],
     [
-      'cards',
+      'nics',
       network.nics.map(
-        (card) =>
-          `${card.vm} ${card.nic}  ${[card.mac, ...card.addresses].join(', ')}${card.up ? '' : ', cable out'}${passed(card)}${refusals(card)}`,
+        (nic) =>
+          `${nic.vm} ${nic.nic}  ${[nic.mac, ...nic.addresses].join(', ')}${nic.up ? '' : ', cable out'}${passed(nic)}${refusals(nic)}`,
       ),
     ],
     ['problem', network.problem],

@@ -1,4 +1,4 @@
-// Where a card may go and how fast, as it is written. Not beside their schemas: every command that shows machines would load those.
+// Where a NIC may go and how fast, as it is written. Not beside their schemas: every command that shows VMs would load those.
 import type { Egress } from '../../contract/egress.ts';
 import type { Rate } from '../../contract/rate.ts';
 

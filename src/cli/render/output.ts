@@ -1,32 +1,32 @@
 // What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
 
-import type { Group } from '../../contract/group.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
-import type { Pool } from '../../contract/pool.ts';
+import type { Group } from '../../contract/security-group.ts';
 import type { Difference, Snapshot, Verification } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
 import type { Vm } from '../../contract/vm.ts';
+import type { WarmPool } from '../../contract/warm-pool.ts';
 import { clean } from '../text.ts';
 import { differenceTable } from './difference.ts';
-import { groupSheet } from './group.ts';
 import { catalogTable, imageSheet } from './image.ts';
-import { machineSheet } from './machine.ts';
 import { networkSheet } from './network.ts';
-import { poolSheet } from './pool.ts';
-import { pointName, verificationLines } from './snapshot.ts';
+import { groupSheet } from './security-group.ts';
+import { snapshotName, verificationLines } from './snapshot.ts';
 import { taskSheet } from './task.ts';
+import { vmSheet } from './vm.ts';
+import { warmPoolSheet } from './warm-pool.ts';
 
 type Render = (output: never, width: number | undefined) => string[];
 
 const renders: Readonly<Record<string, Render>> = {
-  'vm.show': (vm: Vm) => machineSheet(vm),
-  'snapshot.create': (point: Snapshot) => [pointName(point)],
+  'vm.show': (vm: Vm) => vmSheet(vm),
+  'snapshot.create': (snapshot: Snapshot) => [snapshotName(snapshot)],
   'network.show': (network: Network) => networkSheet(network),
-  'group.show': (group: Group) => groupSheet(group),
+  'security-group.show': (group: Group) => groupSheet(group),
   'snapshot.diff': (difference: Difference, width) => differenceTable(difference, width),
   'snapshot.verify': (verification: Verification) => verificationLines(verification),
-  'pool.show': (pool: Pool) => poolSheet(pool),
+  'warm-pool.show': (warmPool: WarmPool) => warmPoolSheet(warmPool),
   'image.show': (image: Image) => imageSheet(image),
   'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),
   'task.show': (task: Task) => taskSheet(task),

@@ -1,23 +1,23 @@
-// Points for reading: the tree of `viv snapshot ls` and the sheet of `viv snapshot show`.
+// Snapshots for reading: the tree of `viv snapshot ls` and the sheet of `viv snapshot show`.
 import type { Snapshot, Verification } from '../../contract/snapshot.ts';
 import { formatBytes, formatTime } from '../quantity.ts';
 import { renderSheet, renderTable } from '../table.ts';
 
 interface Row {
   readonly branch: string;
-  readonly point: Snapshot;
+  readonly snapshot: Snapshot;
 }
 
-/** Each point under the one before it, with the lines that join them; siblings by age. */
-export function treeRows(points: readonly Snapshot[]): Row[] {
-  const ids = new Set(points.map(({ id }) => id));
+/** Each snapshot under the one before it, with the lines that join them; siblings by age. */
+export function treeRows(snapshots: readonly Snapshot[]): Row[] {
+  const ids = new Set(snapshots.map(({ id }) => id));
   const childrenOf = (parent: string | null) =>
-    points.filter((point) => (point.parent !== null && ids.has(point.parent) ? point.parent : null) === parent);
+    snapshots.filter((snapshot) => (snapshot.parent !== null && ids.has(snapshot.parent) ? snapshot.parent : null) === parent);
   const rows: Row[] = [];
-  const visit = (point: Snapshot, lead: string, own: string): void => {
-    rows.push({ branch: `${lead}${own}`, point });
-    const children = childrenOf(point.id);
-    // A line of points goes straight down; only where it divides it is indented.
+  const visit = (snapshot: Snapshot, lead: string, own: string): void => {
+    rows.push({ branch: `${lead}${own}`, snapshot });
+    const children = childrenOf(snapshot.id);
+    // A line of snapshots goes straight down; only where it divides it is indented.
     const below = own === '' ? lead : `${lead}${own.startsWith('├') ? '│  ' : '   '}`;
     children.forEach((child, nth) => {
       visit(child, below, children.length === 1 ? '' : nth === children.length - 1 ? '└─ ' : '├─ ');
@@ -27,22 +27,22 @@ export function treeRows(points: readonly Snapshot[]): Row[] {
   return rows;
 }
 
-export const pointName = ({ label, id }: Snapshot): string => label ?? id;
+export const snapshotName = ({ label, id }: Snapshot): string => label ?? id;
 
-export function snapshotTree(points: readonly Snapshot[], width: number | undefined): string[] {
+export function snapshotTree(snapshots: readonly Snapshot[], width: number | undefined): string[] {
   return renderTable(
-    treeRows(points),
+    treeRows(snapshots),
     [
       {
         title: 'POINT',
-        value: ({ branch, point }) =>
-          `${branch}${pointName(point)}${point.current ? '  ◄ here' : ''}${point.damage === null ? '' : '  DAMAGED'}`,
+        value: ({ branch, snapshot }) =>
+          `${branch}${snapshotName(snapshot)}${snapshot.current ? '  ◄ here' : ''}${snapshot.damage === null ? '' : '  DAMAGED'}`,
         whole: true,
       },
-      { title: 'ID', value: ({ point }) => point.id, whole: true },
-      { title: 'MADE', value: ({ point }) => formatTime(point.createdAt) },
-      { title: 'MEMORY', value: ({ point }) => memoryOf(point), right: true },
-      { title: 'DISKS', value: ({ point }) => formatBytes(point.diskBytes), right: true },
+      { title: 'ID', value: ({ snapshot }) => snapshot.id, whole: true },
+      { title: 'MADE', value: ({ snapshot }) => formatTime(snapshot.createdAt) },
+      { title: 'MEMORY', value: ({ snapshot }) => memoryOf(snapshot), right: true },
+      { title: 'DISKS', value: ({ snapshot }) => formatBytes(snapshot.diskBytes), right: true },
     ],
     width,
   );
@@ -50,31 +50,31 @@ export function snapshotTree(points: readonly Snapshot[], width: number | undefi
 
 const memoryOf = ({ memory, writing, memoryBytes }: Snapshot): string => (!memory ? '-' : writing ? 'writing' : formatBytes(memoryBytes));
 
-export function snapshotSheet(point: Snapshot): string[] {
+export function snapshotSheet(snapshot: Snapshot): string[] {
   return renderSheet([
-    ['point', pointName(point)],
-    ['id', point.id],
-    ['machine', point.vm],
-    ['made', formatTime(point.createdAt)],
-    ['after', point.parent ?? 'nothing; it is the first'],
-    ['memory', point.memory ? memoryOf(point) : 'none; restored, the machine boots'],
-    ['disks', `${formatBytes(point.diskBytes)} of their own`],
-    ['looked at', point.checkedAt === null ? null : formatTime(point.checkedAt)],
-    ['damaged', point.damage],
-    ['stood still', `${point.pausedMs} ms`],
-    ['made by', point.auto === null ? null : `the policy (${point.auto}), which may remove it`],
+    ['snapshot', snapshotName(snapshot)],
+    ['id', snapshot.id],
+    ['vm', snapshot.vm],
+    ['made', formatTime(snapshot.createdAt)],
+    ['after', snapshot.parent ?? 'nothing; it is the first'],
+    ['memory', snapshot.memory ? memoryOf(snapshot) : 'none; restored, the VM boots'],
+    ['disks', `${formatBytes(snapshot.diskBytes)} of their own`],
+    ['looked at', snapshot.checkedAt === null ? null : formatTime(snapshot.checkedAt)],
+    ['damaged', snapshot.damage],
+    ['stood still', `${snapshot.pausedMs} ms`],
+    ['made by', snapshot.auto === null ? null : `the policy (${snapshot.auto}), which may remove it`],
     [
       'thumbnail',
-      point.thumbnail === 'png' ? `a picture of the screen: viv snapshot thumbnail ${point.vm} ${pointName(point)} FILE` : null,
+      snapshot.thumbnail === 'png' ? `a picture of the screen: viv snapshot thumbnail ${snapshot.vm} ${snapshotName(snapshot)} FILE` : null,
     ],
-    ['template', point.template ? 'yes, kept until removed with --force' : 'no'],
+    ['template', snapshot.template ? 'yes, kept until removed with --force' : 'no'],
   ]);
 }
 
-export function verificationLines({ vm, points, files, summed, bytes }: Verification): string[] {
+export function verificationLines({ vm, snapshots, files, checksummed, bytes }: Verification): string[] {
   const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;
   return [
-    `${vm}: ${count(points, 'point')}, ${count(files, 'file')} as written, ${formatBytes(bytes)} read`,
-    ...(summed > 0 ? [`${count(summed, 'file')} had no sums yet and can be compared from now on`] : []),
+    `${vm}: ${count(snapshots, 'snapshot')}, ${count(files, 'file')} as written, ${formatBytes(bytes)} read`,
+    ...(checksummed > 0 ? [`${count(checksummed, 'file')} had no checksums yet and can be compared from now on`] : []),
   ];
 }

@@ -58,7 +58,7 @@ export const debianFiles: readonly DebianFile[] = [
   { path: '/etc/hostname', content: 'debian\n' },
   { path: '/etc/hosts', content: '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' },
   { path: '/etc/default/locale', content: 'LANG=C.UTF-8\n' },
-  // Empty: systemd makes one at first boot, each machine its own.
+  // Empty: systemd makes one at first boot, each VM its own.
   { path: '/etc/machine-id', content: '' },
   // Nobody may be at the other end of its port: then it stands in the middle of an answer, and would hold up a shutdown for 90 s.
   { path: '/etc/systemd/system/qemu-guest-agent.service.d/vivarium.conf', content: '[Service]\nTimeoutStopSec=2\n' },
@@ -67,7 +67,7 @@ export const debianFiles: readonly DebianFile[] = [
   { path: '/etc/initramfs-tools/modules', content: 'virtio_pci\nvirtio_blk\nvirtio_scsi\nsd_mod\nahci\nnvme\next4\n' },
 ];
 
-/** Units that cost boot time and have nothing to do in a machine that may live for minutes. Timers of apt stay off the first minutes only. */
+/** Units that cost boot time and have nothing to do in a VM that may live for minutes. Timers of apt stay off the first minutes only. */
 export const maskedUnits = [
   'grub-common.service',
   'grub-initrd-fallback.service',

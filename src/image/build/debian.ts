@@ -168,7 +168,7 @@ const finishing = [
   // biosdisk to part_gpt: what is needed to reach /boot/grub; the rest spares reading modules one by one through the BIOS.
   'chroot "$1" grub-mkimage -O i386-pc -p /boot/grub -c /boot/grub/first.cfg -o /boot/grub/i386-pc/core.img biosdisk part_gpt ext2 search search_label normal configfile linux serial terminal echo test minicmd gzio',
   'cp "$1/usr/lib/grub/i386-pc/boot.img" "$1/boot/grub/i386-pc/boot.img"',
-  // Each machine makes its own.
+  // Each VM makes its own.
   'rm -f "$1"/etc/ssh/ssh_host_*_key* "$1/var/lib/dbus/machine-id" "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"',
   'rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/log/*.log "$1"/var/log/apt/*',
   ': >"$1/etc/machine-id"',

@@ -80,7 +80,7 @@ function guessSecurity(main: string): Pick<Mirror, 'security' | 'securityGuessed
   return { security: main.endsWith('/debian') ? `${main}-security` : null, securityGuessed: true };
 }
 
-/** @param named what the caller asked for; VIV_MIRROR and then the host's apt sources when left out. Throws unsupported. */
+/** @param named what the caller asked for; VIV_MIRROR and then the host's apt sources by default. Throws unsupported. */
 export async function findMirror(
   named: string | undefined,
   env: Readonly<Record<string, string | undefined>> = process.env,

@@ -23,7 +23,7 @@ export function moduleDepends(bytes: Buffer): string[] {
 }
 
 /** Orders `wanted` and all they need so that each comes after what it needs. Names absent from `files` (built in, or not made) are left out. */
-export async function loadOrder(wanted: readonly string[], files: ReadonlyMap<string, string>): Promise<Module[]> {
+export async function loadOrder(desired: readonly string[], files: ReadonlyMap<string, string>): Promise<Module[]> {
   const order = new Map<string, Module>();
   const visit = async (name: string): Promise<void> => {
     const file = files.get(name);
@@ -31,7 +31,7 @@ export async function loadOrder(wanted: readonly string[], files: ReadonlyMap<st
     for (const needed of moduleDepends(await readFile(file))) await visit(needed);
     order.set(name, { name, file });
   };
-  for (const name of wanted) await visit(kernelName(name));
+  for (const name of desired) await visit(kernelName(name));
   return [...order.values()];
 }
 

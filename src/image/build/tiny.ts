@@ -72,7 +72,7 @@ export async function buildTiny(context: BuildContext): Promise<BuiltImage> {
   }
 }
 
-/** resize2fs, which grows the root file system online, lvm and mdadm, for who reads another machine's disks; with what they are linked with. */
+/** resize2fs, which grows the root file system online, lvm and mdadm, for who reads another VM's disks; with what they are linked with. */
 const programs = {
   packages: [
     ...['mdadm', 'e2fsprogs', 'libext2fs2', 'libcom-err2', 'libblkid1', 'libuuid1', 'libc6'],

@@ -7,7 +7,7 @@ import type { ImageManifest } from '../image.ts';
 
 export interface BuildContext {
   readonly arch: Arch;
-  /** Debian mirror to build from; the host's own when left out. */
+  /** Debian mirror to build from; the host's own by default. */
   readonly mirror?: string;
   /** An empty folder: the finished image's files are left here and nothing else. */
   readonly staging: string;

@@ -1,6 +1,6 @@
 // Addresses as text that is safe in a script: read by the rules of node:net, written anew from their bits.
 import { VivError } from '../../contract/errors.ts';
-import { addressOf, fromMac, isAddress, subnetOf } from '../address.ts';
+import { addressOf, fromMac, isAddress, subnetOf } from '../address/address.ts';
 
 export type Family = 4 | 6;
 

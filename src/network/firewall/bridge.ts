@@ -1,6 +1,6 @@
 // The bridge family: every frame of every port, at four places.
 //
-//   port -> guard (-300) -> [connections: -200 or 0] -> leave (10) -> between (10) -> port          one machine to another of its network
+//   port -> guard (-300) -> [connections: -200 or 0] -> leave (10) -> between (10) -> port          one VM to another of its network
 //                                                                  -> upward (10)  -> the inet table  to the gateway and beyond
 //
 // guard: whose frame is it; before anything remembers it. leave: what only a network may say (DHCP answers, router advertisements, others' addresses),

@@ -1,7 +1,7 @@
 // What was refused, for each port: read from nft's JSON, summed over both tables. Elements of sets count it, under the port's interface where frames are
 // judged and under its addresses where packets are routed. Traffic that passed is counted by the interfaces themselves.
 import { z } from 'zod';
-import { isAddress } from '../address.ts';
+import { isAddress } from '../address/address.ts';
 import { address } from './address.ts';
 import type { FirewallModel } from './model.ts';
 import { tableName } from './names.ts';

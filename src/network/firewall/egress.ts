@@ -1,4 +1,4 @@
-// What a machine may reach beyond its own network. Names are sets of addresses that our DNS fills with what it answered: dnsmasq is told so by the
+// What a VM may reach beyond its own network. Names are sets of addresses that our DNS fills with what it answered: dnsmasq is told so by the
 // lines of domainLines, and never gives an answer that is kept longer than an address stays in the set.
 import { domainOf } from '../../contract/egress.ts';
 import { VivError } from '../../contract/errors.ts';

@@ -32,10 +32,10 @@ export interface Facts extends Omit<FirewallModel, 'networks' | 'ports' | 'uplin
   /** Quoted; null when nothing leads out. */
   readonly uplink: string | null;
   readonly hostAddresses: readonly Address[];
-  /** Who is in a group, by its name; whose ports a machine's are, by its. */
+  /** Who is in a group, by its name; whose ports a VM's are, by its. */
   /** Each set of groups that some port is in. */
   readonly combinations: readonly (readonly string[])[];
-  readonly members: Readonly<Record<'group' | 'machine', ReadonlyMap<string, readonly PortFacts[]>>>;
+  readonly members: Readonly<Record<'group' | 'vm', ReadonlyMap<string, readonly PortFacts[]>>>;
 }
 
 export function factsOf(model: FirewallModel): Facts {
@@ -95,7 +95,7 @@ function placesOf(model: FirewallModel): Places {
     ports.flatMap((port) => port.addresses.map(({ text }) => text)),
     'address',
   );
-  const members = { group: gathered(ports, (port) => port.groups), machine: gathered(ports, (port) => [port.machine]) };
+  const members = { group: gathered(ports, (port) => port.groups), vm: gathered(ports, (port) => [port.vm]) };
   const combinations = [...new Map(ports.map(({ groups }) => [JSON.stringify(groups), groups])).values()];
   const places = { networks: [...networks.values()], ports, members, combinations };
   lastPlaces.unshift({ text, places });

@@ -1,4 +1,4 @@
-// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-tap keeps it as pcap (link type NFLOG,
+// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-net-tap keeps it as pcap (link type NFLOG,
 // ../flow-record.ts), which is read here; no one listening costs next to nothing.
 import type { FlowVerdict } from '../../contract/flow.ts';
 import { verdicts } from './verdict.ts';

@@ -43,7 +43,7 @@ function service({ protocol, ports }: GroupRule, what: string): string {
 function whose(table: Table, facts: Facts, { remote }: GroupRule): ({ family: 4 | 6; text: string } | null)[] {
   if (remote.kind === 'any') return [null];
   if (remote.kind === 'cidr') return [subnet(remote.cidr, 'the remote of a rule')];
-  const who = remote.kind === 'group' ? remote.group : remote.machine;
+  const who = remote.kind === 'group' ? remote.group : remote.vm;
   const members = facts.members[remote.kind].get(who) ?? nobody;
   return addressSets(table, named(remote.kind, who), () => members.flatMap(({ own }) => own), members);
 }

@@ -34,9 +34,9 @@ const relayedQueueBytes = 1000 * 1514;
 const leastQueueBytes = 128 * 1024;
 
 /** @param before what is set up now, some of it perhaps for interfaces that are gone */
-export function limitsFor(wanted: FirewallModel, before: Limited): LimitPlan {
-  const setups = setupsOf(wanted);
-  const there = new Set(interfacesOf(wanted));
+export function limitsFor(desired: FirewallModel, before: Limited): LimitPlan {
+  const setups = setupsOf(desired);
+  const there = new Set(interfacesOf(desired));
   const stale = [...before].filter(([name, word]) => word !== setups.get(name)?.word).map(([name]) => name);
   const fresh = [...setups].filter(([name, { word }]) => before.get(name) !== word).map(([, setup]) => setup);
   return {

@@ -1,5 +1,5 @@
-// What the firewall is told: plain facts about networks, their ports (a machine's NICs) and security groups. Nothing here is nftables;
-// names are the user's own and never reach a script (names.ts), addresses are read before they do (address.ts).
+// What the firewall is told: plain facts about networks, their ports (a VM's NICs) and security groups. Nothing here is nftables;
+// names are the user's own and never reach a script (interface-names.ts), addresses are read before they do (address.ts).
 
 /** How the kernel follows connections between ports of one bridge. tracking.ts finds out which it has. */
 export type Tracking = 'br_netfilter' | 'bridge';
@@ -31,7 +31,7 @@ export interface FirewallNetwork {
   readonly capacityBytesPerSecond?: number;
 }
 
-/** What a machine may reach beyond its own network. Its neighbours are the groups' business. */
+/** What a VM may reach beyond its own network. Its neighbours are the groups' business. */
 export type Egress =
   | { readonly kind: 'all' }
   | { readonly kind: 'none' }
@@ -39,7 +39,7 @@ export type Egress =
 
 export interface Rate {
   readonly bytesPerSecond: number;
-  /** What may pass at once after a pause; a sensible one when left out. */
+  /** What may pass at once after a pause; a sensible one by default. */
   readonly burstBytes?: number;
 }
 
@@ -47,7 +47,7 @@ export interface FirewallPort {
   /** Unique; any text, such as the NIC's id. Counters are told by it. */
   readonly name: string;
   /** Whose NIC it is. */
-  readonly machine: string;
+  readonly vm: string;
   readonly network: string;
   readonly interface: string;
   readonly mac: string;
@@ -64,18 +64,18 @@ export interface FirewallPort {
 export type Remote =
   | { readonly kind: 'any' }
   | { readonly kind: 'cidr'; readonly cidr: string }
-  | { readonly kind: 'machine'; readonly machine: string }
+  | { readonly kind: 'vm'; readonly vm: string }
   | { readonly kind: 'group'; readonly group: string };
 
 export interface GroupRule {
   readonly direction: Direction;
   readonly protocol: RuleProtocol;
-  /** tcp and udp only; all when left out. */
+  /** tcp and udp only; all by default. */
   readonly ports?: PortRange;
   readonly remote: Remote;
 }
 
-/** Answers to what a rule allows always pass. A machine in several groups may do what any of them allows; "deny" of one of them closes the direction. */
+/** Answers to what a rule allows always pass. A VM in several groups may do what any of them allows; "deny" of one of them closes the direction. */
 export interface SecurityGroup {
   readonly name: string;
   readonly rules: readonly GroupRule[];
@@ -87,14 +87,14 @@ export interface HostAccess {
   readonly network: string;
   readonly protocol: 'tcp' | 'udp';
   readonly ports: PortRange;
-  /** One of the host's addresses; all when left out. */
+  /** One of the host's addresses; all by default. */
   readonly address?: string;
 }
 
 export interface Uplink {
   /** The interface that leads out of the namespace. */
   readonly interface: string;
-  /** Every address of the host itself: guests cannot reach them, and whoever comes from one may reach machines on nat networks. */
+  /** Every address of the host itself: guests cannot reach them, and whoever comes from one may reach VMs on nat networks. */
   readonly hostAddresses: readonly string[];
 }
 

@@ -1,10 +1,10 @@
 // What the relays of forwards (forward/) send to guests: their packets bear a mark that only the namespace's own processes can set. They pass the
 // receiving port's groups as routed ones do, under the client's address where the relay could keep it, else under the gateway's. The mark stays with
-// the connection, and what a guest answers gets another one, by which it is taken in although it is for somebody outside (answer-way.ts).
+// the connection, and what a guest answers gets another one, by which it is taken in although it is for somebody outside (return-route.ts).
 //
 // What the groups refuse of it is not dropped without a word, as what strangers send is: the relay is told, and so tells its client at once. It is told
 // "prohibited" (an ICMP error), which no guest that merely has nobody listening says (that is a reset): then there is no other address to try.
-import { answerMark, relayMark } from '../names.ts';
+import { answerMark, relayMark } from '../kernel/interface-names.ts';
 import type { Table } from './ruleset.ts';
 
 const hex = (mark: number) => `0x${mark.toString(16)}`;
@@ -22,7 +22,7 @@ export function relayed(table: Table): void {
   table.chain('relayed', null, [
     `ct mark set ct mark | ${hex(relayMark)}`,
     'ct state established,related accept',
-    // nobody outside has a machine's address, whatever a datagram says
+    // nobody outside has a VM's address, whatever a datagram says
     'ip saddr @inside_4 oifname . ip saddr != @gateways_4 goto refused_network',
     'ip6 saddr @inside_6 oifname . ip6 saddr != @gateways_6 goto refused_network',
     'oifname . ip daddr vmap @entering_4',

@@ -24,13 +24,13 @@ export function rulesFor(model: FirewallModel): string {
  * @param applied the model of the last script that the kernel took; null when that is not known. Given the same object again, it is not read again
  * @param present what readDigest found in the kernel; null when it has no tables of ours
  */
-export function planFor(wanted: FirewallModel, applied: FirewallModel | null, present: string | null): FirewallPlan {
-  if (digestOf(wanted) === present) return { kind: 'nothing', script: '' };
+export function planFor(desired: FirewallModel, applied: FirewallModel | null, present: string | null): FirewallPlan {
+  if (digestOf(desired) === present) return { kind: 'nothing', script: '' };
   if (applied !== null && present !== null && digestOf(applied) === present) {
-    const script = changing(rulesetOf(applied), rulesetOf(wanted));
+    const script = changing(rulesetOf(applied), rulesetOf(desired));
     if (script !== null) return { kind: 'change', script };
   }
-  return { kind: 'replace', script: rulesFor(wanted) };
+  return { kind: 'replace', script: rulesFor(desired) };
 }
 
 /** Of a script. An ordinary user's nft cannot enlarge its socket's buffer (208 KiB), so to it a longer one may be "Message too long". */

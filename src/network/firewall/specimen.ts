@@ -16,7 +16,7 @@ export const specimen: FirewallModel = {
   })),
   ports: (['nat', 'isolated', 'routed', 'bridged'] as const).map((network, at) => ({
     name: network,
-    machine: network,
+    vm: network,
     network,
     interface: `tap${at}`,
     mac: `52:54:00:00:00:0${at}`,
@@ -33,7 +33,7 @@ export const specimen: FirewallModel = {
       rules: (['in', 'out'] as const).flatMap((direction) => [
         { direction, protocol: 'tcp', ports: { from: 1, to: 2 }, remote: { kind: 'any' } },
         { direction, protocol: 'udp', remote: { kind: 'cidr', cidr: '203.0.113.0/24' } },
-        { direction, protocol: 'icmp', remote: { kind: 'machine', machine: 'nat' } },
+        { direction, protocol: 'icmp', remote: { kind: 'vm', vm: 'nat' } },
         { direction, protocol: 'any', remote: { kind: 'group', group: 'group' } },
       ]),
     },

@@ -19,6 +19,6 @@ export function trackingFrom(found: { readonly brNetfilter: boolean; readonly br
   if (found.bridge) return 'bridge';
   throw new VivError(
     'unsupported',
-    'this kernel cannot follow connections on a bridge, so machines’ networks cannot be guarded: as root, run modprobe br_netfilter',
+    'this kernel cannot follow connections on a bridge, so VMs’ networks cannot be guarded: as root, run modprobe br_netfilter',
   );
 }

@@ -2,16 +2,13 @@
 
 import type { z } from 'zod';
 import type { Flow, FlowFilter } from '../../contract/flow.ts';
-import type { Machines } from '../../machine/machines.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
 
 /** @throws not_found, ambiguous, missing_program or unsupported where this host has no networks */
-export async function filterFrom(
-  { network, vm, refused }: z.output<typeof FlowFilter>,
-  machines: Machines,
-): Promise<(flow: Flow) => boolean> {
-  await machines.networks.here.able();
-  if (network !== undefined) machines.networks.records.get(network);
-  const name = vm === undefined ? undefined : machines.find(vm).name;
+export async function filterFrom({ network, vm, refused }: z.output<typeof FlowFilter>, vms: VmRegistry): Promise<(flow: Flow) => boolean> {
+  await vms.networks.here.able();
+  if (network !== undefined) vms.networks.records.get(network);
+  const name = vm === undefined ? undefined : vms.find(vm).name;
   return ({ verdict, from, to }) =>
     (!refused || verdict !== 'accept') &&
     (network === undefined || from?.network === network || to?.network === network) &&

@@ -1,7 +1,7 @@
 // `flow.follow`.
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { filterFrom } from './filter.ts';
 
-export const handler: HandlerOf<'flow.follow'> = async function* (filter, { services: { machines }, signal }) {
-  yield* machines.networks.flows.follow(await filterFrom(filter, machines), signal);
+export const handler: HandlerOf<'flow.follow'> = async function* (filter, { services: { vms }, signal }) {
+  yield* vms.networks.flows.follow(await filterFrom(filter, vms), signal);
 };

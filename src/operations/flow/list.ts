@@ -1,6 +1,6 @@
 // `flow.list`.
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { filterFrom } from './filter.ts';
 
-export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services: { machines } }) =>
-  machines.networks.flows.latest(await filterFrom(filter, machines), limit);
+export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services: { vms } }) =>
+  vms.networks.flows.latest(await filterFrom(filter, vms), limit);

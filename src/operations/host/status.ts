@@ -1,23 +1,23 @@
 // `host.status`.
 import { userInfo } from 'node:os';
-import { heldBytes, isReady } from '../../machine/pool-member.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { heldBytes, isReady } from '../../warm-pool/members.ts';
 
 export const handler: HandlerOf<'host.status'> = async (_input, { services }) => {
-  const machines = services.machines.list();
-  const ready = services.machines.all().filter(isReady);
-  const count = (state: string) => machines.filter((machine) => machine.record.state === state).length;
+  const vms = services.vms.list();
+  const ready = services.vms.all().filter(isReady);
+  const count = (state: string) => vms.filter((vm) => vm.record.state === state).length;
   return {
     version: services.version,
     pid: process.pid,
     startedAt: services.startedAt,
-    home: services.paths.home,
+    stateDirectory: services.paths.stateDirectory,
     socket: services.paths.apiSocket,
     user: userName(),
-    machines: { total: machines.length, running: count('running'), broken: count('broken') },
-    pools: {
+    vms: { total: vms.length, running: count('running'), broken: count('broken') },
+    warmPools: {
       ready: ready.length,
-      size: services.machines.pools.all().reduce((sum, { size }) => sum + size, 0),
+      size: services.vms.warmPools.all().reduce((sum, { size }) => sum + size, 0),
       memoryBytes: await heldBytes(ready),
     },
     tasks: { running: services.tasks.runningCount() },

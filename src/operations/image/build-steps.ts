@@ -1,11 +1,11 @@
-// What happens inside the throwaway machine of `image.build`: shell scripts, and running one with its output in the task's log.
+// What happens inside the throwaway VM of `image.build`: shell scripts, and running one with its output in the task's log.
 
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import type { Live } from '../../machine/live.ts';
+import type { VmRuntime } from '../../vm/runtime.ts';
 
-type Agent = NonNullable<Live['agent']>;
+type Agent = NonNullable<VmRuntime['agent']>;
 
 /** Installs "$@" with the package manager that is there. */
 export const installPackages = `set -e
@@ -31,7 +31,7 @@ mkdir -p "\${mark%/*}"
 : >"$mark"
 `;
 
-/** Takes away what makes a machine this one and no other, and what only the build needed. */
+/** Takes away what makes a VM this one and no other, and what only the build needed. */
 export const forgetIdentity = `rm -rf /var/lib/vivarium-build
 if command -v cloud-init >/dev/null; then cloud-init clean --logs; fi
 if command -v apt-get >/dev/null; then apt-get clean; rm -rf /var/lib/apt/lists/*; fi

@@ -1,5 +1,5 @@
-// image.build: a throwaway machine of the base is set up as the recipe says, forgets who it was, and its disk becomes an image.
-// The machine is never entered: nobody sees it, and it goes with the task however that ends.
+// image.build: a throwaway VM of the base is set up as the recipe says, forgets who it was, and its disk becomes an image.
+// The VM is never entered: nobody sees it, and it goes with the task however that ends.
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
@@ -9,9 +9,9 @@ import type { Recipe } from '../../contract/image.ts';
 import { VmOptions } from '../../contract/vm.ts';
 import { newId } from '../../host/id.ts';
 import { stagingKey } from '../../image/staging.ts';
-import { askGuest, endNow } from '../../machine/stop.ts';
 import { convertDisk, diskInfo } from '../../storage/disk.ts';
-import type { HandlerOf, Step } from '../handler.ts';
+import type { HandlerOf, Step } from '../../task/handler.ts';
+import { askGuest, endNow } from '../../vm/lifecycle/stop.ts';
 import { type Creating, createSteps, prepareCreate } from '../vm/create-steps.ts';
 import { removeSteps } from '../vm/remove-steps.ts';
 import { startSteps } from '../vm/start-steps.ts';
@@ -22,8 +22,8 @@ interface State {
   /** The image's name, as PublishState wants it. */
   name: string;
   recipe: Recipe;
-  /** The throwaway machine. */
-  machine: Creating;
+  /** The throwaway VM. */
+  vm: Creating;
   timeoutMs: number;
   staging: string;
   made?: NonNullable<PublishState['made']>;
@@ -32,7 +32,7 @@ interface State {
 
 const setUp: Step<State> = {
   name: 'set it up inside',
-  async run({ recipe, machine, timeoutMs, name }, { services, signal: cancelled, progress, log }) {
+  async run({ recipe, vm, timeoutMs, name }, { services, signal: cancelled, progress, log }) {
     const late = new VivError(
       'timeout',
       `building ${name} took longer than ${Math.round(timeoutMs / 1000)} s; give it more with --timeout`,
@@ -42,7 +42,7 @@ const setUp: Step<State> = {
     const signal = AbortSignal.any([cancelled, deadline.signal]);
     try {
       progress({ message: `waiting for ${recipe.base} to boot` });
-      const live = services.machines.get(machine.id).alive();
+      const live = services.vms.get(vm.id).alive();
       const agent = await (recipe.files.length > 0 ? live.waitForOwnAgent(timeoutMs, signal) : live.waitForAgent(timeoutMs, signal));
       const run = (doing: string, script: string, args: readonly string[] = []) => {
         progress({ message: doing });
@@ -67,23 +67,23 @@ const setUp: Step<State> = {
 
 const shutDown: Step<State> = {
   name: 'shut it down',
-  async run({ machine: { id } }, { services, signal, progress, log }) {
-    const machine = services.machines.get(id);
+  async run({ vm: { id } }, { services, signal, progress, log }) {
+    const vm = services.vms.get(id);
     progress({ message: 'waiting for it to shut down' });
-    await machine.update(() => ({ wanted: 'stopped' }));
-    if (machine.live && !(await askGuest(machine, 120_000, signal)))
+    await vm.update(() => ({ desired: 'stopped' }));
+    if (vm.live && !(await askGuest(vm, 120_000, signal)))
       log('it did not shut down within 120 s; what it wrote has been flushed, and its process is ended');
     signal.throwIfAborted();
-    await endNow(machine, services.machines);
+    await endNow(vm, services.vms);
   },
 };
 
 const flatten: Step<State> = {
   name: 'copy its disk',
-  async run({ recipe, machine, staging }, { services, signal, progress }) {
-    const base = await services.images.find(machine.record.image.digest ?? machine.record.image.name);
-    const disk = machine.record.disks.find(({ kind }) => kind === 'root');
-    if (!disk) throw new VivError('internal', `the machine of ${recipe.base} has no root disk`);
+  async run({ recipe, vm, staging }, { services, signal, progress }) {
+    const base = await services.images.find(vm.record.image.digest ?? vm.record.image.name);
+    const disk = vm.record.disks.find(({ kind }) => kind === 'root');
+    if (!disk) throw new VivError('internal', `the VM of ${recipe.base} has no root disk`);
     const folder = join(staging, 'made');
     await rm(staging, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -110,21 +110,21 @@ const flatten: Step<State> = {
   undo: emptyStaging,
 };
 
-/** A step on a machine, as a step of ours. */
-function onMachine(step: Step<Creating>): Step<State> {
+/** A step on a VM, as a step of ours. */
+function onVm(step: Step<Creating>): Step<State> {
   const { undo } = step;
   return {
     name: step.name,
     ...(step.pointOfNoReturn ? { pointOfNoReturn: true } : {}),
-    run: async ({ machine }, context) => {
-      const change = await step.run(machine, context);
-      return change ? { machine: { ...machine, ...change } } : undefined;
+    run: async ({ vm }, context) => {
+      const change = await step.run(vm, context);
+      return change ? { vm: { ...vm, ...change } } : undefined;
     },
-    ...(undo ? { undo: ({ machine }: State, context: Parameters<typeof undo>[1]) => undo(machine, context) } : {}),
+    ...(undo ? { undo: ({ vm }: State, context: Parameters<typeof undo>[1]) => undo(vm, context) } : {}),
   };
 }
 
-/** All but the last step of `create`, which would enter the machine. */
+/** All but the last step of `create`, which would enter the VM. */
 const makeHidden = createSteps.filter(({ name }) => name !== 'enter it');
 
 export const handler: HandlerOf<'image.build'> = {
@@ -134,19 +134,19 @@ export const handler: HandlerOf<'image.build'> = {
       throw new VivError('invalid', `${recipe.base} has no disk to build on; the base of a recipe is a system such as debian:12`);
     const { name, base: image, diskBytes } = recipe;
     const options = VmOptions.parse({ image, name: `build-${newId().slice(0, 10)}`, ...(diskBytes === undefined ? {} : { diskBytes }) });
-    const machine = await prepareCreate(options, services);
-    return { name, recipe, machine, timeoutMs, staging: join(services.paths.staging, stagingKey('build', name, machine.id)) };
+    const vm = await prepareCreate(options, services);
+    return { name, recipe, vm, timeoutMs, staging: join(services.paths.staging, stagingKey('build', name, vm.id)) };
   },
   target: (state: State) => state.name,
   queue: (state: State) => `image/${state.name}`,
   steps: [
-    ...makeHidden.map(onMachine),
-    ...(startSteps as readonly Step<Creating>[]).map(onMachine),
+    ...makeHidden.map(onVm),
+    ...(startSteps as readonly Step<Creating>[]).map(onVm),
     setUp,
     shutDown,
     flatten,
     publishStep as Step<State>,
-    ...(removeSteps as readonly Step<Creating>[]).map(onMachine),
+    ...(removeSteps as readonly Step<Creating>[]).map(onVm),
   ],
   output: storedImage,
 };

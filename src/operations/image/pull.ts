@@ -6,24 +6,24 @@ import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
 import { buildCatalogImage } from '../../image/build/index.ts';
 import { catalogItem } from '../../image/catalog.ts';
-import { expectedSum, fetchContent, fileName, type SumSource } from '../../image/fetch.ts';
+import { type Checksum, parseChecksum } from '../../image/checksum.ts';
+import { type ChecksumSource, expectedChecksum, fetchContent, fileName } from '../../image/fetch.ts';
 import type { ImageManifest } from '../../image/image.ts';
 import { removeStaged, stagingKey } from '../../image/staging.ts';
-import { parseSum, type Sum } from '../../image/sum.ts';
 import { makeUsable } from '../../image/unpack.ts';
-import type { HandlerOf, Step } from '../handler.ts';
+import type { HandlerOf, Step } from '../../task/handler.ts';
 import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
 
 type Origin =
   | { readonly via: 'here' }
   | { readonly via: 'build'; readonly item: string; readonly mirror: string | null }
-  | { readonly via: 'download'; readonly url: string; readonly sum: SumSource; readonly defaults: ImageManifest['defaults'] };
+  | { readonly via: 'download'; readonly url: string; readonly checksum: ChecksumSource; readonly defaults: ImageManifest['defaults'] };
 
 interface State extends PublishState {
   arch: Arch;
   origin: Origin;
   refresh: boolean;
-  sum?: Sum | null;
+  checksum?: Checksum | null;
 }
 
 /** Build it, or fetch, verify and unpack it. */
@@ -48,8 +48,8 @@ const obtain: Step<State> = {
       return { made: { folder, description: built } };
     }
     if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
-    const sum = await expectedSum(origin.url, origin.sum, staging, { signal, progress, log });
-    const content = await fetchContent(origin.url, sum, staging, { signal, progress, log });
+    const checksum = await expectedChecksum(origin.url, origin.checksum, staging, { signal, progress, log });
+    const content = await fetchContent(origin.url, checksum, staging, { signal, progress, log });
     const file = await makeUsable(content, folder, {
       signal,
       onProgress: (percent) => progress({ message: 'making a disk of it', done: percent, total: 100, unit: 'steps' }),
@@ -90,9 +90,9 @@ interface Input {
   mirror?: string | undefined;
 }
 
-function fromUrl({ image: url, name, checksum, mirror }: Input): Origin & { name: string } {
+function fromUrl({ image: url, name, checksum: checksumText, mirror }: Input): Origin & { name: string } {
   if (mirror !== undefined) throw new VivError('invalid', 'A mirror is for images that are built here; a URL says itself where it leads.');
-  const sum: SumSource = checksum === undefined ? { from: 'none' } : { from: 'user', sum: parseSum(checksum) };
+  const checksum: ChecksumSource = checksumText === undefined ? { from: 'none' } : { from: 'user', checksum: parseChecksum(checksumText) };
   const guessed = fileName(url)
     .toLowerCase()
     .replace(/\.(xz|gz|zst)$/, '')
@@ -102,10 +102,13 @@ function fromUrl({ image: url, name, checksum, mirror }: Input): Origin & { name
   const called = name ?? guessed.slice(0, 100);
   if (called === '')
     throw new VivError('invalid', `${url} has no file name to name the image after; give one: \`viv image pull URL NAME\`.`);
-  return { via: 'download', url, sum, name: called, defaults: { memoryBytes: 1 * GiB, firmware: 'bios', cloudInit: true } };
+  return { via: 'download', url, checksum, name: called, defaults: { memoryBytes: 1 * GiB, firmware: 'bios', cloudInit: true } };
 }
 
-function fromCatalog({ image, arch, checksum, mirror }: Input, catalog: Parameters<typeof catalogItem>[0]): Origin & { name: string } {
+function fromCatalog(
+  { image, arch, checksum: checksumText, mirror }: Input,
+  catalog: Parameters<typeof catalogItem>[0],
+): Origin & { name: string } {
   const item = catalogItem(catalog, image);
   if (!item) {
     throw new VivError(
@@ -113,7 +116,7 @@ function fromCatalog({ image, arch, checksum, mirror }: Input, catalog: Paramete
       `The catalog has no image ${image}. It has: ${catalog.map(({ name }) => name).join(', ')}. A URL can be given as well.`,
     );
   }
-  if (checksum !== undefined)
+  if (checksumText !== undefined)
     throw new VivError('invalid', `A checksum is for a URL; ${item.name} is in the catalog, which knows where its sum is.`);
   const archs = Object.keys(item.arch);
   if (!archs.includes(arch))
@@ -126,7 +129,7 @@ function fromCatalog({ image, arch, checksum, mirror }: Input, catalog: Paramete
   return {
     via: 'download',
     url: source.url,
-    sum: { from: 'vendor', ...source.sum, signature: source.signature },
+    checksum: { from: 'vendor', ...source.checksum, signature: source.signature },
     defaults: item.defaults,
     name: item.name,
   };

@@ -1,14 +1,14 @@
 // `network.create`: everything that could be wrong with a network is found before anything changes; the kernel has it when the first
-// machine in it starts.
+// VM in it starts.
 import { VivError } from '../../contract/errors.ts';
 import type { Network } from '../../contract/network.ts';
-import { NetworkRecord, networkNameTaken } from '../../machine/network-records.ts';
-import type { Networks } from '../../machine/networks.ts';
-import { formatSubnet } from '../../network/address.ts';
-import { bridgeObstacle } from '../../network/bridgeable.ts';
-import { hostInterfaces } from '../../network/host-network.ts';
-import { askedSubnet, checkFree } from '../../network/subnet.ts';
-import type { HandlerOf } from '../handler.ts';
+import { formatSubnet } from '../../network/address/address.ts';
+import { askedSubnet, checkFree } from '../../network/address/subnet.ts';
+import { bridgeObstacle } from '../../network/kernel/bridgeable.ts';
+import { hostInterfaces } from '../../network/kernel/host-network.ts';
+import type { Networks } from '../../network/networks.ts';
+import { NetworkRecord, networkNameTaken } from '../../network/record/network.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 interface Creating {
@@ -22,36 +22,36 @@ export const handler: HandlerOf<'network.create'> = {
   target: ({ name }: Creating) => name,
   // One after the other: two at once could choose the same subnet.
   queue: () => 'networks',
-  prepare: async ({ network: name, ...asked }, { services: { machines } }): Promise<Creating> => ({
+  prepare: async ({ network: name, ...asked }, { services: { vms } }): Promise<Creating> => ({
     name,
     record: NetworkRecord.parse({
-      ...{ name, kind: asked.kind, ...(await subnets(name, asked, machines.networks)) },
+      ...{ name, kind: asked.kind, ...(await subnets(name, asked, vms.networks)) },
       ...{ interface: asked.interface ?? null, createdAt: Date.now() },
     }),
   }),
-  admit: async ({ record }: Creating, { machines: { networks } }) => {
+  admit: async ({ record }: Creating, { vms: { networks } }) => {
     if (networks.records.byName(record.name)) throw networkNameTaken(record.name);
     return 'accept';
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ name, record }: Creating, { services: { machines, events } }) => {
-        const taken = await machines.networks.taken();
-        const own = machines.networks.records.byName(name);
+      run: async ({ name, record }: Creating, { services: { vms, events } }) => {
+        const taken = await vms.networks.taken();
+        const own = vms.networks.records.byName(name);
         if (!own) {
-          if (record.interface !== null) checkAlone(name, record.interface, machines.networks);
+          if (record.interface !== null) checkAlone(name, record.interface, vms.networks);
           for (const text of [record.ipv4, record.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
         }
-        await machines.networks.records.insert(record);
+        await vms.networks.records.insert(record);
         events.record({ type: 'network.created', name, message: `the network ${name} was made` });
       },
-      undo: async ({ name, record }: Creating, { services: { machines } }) => {
-        if (machines.networks.records.byName(name)?.createdAt === record.createdAt) await machines.networks.records.drop(name);
+      undo: async ({ name, record }: Creating, { services: { vms } }) => {
+        if (vms.networks.records.byName(name)?.createdAt === record.createdAt) await vms.networks.records.drop(name);
       },
     },
   ],
-  output: async ({ name }: Creating, services) => viewOf(services.machines.networks.records.get(name), services, null),
+  output: async ({ name }: Creating, services) => viewOf(services.vms.networks.records.get(name), services, null),
 };
 
 /** @throws in_use */

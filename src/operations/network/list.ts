@@ -1,6 +1,6 @@
 // `network.list`.
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'network.list'> = async (_input, { services }) =>
-  services.machines.networks.records.all().map((network) => viewOf(network, services, null));
+  services.vms.networks.records.all().map((network) => viewOf(network, services, null));

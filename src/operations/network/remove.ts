@@ -1,7 +1,7 @@
 // `network.remove`: only one that nobody is in.
 import { someOf, VivError } from '../../contract/errors.ts';
-import type { Networks } from '../../machine/networks.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { Networks } from '../../network/networks.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 
 interface Removing {
   name: string;
@@ -10,19 +10,19 @@ interface Removing {
 export const handler: HandlerOf<'network.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => 'networks',
-  prepare: async ({ network }, { services: { machines } }): Promise<Removing> => {
-    machines.networks.records.get(network);
-    checkUnused(network, machines.networks);
+  prepare: async ({ network }, { services: { vms } }): Promise<Removing> => {
+    vms.networks.records.get(network);
+    checkUnused(network, vms.networks);
     return { name: network };
   },
   steps: [
     {
       name: 'forget it',
-      run: async ({ name }: Removing, { services: { machines, events } }) => {
-        if (!machines.networks.records.byName(name)) return;
-        checkUnused(name, machines.networks);
-        await machines.networks.records.drop(name);
-        await machines.networks.changed();
+      run: async ({ name }: Removing, { services: { vms, events } }) => {
+        if (!vms.networks.records.byName(name)) return;
+        checkUnused(name, vms.networks);
+        await vms.networks.records.drop(name);
+        await vms.networks.changed();
         events.record({ type: 'network.removed', name, message: `the network ${name} was removed` });
       },
     },
@@ -31,11 +31,11 @@ export const handler: HandlerOf<'network.remove'> = {
 };
 
 function checkUnused(name: string, networks: Networks): void {
-  const users = networks.cards.usersOf(name);
+  const users = networks.nics.usersOf(name);
   if (users.length === 0) return;
   throw new VivError(
     'in_use',
-    `machines or their points have cards in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
+    `VMs or their snapshots have NICs in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
     { details: { users } },
   );
 }

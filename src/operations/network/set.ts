@@ -1,12 +1,12 @@
-// `network.set`: what a network lets through. The cards in it stay plugged in.
+// `network.set`: what a network lets through. The NICs in it stay plugged in.
 import { VivError } from '../../contract/errors.ts';
 import { type HostAccess, parseHostAccesses } from '../../contract/host-access.ts';
 import { parseRate } from '../../contract/rate.ts';
-import type { NetworkRecord } from '../../machine/network-records.ts';
-import type { Networks } from '../../machine/networks.ts';
-import { hostInterfaces } from '../../network/host-network.ts';
+import { hostInterfaces } from '../../network/kernel/host-network.ts';
 import { leadsOut } from '../../network/model.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { Networks } from '../../network/networks.ts';
+import type { NetworkRecord } from '../../network/record/network.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 type Settings = Pick<NetworkRecord, 'guarded' | 'capacityBytesPerSecond' | 'hostAccess'>;
@@ -24,8 +24,8 @@ const settingsOf = ({ guarded, capacityBytesPerSecond, hostAccess }: NetworkReco
 export const handler: HandlerOf<'network.set'> = {
   target: ({ name }: Setting) => name,
   queue: () => 'networks',
-  prepare: async ({ network: name, spoofing, capacity, hostAccess }, { services: { machines } }): Promise<Setting> => {
-    const { networks } = machines;
+  prepare: async ({ network: name, spoofing, capacity, hostAccess }, { services: { vms } }): Promise<Setting> => {
+    const { networks } = vms;
     const record = networks.records.get(name);
     const rate = capacity === undefined ? undefined : parseRate(capacity);
     const access = hostAccess === undefined ? undefined : parseHostAccesses(hostAccess);
@@ -47,20 +47,20 @@ export const handler: HandlerOf<'network.set'> = {
   steps: [
     {
       name: 'see what it is now',
-      run: async ({ name }: Setting, { services: { machines } }) => ({ before: settingsOf(machines.networks.records.get(name)) }),
+      run: async ({ name }: Setting, { services: { vms } }) => ({ before: settingsOf(vms.networks.records.get(name)) }),
     },
     {
       name: 'change it',
-      run: async ({ name, change }: Setting, { services: { machines, events } }) => {
-        await put(machines.networks, name, change);
+      run: async ({ name, change }: Setting, { services: { vms, events } }) => {
+        await put(vms.networks, name, change);
         events.record({ type: 'network.set', name, message: `what the network ${name} lets through was changed` });
       },
-      undo: async ({ name, before }: Setting, { services: { machines } }) => {
-        if (machines.networks.records.byName(name)) await put(machines.networks, name, before);
+      undo: async ({ name, before }: Setting, { services: { vms } }) => {
+        if (vms.networks.records.byName(name)) await put(vms.networks, name, before);
       },
     },
   ],
-  output: async ({ name }: Setting, services) => viewOf(services.machines.networks.records.get(name), services, null),
+  output: async ({ name }: Setting, services) => viewOf(services.vms.networks.records.get(name), services, null),
 };
 
 async function put(networks: Networks, name: string, change: Partial<Settings>): Promise<void> {
@@ -71,7 +71,7 @@ async function put(networks: Networks, name: string, change: Partial<Settings>):
 async function checkHostAccess(access: readonly HostAccess[], networks: Networks): Promise<void> {
   const { asUser, programs } = await networks.here.able();
   if (asUser)
-    throw new VivError('unsupported', 'machines of an ordinary user reach nothing of the host: their way out (pasta) has no way to it');
+    throw new VivError('unsupported', 'VMs of an ordinary user reach nothing of the host: their way out (pasta) has no way to it');
   const own = (await hostInterfaces(programs.ip)).flatMap(({ addresses }) => addresses);
   for (const { address } of access)
     if (address !== null && !own.includes(address))

@@ -1,11 +1,11 @@
 // What the API shows of a network.
 import { formatHostAccess } from '../../contract/host-access.ts';
 import type { Network } from '../../contract/network.ts';
-import type { NetworkRecord } from '../../machine/network-records.ts';
-import { gatewayOf } from '../../machine/network-specs.ts';
 import type { PortCounters } from '../../network/firewall/counters.ts';
-import { tapOf } from '../../network/names.ts';
-import type { TrafficByTap } from '../../network/traffic.ts';
+import type { TrafficByTap } from '../../network/flow/counters.ts';
+import { tapOf } from '../../network/kernel/interface-names.ts';
+import { gatewayOf } from '../../network/record/desired-state.ts';
+import type { NetworkRecord } from '../../network/record/network.ts';
 import type { Services } from '../services.ts';
 
 /** What has passed and what was refused, by tap. */
@@ -17,7 +17,7 @@ export interface Passing {
 /** @param passing null: not asked for */
 export function viewOf(
   { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
-  { machines }: Services,
+  { vms }: Services,
   passing: Passing | null,
 ): Network {
   return {
@@ -28,17 +28,17 @@ export function viewOf(
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
     ...{ guarded, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
-    problem: machines.networks.here.problemOf(name)?.message ?? null,
-    nics: machines.list().flatMap((machine) =>
-      machine.record.nics
+    problem: vms.networks.here.problemOf(name)?.message ?? null,
+    nics: vms.list().flatMap((vm) =>
+      vm.record.nics
         .filter((nic) => nic.network === name)
         .map((nic) => {
-          const tap = tapOf(machine.id, nic.id);
+          const tap = tapOf(vm.id, nic.id);
           const passed = passing?.traffic.get(tap);
           const refused = passing?.refused.get(tap);
           const addresses = [nic.ipv4, nic.ipv6].filter((address) => address !== null);
           return {
-            vm: machine.name,
+            vm: vm.name,
             nic: nic.id,
             mac: nic.mac,
             addresses,

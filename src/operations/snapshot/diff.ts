@@ -1,31 +1,31 @@
-// `snapshot.diff`: which regions of a machine's disks, and which files, differ between two of its points, or one and the machine
-// itself. A point's layers never change, and no point is removed while this has its turn. Of a machine that runs a point of its disks
+// `snapshot.diff`: which regions of a VM's disks, and which files, differ between two of its snapshots, or one and the VM
+// itself. A snapshot's layers never change, and no snapshot is removed while this has its turn. Of a VM that runs a snapshot of its disks
 // is made for it, as for a fork, which nobody is shown and which goes again.
 import { VivError } from '../../contract/errors.ts';
 import type { Difference, FileDifference } from '../../contract/snapshot.ts';
-import { compareMachines } from '../../machine/difference.ts';
-import { makeFiles } from '../../machine/files.ts';
-import { flattenMeanwhile } from '../../machine/flatten.ts';
-import { dropPoint, type Freezing, freeze, planPoint, preparePoint } from '../../machine/freeze.ts';
-import { compareFiles } from '../../machine/read-files.ts';
-import { dropReader, planReader, readerImage } from '../../machine/reader.ts';
-import type { MachineRecord } from '../../machine/record.ts';
-import { checkStart, startProcess } from '../../machine/start.ts';
-import { endNow } from '../../machine/stop.ts';
-import type { HandlerOf } from '../handler.ts';
+import { compareFiles } from '../../snapshot/diff/files.ts';
+import { dropReader, planReader, readerImage } from '../../snapshot/diff/reader-vm.ts';
+import { compareVms } from '../../snapshot/diff/regions.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { dropSnapshot, type Freezing, freeze, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
+import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
+import { makeFiles } from '../../vm/files.ts';
+import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
+import type { VmRecord } from '../../vm/record.ts';
 import type { Services } from '../services.ts';
-import { type OnMachine, onMachine } from '../vm/one.ts';
+import { type OnVm, onVm } from '../vm/one.ts';
 
-interface Comparing extends OnMachine {
-  /** Ids of the points; null: the machine as it is. */
+interface Comparing extends OnVm {
+  /** Ids of the snapshots; null: the VM as it is. */
   from: string | null;
   to: string | null;
   files: boolean;
-  /** The point of a machine that runs; null: none is needed. */
+  /** The snapshot of a VM that runs; null: none is needed. */
   freezing?: Freezing | null;
   disks?: Difference['disks'];
-  /** The machine that reads the files; null: none is needed. */
-  reader?: MachineRecord | null;
+  /** The VM that reads the files; null: none is needed. */
+  reader?: VmRecord | null;
   /** Null: there is no file system that can be read. */
   found?: FileDifference | null;
   /** Why something of it is not known. */
@@ -48,92 +48,92 @@ const imageOf = ({ images }: Services) =>
   });
 
 export const handler: HandlerOf<'snapshot.diff'> = {
-  ...onMachine,
-  prepare: async ({ vm, from, to, files }, { services }): Promise<Comparing> => {
-    const { machines } = services;
-    const machine = machines.find(vm);
-    const pointOf = (ref: string): string | null => {
-      // A point that is called so is meant before the machine is.
-      const isPoint = ref !== 'now' || machines.points.of(machine.id).some(({ label, complete }) => complete && label === 'now');
-      return isPoint ? machines.points.find(machine, ref).id : null;
+  ...onVm,
+  prepare: async ({ vm: vmRef, from, to, files }, { services }): Promise<Comparing> => {
+    const { vms } = services;
+    const vm = vms.find(vmRef);
+    const snapshotOf = (ref: string): string | null => {
+      // A snapshot that is called so is meant before the VM is.
+      const isSnapshot = ref !== 'now' || vms.snapshots.of(vm.id).some(({ label, complete }) => complete && label === 'now');
+      return isSnapshot ? vms.snapshots.find(vm, ref).id : null;
     };
-    const compared = { from: pointOf(from), to: pointOf(to) };
+    const compared = { from: snapshotOf(from), to: snapshotOf(to) };
     if (files) await imageOf(services);
-    return { id: machine.id, name: machine.name, ...compared, files };
+    return { id: vm.id, name: vm.name, ...compared, files };
   },
   steps: [
     {
       name: 'plan it',
-      run: async ({ id, from, to }: Comparing, { services: { machines } }) => {
-        const machine = machines.get(id);
-        const running = (from === null || to === null) && machine.live !== null;
-        return { freezing: running ? planPoint(machine, machines, passing) : null };
+      run: async ({ id, from, to }: Comparing, { services: { vms } }) => {
+        const vm = vms.get(id);
+        const running = (from === null || to === null) && vm.live !== null;
+        return { freezing: running ? planSnapshot(vm, vms, passing) : null };
       },
     },
     {
-      name: 'prepare a point',
-      run: async ({ id, freezing }: Comparing, { services: { machines } }) => {
-        if (freezing) await preparePoint(machines.get(id), machines, freezing);
+      name: 'prepare a snapshot',
+      run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
+        if (freezing) await prepareSnapshot(vms.get(id), vms, freezing);
       },
-      undo: async ({ id, freezing }: Comparing, { services: { machines } }) => {
-        if (freezing) await dropPoint(machines.byId(id), machines, freezing);
+      undo: async ({ id, freezing }: Comparing, { services: { vms } }) => {
+        if (freezing) await dropSnapshot(vms.byId(id), vms, freezing);
       },
     },
     {
       name: 'freeze',
-      run: async ({ id, freezing }: Comparing, { services: { machines } }) => {
-        if (freezing) await freeze(machines.get(id), machines, freezing, false);
+      run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
+        if (freezing) await freeze(vms.get(id), vms, freezing, false);
       },
     },
     {
       name: 'compare their disks',
       run: async ({ id, name, from, to, files, freezing }: Comparing, { services, signal, progress }) => {
-        const { machines } = services;
-        const machine = machines.get(id);
+        const { vms } = services;
+        const vm = vms.get(id);
         const recordOf = (ref: string | null) => {
-          const point = ref ?? freezing?.point.id;
-          return point === undefined ? machine.record : machines.points.get(point).machine;
+          const snapshot = ref ?? freezing?.snapshot.id;
+          return snapshot === undefined ? vm.record : vms.snapshots.get(snapshot).vmRecord;
         };
         progress({ message: `comparing the disks of ${name}` });
         const records = { from: recordOf(from), to: recordOf(to) };
-        const disks = await compareMachines(records.from, records.to, signal);
+        const disks = await compareVms(records.from, records.to, signal);
         if (!files || disks.every(({ changedBytes }) => changedBytes === 0)) return { disks, reader: null, found: nothing };
         const layers = freezing !== null || (from !== null && to !== null);
         // Those that do not differ as well, where the reader has room for them: a volume or an array may lie on several.
         const all = disks.filter(({ changedBytes }) => changedBytes > 0 || disks.length <= mostDisks).map((disk) => disk.id);
-        return { disks, reader: await planReader(machine, records, all, await imageOf(services), layers, machines) };
+        return { disks, reader: await planReader(vm, records, all, await imageOf(services), layers, vms) };
       },
     },
     {
-      name: 'make a machine that reads them',
-      run: async ({ reader }: Comparing, { services: { machines }, signal }) => {
+      name: 'make a VM that reads them',
+      run: async ({ reader }: Comparing, { services: { vms }, signal }) => {
         if (!reader) return;
-        const machine = await machines.insert(reader);
-        if (machine.live === null) await makeFiles(machine.record, machines.host, signal);
+        const vm = await vms.insert(reader);
+        if (vm.live === null) await makeFiles(vm.record, vms.host, signal);
       },
-      undo: async ({ reader }: Comparing, { services: { machines } }) => {
-        if (reader) await dropReader(reader.id, machines);
+      undo: async ({ reader }: Comparing, { services: { vms } }) => {
+        if (reader) await dropReader(reader.id, vms);
       },
     },
     {
       name: 'start it',
-      run: async ({ reader }: Comparing, { services: { machines }, signal, progress }) => {
+      run: async ({ reader }: Comparing, { services: { vms }, signal, progress }) => {
         if (!reader) return;
         progress({ message: 'starting the guest that reads the files' });
-        const machine = machines.get(reader.id);
-        const { accel } = await checkStart(machine, machines);
-        await startProcess(machine, machines, accel, signal);
+        const vm = vms.get(reader.id);
+        const { accel } = await checkStart(vm, vms);
+        await startProcess(vm, vms, accel, signal);
       },
-      undo: async ({ reader }: Comparing, { services: { machines } }) => {
-        const machine = reader && machines.byId(reader.id);
-        if (machine) await endNow(machine, machines);
+      undo: async ({ reader }: Comparing, { services: { vms } }) => {
+        const vm = reader && vms.byId(reader.id);
+        if (vm) await endNow(vm, vms);
       },
     },
     {
       name: 'compare their files',
-      run: async ({ reader, name, disks = [] }: Comparing, { services: { machines }, signal, progress }) => {
+      run: async ({ reader, name, disks = [] }: Comparing, { services: { vms }, signal, progress }) => {
         if (!reader) return;
-        const agent = await machines.get(reader.id).alive().waitForAgent(agentWaitMs, signal);
+        const agent = await vms.get(reader.id).alive().waitForAgent(agentWaitMs, signal);
         progress({ message: `comparing the files of ${name}` });
         const differing = disks.filter(({ changedBytes }) => changedBytes > 0).map((disk) => disk.id);
         const { difference, oneSided } = await compareFiles(agent, differing, signal);
@@ -143,18 +143,18 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'remove the machine that read them',
-      run: async ({ reader }: Comparing, { services: { machines } }) => {
-        if (reader) await dropReader(reader.id, machines);
+      name: 'remove the VM that read them',
+      run: async ({ reader }: Comparing, { services: { vms } }) => {
+        if (reader) await dropReader(reader.id, vms);
       },
     },
     {
-      name: 'let go of the point',
-      run: async ({ id, freezing }: Comparing, { services: { machines } }) => {
-        if (!freezing || !machines.points.byId(freezing.point.id)) return;
-        const machine = machines.byId(id);
-        await dropPoint(machine, machines, freezing);
-        if (machine) flattenMeanwhile(machine, machines);
+      name: 'let go of the snapshot',
+      run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
+        if (!freezing || !vms.snapshots.byId(freezing.snapshot.id)) return;
+        const vm = vms.byId(id);
+        await dropSnapshot(vm, vms, freezing);
+        if (vm) flattenMeanwhile(vm, vms);
       },
     },
   ],

@@ -1,39 +1,37 @@
-// What every point that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
+// What every snapshot that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
 import { VivError } from '../../contract/errors.ts';
-import { recordSums } from '../../machine/check-point.ts';
-import { flattenMeanwhile } from '../../machine/flatten.ts';
-import type { Machine } from '../../machine/runner.ts';
-import { addThumbnail } from '../../machine/thumbnail.ts';
-import { writeMemory } from '../../machine/write-memory.ts';
+import { recordChecksums } from '../../snapshot/check-files.ts';
+import { addThumbnail } from '../../snapshot/thumbnail.ts';
 import { freeSpace } from '../../storage/space.ts';
-import type { TaskContext } from '../handler.ts';
+import type { TaskContext } from '../../task/handler.ts';
+import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
+import { writeMemory } from '../../vm/capture/write-memory.ts';
+import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
 /** @throws no_space */
-export async function checkRoom(machine: Machine, { paths }: Services): Promise<void> {
-  const { freeBytes } = await freeSpace(paths.home);
-  const { memoryBytes } = machine.record.started ?? machine.record.settings;
+export async function checkRoom(vm: Vm, { paths }: Services): Promise<void> {
+  const { freeBytes } = await freeSpace(paths.stateDirectory);
+  const { memoryBytes } = vm.record.started ?? vm.record.settings;
   if (freeBytes < memoryBytes) {
     throw new VivError(
       'no_space',
-      `a point of ${machine.name} may take ${memoryBytes >> 20} MiB for its memory and ${paths.home} has ${Math.floor(freeBytes / 2 ** 20)} MiB free; make room, or leave the memory out with --disks-only`,
+      `a snapshot of ${vm.name} may take ${memoryBytes >> 20} MiB for its memory and ${paths.stateDirectory} has ${Math.floor(freeBytes / 2 ** 20)} MiB free; make room, or leave the memory out with --disks-only`,
     );
   }
 }
 
-/** What comes after the freeze, while the machine goes on. Repeatable. */
-export async function finishPoint(machine: Machine, id: string, context: TaskContext): Promise<void> {
+/** What comes after the freeze, while the VM goes on. Repeatable. */
+export async function finishSnapshot(vm: Vm, id: string, context: TaskContext): Promise<void> {
   const { services, signal, progress } = context;
-  const { machines, events } = services;
-  const { name } = machine;
-  await recordSums(machines, id);
-  await addThumbnail(machine, machines, id, signal);
-  await writeMemory(machines, id, signal, (done, total) =>
-    progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }),
-  );
-  const { label, pausedMs } = machines.points.get(id);
-  const message = `${name} has the point ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
+  const { vms, events } = services;
+  const { name } = vm;
+  await recordChecksums(vms, id);
+  await addThumbnail(vm, vms, id, signal);
+  await writeMemory(vms, id, signal, (done, total) => progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }));
+  const { label, pausedMs } = vms.snapshots.get(id);
+  const message = `${name} has the snapshot ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
   events.record({ type: 'snapshot.created', subject: id, name, message });
-  machines.host.pointMade();
-  flattenMeanwhile(machine, machines);
+  vms.host.snapshotMade();
+  flattenMeanwhile(vm, vms);
 }

@@ -1,43 +1,43 @@
-// `snapshot.remove`: a point goes; its children have its parent from then on, and what builds on its disks keeps them.
+// `snapshot.remove`: a snapshot goes; its children have its parent from then on, and what builds on its disks keeps them.
 import { VivError } from '../../contract/errors.ts';
-import { removePoint } from '../../machine/remove-point.ts';
-import type { HandlerOf } from '../handler.ts';
-import { type OnMachine, onMachine } from '../vm/one.ts';
+import { removeSnapshot } from '../../snapshot/remove.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { type OnVm, onVm } from '../vm/one.ts';
 
-interface Removing extends OnMachine {
-  point: string;
+interface Removing extends OnVm {
+  snapshot: string;
   label: string;
 }
 
 export const handler: HandlerOf<'snapshot.remove'> = {
-  ...onMachine,
-  prepare: async ({ vm, point: ref, force }, { services: { machines } }): Promise<Removing> => {
-    const machine = machines.find(vm);
-    const point = machines.points.find(machine, ref);
-    if (point.template && !force)
+  ...onVm,
+  prepare: async ({ vm: vmRef, snapshot: ref, force }, { services: { vms } }): Promise<Removing> => {
+    const vm = vms.find(vmRef);
+    const snapshot = vms.snapshots.find(vm, ref);
+    if (snapshot.template && !force)
       throw new VivError(
         'in_use',
-        `the point ${ref} is a template and is kept; remove it with: viv snapshot rm --force ${machine.name} ${ref}`,
+        `the snapshot ${ref} is a template and is kept; remove it with: viv snapshot rm --force ${vm.name} ${ref}`,
       );
-    machines.pools.checkUnused({ point: point.id, label: `${machine.name}@${point.label ?? point.id}` });
-    const waiting = machines.all().find(({ record }) => record.wakeFrom === point.id);
+    vms.warmPools.checkUnused({ snapshot: snapshot.id, label: `${vm.name}@${snapshot.label ?? snapshot.id}` });
+    const waiting = vms.all().find(({ record }) => record.resumeFrom === snapshot.id);
     if (waiting) throw new VivError('in_use', `${waiting.name} is still to go on from ${ref}, and needs its memory; start it first`);
-    return { id: machine.id, name: machine.name, point: point.id, label: point.label ?? point.id };
+    return { id: vm.id, name: vm.name, snapshot: snapshot.id, label: snapshot.label ?? snapshot.id };
   },
-  admit: async ({ point, name, label }: Removing, { machines }) => {
-    machines.pools.checkUnused({ point, label: `${name}@${label}` });
+  admit: async ({ snapshot, name, label }: Removing, { vms }) => {
+    vms.warmPools.checkUnused({ snapshot, label: `${name}@${label}` });
     return 'accept';
   },
   steps: [
     {
       name: 'remove it',
       final: true,
-      run: async ({ id, name, point, label }: Removing, { services: { machines, events } }) => {
-        if (!machines.points.byId(point)) return;
-        await removePoint(machines, machines.get(id), point);
-        events.record({ type: 'snapshot.removed', subject: point, name, message: `the point ${label} of ${name} was removed` });
+      run: async ({ id, name, snapshot, label }: Removing, { services: { vms, events } }) => {
+        if (!vms.snapshots.byId(snapshot)) return;
+        await removeSnapshot(vms, vms.get(id), snapshot);
+        events.record({ type: 'snapshot.removed', subject: snapshot, name, message: `the snapshot ${label} of ${name} was removed` });
       },
     },
   ],
-  output: async ({ point }: Removing) => ({ id: point }),
+  output: async ({ snapshot }: Removing) => ({ id: snapshot }),
 };

@@ -1,64 +1,64 @@
-// `snapshot.restore`: sets a machine back to one of its points and lets it go on from there.
+// `snapshot.restore`: sets a VM back to one of its snapshots and lets it go on from there.
 import { VivError } from '../../contract/errors.ts';
-import { collectLayers } from '../../machine/collect.ts';
-import { checkRestore, makeRestoreTops, planRestore, removeRestoreTops, setBack, type Tops } from '../../machine/restore.ts';
-import { checkStart, startProcess } from '../../machine/start.ts';
-import { endNow } from '../../machine/stop.ts';
-import type { HandlerOf } from '../handler.ts';
-import { type OnMachine, onMachine, outputView } from '../vm/one.ts';
-import { pointBefore } from '../vm/point-before.ts';
+import { checkRestore, makeRestoreOverlays, type Overlays, planRestore, removeRestoreOverlays, setBack } from '../../snapshot/restore.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { collectLayers } from '../../vm/capture/collect-layers.ts';
+import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
+import { type OnVm, onVm, outputView } from '../vm/one.ts';
+import { snapshotBefore } from '../vm/snapshot-before.ts';
 
-interface Restoring extends OnMachine {
-  point: string;
-  tops: Tops;
+interface Restoring extends OnVm {
+  snapshot: string;
+  overlays: Overlays;
   start: boolean;
 }
 
-const { before } = pointBefore<Restoring>({ what: 'restore', required: true });
+const { before } = snapshotBefore<Restoring>({ what: 'restore', required: true });
 
 export const handler: HandlerOf<'snapshot.restore'> = {
-  ...onMachine,
-  prepare: async ({ vm, point: ref, start }, { services: { machines } }): Promise<Restoring> => {
-    const machine = machines.find(vm);
-    const point = machines.points.find(machine, ref);
-    if (point.memory?.in === 'process')
-      throw new VivError('wrong_state', `the memory of the point ${ref} is still being written; try again in a moment`);
-    await checkRestore(machine, machines, point);
-    return { id: machine.id, name: machine.name, point: point.id, tops: planRestore(machine, point), start };
+  ...onVm,
+  prepare: async ({ vm: vmRef, snapshot: ref, start }, { services: { vms } }): Promise<Restoring> => {
+    const vm = vms.find(vmRef);
+    const snapshot = vms.snapshots.find(vm, ref);
+    if (snapshot.memory?.in === 'process')
+      throw new VivError('wrong_state', `the memory of the snapshot ${ref} is still being written; try again in a moment`);
+    await checkRestore(vm, vms, snapshot);
+    return { id: vm.id, name: vm.name, snapshot: snapshot.id, overlays: planRestore(vm, snapshot), start };
   },
   steps: [
     ...before,
     {
       name: 'make its disks',
-      run: async ({ id, point, tops }: Restoring, { services: { machines } }) => {
-        await makeRestoreTops(machines.get(id), machines.points.get(point), tops);
+      run: async ({ id, snapshot, overlays }: Restoring, { services: { vms } }) => {
+        await makeRestoreOverlays(vms.get(id), vms.snapshots.get(snapshot), overlays);
       },
-      undo: async ({ id, tops }, { services: { machines } }) => {
-        const machine = machines.byId(id);
-        if (machine) await removeRestoreTops(machine, tops);
+      undo: async ({ id, overlays }, { services: { vms } }) => {
+        const vm = vms.byId(id);
+        if (vm) await removeRestoreOverlays(vm, overlays);
       },
     },
     {
       name: 'set it back',
       final: true,
-      run: async ({ id, name, point: pointId, tops }, { services: { machines, events }, repeated }) => {
-        const machine = machines.get(id);
-        const point = machines.points.get(pointId);
+      run: async ({ id, name, snapshot: snapshotId, overlays }, { services: { vms, events }, repeated }) => {
+        const vm = vms.get(id);
+        const snapshot = vms.snapshots.get(snapshotId);
         // Checked again, because its turn may have come late.
-        if (!repeated) await checkRestore(machine, machines, point);
-        await endNow(machine, machines);
-        await setBack(machine, machines, point, tops);
-        events.record({ type: 'vm.restored', subject: id, name, message: `${name} was set back to ${point.label ?? point.id}` });
-        await collectLayers(machines);
+        if (!repeated) await checkRestore(vm, vms, snapshot);
+        await endNow(vm, vms);
+        await setBack(vm, vms, snapshot, overlays);
+        events.record({ type: 'vm.restored', subject: id, name, message: `${name} was restored to ${snapshot.label ?? snapshot.id}` });
+        await collectLayers(vms);
       },
     },
     {
       name: 'start QEMU',
-      run: async ({ id, start }, { services: { machines }, signal }) => {
-        const machine = machines.get(id);
-        if (!start || machine.record.state !== 'suspended') return;
-        const { accel } = await checkStart(machine, machines);
-        await startProcess(machine, machines, accel, signal);
+      run: async ({ id, start }, { services: { vms }, signal }) => {
+        const vm = vms.get(id);
+        if (!start || vm.record.state !== 'suspended') return;
+        const { accel } = await checkStart(vm, vms);
+        await startProcess(vm, vms, accel, signal);
       },
     },
   ],

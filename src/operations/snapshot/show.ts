@@ -1,8 +1,8 @@
-// `snapshot.show`: one point.
-import type { HandlerOf } from '../handler.ts';
+// `snapshot.show`: one snapshot.
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
-export const handler: HandlerOf<'snapshot.show'> = ({ vm, point }, { services: { machines } }) => {
-  const machine = machines.find(vm);
-  return viewOf(machines.points.find(machine, point), machine, machines);
+export const handler: HandlerOf<'snapshot.show'> = ({ vm: vmRef, snapshot }, { services: { vms } }) => {
+  const vm = vms.find(vmRef);
+  return viewOf(vms.snapshots.find(vm, snapshot), vm, vms);
 };

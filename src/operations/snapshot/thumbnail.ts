@@ -1,14 +1,14 @@
-// `snapshot.thumbnail`: what a machine showed when the point was made.
+// `snapshot.thumbnail`: what a VM showed when the snapshot was made.
 import { Readable } from 'node:stream';
-import { readThumbnail } from '../../machine/thumbnail.ts';
-import type { HandlerOf } from '../handler.ts';
+import { readThumbnail } from '../../snapshot/thumbnail.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 
-export const handler: HandlerOf<'snapshot.thumbnail'> = async ({ vm, point: ref }, { services: { machines, paths } }) => {
-  const machine = machines.find(vm);
-  const { id, label, thumbnail } = machines.points.find(machine, ref);
+export const handler: HandlerOf<'snapshot.thumbnail'> = async ({ vm: vmRef, snapshot: ref }, { services: { vms, paths } }) => {
+  const vm = vms.find(vmRef);
+  const { id, label, thumbnail } = vms.snapshots.find(vm, ref);
   const { kind, bytes } = await readThumbnail(
-    { name: `the point ${label ?? id} of ${machine.name}`, thumbnail },
-    paths.point(id).thumbnail,
+    { name: `the snapshot ${label ?? id} of ${vm.name}`, thumbnail },
+    paths.snapshot(id).thumbnail,
   );
   return { stream: Readable.from([bytes]), contentType: kind === 'png' ? 'image/png' : 'text/plain; charset=utf-8' };
 };

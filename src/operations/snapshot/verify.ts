@@ -1,38 +1,43 @@
-// `snapshot.verify`: reads all that points are made of and compares it with what was written. It changes nothing and waits for
-// nobody; a point that is removed meanwhile is left out.
+// `snapshot.verify`: reads all that snapshots are made of and compares it with what was written. It changes nothing and waits for
+// nobody; a snapshot that is removed meanwhile is left out.
 import { stat } from 'node:fs/promises';
 import { someOf, VivError } from '../../contract/errors.ts';
-import { summedFiles } from '../../machine/sums.ts';
-import { type Verified, verifyPoints } from '../../machine/verify-points.ts';
-import type { HandlerOf } from '../handler.ts';
+import { type Verified, verifySnapshots } from '../../snapshot/checksum/verify.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { checksummedFiles } from '../../vm/capture/checksums.ts';
 
 interface Verifying {
   id: string;
   name: string;
-  points: string[];
+  snapshots: string[];
   verified?: Omit<Verified, 'damages'> & { bytes: number; whole: number };
 }
 
 export const handler: HandlerOf<'snapshot.verify'> = {
-  prepare: async ({ vm, point }, { services: { machines } }): Promise<Verifying> => {
-    const machine = machines.find(vm);
-    const points =
-      point === undefined ? machines.points.of(machine.id).filter(({ complete }) => complete) : [machines.points.find(machine, point)];
-    const writing = points.find(({ memory }) => memory?.in === 'process');
-    if (writing && point !== undefined)
-      throw new VivError('wrong_state', `the memory of the point ${point} is still being written; try again in a moment`);
-    // What it sleeps at is a point as well, that nobody is shown.
-    const asleep = point === undefined ? machines.points.all().filter(({ vm: of, kind }) => of === machine.id && kind === 'suspend') : [];
-    return { id: machine.id, name: machine.name, points: [...points, ...asleep].filter((one) => one !== writing).map(({ id }) => id) };
+  prepare: async ({ vm: vmRef, snapshot }, { services: { vms } }): Promise<Verifying> => {
+    const vm = vms.find(vmRef);
+    const snapshots =
+      snapshot === undefined ? vms.snapshots.of(vm.id).filter(({ complete }) => complete) : [vms.snapshots.find(vm, snapshot)];
+    const writing = snapshots.find(({ memory }) => memory?.in === 'process');
+    if (writing && snapshot !== undefined)
+      throw new VivError('wrong_state', `the memory of the snapshot ${snapshot} is still being written; try again in a moment`);
+    // What it sleeps at is a snapshot as well, that nobody is shown.
+    const resumedFromSuspend =
+      snapshot === undefined ? vms.snapshots.all().filter(({ vm: of, kind }) => of === vm.id && kind === 'suspend') : [];
+    return {
+      id: vm.id,
+      name: vm.name,
+      snapshots: [...snapshots, ...resumedFromSuspend].filter((one) => one !== writing).map(({ id }) => id),
+    };
   },
   target: ({ name }: Verifying) => name,
   queue: () => null,
   steps: [
     {
       name: 'read their files',
-      run: async ({ name, points: ids }: Verifying, { services: { machines }, signal, progress }) => {
-        const points = ids.flatMap((id) => machines.points.byId(id) ?? []);
-        const files = new Set(points.flatMap((point) => summedFiles(point, machines.host.paths)));
+      run: async ({ name, snapshots: ids }: Verifying, { services: { vms }, signal, progress }) => {
+        const snapshots = ids.flatMap((id) => vms.snapshots.byId(id) ?? []);
+        const files = new Set(snapshots.flatMap((snapshot) => checksummedFiles(snapshot, vms.host.paths)));
         const sizes = await Promise.all(
           [...files].map((file) =>
             stat(file).then(
@@ -43,22 +48,22 @@ export const handler: HandlerOf<'snapshot.verify'> = {
         );
         const total = sizes.reduce((sum, size) => sum + size, 0);
         let bytes = 0;
-        const { damages, ...verified } = await verifyPoints(machines, points, async (read) => {
+        const { damages, ...verified } = await verifySnapshots(vms, snapshots, async (read) => {
           signal.throwIfAborted();
           bytes += read;
-          progress({ message: `reading the points of ${name}`, done: Math.min(bytes, total), total, unit: 'bytes' });
+          progress({ message: `reading the snapshots of ${name}`, done: Math.min(bytes, total), total, unit: 'bytes' });
         });
-        if (damages.length === 0) return { verified: { ...verified, bytes, whole: points.length } };
+        if (damages.length === 0) return { verified: { ...verified, bytes, whole: snapshots.length } };
         const nameOf = (id: string) => {
-          const { label, kind } = machines.points.byId(id) ?? { label: null, kind: 'snapshot' };
+          const { label, kind } = vms.snapshots.byId(id) ?? { label: null, kind: 'snapshot' };
           return kind === 'suspend' ? 'what it sleeps at' : (label ?? id);
         };
-        const said = damages.map(({ point, file, damage }) => `${nameOf(point)} (its file ${file} ${damage})`);
-        const of = `${damages.length} of ${points.length} ${points.length === 1 ? 'point' : 'points'} of ${name}`;
-        const others = points.length > damages.length ? '; the others are whole' : '';
+        const said = damages.map(({ snapshot, file, damage }) => `${nameOf(snapshot)} (its file ${file} ${damage})`);
+        const of = `${damages.length} of ${snapshots.length} ${snapshots.length === 1 ? 'snapshot' : 'snapshots'} of ${name}`;
+        const others = snapshots.length > damages.length ? '; the others are whole' : '';
         throw new VivError(
           'corrupt',
-          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${someOf(said)}${others}; put the file back from a copy, or remove the point with viv snapshot rm ${name} POINT`,
+          `${of} ${damages.length === 1 ? 'is' : 'are'} damaged: ${someOf(said)}${others}; put the file back from a copy, or remove the snapshot with viv snapshot rm ${name} SNAPSHOT`,
           { details: { damages } },
         );
       },
@@ -66,9 +71,9 @@ export const handler: HandlerOf<'snapshot.verify'> = {
   ],
   output: async ({ name, verified }: Verifying) => ({
     vm: name,
-    points: verified?.whole ?? 0,
+    snapshots: verified?.whole ?? 0,
     files: verified?.compared ?? 0,
-    summed: verified?.summed ?? 0,
+    checksummed: verified?.checksummed ?? 0,
     bytes: verified?.bytes ?? 0,
   }),
 };

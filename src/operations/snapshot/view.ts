@@ -1,15 +1,15 @@
-// How a point is shown.
+// How a snapshot is shown.
 import { stat } from 'node:fs/promises';
 import type { Snapshot } from '../../contract/snapshot.ts';
-import { filesOfPoint } from '../../machine/check-point.ts';
-import type { Machines } from '../../machine/machines.ts';
-import type { PointRecord } from '../../machine/point-record.ts';
-import type { Machine } from '../../machine/runner.ts';
-import { summedFiles } from '../../machine/sums.ts';
+import { filesOfSnapshot } from '../../snapshot/check-files.ts';
+import { checksummedFiles } from '../../vm/capture/checksums.ts';
+import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import type { Vm } from '../../vm/vm.ts';
 
-/** Sizes are those of the files now; one that is missing counts nothing and is told when the point is used. */
-export async function viewOf(point: PointRecord, machine: Machine, { checks, host: { paths } }: Machines): Promise<Snapshot> {
-  const { disks, vars } = point.machine;
+/** Sizes are those of the files now; one that is missing counts nothing and is told when the snapshot is used. */
+export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, host: { paths } }: VmRegistry): Promise<Snapshot> {
+  const { disks, vars } = snapshot.vmRecord;
   const files = [
     ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),
     ...(vars === null ? [] : [vars]),
@@ -22,24 +22,24 @@ export async function viewOf(point: PointRecord, machine: Machine, { checks, hos
       ),
     ),
   );
-  const known = checks.damaged(filesOfPoint(point, paths));
-  const checkedAt = summedFiles(point, paths).map((file) => checks.of(file)?.at ?? 0);
+  const known = checks.damaged(filesOfSnapshot(snapshot, paths));
+  const checkedAt = checksummedFiles(snapshot, paths).map((file) => checks.of(file)?.at ?? 0);
   return {
-    id: point.id,
-    vm: machine.name,
-    label: point.label,
-    parent: point.parent,
-    createdAt: point.createdAt,
-    memory: point.memory !== null,
-    writing: point.memory?.in === 'process',
-    memoryBytes: point.memoryBytes,
+    id: snapshot.id,
+    vm: vm.name,
+    label: snapshot.label,
+    parent: snapshot.parent,
+    createdAt: snapshot.createdAt,
+    memory: snapshot.memory !== null,
+    writing: snapshot.memory?.in === 'process',
+    memoryBytes: snapshot.memoryBytes,
     diskBytes: sizes.reduce((sum, size) => sum + size, 0),
-    pausedMs: Math.round(point.pausedMs * 10) / 10,
-    template: point.template,
-    auto: point.auto,
-    thumbnail: point.thumbnail,
-    checkedAt: point.sums === null ? null : Math.min(...checkedAt) || null,
+    pausedMs: Math.round(snapshot.pausedMs * 10) / 10,
+    template: snapshot.template,
+    auto: snapshot.auto,
+    thumbnail: snapshot.thumbnail,
+    checkedAt: snapshot.checksums === null ? null : Math.min(...checkedAt) || null,
     damage: known && `its file ${known.file} ${known.damage}`,
-    current: machine.record.at === point.id,
+    current: vm.record.at === snapshot.id,
   };
 }

@@ -1,14 +1,14 @@
 // `vm.console`: the serial line, for any number of watchers at once.
 import { channel } from '../../contract/stream.ts';
-import { decide } from '../../machine/decide.ts';
-import { followLog } from '../../machine/serial-log.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import { followLog } from '../../vm/device/serial-log.ts';
 
-export const handler: HandlerOf<'vm.console'> = async ({ vm, scrollbackBytes }, { services }, socket) => {
-  const machine = services.machines.find(vm);
-  decide('console', machine.record);
-  const live = machine.alive();
-  const line = machine.serial.attach();
+export const handler: HandlerOf<'vm.console'> = async ({ vm: vmRef, scrollbackBytes }, { services }, socket) => {
+  const vm = services.vms.find(vmRef);
+  decide('console', vm.record);
+  const live = vm.alive();
+  const line = vm.serial.attach();
   const gone = AbortSignal.any([socket.closed, live.ended]);
   try {
     socket.onData((from, bytes) => {
@@ -16,13 +16,13 @@ export const handler: HandlerOf<'vm.console'> = async ({ vm, scrollbackBytes }, 
       socket.pause();
       void line
         .write(bytes)
-        .catch((error: unknown) => services.log.warn({ error, machine: machine.name }, 'the serial line took no input'))
+        .catch((error: unknown) => services.log.warn({ error, vm: vm.name }, 'the serial line took no input'))
         .finally(() => socket.resume());
     });
     socket.control({ type: 'started', pid: null });
-    for await (const bytes of followLog(machine.paths.serialLog, { tailBytes: scrollbackBytes, signal: gone }))
+    for await (const bytes of followLog(vm.paths.serialLog, { tailBytes: scrollbackBytes, signal: gone }))
       await socket.send(channel.stdout, bytes);
-    return { reason: live.ended.aborted ? 'the machine ended' : 'detached' };
+    return { reason: live.ended.aborted ? 'the VM ended' : 'detached' };
   } finally {
     line.release();
   }

@@ -1,11 +1,12 @@
-// `vm.copyIn`: unpacks a tar stream inside a machine.
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf } from '../handler.ts';
+// `vm.copyIn`: unpacks a tar stream inside a VM.
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
 import { copyAgent } from './copy-agent.ts';
 
-export const handler: HandlerOf<'vm.copyIn'> = async ({ vm, path, waitMs }, { services, signal }, body) => {
-  const machine = services.machines.find(vm);
-  decide('exec', machine.record);
-  const agent = await copyAgent(machine, waitMs, signal);
+export const handler: HandlerOf<'vm.copyIn'> = async ({ vm: vmRef, path, waitMs }, { services, signal }, body) => {
+  const vm = services.vms.find(vmRef);
+  decide('exec', vm.record);
+  const agent = await copyAgent(vm, waitMs, signal);
   return agent.copyIn(path, body, signal);
 };

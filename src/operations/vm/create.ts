@@ -1,15 +1,15 @@
-// `vm.create`: makes a machine without starting it.
-import type { HandlerOf } from '../handler.ts';
+// `vm.create`: makes a VM without starting it.
+import type { HandlerOf } from '../../task/handler.ts';
 import { createSteps, prepareCreate } from './create-steps.ts';
-import { onMachine, outputView } from './one.ts';
+import { onVm, outputView } from './one.ts';
 
 export const handler: HandlerOf<'vm.create'> = {
-  ...onMachine,
+  ...onVm,
   prepare: (input, { services }) => prepareCreate(input, services),
   steps: [
     ...createSteps,
-    // Its address is its own from now on, so it has a name as well, as a stopped machine does.
-    { name: 'tell its name', run: (_, { services }) => services.machines.networks.changed() },
+    // Its address is its own from now on, so it has a name as well, as a stopped VM does.
+    { name: 'tell its name', run: (_, { services }) => services.vms.networks.changed() },
   ],
   output: outputView,
 };

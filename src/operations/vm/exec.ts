@@ -1,15 +1,15 @@
-// `vm.exec`: a command (or a login shell) inside a machine, its streams carried both ways.
+// `vm.exec`: a command (or a login shell) inside a VM, its streams carried both ways.
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
 import { ClientControl, channel } from '../../contract/stream.ts';
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf, Socket } from '../handler.ts';
+import type { HandlerOf, Socket } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
 
 export const handler: HandlerOf<'vm.exec'> = async (input, { services, signal }, socket) => {
-  const machine = services.machines.find(input.vm);
-  decide('exec', machine.record);
+  const vm = services.vms.find(input.vm);
+  decide('exec', vm.record);
   const gone = AbortSignal.any([socket.closed, signal]);
-  const agent = await machine.alive().waitForAgent(input.waitMs, gone);
+  const agent = await vm.alive().waitForAgent(input.waitMs, gone);
   const command = agent.exec({
     command: input.command,
     env: input.env,

@@ -1,9 +1,9 @@
 // `vm.list`.
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './one.ts';
 
 export const handler: HandlerOf<'vm.list'> = async ({ state }, { services }) =>
-  services.machines
+  services.vms
     .list()
-    .filter((machine) => state === undefined || machine.record.state === state)
-    .map((machine) => viewOf(machine, services));
+    .filter((vm) => state === undefined || vm.record.state === state)
+    .map((vm) => viewOf(vm, services));

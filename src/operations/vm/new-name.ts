@@ -1,4 +1,4 @@
-// Names for machines that were given none.
+// Names for VMs that were given none.
 import { randomInt } from 'node:crypto';
 
 const first = [

@@ -1,25 +1,25 @@
-// What the machine operations share: finding the machine, its queue, its view.
-import type { Vm } from '../../contract/vm.ts';
-import type { Machine } from '../../machine/runner.ts';
+// What the VM operations share: finding the VM, its queue, its view.
+import type { Vm as VmInfo } from '../../contract/vm.ts';
+import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
-/** State of a task on one machine that exists. */
-export interface OnMachine {
+/** State of a task on one VM that exists. */
+export interface OnVm {
   id: string;
   name: string;
 }
 
 export const queueOf = (id: string): string => `vm/${id}`;
 
-export function viewOf(machine: Machine, services: Services): Vm {
-  return machine.view(services.tasks.activity(queueOf(machine.id)));
+export function viewOf(vm: Vm, services: Services): VmInfo {
+  return vm.view(services.tasks.activity(queueOf(vm.id)));
 }
 
-/** What every task on one existing machine has in common. */
-export const onMachine = {
-  target: (state: OnMachine) => state.name,
-  queue: (state: OnMachine) => queueOf(state.id),
+/** What every task on one existing VM has in common. */
+export const onVm = {
+  target: (state: OnVm) => state.name,
+  queue: (state: OnVm) => queueOf(state.id),
 };
 
 /** What a finished task answers; it still holds the queue itself, which is no activity to show. */
-export const outputView = async (state: OnMachine, services: Services): Promise<Vm> => services.machines.get(state.id).view(null);
+export const outputView = async (state: OnVm, services: Services): Promise<VmInfo> => services.vms.get(state.id).view(null);

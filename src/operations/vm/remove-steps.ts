@@ -1,37 +1,38 @@
-// The steps that remove a machine; `remove`, and `stop` of a machine that is removed when it stops, are made of them.
-import { collectLayers } from '../../machine/collect.ts';
-import { removeFiles } from '../../machine/files.ts';
-import { unremove } from '../../machine/reconcile.ts';
-import { removePointsOf } from '../../machine/remove-point.ts';
-import { endNow } from '../../machine/stop.ts';
-import type { Step } from '../handler.ts';
-import type { OnMachine } from './one.ts';
+// The steps that remove a VM; `remove`, and `stop` of a VM that is removed when it stops, are made of them.
 
-export const removeSteps: readonly Step<OnMachine>[] = [
+import { removeSnapshotsOf } from '../../snapshot/remove.ts';
+import type { Step } from '../../task/handler.ts';
+import { collectLayers } from '../../vm/capture/collect-layers.ts';
+import { removeFiles } from '../../vm/files.ts';
+import { unremove } from '../../vm/lifecycle/reconcile-record.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
+import type { OnVm } from './one.ts';
+
+export const removeSteps: readonly Step<OnVm>[] = [
   {
     name: 'end QEMU for good',
     run: async ({ id }, { services }) => {
-      const machine = services.machines.byId(id);
-      if (!machine) return;
-      // From here it is no machine any more: not listed, and its name stays reserved until its files are gone.
-      if (machine.record.complete) await machine.update(() => ({ complete: false, wanted: 'stopped' }));
-      await endNow(machine, services.machines);
+      const vm = services.vms.byId(id);
+      if (!vm) return;
+      // From here it is no VM any more: not listed, and its name stays reserved until its files are gone.
+      if (vm.record.complete) await vm.update(() => ({ complete: false, desired: 'stopped' }));
+      await endNow(vm, services.vms);
     },
     undo: async ({ id }, { services }) => {
-      const machine = services.machines.byId(id);
-      if (machine) await unremove(machine, services.machines);
+      const vm = services.vms.byId(id);
+      if (vm) await unremove(vm, services.vms);
     },
   },
   {
     name: 'remove its files',
     final: true,
     run: async ({ id, name }, { services }) => {
-      const machine = services.machines.byId(id);
-      if (!machine) return;
-      await removeFiles(machine.record, services.machines.host);
-      await removePointsOf(services.machines, id);
-      await services.machines.drop(id);
-      await collectLayers(services.machines);
+      const vm = services.vms.byId(id);
+      if (!vm) return;
+      await removeFiles(vm.record, services.vms.host);
+      await removeSnapshotsOf(services.vms, id);
+      await services.vms.drop(id);
+      await collectLayers(services.vms);
       services.events.record({ type: 'vm.removed', subject: id, name, message: `${name} was removed` });
     },
   },

@@ -1,35 +1,35 @@
-// `vm.remove`: a machine and its disks go for good.
+// `vm.remove`: a VM and its disks go for good.
 import { VivError } from '../../contract/errors.ts';
-import { decide } from '../../machine/decide.ts';
-import type { Machines } from '../../machine/machines.ts';
-import type { HandlerOf } from '../handler.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
 import { makeWay } from './force.ts';
-import { type OnMachine, onMachine } from './one.ts';
+import { type OnVm, onVm } from './one.ts';
 import { removeSteps } from './remove-steps.ts';
 
 /** @throws in_use */
-function checkTemplates({ id, name }: OnMachine, { points }: Machines): void {
-  const templates = points.of(id).filter(({ template }) => template);
+function checkTemplates({ id, name }: OnVm, { snapshots }: VmRegistry): void {
+  const templates = snapshots.of(id).filter(({ template }) => template);
   if (templates.length === 0) return;
-  const which = templates.map(({ label, id: point }) => label ?? point).join(', ');
+  const which = templates.map(({ label, id: snapshot }) => label ?? snapshot).join(', ');
   const [of, goes] = templates.length === 1 ? ['the template', 'goes'] : ['the templates', 'go'];
   throw new VivError('in_use', `${name} has ${of} ${which}, which ${goes} with it; to remove all of it: viv rm --force ${name}`);
 }
 
 export const handler: HandlerOf<'vm.remove'> = {
-  ...onMachine,
-  prepare: async ({ vm, force }, { services }) => {
-    const { id, name, record } = services.machines.find(vm);
+  ...onVm,
+  prepare: async ({ vm: vmRef, force }, { services }) => {
+    const { id, name, record } = services.vms.find(vmRef);
     decide('remove', record, { force });
-    services.machines.pools.checkUnused({ vm: id, name });
-    if (!force) checkTemplates({ id, name }, services.machines);
+    services.vms.warmPools.checkUnused({ vm: id, name });
+    if (!force) checkTemplates({ id, name }, services.vms);
     if (force) await makeWay({ id, name }, services);
     return { id, name, force };
   },
-  admit: async ({ id, force }, { machines }) => {
-    const machine = machines.byId(id);
-    if (machine) machines.pools.checkUnused({ vm: id, name: machine.name });
-    return machine ? decide('remove', machine.record, { force }) : 'ignore';
+  admit: async ({ id, force }, { vms }) => {
+    const vm = vms.byId(id);
+    if (vm) vms.warmPools.checkUnused({ vm: id, name: vm.name });
+    return vm ? decide('remove', vm.record, { force }) : 'ignore';
   },
   steps: removeSteps,
   output: async ({ id, name }) => ({ id, name }),

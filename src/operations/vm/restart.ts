@@ -1,25 +1,26 @@
-// `vm.restart`: stops a machine and starts it again, with settings that waited for it.
-import { decide } from '../../machine/decide.ts';
-import { checkStart } from '../../machine/start.ts';
-import type { HandlerOf } from '../handler.ts';
-import { onMachine, outputView } from './one.ts';
-import { pointBefore } from './point-before.ts';
+// `vm.restart`: stops a VM and starts it again, with settings that waited for it.
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import { checkStart } from '../../vm/lifecycle/start.ts';
+import { onVm, outputView } from './one.ts';
+import { snapshotBefore } from './snapshot-before.ts';
 import { startSteps } from './start-steps.ts';
 import { type Stopping, stopSteps } from './stop-steps.ts';
 
-const { before } = pointBefore<Stopping>({ what: 'restart', when: ({ force }, { live }) => force && live !== null });
+const { before } = snapshotBefore<Stopping>({ what: 'restart', when: ({ force }, { live }) => force && live !== null });
 
 export const handler: HandlerOf<'vm.restart'> = {
-  ...onMachine,
-  prepare: async ({ vm, force, timeoutMs }, { services }) => {
-    const machine = services.machines.find(vm);
-    decide('restart', machine.record);
+  ...onVm,
+  prepare: async ({ vm: vmRef, force, timeoutMs }, { services }) => {
+    const vm = services.vms.find(vmRef);
+    decide('restart', vm.record);
     // What would make the start fail is found before anything is stopped.
-    services.machines.networks.checkProblems(machine.record.nics);
-    if (!machine.live) await checkStart(machine, services.machines);
-    return { id: machine.id, name: machine.name, force, timeoutMs };
+    services.vms.networks.checkProblems(vm.record.nics);
+    if (!vm.live) await checkStart(vm, services.vms);
+    return { id: vm.id, name: vm.name, force, timeoutMs };
   },
-  admit: async ({ id }, { machines }) => decide('restart', machines.get(id).record),
+  admit: async ({ id }, { vms }) => decide('restart', vms.get(id).record),
   steps: [...before, ...stopSteps, ...startSteps],
   output: outputView,
 };

@@ -2,14 +2,14 @@
 import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { parseSnapshotPolicy } from '../../contract/snapshot-policy.ts';
-import { growRootDisk } from '../../machine/grow.ts';
-import type { DiskRecord, Settings } from '../../machine/record.ts';
-import { type Machine, pending } from '../../machine/runner.ts';
-import { withCdroms } from '../../machine/spec.ts';
-import { checkTpm } from '../../machine/tpm.ts';
-import type { HandlerOf } from '../handler.ts';
-import { onMachine } from './one.ts';
-import { pointBefore } from './point-before.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { growRootDisk } from '../../vm/device/resize-root-disk.ts';
+import { checkTpm } from '../../vm/device/tpm.ts';
+import type { DiskRecord, Settings } from '../../vm/record.ts';
+import { withCdroms } from '../../vm/spec.ts';
+import { pending, type Vm } from '../../vm/vm.ts';
+import { onVm } from './one.ts';
+import { snapshotBefore } from './snapshot-before.ts';
 
 interface Setting {
   id: string;
@@ -20,16 +20,16 @@ interface Setting {
   changed: string[];
 }
 
-const { before, after } = pointBefore<Setting>({
+const { before, after } = snapshotBefore<Setting>({
   what: 'set',
   when: ({ diskBytes, cdroms }) => diskBytes !== null || cdroms !== null,
   processStays: true,
 });
 
 export const handler: HandlerOf<'vm.set'> = {
-  ...onMachine,
-  prepare: async ({ vm, diskBytes, cdroms, snapshots, ...rest }, { services }): Promise<Setting> => {
-    const machine = services.machines.find(vm);
+  ...onVm,
+  prepare: async ({ vm: vmRef, diskBytes, cdroms, snapshots, ...rest }, { services }): Promise<Setting> => {
+    const vm = services.vms.find(vmRef);
     const settings = {
       ...(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>),
       ...(snapshots === undefined ? {} : { snapshots: parseSnapshotPolicy(snapshots) }),
@@ -39,21 +39,21 @@ export const handler: HandlerOf<'vm.set'> = {
       ...(diskBytes === undefined ? [] : ['diskBytes']),
       ...(cdroms === undefined ? [] : ['cdroms']),
     ];
-    if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${machine.name} memory=1GiB`);
-    check(machine, diskBytes ?? null, cdroms ?? null);
-    if (rest.tpm) await checkTpm(machine.name, machine.record.arch);
+    if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${vm.name} memory=1GiB`);
+    check(vm, diskBytes ?? null, cdroms ?? null);
+    if (rest.tpm) await checkTpm(vm.name, vm.record.arch);
     return {
-      id: machine.id,
-      name: machine.name,
+      id: vm.id,
+      name: vm.name,
       settings,
       diskBytes: diskBytes ?? null,
       cdroms: cdroms === undefined ? null : await cdromsFrom(cdroms, services.images),
       changed,
     };
   },
-  // What was before it in the queue may have suspended the machine or grown its disk.
-  admit: async ({ id, diskBytes, cdroms }: Setting, { machines }) => {
-    check(machines.get(id), diskBytes, cdroms);
+  // What was before it in the queue may have suspended the VM or grown its disk.
+  admit: async ({ id, diskBytes, cdroms }: Setting, { vms }) => {
+    check(vms.get(id), diskBytes, cdroms);
     return 'accept';
   },
   steps: [
@@ -62,13 +62,13 @@ export const handler: HandlerOf<'vm.set'> = {
       name: 'grow its disk',
       run: async ({ id, diskBytes }, { services }) => {
         if (diskBytes === null) return;
-        await growRootDisk(services.machines.get(id), diskBytes);
+        await growRootDisk(services.vms.get(id), diskBytes);
       },
     },
     {
       name: 'record the settings',
       run: ({ id, settings, cdroms }, { services }) =>
-        services.machines.get(id).update((record) => ({
+        services.vms.get(id).update((record) => ({
           settings: { ...record.settings, ...settings },
           disks: cdroms === null ? record.disks : withCdroms(record.disks, cdroms),
         })),
@@ -76,33 +76,33 @@ export const handler: HandlerOf<'vm.set'> = {
     ...after,
   ],
   output: async ({ id, changed }: Setting, services) => {
-    const machine = services.machines.get(id);
-    const waiting = machine.live || machine.record.state === 'suspended' ? pending(machine.record) : [];
+    const vm = services.vms.get(id);
+    const waiting = vm.live || vm.record.state === 'suspended' ? pending(vm.record) : [];
     return {
-      vm: machine.view(null),
+      vm: vm.view(null),
       applied: changed.filter((name) => !waiting.includes(name)),
       atNextStart: changed.filter((name) => waiting.includes(name)),
     };
   },
 };
 
-/** @throws what does not fit the machine as it is */
-function check(machine: Machine, diskBytes: number | null, cdroms: unknown): void {
-  if (diskBytes !== null) checkGrowth(machine, diskBytes);
-  if (cdroms !== null && machine.record.state === 'suspended')
-    throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the CDs it had; start it first`);
+/** @throws what does not fit the VM as it is */
+function check(vm: Vm, diskBytes: number | null, cdroms: unknown): void {
+  if (diskBytes !== null) checkGrowth(vm, diskBytes);
+  if (cdroms !== null && vm.record.state === 'suspended')
+    throw new VivError('wrong_state', `${vm.name} is suspended, and its saved memory knows the CDs it had; start it first`);
 }
 
-function checkGrowth(machine: Machine, diskBytes: number): void {
-  const root = machine.record.disks.find((disk) => disk.id === 'root');
-  if (!root) throw new VivError('invalid', `${machine.name} has no disk of its own to resize`);
+function checkGrowth(vm: Vm, diskBytes: number): void {
+  const root = vm.record.disks.find((disk) => disk.id === 'root');
+  if (!root) throw new VivError('invalid', `${vm.name} has no disk of its own to resize`);
   if (diskBytes < root.sizeBytes)
     throw new VivError(
       'invalid',
-      `the disk of ${machine.name} has ${sizeText(root.sizeBytes)}; it can only grow, because shrinking would cut off what the guest has written`,
+      `the disk of ${vm.name} has ${sizeText(root.sizeBytes)}; it can only grow, because shrinking would cut off what the guest has written`,
     );
-  if (machine.record.state === 'suspended')
-    throw new VivError('wrong_state', `${machine.name} is suspended, and its saved memory knows the old size; start it first`);
+  if (vm.record.state === 'suspended')
+    throw new VivError('wrong_state', `${vm.name} is suspended, and its saved memory knows the old size; start it first`);
 }
 
 async function cdromsFrom(

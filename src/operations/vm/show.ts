@@ -1,14 +1,14 @@
 // `vm.show`.
 import { stat } from 'node:fs/promises';
-import { backingFile } from '../../storage/layers.ts';
-import type { HandlerOf } from '../handler.ts';
+import { backingFile } from '../../storage/chain.ts';
+import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './one.ts';
 
-export const handler: HandlerOf<'vm.show'> = async ({ vm }, { services }) => {
-  const machine = services.machines.find(vm);
-  const view = viewOf(machine, services);
+export const handler: HandlerOf<'vm.show'> = async ({ vm: vmRef }, { services }) => {
+  const vm = services.vms.find(vmRef);
+  const view = viewOf(vm, services);
   const disks = await Promise.all(
-    machine.record.disks.map(async (disk, index) => {
+    vm.record.disks.map(async (disk, index) => {
       const shown = view.disks[index];
       const own = disk.kind === 'root' || disk.kind === 'data';
       // st_blocks counts 512-byte units, whatever the file system's block size (stat(2)).

@@ -1,35 +1,35 @@
-// The steps that start a machine; `start`, `run` and `restart` are made of them.
+// The steps that start a VM; `start`, `run` and `restart` are made of them.
 import { VivError } from '../../contract/errors.ts';
-import { decide } from '../../machine/decide.ts';
-import { checkStart, letRun, startProcess } from '../../machine/start.ts';
-import { endNow, endQemu } from '../../machine/stop.ts';
-import type { Step, TaskContext } from '../handler.ts';
-import type { OnMachine } from './one.ts';
+import type { Step, TaskContext } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import { checkStart, letRun, startProcess } from '../../vm/lifecycle/start.ts';
+import { endNow, endQemu } from '../../vm/lifecycle/stop.ts';
+import type { OnVm } from './one.ts';
 
-export const startSteps: readonly Step<OnMachine>[] = [
+export const startSteps: readonly Step<OnVm>[] = [
   {
     name: 'start QEMU',
     run: async ({ id }, { services, signal }) => {
-      const machine = services.machines.get(id);
-      if (machine.live) return letRun(machine);
-      const { accel } = await checkStart(machine, services.machines);
-      await startProcess(machine, services.machines, accel, signal);
-      services.events.record({ type: 'vm.started', subject: id, name: machine.name, message: `${machine.name} was started with ${accel}` });
+      const vm = services.vms.get(id);
+      if (vm.live) return letRun(vm);
+      const { accel } = await checkStart(vm, services.vms);
+      await startProcess(vm, services.vms, accel, signal);
+      services.events.record({ type: 'vm.started', subject: id, name: vm.name, message: `${vm.name} was started with ${accel}` });
     },
     undo: async ({ id }, { services }) => {
-      const machine = services.machines.byId(id);
-      if (!machine) return;
-      // A suspended machine keeps its saved state, whatever a daemon that has died had begun to make of it.
-      if (machine.record.state === 'suspended') await endQemu(machine, services.machines);
-      else await endNow(machine, services.machines);
+      const vm = services.vms.byId(id);
+      if (!vm) return;
+      // A suspended VM keeps its saved state, whatever a daemon that has died had begun to make of it.
+      if (vm.record.state === 'suspended') await endQemu(vm, services.vms);
+      else await endNow(vm, services.vms);
     },
   },
 ];
 
 /** For handlers: whether a start is allowed now. */
-export function admitStart(state: OnMachine, services: TaskContext['services']): Promise<'accept' | 'ignore'> {
-  const machine = services.machines.get(state.id);
-  if (machine.live && machine.record.state === 'broken')
-    throw new VivError('wrong_state', `cannot start ${machine.name}: its process is still there; use stop --force first`);
-  return Promise.resolve(decide('start', machine.record));
+export function admitStart(state: OnVm, services: TaskContext['services']): Promise<'accept' | 'ignore'> {
+  const vm = services.vms.get(state.id);
+  if (vm.live && vm.record.state === 'broken')
+    throw new VivError('wrong_state', `cannot start ${vm.name}: its process is still there; use stop --force first`);
+  return Promise.resolve(decide('start', vm.record));
 }

@@ -1,34 +1,35 @@
-// `vm.start`: starts a machine, or wakes a suspended one. One that is meant to run by its policy stays so when its start fails:
-// it is broken, with the reason, and tried again later (machine/keeper.ts).
-import { restartsAgain } from '../../machine/keeper.ts';
-import type { HandlerOf, Step } from '../handler.ts';
-import { type OnMachine, onMachine, outputView } from './one.ts';
+// `vm.start`: starts a VM, or wakes a suspended one. One that is meant to run by its policy stays so when its start fails:
+// it is broken, with the reason, and tried again later (vm/keeper.ts).
+
+import type { HandlerOf, Step } from '../../task/handler.ts';
+import { restartsAgain } from '../../vm/lifecycle/supervisor.ts';
+import { type OnVm, onVm, outputView } from './one.ts';
 import { admitStart, startSteps } from './start-steps.ts';
 
-interface Starting extends OnMachine {
+interface Starting extends OnVm {
   /** Starts in a row by its policy so far; null: when this one fails, that is the end of it. */
   again?: number | null;
 }
 
-const tryAgain = (step: Step<OnMachine>): Step<Starting> => ({
+const tryAgain = (step: Step<OnVm>): Step<Starting> => ({
   ...step,
   undo: async (state, context) => {
     await step.undo?.(state, context);
-    const { machines } = context.services;
-    const machine = machines.byId(state.id);
-    if (state.again === undefined || state.again === null || machine?.record.state !== 'stopped') return;
-    await machine.update(() => ({
-      ...{ state: 'broken', wanted: 'running', restarts: state.again ?? 0, bootId: machines.host.bootId },
+    const { vms } = context.services;
+    const vm = vms.byId(state.id);
+    if (state.again === undefined || state.again === null || vm?.record.state !== 'stopped') return;
+    await vm.update(() => ({
+      ...{ state: 'broken', desired: 'running', restarts: state.again ?? 0, bootId: vms.host.bootId },
       stateReason: { code: 'start_failed', message: 'it could not be started again', at: Date.now() },
     }));
   },
 });
 
 export const handler: HandlerOf<'vm.start'> = {
-  ...onMachine,
-  prepare: async ({ vm }, { services }): Promise<Starting> => {
-    const { id, name, record } = services.machines.find(vm);
-    const meant = restartsAgain(record.settings.restart, record.wanted, true) && !record.settings.removeOnStop;
+  ...onVm,
+  prepare: async ({ vm: vmRef }, { services }): Promise<Starting> => {
+    const { id, name, record } = services.vms.find(vmRef);
+    const meant = restartsAgain(record.settings.restart, record.desired, true) && !record.settings.removeOnStop;
     return { id, name, again: meant ? record.restarts : null };
   },
   admit: admitStart,

@@ -1,29 +1,30 @@
-// The steps that stop a machine; `stop`, `restart` and `remove --force` are made of them.
-import { reconcile } from '../../machine/reconcile.ts';
-import { askGuest, endNow, wantStopped } from '../../machine/stop.ts';
-import type { Step, TaskContext } from '../handler.ts';
-import type { OnMachine } from './one.ts';
+// The steps that stop a VM; `stop`, `restart` and `remove --force` are made of them.
 
-export interface Stopping extends OnMachine {
+import type { Step, TaskContext } from '../../task/handler.ts';
+import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
+import { askGuest, desireStopped, endNow } from '../../vm/lifecycle/stop.ts';
+import type { OnVm } from './one.ts';
+
+export interface Stopping extends OnVm {
   force: boolean;
   timeoutMs: number;
 }
 
 /** The guest may have shut down although the task failed or was cancelled: what is there decides. */
-const undo = async ({ id }: OnMachine, { services }: TaskContext): Promise<void> => {
-  const machine = services.machines.byId(id);
-  if (machine) await reconcile(machine, services.machines);
+const undo = async ({ id }: OnVm, { services }: TaskContext): Promise<void> => {
+  const vm = services.vms.byId(id);
+  if (vm) await reconcile(vm, services.vms);
 };
 
 export const stopSteps: readonly Step<Stopping>[] = [
   {
     name: 'ask the guest',
     run: async ({ id, force, timeoutMs }, { services, signal, progress, log }) => {
-      const machine = services.machines.get(id);
-      await wantStopped(machine);
-      if (force || machine.record.state === 'suspended' || machine.record.state === 'broken') return;
-      progress({ message: `waiting for ${machine.name} to shut down` });
-      if (!(await askGuest(machine, timeoutMs, signal)) && !signal.aborted)
+      const vm = services.vms.get(id);
+      await desireStopped(vm);
+      if (force || vm.record.state === 'suspended' || vm.record.state === 'broken') return;
+      progress({ message: `waiting for ${vm.name} to shut down` });
+      if (!(await askGuest(vm, timeoutMs, signal)) && !signal.aborted)
         log(`the guest did not shut down within ${Math.round(timeoutMs / 1000)} s; its process is ended`);
       signal.throwIfAborted();
     },
@@ -33,11 +34,10 @@ export const stopSteps: readonly Step<Stopping>[] = [
   {
     name: 'end QEMU',
     run: async ({ id }, { services }) => {
-      const machine = services.machines.get(id);
-      const was = machine.record.state;
-      await endNow(machine, services.machines);
-      if (was !== 'stopped')
-        services.events.record({ type: 'vm.stopped', subject: id, name: machine.name, message: `${machine.name} was stopped` });
+      const vm = services.vms.get(id);
+      const was = vm.record.state;
+      await endNow(vm, services.vms);
+      if (was !== 'stopped') services.events.record({ type: 'vm.stopped', subject: id, name: vm.name, message: `${vm.name} was stopped` });
     },
     undo,
   },

@@ -1,59 +1,59 @@
-// `vm.suspend`: saves a machine's memory to disk and ends its process.
+// `vm.suspend`: saves a VM's memory to disk and ends its process.
 import { VivError } from '../../contract/errors.ts';
-import { decide } from '../../machine/decide.ts';
-import { dropPoint, type Freezing, preparePoint } from '../../machine/freeze.ts';
-import { endSuspended, planSleep, save, unsave } from '../../machine/suspend.ts';
 import { freeSpace } from '../../storage/space.ts';
-import type { HandlerOf } from '../handler.ts';
-import { type OnMachine, onMachine, outputView } from './one.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { dropSnapshot, type Freezing, prepareSnapshot } from '../../vm/capture/capture.ts';
+import { decide } from '../../vm/decide.ts';
+import { endSuspended, planSuspend, save, unsave } from '../../vm/lifecycle/suspend.ts';
+import { type OnVm, onVm, outputView } from './one.ts';
 
-interface Suspending extends OnMachine {
+interface Suspending extends OnVm {
   /** Set by the first step. */
   freezing?: Freezing | null;
 }
 
 export const handler: HandlerOf<'vm.suspend'> = {
-  ...onMachine,
-  prepare: async ({ vm }, { services }): Promise<Suspending> => {
-    const machine = services.machines.find(vm);
-    const { memoryBytes } = machine.record.started ?? machine.record.settings;
-    const { freeBytes: free } = await freeSpace(services.paths.home);
-    if (decide('suspend', machine.record) === 'accept' && free < memoryBytes) {
+  ...onVm,
+  prepare: async ({ vm: vmRef }, { services }): Promise<Suspending> => {
+    const vm = services.vms.find(vmRef);
+    const { memoryBytes } = vm.record.started ?? vm.record.settings;
+    const { freeBytes: free } = await freeSpace(services.paths.stateDirectory);
+    if (decide('suspend', vm.record) === 'accept' && free < memoryBytes) {
       throw new VivError(
         'no_space',
-        `cannot suspend ${machine.name}: its memory of ${memoryBytes >> 20} MiB may not fit into the ${Math.floor(free / 2 ** 20)} MiB free in ${services.paths.home}; make room and try again`,
+        `cannot suspend ${vm.name}: its memory of ${memoryBytes >> 20} MiB may not fit into the ${Math.floor(free / 2 ** 20)} MiB free in ${services.paths.stateDirectory}; make room and try again`,
       );
     }
-    return { id: machine.id, name: machine.name };
+    return { id: vm.id, name: vm.name };
   },
-  admit: async ({ id }, { machines }) => decide('suspend', machines.get(id).record),
+  admit: async ({ id }, { vms }) => decide('suspend', vms.get(id).record),
   steps: [
     {
       name: 'plan it',
-      run: async ({ id }: Suspending, { services: { machines } }) => ({ freezing: planSleep(machines.get(id), machines) }),
+      run: async ({ id }: Suspending, { services: { vms } }) => ({ freezing: planSuspend(vms.get(id), vms) }),
     },
     {
       name: 'make its files',
-      run: async ({ id, freezing }: Suspending, { services: { machines } }) => {
-        if (freezing) await preparePoint(machines.get(id), machines, freezing);
+      run: async ({ id, freezing }: Suspending, { services: { vms } }) => {
+        if (freezing) await prepareSnapshot(vms.get(id), vms, freezing);
       },
-      undo: async ({ id, freezing }: Suspending, { services: { machines } }) => {
-        const machine = machines.byId(id);
-        if (freezing && machine?.record.wakeFrom !== freezing.point.id) await dropPoint(machine, machines, freezing);
+      undo: async ({ id, freezing }: Suspending, { services: { vms } }) => {
+        const vm = vms.byId(id);
+        if (freezing && vm?.record.resumeFrom !== freezing.snapshot.id) await dropSnapshot(vm, vms, freezing);
       },
     },
     {
       name: 'save its memory',
-      run: ({ id, freezing = null }: Suspending, { services: { machines }, signal, progress }) =>
-        save(machines.get(id), machines, freezing, signal, progress),
-      undo: ({ id, freezing = null }: Suspending, { services: { machines } }) => unsave(machines.get(id), machines, freezing),
+      run: ({ id, freezing = null }: Suspending, { services: { vms }, signal, progress }) =>
+        save(vms.get(id), vms, freezing, signal, progress),
+      undo: ({ id, freezing = null }: Suspending, { services: { vms } }) => unsave(vms.get(id), vms, freezing),
     },
     {
       name: 'end QEMU',
       run: async ({ id, freezing = null }: Suspending, { services }) => {
-        const machine = services.machines.get(id);
-        await endSuspended(machine, services.machines, freezing);
-        services.events.record({ type: 'vm.suspended', subject: id, name: machine.name, message: `${machine.name} was suspended to disk` });
+        const vm = services.vms.get(id);
+        await endSuspended(vm, services.vms, freezing);
+        services.events.record({ type: 'vm.suspended', subject: id, name: vm.name, message: `${vm.name} was suspended to disk` });
       },
     },
   ],

@@ -1,32 +1,32 @@
 // Verbs of a single step: pause, resume, reset.
 import type { Verb } from '../../contract/vm-verdicts.ts';
-import { decide } from '../../machine/decide.ts';
-import type { Machine } from '../../machine/runner.ts';
-import type { HandlerOf } from '../handler.ts';
-import { onMachine, outputView } from './one.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+import type { Vm } from '../../vm/vm.ts';
+import { onVm, outputView } from './one.ts';
 
 const past = { pause: 'paused', resume: 'resumed', reset: 'reset' } as const;
 
-/** The handler of a verb that is one repeatable act on a machine that is alive. */
-export function verb(name: Verb & keyof typeof past, act: (machine: Machine) => Promise<void>): HandlerOf<`vm.${typeof name}`> {
+/** The handler of a verb that is one repeatable act on a VM that is alive. */
+export function verb(name: Verb & keyof typeof past, act: (vm: Vm) => Promise<void>): HandlerOf<`vm.${typeof name}`> {
   return {
-    ...onMachine,
-    prepare: async ({ vm }, { services }) => {
-      const { id, name } = services.machines.find(vm);
+    ...onVm,
+    prepare: async ({ vm: vmRef }, { services }) => {
+      const { id, name } = services.vms.find(vmRef);
       return { id, name };
     },
-    admit: async ({ id }, { machines }) => decide(name, machines.get(id).record),
+    admit: async ({ id }, { vms }) => decide(name, vms.get(id).record),
     steps: [
       {
         name,
         run: async ({ id }, { services }) => {
-          const machine = services.machines.get(id);
-          await act(machine);
+          const vm = services.vms.get(id);
+          await act(vm);
           services.events.record({
             type: `vm.${past[name]}`,
             subject: id,
-            name: machine.name,
-            message: `${machine.name} was ${past[name]}`,
+            name: vm.name,
+            message: `${vm.name} was ${past[name]}`,
           });
         },
       },

@@ -1,9 +1,10 @@
-// `vm.view`: where a machine's screen can be seen.
-import { decide } from '../../machine/decide.ts';
-import type { HandlerOf } from '../handler.ts';
+// `vm.view`: where a VM's screen can be seen.
 
-export const handler: HandlerOf<'vm.view'> = async ({ vm }, { services }) => {
-  const machine = services.machines.find(vm);
-  decide('view', machine.record);
-  return { protocol: 'vnc', socket: machine.paths.vnc };
+import type { HandlerOf } from '../../task/handler.ts';
+import { decide } from '../../vm/decide.ts';
+
+export const handler: HandlerOf<'vm.view'> = async ({ vm: vmRef }, { services }) => {
+  const vm = services.vms.find(vmRef);
+  decide('view', vm.record);
+  return { protocol: 'vnc', socket: vm.paths.vnc };
 };

@@ -50,7 +50,7 @@ export interface MacChange {
   readonly addresses?: readonly string[];
 }
 
-/** What makes a running copy of a machine another one. Left-out fields stay as they are. */
+/** What makes a running copy of a VM another one. Left-out fields stay as they are. */
 export interface IdentityRequest {
   /** 32 to 512 random bytes for the kernel's generator, used at once. */
   readonly seedBytes?: Buffer;

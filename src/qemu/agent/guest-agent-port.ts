@@ -1,5 +1,5 @@
 // The line to qemu-guest-agent: JSON, one request at a time, answers in order and without a name. It is open and read for as long
-// as the machine lives, because a guest whose agent writes to a port that nobody reads cannot shut down.
+// as the VM lives, because a guest whose agent writes to a port that nobody reads cannot shut down.
 import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
@@ -80,7 +80,7 @@ export class GuestAgentPort {
   }
 
   /** Whether a line came in time for which `wanted` holds. @throws no_agent when the port is closed; the signal's reason */
-  async #until(wanted: (line: string) => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+  async #until(desired: (line: string) => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     const lost = () => reject(new VivError('no_agent', 'the connection to qemu-guest-agent was lost'));
     const stop = () => reject(signal?.reason);
@@ -89,7 +89,7 @@ export class GuestAgentPort {
     signal?.addEventListener('abort', stop, { once: true });
     if (this.#socket.destroyed) lost();
     if (signal?.aborted) stop();
-    this.#hear = (line) => wanted(line) && resolve(true);
+    this.#hear = (line) => desired(line) && resolve(true);
     try {
       return await promise;
     } finally {

@@ -1,4 +1,4 @@
-// What makes a running copy of a machine another one: the request as pairs for the guest's agent, checked, and what it answered.
+// What makes a running copy of a VM another one: the request as pairs for the guest's agent, checked, and what it answered.
 import { isIP } from 'node:net';
 import { VivError } from '../../contract/errors.ts';
 import type { IdentityRequest, IdentityResult, MacChange } from './channel.ts';

@@ -1,4 +1,4 @@
-// UEFI in flash: the code is shared and read-only, the variables are the machine's own qcow2 so that they can be snapshotted.
+// UEFI in flash: the code is shared and read-only, the variables are the VM's own qcow2 so that they can be snapshotted.
 import type { QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 

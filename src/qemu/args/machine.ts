@@ -4,7 +4,7 @@ import { memoryPath } from '../memory.ts';
 import { escaped, json } from './json.ts';
 
 /** The board of each architecture; q35 is the PC with PCI Express. */
-const boards: Record<QemuConfig['arch'], string> = {
+const machineTypes: Record<QemuConfig['arch'], string> = {
   x86_64: 'pc-q35',
   i386: 'pc-q35',
   aarch64: 'virt',
@@ -17,8 +17,8 @@ const boards: Record<QemuConfig['arch'], string> = {
  * The board as the QEMU of this version has it. A newer QEMU still knows it by this name, so that a state saved by an older one
  * can be loaded (QEMU's docs/about/deprecated: boards are kept for six years).
  */
-export const boardOf = (arch: QemuConfig['arch'], [major, minor]: readonly [number, number, ...unknown[]]): string =>
-  `${boards[arch]}-${major}.${minor}`;
+export const machineTypeOf = (arch: QemuConfig['arch'], [major, minor]: readonly [number, number, ...unknown[]]): string =>
+  `${machineTypes[arch]}-${major}.${minor}`;
 
 /** QEMU's `-m` counts in MiB. */
 export const memoryBytesOf = (bytes: number): number => Math.ceil(bytes / 2 ** 20) * 2 ** 20;
@@ -26,11 +26,11 @@ export const memoryBytesOf = (bytes: number): number => Math.ceil(bytes / 2 ** 2
 export function machineArguments(config: QemuConfig): string[] {
   const pc = config.arch === 'x86_64' || config.arch === 'i386';
   return [
-    // `process` first: there no name can look like another machine's marker (process.ts reads it).
+    // `process` first: there no name can look like another VM's marker (process.ts reads it).
     ...['-name', `process=${escaped(config.id)},guest=${escaped(config.name)},debug-threads=on`],
     ...['-uuid', config.uuid],
     // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.
-    ...['-machine', `${config.board}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
+    ...['-machine', `${config.machineType}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
     ...['-accel', config.accel === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
     ...['-cpu', config.accel === 'kvm' ? 'host' : 'max'],
     ...['-smp', String(config.cpus)],

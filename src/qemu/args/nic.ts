@@ -1,4 +1,4 @@
-// Network cards: each has a tap of ours, or QEMU's user-mode NAT. Those in hot-plug slots can be pulled while the guest runs.
+// Network NICs: each has a tap of ours, or QEMU's user-mode NAT. Those in hot-plug slots can be pulled while the guest runs.
 import type { NicConfig, QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
@@ -29,7 +29,7 @@ const netdevOf = ({ id, backend }: NicConfig): Record<string, unknown> =>
     ? { type: 'user', id, hostname: backend.hostname }
     : { type: 'tap', id, fd: String(backend.fd), ...(backend.vhostFd === null ? {} : { vhost: true, vhostfd: String(backend.vhostFd) }) };
 
-/** As `-device` and `device_add` take it. romfile: no PXE ROM is loaded unless the machine may boot from the network. */
+/** As `-device` and `device_add` take it. romfile: no PXE ROM is loaded unless the VM may boot from the network. */
 export const nicDevice = ({
   id,
   mac,
@@ -43,9 +43,9 @@ export const nicDevice = ({
   netdev: id,
   mac,
   ...(slot === null ? {} : { bus: slotOf(slot) }),
-  // A fork would announce the addresses of the machine that it comes from, before it is told its own.
+  // A fork would announce the addresses of the VM that it comes from, before it is told its own.
   ...(announces ? {} : { guest_announce: false }),
-  // A card that was plugged in or started without vhost-net goes on with it, and the other way round.
+  // A NIC that was plugged in or started without vhost-net goes on with it, and the other way round.
   ...(queueReset ? {} : { queue_reset: false }),
   ...(bootIndex === null ? { romfile: '' } : { bootindex: bootIndex }),
 });

@@ -1,4 +1,4 @@
-// Unix sockets by which the machine is reached: QMP, serial line, guest agents, screen. None is a TCP port.
+// Unix sockets by which the VM is reached: QMP, serial line, guest agents, screen. None is a TCP port.
 import type { QemuConfig } from '../config.ts';
 import { escaped, json } from './json.ts';
 

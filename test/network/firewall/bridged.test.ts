@@ -39,12 +39,12 @@ describe('a bridged network', { skip: noLab }, () => {
       countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
     ).get('port1')?.spoofedPackets ?? 0;
 
-  test('machines use the addresses that the outside gave them, in both directions', () => {
+  test('VMs use the addresses that the outside gave them, in both directions', () => {
     assert.ok(pings('guest1', [gateway]) && pings('outside', [four('2')]) && pings('guest1', [four('2')]));
     assert.ok(pings('guest1', ['fd06::1']) && pings('outside', [six('2')]) && pings('guest2', [six('1')]));
   });
 
-  test('nobody takes an address that another machine or the outside uses', () => {
+  test('nobody takes an address that another VM or the outside uses', () => {
     lab.ip('guest1', [
       `addr add ${four('2')}/32 dev lo`,
       `addr add ${gateway}/32 dev lo`,

@@ -12,7 +12,7 @@ import type { Flow } from '../../../src/network/firewall/flow.ts';
 import type { Egress, FirewallModel } from '../../../src/network/firewall/model.ts';
 import { named } from '../../../src/network/firewall/names.ts';
 import { digestOf, planFor, rulesFor } from '../../../src/network/firewall/rules.ts';
-import { recordedFlows } from '../../../src/network/flow-record.ts';
+import { recordedFlows } from '../../../src/network/flow/record.ts';
 import { eventually, patienceMs } from '../../eventually.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
 import { empty, network, port } from './sample.ts';

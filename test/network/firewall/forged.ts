@@ -1,4 +1,4 @@
-// Frames of machines that are in a network: forged ones of every kind, right ones, and one that says that no more follow.
+// Frames of VMs that are in a network: forged ones of every kind, right ones, and one that says that no more follow.
 import { arp, frame, ip, ipBytes, neighbour, udp } from './frame.ts';
 
 export const nobody = '52:54:00:00:00:ee';

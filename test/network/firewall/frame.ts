@@ -33,7 +33,7 @@ export function ip(
   payload: Buffer,
   before: readonly { kind: number; header: Buffer }[] = [],
 ): Buffer {
-  const summed = protocol === 44 ? payload : withChecksum(from, to, protocol, payload);
+  const checksummed = protocol === 44 ? payload : withChecksum(from, to, protocol, payload);
   if (isIPv4(from)) {
     const whole = Buffer.concat([
       bytes('4500'),
@@ -46,10 +46,10 @@ export function ip(
       ipBytes(to),
     ]);
     whole.writeUInt16BE(sum(whole), 10);
-    return Buffer.concat([whole, summed]);
+    return Buffer.concat([whole, checksummed]);
   }
   const chain = before.map(({ header }, at) => Buffer.concat([Buffer.from([before[at + 1]?.kind ?? protocol]), header]));
-  const length = summed.length + chain.reduce((total, header) => total + header.length, 0);
+  const length = checksummed.length + chain.reduce((total, header) => total + header.length, 0);
   return Buffer.concat([
     bytes('60000000'),
     word(length),
@@ -57,7 +57,7 @@ export function ip(
     ipBytes(from),
     ipBytes(to),
     ...chain,
-    summed,
+    checksummed,
   ]);
 }
 

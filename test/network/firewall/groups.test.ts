@@ -1,4 +1,4 @@
-// Security groups with real packets: what passes between machines of one network, and what a change does to connections that are open.
+// Security groups with real packets: what passes between VMs of one network, and what a change does to connections that are open.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
@@ -85,7 +85,7 @@ describe('security groups', { skip: noLab }, () => {
   const notAsked = (from: string, protocol: string, to: string, number: number) => asks(from, protocol, to, number, 200);
   const notPinged = (from: string, to: string) => pings(from, to, 0.2);
 
-  test('without a rule nothing reaches a closed machine, and it reaches everybody', async () => {
+  test('without a rule nothing reaches a closed VM, and it reaches everybody', async () => {
     apply(modelWith([]));
     assert.deepEqual(
       [
@@ -108,10 +108,10 @@ describe('security groups', { skip: noLab }, () => {
     );
   });
 
-  test('a machine, an address range and ICMP are remotes and protocols too', () => {
+  test('a VM, an address range and ICMP are remotes and protocols too', () => {
     apply(
       modelWith([
-        tcp(5000, 5000, { kind: 'machine', machine: 'odd' }),
+        tcp(5000, 5000, { kind: 'vm', vm: 'odd' }),
         tcp(5001, 5001, { kind: 'cidr', cidr: `${four('web')}/32` }),
         { direction: 'in', protocol: 'icmp', remote: any },
       ]),
@@ -129,7 +129,7 @@ describe('security groups', { skip: noLab }, () => {
   test('a group may close the way out; answers still leave', () => {
     const shut = group('shut', {
       otherwise: { in: 'allow', out: 'deny' },
-      rules: [{ direction: 'out', protocol: 'tcp', ports: { from: 5000, to: 5000 }, remote: { kind: 'machine', machine: 'db' } }],
+      rules: [{ direction: 'out', protocol: 'tcp', ports: { from: 5000, to: 5000 }, remote: { kind: 'vm', vm: 'db' } }],
     });
     apply(modelWith([tcp(5000, 5010, any)], [shut], { odd: ['shut'], db: ['data'] }));
     assert.deepEqual(
@@ -190,9 +190,9 @@ describe('security groups', { skip: noLab }, () => {
     for (const last of [6001, 6000]) apply(model(last));
     // So slowly that some 20 changes are made meanwhile, however long one takes here.
     const gap = `${Math.round(Math.min(20_000, Math.max(2000, ((performance.now() - begun) / 2) * 50)))}`;
-    const wanted = lab.start('web', [lab.frames, 'knock', four('db'), '5000', '400', gap, '30000']);
+    const desired = lab.start('web', [lab.frames, 'knock', four('db'), '5000', '400', gap, '30000']);
     const refused = lab.start('odd', [lab.frames, 'knock', six('db'), '5001', '400', gap, '300']);
-    const answers = Promise.all([wanted.line(), refused.line()]);
+    const answers = Promise.all([desired.line(), refused.line()]);
     let changes = 0;
     let done = false;
     void answers.then(() => {

@@ -54,22 +54,22 @@ describe('limits', { skip: noLab }, () => {
       undoLinks,
       links,
       queues,
-      after: wanted,
+      after: desired,
     } = limitsFor(model, limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show'])));
     lab.run(null, ['tc', '-force', '-batch', '-'], undoQueues);
     lab.run(null, ['ip', '-force', '-batch', '-'], undoLinks);
     lab.ok(null, ['ip', '-batch', '-'], links);
     lab.ok(null, ['tc', '-batch', '-'], queues);
-    assert.deepEqual([...limitsFor(model, wanted).queues], []);
+    assert.deepEqual([...limitsFor(model, desired).queues], []);
   }
   /** Bytes a second. */
   async function pump(from: string, to: string, ms: number): Promise<number> {
     return (Number(await lab.start(from, [lab.frames, 'pump', to, '5000', `${ms}`]).line()) / ms) * second;
   }
-  function near(rate: number, wanted: number): void {
-    assert.ok(rate > wanted * 0.5 && rate < wanted * 1.25, `${Math.round(rate)} bytes/s, wanted ${wanted}`);
+  function near(rate: number, desired: number): void {
+    assert.ok(rate > desired * 0.5 && rate < desired * 1.25, `${Math.round(rate)} bytes/s, wanted ${desired}`);
   }
-  /** Measured again where this machine was busy with other things meanwhile. */
+  /** Measured again where this VM was busy with other things meanwhile. */
   const measured = (check: () => Promise<void>) => eventually('the limits are what was measured', check);
 
   test('each direction of a NIC has its own', async () => {

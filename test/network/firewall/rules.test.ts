@@ -42,11 +42,11 @@ describe('rules', () => {
           group(name, {
             rules: [
               { direction: 'in', protocol: 'tcp', remote: { kind: 'group', group: `${name}2` } },
-              { direction: 'in', protocol: 'any', remote: { kind: 'machine', machine: name } },
+              { direction: 'in', protocol: 'any', remote: { kind: 'vm', vm: name } },
             ],
           }),
         ],
-        ports: [port('tap0', { name: `p${name}`, machine: name, network: `n${name}`, groups: [name], addresses: ['10.0.0.2'] })],
+        ports: [port('tap0', { name: `p${name}`, vm: name, network: `n${name}`, groups: [name], addresses: ['10.0.0.2'] })],
       });
       if (name.length > 3) assert.ok(!some.includes(name) && !some.includes(plain), name);
       assert.match(some, /^[\x20-\x7e\n]+$/);
@@ -194,7 +194,7 @@ describe('rules', () => {
   });
 
   test('200 networks with 1,000 NICs are written in well under a second, and linearly', () => {
-    /** The shortest of some: the others are those in which this machine did something else as well. */
+    /** The shortest of some: the others are those in which this VM did something else as well. */
     const time = (networks: number, ports: number) => {
       const some = large(networks, ports);
       const times = Array.from({ length: 5 }, () => {

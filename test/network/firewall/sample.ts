@@ -17,7 +17,7 @@ export function network(name: string, some: Partial<FirewallNetwork> = {}): Fire
 }
 
 export function port(name: string, some: Partial<FirewallPort> & { network: string }): FirewallPort {
-  return { name, machine: name, interface: name, mac: '52:54:00:00:00:01', addresses: [], groups: [], egress: { kind: 'all' }, ...some };
+  return { name, vm: name, interface: name, mac: '52:54:00:00:00:01', addresses: [], groups: [], egress: { kind: 'all' }, ...some };
 }
 
 export function group(name: string, some: Partial<SecurityGroup> = {}): SecurityGroup {

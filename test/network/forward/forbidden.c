@@ -1,7 +1,7 @@
 // What a relay may not ask of the kernel any more, asked for: it runs in a relay's place, behind the same filter, or in the place of who makes its
 // sockets. Its arguments say in whose (relay, maker), and what is asked.
 #define _GNU_SOURCE
-#include "../../../forward/forward.h"
+#include "../../../native/port-forward/forward.h"
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/tcp.h>

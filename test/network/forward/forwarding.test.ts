@@ -1,4 +1,4 @@
-// The relays of a home: begun, looked after, found again. They lead into a namespace of the test's own; their ports are this machine's loopback's.
+// The relays of a home: begun, looked after, found again. They lead into a namespace of the test's own; their ports are this VM's loopback's.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { forwardProgram } from '../../../src/host/guest-asset.ts';
-import { Forwards, type Inside } from '../../../src/network/forwarding.ts';
+import { Forwards, type Inside } from '../../../src/network/forward/relays.ts';
 import type { ForwardSpec } from '../../../src/network/model.ts';
 import { alive, networkProcesses } from '../../daemon/test-host.ts';
 import { eventually } from '../../eventually.ts';
@@ -59,12 +59,12 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
-/** As networks-here.ts has them, with what is wanted. */
-function made(wanted: ForwardSpec[], told: string[] = []): Forwards {
+/** As reconciler.ts has them, with what is wanted. */
+function made(desired: ForwardSpec[], told: string[] = []): Forwards {
   const forwards: Forwards = new Forwards({
     ...{ folder, program, nobody: process.getuid?.() === 0 ? (['nobody', 'nogroup'] as const) : (['', ''] as const) },
     changed: (name, problem) => told.push(`${name} ${problem}`),
-    again: () => forwards.apply(wanted, inside, signal),
+    again: () => forwards.apply(desired, inside, signal),
     lookAgainMs: 50,
   });
   return forwards;
@@ -75,10 +75,10 @@ test('a port that is taken is had when it is free again, and a relay that was ki
 }, async () => {
   const { server, port } = await taken();
   const told: string[] = [];
-  const wanted = [spec(port)];
-  const forwards = made(wanted, told);
+  const desired = [spec(port)];
+  const forwards = made(desired, told);
   const name = `127.0.0.1:${port}/tcp`;
-  await forwards.apply(wanted, inside, signal);
+  await forwards.apply(desired, inside, signal);
   assert.match(forwards.problemOf(name) ?? '', new RegExp(`^TCP port ${port} of 127\\.0\\.0\\.1 is taken by .* \\(pid ${process.pid}\\)$`));
   assert.equal(await forwards.isOpen(name), false);
   server.close();
@@ -100,29 +100,29 @@ test('a port that is taken is had when it is free again, and a relay that was ki
 test('another daemon finds them, keeps what is right, and ends what is another’s or leads elsewhere', { skip }, async () => {
   const [one, other] = [spec(await freePort()), spec(await freePort())];
   // What is wanted at each moment, because they are looked after meanwhile.
-  const wanted = [one, other];
-  const first = made(wanted);
-  await first.apply(wanted, inside, signal);
+  const desired = [one, other];
+  const first = made(desired);
+  await first.apply(desired, inside, signal);
   first.stop();
   const before = (await networkProcesses(folder)).sort();
   assert.equal(before.length, 2);
-  const second = made(wanted);
+  const second = made(desired);
   await second.adopt();
   // Another holder of the same namespace is no reason.
-  await second.apply(wanted, { ...inside, holder: process.pid }, signal);
+  await second.apply(desired, { ...inside, holder: process.pid }, signal);
   assert.deepEqual((await networkProcesses(folder)).sort(), before);
-  wanted[1] = { ...other, targetPort: 81 };
-  await second.apply(wanted, inside, signal);
+  desired[1] = { ...other, targetPort: 81 };
+  await second.apply(desired, inside, signal);
   const after = (await networkProcesses(folder)).sort();
   assert.equal(after.filter((pid) => before.includes(pid)).length, 1);
   // As after the namespace was made anew.
-  wanted.pop();
-  await second.apply(wanted, { ...inside, has: async (pid) => !after.includes(pid) && inside.has(pid) }, signal);
+  desired.pop();
+  await second.apply(desired, { ...inside, has: async (pid) => !after.includes(pid) && inside.has(pid) }, signal);
   assert.equal((await networkProcesses(folder)).filter((pid) => after.includes(pid)).length, 0);
   second.stop();
   // One that a daemon started and died: nobody knows of it, and it has the port.
-  const third = made(wanted);
-  await third.apply(wanted, inside, signal);
+  const third = made(desired);
+  await third.apply(desired, inside, signal);
   assert.equal(third.problemOf(one.name), null);
   assert.equal((await networkProcesses(folder)).length, 1);
   await third.end();

@@ -1,5 +1,5 @@
-// Forwards through the API, with machines that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
-// with the machine, and what becomes of it when something dies. The host is a namespace of the test's own.
+// Forwards through the API, with VMs that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
+// with the VM, and what becomes of it when something dies. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -35,7 +35,7 @@ const listening = () =>
     .map((line) => line.trim().split(/\s+/)[4])
     .filter(Boolean)
     .sort();
-const list = async () => (await host.client.network.forwards({})).map(({ name, vm, state }) => `${name} ${vm} ${state}`);
+const list = async () => (await host.client.network.forwards({})).map(({ name, vm: vmRef, state }) => `${name} ${vmRef} ${state}`);
 const relays = async () => {
   const found = new Map<string, number>();
   for (const pid of await networkProcesses(host.paths.network)) {
@@ -84,11 +84,11 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['web', ['::1:80'], 'invalid', /is written as/],
     ['web', ['9000/sctp'], 'invalid', /is written as/],
     ['old', ['9000'], 'unsupported', /QEMU’s own network/],
-    ['bare', ['9000'], 'unsupported', /no card/],
-    ['nobody', ['9000'], 'not_found', /no machine named nobody/],
+    ['bare', ['9000'], 'unsupported', /no NIC/],
+    ['nobody', ['9000'], 'not_found', /no VM named nobody/],
   ];
-  for (const [vm, forwards, code, words] of table) {
-    const error = await refused(network.forward({ vm, forwards }));
+  for (const [vmRef, forwards, code, words] of table) {
+    const error = await refused(network.forward({ vm: vmRef, forwards }));
     assert.equal(error.code, code, `${forwards}: ${error.message}`);
     assert.match(error.message, words);
   }
@@ -98,12 +98,12 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
   assert.equal((await refused(network.unforward({ forward: '9000' }))).code, 'not_found');
   assert.deepEqual(await list(), ['7000-7009/tcp web open']);
   await Promise.all([tcp.end(), udp.end()]);
-  for (const vm of ['old', 'bare']) await host.client.vm.remove({ vm });
+  for (const vmRef of ['old', 'bare']) await host.client.vm.remove({ vm: vmRef });
   await network.unforward({ forward: '7000-7009' });
   assert.deepEqual(listening(), []);
 });
 
-test('a card that is bridged to the outside has no address to lead to', { skip }, async () => {
+test('a NIC that is bridged to the outside has no address to lead to', { skip }, async () => {
   world.run('host', 'ip link add name br0 type bridge; ip link set br0 up');
   await host.client.network.create({ network: 'outer', kind: 'bridged', interface: 'br0' });
   await host.client.create('tiny', { name: 'edge', networks: ['outer', 'default'] });
@@ -116,8 +116,8 @@ test('a card that is bridged to the outside has no address to lead to', { skip }
   assert.deepEqual(await list(), []);
 });
 
-test('they are open while the machine runs, and go with it; a new name takes nothing away', { skip }, async () => {
-  const machine = await host.client.run('tiny', { name: 'app', forwards: ['8080:80', `${hostAddress}:5353:53/udp`, '[::1]:9000-9001'] });
+test('they are open while the VM runs, and go with it; a new name takes nothing away', { skip }, async () => {
+  const vm = await host.client.run('tiny', { name: 'app', forwards: ['8080:80', `${hostAddress}:5353:53/udp`, '[::1]:9000-9001'] });
   const names = ['8080/tcp', `${hostAddress}:5353/udp`, '[::1]:9000-9001/tcp'].sort();
   assert.deepEqual((await host.client.vm.show({ vm: 'app' })).forwards, [
     `${hostAddress}:5353:53/udp`,
@@ -127,12 +127,12 @@ test('they are open while the machine runs, and go with it; a new name takes not
   const ports = [`${hostAddress}:5353`, '0.0.0.0:8080', '[::1]:9000', '[::1]:9001', '[::]:8080'].sort();
   await eventually('all ports are open', async () => listening().length === 5);
   assert.deepEqual(listening(), ports);
-  await machine.rename('shop');
+  await vm.rename('shop');
   assert.deepEqual(
     await list(),
     names.map((name) => `${name} shop open`),
   );
-  const [fork] = await machine.fork({ name: 'twin' });
+  const [fork] = await vm.fork({ name: 'twin' });
   assert.deepEqual((await host.client.vm.show({ vm: fork?.name ?? '' })).forwards, []);
   await host.client.vm.remove({ vm: 'twin', force: true });
   await host.client.vm.stop({ vm: 'shop', force: true });
@@ -152,14 +152,14 @@ test('they are open while the machine runs, and go with it; a new name takes not
 });
 
 test('of two that want the same port at once one gets it', { skip }, async () => {
-  const calls = ['web', 'off'].map((vm) => host.client.network.forward({ vm, forwards: ['8100-8110', '8200'] }));
+  const calls = ['web', 'off'].map((vmRef) => host.client.network.forward({ vm: vmRef, forwards: ['8100-8110', '8200'] }));
   const ends = await Promise.allSettled(calls);
   assert.deepEqual(ends.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   assert.equal((await list()).length, 2);
   for (const { name } of await host.client.network.forwards({})) await host.client.network.unforward({ forward: name });
 });
 
-test('a port that is taken when the machine starts is told, and had when it is free again', { skip }, async () => {
+test('a port that is taken when the VM starts is told, and had when it is free again', { skip }, async () => {
   await host.client.network.forward({ vm: 'off', forwards: ['8300:80'] });
   const squatter = await takes(8300, `require('net').createServer().listen(8300)`);
   await host.client.vm.start({ vm: 'off' });

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { answerWay } from '../../../src/network/answer-way.ts';
 import type { FirewallModel } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
+import { answerWay } from '../../../src/network/kernel/return-route.ts';
 import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab, type Running } from '../firewall/lab.ts';
 import { empty, group, network, port } from '../firewall/sample.ts';
@@ -181,7 +181,7 @@ for (const how of ['sanitized', 'shipped'] as const)
       }
     });
 
-    test('a stranger with a machine’s address in a datagram is not taken for it', async () => {
+    test('a stranger with a VM’s address in a datagram is not taken for it', async () => {
       // The host would answer it, were the rules not there.
       lab.ip('host', ['route add 10.30.0.77/32 via 198.51.100.7']);
       assert.equal(await silence('stranger', '198.51.100.1', 8000, '10.30.0.77'), 'nothing');
@@ -211,7 +211,7 @@ for (const how of ['sanitized', 'shipped'] as const)
         return lab.ok(null, ['cat', `/proc/${pid}/status`]);
       };
       for (const [name, rights] of [
-        ['vivarium-forwar', '0000000000000000'],
+        ['vivarium-port-f', '0000000000000000'],
         ['viv-sockets', '0000000000001000'],
       ] as const) {
         const status = statusOf(name);
@@ -228,7 +228,7 @@ for (const how of ['sanitized', 'shipped'] as const)
       const makerOf = (pid: string) => lab.ok(null, ['pgrep', '-P', pid]).trim();
       const started = async (port: string) => {
         await serve('tcp', '*', port, '5000', 'client', guest.four);
-        return lab.ok(null, ['pgrep', '-n', 'vivarium-forwar']).trim();
+        return lab.ok(null, ['pgrep', '-n', 'vivarium-port-f']).trim();
       };
       const first = await started('8100-8100');
       const maker = makerOf(first);

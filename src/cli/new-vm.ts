@@ -1,0 +1,146 @@
+// What `run` and `create` share: the options, the caller's SSH keys, cloud-init user data, and a missing image fetched first.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VivError } from '../contract/errors.ts';
+import type { CallInputOf, Operation } from '../contract/operation.ts';
+import type { run, Vm } from '../contract/vm.ts';
+import type { Client } from '../sdk/client.ts';
+import { type Invocation, jsonFlag, one } from './command.ts';
+import type { Context } from './context.ts';
+import { type Flag, flagsOf } from './flag.ts';
+import { nearest } from './nearest.ts';
+import { perform } from './perform.ts';
+import { clean, quote } from './text.ts';
+
+export type VmInput = CallInputOf<typeof run>;
+
+/** Those of the contract; keys and user data are read from files here. */
+export function vmFlags(operation: Operation): Flag[] {
+  return [
+    ...flagsOf(operation, ['sshKeys', 'userData']),
+    {
+      name: 'ssh-key',
+      field: 'sshKeyFiles',
+      kind: 'text',
+      value: 'FILE',
+      repeat: true,
+      help: 'Public key that is let in; your own ~/.ssh/*.pub by default',
+    },
+    { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Let no SSH key in' },
+    { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'cloud-init user data, passed on byte for byte' },
+    jsonFlag,
+  ];
+}
+
+/** The input of `vm.create` and `vm.run`; throws `invalid` where a file cannot be used. */
+export async function vmInput(invocation: Invocation, context: Context): Promise<VmInput> {
+  const { sshKeyFiles, noSshKeys, userDataFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
+  const [name] = invocation.args['name'] ?? [];
+  const files = sshKeyFiles as string[] | undefined;
+  if (noSshKeys === true && files) throw new VivError('invalid', '--ssh-key and --no-ssh-keys contradict each other; leave one out');
+  const sshKeys = noSshKeys === true ? [] : files ? (await Promise.all(files.map(keysIn))).flat() : await ownKeys(context.env['HOME']);
+  const userData = typeof userDataFile === 'string' ? await textOf(userDataFile, '--user-data') : undefined;
+  return {
+    ...(options as Partial<VmInput>),
+    image: one(invocation, 'image'),
+    ...(name === undefined ? {} : { name }),
+    ...(sshKeys.length > 0 ? { sshKeys: [...new Set(sshKeys)] } : {}),
+    ...(userData === undefined ? {} : { userData }),
+  };
+}
+
+const keyLine = /^(ssh-|ecdsa-|sk-)\S+ \S+/;
+const linesOf = (text: string) =>
+  text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => keyLine.test(line));
+
+async function keysIn(file: string): Promise<string[]> {
+  const keys = linesOf(await textOf(file, '--ssh-key'));
+  if (keys.length === 0)
+    throw new VivError('invalid', `--ssh-key: ${quote(file)} has no public key in it; give the file that ends in .pub`);
+  return keys;
+}
+
+/** The caller's public keys; none where there is no such folder. A file that cannot be read is left out. */
+async function ownKeys(stateDirectory: string | undefined): Promise<string[]> {
+  if (!stateDirectory) return [];
+  const folder = join(stateDirectory, '.ssh');
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const texts = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.pub'))
+      .sort()
+      .map((name) => readFile(join(folder, name), 'utf8').catch(() => '')),
+  );
+  return texts.flatMap(linesOf).slice(0, 64);
+}
+
+/** A file's text as it is; throws `invalid` where it cannot be read or is no UTF-8. */
+export async function textOf(file: string, as: string): Promise<string> {
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new VivError(
+      'invalid',
+      `${as}: cannot read ${quote(file)}: ${error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : error.message}`,
+      { cause: error },
+    );
+  });
+  try {
+    // ignoreBOM: the mark stays, so that the text's bytes are the file's.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw new VivError('invalid', `${as}: ${quote(file)} is not text in UTF-8`, { cause: error });
+  }
+}
+
+/** Says what the VM lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
+export async function sayNetwork(client: Client, context: Context, input: VmInput, vm: Vm): Promise<void> {
+  const [nic] = vm.nics;
+  const isUser = nic?.network === 'user';
+  if (nic === undefined || (isUser ? input.networks !== undefined : process.getuid?.() === 0)) return;
+  const { networks } = await client.host.show({}, { signal: context.interrupts.signal }).catch(() => ({ networks: [] }));
+  const detailOf = (network: string) => networks.find(({ name }) => name === network)?.detail;
+  const own = detailOf('own');
+  if (isUser && own !== undefined) return; // it was wanted so
+  const said = isUser
+    ? detailOf('user')
+    : own
+        ?.split('; ')
+        .filter((part) => /no way out|install it/.test(part))
+        .join('; ');
+  if (said) context.screen.say(`viv: ${clean(vm.name)}: ${said}`);
+}
+
+/** Fetches or builds an image of the catalog that is not here. Tells whether its guests will have our agent. */
+export async function pullMissing(client: Client, context: Context, image: string): Promise<{ agent: boolean }> {
+  const { signal } = context.interrupts;
+  const catalog = await client.image.catalog({}, { signal });
+  const entry = catalog.find((candidate) => candidate.name === image);
+  if (entry && !entry.present) {
+    context.screen.say(
+      entry.via === 'build' ? `building ${image}, because it is not here yet` : `fetching ${image}, because it is not here yet`,
+    );
+    await perform(context, image, (options) => client.image.pull({ image }, options));
+  }
+  if (entry) return { agent: true };
+  const here = await client.image.show({ image }, { signal }).catch((error: unknown) => {
+    throw meant(
+      error,
+      image,
+      catalog.map(({ name }) => name),
+    );
+  });
+  return { agent: here.source === 'built' && here.kind !== 'iso' };
+}
+
+/** What the daemon says of an image that it does not know, and before that the one that was probably meant. */
+function meant(error: unknown, image: string, catalog: readonly string[]): unknown {
+  if (!(error instanceof VivError) || error.code !== 'not_found') return error;
+  const here = error.details?.['images'];
+  const names = [...catalog, ...(Array.isArray(here) ? here.map(String) : [])];
+  // `debian` alone is answered with all that there are of it.
+  if (names.some((name) => name.split(':')[0] === image.split(':')[0])) return error;
+  const close = nearest(image, names);
+  return close ? new VivError('not_found', `there is no image ${quote(image)}; did you mean ${close}?`, { cause: error }) : error;
+}

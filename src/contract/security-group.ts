@@ -1,0 +1,127 @@
+// Security groups: rules about who may reach the NICs that are in them, and whom those may reach. Answers always pass. A NIC in several
+// groups may do what any of them allows; a group that denies a direction closes it for its NICs, but for what a rule allows.
+import { z } from 'zod';
+import { failures } from './errors.ts';
+import { Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { GroupName, GroupRuleText } from './security-group-rule.ts';
+
+export const Otherwise = z.enum(['allow', 'deny']);
+
+export const Group = z.object({
+  name: z.string(),
+  /** As in security-group-rule.ts. */
+  rules: z.array(z.string()),
+  /** What happens to what no rule allows. */
+  in: Otherwise,
+  out: Otherwise,
+  nics: z.array(z.object({ vm: z.string(), nic: z.string() })),
+  createdAt: Time,
+});
+export type Group = z.infer<typeof Group>;
+
+const group = GroupName.describe('Name of the group');
+const One = z.object({ group });
+const rule = GroupRuleText.describe('Rule, such as "in tcp 22 from 10.0.0.0/8"');
+const rules = z.array(rule).max(500, 'a group has at most 500 rules');
+const inHelp = 'What happens to connections to its VMs that no rule allows';
+const outHelp = 'What happens to connections of its VMs that no rule allows';
+
+export const create = defineOperation({
+  id: 'security-group.create',
+  method: 'POST',
+  path: '/v1/security-groups',
+  role: 'operator',
+  task: true,
+  summary: 'Make a security group',
+  input: z.object({
+    group,
+    rules: rules.default([]),
+    in: Otherwise.default('deny').describe(inHelp),
+    out: Otherwise.default('allow').describe(outHelp),
+  }),
+  output: Group,
+  errors: [...failures.find, 'name_taken'],
+  cli: { command: 'security-group create', args: ['group'] },
+});
+
+export const list = defineOperation({
+  id: 'security-group.list',
+  method: 'GET',
+  path: '/v1/security-groups',
+  role: 'viewer',
+  summary: 'List the security groups',
+  input: z.object({}),
+  output: z.array(Group),
+  errors: [],
+  cli: { command: 'security-group ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'security-group.show',
+  method: 'GET',
+  path: '/v1/security-groups/{group}',
+  role: 'viewer',
+  summary: 'Show a security group, its rules and the NICs in it',
+  input: One,
+  output: Group,
+  errors: ['not_found'],
+  cli: { command: 'security-group show', args: ['group'] },
+});
+
+export const allow = defineOperation({
+  id: 'security-group.allow',
+  method: 'POST',
+  path: '/v1/security-groups/{group}/allow',
+  role: 'operator',
+  task: true,
+  summary: 'Add a rule to a security group; it counts at once',
+  input: z.object({ group, rule }),
+  output: Group,
+  errors: [...failures.find, 'unsupported'],
+  cli: { command: 'security-group allow', args: ['group', 'rule+'] },
+});
+
+export const revoke = defineOperation({
+  id: 'security-group.revoke',
+  method: 'POST',
+  path: '/v1/security-groups/{group}/revoke',
+  role: 'operator',
+  task: true,
+  summary: 'Take a rule away from a security group; connections that are open go on',
+  input: z.object({ group, rule }),
+  output: Group,
+  errors: [...failures.find, 'unsupported'],
+  cli: { command: 'security-group revoke', args: ['group', 'rule+'] },
+});
+
+export const set = defineOperation({
+  id: 'security-group.set',
+  method: 'PATCH',
+  path: '/v1/security-groups/{group}',
+  role: 'operator',
+  task: true,
+  summary: 'Change what a security group does, all of it at once',
+  input: z.object({
+    group,
+    rules: rules.optional().describe('Rule, in place of those that it has'),
+    in: Otherwise.optional().describe(inHelp),
+    out: Otherwise.optional().describe(outHelp),
+  }),
+  output: Group,
+  errors: [...failures.find, 'unsupported'],
+  cli: { command: 'security-group set', args: ['group'] },
+});
+
+export const remove = defineOperation({
+  id: 'security-group.remove',
+  method: 'DELETE',
+  path: '/v1/security-groups/{group}',
+  role: 'operator',
+  task: true,
+  summary: 'Remove a security group that no NIC is in',
+  input: One,
+  output: z.object({ name: z.string() }),
+  errors: ['not_found', 'in_use'],
+  cli: { command: 'security-group rm', args: ['group...'] },
+});

@@ -1,0 +1,124 @@
+// Warm pools: forks of a snapshot that stand ready, so that one is there the moment it is asked for.
+import { z } from 'zod';
+import { failures } from './errors.ts';
+import { Bytes, Name, Text, Time } from './field.ts';
+import { defineOperation } from './operation.ts';
+import { Vm } from './vm.ts';
+
+export const WarmPool = z.object({
+  name: Name,
+  /** Name of the VM whose snapshot it is. */
+  vm: z.string(),
+  /** Label of the snapshot, or its id where it has none. */
+  snapshot: z.string(),
+  snapshotId: z.string(),
+  /** How many are kept ready. */
+  size: z.int(),
+  /** How many are ready now. */
+  ready: z.int(),
+  /** Memory of the host that they hold. */
+  memoryBytes: Bytes,
+  /** Why it is not full and not being filled; null when it is. */
+  problem: z.string().nullable(),
+  createdAt: Time,
+});
+export type WarmPool = z.infer<typeof WarmPool>;
+
+const warmPool = Name.describe('Name of the warm pool');
+const size = z.int().min(0).max(1000).describe('How many VMs are kept ready');
+const One = z.object({ warmPool });
+
+export const create = defineOperation({
+  id: 'warm-pool.create',
+  method: 'POST',
+  path: '/v1/warm-pools',
+  role: 'operator',
+  task: true,
+  summary: 'Keep forks of a snapshot ready; they are made in the background',
+  input: z.object({
+    warmPool,
+    from: Text.max(270)
+      .regex(/^[^@]+@.+$/s, 'a snapshot is named like web@before-upgrade')
+      .describe('Snapshot with memory that they are forks of, such as web@before-upgrade'),
+    size: size.default(5),
+  }),
+  output: WarmPool,
+  errors: [...failures.find, 'name_taken', 'unsupported', 'corrupt', 'no_accelerator', 'missing_program'],
+  cli: { command: 'warm-pool create', args: ['warmPool'] },
+});
+
+export const list = defineOperation({
+  id: 'warm-pool.list',
+  method: 'GET',
+  path: '/v1/warm-pools',
+  role: 'viewer',
+  summary: 'List the warm pools',
+  input: z.object({}),
+  output: z.array(WarmPool),
+  errors: [],
+  cli: { command: 'warm-pool ls', custom: true },
+});
+
+export const show = defineOperation({
+  id: 'warm-pool.show',
+  method: 'GET',
+  path: '/v1/warm-pools/{warmPool}',
+  role: 'viewer',
+  summary: 'Show one warm pool',
+  input: One,
+  output: WarmPool,
+  errors: ['not_found'],
+  cli: { command: 'warm-pool show', args: ['warmPool'] },
+});
+
+export const set = defineOperation({
+  id: 'warm-pool.set',
+  method: 'PATCH',
+  path: '/v1/warm-pools/{warmPool}',
+  role: 'operator',
+  task: true,
+  summary: 'Change how many VMs a warm pool keeps ready',
+  input: One.extend({ size }),
+  output: WarmPool,
+  errors: ['not_found'],
+  cli: { command: 'warm-pool set', args: ['warmPool'] },
+});
+
+export const remove = defineOperation({
+  id: 'warm-pool.remove',
+  method: 'DELETE',
+  path: '/v1/warm-pools/{warmPool}',
+  role: 'operator',
+  task: true,
+  summary: 'Remove a warm pool and end what is ready in it; VMs taken from it stay',
+  input: One,
+  output: z.object({ name: Name }),
+  errors: ['not_found'],
+  cli: { command: 'warm-pool rm', args: ['warmPool...'] },
+});
+
+export const take = defineOperation({
+  id: 'warm-pool.take',
+  method: 'POST',
+  path: '/v1/warm-pools/{warmPool}/take',
+  role: 'operator',
+  task: true,
+  summary: 'Take a running VM out of a warm pool; an empty one makes it at once',
+  input: One.extend({ name: Name.optional().describe('Name of the VM; the warm pool’s name and a number by default') }),
+  output: Vm,
+  errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
+  cli: { command: 'warm-pool take', args: ['warmPool'] },
+});
+
+/** What the daemon does in the background; calling it brings no harm. */
+export const fill = defineOperation({
+  id: 'warm-pool.fill',
+  method: 'POST',
+  path: '/v1/warm-pools/{warmPool}/fill',
+  role: 'operator',
+  task: true,
+  summary: 'Make one VM that a warm pool lacks',
+  input: One,
+  output: WarmPool,
+  errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
+});

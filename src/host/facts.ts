@@ -1,0 +1,141 @@
+// What this host is, can do and lacks. What only QEMU's room knows is handed in by daemon.ts.
+import { constants } from 'node:fs/promises';
+import { arch, hostname, release } from 'node:os';
+import { VivError } from '../contract/errors.ts';
+import type { Arch } from '../contract/field.ts';
+import type { Host } from '../contract/host.ts';
+import type { HostFacts } from '../operations/services.ts';
+import { diskRoom } from './disk-space.ts';
+import { measureMemory } from './memory.ts';
+import { readCpus, readDistribution } from './os-facts.ts';
+import type { Paths } from './paths.ts';
+import { type FoundProgram, findPrograms } from './programs.ts';
+import { isUsable } from './usable.ts';
+
+export interface KvmProof {
+  readonly works: boolean;
+  /** What was seen, for a person. */
+  readonly detail: string;
+  readonly durationMs: number | null;
+}
+
+export interface HostFactsOptions {
+  readonly paths: Paths;
+  readonly env: NodeJS.ProcessEnv;
+  /** Remembered per boot; `again` proves anew. */
+  readonly proveKvm: (again: boolean) => Promise<KvmProof>;
+  /** Throws missing_program where it is absent or too old. */
+  readonly findQemu: (arch: Arch) => Promise<{ readonly path: string; readonly version: string }>;
+  readonly committedBytes: () => number;
+  /** Held by what stands ready in pools. */
+  readonly warmPoolBytes: () => Promise<number>;
+  /** What kinds of networks VMs can have here, and what is missing for better ones. */
+  readonly networks: () => Promise<Host['networks']>;
+}
+
+export function createHostFacts(options: HostFactsOptions): HostFacts {
+  const { paths, env } = options;
+  const room = diskRoom(paths.stateDirectory, env['VIV_RESERVE_BYTES']);
+  // Asked together, answered once: a proof starts a QEMU.
+  let proving: Promise<KvmProof> | undefined;
+  const kvm = (again: boolean) => {
+    proving ??= options.proveKvm(again).finally(() => {
+      proving = undefined;
+    });
+    return proving;
+  };
+
+  return {
+    async show({ prove }) {
+      const distribution = await readDistribution();
+      const [proof, memory, found, qemu] = await Promise.all([
+        kvm(prove),
+        measureMemory(),
+        findPrograms(distribution, env),
+        options.findQemu('x86_64').then(
+          ({ version }) => ({ version, problem: null }),
+          (error: unknown) => ({ version: null, problem: error instanceof Error ? error.message : String(error) }),
+        ),
+      ]);
+      const programs = found.map((program) =>
+        program.name === 'qemu-system-x86_64'
+          ? { ...program, version: qemu.version ?? program.version, ok: program.ok && qemu.problem === null }
+          : program,
+      );
+      const storage = room();
+      return {
+        hostname: hostname(),
+        os: distribution.name,
+        kernel: release(),
+        arch: arch() === 'x64' ? 'x86_64' : arch() === 'arm64' ? 'aarch64' : arch(),
+        cpus: readCpus(),
+        memory: { ...memory, committedBytes: options.committedBytes(), warmPoolBytes: await options.warmPoolBytes() },
+        storage: { path: paths.stateDirectory, ...storage },
+        accelerators: [
+          { name: 'kvm', works: proof.works, detail: proof.detail, durationMs: proof.durationMs },
+          { name: 'tcg', works: qemu.problem === null, detail: 'emulation by QEMU, on any host', durationMs: null },
+        ],
+        accelerator: proof.works ? 'kvm' : 'tcg',
+        programs,
+        networks: await options.networks(),
+        problems: [...missing(programs), ...(await others(proof, qemu.problem, programs)), ...nearlyFull(paths.stateDirectory, storage)],
+      } satisfies Host;
+    },
+
+    async accelerator(desired) {
+      if (desired === 'tcg') return 'tcg';
+      const proof = await kvm(false);
+      if (proof.works) return 'kvm';
+      if (desired === 'auto') return 'tcg';
+      throw new VivError(
+        'no_accelerator',
+        `KVM was asked for and does not work on this host: ${proof.detail}. Use --accel auto or --accel tcg; 'viv host --prove' looks again.`,
+        {
+          details: { desired, detail: proof.detail },
+        },
+      );
+    },
+
+    readOnly() {
+      try {
+        return nearlyFull(paths.stateDirectory, room())[0] ?? null;
+      } catch (error) {
+        return `The file system of ${paths.stateDirectory} cannot be read: ${(error as Error).message}.`;
+      }
+    },
+  };
+}
+
+const mib = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
+
+function nearlyFull(stateDirectory: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
+  if (freeBytes >= reserveBytes) return [];
+  return [
+    `The disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images.`,
+  ];
+}
+
+function missing(programs: readonly FoundProgram[]): string[] {
+  return programs
+    .filter(({ required, path }) => required && path === null)
+    .map(({ name, purpose, install }) => `${name} is missing, which ${purpose}. Install it with: ${install}`);
+}
+
+async function others(proof: KvmProof, qemuProblem: string | null, programs: readonly FoundProgram[]): Promise<string[]> {
+  const problems: string[] = [];
+  const qemu = programs.find(({ name }) => name === 'qemu-system-x86_64');
+  if (qemuProblem !== null && qemu?.path) problems.push(qemuProblem);
+  if (!proof.works) problems.push(`VMs run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
+  if ((process.getuid?.() ?? 0) !== 0 && !(await isUsable('/usr/bin/newuidmap', constants.X_OK))) {
+    problems.push('As an ordinary user the debian images cannot be built without newuidmap. Install it with: apt-get install uidmap');
+  }
+  return problems;
+}
+
+async function kvmRemedy(detail: string): Promise<string> {
+  if (!(await isUsable('/dev/kvm', constants.F_OK)))
+    return `${detail}. Turn on virtualization in the firmware, or nested virtualization on the VM this host runs in.`;
+  if (!(await isUsable('/dev/kvm', constants.R_OK | constants.W_OK)))
+    return `${detail}. Join its group with: sudo usermod -aG kvm $USER, and log in again.`;
+  return `${detail}.`;
+}

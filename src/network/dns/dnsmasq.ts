@@ -1,0 +1,188 @@
+// DHCP, router advertisements and DNS of the networks: one dnsmasq for each that knows its VMs' names, and those of networks that they are in as well. Every
+// VM has its own address by its MAC, kept in the store; here are only files made from that, read again at SIGHUP.
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { VivError } from '../../contract/errors.ts';
+import { isProcess } from '../../host/process-start.ts';
+import { runProgram } from '../../host/run.ts';
+import { endStaying, findStaying, type Staying } from '../../host/state-directory-lock.ts';
+import type { DnsFiles } from './dnsmasq-config.ts';
+
+interface Serving {
+  readonly process: Staying;
+  readonly files: DnsFiles;
+}
+
+const startDeadlineMs = 10_000;
+
+/** All dnsmasqs of a home. */
+export class Dnsmasqs {
+  readonly #folder: string;
+  readonly #program: string;
+  readonly #serving = new Map<string, Serving>();
+  readonly #problems = new Map<string, VivError>();
+  /** What is in the folder of its network. */
+  readonly #written = new WeakSet<DnsFiles>();
+
+  /** @param folder one folder in it for each network */
+  constructor(folder: string, program: string) {
+    this.#folder = folder;
+    this.#program = program;
+  }
+
+  folderOf(network: string): string {
+    return join(this.#folder, network);
+  }
+
+  /** Finds those that a daemon before this one has started. */
+  async adopt(): Promise<void> {
+    for (const network of await readdir(this.#folder).catch(() => [])) {
+      const folder = this.folderOf(network);
+      const process = await this.#running(folder);
+      if (!process) continue;
+      const text = (name: string) => readFile(join(folder, name), 'utf8').catch(() => '');
+      const [config, hosts, reservations] = await Promise.all([text('dnsmasq.conf'), text('hosts'), text('reservations')]);
+      this.#serving.set(network, { process, files: { config, hosts, reservations } });
+    }
+  }
+
+  /** Why a network has no DHCP and DNS. */
+  problemOf(network: string): VivError | undefined {
+    return this.#problems.get(network);
+  }
+
+  /** Writes what those are to read that do not serve yet, which need not wait until their bridges are there. apply() does all else. */
+  async prepare(desired: ReadonlyMap<string, DnsFiles>): Promise<void> {
+    for (const [name, files] of desired) {
+      if (this.#serving.has(name)) continue;
+      this.#tryWrite(name, files);
+      await setImmediate();
+    }
+  }
+
+  /** Brings all of them to what is wanted. One that cannot be had has a problem. @param enter what goes before a program's words so that it runs in the namespace */
+  async apply(desired: ReadonlyMap<string, DnsFiles>, enter: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const name of [...this.#serving.keys()]) if (!desired.has(name)) await this.#stop(name);
+    for (const name of [...this.#problems.keys()]) if (!desired.has(name)) this.#problems.delete(name);
+    const starting: string[] = [];
+    const living = new Set(await this.#alive());
+    for (const [name, files] of desired) {
+      const serving = this.#serving.get(name);
+      const alive = serving !== undefined && living.has(name);
+      if (alive && serving.files.config === files.config) {
+        const same = serving.files.hosts === files.hosts && serving.files.reservations === files.reservations;
+        if (!same) {
+          if (!this.#tryWrite(name, files)) continue;
+          process.kill(serving.process.pid, 'SIGHUP');
+          this.#serving.set(name, { ...serving, files });
+        }
+        this.#problems.delete(name);
+        continue;
+      }
+      if (alive) await this.#stop(name);
+      if (this.#written.has(files) || this.#tryWrite(name, files)) starting.push(name);
+    }
+    if (starting.length === 0) return;
+    const words = await this.#start(starting, enter, signal);
+    const started = await Promise.all(starting.map(async (name) => [name, await this.#running(this.folderOf(name))] as const));
+    for (const [name, process] of started) {
+      if (process) {
+        this.#serving.set(name, { process, files: desired.get(name) as DnsFiles });
+        this.#problems.delete(name);
+      } else {
+        this.#serving.delete(name);
+        this.#problems.set(
+          name,
+          new VivError('unsupported', `dnsmasq of the network ${name} could not be started: ${words || 'it ended at once'}`),
+        );
+      }
+    }
+  }
+
+  /** None of those that serve has ended, and all that are wanted do. */
+  async alive(): Promise<boolean> {
+    return this.#problems.size === 0 && (await this.#alive()).length === this.#serving.size;
+  }
+
+  async end(): Promise<void> {
+    await this.adopt();
+    for (const name of [...this.#serving.keys()]) await this.#stop(name);
+  }
+
+  /** Each goes into the background by itself when it serves. A shell for each CPU starts them one after the other. @returns what those said that failed */
+  async #start(names: readonly string[], enter: readonly string[], signal: AbortSignal): Promise<string> {
+    const files = names.map((name) => join(this.folderOf(name), 'dnsmasq.conf'));
+    const share = Math.ceil(files.length / availableParallelism());
+    const shares = Array.from({ length: Math.ceil(files.length / Math.max(1, share)) }, (_, nth) =>
+      files.slice(nth * share, (nth + 1) * share),
+    );
+    const [program = '', ...args] = [
+      ...enter,
+      '/bin/sh',
+      '-c',
+      'd=$1; shift; bad=0; for c; do "$d" --conf-file="$c" || bad=$?; done; exit $bad',
+      'sh',
+      this.#program,
+    ];
+    const timeoutMs = startDeadlineMs + names.length * 100;
+    const tell = ({ exitCode, stderr }: { exitCode: number | null; stderr: string }) => (exitCode === 0 ? '' : stderr.trim().slice(-500));
+    const started = shares.map((some) =>
+      runProgram(program, [...args, ...some], { timeoutMs, signal }).then(tell, (error: unknown) => {
+        signal.throwIfAborted();
+        return (error as Error).message;
+      }),
+    );
+    return (await Promise.all(started)).filter(Boolean).join('; ');
+  }
+
+  async #stop(network: string): Promise<void> {
+    const serving = this.#serving.get(network);
+    if (serving) await endStaying(serving.process);
+    this.#serving.delete(network);
+    await rm(this.folderOf(network), { recursive: true, force: true });
+  }
+
+  /** Whether it could be written; it has a problem otherwise. */
+  #tryWrite(network: string, files: DnsFiles): boolean {
+    try {
+      this.#write(network, files);
+      return true;
+    } catch (error) {
+      this.#problems.set(network, new VivError('unsupported', `the network ${network} has no DHCP and DNS: ${(error as Error).message}`));
+      return false;
+    }
+  }
+
+  /** Not by promises: it is a fifth of a millisecond, and two milliseconds' work with them. */
+  #write(network: string, files: DnsFiles): void {
+    const folder = this.folderOf(network);
+    // dnsmasq reads them again when it is nobody.
+    for (const one of [this.#folder, folder]) {
+      mkdirSync(one, { recursive: true });
+      chmodSync(one, 0o711);
+    }
+    const write = (name: string, text: string) => {
+      writeFileSync(join(folder, `${name}.new`), text, { mode: 0o644 });
+      chmodSync(join(folder, `${name}.new`), 0o644);
+      renameSync(join(folder, `${name}.new`), join(folder, name));
+    };
+    write('dnsmasq.conf', files.config);
+    write('hosts', files.hosts);
+    write('reservations', files.reservations);
+    this.#written.add(files);
+  }
+
+  /** The networks whose dnsmasq has not ended. */
+  async #alive(): Promise<string[]> {
+    const serving = [...this.#serving];
+    const alive = await Promise.all(serving.map(([, { process: one }]) => isProcess(one.pid, one.startTicks)));
+    return serving.flatMap(([name], at) => (alive[at] ? [name] : []));
+  }
+
+  #running(folder: string): Promise<Staying | null> {
+    return findStaying(join(folder, 'pid'), join(folder, 'dnsmasq.conf'));
+  }
+}

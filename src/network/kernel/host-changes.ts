@@ -1,0 +1,66 @@
+// What the host itself was given for the networks (an interface and its subnets, bridges around its interfaces): written down before
+// it is made, so that whichever daemon comes can take it back.
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeWhole } from '../../host/whole-file.ts';
+import { formatSubnet } from '../address/address.ts';
+import { freeIpv4, freeIpv6 } from '../address/subnet.ts';
+import { hostRoutes } from './host-network.ts';
+import { ipv4Forwarding } from './ip-forwarding.ts';
+
+const Changes = z.object({
+  /** Subnets of the pair of interfaces that is the way out. */
+  ipv4: z.string(),
+  ipv6: z.string(),
+  /** Settings of the host's kernel that were 0 before: older versions wrote them here (ip-forwarding.ts). */
+  forwarding: z.array(z.string()).default([]),
+  /** Settings that the way out needs on. */
+  forwards: z.array(z.string()).default([ipv4Forwarding]),
+  bridgeUplinks: z.array(z.object({ network: z.string(), interface: z.string() })),
+});
+type Changes = z.infer<typeof Changes>;
+
+export class HostChanges {
+  readonly #stateDirectory: string;
+  readonly #file: string;
+  #known: Changes | null = null;
+
+  /** @param folder for run files */
+  constructor(stateDirectory: string, folder: string) {
+    this.#stateDirectory = stateDirectory;
+    this.#file = join(folder, 'host.json');
+  }
+
+  /** null: nothing was made. */
+  async read(): Promise<Changes | null> {
+    this.#known ??= await readFile(this.#file, 'utf8').then(
+      (text) => Changes.safeParse(JSON.parse(text)).data ?? null,
+      () => null,
+    );
+    return this.#known;
+  }
+
+  /** As read(), with subnets that are free now where there are none yet; nothing is written. */
+  async begun(ip: string): Promise<Changes> {
+    const known = await this.read();
+    if (known !== null) return known;
+    const taken = (await hostRoutes(ip)).map(({ subnet }) => subnet);
+    const seed = `${this.#stateDirectory}\0uplink`;
+    return {
+      ...{ ipv4: formatSubnet(freeIpv4(seed, 30, taken)), ipv6: formatSubnet(freeIpv6(this.#stateDirectory, seed, taken)) },
+      ...{ forwarding: [], forwards: [], bridgeUplinks: [] },
+    };
+  }
+
+  async write(changes: Changes): Promise<void> {
+    await writeWhole(this.#file, JSON.stringify(changes), 0o600);
+    this.#known = changes;
+  }
+
+  /** All of it has been taken back. */
+  async drop(): Promise<void> {
+    this.#known = null;
+    await rm(this.#file, { force: true });
+  }
+}

@@ -1,0 +1,54 @@
+// An ordinary user's way out of the namespace: pasta (package passt), which makes the guests' connections its own.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VivError } from '../../contract/errors.ts';
+import { runProgram } from '../../host/run.ts';
+import { endStaying, findStaying, type Staying } from '../../host/state-directory-lock.ts';
+import { uplinkInside } from './interface-names.ts';
+
+const deadlineMs = 60_000;
+/** Where it answers for the host's name server. */
+const resolver = '169.254.1.53';
+
+export class Pasta {
+  readonly #program: string | null;
+  readonly #pidFile: string;
+
+  /** @param program null: there is none, and no way out, which `viv host` says */
+  constructor(program: string | null, folder: string) {
+    this.#program = program;
+    this.#pidFile = join(folder, 'pasta.pid');
+  }
+
+  /** Starts it where it does not run. Its name servers, as they are reached from inside. @param holder pid of a process in the namespace */
+  async make(holder: number, signal: AbortSignal): Promise<string[]> {
+    if (this.#program === null) return [];
+    if (await this.#running()) return [resolver];
+    // No log file: Debian's AppArmor profile lets pasta write in a home, and it wants to read its log as well. It tells syslog.
+    const words = [
+      ...['--config-net', '--ns-ifname', uplinkInside, '--no-map-gw', '--dns-forward', resolver],
+      ...['--quiet', '--pid', this.#pidFile],
+    ];
+    const closed = ['-t', '-u', '-T', '-U'].flatMap((flag) => [flag, 'none']);
+    const target = ['--userns', `/proc/${holder}/ns/user`, '--netns', `/proc/${holder}/ns/net`];
+    await rm(this.#pidFile, { force: true });
+    const result = await runProgram(this.#program, [...words, ...closed, ...target], { timeoutMs: deadlineMs, signal });
+    if (result.exitCode !== 0) throw new VivError('unsupported', `pasta could not be started: ${result.stderr.trim().slice(-500)}`);
+    return [resolver];
+  }
+
+  /** Whether it leads out still. */
+  async alive(): Promise<boolean> {
+    return this.#program === null || (await this.#running()) !== null;
+  }
+
+  async end(): Promise<void> {
+    const pasta = await this.#running();
+    if (pasta) await endStaying(pasta);
+    await rm(this.#pidFile, { force: true });
+  }
+
+  #running(): Promise<Staying | null> {
+    return findStaying(this.#pidFile, this.#pidFile);
+  }
+}

@@ -1,0 +1,42 @@
+// Networks as the store has them, key `network/<name>`.
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { VivError } from '../../contract/errors.ts';
+import { Time } from '../../contract/field.ts';
+import { HostAccess } from '../../contract/host-access.ts';
+import { NetworkKind } from '../../contract/network.ts';
+import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
+import type { Store } from '../../store/store.ts';
+import { usual } from '../model.ts';
+
+export const NetworkRecord = z.object({
+  name: z.string(),
+  kind: NetworkKind,
+  /** Subnets; null: none of ours. */
+  ipv4: z.string().nullable(),
+  ipv6: z.string().nullable(),
+  interface: z.string().nullable(),
+  guarded: z.boolean().default(usual.guarded),
+  capacityBytesPerSecond: z.int().nullable().default(usual.capacityBytesPerSecond),
+  hostAccess: z.array(HostAccess).default([...usual.hostAccess]),
+  createdAt: Time,
+});
+export type NetworkRecord = z.infer<typeof NetworkRecord>;
+
+const kind: Kind<NetworkRecord> = {
+  noun: 'network',
+  schema: NetworkRecord,
+  notFound: (name) =>
+    new VivError('not_found', `there is no network named ${name}; viv network ls lists them, and viv network create ${name} makes it`),
+  nameTaken: networkNameTaken,
+};
+
+export class NetworkRecords extends NamedRecords<NetworkRecord> {
+  static async open(store: Store, log: Logger): Promise<NetworkRecords> {
+    return new NetworkRecords(store, kind, await readRecords(store, kind, log));
+  }
+}
+
+export function networkNameTaken(name: string, cause?: unknown): VivError {
+  return new VivError('name_taken', `there is a network named ${name} already; choose another name`, { cause });
+}

@@ -1,0 +1,44 @@
+// `network.forward`: ports of the host lead to a VM. All of them, or none.
+import { VivError } from '../../contract/errors.ts';
+import type { ForwardRecord } from '../../network/record/port-forward.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { type OnVm, onVm } from '../vm/one.ts';
+
+interface Forwarding extends OnVm {
+  forwards: ForwardRecord[];
+}
+
+export const handler: HandlerOf<'network.forward'> = {
+  ...onVm,
+  prepare: async ({ vm, forwards, nic }, { services: { vms } }): Promise<Forwarding> => {
+    const { id, name, record } = vms.find(vm);
+    return { id, name, forwards: await vms.networks.forwards.checked(forwards, record, nic ?? null) };
+  },
+  steps: [
+    {
+      name: 'enter them',
+      run: async ({ id, forwards }: Forwarding, { services: { vms } }) => {
+        vms.get(id);
+        await vms.networks.forwards.enter(forwards);
+      },
+      undo: async ({ forwards }: Forwarding, { services: { vms } }) => {
+        await vms.networks.forwards.drop(forwards);
+        await vms.networks.changed();
+      },
+    },
+    {
+      name: 'open them',
+      run: async ({ id, name, forwards }: Forwarding, { services: { vms, events } }) => {
+        await vms.networks.bring();
+        for (const one of forwards) {
+          const { state, problem } = await vms.networks.forwards.view(one);
+          if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
+        }
+        for (const one of forwards) {
+          events.record({ type: 'network.forwarded', subject: id, name, message: `${one.name} of this host leads to ${name}` });
+        }
+      },
+    },
+  ],
+  output: async ({ forwards }: Forwarding, { vms }) => Promise.all(forwards.map((one) => vms.networks.forwards.view(one))),
+};

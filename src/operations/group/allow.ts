@@ -1,9 +1,0 @@
-// `group.allow`: one rule more.
-import type { HandlerOf } from '../handler.ts';
-import { changeGroup } from './change.ts';
-import { ruleFrom, sameRule } from './view.ts';
-
-export const handler: HandlerOf<'group.allow'> = changeGroup(
-  ({ rule, group }: { rule: string; group: string }, machines) => ruleFrom(rule, machines, group),
-  ({ rules, ...rest }, rule) => ({ ...rest, rules: rules.some((one) => sameRule(one, rule)) ? rules : [...rules, rule] }),
-);

@@ -1,6 +1,0 @@
-// `group.list`.
-import type { HandlerOf } from '../handler.ts';
-import { viewOf } from './view.ts';
-
-export const handler: HandlerOf<'group.list'> = async (_input, { services }) =>
-  services.machines.networks.groups.all().map((group) => viewOf(group, services));

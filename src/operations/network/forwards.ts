@@ -1,8 +1,0 @@
-// `network.forwards`.
-import type { HandlerOf } from '../handler.ts';
-
-export const handler: HandlerOf<'network.forwards'> = async ({ vm }, { services: { machines } }) => {
-  const { forwards } = machines.networks;
-  const some = vm === undefined ? forwards.records.all() : forwards.of(machines.find(vm).id);
-  return Promise.all(some.map((one) => forwards.view(one)));
-};

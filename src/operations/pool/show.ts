@@ -1,5 +1,0 @@
-// `pool.show`.
-import type { HandlerOf } from '../handler.ts';
-import { viewOf } from './view.ts';
-
-export const handler: HandlerOf<'pool.show'> = async ({ pool }, { services }) => viewOf(services.machines.pools.get(pool), services);

@@ -1,0 +1,60 @@
+// What `security-group.allow`, `security-group.revoke` and `security-group.set` share: a group's record is changed, and the kernel has it when the task is done.
+import type { Group } from '../../contract/security-group.ts';
+import type { GroupRecord } from '../../network/record/security-group.ts';
+import type { Call, TaskHandler } from '../../task/handler.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import { viewOf } from './view.ts';
+
+/** One after the other: rules of one name others. */
+export const groupQueue = 'groups';
+
+type Contents = Pick<GroupRecord, 'rules' | 'in' | 'out'>;
+
+interface Changing<C> {
+  name: string;
+  change: C;
+  before: Contents | null;
+}
+
+/**
+ * @param read what is to change, from what was asked; throws what is wrong with it
+ * @param change what it is then; the same however often it is applied
+ */
+export function changeGroup<I extends { group: string }, C>(
+  read: (input: I, vms: VmRegistry, group: GroupRecord) => C,
+  change: (group: Contents, change: C) => Contents,
+): TaskHandler<I, Group, Changing<C>> {
+  const put = async ({ networks }: VmRegistry, name: string, contents: Contents) => {
+    await networks.groups.put({ ...networks.groups.get(name), ...contents });
+    await networks.bring();
+  };
+  return {
+    target: ({ name }) => name,
+    queue: () => groupQueue,
+    prepare: async (input: I, { services: { vms } }: Call) => ({
+      name: input.group,
+      change: read(input, vms, vms.networks.groups.get(input.group)),
+      before: null,
+    }),
+    steps: [
+      {
+        name: 'see what it is now',
+        run: async ({ name }, { services: { vms } }) => {
+          const { rules, in: into, out } = vms.networks.groups.get(name);
+          return { before: { rules, in: into, out } };
+        },
+      },
+      {
+        name: 'change it',
+        run: async ({ name, change: what }, { services: { vms, events } }) => {
+          await put(vms, name, change(vms.networks.groups.get(name), what));
+          events.record({ type: 'security-group.changed', name, message: `the security group ${name} was changed` });
+        },
+        undo: async ({ name, before }, { services: { vms } }) => {
+          if (before !== null && vms.networks.groups.byName(name)) await put(vms, name, before);
+        },
+      },
+    ],
+    output: async ({ name }, services) => viewOf(services.vms.networks.groups.get(name), services),
+  };
+}

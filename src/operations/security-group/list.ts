@@ -1,0 +1,6 @@
+// `security-group.list`.
+import type { HandlerOf } from '../../task/handler.ts';
+import { viewOf } from './view.ts';
+
+export const handler: HandlerOf<'security-group.list'> = async (_input, { services }) =>
+  services.vms.networks.groups.all().map((group) => viewOf(group, services));

@@ -1,0 +1,47 @@
+// `security-group.remove`: only one that no NIC is in, and that no other group's rule names.
+import { someOf, VivError } from '../../contract/errors.ts';
+import type { Networks } from '../../network/networks.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { groupQueue } from './change.ts';
+
+interface Removing {
+  name: string;
+}
+
+export const handler: HandlerOf<'security-group.remove'> = {
+  target: ({ name }: Removing) => name,
+  queue: () => groupQueue,
+  prepare: async ({ group }, { services: { vms } }): Promise<Removing> => {
+    vms.networks.groups.get(group);
+    checkUnused(group, vms.networks);
+    return { name: group };
+  },
+  steps: [
+    {
+      name: 'forget it',
+      run: async ({ name }: Removing, { services: { vms, events } }) => {
+        if (!vms.networks.groups.byName(name)) return;
+        checkUnused(name, vms.networks);
+        await vms.networks.groups.drop(name);
+        await vms.networks.changed();
+        events.record({ type: 'security-group.removed', name, message: `the security group ${name} was removed` });
+      },
+    },
+  ],
+  output: async ({ name }: Removing) => ({ name }),
+};
+
+function checkUnused(name: string, networks: Networks): void {
+  const users = [
+    ...new Set([...networks.nics.inGroup(name)].map(({ vm, nic, snapshot }) => (snapshot ? `a snapshot of ${vm}` : `${nic} of ${vm}`))),
+  ];
+  if (users.length > 0)
+    throw new VivError('in_use', `NICs are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
+      details: { users },
+    });
+  const naming = networks.groups
+    .all()
+    .filter((other) => other.name !== name && other.rules.some(({ remote }) => remote.kind === 'group' && remote.group === name));
+  if (naming.length > 0)
+    throw new VivError('in_use', `rules of other groups name ${name}: ${someOf(naming.map((one) => one.name))}; revoke them first`);
+}

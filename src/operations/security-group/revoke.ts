@@ -1,0 +1,19 @@
+// `security-group.revoke`: one rule less.
+import { VivError } from '../../contract/errors.ts';
+import { formatGroupRule, parseGroupRule } from '../../contract/security-group-rule.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { changeGroup } from './change.ts';
+import { sameRule } from './view.ts';
+
+export const handler: HandlerOf<'security-group.revoke'> = changeGroup(
+  ({ rule: text, group }: { rule: string; group: string }, vms, { rules }) => {
+    // As it is shown: a rule's VM may have been removed, and its group as well.
+    const desired = formatGroupRule(parseGroupRule(text.replace(/ \(removed\)$/, '')));
+    const nameOf = (id: string) => vms.byId(id)?.name ?? id;
+    const found = rules.find((rule) => [formatGroupRule(rule, nameOf), formatGroupRule(rule)].includes(desired));
+    if (!found)
+      throw new VivError('not_found', `the security group ${group} has no rule "${desired}"; viv security-group show ${group} lists them`);
+    return found;
+  },
+  ({ rules, ...rest }, rule) => ({ ...rest, rules: rules.filter((one) => !sameRule(one, rule)) }),
+);

@@ -1,0 +1,20 @@
+// `security-group.set`: other rules in place of all that there are, and what happens to what none allows.
+import { VivError } from '../../contract/errors.ts';
+import type { operations } from '../../contract/index.ts';
+import type { InputOf } from '../../contract/operation.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { changeGroup } from './change.ts';
+import { ruleFrom } from './view.ts';
+
+export const handler: HandlerOf<'security-group.set'> = changeGroup(
+  ({ group, rules, in: into, out }: InputOf<typeof operations.securityGroup.set>, vms) => {
+    if (rules === undefined && into === undefined && out === undefined)
+      throw new VivError('invalid', `say what is to change of the security group ${group}`);
+    return {
+      ...(rules === undefined ? {} : { rules: rules.map((text) => ruleFrom(text, vms, group)) }),
+      ...(into === undefined ? {} : { in: into }),
+      ...(out === undefined ? {} : { out }),
+    };
+  },
+  (group, change) => ({ ...group, ...change }),
+);

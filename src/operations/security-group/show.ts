@@ -1,0 +1,6 @@
+// `security-group.show`.
+import type { HandlerOf } from '../../task/handler.ts';
+import { viewOf } from './view.ts';
+
+export const handler: HandlerOf<'security-group.show'> = async ({ group }, { services }) =>
+  viewOf(services.vms.networks.groups.get(group), services);

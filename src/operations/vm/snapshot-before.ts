@@ -1,0 +1,120 @@
+// The snapshot that is made before something that cannot be taken back, where the VM's policy says so (`before risky operations`).
+// Without one a VM is not restored to another snapshot; whatever else was asked for is done all the same, and the reason told.
+import type { VivError } from '../../contract/errors.ts';
+import { verdicts } from '../../contract/vm-verdicts.ts';
+import { removeSnapshot } from '../../snapshot/remove.ts';
+import { beforeRule } from '../../snapshot/schedule/policy.ts';
+import type { Step, TaskContext } from '../../task/handler.ts';
+import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
+import type { Vm } from '../../vm/vm.ts';
+import type { Services } from '../services.ts';
+import { checkRoom, finishSnapshot } from '../snapshot/make.ts';
+import type { OnVm } from './one.ts';
+
+interface Guarded extends OnVm {
+  /** Set by the first step; null: no snapshot is made. */
+  guard?: Guard | null;
+}
+
+interface Guard extends Freezing {
+  readonly memory: boolean;
+}
+
+export interface Risk<S> {
+  /** `reset`: what it is before. */
+  readonly what: string;
+  /** Whether this call of it is risky. */
+  readonly when?: (state: S, vm: Vm) => boolean;
+  /** Without the snapshot it is not done. */
+  readonly required?: boolean;
+  /** The VM's process goes on, so that the memory can be written after the deed (`after` below). */
+  readonly processStays?: boolean;
+}
+
+/** The steps before and after. The freeze is a matter of milliseconds; only where the process ends its memory is written first. */
+export function snapshotBefore<S extends OnVm>(
+  risk: Risk<S>,
+): { before: readonly Step<S & Guarded>[]; after: readonly Step<S & Guarded>[] } {
+  const plan: Step<S & Guarded> = {
+    name: 'see whether a snapshot is due before it',
+    run: async (state, context) => {
+      const guard = await planned(risk, state, context);
+      return { guard } as Partial<S & Guarded>;
+    },
+  };
+  const make: Step<S & Guarded> = {
+    name: 'make the snapshot before it',
+    run: async ({ id, guard }, context) => {
+      const { vms } = context.services;
+      const vm = vms.get(id);
+      if (!guard || (guard.memory && !hasMemory(vm))) return;
+      await orGoOn(risk, vm, context, guard, async () => {
+        await prepareSnapshot(vm, vms, guard);
+        await freeze(vm, vms, guard, guard.memory);
+        if (!risk.processStays) await finishSnapshot(vm, guard.snapshot.id, context);
+      });
+    },
+    undo: async ({ id, guard }, { services }) => {
+      const snapshot = guard && services.vms.snapshots.byId(guard.snapshot.id);
+      if (snapshot && (!snapshot.complete || snapshot.memory?.in === 'process')) await discard(id, guard, services);
+    },
+  };
+  const finish: Step<S & Guarded> = {
+    name: 'write the memory of the snapshot',
+    run: async ({ id, guard }, context) => {
+      const { vms } = context.services;
+      if (!guard || !vms.snapshots.byId(guard.snapshot.id)) return;
+      await orGoOn({ ...risk, required: false }, vms.get(id), context, guard, () =>
+        finishSnapshot(vms.get(id), guard.snapshot.id, context),
+      );
+    },
+  };
+  return { before: [plan, make], after: risk.processStays ? [finish] : [] };
+}
+
+async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskContext): Promise<Guard | null> {
+  const { vms } = context.services;
+  const vm = vms.get(state.id);
+  const { record } = vm;
+  if (!record.settings.snapshots?.beforeRisky || risk.when?.(state, vm) === false) return null;
+  const ruling = verdicts.snapshot[record.state];
+  if (ruling !== 'accept') {
+    context.log(`there is no snapshot of ${vm.name} before it, because it is ${record.state}`);
+    return null;
+  }
+  return orGoOn(risk, vm, context, null, async () => {
+    const memory = hasMemory(vm);
+    if (memory && vm.live) await checkRoom(vm, context.services);
+    const auto = beforeRule(risk.what);
+    const label = vms.snapshots.automaticLabel(vm.id, auto, vms.host.clock.now());
+    return { memory, ...planSnapshot(vm, vms, { kind: 'snapshot', label, memory, template: false, auto }) };
+  });
+}
+
+/** What `act` answers; null where it failed and that is no reason to stop. */
+async function orGoOn<S, T>(
+  { what, required }: Risk<S>,
+  vm: Vm,
+  { services, signal }: TaskContext,
+  guard: Guard | null,
+  act: () => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await act();
+  } catch (error) {
+    if (signal.aborted) throw error; // what is half made is undone, or gone on with by the next daemon
+    if (guard) await discard(vm.id, guard, services);
+    if (required) throw error;
+    const { id: subject, name } = vm;
+    const message = `there is no snapshot of ${name} from before its ${what}: ${(error as VivError).message}`;
+    services.events.record({ type: 'vm.problem', subject, name, message });
+    return null;
+  }
+}
+
+async function discard(id: string, guard: Guard, { vms }: Services): Promise<void> {
+  const vm = vms.byId(id);
+  const snapshot = vms.snapshots.byId(guard.snapshot.id);
+  if (vm && snapshot?.complete) await removeSnapshot(vms, vm, snapshot.id);
+  else await dropSnapshot(vm, vms, guard);
+}

@@ -1,0 +1,6 @@
+// `warm-pool.show`.
+import type { HandlerOf } from '../../task/handler.ts';
+import { viewOf } from './view.ts';
+
+export const handler: HandlerOf<'warm-pool.show'> = async ({ warmPool }, { services }) =>
+  viewOf(services.vms.warmPools.get(warmPool), services);

@@ -1,0 +1,85 @@
+// `warm-pool.take`: one that stands ready goes on at once; where none does, a fork of the snapshot is made. It is a VM like any other
+// from then on, and somebody of its own before it answers.
+
+import type { HandlerOf } from '../../task/handler.ts';
+import { endNow } from '../../vm/lifecycle/stop.ts';
+import { nameTaken } from '../../vm/registry.ts';
+import { enter, readyIn } from '../../warm-pool/members.ts';
+import { dropMember, type Member, makeMember, planMember, startMember } from './member.ts';
+import type { OnWarmPool } from './one.ts';
+
+interface Taking extends OnWarmPool {
+  wish: string | null;
+  /** Set by the first step. `ready`: it stands in the warm pool under another name. */
+  member?: Member & { ready: boolean };
+}
+
+export const handler: HandlerOf<'warm-pool.take'> = {
+  target: ({ name }: Taking) => name,
+  queue: () => null,
+  prepare: async ({ warmPool, name: wish }, { services: { vms } }): Promise<Taking> => {
+    if (wish !== undefined && vms.nameTaken(wish)) throw nameTaken(wish);
+    return { name: vms.warmPools.get(warmPool).name, wish: wish ?? null };
+  },
+  steps: [
+    {
+      name: 'choose one',
+      run: async (state: Taking, { services: { vms }, taskId }) => {
+        const warmPool = vms.warmPools.get(state.name);
+        const name = state.wish ?? freeName(warmPool.name, (taken) => vms.nameTaken(taken) || vms.warmPools.isNameChosen(taken));
+        const [ready] = readyIn(vms, warmPool.name);
+        const member = ready
+          ? { id: ready.id, name, uid: ready.record.uid, createdAt: Date.now(), ready: true }
+          : { ...planMember(vms, () => name), ready: false };
+        vms.warmPools.choose(member, taskId);
+        return { member };
+      },
+      undo: async ({ name }: Taking, { services: { vms }, taskId }) => {
+        vms.warmPools.detach(taskId);
+        // The warm pool may have been removed meanwhile, but for the one that was chosen.
+        vms.host.warmPoolChanged(name);
+      },
+    },
+    {
+      name: 'make it a VM',
+      run: async ({ name, member }: Taking, { services: { vms }, signal, taskId }) => {
+        if (!member) return;
+        vms.warmPools.choose(member, taskId);
+        if (member.ready) await enter(vms, member.id, member.name, member.createdAt);
+        else await makeMember(vms.warmPools.get(name), member, false, vms, signal);
+      },
+      undo: async ({ member }: Taking, { services: { vms } }) => {
+        const vm = member && vms.byId(member.id);
+        if (vm && vm.record.warmPool === null) await dropMember(vm.id, vms);
+      },
+    },
+    {
+      name: 'let it run',
+      run: async ({ name: warmPool, member }: Taking, { services: { vms, events }, signal, taskId }) => {
+        if (!member) return;
+        const vm = vms.get(member.id);
+        const stood = vm.record.state === 'suspended';
+        await startMember(member.id, vms, signal, false);
+        if (!vm.record.complete) await vm.update(() => ({ complete: true }));
+        vms.warmPools.detach(taskId);
+        if (!stood) return;
+        vms.host.warmPoolChanged(warmPool);
+        const message = `${vm.name} was taken from the warm pool ${warmPool}`;
+        events.record({ type: 'vm.taken', subject: vm.id, name: vm.name, message });
+      },
+      undo: async ({ member }: Taking, { services: { vms } }) => {
+        const vm = member && vms.byId(member.id);
+        if (vm && vm.record.warmPool === null) await endNow(vm, vms);
+      },
+    },
+  ],
+  output: async ({ member }: Taking, { vms }) => vms.get(member?.id ?? '').view(null),
+};
+
+function freeName(warmPool: string, taken: (name: string) => boolean): string {
+  for (let number = 1; ; number++) {
+    const end = `-${number}`;
+    const name = `${warmPool.slice(0, 63 - end.length)}${end}`;
+    if (!taken(name)) return name;
+  }
+}

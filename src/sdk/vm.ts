@@ -1,0 +1,176 @@
+// A VM as an object. `info` is what the daemon said last; every call that changes the VM renews it.
+import type { Readable } from 'node:stream';
+import type { CallInputOf, OutputOf } from '../contract/operation.ts';
+import type * as snapshots from '../contract/snapshot.ts';
+import type { Difference, Snapshot, Verification } from '../contract/snapshot.ts';
+import type * as contract from '../contract/vm.ts';
+import type { Client } from './client.ts';
+import type { CopyOptions } from './copy.ts';
+import type { ExecOptions, ExecResult } from './exec.ts';
+import type { CallOptions, Session } from './types.ts';
+
+export type Settings = Omit<CallInputOf<typeof contract.set>, 'vm'>;
+export type SpawnOptions = Pick<ExecOptions, 'env' | 'cwd' | 'user' | 'timeoutMs' | 'waitMs' | 'signal'>;
+export type TerminalOptions = SpawnOptions & { rows: number; columns: number; type?: string };
+
+export class Vm {
+  readonly #client: Client;
+  #info: contract.Vm;
+
+  constructor(client: Client, info: contract.Vm) {
+    this.#client = client;
+    this.#info = info;
+  }
+
+  get info(): contract.Vm {
+    return this.#info;
+  }
+  get id(): string {
+    return this.#info.id;
+  }
+  get name(): string {
+    return this.#info.name;
+  }
+  get state(): contract.VmState {
+    return this.#info.state;
+  }
+
+  /** Runs a command to its end. A command that fails is no error: look at `exitCode`. */
+  exec(command: readonly string[], options: ExecOptions & { encoding: 'buffer' }): Promise<ExecResult<Buffer>>;
+  exec(command: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult<string | Buffer>> {
+    const session = await this.#open(command, options, { stdin: options.input !== undefined });
+    const { collect } = await import('./exec.ts');
+    return collect(session, options, `${command[0] ?? 'The shell'} in ${this.name}`);
+  }
+
+  /** Runs a command whose streams you read and write while it runs. */
+  spawn(command: readonly string[], options: SpawnOptions = {}): Promise<Session> {
+    return this.#open(command, options, {});
+  }
+
+  /** A terminal in the guest: the login shell, or `command`. Everything it prints comes on stdout. */
+  shell(options: TerminalOptions, command: readonly string[] = []): Promise<Session> {
+    const { rows, columns, type, ...rest } = options;
+    return this.#open(command, rest, { terminal: { rows, columns, ...(type === undefined ? {} : { type }) } });
+  }
+
+  #open(command: readonly string[], options: SpawnOptions, more: Partial<CallInputOf<typeof contract.exec>>): Promise<Session> {
+    const { env, cwd, user, timeoutMs, waitMs, signal } = options;
+    const given = Object.fromEntries(Object.entries({ env, cwd, user, timeoutMs, waitMs }).filter(([, value]) => value !== undefined));
+    return this.#client.vm.exec({ vm: this.id, command: [...command], ...given, ...more }, signal ? { signal } : {});
+  }
+
+  /** The serial line. */
+  console(options: { scrollbackBytes?: number; signal?: AbortSignal } = {}): Promise<Session<{ reason: string }>> {
+    const { signal, ...input } = options;
+    return this.#client.vm.console({ vm: this.id, ...input }, signal ? { signal } : {});
+  }
+
+  /** What it wrote to its serial line, also before restarts; with `follow` it goes on. */
+  async *logs(
+    options: { follow?: boolean; tailBytes?: number; source?: 'serial' | 'qemu'; signal?: AbortSignal } = {},
+  ): AsyncGenerator<Buffer> {
+    const { signal, ...input } = options;
+    const stream = await this.#client.vm.logs({ vm: this.id, ...input }, signal ? { signal } : {});
+    yield* stream as AsyncIterable<Buffer>;
+  }
+
+  /** Copies a local file or tree to a path in the guest, as `cp -r` would: into `guestPath` when that is a directory or ends with /. */
+  async copyTo(localPath: string, guestPath: string, options: CopyOptions = {}): Promise<{ files: number; bytes: number }> {
+    const { copyTo } = await import('./copy.ts');
+    return copyTo(this.#client, this, localPath, guestPath, options);
+  }
+
+  /** Copies a file or tree of the guest to a local path, as `cp -r` would. */
+  async copyFrom(guestPath: string, localPath: string, options: CopyOptions = {}): Promise<{ files: number; bytes: number }> {
+    const { copyFrom } = await import('./copy.ts');
+    return copyFrom(this.#client, this, guestPath, localPath, options);
+  }
+
+  /** A file or tree of the guest as a tar stream. */
+  readTar(guestPath: string, options: { signal?: AbortSignal } = {}): Promise<Readable> {
+    return this.#client.vm.copyOut({ vm: this.id, path: guestPath }, options);
+  }
+
+  async start(call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.start({ vm: this.id }, call));
+  }
+  async stop(options: { force?: boolean; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.stop({ vm: this.id, ...options }, call));
+  }
+  async restart(options: { force?: boolean; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.restart({ vm: this.id, ...options }, call));
+  }
+  async reset(call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.reset({ vm: this.id }, call));
+  }
+  async pause(call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.pause({ vm: this.id }, call));
+  }
+  async resume(call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.resume({ vm: this.id }, call));
+  }
+  async suspend(call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.suspend({ vm: this.id }, call));
+  }
+  /** VMs that go on from where this one is, or was at one of its snapshots. Each has an identity of its own before it answers. */
+  async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Vm[]> {
+    const made = await this.#client.vm.fork({ vm: this.id, ...options }, call);
+    return made.map((info) => new Vm(this.#client, info));
+  }
+
+  /** Makes a snapshot: memory, disks, firmware variables and TPM at one instant, while it runs on. */
+  snapshot(
+    label?: string,
+    options: Omit<CallInputOf<typeof snapshots.create>, 'vm' | 'label'> = {},
+    call: CallOptions = {},
+  ): Promise<Snapshot> {
+    return this.#client.snapshot.create({ vm: this.id, ...(label === undefined ? {} : { label }), ...options }, call);
+  }
+
+  /** Its snapshots, oldest first; `parent` makes them a tree. */
+  snapshots(call: CallOptions = {}): Promise<Snapshot[]> {
+    return this.#client.snapshot.list({ vm: this.id }, call);
+  }
+
+  /** Which regions of its disks, and which files, differ between two snapshots, by label or id; `now` is the VM itself. */
+  diff(from: string, to: string, options: { files?: boolean } = {}, call: CallOptions = {}): Promise<Difference> {
+    return this.#client.snapshot.diff({ vm: this.id, from, to, ...options }, call);
+  }
+
+  /** Reads all that a snapshot (all its snapshots) is made of again. @throws corrupt, which names the snapshots and files that are not as written */
+  verify(snapshot?: string, call: CallOptions = {}): Promise<Verification> {
+    return this.#client.snapshot.verify({ vm: this.id, ...(snapshot === undefined ? {} : { snapshot }) }, call);
+  }
+
+  /** Sets it back to a snapshot, by label or id. What it has done since is lost unless it has a snapshot; no snapshot ever is. */
+  async restore(snapshot: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.snapshot.restore({ vm: this.id, snapshot, ...options }, call));
+  }
+
+  async rename(name: string, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.rename({ vm: this.id, name }, call));
+  }
+  /** Waits until it runs, its agent answers (the default), or it has stopped. */
+  async wait(options: { for?: 'running' | 'agent' | 'stopped'; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.wait({ vm: this.id, ...options }, call));
+  }
+  async refresh(call: CallOptions = {}): Promise<this> {
+    return this.#renew(await this.#client.vm.show({ vm: this.id }, call));
+  }
+  /** Changes settings; tells which apply now and which at the next start. */
+  async set(settings: Settings, call: CallOptions = {}): Promise<OutputOf<typeof contract.set>> {
+    const done = await this.#client.vm.set({ vm: this.id, ...settings }, call);
+    this.#renew(done.vm);
+    return done;
+  }
+  async remove(options: { force?: boolean } = {}, call: CallOptions = {}): Promise<void> {
+    await this.#client.vm.remove({ vm: this.id, ...options }, call);
+  }
+
+  #renew(info: contract.Vm): this {
+    this.#info = info;
+    return this;
+  }
+}

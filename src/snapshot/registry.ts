@@ -1,0 +1,100 @@
+// All snapshots of this host's VMs, as the store has them.
+import type { Logger } from 'pino';
+import { VivError } from '../contract/errors.ts';
+import type { Store } from '../store/store.ts';
+import { SnapshotRecord, snapshotKey } from '../vm/capture/snapshot-record.ts';
+import { labelOf } from './schedule/policy.ts';
+
+export class SnapshotRegistry {
+  readonly #store: Store;
+  readonly #byId = new Map<string, { record: SnapshotRecord; revision: number }>();
+  /** Records that this version cannot read: their files are not known, so no layer is removed. */
+  readonly unreadable: number;
+
+  private constructor(store: Store, found: [SnapshotRecord, number][], unreadable: number) {
+    this.#store = store;
+    this.unreadable = unreadable;
+    for (const [record, revision] of found) this.#byId.set(record.id, { record, revision });
+  }
+
+  static async open(store: Store, log: Logger): Promise<SnapshotRegistry> {
+    const found: [SnapshotRecord, number][] = [];
+    let unreadable = 0;
+    for (const { key, value, revision } of await store.list('snapshot/')) {
+      const parsed = SnapshotRecord.safeParse(value);
+      if (parsed.success) found.push([parsed.data, revision]);
+      else {
+        unreadable += 1;
+        log.error({ key, problem: parsed.error.message }, 'a snapshot’s record cannot be read; it is left alone');
+      }
+    }
+    return new SnapshotRegistry(store, found, unreadable);
+  }
+
+  all(): SnapshotRecord[] {
+    return [...this.#byId.values()].map(({ record }) => record);
+  }
+
+  /** Snapshots of a VM, oldest first. */
+  of(vm: string): SnapshotRecord[] {
+    return this.all()
+      .filter((snapshot) => snapshot.vm === vm && snapshot.kind === 'snapshot')
+      .sort((one, other) => one.createdAt - other.createdAt);
+  }
+
+  byId(id: string): SnapshotRecord | undefined {
+    return this.#byId.get(id)?.record;
+  }
+
+  /** @throws not_found when it has been removed meanwhile */
+  get(id: string): SnapshotRecord {
+    const snapshot = this.byId(id);
+    if (!snapshot) throw new VivError('not_found', 'the snapshot has been removed meanwhile');
+    return snapshot;
+  }
+
+  /** A VM's snapshot by id, label or unique prefix of an id; the newest of several with one label. @throws not_found, ambiguous */
+  find(vm: { id: string; name: string }, ref: string): SnapshotRecord {
+    const snapshots = this.of(vm.id).filter((snapshot) => snapshot.complete);
+    const named = snapshots.find((snapshot) => snapshot.id === ref) ?? snapshots.findLast((snapshot) => snapshot.label === ref);
+    if (named) return named;
+    const matching = ref.length >= 3 ? snapshots.filter((snapshot) => snapshot.id.startsWith(ref)) : [];
+    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} snapshots of ${vm.name}; give more of the id`);
+    const [only] = matching;
+    if (!only) throw new VivError('not_found', `${vm.name} has no snapshot ${ref}; viv snapshot ls ${vm.name} lists them`);
+    return only;
+  }
+
+  /** One name that somebody gives means one snapshot, lest the wrong one is removed. @throws name_taken, invalid */
+  checkLabel(vm: { id: string; name: string }, { label, auto }: Pick<SnapshotRecord, 'label' | 'auto'>): void {
+    if (label === null || auto !== null) return;
+    if (label === 'now') throw new VivError('invalid', 'now is the VM as it is, and cannot be the name of a snapshot; choose another');
+    if (this.of(vm.id).some((snapshot) => snapshot.label === label || snapshot.id === label))
+      throw new VivError(
+        'name_taken',
+        `${vm.name} has a snapshot ${label} already; choose another name, or remove that one first: viv snapshot rm ${vm.name} ${label}`,
+      );
+  }
+
+  /** What a rule's next snapshot is called: with a number after it where the VM has one of that name. */
+  automaticLabel(vm: string, rule: string, now: number): string {
+    const label = labelOf(rule, now);
+    const taken = new Set(this.of(vm).map((snapshot) => snapshot.label));
+    let unused = label;
+    for (let number = 2; taken.has(unused); number++) unused = `${label}-${number}`;
+    return unused;
+  }
+
+  /** Enters or renews it. Repeatable. */
+  async put(record: SnapshotRecord): Promise<void> {
+    const { revision } = await this.#store.commit({ puts: [{ key: snapshotKey(record.id), value: record }] });
+    this.#byId.set(record.id, { record, revision });
+  }
+
+  /** Repeatable. */
+  async drop(id: string): Promise<void> {
+    if (!this.#byId.has(id)) return;
+    await this.#store.commit({ deletes: [snapshotKey(id)] });
+    this.#byId.delete(id);
+  }
+}

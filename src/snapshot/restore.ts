@@ -1,0 +1,71 @@
+// Setting a VM back to one of its snapshots. What it was meanwhile is lost unless it has a snapshot too; no snapshot ever is.
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createOverlay } from '../storage/disk.ts';
+import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
+import { guardOf } from '../vm/device/nics.ts';
+import { copyTpm } from '../vm/device/tpm.ts';
+import { own } from '../vm/files.ts';
+import { makeVarsOver, overlaysOver } from '../vm/fork/fork-record.ts';
+import type { DiskRecord, VmRecord } from '../vm/record.ts';
+import type { VmRegistry } from '../vm/registry.ts';
+import type { Vm } from '../vm/vm.ts';
+import { checkResume, checkSnapshot } from './check-files.ts';
+
+export type Overlays = Pick<VmRecord, 'disks' | 'vars'>;
+
+export const planRestore = (vm: Vm, snapshot: SnapshotRecord): Overlays => overlaysOver(snapshot.vmRecord, vm.paths.state);
+
+const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
+
+/** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
+export async function checkRestore(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord): Promise<void> {
+  await checkSnapshot(snapshot, vm.name, vms);
+  if (snapshot.memory !== null) await checkResume(`${vm.name} at its snapshot ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, vms);
+}
+
+/** Makes the empty files over the snapshot's layers while the VM goes on. Repeatable. */
+export async function makeRestoreOverlays(vm: Vm, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
+  const record = { ...vm.record, ...overlays };
+  for (const disk of overlays.disks.filter(isOwn)) {
+    await createOverlay(disk.file, { backing: disk.backing as string, sizeBytes: disk.sizeBytes });
+    await own(disk.file, record, 0o600);
+  }
+  await makeVarsOver(record, snapshot);
+}
+
+const filesOf = ({ disks, vars }: Overlays): string[] => [...disks.filter(isOwn).map(({ file }) => file), ...(vars === null ? [] : [vars])];
+
+/** Repeatable. A VM that has been restored to them keeps them. */
+export async function removeRestoreOverlays(vm: Vm, overlays: Overlays): Promise<void> {
+  const used = new Set(filesOf(vm.record));
+  for (const file of filesOf(overlays)) if (!used.has(file)) await rm(file, { force: true });
+}
+
+/** The VM, whose process has ended, is what it was at the snapshot; with memory it sleeps, and its next start wakes it there. */
+export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
+  const { vmRecord: then } = snapshot;
+  const withMemory = snapshot.memory !== null;
+  await vm.update(({ settings: { restart, autostart, removeOnStop, snapshots }, nics: now }) => ({
+    ...overlays,
+    settings: { ...then.settings, restart, autostart, removeOnStop, snapshots },
+    ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, desired: 'stopped', at: snapshot.id },
+    started: withMemory ? then.started : null,
+    resumeFrom: withMemory ? snapshot.id : null,
+    // What a NIC may do is the host's to say, and no part of what the VM was.
+    nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
+    seed: then.seed,
+  }));
+  await copyTpm(vms.host.paths.snapshot(snapshot.id).tpm, vm.paths.tpm, vm.record);
+  await rm(vm.paths.suspendState, { force: true });
+  await removeUnusedOverlays(vm);
+}
+
+/** Also those that a daemon that died in between has left. The file of the UEFI variables it began with is not among its record's. */
+async function removeUnusedOverlays({ record, paths }: Vm): Promise<void> {
+  const used = new Set([...filesOf(record), ...(record.vars === null ? [paths.firmwareVars] : [])]);
+  for (const name of await readdir(paths.state)) {
+    const file = join(paths.state, name);
+    if (name.endsWith('.qcow2') && !used.has(file)) await rm(file, { force: true });
+  }
+}

@@ -1,0 +1,149 @@
+// Makes the automatic snapshots of VMs that run, and removes those that no rule keeps any more (policy.ts says which).
+// It looks when an interval begins and when something of a VM has changed; what it does are tasks like anybody else's.
+import type { SnapshotPolicy, SnapshotRule } from '../../contract/snapshot-policy.ts';
+import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import type { Vm } from '../../vm/vm.ts';
+import { dueRule, ruleName, unkeptSnapshots, untilNextMs } from './policy.ts';
+
+export interface SnapshotKeeping {
+  /** Makes a snapshot through the task engine, so that it is seen and journalled. */
+  readonly create: (vm: Vm, snapshot: { label: string; auto: string }) => Promise<void>;
+  readonly remove: (vm: Vm, snapshot: string) => Promise<void>;
+  /** Resolves when nothing is under way on the VM. */
+  readonly idle: (vm: Vm) => Promise<void>;
+}
+
+/** At least this often while there is a policy: the host's clock may have been set. */
+const lookEveryMs = 60_000;
+/** What changes together is looked at together. */
+const settleMs = 1000;
+
+/** Pause after the nth failure in a row, in ms: 1, 2, 4 ... 60 min. */
+export const pauseAfterMs = (failures: number): number => Math.min(3_600_000, 60_000 * 2 ** (failures - 1));
+
+interface Work {
+  readonly due: SnapshotRule | null;
+  readonly unkept: readonly string[];
+}
+
+export class SnapshotScheduler {
+  readonly #vms: VmRegistry;
+  readonly #keeping: SnapshotKeeping;
+  readonly #acting = new Set<Vm>();
+  /** VMs whose last automatic snapshot or thinning failed. */
+  readonly #failed = new Map<Vm, { times: number; until: number }>();
+  #timer: { at: number; cancel: () => void } | null = null;
+  #begun = false;
+
+  constructor(vms: VmRegistry, keeping: SnapshotKeeping) {
+    this.#vms = vms;
+    this.#keeping = keeping;
+  }
+
+  /** Called when the tasks of the last daemon have their places again. */
+  begin(): void {
+    this.#begun = true;
+    this.#look();
+  }
+
+  stop(): void {
+    this.#begun = false;
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  /** Something of the VM has changed: its state, its policy, its snapshots. */
+  hear(vm: Vm): void {
+    if (this.#policyOf(vm)) this.#lookIn(settleMs);
+  }
+
+  /** Null: none, or it is left alone as it is. */
+  #policyOf(vm: Vm): SnapshotPolicy | null {
+    const { record, live } = vm;
+    const present = this.#vms.byId(vm.id) === vm && record.complete;
+    return present && live !== null && record.state === 'running' ? record.settings.snapshots : null;
+  }
+
+  #look(): void {
+    const now = this.#vms.host.clock.now();
+    const snapshots = Map.groupBy(this.#vms.snapshots.all(), ({ vm: vmRef }) => vmRef);
+    for (const vm of this.#failed.keys()) if (!this.#policyOf(vm)) this.#failed.delete(vm);
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const vm of this.#vms.list()) {
+      const policy = this.#policyOf(vm);
+      if (!policy) continue;
+      nextMs = Math.min(nextMs, lookEveryMs, untilNextMs(policy, now) ?? lookEveryMs);
+      if (this.#acting.has(vm) || (this.#failed.get(vm)?.until ?? 0) > now) continue;
+      const { due, unkept } = this.#workOn(vm, policy, snapshots.get(vm.id) ?? []);
+      if (due || unkept.length > 0) void this.#act(vm);
+    }
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#lookIn(nextMs);
+  }
+
+  #workOn(vm: Vm, policy: SnapshotPolicy, snapshots: readonly SnapshotRecord[]): Work {
+    const mine = snapshots.filter(({ vm: vmRef, kind }) => vmRef === vm.id && kind === 'snapshot');
+    const needed = new Set([
+      ...this.#vms.all().map(({ record }) => record.resumeFrom),
+      ...this.#vms.warmPools.all().map(({ snapshot }) => snapshot),
+    ]);
+    const removable = new Set(
+      mine.filter(({ id, complete, memory }) => complete && memory?.in !== 'process' && !needed.has(id)).map(({ id }) => id),
+    );
+    return {
+      due: dueRule(policy, mine, this.#vms.host.clock.now()),
+      unkept: unkeptSnapshots(
+        policy,
+        mine.filter(({ complete }) => complete),
+      ).filter((id) => removable.has(id)),
+    };
+  }
+
+  /** Whatever is under way on the VM comes first, and may have changed what is to be done. */
+  async #act(vm: Vm): Promise<void> {
+    this.#acting.add(vm);
+    try {
+      await this.#keeping.idle(vm);
+      const work = this.#present(vm);
+      if (work?.due) {
+        const auto = ruleName(work.due);
+        const label = this.#vms.snapshots.automaticLabel(vm.id, auto, this.#vms.host.clock.now());
+        await this.#keeping.create(vm, { label, auto });
+      }
+      for (const id of this.#present(vm)?.unkept ?? []) await this.#keeping.remove(vm, id);
+      this.#failed.delete(vm);
+    } catch (error) {
+      this.#problem(vm, error as Error);
+    } finally {
+      this.#acting.delete(vm);
+      if (this.#begun) this.#lookIn(settleMs);
+    }
+  }
+
+  #present(vm: Vm): Work | null {
+    const policy = this.#begun ? this.#policyOf(vm) : null;
+    return policy && this.#workOn(vm, policy, this.#vms.snapshots.of(vm.id));
+  }
+
+  #problem(vm: Vm, error: Error): void {
+    if (!this.#begun) return;
+    const times = (this.#failed.get(vm)?.times ?? 0) + 1;
+    const pauseMs = pauseAfterMs(times);
+    this.#failed.set(vm, { times, until: this.#vms.host.clock.now() + pauseMs });
+    const message = `the automatic snapshots of ${vm.name} are looked after again in ${pauseMs / 60_000} min, because this failed: ${error.message}`;
+    vm.tell({ type: 'event', vm, what: 'problem', message });
+  }
+
+  #lookIn(ms: number): void {
+    if (!this.#begun) return;
+    const { clock } = this.#vms.host;
+    const at = clock.now() + ms;
+    if (this.#timer && this.#timer.at <= at) return;
+    this.#timer?.cancel();
+    const cancel = clock.after(ms, () => {
+      this.#timer = null;
+      this.#look();
+    });
+    this.#timer = { at, cancel };
+  }
+}

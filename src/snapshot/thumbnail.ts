@@ -1,0 +1,107 @@
+// What a VM showed when a snapshot of it was made: a small picture of its screen, or the end of what it wrote to its serial line
+// where it shows nothing. A snapshot without one is as good as any, so nothing fails for it.
+import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { VivError } from '../contract/errors.ts';
+import { screendump } from '../qemu/command.ts';
+import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
+import { readLog } from '../vm/device/serial-log.ts';
+import { makeOwnFile } from '../vm/files.ts';
+import type { VmRecord } from '../vm/record.ts';
+import type { VmRegistry } from '../vm/registry.ts';
+import type { VmRuntime } from '../vm/runtime.ts';
+import type { Vm } from '../vm/vm.ts';
+import { fitted, isBlank, longestScreenBytes, parsePpm, pngSize, thumbnailSize, toPng } from './screen-image.ts';
+
+const lines = 24;
+const columns = 160;
+const tailBytes = 16 * 1024;
+const longestThumbnailBytes = 512 * 1024;
+
+type Thumbnail = { readonly kind: 'png' | 'text'; readonly bytes: Buffer };
+
+/** Its kernel was told that its console (the last one named) is a serial line; what else is on the screen is the kernel's own. */
+const isSerialConsole = ({ kernel }: VmRecord): boolean =>
+  /^(ttyS|ttyAMA|hvc)/.test(kernel?.commandLine.match(/(?<=\bconsole=)\w+/g)?.at(-1) ?? '');
+
+/** Gives the snapshot its thumbnail, where the VM is alive. Repeatable. Never fails but for the signal. */
+export async function addThumbnail(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
+  const { live } = vm;
+  const { thumbnail: file, screen } = vms.host.paths.snapshot(id);
+  if (!live || !vms.snapshots.byId(id)?.complete) return;
+  try {
+    const picture = isSerialConsole(vm.record) ? null : await pictureOf(vm, live, screen, signal);
+    const made = picture ?? (await textOf(vm));
+    if (!made) return;
+    await writeFile(`${file}.part`, made.bytes, { mode: 0o600 });
+    await rename(`${file}.part`, file);
+    await vms.snapshots.put({ ...vms.snapshots.get(id), thumbnail: made.kind });
+  } catch (error) {
+    signal.throwIfAborted();
+    vms.host.log.warn({ err: error, vm: vm.name, snapshot: id }, 'a snapshot has no thumbnail');
+  }
+}
+
+/** Null: there is nothing to see on it. */
+async function pictureOf({ record }: Vm, { qmp }: VmRuntime, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
+  try {
+    await makeOwnFile(screen, record);
+    await screendump(qmp, screen, signal);
+    const { size } = await stat(screen);
+    if (size > longestScreenBytes) throw new VivError('corrupt', `QEMU wrote a screen of ${size} bytes`);
+    const picture = fitted(parsePpm(await readBounded(screen, longestScreenBytes)), thumbnailSize);
+    return isBlank(picture) ? null : { kind: 'png', bytes: await toPng(picture) };
+  } finally {
+    await rm(screen, { force: true });
+  }
+}
+
+async function textOf({ paths }: Vm): Promise<Thumbnail | null> {
+  const parts: Buffer[] = [];
+  for await (const part of readLog(paths.serialLog, tailBytes)) parts.push(part);
+  const text = lastLines(Buffer.concat(parts).toString('utf8'));
+  return text === '' ? null : { kind: 'text', bytes: Buffer.from(text) };
+}
+
+/** The last lines with something in them, without colours and other controls. Pure. */
+export function lastLines(log: string): string {
+  const plain = log
+    .replace(/\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])/g, '')
+    .replace(/\r+\n/g, '\n')
+    .replaceAll('\t', ' ')
+    .replace(/[^\P{C}\n\r]/gu, '')
+    .split('\n')
+    .map((line) => line.slice(line.trimEnd().lastIndexOf('\r') + 1).trimEnd())
+    .filter((line) => line !== '');
+  return plain
+    .slice(-lines)
+    .map((line) => `${[...line].slice(0, columns).join('')}\n`)
+    .join('');
+}
+
+/** What `snapshot.thumbnail` gives. @throws not_found where it has none; corrupt where its file is not what it was */
+export async function readThumbnail(
+  { name, thumbnail }: { name: string } & Pick<SnapshotRecord, 'thumbnail'>,
+  file: string,
+): Promise<Thumbnail> {
+  if (thumbnail === null)
+    throw new VivError('not_found', `${name} has no thumbnail: it was made while the VM did not run, or there was nothing to see`);
+  const bytes = await readBounded(file, longestThumbnailBytes).catch((cause: Error) => {
+    throw new VivError('corrupt', `the thumbnail of ${name} cannot be read: ${cause.message}`, { cause });
+  });
+  if (thumbnail === 'png' && pngSize(bytes) === null) throw new VivError('corrupt', `the thumbnail of ${name} is no PNG any more`);
+  return { kind: thumbnail, bytes };
+}
+
+/** Not more than `most` bytes, whatever grows meanwhile. */
+async function readBounded(file: string, most: number): Promise<Buffer> {
+  const handle = await open(file, 'r');
+  try {
+    const { size } = await handle.stat();
+    const buffer = Buffer.alloc(Math.min(size, most));
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) ({ bytesRead: read } = await handle.read(buffer, length));
+    return buffer.subarray(0, length);
+  } finally {
+    await handle.close();
+  }
+}

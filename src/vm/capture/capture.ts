@@ -1,0 +1,219 @@
+// Making a snapshot of a VM: memory, devices and every disk at one instant. A running guest stands still for the milliseconds
+// that this takes and goes on as if nothing had been; its disks go on in new files on top, its memory in private pages.
+//
+//   stop ─► devices into a file ─► TPM: a copy ─► disks: new tops ─► memory: a new layer ─► go on
+import { existsSync } from 'node:fs';
+import { link, mkdir, rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { VivError } from '../../contract/errors.ts';
+import { newId } from '../../host/id.ts';
+import { openOverlays, prepareSwitch } from '../../qemu/block.ts';
+import { cont, pausedAgain, stop as stopCpus } from '../../qemu/command.ts';
+import { controlMemory } from '../../qemu/memory.ts';
+import { prepareDevices, saveDevices } from '../../qemu/state.ts';
+import { endTpm } from '../../qemu/tpm.ts';
+import { copyTpm } from '../device/tpm.ts';
+import { makeOwnFile } from '../files.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { VmRuntime } from '../runtime.ts';
+import type { Vm } from '../vm.ts';
+import { collectChecksums, copyChecksums } from './checksums.ts';
+import { stopFlattening } from './flatten-chain.ts';
+import {
+  asLayers,
+  isOnOverlays,
+  makeOverlays,
+  type Overlay,
+  onOverlays,
+  planOverlays,
+  removeOverlays,
+  sealLayers,
+  shareWithFamily,
+} from './overlays.ts';
+import { rollBack } from './roll-back.ts';
+import type { SnapshotMemory, SnapshotRecord } from './snapshot-record.ts';
+
+const freezeDeadlineMs = 30_000;
+/** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
+const endDeadlineMs = 5000;
+
+/** What it can be had again from, memory and all, while it sleeps. */
+const suspendedAtSnapshot = ({ record }: Vm): boolean => record.state === 'suspended' && record.resumeFrom !== null;
+
+/** Its guest has a memory now: it runs, or sleeps. */
+export const hasMemory = (vm: Vm): boolean => vm.live !== null || vm.record.state === 'suspended';
+
+export interface Freezing {
+  readonly snapshot: SnapshotRecord;
+  readonly overlays: readonly Overlay[];
+}
+
+/** What is going to be made. Nothing changes yet. @param memory false: the disks alone. @throws unsupported where the memory cannot be frozen */
+export function planSnapshot(
+  vm: Vm,
+  vms: VmRegistry,
+  wish: Pick<SnapshotRecord, 'kind' | 'label' | 'template' | 'auto'> & { memory: boolean },
+): Freezing {
+  if (wish.memory && vm.record.state === 'suspended') {
+    if (!suspendedAtSnapshot(vm))
+      throw new VivError('wrong_state', `${vm.name} was suspended without layers of memory; start it, and suspend it again`);
+  } else if (wish.memory && !existsSync(vm.paths.memory))
+    throw new VivError(
+      'unsupported',
+      `the memory of ${vm.name} cannot be frozen, because it was started by a version of Vivarium that could not do that; restart it first`,
+    );
+  const overlays = planOverlays(vm.record, vms.host);
+  const { kind, label, template, auto } = wish;
+  const snapshot: SnapshotRecord = {
+    ...{ id: newId(), vm: vm.id, kind, label, template, auto, parent: vm.record.at, createdAt: vms.host.clock.now() },
+    ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0, thumbnail: null, checksums: null },
+    vmRecord: { ...vm.record, ...asLayers(vm.record, overlays) },
+  };
+  return { snapshot, overlays };
+}
+
+/** Enters the snapshot and makes its files, while the VM goes on. Repeatable, also when it has been frozen since: what it writes to is left. */
+export async function prepareSnapshot(vm: Vm, vms: VmRegistry, { snapshot, overlays }: Freezing): Promise<void> {
+  if (isOnOverlays(vm.record, overlays)) return;
+  await vms.snapshots.put(snapshot);
+  const { folder } = vms.host.paths.snapshot(snapshot.id);
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  if (vm.record.family === null && vm.record.uid !== null) await vm.update(({ uid }) => ({ family: uid }));
+  await makeOverlays(vm.record, overlays);
+}
+
+/** Takes back what prepareSnapshot has made. A VM that writes to the tops already keeps them. Repeatable. */
+export async function dropSnapshot(vm: Vm | undefined, vms: VmRegistry, freezing: Freezing): Promise<void> {
+  const { snapshot, overlays } = freezing;
+  if (vm && !vms.snapshots.byId(snapshot.id)?.complete) await takeBackOrEnded(vm, vms, freezing);
+  if (vm?.record.at === snapshot.id) await vm.update(() => ({ at: snapshot.parent }));
+  await rm(vms.host.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
+  // What the VM has gone on from stays a layer, under that name alone.
+  if (vm && isOnOverlays(vm.record, overlays)) await sealLayers(vm.record, overlays);
+  else await removeOverlays(overlays);
+  await vms.snapshots.drop(snapshot.id);
+  if (snapshot.kind !== 'fork') await collectChecksums(vms);
+}
+
+const isOfQemu = (error: unknown): boolean => error instanceof VivError && error.code === 'qemu_failed';
+
+/** A QEMU that ends while it is asked has no say in it any more: its guest's last writes are in what is recorded or below. */
+async function takeBackOrEnded(vm: Vm, vms: VmRegistry, freezing: Freezing): Promise<void> {
+  const { live } = vm;
+  try {
+    await rollBack(vm, vms, freezing);
+  } catch (error) {
+    if (!isOfQemu(error)) throw error;
+    const ended = await Promise.race([live?.process.exited.then(() => true), delay(endDeadlineMs, false, { ref: false })]);
+    if (!ended) throw error;
+  }
+}
+
+/**
+ * Makes the VM's present state into the snapshot. Repeatable as long as the guest has not gone on in between.
+ * @param goOn false: a guest that ran stands still afterwards, unless this fails
+ * @returns the snapshot as it is now: complete, but for its memory, which is in the VM's process
+ */
+export async function freeze(
+  vm: Vm,
+  vms: VmRegistry,
+  freezing: Freezing,
+  withMemory: boolean,
+  { goOn = true }: { goOn?: boolean } = {},
+): Promise<SnapshotRecord> {
+  const { snapshot, overlays } = freezing;
+  const present = vms.snapshots.get(snapshot.id);
+  if (present.complete) return present;
+  const { live } = vm;
+  if (withMemory && !live && !suspendedAtSnapshot(vm))
+    throw new VivError('wrong_state', `${vm.name} ended before its memory could be frozen`);
+  // Taken up again in vain: it may still write to what would be a layer.
+  if (!live && (await vms.processes.of(vm)))
+    throw new VivError(
+      'qemu_failed',
+      `QEMU of ${vm.name} does not answer, so its disks cannot be frozen; see: viv logs ${vm.name} --source qemu`,
+    );
+  const frozen = live
+    ? await live.whileSwitching(() => freezeLive(vm, vms, live, freezing, { withMemory, goOn }))
+    : { ...(await freezeFiles(vm, vms, freezing)), ...(withMemory ? await takeSuspendedState(vm, vms, snapshot) : {}) };
+  await sealLayers(vm.record, overlays);
+  const { started, settings } = vm.record;
+  const record: SnapshotRecord = { ...present, ...frozen, complete: true, vmRecord: { ...present.vmRecord, started, settings } };
+  await vms.snapshots.put(record);
+  if (snapshot.kind === 'snapshot') await vm.update(() => ({ at: snapshot.id }));
+  return record;
+}
+
+async function freezeFiles(vm: Vm, vms: VmRegistry, { snapshot, overlays }: Freezing): Promise<{ memory: null; pausedMs: number }> {
+  await endTpm(vm.paths.tpm); // its QEMU may have ended in this moment
+  await copyTpm(vm.paths.tpm, vms.host.paths.snapshot(snapshot.id).tpm, null);
+  await vm.update((record) => onOverlays(record, overlays));
+  return { memory: null, pausedMs: 0 };
+}
+
+/** The memory of one that sleeps is in files that do not change: they get a second name. */
+async function takeSuspendedState({ record }: Vm, { snapshots, host }: VmRegistry, { id }: SnapshotRecord) {
+  const slept = snapshots.get(record.resumeFrom ?? '');
+  const [from, to] = [host.paths.snapshot(slept.id), host.paths.snapshot(id)];
+  for (const file of ['devices', 'memory'] as const) {
+    await rm(to[file], { force: true });
+    await link(from[file], to[file]);
+  }
+  await copyChecksums(host.paths, from.memory, to.memory);
+  return { memory: { in: 'file' } as const, memoryBytes: slept.memoryBytes };
+}
+
+async function freezeLive(
+  vm: Vm,
+  vms: VmRegistry,
+  live: VmRuntime,
+  freezing: Freezing,
+  { withMemory, goOn }: { withMemory: boolean; goOn: boolean },
+) {
+  const { snapshot, overlays } = freezing;
+  const { qmp } = live;
+  await stopFlattening(vm);
+  const devices = vms.host.paths.snapshot(snapshot.id).devices;
+  // The daemon before this one may have died in the middle of what follows.
+  if (await rollBack(vm, vms, freezing))
+    throw new VivError('qemu_failed', `the snapshot of ${vm.name} was interrupted by a restart of the daemon; make it again`);
+  const running = vm.record.state === 'running';
+  using control = withMemory ? controlMemory(vm.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
+  if (withMemory) {
+    await makeOwnFile(devices, vm.record);
+    await prepareDevices(qmp);
+  }
+  await control?.prepare().catch(() => {}); // a process that was started before it was known: then all is copied in the pause
+  await openOverlays(qmp, overlays);
+  const switchOverlays = await prepareSwitch(qmp, overlays);
+  // Recorded first: whatever happens from here on, the new tops are where the guest's next write is found, or they are empty.
+  await vm.update((record) => onOverlays(record, overlays));
+  const begun = performance.now();
+  let memory: SnapshotMemory | null = null;
+  live.standing = true;
+  try {
+    if (running) await stopCpus(qmp);
+    // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
+    if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
+    if (existsSync(vm.paths.tpm)) await copyTpm(vm.paths.tpm, vms.host.paths.snapshot(snapshot.id).tpm, null);
+    await switchOverlays();
+    if (control) {
+      const { layers } = await control.freeze();
+      memory = { in: 'process', pid: live.process.pid, startTicks: live.process.startTicks, layers };
+    }
+  } catch (error) {
+    live.standing = false;
+    // It is done once more when the snapshot is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
+    await rollBack(vm, vms, freezing).catch((other: unknown) => {
+      if (!isOfQemu(other)) throw other;
+    });
+    throw error;
+  }
+  live.standing = !goOn;
+  if (!goOn) live.pausedByFullDisk = false;
+  else if (running) await cont(qmp);
+  else if (withMemory && !live.pausedByFullDisk) await pausedAgain(qmp);
+  const pausedMs = performance.now() - begun;
+  if (withMemory) await shareWithFamily(devices, vm.record);
+  return { memory, pausedMs };
+}

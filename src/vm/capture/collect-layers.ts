@@ -1,0 +1,46 @@
+// Layers that no VM and no snapshot builds on any more are removed. Called after something that built on them has gone; where
+// a record cannot be read nothing is removed, because what it builds on is not known.
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { backingFile, unusedFiles } from '../../storage/chain.ts';
+import type { VmRecord } from '../record.ts';
+import type { VmRegistry } from '../registry.ts';
+import { collectChecksums } from './checksums.ts';
+
+const filesOf = ({ disks, vars, kernel, started }: VmRecord): string[] => [
+  ...disks.flatMap(({ file, backing }) => [file, ...(backing === null ? [] : [backing])]),
+  ...(vars === null ? [] : [vars]),
+  // Those of a full clone are its family's own (full-clone.ts).
+  ...(kernel === null ? [] : [kernel.file, kernel.initrd]),
+  ...(started?.cdroms ?? []).map(({ file }) => file),
+];
+
+/** @returns what was removed */
+export async function collectLayers(vms: VmRegistry): Promise<string[]> {
+  if (vms.unreadable > 0 || vms.snapshots.unreadable > 0) return [];
+  await collectChecksums(vms);
+  const folder = vms.host.paths.layers;
+  const all = (await readdir(folder)).map((name) => join(folder, name));
+  if (all.length === 0) return [];
+  const roots = [...vms.all().map(({ record }) => record), ...vms.snapshots.all().map(({ vmRecord: vm }) => vm)].flatMap(filesOf);
+  const below = new Map<string, string | null>();
+  for (let files = [...new Set([...all, ...roots])]; files.length > 0; ) {
+    const found = await Promise.all(
+      files.map(
+        async (file) =>
+          [
+            file,
+            await backingFile(file).then(
+              ({ backing }) => backing,
+              () => null,
+            ),
+          ] as const,
+      ),
+    );
+    for (const [file, backing] of found) below.set(file, backing);
+    files = [...new Set(found.flatMap(([, backing]) => (backing === null || below.has(backing) ? [] : [backing])))];
+  }
+  const unused = unusedFiles(all, roots, (file) => below.get(file) ?? null);
+  for (const file of unused) await rm(file, { force: true });
+  return unused;
+}

@@ -1,0 +1,66 @@
+// A VM whose disk has come to lie on many layers gets their data into its own file, in the background, while it runs: reads
+// then go through few files again, and layers that no snapshot needs are removed. What is left undone is found again at the next snapshot.
+import { setTimeout as delay } from 'node:timers/promises';
+import { cancelStreams, closeUnused, overlayNodes, stream, streams } from '../../qemu/block.ts';
+import { backingFile, backingFiles } from '../../storage/chain.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { Vm } from '../vm.ts';
+import { collectLayers } from './collect-layers.ts';
+import { isWritable, varsId } from './overlays.ts';
+
+/** QEMU asks each of them for every block that is not in its upper ones; up to here it cannot be felt. */
+const mostLayers = 16;
+/** So that the guest's own reads and writes go on beside it, in bytes a second. */
+const streamBytesPerSecond = 64 * 2 ** 20;
+const lookEveryMs = 500;
+
+/** Begins and follows it; resolves when nothing is left to do, the VM has ended or somebody has stopped it. Repeatable. */
+export async function flattenDeep(vm: Vm, vms: VmRegistry): Promise<void> {
+  const { live } = vm;
+  if (!live) return;
+  const disks = vm.record.disks.filter(isWritable);
+  const deep = (await overlayNodes(live.qmp, disks)).filter(({ depth }) => depth > mostLayers);
+  for (const { id, node } of deep) {
+    const base = await imageBelow(disks.find((disk) => disk.id === id)?.file ?? '', vms.host.paths.layers);
+    await stream(live.qmp, { job: `flatten-${id}`, node, base, bytesPerSecond: streamBytesPerSecond });
+  }
+  while (deep.length > 0 && vm.live === live && (await streams(live.qmp)) > 0) await delay(lookEveryMs, undefined, { ref: false });
+  if (vm.live !== live) return;
+  await noteBacking(vm);
+  if (!live.switching) await closeUnused(live.qmp, [...disks.map(({ id }) => id), varsId]);
+  if (deep.length > 0) await collectLayers(vms);
+}
+
+/** The same beside what its caller goes on with. A problem is told as an event. */
+export function flattenMeanwhile(vm: Vm, vms: VmRegistry): void {
+  const { live } = vm;
+  void flattenDeep(vm, vms).catch((error: unknown) => {
+    if (live?.ended.aborted || vm.ending || vm.live !== live) return; // it will be found again
+    vm.tell({
+      type: 'event',
+      vm,
+      what: 'problem',
+      message: `its disk lies on many layers, and they could not be made into one: ${(error as Error).message}`,
+    });
+  });
+}
+
+/** Whoever changes what a VM's disks lie on stops it first; what has been copied stays. */
+export async function stopFlattening(vm: Vm): Promise<void> {
+  if (vm.live) await cancelStreams(vm.live.qmp);
+}
+
+/** What each disk's file says that it lies on goes into the record: of that file alone, because a new one may be on top of it meanwhile. */
+export async function noteBacking(vm: Vm): Promise<void> {
+  const below = await backingFiles(vm.record.disks.filter(isWritable).map(({ file }) => file));
+  const changed = vm.record.disks.some(({ file, backing }) => below.has(file) && below.get(file) !== backing);
+  if (changed)
+    await vm.update(({ disks }) => ({ disks: disks.map((disk) => ({ ...disk, backing: below.get(disk.file) ?? disk.backing })) }));
+}
+
+/** The first file below that is no layer: the image, which stays shared. Null: there is none. */
+async function imageBelow(file: string, layers: string): Promise<string | null> {
+  for (let at = (await backingFile(file)).backing; at !== null; at = (await backingFile(at)).backing)
+    if (!at.startsWith(`${layers}/`)) return at;
+  return null;
+}

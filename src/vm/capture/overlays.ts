@@ -1,0 +1,103 @@
+// A VM's writable disks become layers: each file is kept under a second name for good, and the VM goes on in an empty
+// file on top of it. Layers belong to nobody: VMs and snapshots that build on them find them by their backing file.
+import { existsSync } from 'node:fs';
+import { chmod, chown, link, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { newId } from '../../host/id.ts';
+import type { NewOverlay } from '../../qemu/block.ts';
+import { backingFiles } from '../../storage/chain.ts';
+import { createOverlay } from '../../storage/disk.ts';
+import { own } from '../files.ts';
+import type { DiskRecord, VmRecord } from '../record.ts';
+import type { VmHost } from '../registry.ts';
+
+/** What the UEFI variables are called among the disks, as in qemu/args/firmware.ts. */
+export const varsId = 'firmware-vars';
+
+export interface Overlay extends NewOverlay {
+  /** Name under which `from` is kept. */
+  readonly layer: string;
+}
+
+/** Disks that the guest writes to. */
+export const isWritable = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
+
+/** What is going to be on top of what. Nothing is made yet. */
+export function planOverlays(record: VmRecord, host: VmHost): Overlay[] {
+  const paths = host.paths.vm(record.id);
+  const top = (disk: string, from: string): Overlay => {
+    const id = newId();
+    return { disk, from, layer: host.paths.layer(id), to: join(paths.state, `${disk}-${id}.qcow2`), node: `${disk}-${id}` };
+  };
+  const disks = record.disks.filter(isWritable).map(({ id, file }) => top(id, file));
+  const vars = record.vars ?? paths.firmwareVars;
+  return existsSync(vars) ? [...disks, top(varsId, vars)] : disks;
+}
+
+/** The record of the VM that writes to the new tops. Pure. */
+export const onOverlays = (record: VmRecord, overlays: readonly Overlay[]): Pick<VmRecord, 'disks' | 'vars'> =>
+  withFiles(record, overlays, ({ to: file, layer: backing }) => ({ file, backing }));
+
+/** It is recorded as writing to them. Pure. */
+export const isOnOverlays = ({ disks, vars }: VmRecord, overlays: readonly Overlay[]): boolean =>
+  overlays.some(({ to }) => to === vars || disks.some(({ file }) => file === to));
+
+/** The record of the VM that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
+export async function offOverlays({ id }: VmRecord, overlays: readonly Overlay[], host: VmHost) {
+  const below = await backingFiles(overlays.map(({ from }) => from));
+  const { firmwareVars } = host.paths.vm(id);
+  return (record: VmRecord): Pick<VmRecord, 'disks' | 'vars'> => {
+    const { disks, vars } = withFiles(record, overlays, ({ from: file }) => ({ file, backing: below.get(file) ?? null }));
+    return { disks, vars: vars === firmwareVars ? null : vars };
+  };
+}
+
+/** The record as it is kept with a snapshot: its disks' files are the layers. Pure. */
+export const asLayers = (record: VmRecord, overlays: readonly Overlay[]): Pick<VmRecord, 'disks' | 'vars'> =>
+  withFiles(record, overlays, ({ layer: file }) => ({ file }));
+
+function withFiles(
+  record: VmRecord,
+  overlays: readonly Overlay[],
+  filesOf: (top: Overlay) => { file: string; backing?: string | null },
+): Pick<VmRecord, 'disks' | 'vars'> {
+  const found = (id: string) => {
+    const top = overlays.find(({ disk }) => disk === id);
+    return top && filesOf(top);
+  };
+  return { disks: record.disks.map((disk) => ({ ...disk, ...found(disk.id) })), vars: found(varsId)?.file ?? record.vars };
+}
+
+/** Makes the second names and the empty tops. Repeatable. */
+export async function makeOverlays(record: VmRecord, overlays: readonly Overlay[]): Promise<void> {
+  for (const { disk, from, layer, to } of overlays) {
+    await link(from, layer).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    const sizeBytes = record.disks.find(({ id }) => id === disk)?.sizeBytes;
+    await createOverlay(to, { backing: layer, ...(sizeBytes === undefined ? {} : { sizeBytes }) });
+    await own(to, record, 0o600);
+  }
+}
+
+/** Takes back what makeOverlays has made, as long as no VM writes to it. Repeatable. */
+export async function removeOverlays(overlays: readonly Overlay[]): Promise<void> {
+  for (const { layer, to } of overlays) {
+    await rm(to, { force: true });
+    await rm(layer, { force: true });
+  }
+}
+
+/** From now on nobody writes to them, and the family may read them. Repeatable. */
+export async function sealLayers(record: VmRecord, overlays: readonly Overlay[]): Promise<void> {
+  for (const { from, layer } of overlays) {
+    await shareWithFamily(layer, record);
+    await rm(from, { force: true });
+  }
+}
+
+/** Root's, and the family's to read. */
+export async function shareWithFamily(file: string, { uid, family }: VmRecord): Promise<void> {
+  if (uid !== null) await chown(file, 0, family ?? uid);
+  await chmod(file, 0o440);
+}

@@ -1,0 +1,54 @@
+// What the store keeps of a snapshot: key `snapshot/<id>`. A snapshot is a VM as it was at one instant; nothing of it changes later.
+import { z } from 'zod';
+import { Bytes, Time } from '../../contract/field.ts';
+import { VmRecord } from '../record.ts';
+
+/** Where the guest's memory is. */
+export const SnapshotMemory = z.discriminatedUnion('in', [
+  /** In the VM's QEMU process for as long as that lives: its descriptors of the layers, bottom first. */
+  z.object({ in: z.literal('process'), pid: z.int(), startTicks: z.int(), layers: z.array(z.int()) }),
+  /** In the snapshot's own file. */
+  z.object({ in: z.literal('file') }),
+]);
+export type SnapshotMemory = z.infer<typeof SnapshotMemory>;
+
+/** What its files were like when they were written, to tell damage. */
+export const SnapshotChecksums = z.object({
+  devices: z.object({ bytes: Bytes, crc: z.int() }).nullable(),
+  /** Bytes of each layer, those below included. */
+  layers: z.record(z.string(), Bytes),
+  /** Files of its TPM, by name. */
+  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })).default({}),
+});
+export type SnapshotChecksums = z.infer<typeof SnapshotChecksums>;
+
+export const SnapshotRecord = z.object({
+  id: z.string(),
+  vm: z.string(),
+  label: z.string().nullable(),
+  /** `fork`: there for the children that are being made only. `suspend`: for the VM that sleeps at it only. Neither is shown. */
+  kind: z.enum(['snapshot', 'fork', 'suspend']),
+  /** The snapshot before it in the VM's tree. */
+  parent: z.string().nullable(),
+  createdAt: Time,
+  /** False until it can be restored. */
+  complete: z.boolean(),
+  /** Null: disks only. */
+  memory: SnapshotMemory.nullable(),
+  /** What its memory takes in its file. */
+  memoryBytes: Bytes,
+  /** Neither changed nor removed without being asked twice. */
+  template: z.boolean(),
+  /** The rule that made it; null: somebody did. */
+  auto: z.string().nullable().default(null),
+  /** What is in its thumbnail file. */
+  thumbnail: z.enum(['png', 'text']).nullable().default(null),
+  checksums: SnapshotChecksums.nullable().default(null),
+  /** How long the guest stood still for it, in ms. */
+  pausedMs: z.number(),
+  /** The VM, with its disks' files as they are kept: layers. */
+  vmRecord: VmRecord,
+});
+export type SnapshotRecord = z.infer<typeof SnapshotRecord>;
+
+export const snapshotKey = (id: string) => `snapshot/${id}`;

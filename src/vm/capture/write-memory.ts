@@ -1,0 +1,44 @@
+// A snapshot's memory goes from the VM's process, where it was frozen, into the snapshot's own file. The VM goes on meanwhile.
+import { closeSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { makeDurable } from '../../host/durable.ts';
+import { memoryBytesOf } from '../../qemu/args/machine.ts';
+import { BlockChecksums } from '../../storage/block-checksums.ts';
+import { flatten } from '../../storage/flatten.ts';
+import { openLayers } from '../memory.ts';
+import type { VmRegistry } from '../registry.ts';
+import { writeChecksums } from './checksums.ts';
+import { shareWithFamily } from './overlays.ts';
+
+/** Repeatable as long as the process lives. @throws not_found when it has ended before; no_space */
+export async function writeMemory(
+  vms: VmRegistry,
+  id: string,
+  signal: AbortSignal,
+  onProgress: (doneBytes: number, totalBytes: number) => void,
+): Promise<void> {
+  const snapshot = vms.snapshots.get(id);
+  if (snapshot.memory?.in !== 'process') return;
+  const file = vms.host.paths.snapshot(id).memory;
+  const bytes = memoryBytesOf((snapshot.vmRecord.started ?? snapshot.vmRecord.settings).memoryBytes);
+  const layers = await openLayers(snapshot.memory);
+  // Of what is meant to be written, so that what goes wrong on its way to the disk is noticed too.
+  const checksums = new BlockChecksums();
+  try {
+    const to = await open(file, 'w+', 0o600);
+    try {
+      await flatten(layers, to.fd, bytes, { signal, onProgress, onData: (data, at) => checksums.add(data, at) });
+      await to.datasync();
+    } finally {
+      await to.close();
+    }
+  } finally {
+    for (const fd of layers) closeSync(fd);
+  }
+  // With the VM's process gone, these files are all there is of it.
+  await makeDurable(vms.host.paths.snapshot(id).devices);
+  await writeChecksums(vms.host.paths, file, checksums.end(bytes));
+  await shareWithFamily(file, snapshot.vmRecord);
+  const { blocks } = await stat(file);
+  await vms.snapshots.put({ ...vms.snapshots.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });
+}

@@ -1,0 +1,15 @@
+// Whether a verb is allowed in a VM's state. Pure: the table is the contract's, the rest is `force`.
+import { VivError } from '../contract/errors.ts';
+import type { VmState } from '../contract/vm.ts';
+import { type Verb, verdicts } from '../contract/vm-verdicts.ts';
+
+/** Verbs that are no English for what was asked: `exec` is `shell` and `cp` as well. */
+const words: Partial<Record<Verb, string>> = { exec: 'reach into', snapshot: 'take a snapshot of', set: 'change' };
+
+/** 'accept': do it; 'ignore': it is so already. Throws wrong_state with the reason otherwise. */
+export function decide(verb: Verb, vm: { name: string; state: VmState }, options: { force?: boolean } = {}): 'accept' | 'ignore' {
+  const ruling = verdicts[verb][vm.state];
+  if (typeof ruling === 'string') return ruling;
+  if (verb === 'remove' && options.force) return 'accept';
+  throw new VivError('wrong_state', `cannot ${words[verb] ?? verb} ${vm.name}: ${ruling.deny}`, { details: { state: vm.state } });
+}

@@ -1,0 +1,103 @@
+// A VM's NICs while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
+import { VivError } from '../../contract/errors.ts';
+import type { NicGuard } from '../../contract/nic.ts';
+import { tapOf } from '../../network/kernel/interface-names.ts';
+import { hasNic, plugNic, pullNic, removeNetdev, setNicLink } from '../../qemu/nic.ts';
+import type { NicRecord, VmRecord } from '../record.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { Vm } from '../vm.ts';
+import { isVirtual } from './nics.ts';
+
+/** @throws wrong_state, unsupported where its process cannot get another NIC now */
+export function checkPlug({ name, record, live }: Vm): void {
+  if (record.state === 'suspended')
+    throw new VivError('wrong_state', `${name} is suspended, and its saved memory knows the NICs it had; start it first`);
+  if (record.nics.some((nic) => !isVirtual(nic)))
+    throw new VivError(
+      'wrong_state',
+      `${name} is in QEMU’s own network (user), which cannot be combined with others; take that NIC away first: viv network detach ${name} net0`,
+    );
+  if (!live) return;
+  if (!record.nics.some(isVirtual))
+    throw new VivError('wrong_state', `${name} was started without networks; stop it first, and it has the NIC from its next start on`);
+  if ((record.started?.slots ?? 0) === 0) throw new VivError('unsupported', `${name} has no slots for further NICs; stop it first`);
+}
+
+/** The VM's NIC of that name. @throws not_found */
+export function nicOf({ name, record }: { name: string; record: Pick<VmRecord, 'nics'> }, id: string): NicRecord {
+  const nic = record.nics.find((one) => one.id === id);
+  if (!nic) throw new VivError('not_found', `${name} has no NIC ${id}; it has ${record.nics.map((one) => one.id).join(', ') || 'none'}`);
+  return nic;
+}
+
+/** @throws wrong_state where it stays as long as the VM runs */
+export function checkPull(vm: Vm, id: string): void {
+  const { name, record, live } = vm;
+  if (record.state === 'suspended')
+    throw new VivError('wrong_state', `${name} is suspended, and its saved memory knows the NICs it had; start it first`);
+  if (live && nicOf(vm, id).slot === null)
+    throw new VivError(
+      'wrong_state',
+      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or pull its cable: viv network link ${name} ${id} down`,
+    );
+}
+
+/** Enters one more NIC. Repeatable. @throws in_use, invalid, not_found */
+export async function enterNic(vm: Vm, vms: VmRegistry, nic: NicRecord): Promise<void> {
+  if (vm.record.nics.some(({ id }) => id === nic.id)) return;
+  const { nics } = vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+  const placed = nics.at(-1) as NicRecord;
+  try {
+    await vm.update((record) => ({ nics: [...record.nics, placed] }));
+  } finally {
+    vms.networks.nics.entered(vm.id);
+  }
+  await vms.networks.changed();
+}
+
+/** Its process gets the NIC. Repeatable. */
+export async function plugIn(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
+  const { live } = vm;
+  if (!live) return;
+  const nic = nicOf(vm, id);
+  const plugged = await vms.networks.plug(vm, [nic]);
+  vms.networks.has(vm.id, live.process);
+  if (!plugged) return;
+  if (await hasNic(live.qmp, id)) return void (await setNicLink(live.qmp, id, nic.up));
+  // Half of it may have been done by a daemon that died.
+  await removeNetdev(live.qmp, id);
+  const { enter, program } = plugged;
+  await plugNic(
+    { ...nic, announces: vm.record.started?.announces ?? false, queueReset: vm.record.started?.queueReset ?? false },
+    { enter, program, tap: tapOf(vm.id, id), socket: vm.paths.nics },
+    signal,
+  );
+  if (!nic.up) await setNicLink(live.qmp, id, false);
+}
+
+/** Its process gives the NIC back. Repeatable. */
+export async function pullOut(vm: Vm, id: string, signal: AbortSignal): Promise<void> {
+  if (vm.live) await pullNic(vm.live.qmp, id, signal);
+}
+
+/** Repeatable. */
+export async function dropNic(vm: Vm, vms: VmRegistry, id: string): Promise<void> {
+  if (!vm.record.nics.some((nic) => nic.id === id)) return;
+  await vm.update((record) => ({ nics: record.nics.filter((nic) => nic.id !== id) }));
+  await vms.networks.changed();
+}
+
+/** Repeatable. @throws where the kernel does not take it */
+export async function setGuard(vm: Vm, vms: VmRegistry, id: string, guard: Partial<NicGuard>): Promise<void> {
+  nicOf(vm, id);
+  await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, ...guard } : nic)) }));
+  await vms.networks.bring();
+}
+
+/** Repeatable. */
+export async function setLink(vm: Vm, vms: VmRegistry, id: string, up: boolean): Promise<void> {
+  nicOf(vm, id);
+  await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, up } : nic)) }));
+  if (vm.live) await setNicLink(vm.live.qmp, id, up);
+  await vms.networks.changed();
+}

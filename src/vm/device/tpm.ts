@@ -1,0 +1,65 @@
+// What a VM's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A snapshot has a
+// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/security.md).
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VivError } from '../../contract/errors.ts';
+import { type Arch, MiB } from '../../contract/field.ts';
+import type { VmPaths } from '../../host/paths.ts';
+import { isProcess } from '../../host/process-start.ts';
+import { hasTpm } from '../../qemu/args/tpm.ts';
+import type { QemuProcess } from '../../qemu/process.ts';
+import { endTpm, findSwtpm, startTpm, type Tpm } from '../../qemu/tpm.ts';
+import { own } from '../files.ts';
+import type { VmRecord } from '../record.ts';
+import { startSettings } from '../spec.ts';
+import type { Vm } from '../vm.ts';
+import { rotate } from './serial-log.ts';
+
+/** That a VM could have one here. @throws invalid, missing_program */
+export async function checkTpm(name: string, arch: Arch): Promise<void> {
+  if (!hasTpm(arch)) throw new VivError('invalid', `${name} is made for ${arch}, whose VMs have no TPM here; leave it out`);
+  await findSwtpm();
+}
+
+/** Its files; none where there is no folder. swtpm's lock, and what it has not renamed yet, are no state. */
+export const tpmFiles = async (folder: string): Promise<string[]> =>
+  (await readdir(folder).catch(() => [])).filter((name) => name.startsWith('tpm2-')).sort();
+
+/** Starts the TPM of a VM that is about to be started; null: it has none. Its folder is made the first time. */
+export async function openTpm(record: VmRecord, { tpm: folder, tpmLog }: VmPaths): Promise<Tpm | null> {
+  await endTpm(folder); // one whose QEMU was never started is still there
+  if (!startSettings(record).tpm) return null;
+  await mkdir(folder, { recursive: true });
+  await own(folder, record, 0o700);
+  await rotate(tpmLog, MiB);
+  const identity = record.uid === null ? null : { uid: record.uid, gid: record.uid };
+  return startTpm({ binary: await findSwtpm(), folder, identity, logFile: tpmLog });
+}
+
+/** Tells when it has ended and its QEMU goes on; the other way round is how it is meant to be. */
+export async function watchTpm(vm: Vm, qemu: QemuProcess, exited: Promise<unknown>): Promise<void> {
+  await exited;
+  if (vm.ending || vm.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
+  const message = 'its TPM has ended, and with it what its guest had begun with it; it is there again at the next start';
+  vm.tell({ type: 'event', vm, what: 'problem', message });
+}
+
+/**
+ * Makes `to` what `from` is, or removes it where there is no `from`. Repeatable.
+ * @param record the VM whose it will be; null: the daemon's, in a snapshot
+ */
+export async function copyTpm(from: string, to: string, record: VmRecord | null): Promise<void> {
+  const files = await tpmFiles(from);
+  const part = `${to}.part`;
+  await rm(part, { recursive: true, force: true });
+  if (files.length > 0) {
+    await mkdir(part, { mode: 0o700 });
+    for (const name of files) {
+      await copyFile(join(from, name), join(part, name));
+      if (record !== null) await own(join(part, name), record, 0o600);
+    }
+    if (record !== null) await own(part, record, 0o700);
+  }
+  await rm(to, { recursive: true, force: true });
+  if (files.length > 0) await rename(part, to);
+}

@@ -1,0 +1,124 @@
+// A VM's own folder and files: made, handed to its user, checked and removed.
+import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { VivError } from '../contract/errors.ts';
+import { findFirmware } from '../qemu/firmware-files.ts';
+import { convertDisk, createDisk, createOverlay } from '../storage/disk.ts';
+import { writeSeed } from './device/cloud-init-seed.ts';
+import type { VmRecord } from './record.ts';
+import type { VmHost } from './registry.ts';
+import { hostnameOf, startDisks, startSettings } from './spec.ts';
+
+/** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
+export async function makeFiles(record: VmRecord, host: VmHost, signal: AbortSignal): Promise<void> {
+  await makeFolder(record, host);
+  for (const disk of record.disks) {
+    signal.throwIfAborted();
+    if (disk.kind === 'root' || disk.kind === 'data') {
+      if (disk.backing !== null) await createOverlay(disk.file, { backing: disk.backing, sizeBytes: disk.sizeBytes });
+      else await createDisk(disk.file, disk.sizeBytes);
+      await own(disk.file, record, 0o600);
+    }
+  }
+  await makeFirmwareVars(record, host);
+  await makeSeed(record, host, signal);
+}
+
+/** An empty one. */
+export async function makeFolder({ id }: VmRecord, host: VmHost): Promise<void> {
+  const { state } = host.paths.vm(id);
+  await rm(state, { recursive: true, force: true });
+  await mkdir(state, { recursive: true, mode: 0o711 });
+}
+
+/**
+ * The VM's own UEFI variables, from its firmware's template, where it has none yet: a VM may be set to UEFI later.
+ * Variables that are there are left: the guest has written its boot entries into them.
+ */
+export async function makeFirmwareVars(record: VmRecord, host: VmHost): Promise<void> {
+  const { firmwareVars } = host.paths.vm(record.id);
+  if (startSettings(record).firmware !== 'uefi' || record.vars !== null || (await isFile(firmwareVars))) return;
+  if (record.state === 'suspended') throw missing(record, firmwareVars);
+  const { vars } = await findFirmware(record.arch);
+  await convertDisk(vars, 'raw', firmwareVars, 'qcow2');
+  await own(firmwareVars, record, 0o600);
+}
+
+/** Writes the cloud-init seed from the record; the instance id stays, so cloud-init does not start over. */
+export async function makeSeed(record: VmRecord, host: VmHost, signal: AbortSignal): Promise<void> {
+  if (record.seed === null) return;
+  const { seed } = host.paths.vm(record.id);
+  const { users, sshKeys, userData } = record.seed;
+  await writeSeed(
+    seed,
+    { instanceId: record.id, hostname: hostnameOf(record), users, sshKeys, ...(userData === null ? {} : { userData }), arch: record.arch },
+    { signal },
+  );
+  await own(seed, record, 0o400);
+}
+
+/** Folders and logs that QEMU writes to, made before each start. */
+export async function makeRunFiles(record: VmRecord, host: VmHost): Promise<void> {
+  const paths = host.paths.vm(record.id);
+  await mkdir(dirname(paths.run), { recursive: true, mode: 0o711 });
+  await rm(paths.run, { recursive: true, force: true });
+  await mkdir(paths.run, { mode: 0o700 });
+  await own(paths.run, record, 0o700);
+  for (const file of [paths.serialLog, paths.qemuLog]) {
+    const handle = await open(file, 'a', 0o600);
+    await handle.close();
+  }
+  await own(paths.serialLog, record, 0o600);
+}
+
+/** An empty file of the VM's own that QEMU may write. */
+export async function makeOwnFile(file: string, record: VmRecord): Promise<void> {
+  const handle = await open(file, 'w', 0o600);
+  await handle.close();
+  await own(file, record, 0o600);
+}
+
+export async function removeFiles(record: VmRecord, host: VmHost): Promise<void> {
+  const paths = host.paths.vm(record.id);
+  await rm(paths.run, { recursive: true, force: true });
+  await rm(paths.state, { recursive: true, force: true });
+}
+
+/** @throws corrupt naming the first file that is not there */
+export async function checkFiles(record: VmRecord): Promise<void> {
+  const files = [
+    ...startDisks(record).flatMap((disk) => [disk.file, ...(disk.backing === null ? [] : [disk.backing])]),
+    ...(record.kernel ? [record.kernel.file, record.kernel.initrd] : []),
+  ];
+  for (const file of files) {
+    if (!(await isFile(file))) throw missing(record, file);
+  }
+  if (record.uid !== null) for (const file of new Set(files)) await checkReachable(file);
+}
+
+const isFile = (file: string): Promise<boolean> =>
+  stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
+export const missing = ({ name }: { readonly name: string }, file: string): VivError =>
+  new VivError('corrupt', `${name} cannot start: its file ${file} is missing; put it back from a copy`, { details: { file } });
+
+/** QEMU runs as a user of its own, which has to get to the file through every folder. */
+async function checkReachable(file: string): Promise<void> {
+  for (let folder = dirname(file); folder !== '/'; folder = dirname(folder)) {
+    const { mode } = await stat(folder);
+    if ((mode & 0o001) === 0)
+      throw new VivError(
+        'unsupported',
+        `QEMU’s own user cannot enter ${folder}, where ${file} is kept; allow it with: chmod o+x ${folder}`,
+        { details: { folder } },
+      );
+  }
+}
+
+export async function own(path: string, record: VmRecord, mode: number): Promise<void> {
+  await chmod(path, mode);
+  if (record.uid !== null) await chown(path, record.uid, record.uid);
+}

@@ -1,0 +1,48 @@
+// Which process is a VM's.
+import { createHash } from 'node:crypto';
+import type { VmPaths } from '../host/paths.ts';
+import { findProcess, findProcesses, type QemuProcess } from '../qemu/process.ts';
+
+/** A program that the daemon before this one was starting when it was killed may show up a moment later. */
+const settledMs = 60_000;
+
+export class Processes {
+  /** Of all markers of this home. */
+  readonly prefix: string;
+  readonly #begun = performance.now();
+  readonly #ours = new Set<string>();
+  #strays: ReturnType<typeof findProcesses> | undefined;
+
+  /** @param home the folder that is this daemon's alone */
+  constructor(stateDirectory: string) {
+    this.prefix = `viv-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}-`;
+  }
+
+  /** How a VM's process is told to be its: unique for this home. */
+  marker(id: string): string {
+    return `${this.prefix}${id}`;
+  }
+
+  /** A VM that this daemon has made: nobody before it can have started its process. */
+  madeHere(id: string): void {
+    this.#ours.add(id);
+  }
+
+  forget(id: string): void {
+    this.#ours.delete(id);
+  }
+
+  /**
+   * The VM's process if it is alive. One that is not recorded was started by a daemon that died in that moment: this one records each that it
+   * starts, or ends it. Those are looked for among all processes of the host, which takes 10 ms and more, as seldom as can be.
+   */
+  of({ id, paths }: { readonly id: string; readonly paths: VmPaths }): Promise<QemuProcess | null> {
+    return findProcess(this.marker(id), paths.process, async () => (this.#ours.has(id) ? [] : this.#ofEarlierDaemons()));
+  }
+
+  #ofEarlierDaemons(): ReturnType<typeof findProcesses> {
+    if (performance.now() - this.#begun < settledMs) return findProcesses(this.prefix);
+    this.#strays ??= findProcesses(this.prefix);
+    return this.#strays;
+  }
+}

@@ -1,0 +1,88 @@
+// A VM made from a snapshot of another: a copy in everything but who it is.
+import { randomUUID } from 'node:crypto';
+import { basename, join } from 'node:path';
+import { newId } from '../../host/id.ts';
+import { createOverlay } from '../../storage/disk.ts';
+import { varsId } from '../capture/overlays.ts';
+import type { SnapshotRecord } from '../capture/snapshot-record.ts';
+import { isVirtual, macOf } from '../device/nics.ts';
+import { copyTpm } from '../device/tpm.ts';
+import { makeFiles, own } from '../files.ts';
+import type { VmRecord } from '../record.ts';
+import type { VmHost } from '../registry.ts';
+
+export interface Child {
+  readonly id: string;
+  readonly name: string;
+  readonly uid: number | null;
+}
+
+/** The record of a child. With memory it is one that sleeps, and wakes from the snapshot. Pure. */
+export function childRecord(snapshot: SnapshotRecord, child: Child, parentName: string, host: VmHost, createdAt: number): VmRecord {
+  const { vmRecord: vm } = snapshot;
+  const withMemory = snapshot.memory !== null;
+  return {
+    ...pendingIdentity(vm, child, parentName, createdAt),
+    ...overlaysOver(vm, host.paths.vm(child.id).state),
+    family: vm.family ?? vm.uid,
+    state: withMemory ? 'suspended' : 'stopped',
+    started: withMemory ? vm.started : null,
+    resumeFrom: withMemory ? snapshot.id : null,
+  };
+}
+
+/** What every copy of a VM has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
+export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentName: string, createdAt: number): VmRecord {
+  const nics = vm.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
+  return {
+    ...vm,
+    ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
+    ...{ state: 'stopped', stateReason: null, desired: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
+    // Automatic snapshots are the other's: a hundred forks of it would make a hundred of each.
+    settings: { ...vm.settings, hostname: null, snapshots: null },
+    ...{ at: null, resumeFrom: null, resumedFromSuspend: false },
+    pendingIdentity: {
+      macs: nics.map((nic, index) => ({ old: vm.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: !isVirtual(nic) })),
+    },
+    forkedFrom: parentName,
+    nics,
+  };
+}
+
+/** New files over a snapshot's layers, in a VM's folder. Pure but for the names. */
+export function overlaysOver(vm: VmRecord, folder: string): Pick<VmRecord, 'disks' | 'vars'> {
+  const fresh = (id: string) => join(folder, `${id}-${newId()}.qcow2`);
+  return {
+    disks: vm.disks.map((disk) =>
+      disk.kind === 'cdrom'
+        ? disk
+        : disk.kind === 'seed'
+          ? { ...disk, file: join(folder, basename(disk.file)) }
+          : { ...disk, backing: disk.file, file: fresh(disk.id) },
+    ),
+    vars: vm.vars === null ? null : fresh(varsId),
+  };
+}
+
+/**
+ * Everything of a child's own that its start needs. Repeatable: what is there already is made anew.
+ * @param newTpm it has none of what the other's TPM keeps; its first start makes a new one
+ */
+export async function makeChildFiles(
+  record: VmRecord,
+  snapshot: SnapshotRecord,
+  host: VmHost,
+  signal: AbortSignal,
+  { newTpm = false }: { newTpm?: boolean } = {},
+): Promise<void> {
+  await makeFiles(record, host, signal);
+  await makeVarsOver(record, snapshot);
+  if (!newTpm) await copyTpm(host.paths.snapshot(snapshot.id).tpm, host.paths.vm(record.id).tpm, record);
+}
+
+/** UEFI variables on top of the snapshot's. Repeatable. */
+export async function makeVarsOver(record: VmRecord, snapshot: SnapshotRecord): Promise<void> {
+  if (record.vars === null || snapshot.vmRecord.vars === null) return;
+  await createOverlay(record.vars, { backing: snapshot.vmRecord.vars });
+  await own(record.vars, record, 0o600);
+}

@@ -1,0 +1,206 @@
+// On the daemon's return: every VM whose process goes on is taken up again, every one whose process has ended is shown
+// with its reason, and processes and folders that belong to no VM are removed.
+import { rmSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { diskProblem, queryStatus } from '../../qemu/command.ts';
+import { findProcesses, lastWords, type QemuProcess } from '../../qemu/process.ts';
+import { connectQmp } from '../../qemu/qmp.ts';
+import { findTpms } from '../../qemu/tpm.ts';
+import { isMember, isReady } from '../../warm-pool/members.ts';
+import { watchTpm } from '../device/tpm.ts';
+import { removeFiles } from '../files.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { Vm } from '../vm.ts';
+import { discardSuspendedState } from './discard-suspended-state.ts';
+import { hearStatus, stoppedBy } from './qemu-events.ts';
+import { recordEnd } from './record-exit.ts';
+import { attach, endProcess } from './start.ts';
+import { endNow } from './stop.ts';
+
+const deadlineMs = 10_000;
+
+export interface Adopted {
+  adopted: string[];
+  ended: string[];
+}
+
+/** Takes up all VMs, several at once. Never throws for one of them: it is shown as broken instead. */
+export async function adoptAll(vms: VmRegistry, signal: AbortSignal): Promise<Adopted> {
+  const result: Adopted = { adopted: [], ended: [] };
+  await Promise.all(
+    vms.all().map(async (vm) => {
+      try {
+        const outcome = await adopt(vm, vms, signal);
+        if (outcome !== null) result[outcome].push(vm.name);
+      } catch (error) {
+        vms.host.log.error({ vm: vm.name, error }, 'a VM could not be adopted');
+        const message = `its QEMU process does not answer: ${(error as Error).message}`;
+        await vm.setState('broken', { code: 'qemu_exited', message }).catch((full: unknown) => {
+          vms.host.log.error({ vm: vm.name, error: full }, 'and that could not be recorded');
+        });
+        void watchEnd(vm, vms).catch((full: unknown) => {
+          vms.host.log.error({ vm: vm.name, error: full }, 'its end could not be recorded');
+        });
+      }
+    }),
+  );
+  await watchTpms(vms);
+  return result;
+}
+
+async function watchTpms(vms: VmRegistry): Promise<void> {
+  if (!vms.all().some(({ live, record }) => live && record.started?.tpm)) return;
+  for (const { folder, process } of await findTpms(`${vms.host.paths.vms}/`)) {
+    const vm = vmOf(folder, vms);
+    if (vm?.live) void watchTpm(vm, vm.live.process, process.exited);
+  }
+}
+
+/** Whose TPM keeps its state in this folder. */
+const vmOf = (folder: string, vms: VmRegistry): Vm | undefined => vms.byId(basename(dirname(folder)));
+
+async function adopt(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise<keyof Adopted | null> {
+  const { record } = vm;
+  if (isMember(vm)) return adoptReady(vm, vms, signal);
+  const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
+  // A start that was under way is finished by its task; what is to follow an end that is recorded, by the keeper.
+  if (!thoughtAlive) return null;
+  // No process outlives a boot of the host, and looking for one means reading all of them.
+  const process = record.bootId === vms.host.bootId ? await vms.processes.of(vm) : null;
+  if (process) {
+    await adoptProcess(vm, vms, process, signal);
+    return 'adopted';
+  }
+  if (record.state === 'broken') return null;
+  await endedAway(vm, vms);
+  return 'ended';
+}
+
+/** One that is half-made, or does not answer, is taken up by the task that makes it, or swept. */
+async function adoptReady(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise<keyof Adopted | null> {
+  if (vm.record.state !== 'suspended') return null;
+  const process = await vms.processes.of(vm);
+  const qmp = process && (await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited }).catch(() => null));
+  if (!process || !qmp) return null;
+  const { status } = await queryStatus(qmp);
+  if (status === 'paused' || status === 'prelaunch') {
+    attach(vm, vms, process, qmp, { held: true });
+    return 'adopted';
+  }
+  qmp.close();
+  return null;
+}
+
+async function adoptProcess(vm: Vm, vms: VmRegistry, process: QemuProcess, signal: AbortSignal): Promise<void> {
+  const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
+  const live = attach(vm, vms, process, qmp);
+  const { status } = await queryStatus(live.qmp);
+  hearStatus(vm, live, status);
+  const { record } = vm;
+  const problem = await diskProblem(live.qmp);
+  if (problem) {
+    live.pausedByFullDisk = problem.full;
+    // On a disk that is full it may not be possible to record it.
+    await vm
+      .setState('paused', stoppedBy(problem, vm.name))
+      .catch((error: unknown) => vm.tell({ type: 'event', vm, what: 'problem', message: (error as Error).message }));
+  } else if (status === 'running' && record.state !== 'running') await vm.setState('running', null);
+  else if (status === 'paused' && record.state !== 'paused') await vm.setState('paused', record.stateReason);
+}
+
+/** A process that was not taken up may end all the same, perhaps in this very moment. */
+async function watchEnd(vm: Vm, vms: VmRegistry): Promise<void> {
+  const reason = vm.record.stateReason;
+  const process = await vms.processes.of(vm);
+  await process?.exited;
+  const words = await lastWords(vm.paths.qemuLog, process?.logOffset ?? 0);
+  // Whoever has changed it meanwhile knows better.
+  if (vm.live || vm.ending || vm.record.state !== 'broken' || vm.record.stateReason !== reason) return;
+  rmSync(vm.paths.run, { recursive: true, force: true });
+  const message = `its QEMU process ended while it was taken up again${words === '' ? '' : `: ${words}`}`;
+  await vm.setState('broken', { code: 'qemu_exited', message });
+  vm.tell({ type: 'ended', vm, failed: true, message });
+}
+
+/** It ended while no daemon was there to see how. */
+async function endedAway(vm: Vm, vms: VmRegistry): Promise<void> {
+  const restarted = vm.record.bootId !== vms.host.bootId;
+  const words = restarted ? '' : await lastWords(vm.paths.qemuLog, 0);
+  const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
+  await rm(vm.paths.run, { recursive: true, force: true });
+  const reason = { code: restarted ? 'host_restarted' : 'qemu_exited', message, at: Date.now() } as const;
+  const told = () => vm.tell({ type: 'ended', vm, failed: true, message });
+  await recordEnd(vm, () => ({ state: 'stopped', stateReason: reason }), told);
+}
+
+export interface Swept {
+  /** Names of VMs that were half-made or half-removed and that no task goes on with. */
+  vms: string[];
+  processes: number;
+  folders: number;
+  /** Ids of VMs that have disks here and that the store does not know (it was moved away): all of theirs is left alone. */
+  left: string[];
+}
+
+/** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a VM. */
+export async function sweep(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise<Swept> {
+  const standsReady = (vm: Vm) => isReady(vm) && vms.warmPools.byName(vm.record.warmPool ?? '') !== undefined;
+  const halves = vms.all().filter((vm) => !vm.record.complete && !standsReady(vm) && !busy(vm));
+  for (const vm of halves) {
+    await endNow(vm, vms);
+    await removeFiles(vm.record, vms.host);
+    await vms.drop(vm.id);
+    vm.tell({ type: 'event', vm, what: 'removed', message: `what was left of ${vm.name} was removed` });
+  }
+  // A daemon has died between waking a VM, or ending it, and forgetting what it slept at.
+  for (const snapshot of vms.snapshots.all().filter(({ kind }) => kind === 'suspend')) {
+    const vm = vms.byId(snapshot.vm);
+    if (vm && (busy(vm) || vm.record.resumeFrom === snapshot.id)) continue;
+    await discardSuspendedState({ resumeFrom: snapshot.id }, vms);
+  }
+  const { vms: vmsFolder, run } = vms.host.paths;
+  const left = new Set<string>();
+  // Asked at each look, because VMs are made meanwhile; each is entered before it has a folder or a process.
+  const owned = async (id: string) => {
+    if (vms.knows(id)) return true;
+    if (!(await holdsDisk(join(vmsFolder, id)))) return false;
+    left.add(id);
+    return true;
+  };
+  let processes = 0;
+  let folders = 0;
+  for (const { marker, process } of await findProcesses(vms.processes.prefix)) {
+    const id = marker.slice(vms.processes.prefix.length);
+    if (await owned(id)) continue;
+    await endProcess(process, vms.host.paths.vm(id));
+    processes += 1;
+  }
+  processes += await endStrayTpms(vms, busy);
+  for (const folder of [vmsFolder, join(run, 'vms')]) {
+    for (const id of await readdir(folder).catch(() => [])) {
+      if (await owned(id)) continue;
+      await rm(join(folder, id), { recursive: true, force: true });
+      folders += 1;
+    }
+  }
+  return { vms: halves.map(({ name }) => name), processes, folders, left: [...left] };
+}
+
+/** TPMs that were started for a QEMU which never was. */
+async function endStrayTpms(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise<number> {
+  let ended = 0;
+  for (const { folder, process } of await findTpms(`${vms.host.paths.vms}/`)) {
+    const vm = vmOf(folder, vms);
+    if (vm && (vm.live || busy(vm) || (await vms.processes.of(vm)))) continue;
+    await process.kill();
+    ended += 1;
+  }
+  return ended;
+}
+
+/** What a guest has written: no record that is missing is a reason to lose it. */
+async function holdsDisk(folder: string): Promise<boolean> {
+  const files = await readdir(folder).catch(() => []);
+  return files.some((file) => file.endsWith('.qcow2') || file.endsWith('.raw'));
+}

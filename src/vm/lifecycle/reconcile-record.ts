@@ -1,0 +1,38 @@
+// After a verb has failed half-way: the record is made to say what is truly there.
+import { rm } from 'node:fs/promises';
+import { isUsable } from '../../host/usable.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { Vm } from '../vm.ts';
+import { detach } from './start.ts';
+
+/** Repeatable. */
+export async function reconcile(vm: Vm, vms: VmRegistry): Promise<void> {
+  vm.ending = false;
+  const { record } = vm;
+  if (await vms.processes.of(vm)) {
+    if (record.desired !== 'running') await vm.update(() => ({ desired: 'running' }));
+    return;
+  }
+  detach(vm);
+  await rm(vm.paths.run, { recursive: true, force: true });
+  if (record.state === 'running' || record.state === 'paused') {
+    await vm.update(() => ({ state: 'stopped', stateReason: null, started: null, desired: 'stopped' }));
+  }
+}
+
+/** A VM whose removal failed is a VM again; one that has lost files says so. Repeatable. */
+export async function unremove(vm: Vm, vms: VmRegistry): Promise<void> {
+  await reconcile(vm, vms);
+  const lost = await firstMissing(vm.record.disks.map((disk) => disk.file));
+  const reason = {
+    code: 'files_missing',
+    message: `its file ${lost} is gone, because its removal was begun; remove it again`,
+    at: Date.now(),
+  } as const;
+  await vm.update(() => ({ complete: true, ...(lost === null ? {} : { state: 'broken', stateReason: reason }) }));
+}
+
+async function firstMissing(files: readonly string[]): Promise<string | null> {
+  for (const file of files) if (!(await isUsable(file))) return file;
+  return null;
+}

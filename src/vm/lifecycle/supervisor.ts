@@ -1,0 +1,190 @@
+// What is done for VMs without anyone asking: those that a full disk stopped go on when there is room, those whose
+// policy says so are started again (with a growing pause), serial logs are rotated.
+
+import { rotate } from '../device/serial-log.ts';
+import type { VmRecord } from '../record.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { News, Vm } from '../vm.ts';
+import { resume } from './stop.ts';
+
+export interface Keeping {
+  /** Starts a VM through the task engine, so that it is seen and journalled. */
+  readonly start: (vm: Vm) => Promise<void>;
+  readonly remove: (vm: Vm) => Promise<void>;
+  /** Resolves when nothing is under way on the VM. */
+  readonly idle: (vm: Vm) => Promise<void>;
+  /** True while the host's disk has too little room for guests to write. */
+  readonly diskFull: () => boolean;
+}
+
+const lookEveryMs = 2000;
+const rotateEveryMs = 30_000;
+
+/** Pause before the nth start in a row, in ms: 1, 2, 4 ... 60 s. */
+export const backOffMs = (restarts: number): number => Math.min(60_000, 1000 * 2 ** restarts);
+
+/** A VM that has run for this long has got over what ended it before. */
+const calmMs = 600_000;
+
+/** Starts in a row by the policy. Pure. */
+export const restartsInARow = (
+  { restarts, startedAt, stateReason }: Pick<VmRecord, 'restarts' | 'startedAt' | 'stateReason'>,
+  now: number,
+): number => (stateReason?.code !== 'start_failed' && startedAt !== null && now - startedAt >= calmMs ? 0 : restarts);
+
+/** Whether a VM that ended by itself is started again. Pure. */
+export function restartsAgain(policy: 'no' | 'on-failure' | 'always', desired: 'running' | 'stopped', failed: boolean): boolean {
+  return desired === 'running' && (policy === 'always' || (policy === 'on-failure' && failed));
+}
+
+/** It ended by itself, or could not be started again, and is to be removed or started again. Pure. */
+export function isUnfinishedEnd({ state, started, settings, desired, stateReason, bootId }: VmRecord, hostBootId: string): boolean {
+  const tried = stateReason?.code === 'start_failed';
+  if ((started === null && !tried) || (state !== 'stopped' && state !== 'broken')) return false;
+  if (settings.removeOnStop) return true;
+  return bootId === hostBootId && restartsAgain(settings.restart, desired, stateReason?.code !== 'guest_shutdown');
+}
+
+export class Supervisor {
+  readonly #vms: VmRegistry;
+  readonly #keeping: Keeping;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  /** VMs whose end is being followed up. */
+  readonly #following = new Set<Vm>();
+  #begun = false;
+  #stopped = false;
+
+  constructor(vms: VmRegistry, keeping: Keeping) {
+    this.#vms = vms;
+    this.#keeping = keeping;
+    this.#every(lookEveryMs, () => this.#resumeStarved());
+    this.#every(rotateEveryMs, () => this.#rotateLogs());
+  }
+
+  /** Called when the tasks of the last daemon have their places again: from now on ends are followed up, those of before as well. */
+  begin(): void {
+    this.#begun = true;
+    for (const vm of this.#vms.all()) void this.#follow(vm);
+  }
+
+  hear(news: News): void {
+    if (news.type === 'ended' && this.#begun) void this.#follow(news.vm);
+  }
+
+  /** Whatever is under way on the VM may be what its user wants of it now, so that is waited for. */
+  async #follow(vm: Vm): Promise<void> {
+    if (!this.#unfinished(vm) || this.#following.has(vm)) return;
+    this.#following.add(vm);
+    try {
+      const before = restartsInARow(vm.record, Date.now());
+      if (!vm.record.settings.removeOnStop) await this.#pause(backOffMs(before));
+      await this.#keeping.idle(vm);
+      // A broken VM may have a process that does not answer: it has not ended, and when it does that is told.
+      if (await this.#vms.processes.of(vm)) return;
+      if (this.#stopped || !this.#unfinished(vm)) return;
+      if (vm.record.settings.removeOnStop) return await this.#keeping.remove(vm);
+      await vm.update(() => ({ restarts: before + 1 }));
+      this.#following.delete(vm); // it may end again before its start is called done
+      await this.#start(vm);
+    } catch (error) {
+      this.#problem(vm, error);
+    } finally {
+      this.#following.delete(vm);
+    }
+    // A start that failed; after one that did not there is nothing to follow.
+    if (vm.record.stateReason?.code === 'start_failed' && !this.#stopped) void this.#follow(vm);
+  }
+
+  /** The reason of a failure is shown with the VM for as long as that is what it waits for. */
+  async #start(vm: Vm): Promise<void> {
+    try {
+      await this.#keeping.start(vm);
+    } catch (error) {
+      const { message } = error as Error;
+      await vm.update((record) =>
+        record.stateReason?.code === 'start_failed' && record.desired === 'running'
+          ? { stateReason: { ...record.stateReason, message: `it could not be started again: ${message}` } }
+          : record,
+      );
+      throw error;
+    }
+  }
+
+  #unfinished(vm: Vm): boolean {
+    return this.#vms.byId(vm.id) === vm && vm.record.complete && isUnfinishedEnd(vm.record, this.#vms.host.bootId);
+  }
+
+  /**
+   * Called once after the host has booted: VMs that start with it, and those that were running and are to be kept so; a
+   * VM that was broken as well. One whose start fails is tried again where its policy says so.
+   */
+  async startWithHost(): Promise<void> {
+    for (const vm of this.#vms.list()) {
+      const { record } = vm;
+      const kept = restartsAgain(record.settings.restart, record.desired, record.stateReason?.code !== 'guest_shutdown');
+      if ((record.state !== 'stopped' && record.state !== 'broken') || vm.live || !(record.settings.autostart || kept)) continue;
+      try {
+        if (record.desired !== 'running' && record.settings.restart !== 'no') await vm.update(() => ({ desired: 'running' }));
+        await this.#start(vm);
+      } catch (error) {
+        this.#problem(vm, error);
+        void this.#follow(vm);
+      }
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        resolve();
+      }, ms);
+      this.#timers.add(timer);
+    });
+  }
+
+  async #resumeStarved(): Promise<void> {
+    const pausedByFullDisk = this.#vms
+      .list()
+      .filter(
+        ({ live, record }) => live?.pausedByFullDisk && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'),
+      );
+    if (pausedByFullDisk.length === 0 || this.#keeping.diskFull()) return;
+    for (const vm of pausedByFullDisk) {
+      try {
+        await resume(vm);
+        vm.tell({ type: 'event', vm, what: 'resumed', message: 'there is room on the host’s disk again' });
+      } catch (error) {
+        this.#problem(vm, error);
+      }
+    }
+  }
+
+  async #rotateLogs(): Promise<void> {
+    for (const vm of this.#vms.list()) {
+      if (vm.live) await rotate(vm.paths.serialLog).catch((error: unknown) => this.#problem(vm, error));
+    }
+  }
+
+  #every(ms: number, act: () => Promise<void>): void {
+    const again = () => {
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        void act().finally(() => !this.#stopped && again());
+      }, ms);
+      timer.unref();
+      this.#timers.add(timer);
+    };
+    again();
+  }
+
+  #problem(vm: Vm, error: unknown): void {
+    if (!this.#stopped) vm.tell({ type: 'event', vm, what: 'problem', message: (error as Error).message });
+  }
+}

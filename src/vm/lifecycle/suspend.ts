@@ -1,0 +1,100 @@
+// Suspend to disk: the VM is frozen as for a snapshot, stands still while its memory is written, and its process ends. It sleeps at that
+// snapshot, which is nobody else's to see. A process whose memory is not in layers (a host without the library that maps them) writes
+// memory and devices into one file of the VM's instead.
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import type { Progress } from '../../contract/task.ts';
+import { makeDurable } from '../../host/durable.ts';
+import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../../qemu/command.ts';
+import type { QmpConnection } from '../../qemu/qmp.ts';
+import { saveState, stopSaving } from '../../qemu/state.ts';
+import { recordChecksums } from '../../snapshot/check-files.ts';
+import { type Freezing, freeze, planSnapshot } from '../capture/capture.ts';
+import { stopFlattening } from '../capture/flatten-chain.ts';
+import { writeMemory } from '../capture/write-memory.ts';
+import { makeOwnFile } from '../files.ts';
+import type { VmRegistry } from '../registry.ts';
+import type { Vm } from '../vm.ts';
+import { reconcile } from './reconcile-record.ts';
+import { endQemu } from './stop.ts';
+
+/** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
+const newsDeadlineMs = 5000;
+
+/** What it will sleep at; null: a file of its own. Nothing changes yet. */
+export function planSuspend(vm: Vm, vms: VmRegistry): Freezing | null {
+  if (!existsSync(vm.paths.memory)) return null;
+  return planSnapshot(vm, vms, { kind: 'suspend', label: null, memory: true, template: false, auto: null });
+}
+
+/** Saves the state with the CPUs stopped. Repeatable: a state that is complete already is left. */
+export async function save(
+  vm: Vm,
+  vms: VmRegistry,
+  freezing: Freezing | null,
+  signal: AbortSignal,
+  progress: (progress: Progress) => void,
+): Promise<void> {
+  if (vm.record.state === 'suspended') return;
+  const live = vm.alive();
+  const { qmp } = live;
+  // A guest that a full disk has stopped would be let go on as soon as there is room. It is one that runs, as far as its user
+  // knows, and is let go on should this fail; one that was paused is not.
+  if (live.pausedByFullDisk && vm.record.state === 'paused') await vm.setState('running', null);
+  const onProgress = (done: number, total: number) => progress({ message: `saving the memory of ${vm.name}`, done, total, unit: 'bytes' });
+  if (freezing) {
+    await freeze(vm, vms, freezing, true, { goOn: false });
+    await recordChecksums(vms, freezing.snapshot.id);
+    await writeMemory(vms, freezing.snapshot.id, signal, onProgress);
+    return vms.host.snapshotMade();
+  }
+  live.pausedByFullDisk = false;
+  await stopFlattening(vm);
+  await stopSaving(qmp);
+  const { status } = await queryStatus(qmp);
+  live.standing = true;
+  if (status !== 'postmigrate') {
+    await stopCpus(qmp);
+    await makeOwnFile(vm.paths.suspendState, vm.record);
+    await saveState(qmp, vm.paths.suspendState, { signal, onProgress });
+  }
+  // Its process is ended next, and then the file is all there is of the guest's memory.
+  await makeDurable(vm.paths.suspendState);
+}
+
+/** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
+export async function unsave(vm: Vm, vms: VmRegistry, freezing: Freezing | null): Promise<void> {
+  const process = await vms.processes.of(vm);
+  if (!process && vm.record.state === 'suspended') return;
+  vm.ending = false;
+  const { live } = vm;
+  // Its process ended by itself: that is news, which says why and is followed up (qemu-events.ts). Its words may be being read in this moment.
+  const told = () => vm.record.state !== 'running' && vm.record.state !== 'paused';
+  if (!process) await vm.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
+  if (process && live) {
+    await stopSaving(live.qmp);
+    live.standing = false;
+    await goOn(live.qmp, vm.record.state === 'paused');
+  }
+  await reconcile(vm, vms);
+  if (process && vm.record.state !== 'running' && vm.record.state !== 'paused') await vm.setState('running', null);
+  if (freezing && vm.record.resumeFrom === freezing.snapshot.id) await vm.update(() => ({ resumeFrom: null }));
+  await rm(vm.paths.suspendState, { force: true });
+}
+
+async function goOn(qmp: QmpConnection, paused: boolean): Promise<void> {
+  if (!paused) await cont(qmp);
+  else if ((await queryStatus(qmp)).status === 'postmigrate') await pausedAgain(qmp);
+}
+
+/** Records `suspended` and ends the process. Repeatable. */
+export async function endSuspended(vm: Vm, vms: VmRegistry, freezing: Freezing | null): Promise<void> {
+  vm.ending = true; // what is saved is all that counts now: an end of its own is no news any more
+  try {
+    const resumeFrom = freezing?.snapshot.id ?? null;
+    if (vm.record.state !== 'suspended') await vm.update(() => ({ state: 'suspended', stateReason: null, resumeFrom }));
+    await endQemu(vm, vms);
+  } finally {
+    vm.ending = false;
+  }
+}

@@ -1,0 +1,189 @@
+// One VM of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
+// their neighbours; they come one at a time, through the task engine's queue of this VM. News from QEMU comes in between.
+import { VivError } from '../contract/errors.ts';
+import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
+import type { StateReason, Vm as VmInfo } from '../contract/vm.ts';
+import type { VmPaths } from '../host/paths.ts';
+import { type Store, StoreConflict } from '../store/store.ts';
+import { SerialLine } from './device/serial-console.ts';
+import { stoppedBy } from './lifecycle/qemu-events.ts';
+import { type VmRecord, vmKey } from './record.ts';
+import type { VmRuntime } from './runtime.ts';
+
+/** What VMs and their networks tell upward; daemon.ts hands the listener down. */
+export type News =
+  | { type: 'changed'; vm: Vm }
+  /** It ended by itself. `failed`: not by the guest's own wish. */
+  | { type: 'ended'; vm: Vm; failed: boolean; message: string }
+  | { type: 'event'; vm: Vm; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
+  | { type: 'network'; name: string; what: string; message: string };
+
+export class Vm {
+  readonly paths: VmPaths;
+  readonly serial: SerialLine;
+  live: VmRuntime | null = null;
+  /** Set while a verb ends the process, so that its end is no news. */
+  ending = false;
+  readonly #store: Store;
+  readonly #tell: (news: News) => void;
+  readonly #forwards: () => readonly string[];
+  #record: VmRecord;
+  #revision: number;
+  #writing: Promise<unknown> = Promise.resolve();
+  readonly #watchers = new Set<() => void>();
+  #view: VmInfo | null = null;
+
+  constructor(options: {
+    record: VmRecord;
+    revision: number;
+    paths: VmPaths;
+    store: Store;
+    tell: (news: News) => void;
+    forwards: () => readonly string[];
+  }) {
+    this.#record = options.record;
+    this.#revision = options.revision;
+    this.paths = options.paths;
+    this.#store = options.store;
+    this.#tell = options.tell;
+    this.#forwards = options.forwards;
+    this.serial = new SerialLine(options.paths.serial);
+  }
+
+  get record(): VmRecord {
+    return this.#record;
+  }
+  get id(): string {
+    return this.#record.id;
+  }
+  get name(): string {
+    return this.#record.name;
+  }
+
+  tell(news: News): void {
+    this.#tell(news);
+  }
+
+  /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
+  update(
+    change: (record: VmRecord) => Partial<VmRecord>,
+    also: { guards?: { key: string; revision: number }[]; puts?: { key: string; value: unknown }[]; deletes?: string[] } = {},
+  ): Promise<void> {
+    const write = async () => {
+      const next: VmRecord = { ...this.#record, ...change(this.#record) };
+      const { revision } = await this.#store.commit({
+        guards: [{ key: vmKey(this.id), revision: this.#revision }, ...(also.guards ?? [])],
+        puts: [{ key: vmKey(this.id), value: next }, ...(also.puts ?? [])],
+        deletes: also.deletes ?? [],
+      });
+      this.#record = next;
+      this.#revision = revision;
+      this.changed();
+    };
+    const written = this.#writing.then(write, write);
+    this.#writing = written.catch(() => {});
+    return written.catch((error: unknown) => {
+      if (error instanceof StoreConflict && error.key === vmKey(this.id)) {
+        throw new VivError('busy', `${this.name} was changed by someone else meanwhile; try again`, { cause: error });
+      }
+      throw error;
+    });
+  }
+
+  /** Something that its view shows has changed. */
+  changed(): void {
+    this.#view = null;
+    for (const watcher of this.#watchers) watcher();
+    this.#tell({ type: 'changed', vm: this });
+  }
+
+  /** Resolves when `condition` holds. @throws the signal's reason */
+  async until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    if (condition()) return;
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = () => condition() && resolve();
+    const stop = () => reject(signal.reason);
+    this.#watchers.add(look);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await promise;
+    } finally {
+      this.#watchers.delete(look);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  setState(state: VmRecord['state'], reason: Omit<StateReason, 'at'> | null): Promise<void> {
+    return this.update(() => ({ state, stateReason: reason && { ...reason, at: Date.now() } }));
+  }
+
+  /** The live part, or wrong_state. */
+  alive(): VmRuntime {
+    if (!this.live) throw new VivError('wrong_state', `${this.name} is not running; start it first`);
+    return this.live;
+  }
+
+  /** What the API shows. Made once per change. */
+  view(activity: VmInfo['activity']): VmInfo {
+    // Frozen: it is shared by everyone who asks, and its text is kept with it.
+    this.#view ??= Object.freeze(viewOf(this.#record, this.live, this.#forwards()));
+    return activity === null ? this.#view : { ...this.#view, activity };
+  }
+}
+
+/** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
+function stateOf({ state, stateReason, name }: VmRecord, live: VmRuntime | null): Pick<VmInfo, 'state' | 'stateReason'> {
+  if (!live?.pausedByFullDisk || state !== 'running') return { state, stateReason };
+  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), at: Date.now() } };
+}
+
+function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly string[]): VmInfo {
+  const { settings, started } = record;
+  const active = record.state === 'running' || record.state === 'paused';
+  const agent = live?.agent ?? null;
+  return {
+    id: record.id,
+    name: record.name,
+    ...stateOf(record, live),
+    activity: null,
+    image: record.image.name,
+    imageDigest: record.image.digest,
+    arch: record.arch,
+    cpus: settings.cpus,
+    memoryBytes: settings.memoryBytes,
+    firmware: settings.firmware,
+    accel: settings.accel,
+    accelInUse: active ? (started?.accelInUse ?? null) : null,
+    disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
+    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, groups, egress, toGuest, fromGuest }) => ({
+      ...{ id, network, mac, up, vlan, trunk, groups, egress, toGuest, fromGuest },
+      addresses: [ipv4, ipv6].filter((address) => address !== null),
+    })),
+    forwards: [...forwards],
+    boot: settings.boot,
+    restart: settings.restart,
+    autostart: settings.autostart,
+    removeOnStop: settings.removeOnStop,
+    tpm: settings.tpm,
+    snapshots: settings.snapshots === null ? null : formatSnapshotPolicy(settings.snapshots),
+    pending: active || record.state === 'suspended' ? pending(record) : [],
+    pid: live?.process.pid ?? null,
+    agent: { connected: agent !== null, version: agent?.facts.version ?? null, kind: agent?.facts.kind ?? null },
+    createdAt: record.createdAt,
+    startedAt: active ? record.startedAt : null,
+    forkedFrom: record.forkedFrom,
+    snapshot: record.at,
+  };
+}
+
+/** Settings that differ from those it was started with. */
+export function pending(record: VmRecord): string[] {
+  const { settings, started } = record;
+  if (!started) return [];
+  const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot', 'tpm'] as const).filter(
+    (name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]),
+  );
+  const cdroms = record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file);
+  return JSON.stringify(cdroms) === JSON.stringify(started.cdroms.map(({ file }) => file)) ? names : [...names, 'cdroms'];
+}

@@ -1,0 +1,66 @@
+// The VMs that stand ready in a pool: which there are, what they hold, and how one is taken or given up.
+import { readFile } from 'node:fs/promises';
+import { VivError } from '../contract/errors.ts';
+import { removeFiles } from '../vm/files.ts';
+import { endNow } from '../vm/lifecycle/stop.ts';
+import { nameTaken, type VmRegistry } from '../vm/registry.ts';
+import type { Vm } from '../vm/vm.ts';
+
+/** The name that a VM has until it is taken. */
+export const readyName = (id: string): string => `ready-${id}`;
+
+export const isMember = ({ record }: Vm): boolean => record.warmPool !== null && !record.complete;
+
+/** Its process has loaded everything: one word to it and the guest goes on. */
+export const isReady = (vm: Vm): boolean => isMember(vm) && vm.live !== null && vm.record.state === 'suspended';
+
+/** All of a warm pool, those that are being made as well. */
+export const membersOf = (vms: VmRegistry, warmPool: string): Vm[] =>
+  vms.all().filter((vm) => vm.record.warmPool === warmPool && isMember(vm));
+
+/** Those that can be taken, oldest first. */
+export const readyIn = (vms: VmRegistry, warmPool: string): Vm[] =>
+  membersOf(vms, warmPool)
+    .filter((vm) => isReady(vm) && !vms.warmPools.isChosen(vm))
+    .sort((one, other) => one.record.createdAt - other.record.createdAt);
+
+/** It is a VM like any other from now on. Repeatable with the same name. @throws name_taken, busy when it is not in the warm pool any more */
+export async function enter(vms: VmRegistry, id: string, name: string, createdAt: number): Promise<Vm> {
+  const vm = vms.byId(id);
+  if (vm?.record.complete && vm.name === name) return vm;
+  if (!vm || !isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} is not ready any more; try again`);
+  if (name !== vm.name && vms.nameTaken(name)) throw nameTaken(name);
+  await vms.rename(vm, name, () => {
+    if (!isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} was given up meanwhile; try again`);
+    return { complete: true, warmPool: null, createdAt };
+  });
+  return vm;
+}
+
+/** Ends it and removes what is its. Not when someone has taken it: then nothing happens. Repeatable. */
+export async function abandon(vm: Vm, vms: VmRegistry): Promise<boolean> {
+  if (vms.byId(vm.id) !== vm || !isMember(vm) || vms.warmPools.isChosen(vm)) return false;
+  // From here on nobody takes it; left like this by a daemon that dies, it is swept.
+  let mine = true;
+  await vm.update((record) => {
+    mine = record.warmPool !== null && !record.complete && !vms.warmPools.isChosen(vm);
+    return mine ? { warmPool: null } : {};
+  });
+  if (!mine) return false;
+  await endNow(vm, vms);
+  await removeFiles(vm.record, vms.host);
+  await vms.drop(vm.id);
+  return true;
+}
+
+/** Memory that the VMs in a warm pool hold, in bytes: their share of what they have in common with others counted once. */
+export async function heldBytes(vms: readonly Vm[]): Promise<number> {
+  const each = await Promise.all(vms.map(({ live }) => (live ? proportionalBytes(live.process.pid) : 0)));
+  return each.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** PSS (proc(5), smaps_rollup). 0 for a process that has ended. */
+async function proportionalBytes(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
+}
