@@ -1,4 +1,4 @@
-/* The guest agent: one process per channel, one port to the host. See docs/agent-protocol.md. */
+/* The guest agent: one process per channel, one port to the host. See docs/internals/agent-protocol.md. */
 #ifndef VIVARIUM_AGENT_H
 #define VIVARIUM_AGENT_H
 

@@ -1,4 +1,4 @@
-/* vivarium-agent [--port PATH | --socket PATH]: does in a guest what its host asks. See docs/agent-protocol.md. */
+/* vivarium-agent [--port PATH | --socket PATH]: does in a guest what its host asks. See docs/internals/agent-protocol.md. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -29,7 +29,7 @@ function daemonEntry(): string {
 
 /**
  * Arguments of Node that run the daemon. Young objects get 2 MiB instead of 16 before they are collected: it takes no longer and
- * leaves 20 MiB less resident (docs/performance.md).
+ * leaves 20 MiB less resident (docs/internals/performance.md).
  */
 export function daemonArguments(): string[] {
   return ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2', daemonEntry()];

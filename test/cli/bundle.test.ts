@@ -1,4 +1,4 @@
-// What every command loads before it does anything: schemas are not among it, they would take as long as all the rest (docs/performance.md).
+// What every command loads before it does anything: schemas are not among it, they would take as long as all the rest (docs/internals/performance.md).
 import assert from 'node:assert/strict';
 import { basename } from 'node:path';
 import { test } from 'node:test';

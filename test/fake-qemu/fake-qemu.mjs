@@ -230,7 +230,7 @@ function answer(socket, line) {
   }
 }
 
-/** Speaks as the agent of its guest does (docs/agent-protocol.md): whatever is run ends well at once. */
+/** Speaks as the agent of its guest does (docs/internals/agent-protocol.md): whatever is run ends well at once. */
 function answerAsAgent(socket) {
   const magic = Buffer.from('\xf1VIVARIUM-HELLO\xf2', 'latin1');
   const [hello, started, out, exited] = [130, 131, 132, 136];

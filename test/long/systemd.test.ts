@@ -1,5 +1,5 @@
 // Daemons as units of a real systemd: a Debian 13 guest is the host, its VMs are fake QEMUs (guests that shut down in it were seen by
-// hand: docs/restart.md). Takes six to nine minutes under emulation. Needs a Debian mirror that the guest reaches; else all of it is
+// hand: docs/guide/start-at-boot.md). Takes six to nine minutes under emulation. Needs a Debian mirror that the guest reaches; else all of it is
 // skipped, visibly.
 import assert from 'node:assert/strict';
 import { chmod, copyFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

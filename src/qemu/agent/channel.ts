@@ -1,4 +1,4 @@
-// What the host asks of a guest's agent. client.ts speaks our agent's frames (docs/agent-protocol.md); fallback.ts does what
+// What the host asks of a guest's agent. client.ts speaks our agent's frames (docs/internals/agent-protocol.md); fallback.ts does what
 // qemu-guest-agent can (exec without streaming) behind the same interface.
 import type { Readable, Writable } from 'node:stream';
 

@@ -1,4 +1,4 @@
-// The agent's frames (docs/agent-protocol.md): bytes in, frames out, bounded. Pure.
+// The agent's frames (docs/internals/agent-protocol.md): bytes in, frames out, bounded. Pure.
 import { VivError } from '../../contract/errors.ts';
 
 export const maxPayload = 65_536;

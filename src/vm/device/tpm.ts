@@ -1,5 +1,5 @@
 // What a VM's TPM keeps (seeds and keys, what is sealed by them, counters): a folder of its own beside its disks. A snapshot has a
-// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/security.md).
+// copy of it, and so has every VM that is made from another: a copy of a TPM is the same TPM (docs/internals/security.md).
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
