@@ -5,12 +5,12 @@
 // This room owns users, their credentials, sessions, tokens, roles, projects and the audit log. Which permission a request needs, on which objects, is
 // decided in api/ and operations/access/; this room knows objects only by kind, id and owning project.
 import type { Logger } from 'pino';
-import type { ObjectKind } from '../contract/role.ts';
+import type { Actor } from '../contract/audit.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Store } from '../store/store.ts';
-import { Identity, type IdentityRef, type Rights } from './identity.ts';
+import { Identity, type Rights } from './identity.ts';
 import { Projects } from './project/projects.ts';
-import type { HeldGrant, Target } from './role/decide.ts';
+import type { HeldGrant } from './role/decide.ts';
 import { Roles } from './role/roles.ts';
 import { kindOf } from './secret.ts';
 import { LastUse } from './session/last-use.ts';
@@ -26,12 +26,12 @@ const linkMs = 15 * 60_000;
 const ticketMs = 30_000;
 
 /** What a link is for: the first administrator, or a user who lost a factor. */
-export type LinkPurpose = { readonly kind: 'set-up' } | { readonly kind: 'recovery'; readonly userId: string };
+export type LinkPurpose = { readonly kind: 'set-up' } | { readonly kind: 'recovery'; readonly user: string };
 
 export interface Ticket {
   readonly vm: string;
   readonly kind: string;
-  readonly by: IdentityRef;
+  readonly by: Actor;
 }
 
 export interface AccessOptions {
@@ -89,7 +89,12 @@ export class Access implements Rights {
 
   /** The daemon itself, for what it does without being asked. */
   daemon(): Identity {
-    return new Identity({ userId: null, name: 'daemon', via: 'daemon', session: null, token: null, from: null }, this);
+    return new Identity({ user: null, name: 'daemon', via: 'daemon', session: null, token: null, from: null }, this);
+  }
+
+  /** Whoever sends a request without a credential. */
+  nobody(from: string | null): Identity {
+    return new Identity({ user: null, name: 'nobody', via: 'none', session: null, token: null, from }, this);
   }
 
   /** The process at the other end of the host's socket; undefined: nobody here. @param uid null where the kernel cannot be asked */
@@ -97,9 +102,9 @@ export class Access implements Rights {
     const from = `uid ${uid ?? this.#ownUid}`;
     const base = { via: 'socket', session: null, token: null, from } as const;
     if (uid === null || uid === 0 || uid === this.#ownUid)
-      return new Identity({ ...base, userId: null, name: uid === 0 ? 'root' : `uid ${uid ?? this.#ownUid}` }, this);
+      return new Identity({ ...base, user: null, name: uid === 0 ? 'root' : `uid ${uid ?? this.#ownUid}` }, this);
     const user = this.users.byUid(uid);
-    return user && !user.disabled ? new Identity({ ...base, userId: user.id, name: user.name }, this) : undefined;
+    return user && !user.disabled ? new Identity({ ...base, user: user.id, name: user.name }, this) : undefined;
   }
 
   /** Whoever holds the secret of a session or a token; undefined: it is unknown, has expired or was revoked. */
@@ -111,26 +116,21 @@ export class Access implements Rights {
     if (!user || user.disabled || (!session && !token)) return undefined;
     const via = session ? 'session' : 'token';
     return new Identity(
-      { userId: user.id, name: user.name, via, session: session?.id ?? null, token: token?.id ?? null, from: address },
+      { user: user.id, name: user.name, via, session: session?.id ?? null, token: token?.id ?? null, from: address },
       this,
     );
   }
 
   /** The identity that a task has kept. */
-  byRef(ref: IdentityRef): Identity {
+  byActor(ref: Actor): Identity {
     return new Identity(ref, this);
   }
 
-  /** An object as the decision sees it. */
-  target(kind: ObjectKind, id: string): Target {
-    return { kind, id, project: this.projects.ownerOf(kind, id) };
+  userOf({ user }: Actor): UserRecord | undefined {
+    return user === null ? undefined : this.users.byId(user);
   }
 
-  userOf({ userId }: IdentityRef): UserRecord | undefined {
-    return userId === null ? undefined : this.users.byId(userId);
-  }
-
-  limitOf({ session, token }: IdentityRef) {
+  limitOf({ session, token }: Actor) {
     if (token !== null) {
       const record = this.tokens.byId(token);
       return record && this.tokens.limitOf(record);

@@ -1,34 +1,23 @@
 // Who is asking. What an identity may do is looked up each time it is asked, in the records of that moment: a role that was taken away, a token that was
 // revoked or a user that was disabled counts at once, also for a stream that is open and a task that waits.
+import type { Actor } from '../contract/audit.ts';
 import type { TokenLimit } from './role/decide.ts';
 import { allowedThrough, type HeldGrant, type Target } from './role/decide.ts';
 import type { UserRecord } from './user/record.ts';
 
-/** An identity as a task or an audit record keeps it. */
-export interface IdentityRef {
-  /** Id of the user; null: a local account without one, which is root or the daemon's own. */
-  readonly userId: string | null;
-  readonly name: string;
-  readonly via: 'socket' | 'session' | 'token' | 'daemon';
-  readonly session: string | null;
-  readonly token: string | null;
-  /** Network address, or `uid N`. */
-  readonly from: string | null;
-}
-
 /** The records that an identity's rights come from. */
 export interface Rights {
-  userOf(ref: IdentityRef): UserRecord | undefined;
+  userOf(ref: Actor): UserRecord | undefined;
   /** Null: not limited. Undefined: the session or token has ended. */
-  limitOf(ref: IdentityRef): TokenLimit | null | undefined;
+  limitOf(ref: Actor): TokenLimit | null | undefined;
   grantsOf(user: UserRecord): readonly HeldGrant[];
 }
 
 export class Identity {
-  readonly ref: IdentityRef;
+  readonly ref: Actor;
   readonly #rights: Rights;
 
-  constructor(ref: IdentityRef, rights: Rights) {
+  constructor(ref: Actor, rights: Rights) {
     this.ref = ref;
     this.#rights = rights;
   }
@@ -39,7 +28,7 @@ export class Identity {
 
   /** Root, the daemon's own user and the daemon itself: everything, without any look-up. */
   get isOwner(): boolean {
-    return this.ref.userId === null;
+    return this.ref.user === null && this.ref.via !== 'none';
   }
 
   get user(): UserRecord | undefined {

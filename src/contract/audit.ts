@@ -3,23 +3,30 @@ import { z } from 'zod';
 import { Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
+/** Who asks: kept with tasks, and in audit records. */
+export const Actor = z.object({
+  /** Id of the user; null: a local account without one, the daemon, or not known. */
+  user: z.string().nullable(),
+  name: z.string(),
+  via: z.enum(['socket', 'session', 'token', 'daemon', 'none']),
+  session: z.string().nullable(),
+  token: z.string().nullable(),
+  /** Network address, or `uid N` on the host's socket. */
+  from: z.string().nullable(),
+});
+export type Actor = z.infer<typeof Actor>;
+
+/** What a request acts on, with its name at that time. */
+export const AuditObject = z.object({ kind: z.string(), id: z.string(), name: z.string().nullable() });
+export type AuditObject = z.infer<typeof AuditObject>;
+
 export const AuditRecord = z.object({
   /** Grows by one; a gap shows that a record was removed. */
   sequence: z.int(),
   at: Time,
-  actor: z.object({
-    /** Null: not known, a local account without a user, or the daemon. */
-    user: z.string().nullable(),
-    name: z.string(),
-    via: z.enum(['socket', 'session', 'token', 'daemon', 'none']),
-    session: z.string().nullable(),
-    token: z.string().nullable(),
-    /** Network address, or `uid N` on the host's socket. */
-    from: z.string().nullable(),
-  }),
+  actor: Actor,
   operation: z.string(),
-  /** What it acts on, with its name at that time. */
-  objects: z.array(z.object({ kind: z.string(), id: z.string(), name: z.string().nullable() })),
+  objects: z.array(AuditObject),
   /** begun: a task was accepted; its end follows as a record of its own. */
   outcome: z.enum(['begun', 'done', 'failed', 'cancelled', 'refused']),
   /** Error code and message of a failure or refusal. */

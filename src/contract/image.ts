@@ -1,7 +1,7 @@
 // Images: what VMs are made from.
 import { z } from 'zod';
 import { failures } from './errors.ts';
-import { Arch, Bytes, ImageRef, Text, Time } from './field.ts';
+import { Arch, Bytes, ImageRef, Name, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 export const ImageKind = z.enum(['disk', 'iso', 'kernel']);
@@ -84,6 +84,7 @@ export const pull = defineOperation({
   input: z.object({
     image: z.union([ImageRef, z.url({ protocol: /^https?$/ }).max(4096)]).describe('Name in the catalog, or a URL'),
     name: ImageRef.optional().describe('Name for it here'),
+    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
     arch: Arch.default('x86_64'),
     checksum: z
       .string()
@@ -131,7 +132,11 @@ export const build = defineOperation({
   role: 'operator',
   task: true,
   summary: 'Build an image from a recipe: base, packages, files, commands',
-  input: z.object({ recipe: Recipe, timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000) }),
+  input: z.object({
+    recipe: Recipe,
+    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
+    timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000),
+  }),
   output: Image,
   errors: [...failures.find, ...failures.files, ...failures.start, ...failures.guest],
   cli: { command: 'image build', custom: true },
@@ -147,6 +152,7 @@ export const importFile = defineOperation({
   input: z.object({
     path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host'),
     name: ImageRef.describe('Name for it'),
+    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
     format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Told from its content by default'),
     arch: Arch.default('x86_64'),
     firmware: z.enum(['bios', 'uefi']).default('bios'),

@@ -1,4 +1,5 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start.
+import * as audit from './audit.ts';
 import * as event from './event.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
@@ -6,9 +7,14 @@ import * as host from './host.ts';
 import * as image from './image.ts';
 import * as network from './network.ts';
 import type { Operation } from './operation.ts';
+import * as project from './project.ts';
+import * as role from './role.ts';
 import * as securityGroup from './security-group.ts';
+import * as session from './session.ts';
 import * as snapshot from './snapshot.ts';
 import * as task from './task.ts';
+import * as token from './token.ts';
+import * as user from './user.ts';
 import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
 
@@ -96,6 +102,41 @@ export const operations = {
   },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
+  user: {
+    create: user.create,
+    list: user.list,
+    show: user.show,
+    set: user.set,
+    remove: user.remove,
+    password: user.password,
+    grant: user.grant,
+    revoke: user.revoke,
+    totpBegin: user.totpBegin,
+    totpConfirm: user.totpConfirm,
+    totpRemove: user.totpRemove,
+    recover: user.recover,
+    can: user.can,
+  },
+  role: { list: role.list, show: role.show, create: role.create, set: role.set, remove: role.remove },
+  project: {
+    create: project.create,
+    list: project.list,
+    show: project.show,
+    set: project.set,
+    remove: project.remove,
+    assign: project.assign,
+    release: project.release,
+  },
+  token: { create: token.create, list: token.list, remove: token.remove },
+  session: {
+    create: session.create,
+    show: session.show,
+    list: session.list,
+    remove: session.remove,
+    redeem: session.redeem,
+    ticket: session.ticket,
+  },
+  audit: { list: audit.list, follow: audit.follow, verify: audit.verify },
 } as const;
 
 type Nouns = typeof operations;

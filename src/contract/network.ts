@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { EgressItems } from './egress.ts';
 import { failures } from './errors.ts';
-import { Ref, Time } from './field.ts';
+import { Name, Ref, Time } from './field.ts';
 import { HostAccessText } from './host-access.ts';
 import { Mac, NetworkName, NicId, Vlan } from './nic.ts';
 import { defineOperation } from './operation.ts';
@@ -92,6 +92,7 @@ export const create = defineOperation({
   summary: 'Make a network',
   input: z.object({
     network,
+    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
     kind: NetworkKind.default('nat').describe(
       'nat: out under the host’s address; isolated: VMs only; bridged: into the host’s own network; routed: out under their own addresses',
     ),

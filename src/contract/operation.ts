@@ -81,10 +81,13 @@ export type OutputOf<Op extends Operation> = z.output<Op['output']>;
 
 /** Every code an operation can fail with: its own, and those that come of how it is called. In the order of errorCodes. */
 export function errorsOf({ errors, method, transport, task }: Operation): ErrorCode[] {
-  const all = new Set<ErrorCode>([...errors, 'invalid', 'forbidden', 'cancelled', 'unavailable', 'internal']);
+  const all = new Set<ErrorCode>([...errors, 'invalid', 'unauthenticated', 'forbidden', 'cancelled', 'unavailable', 'internal']);
   if (transport === 'json' && method !== 'GET') all.add('too_large'); // its body
   if (transport === 'socket') all.add('timeout'); // no first frame
   if (transport === 'upload' || task) all.add('no_space'); // the disk is nearly full; it cannot be journalled
-  if (task) all.add('busy'); // what it works on was changed meanwhile
+  if (task) {
+    all.add('busy'); // what it works on was changed meanwhile
+    all.add('over_quota');
+  }
   return (Object.keys(errorCodes) as ErrorCode[]).filter((code) => all.has(code));
 }

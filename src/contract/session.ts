@@ -117,3 +117,6 @@ export const ticket = defineOperation({
   output: z.object({ ticket: z.string(), protocols: z.array(z.string()), expiresAt: Time }),
   errors: ['not_found', 'ambiguous'],
 });
+
+/** The subprotocols that a browser opens a WebSocket with: the one that is chosen, and the ticket. */
+export const ticketProtocols = (ticket: string): string[] => ['vivarium.v1', `ticket.${ticket}`];

@@ -98,6 +98,10 @@ export const Vm = z.object({
   forkedFrom: z.string().nullable(),
   /** Id of the snapshot it came from last. */
   snapshot: z.string().nullable(),
+  /** Id of the project that owns it; null or absent: none. */
+  project: z.string().nullable().optional(),
+  /** Verb -> true, or why not: its state, the caller's permissions and the project's quotas. Only of one VM, not in lists. */
+  allowed: z.record(z.string(), z.union([z.literal(true), z.string()])).optional(),
 });
 export type Vm = z.infer<typeof Vm>;
 
@@ -122,6 +126,7 @@ const snapshotsHelp = 'Automatic snapshots, such as "every 10 min keep 12, hourl
 export const VmOptions = z.object({
   image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
   name: Name.optional().describe('Name; made up by default'),
+  project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
   cpus: cpus.default(1).describe('Virtual CPUs'),
   memoryBytes: memoryBytes.optional().describe('Memory; the image says how much by default'),
   diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own by default'),

@@ -1,6 +1,9 @@
 // The table of every operation's handler. An operation of the contract without one does not compile.
 
 import type { Handlers } from '../task/handler.ts';
+import { handler as auditFollow } from './audit/follow.ts';
+import { handler as auditList } from './audit/list.ts';
+import { handler as auditVerify } from './audit/verify.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
@@ -31,6 +34,18 @@ import { handler as networkGuard } from './nic/guard.ts';
 import { handler as networkLimit } from './nic/limit.ts';
 import { handler as networkLink } from './nic/link.ts';
 import { handler as networkDetach } from './nic/remove.ts';
+import { handler as projectAssign } from './project/assign.ts';
+import { handler as projectCreate } from './project/create.ts';
+import { handler as projectList } from './project/list.ts';
+import { handler as projectRelease } from './project/release.ts';
+import { handler as projectRemove } from './project/remove.ts';
+import { handler as projectSet } from './project/set.ts';
+import { handler as projectShow } from './project/show.ts';
+import { handler as roleCreate } from './role/create.ts';
+import { handler as roleList } from './role/list.ts';
+import { handler as roleRemove } from './role/remove.ts';
+import { handler as roleSet } from './role/set.ts';
+import { handler as roleShow } from './role/show.ts';
 import { handler as groupAllow } from './security-group/allow.ts';
 import { handler as groupCreate } from './security-group/create.ts';
 import { handler as groupList } from './security-group/list.ts';
@@ -38,6 +53,12 @@ import { handler as groupRemove } from './security-group/remove.ts';
 import { handler as groupRevoke } from './security-group/revoke.ts';
 import { handler as groupSet } from './security-group/set.ts';
 import { handler as groupShow } from './security-group/show.ts';
+import { handler as sessionCreate } from './session/create.ts';
+import { handler as sessionList } from './session/list.ts';
+import { handler as sessionRedeem } from './session/redeem.ts';
+import { handler as sessionRemove } from './session/remove.ts';
+import { handler as sessionShow } from './session/show.ts';
+import { handler as sessionTicket } from './session/ticket.ts';
 import { handler as snapshotCreate } from './snapshot/create.ts';
 import { handler as snapshotDiff } from './snapshot/diff.ts';
 import { handler as snapshotList } from './snapshot/list.ts';
@@ -50,6 +71,22 @@ import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
 import { handler as taskShow } from './task/show.ts';
+import { handler as tokenCreate } from './token/create.ts';
+import { handler as tokenList } from './token/list.ts';
+import { handler as tokenRemove } from './token/remove.ts';
+import { handler as userCan } from './user/can.ts';
+import { handler as userCreate } from './user/create.ts';
+import { handler as userGrant } from './user/grant.ts';
+import { handler as userList } from './user/list.ts';
+import { handler as userPassword } from './user/password.ts';
+import { handler as userRecover } from './user/recover.ts';
+import { handler as userRemove } from './user/remove.ts';
+import { handler as userRevoke } from './user/revoke.ts';
+import { handler as userSet } from './user/set.ts';
+import { handler as userShow } from './user/show.ts';
+import { handler as userTotpBegin } from './user/totp-begin.ts';
+import { handler as userTotpConfirm } from './user/totp-confirm.ts';
+import { handler as userTotpRemove } from './user/totp-remove.ts';
 import { handler as vmConsole } from './vm/console.ts';
 import { handler as vmCopyIn } from './vm/copy-in.ts';
 import { handler as vmCopyOut } from './vm/copy-out.ts';
@@ -159,4 +196,41 @@ export const handlers: Handlers = {
   'vm.suspend': vmSuspend,
   'vm.view': vmView,
   'vm.wait': vmWait,
+  'user.create': userCreate,
+  'user.list': userList,
+  'user.show': userShow,
+  'user.set': userSet,
+  'user.remove': userRemove,
+  'user.password': userPassword,
+  'user.grant': userGrant,
+  'user.revoke': userRevoke,
+  'user.totpBegin': userTotpBegin,
+  'user.totpConfirm': userTotpConfirm,
+  'user.totpRemove': userTotpRemove,
+  'user.recover': userRecover,
+  'user.can': userCan,
+  'role.list': roleList,
+  'role.show': roleShow,
+  'role.create': roleCreate,
+  'role.set': roleSet,
+  'role.remove': roleRemove,
+  'project.create': projectCreate,
+  'project.list': projectList,
+  'project.show': projectShow,
+  'project.set': projectSet,
+  'project.remove': projectRemove,
+  'project.assign': projectAssign,
+  'project.release': projectRelease,
+  'token.create': tokenCreate,
+  'token.list': tokenList,
+  'token.remove': tokenRemove,
+  'session.create': sessionCreate,
+  'session.show': sessionShow,
+  'session.list': sessionList,
+  'session.remove': sessionRemove,
+  'session.redeem': sessionRedeem,
+  'session.ticket': sessionTicket,
+  'audit.list': auditList,
+  'audit.follow': auditFollow,
+  'audit.verify': auditVerify,
 };

@@ -1,5 +1,8 @@
 // What the operations work with; daemon.ts makes it once.
 import type { Logger } from 'pino';
+import type { Access } from '../access/access.ts';
+import type { AuditLog } from '../access/audit/log.ts';
+import type { Actor, AuditObject } from '../contract/audit.ts';
 import type { Event } from '../contract/event.ts';
 import type { Host } from '../contract/host.ts';
 import type { Task } from '../contract/task.ts';
@@ -19,6 +22,8 @@ export interface Tasks {
   list(options: { state?: Task['state']; limit: number }): Promise<Task[]>;
   /** By id or unique prefix; throws not_found, ambiguous. */
   find(ref: string): Promise<Task>;
+  /** Who asked for a task, and what it acts on. */
+  about(id: string): Promise<{ by?: Actor; objects?: readonly AuditObject[] } | undefined>;
   cancel(ref: string): Promise<Task>;
   follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
   runningCount(): number;
@@ -49,6 +54,12 @@ export interface Services {
   readonly host: HostFacts;
   readonly images: Images;
   readonly vms: VmRegistry;
+  readonly access: Access;
+  readonly audit: AuditLog;
+  /** Links of the audit log's chain that were anchored outside. */
+  anchors(): Promise<readonly { sequence: number; hash: string }[]>;
+  /** Where the network listener is reached, `https://host:8843`; null: there is none. */
+  origin(): string | null;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }

@@ -11,7 +11,7 @@ import { errorBodyOf } from './error.ts';
 import type { Faults } from './fault.ts';
 import type { Call } from './handler.ts';
 import { type Retention, TaskHistory, usualRetention } from './history.ts';
-import { snapshot, type TaskRecord, writeRecord } from './journal.ts';
+import { type Journal, snapshot, type TaskRecord, writeRecord } from './journal.ts';
 import { Queues } from './queue.ts';
 import { type AnyTaskHandler, TaskRun } from './task.ts';
 import { readJournal } from './unfinished.ts';
@@ -26,6 +26,10 @@ export interface TaskOptions {
   readonly clock?: () => number;
   readonly faults?: Faults | undefined;
   readonly retention?: Retention;
+  /** Commits what is journalled; default: in the store, without more. */
+  readonly journal?: Journal;
+  /** Called when a task's turn has come, before it acts. @throws forbidden when whoever asked for it may not any more */
+  readonly mayAct?: (record: TaskRecord) => Promise<void>;
 }
 
 export interface StartedTask {
@@ -54,7 +58,8 @@ const cancelWaitMs = 30_000;
 export function createTasks(options: TaskOptions): TaskEngine {
   const { store, events, log, handlers, services, faults } = options;
   const now = options.clock ?? Date.now;
-  const tools = { store, log, services, faults, now };
+  const journal = options.journal ?? { commit: (transaction) => store.commit(transaction) };
+  const tools = { journal, log, services, faults, now, mayAct: options.mayAct };
   const history = new TaskHistory(store, options.retention ?? usualRetention);
   const active = new Map<string, { run: TaskRun; over: Promise<void> }>();
   const queues = new Queues<TaskRecord>();
@@ -105,7 +110,8 @@ export function createTasks(options: TaskOptions): TaskEngine {
         endedAt: null,
       },
       order: lastOrder,
-      caller: call.caller.name,
+      by: call.caller,
+      objects: call.objects,
       queue: handler.queue(state),
       phase: 'waiting',
       input,
@@ -114,7 +120,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     };
     const place = queues.enter(record.queue, record);
     try {
-      await writeRecord(store, record);
+      await writeRecord(journal, record, 'begun');
     } catch (error) {
       place.leave();
       throw VivError.fromBody(errorBodyOf(error, operation, record.task.id, log));
@@ -154,7 +160,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     record.phase = 'ended';
     delete record.input;
     delete record.state;
-    await writeRecord(store, record);
+    await writeRecord(journal, record, 'ended');
     history.add(record);
     events.record({
       type: 'task.failed',
@@ -205,6 +211,10 @@ export function createTasks(options: TaskOptions): TaskEngine {
     return task;
   }
 
+  async function about(id: string): Promise<Pick<TaskRecord, 'by' | 'objects'> | undefined> {
+    return active.get(id)?.run.record ?? (await history.record(id));
+  }
+
   async function cancel(ref: string): Promise<Task> {
     const id = resolve(ref);
     const found = active.get(id);
@@ -251,6 +261,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     drain,
     list,
     find,
+    about,
     cancel,
     follow,
     runningCount: () => active.size,

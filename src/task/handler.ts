@@ -1,19 +1,23 @@
 // What an operation's handler looks like. Each file under operations/<noun>/ exports one, named `handler`.
 import type { Readable } from 'node:stream';
+import type { Actor, AuditObject } from '../contract/audit.ts';
 import type { AnyOperation, OperationById, OperationId } from '../contract/index.ts';
 import type { InputOf, OutputOf } from '../contract/operation.ts';
 import type { Progress } from '../contract/task.ts';
 import type { Services } from '../operations/services.ts';
-
-/** Who is asking. On the Unix socket: the peer's uid. */
-export interface Caller {
-  readonly name: string;
-  readonly uid: number | null;
-  readonly role: 'viewer' | 'operator' | 'admin';
-}
+import type { Transaction } from '../store/store.ts';
 
 export interface Call {
-  readonly caller: Caller;
+  /** Who is asking. */
+  readonly caller: Actor;
+  /** What the request acts on. */
+  readonly objects: readonly AuditObject[];
+  /** Commits a change of the store together with the audit record of this call. */
+  readonly commit: (transaction: Transaction) => Promise<{ revision: number }>;
+  /** What the client calls itself. */
+  readonly client: string | null;
+  /** Puts the secret of a session into the answer's cookie; null: removes it. */
+  readonly setCookie: (secret: string | null) => void;
   /** Aborts when the caller goes away (never cancels a task) or the daemon stops. */
   readonly signal: AbortSignal;
   readonly services: Services;

@@ -113,6 +113,8 @@ export const VmRecord = z.object({
   /** It woke and has not been told how late it is. */
   resumedFromSuspend: z.boolean().default(false),
   forkedFrom: z.string().nullable().default(null),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
   /** The warm pool that it stands ready in until it is taken; it is not complete for as long. */
   warmPool: z.string().nullable().default(null),
   nics: z.array(NicRecord),

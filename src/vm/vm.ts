@@ -173,6 +173,7 @@ function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly str
     createdAt: record.createdAt,
     startedAt: active ? record.startedAt : null,
     forkedFrom: record.forkedFrom,
+    ...(record.project === null ? {} : { project: record.project }),
     snapshot: record.at,
   };
 }

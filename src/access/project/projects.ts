@@ -1,10 +1,10 @@
-// Projects (key `access/project/<name>`) and what they own (key `access/owner/<kind>/<id>`). What has no entry belongs to the host.
+// Projects (key `access/project/<name>`), and the images that they own (key `access/image/<digest>`). The records of VMs and networks name their project
+// themselves. What names none belongs to the host.
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import { Name, Time } from '../../contract/field.ts';
 import { type Project, type Quotas, Quotas as QuotasSchema, type Usage } from '../../contract/project.ts';
-import { type ObjectKind, objectKinds } from '../../contract/role.ts';
 import { newId } from '../../host/id.ts';
 import type { Store } from '../../store/store.ts';
 import { type Commit, Table, type Write, write } from '../table.ts';
@@ -12,31 +12,25 @@ import { type Commit, Table, type Write, write } from '../table.ts';
 const ProjectRecord = z.object({ id: z.string(), name: Name, summary: z.string(), quotas: QuotasSchema, createdAt: Time });
 export type ProjectRecord = z.infer<typeof ProjectRecord>;
 
-const OwnerRecord = z.object({ kind: z.enum(objectKinds), id: z.string(), project: z.string() });
-type OwnerRecord = z.infer<typeof OwnerRecord>;
-
-export interface OwnedObject {
-  readonly kind: ObjectKind;
-  readonly id: string;
-}
-
-const keyOf = ({ kind, id }: OwnedObject) => `${kind}/${id}`;
+/** The projects that have an image; several may have made the same content. */
+const ImageOwners = z.object({ id: z.string(), projects: z.array(z.string()) });
+type ImageOwners = z.infer<typeof ImageOwners>;
 
 export class Projects {
   readonly #projects: Table<ProjectRecord>;
-  readonly #owners: Table<OwnerRecord>;
+  readonly #images: Table<ImageOwners>;
   readonly #byId = new Map<string, string>();
 
-  private constructor(projects: Table<ProjectRecord>, owners: Table<OwnerRecord>) {
+  private constructor(projects: Table<ProjectRecord>, images: Table<ImageOwners>) {
     this.#projects = projects;
-    this.#owners = owners;
+    this.#images = images;
     for (const { id, name } of projects.all()) this.#byId.set(id, name);
   }
 
   static async open(store: Store, log: Logger): Promise<Projects> {
     return new Projects(
       await Table.open(store, 'access/project/', ProjectRecord, log),
-      await Table.open(store, 'access/owner/', OwnerRecord, log),
+      await Table.open(store, 'access/image/', ImageOwners, log),
     );
   }
 
@@ -47,8 +41,13 @@ export class Projects {
   /** @throws not_found */
   get(name: string): ProjectRecord {
     const record = this.#projects.get(name);
-    if (!record) throw projectNotFound(name);
+    if (!record) throw this.missing(name);
     return record;
+  }
+
+  /** The error for a name that none has. */
+  missing(name: string): VivError {
+    return new VivError('not_found', `there is no project named ${name}; viv project ls lists them`);
   }
 
   byId(id: string): ProjectRecord | undefined {
@@ -56,13 +55,13 @@ export class Projects {
     return name === undefined ? undefined : this.#projects.get(name);
   }
 
-  /** Id of the project that owns it; null: the host. */
-  ownerOf(kind: ObjectKind, id: string): string | null {
-    return this.#owners.get(`${kind}/${id}`)?.project ?? null;
+  /** Ids of the projects that have an image; none: it belongs to the host. */
+  ownersOfImage(digest: string): readonly string[] {
+    return this.#images.get(digest)?.projects ?? [];
   }
 
-  objectsOf(project: string): OwnedObject[] {
-    return this.#owners.all().filter((owner) => owner.project === project);
+  imagesOf(project: string): string[] {
+    return this.#images.all().flatMap(({ id, projects }) => (projects.includes(project) ? [id] : []));
   }
 
   /** @throws name_taken */
@@ -83,32 +82,31 @@ export class Projects {
     return record;
   }
 
-  /** @throws not_found, in_use while it owns something, busy */
+  /** It must own nothing. @throws not_found, busy */
   async remove(name: string, commit: Commit, ...also: Write[]): Promise<void> {
     const { id } = this.get(name);
-    const owned = this.objectsOf(id);
-    if (owned.length > 0)
-      throw new VivError(
-        'in_use',
-        `the project ${name} owns ${owned.length} objects; remove them or release them first: viv project release`,
-      );
     await write(commit, this.#projects.drop(name), ...also);
     this.#byId.delete(id);
   }
 
-  /** The write by which a project owns an object from then on. */
-  own(object: OwnedObject, project: string): Write {
-    return this.#owners.put(keyOf(object), { kind: object.kind, id: object.id, project });
+  /** The write by which a project has an image. */
+  ownImage(digest: string, project: string): Write {
+    return this.#images.put(digest, { id: digest, projects: [...new Set([...this.ownersOfImage(digest), project])] });
   }
 
-  /** The writes by which an object belongs to the host. */
-  disown(object: OwnedObject): Write[] {
-    return this.#owners.get(keyOf(object)) ? [this.#owners.drop(keyOf(object))] : [];
+  /** The writes by which a project has an image no more. */
+  disownImage(digest: string, project: string): Write[] {
+    const projects = this.ownersOfImage(digest);
+    if (!projects.includes(project)) return [];
+    const left = projects.filter((one) => one !== project);
+    return [left.length === 0 ? this.#images.drop(digest) : this.#images.put(digest, { id: digest, projects: left })];
+  }
+
+  /** The writes by which nobody has an image that was removed. */
+  forgetImage(digest: string): Write[] {
+    return this.#images.get(digest) ? [this.#images.drop(digest)] : [];
   }
 }
-
-export const projectNotFound = (name: string): VivError =>
-  new VivError('not_found', `there is no project named ${name}; viv project ls lists them`);
 
 export const projectView = ({ id, name, summary, quotas, createdAt }: ProjectRecord, used: Usage): Project => ({
   ...{ id, name, summary, quotas, used, createdAt },

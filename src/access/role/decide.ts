@@ -7,8 +7,8 @@ import type { PermissionSet } from './permission.ts';
 export interface Target {
   readonly kind: ObjectKind | 'project';
   readonly id: string;
-  /** Id of the project that owns it; null: it belongs to the host. */
-  readonly project: string | null;
+  /** Ids of the projects that own it; none: it belongs to the host. */
+  readonly projects: readonly string[];
 }
 
 /** A grant with its role resolved. */
@@ -42,13 +42,13 @@ export function allowedThrough(
 
 /** The host's own images and networks are there for everyone with a role anywhere to see and use; to keep one apart, it is moved into a project. */
 function isShared(permission: string, target: Target | null): boolean {
-  if (target === null || target.project !== null || (target.kind !== 'image' && target.kind !== 'network')) return false;
+  if (target === null || target.projects.length > 0 || (target.kind !== 'image' && target.kind !== 'network')) return false;
   return permission.endsWith('.read') || permission.endsWith('.use');
 }
 
 function covers(scope: Scope, target: Target | null): boolean {
   if (scope.kind === 'host') return true;
   if (target === null) return false;
-  if (scope.kind === 'project') return target.kind === 'project' ? target.id === scope.id : target.project === scope.id;
+  if (scope.kind === 'project') return target.kind === 'project' ? target.id === scope.id : target.projects.includes(scope.id);
   return scope.kind === target.kind && scope.id === target.id;
 }

@@ -19,6 +19,8 @@ export const NetworkRecord = z.object({
   guarded: z.boolean().default(usual.guarded),
   capacityBytesPerSecond: z.int().nullable().default(usual.capacityBytesPerSecond),
   hostAccess: z.array(HostAccess).default([...usual.hostAccess]),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;

@@ -12,6 +12,7 @@ import { makeFiles, removeFiles } from '../../vm/files.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { nameTaken } from '../../vm/registry.ts';
 import { newRecord } from '../../vm/spec.ts';
+import { projectId } from '../project/one.ts';
 import type { Services } from '../services.ts';
 import { newName } from './new-name.ts';
 import type { OnVm } from './one.ts';
@@ -38,7 +39,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   if (options.tpm) await checkTpm(options.image, image.arch);
   const id = idWithOwnMacs(vms.macs());
   const uid = vms.host.ownUsers ? vmIdentity(id, vms.uids()) : null;
-  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
+  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now(), project: projectId(options.project, services) };
   const networks = await vms.networks.chosen(options.networks);
   const record = newRecord({ ...options, networks }, options.image, image, cdroms, identity, vms.host.paths.vm(id));
   return { id, name, record, forwards: await vms.networks.forwards.checked(options.forwards, record, null) };

@@ -1,0 +1,17 @@
+// `session.show`: who is asking.
+import type { HandlerOf } from '../../task/handler.ts';
+import { scopeText } from '../access/scope.ts';
+import { identityOf } from '../user/one.ts';
+
+export const handler: HandlerOf<'session.show'> = async (_input, call) => {
+  const { ref, user, isOwner } = identityOf(call);
+  const roles = (user?.grants ?? []).flatMap(({ role, scope }) => {
+    const on = scopeText(scope, call.services);
+    return on === null ? [] : [{ role, on }];
+  });
+  const via = ref.via === 'session' || ref.via === 'token' ? ref.via : 'socket';
+  return {
+    ...{ user: user?.name ?? null, name: ref.name, via, session: ref.session, token: ref.token },
+    roles: isOwner ? [{ role: 'administrator', on: 'host' }] : roles,
+  };
+};

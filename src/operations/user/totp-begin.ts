@@ -1,0 +1,9 @@
+// `user.totpBegin`: one's own.
+import type { HandlerOf } from '../../task/handler.ts';
+import { checkNoToken, checkOwnOr } from './one.ts';
+
+export const handler: HandlerOf<'user.totpBegin'> = async ({ user }, call) => {
+  checkNoToken(call);
+  checkOwnOr('user.change', user, call);
+  return call.services.access.signIn.beginTotp(user, call.commit);
+};
