@@ -4,7 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openGuard } from '../src/contract/nic.ts';
+import { openGuard } from '../src/contract/nic-spec.ts';
 import { nothing } from '../src/network/kernel/actual-state.ts';
 import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
 import { plan } from '../src/network/kernel/plan.ts';

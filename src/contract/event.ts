@@ -6,7 +6,7 @@ import { defineOperation } from './operation.ts';
 export const Event = z.object({
   /** Grows by one; give the last one seen as `after` to go on from there. */
   sequence: z.int(),
-  at: Time,
+  occurredAt: Time,
   /** noun.what: `vm.started`, `vm.stopped`, `task.failed`, `host.disk_full`, `daemon.started`. */
   type: z.string(),
   /** Id of what it is about. */

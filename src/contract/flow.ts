@@ -1,17 +1,17 @@
-// The flow log: each new connection that the networks let through or refused, with the reason.
+// The flow log: each new connection that the networks let through or dropped, with the reason.
 import { z } from 'zod';
 import { Ref, Time } from './field.ts';
-import { NetworkName } from './nic.ts';
+import { NetworkName } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
 
-export const FlowVerdict = z.enum(['accept', 'refuse spoof', 'refuse in', 'refuse out', 'refuse egress', 'refuse host', 'refuse network']);
+export const FlowVerdict = z.enum(['accept', 'drop spoof', 'drop in', 'drop out', 'drop egress', 'drop host', 'drop network']);
 export type FlowVerdict = z.infer<typeof FlowVerdict>;
 
 /** A VM's NIC, or the way out; null: not known, or gone. */
 const End = z.object({ vm: z.string().nullable(), nic: z.string().nullable(), network: z.string().nullable() }).nullable();
 
 export const Flow = z.object({
-  at: Time,
+  occurredAt: Time,
   verdict: FlowVerdict,
   /** The verdict in words. */
   reason: z.string(),
@@ -30,7 +30,7 @@ export type Flow = z.infer<typeof Flow>;
 export const FlowFilter = z.object({
   network: NetworkName.optional().describe('Only those of this network'),
   vm: Ref.optional().describe('Only those from or to this VM'),
-  refused: z.stringbool().or(z.boolean()).default(false).describe('Only those that were refused'),
+  dropped: z.stringbool().or(z.boolean()).default(false).describe('Only those that were dropped'),
 });
 
 export const list = defineOperation({

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { failures, VivError } from './errors.ts';
 import { Ref, Time } from './field.ts';
-import { NicId } from './nic.ts';
+import { NicId } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
 import { readableBy } from './readable.ts';
 
@@ -91,8 +91,8 @@ export const Forward = z.object({
 });
 export type Forward = z.infer<typeof Forward>;
 
-export const forward = defineOperation({
-  id: 'network.forward',
+export const add = defineOperation({
+  id: 'forward.add',
   method: 'POST',
   path: '/v1/vms/{vm}/forwards',
   role: 'operator',
@@ -109,11 +109,11 @@ export const forward = defineOperation({
   }),
   output: z.array(Forward),
   errors: [...failures.find, 'in_use', 'unsupported', 'missing_program', 'timeout'],
-  cli: { command: 'network forward', args: ['vm', 'forwards...'], custom: true },
+  cli: { command: 'forward add', args: ['vm', 'forwards...'], custom: true },
 });
 
-export const forwards = defineOperation({
-  id: 'network.forwards',
+export const list = defineOperation({
+  id: 'forward.list',
   method: 'GET',
   path: '/v1/forwards',
   role: 'viewer',
@@ -121,11 +121,11 @@ export const forwards = defineOperation({
   input: z.object({ vm: Ref.optional().describe('Only those of this VM') }),
   output: z.array(Forward),
   errors: [...failures.find],
-  cli: { command: 'network forwards', custom: true },
+  cli: { command: 'forward ls', custom: true },
 });
 
-export const unforward = defineOperation({
-  id: 'network.unforward',
+export const remove = defineOperation({
+  id: 'forward.remove',
   method: 'DELETE',
   path: '/v1/forwards/{forward}',
   role: 'operator',
@@ -134,5 +134,5 @@ export const unforward = defineOperation({
   input: z.object({ forward: ForwardText.describe('The host’s side, such as 8080 or 127.0.0.1:5353/udp') }),
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'timeout'],
-  cli: { command: 'network unforward', args: ['forward...'] },
+  cli: { command: 'forward rm', args: ['forward...'] },
 });

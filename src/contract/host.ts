@@ -79,7 +79,7 @@ export const show = defineOperation({
 export const status = defineOperation({
   id: 'host.status',
   method: 'GET',
-  path: '/v1/status',
+  path: '/v1/host/status',
   role: 'viewer',
   summary: 'Say whether the daemon is well',
   input: z.object({}),
@@ -91,7 +91,7 @@ export const status = defineOperation({
 export const shutdown = defineOperation({
   id: 'host.shutdown',
   method: 'POST',
-  path: '/v1/shutdown',
+  path: '/v1/host/shutdown',
   role: 'admin',
   summary: 'Stop the daemon; VMs go on',
   input: z.object({}),

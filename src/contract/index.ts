@@ -6,6 +6,7 @@ import * as forward from './forward.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as network from './network.ts';
+import * as nic from './nic.ts';
 import type { Operation } from './operation.ts';
 import * as project from './project.ts';
 import * as role from './role.ts';
@@ -69,16 +70,10 @@ export const operations = {
     show: network.show,
     set: network.set,
     remove: network.remove,
-    attach: network.attach,
-    detach: network.detach,
-    link: network.link,
-    guard: network.guard,
-    limit: network.limit,
     capture: network.capture,
-    forward: forward.forward,
-    forwards: forward.forwards,
-    unforward: forward.unforward,
   },
+  nic: { add: nic.add, list: nic.list, set: nic.set, remove: nic.remove },
+  forward: { add: forward.add, list: forward.list, remove: forward.remove },
   securityGroup: {
     create: securityGroup.create,
     list: securityGroup.list,

@@ -1,14 +1,11 @@
-// Virtual networks of a host: what one is, who is in it, and how a VM's NICs are plugged in and out.
+// Virtual networks of a host: what one is, and which NICs are in it.
 import { z } from 'zod';
-import { EgressItems } from './egress.ts';
 import { failures } from './errors.ts';
 import { Name, Ref, Time } from './field.ts';
 import { HostAccessText } from './host-access.ts';
-import { Mac, NetworkName, NicId, Vlan } from './nic.ts';
+import { NetworkName } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
 import { RateText } from './rate.ts';
-import { GroupName } from './security-group-rule.ts';
-import { Vm } from './vm.ts';
 
 /**
  * nat: VMs reach each other and the world, which sees the host in their place. isolated: VMs only.
@@ -19,8 +16,8 @@ export type NetworkKind = z.infer<typeof NetworkKind>;
 
 export const Traffic = z.object({ bytes: z.int(), packets: z.int(), dropped: z.int() });
 
-/** What was refused, since the networks were there. */
-export const Refused = z.object({
+/** Packets that were dropped since the network was created. */
+export const Dropped = z.object({
   /** From the guest: forged senders, and what only a network may send. */
   spoofed: z.int(),
   /** From the guest, by its groups or its egress policy, or because it was for the host or another network. */
@@ -39,8 +36,8 @@ export const Attachment = z.object({
   /** What has passed since it was plugged in; null where it is not. */
   fromGuest: Traffic.nullable(),
   toGuest: Traffic.nullable(),
-  /** Packets. */
-  refused: Refused.nullable(),
+  /** Null where it is not plugged in. */
+  dropped: Dropped.nullable(),
 });
 
 export const Network = z.object({
@@ -53,7 +50,7 @@ export const Network = z.object({
   gateways: z.array(z.string()),
   /** The host's interface that it is joined to. */
   interface: z.string().nullable(),
-  /** Frames with a forged sender are refused. */
+  /** Frames with a forged sender are dropped. */
   guarded: z.boolean(),
   /** What all its VMs together may send to, and receive from, the world; null: no limit. */
   capacityBytesPerSecond: z.int().nullable(),
@@ -67,22 +64,7 @@ export const Network = z.object({
 export type Network = z.infer<typeof Network>;
 
 const network = NetworkName.describe('Name of the network');
-const vm = Ref.describe('Name or id of the VM');
-const nic = NicId.describe('NIC, such as net1; viv show lists them');
 const One = z.object({ network });
-const guarding = {
-  groups: z
-    .array(GroupName.or(z.literal('none')))
-    .max(16)
-    .optional()
-    .describe('Security group that it is in, in place of any others; none: no group'),
-  egress: EgressItems.optional().describe('Where it may go beyond its network: subnets and domains, all, or none'),
-};
-const limiting = {
-  toGuest: RateText.optional().describe('Limit of what it receives: 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst), or none'),
-  fromGuest: RateText.optional().describe('Limit of what it sends'),
-};
-
 export const create = defineOperation({
   id: 'network.create',
   method: 'POST',
@@ -119,7 +101,7 @@ export const set = defineOperation({
   summary: 'Change what a network lets through; it counts at once',
   input: z.object({
     network,
-    spoofing: z.enum(['refuse', 'allow']).optional().describe('What happens to frames with a forged sender'),
+    spoofing: z.enum(['drop', 'allow']).optional().describe('What happens to frames with a forged sender'),
     capacity: RateText.optional().describe('What its VMs together may send to the world, and receive, shared fairly: 100Mbit, or none'),
     hostAccess: z
       .array(HostAccessText)
@@ -167,88 +149,6 @@ export const remove = defineOperation({
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use', 'unsupported', 'timeout'],
   cli: { command: 'network rm', args: ['network...'] },
-});
-
-export const attach = defineOperation({
-  id: 'network.attach',
-  method: 'POST',
-  path: '/v1/vms/{vm}/nics',
-  role: 'operator',
-  task: true,
-  summary: 'Give a VM another NIC in a network; a running one gets it at once',
-  input: z.object({
-    vm,
-    network,
-    mac: Mac.optional().describe('Its MAC address; made up by default'),
-    address: z.union([z.ipv4(), z.ipv6()]).optional().describe('Its address; a free one by default'),
-    vlan: Vlan.optional().describe('VLAN that its frames are in'),
-    trunk: z.array(Vlan).max(128).default([]).describe('VLANs that it may tag itself'),
-    ...guarding,
-    ...limiting,
-  }),
-  output: Vm,
-  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', 'missing_program', ...failures.qemu],
-  cli: { command: 'network attach', args: ['vm', 'network'], flags: { egress: 'egress' } },
-});
-
-export const detach = defineOperation({
-  id: 'network.detach',
-  method: 'DELETE',
-  path: '/v1/vms/{vm}/nics/{nic}',
-  role: 'operator',
-  task: true,
-  summary: 'Take a NIC away from a VM, also from a running one',
-  input: z.object({ vm, nic }),
-  output: Vm,
-  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', ...failures.qemu],
-  cli: { command: 'network detach', args: ['vm', 'nic'] },
-});
-
-export const link = defineOperation({
-  id: 'network.link',
-  method: 'PATCH',
-  path: '/v1/vms/{vm}/nics/{nic}',
-  role: 'operator',
-  task: true,
-  summary: 'Pull a NIC’s cable out, or put it back',
-  input: z.object({ vm, nic, state: z.enum(['up', 'down']) }),
-  output: Vm,
-  errors: [...failures.find, 'wrong_state', 'unsupported', ...failures.qemu],
-  cli: { command: 'network link', args: ['vm', 'nic', 'state'] },
-});
-
-export const guard = defineOperation({
-  id: 'network.guard',
-  method: 'PATCH',
-  path: '/v1/vms/{vm}/nics/{nic}/guard',
-  role: 'operator',
-  task: true,
-  summary: 'Say which groups a NIC is in and where it may go; it counts at once',
-  input: z.object({
-    vm,
-    nic,
-    ...guarding,
-  }),
-  output: Vm,
-  errors: [...failures.find, 'unsupported', 'missing_program', 'timeout'],
-  cli: { command: 'network guard', args: ['vm', 'nic'], flags: { egress: 'egress' } },
-});
-
-export const limit = defineOperation({
-  id: 'network.limit',
-  method: 'PATCH',
-  path: '/v1/vms/{vm}/nics/{nic}/limit',
-  role: 'operator',
-  task: true,
-  summary: 'Limit what passes through a NIC in a second; it counts at once',
-  input: z.object({
-    vm,
-    nic,
-    ...limiting,
-  }),
-  output: Vm,
-  errors: [...failures.find, 'unsupported', 'missing_program', 'timeout'],
-  cli: { command: 'network limit', args: ['vm', 'nic'] },
 });
 
 export const capture = defineOperation({

@@ -1,112 +1,82 @@
-// A VM's network NICs: what one is, and how one is asked for on a line: `default`,
-// `back,mac=52:54:00:12:34:56,address=10.1.2.9,group=web+ssh,egress=debian.org,to-guest=10Mbit`.
+// A VM's NICs: adding, changing and removing them, also while it runs. How one is written on a line is in nic-spec.ts.
 import { z } from 'zod';
-import { Egress, EgressItems, parseEgress } from './egress.ts';
-import { VivError } from './errors.ts';
-import { parseRate, Rate, RateText } from './rate.ts';
-import { readableBy } from './readable.ts';
+import { EgressItems } from './egress.ts';
+import { failures } from './errors.ts';
+import { Ref } from './field.ts';
+import { Mac, NetworkName, Nic, NicId, Vlan } from './nic-spec.ts';
+import { defineOperation } from './operation.ts';
+import { RateText } from './rate.ts';
 import { GroupName } from './security-group-rule.ts';
 
-export const Mac = z
-  .string()
-  .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'a MAC address is written like 52:54:00:12:34:56')
-  .refine(
-    (mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00',
-    'this MAC address is not one of a single NIC',
-  );
+const vm = Ref.describe('Name or id of the VM');
+const nic = NicId.describe('NIC, such as net1 (viv nic ls lists them)');
+const settings = {
+  link: z.enum(['up', 'down']).optional().describe('State of its link, as if its cable were plugged in or pulled out'),
+  securityGroups: z
+    .array(GroupName.or(z.literal('none')))
+    .max(16)
+    .optional()
+    .describe('Security group that it is in, replacing all others; none: no security group'),
+  egress: EgressItems.optional().describe('Destinations allowed beyond its network: subnets and domains, all, or none'),
+  rateIn: RateText.optional().describe('Limit of what the VM receives: 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst), or none'),
+  rateOut: RateText.optional().describe('Limit of what the VM sends, written like --rate-in'),
+};
 
-/** Of a NIC in its VM. */
-export const NicId = z.string().regex(/^net\d{1,3}$/, 'a NIC is named like net0');
-
-export const Vlan = z
-  .int('a VLAN has an id from 1 to 4094')
-  .min(1, 'a VLAN has an id from 1 to 4094')
-  .max(4094, 'a VLAN has an id from 1 to 4094');
-
-/** What a NIC may do, and what may be done to it. */
-export const NicGuard = z.object({
-  /** Security groups that it is in. */
-  groups: z.array(z.string()),
-  /** Where it may go beyond its network; null: everywhere. */
-  egress: Egress,
-  /** Limits; null: none. */
-  toGuest: Rate.nullable(),
-  fromGuest: Rate.nullable(),
-});
-export type NicGuard = z.infer<typeof NicGuard>;
-
-/** Of a NIC that nothing was said about. */
-export const openGuard: NicGuard = { groups: [], egress: null, toGuest: null, fromGuest: null };
-
-export const Nic = z.object({
-  id: z.string(),
-  /** Its name; `user` where QEMU itself is the network. */
-  network: z.string(),
-  mac: z.string(),
-  /** Its for life; none where the network is bridged, and others give them. */
-  addresses: z.array(z.string()),
-  /** False: its cable is out. */
-  up: z.boolean(),
-  /** VLAN that its frames are in; null: none. */
-  vlan: z.int().nullable(),
-  /** VLANs that it tags itself. */
-  trunk: z.array(z.int()),
-  ...NicGuard.shape,
+export const add = defineOperation({
+  id: 'nic.add',
+  method: 'POST',
+  path: '/v1/vms/{vm}/nics',
+  role: 'operator',
+  task: true,
+  summary: 'Add a NIC to a VM; a running VM gets it immediately',
+  input: z.object({
+    vm,
+    network: NetworkName.describe('Name of the network'),
+    mac: Mac.optional().describe('MAC address (default: derived from the VM’s id)'),
+    address: z.union([z.ipv4(), z.ipv6()]).optional().describe('IP address (default: a free one of the network)'),
+    vlan: Vlan.optional().describe('VLAN id that its frames are tagged with on the network'),
+    trunk: z.array(Vlan).max(128).default([]).describe('VLAN id that the guest may tag its frames with'),
+    ...settings,
+  }),
+  output: Nic,
+  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', 'missing_program', ...failures.qemu],
+  cli: { command: 'nic add', args: ['vm', 'network'], flags: { egress: 'egress' } },
 });
 
-/** A network that is ours, and no word with another meaning. */
-export const NetworkName = z
-  .string()
-  .max(63, 'a name has at most 63 characters')
-  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, 'a name is made of a-z, 0-9 and -, and starts and ends with a letter or digit')
-  .refine((name) => name !== 'user' && name !== 'none', 'user and none are no names of networks: they mean QEMU’s own and no network');
+export const list = defineOperation({
+  id: 'nic.list',
+  method: 'GET',
+  path: '/v1/vms/{vm}/nics',
+  role: 'viewer',
+  summary: 'List the NICs of a VM',
+  input: z.object({ vm }),
+  output: z.array(Nic),
+  errors: [...failures.find],
+  cli: { command: 'nic ls', args: ['vm'], custom: true },
+});
 
-export interface NicWish {
-  network: string;
-  mac: string | null;
-  /** At most one of each family. */
-  addresses: string[];
-  vlan: number | null;
-  trunk: number[];
-  guard: NicGuard;
-}
+export const set = defineOperation({
+  id: 'nic.set',
+  method: 'PATCH',
+  path: '/v1/vms/{vm}/nics/{nic}',
+  role: 'operator',
+  task: true,
+  summary: 'Change a NIC’s link, security groups, egress policy and rate limits; takes effect immediately',
+  input: z.object({ vm, nic, ...settings }),
+  output: Nic,
+  errors: [...failures.find, 'wrong_state', 'unsupported', 'missing_program', ...failures.qemu],
+  cli: { command: 'nic set', args: ['vm', 'nic'], flags: { egress: 'egress' } },
+});
 
-/** `none`, or names. @throws invalid */
-export function parseGroups(names: readonly string[]): string[] {
-  if (names.length === 1 && names[0] === 'none') return [];
-  if (names.includes('none')) throw new VivError('invalid', 'no group (none) and a group contradict each other; leave one out');
-  return [...new Set(names)].sort();
-}
-
-/** @throws invalid */
-export function parseNicWish(text: string): NicWish {
-  const [network = '', ...options] = text.split(',');
-  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], guard: { ...openGuard } };
-  const check = <T>(schema: z.ZodType<T>, value: unknown): T => {
-    const parsed = schema.safeParse(value);
-    if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it cannot be understood'}`);
-    return parsed.data;
-  };
-  if (network !== 'user' && network !== 'none') check(NetworkName, network);
-  for (const option of options) {
-    const at = option.indexOf('=');
-    const [key, value] = [option.slice(0, at), option.slice(at + 1)];
-    if (key === 'mac') wish.mac = check(Mac, value.toLowerCase());
-    else if (key === 'address') wish.addresses.push(check(z.union([z.ipv4(), z.ipv6()]), value));
-    else if (key === 'vlan') wish.vlan = check(Vlan, Number(value));
-    else if (key === 'trunk') wish.trunk = value.split('+').map((id) => check(Vlan, Number(id)));
-    else if (key === 'group') wish.guard.groups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
-    else if (key === 'egress') wish.guard.egress = parseEgress(check(EgressItems, value.split('+')));
-    else if (key === 'to-guest') wish.guard.toGuest = parseRate(check(RateText, value));
-    else if (key === 'from-guest') wish.guard.fromGuest = parseRate(check(RateText, value));
-    else
-      throw new VivError(
-        'invalid',
-        `network ${text}: ${option} is not known; there are mac=, address=, vlan=, trunk=, group=, egress=, to-guest= and from-guest=`,
-      );
-  }
-  if (network === 'none' && options.length > 0) throw new VivError('invalid', `network ${text}: no network has nothing to choose`);
-  return wish;
-}
-
-export const NicText = z.string().superRefine(readableBy(parseNicWish));
+export const remove = defineOperation({
+  id: 'nic.remove',
+  method: 'DELETE',
+  path: '/v1/vms/{vm}/nics/{nic}',
+  role: 'operator',
+  task: true,
+  summary: 'Remove a NIC from a VM, also while it runs',
+  input: z.object({ vm, nic }),
+  output: z.object({ vm: z.string().describe('Name of the VM'), id: z.string().describe('The NIC that was removed') }),
+  errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', ...failures.qemu],
+  cli: { command: 'nic rm', args: ['vm', 'nic'] },
+});

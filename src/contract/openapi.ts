@@ -8,7 +8,8 @@ import { operationList } from './index.ts';
 import { errorsOf, type Operation } from './operation.ts';
 import { ErrorBodySchema } from './stream.ts';
 import { Task } from './task.ts';
-import { Vm, VmOptions } from './vm.ts';
+import { VmOptions } from './vm-options.ts';
+import { Vm } from './vm-state.ts';
 
 type Json = { [key: string]: unknown };
 

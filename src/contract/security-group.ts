@@ -20,8 +20,8 @@ export const Group = z.object({
 });
 export type Group = z.infer<typeof Group>;
 
-const group = GroupName.describe('Name of the group');
-const One = z.object({ group });
+const securityGroup = GroupName.describe('Name of the security group');
+const One = z.object({ securityGroup });
 const rule = GroupRuleText.describe('Rule, such as "in tcp 22 from 10.0.0.0/8"');
 const rules = z.array(rule).max(500, 'a group has at most 500 rules');
 const inHelp = 'What happens to connections to its VMs that no rule allows';
@@ -35,14 +35,14 @@ export const create = defineOperation({
   task: true,
   summary: 'Make a security group',
   input: z.object({
-    group,
+    securityGroup,
     rules: rules.default([]),
     in: Otherwise.default('deny').describe(inHelp),
     out: Otherwise.default('allow').describe(outHelp),
   }),
   output: Group,
   errors: [...failures.find, 'name_taken'],
-  cli: { command: 'security-group create', args: ['group'] },
+  cli: { command: 'security-group create', args: ['securityGroup'] },
 });
 
 export const list = defineOperation({
@@ -60,68 +60,68 @@ export const list = defineOperation({
 export const show = defineOperation({
   id: 'security-group.show',
   method: 'GET',
-  path: '/v1/security-groups/{group}',
+  path: '/v1/security-groups/{securityGroup}',
   role: 'viewer',
   summary: 'Show a security group, its rules and the NICs in it',
   input: One,
   output: Group,
   errors: ['not_found'],
-  cli: { command: 'security-group show', args: ['group'] },
+  cli: { command: 'security-group show', args: ['securityGroup'] },
 });
 
 export const allow = defineOperation({
   id: 'security-group.allow',
   method: 'POST',
-  path: '/v1/security-groups/{group}/allow',
+  path: '/v1/security-groups/{securityGroup}/allow',
   role: 'operator',
   task: true,
   summary: 'Add a rule to a security group; it counts at once',
-  input: z.object({ group, rule }),
+  input: z.object({ securityGroup, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'security-group allow', args: ['group', 'rule+'] },
+  cli: { command: 'security-group allow', args: ['securityGroup', 'rule+'] },
 });
 
 export const revoke = defineOperation({
   id: 'security-group.revoke',
   method: 'POST',
-  path: '/v1/security-groups/{group}/revoke',
+  path: '/v1/security-groups/{securityGroup}/revoke',
   role: 'operator',
   task: true,
   summary: 'Take a rule away from a security group; connections that are open go on',
-  input: z.object({ group, rule }),
+  input: z.object({ securityGroup, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'security-group revoke', args: ['group', 'rule+'] },
+  cli: { command: 'security-group revoke', args: ['securityGroup', 'rule+'] },
 });
 
 export const set = defineOperation({
   id: 'security-group.set',
   method: 'PATCH',
-  path: '/v1/security-groups/{group}',
+  path: '/v1/security-groups/{securityGroup}',
   role: 'operator',
   task: true,
   summary: 'Change what a security group does, all of it at once',
   input: z.object({
-    group,
+    securityGroup,
     rules: rules.optional().describe('Rule, in place of those that it has'),
     in: Otherwise.optional().describe(inHelp),
     out: Otherwise.optional().describe(outHelp),
   }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'security-group set', args: ['group'] },
+  cli: { command: 'security-group set', args: ['securityGroup'] },
 });
 
 export const remove = defineOperation({
   id: 'security-group.remove',
   method: 'DELETE',
-  path: '/v1/security-groups/{group}',
+  path: '/v1/security-groups/{securityGroup}',
   role: 'operator',
   task: true,
   summary: 'Remove a security group that no NIC is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use'],
-  cli: { command: 'security-group rm', args: ['group...'] },
+  cli: { command: 'security-group rm', args: ['securityGroup...'] },
 });

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Ref, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
-import { Vm } from './vm.ts';
+import { Vm } from './vm-state.ts';
 
 export const Label = Text.min(1)
   .max(100)
@@ -145,14 +145,14 @@ export type Difference = z.infer<typeof Difference>;
 export const diff = defineOperation({
   id: 'snapshot.diff',
   method: 'POST',
-  path: '/v1/vms/{vm}/snapshots/{from}/diff',
+  path: '/v1/vms/{vm}/snapshots/{snapshot}/diff',
   role: 'operator',
   task: true,
   summary: 'Tell which regions of a VM’s disks, and which files, differ between two snapshots',
   input: z.object({
     vm,
-    from: snapshot.describe('Label or id of the one snapshot'),
-    to: snapshot.describe('Label or id of the other; now: the VM as it is'),
+    snapshot,
+    to: snapshot.describe('Label or id of the snapshot to compare with; now: the VM as it is'),
     files: z
       .boolean()
       .default(true)
@@ -162,7 +162,7 @@ export const diff = defineOperation({
   errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
   cli: {
     command: 'snapshot diff',
-    args: ['vm', 'from', 'to'],
+    args: ['vm', 'snapshot', 'to'],
     without: { files: 'The regions of its disks alone: no guest reads which files differ' },
   },
 });

@@ -87,7 +87,7 @@ export const cancel = defineOperation({
 export const follow = defineOperation({
   id: 'task.follow',
   method: 'GET',
-  path: '/v1/tasks/{task}/events',
+  path: '/v1/tasks/{task}/follow',
   role: 'viewer',
   transport: 'events',
   summary: 'Follow one task until it ends',

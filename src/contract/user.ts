@@ -150,7 +150,7 @@ export const revoke = defineOperation({
 });
 
 export const totpBegin = defineOperation({
-  id: 'user.totpBegin',
+  id: 'user.totp-begin',
   method: 'POST',
   path: '/v1/users/{user}/totp',
   role: 'viewer',
@@ -161,7 +161,7 @@ export const totpBegin = defineOperation({
 });
 
 export const totpConfirm = defineOperation({
-  id: 'user.totpConfirm',
+  id: 'user.totp-confirm',
   method: 'POST',
   path: '/v1/users/{user}/totp/confirm',
   role: 'viewer',
@@ -177,7 +177,7 @@ export const totpConfirm = defineOperation({
 });
 
 export const totpRemove = defineOperation({
-  id: 'user.totpRemove',
+  id: 'user.totp-remove',
   method: 'DELETE',
   path: '/v1/users/{user}/totp',
   role: 'admin',

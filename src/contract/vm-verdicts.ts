@@ -1,5 +1,5 @@
 // Which verb each state of a VM allows, and why not. The console greys out with it, vm/decide.ts enforces it.
-import type { VmState } from './vm.ts';
+import type { VmState } from './vm-state.ts';
 
 export type Verb =
   | 'start'

@@ -1,162 +1,10 @@
-// Virtual VMs: what one is, and what can be asked of it. Which verb its state allows is in vm-verdicts.ts.
+// What can be asked of a VM.
 import { z } from 'zod';
 import { failures } from './errors.ts';
-import { Arch, Bytes, GiB, ImageRef, MiB, Name, Ref, Text, Time } from './field.ts';
-import { ForwardText } from './forward.ts';
-import { Nic, NicText } from './nic.ts';
+import { Bytes, MiB, Name, Ref, Text } from './field.ts';
 import { defineOperation } from './operation.ts';
-import { SnapshotPolicyText } from './snapshot-policy.ts';
-
-/**
- *            start                    suspend
- *  stopped ─────────► running ◄─────────────────► suspended
- *     ▲                │   ▲          start
- *     │ stop, exit     │   │ resume
- *     ├────────────────┤   │
- *     │                ▼   │
- *     └───────────── paused          broken: cannot go on as it is; stateReason says why
- */
-export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken']);
-export type VmState = z.infer<typeof VmState>;
-
-/** Why a VM is in a state nobody asked for. */
-export const StateReason = z.object({
-  code: z.enum([
-    'guest_shutdown',
-    'guest_panic',
-    'qemu_exited',
-    'host_disk_full',
-    'disk_error',
-    'host_restarted',
-    'start_failed',
-    'files_missing',
-    'removed_on_stop',
-  ]),
-  message: z.string(),
-  at: Time,
-});
-export type StateReason = z.infer<typeof StateReason>;
-
-export const Accel = z.enum(['auto', 'kvm', 'tcg']);
-export const Firmware = z.enum(['bios', 'uefi']);
-export const RestartPolicy = z.enum(['no', 'on-failure', 'always']);
-export const BootDevice = z.enum(['disk', 'cdrom', 'network']);
-
-export const Disk = z.object({
-  id: z.string(),
-  kind: z.enum(['root', 'data', 'cdrom', 'seed']),
-  sizeBytes: Bytes,
-  /** Bytes the VM's own file takes on the host; null for read-only media. */
-  usedBytes: Bytes.nullable(),
-  /** The file that its own one is laid on (an image's, or a layer shared with snapshots and forks); null: it stands alone. */
-  backing: z.string().nullable(),
-});
-
-export const GuestAgent = z.object({
-  connected: z.boolean(),
-  version: z.string().nullable(),
-  /** Which one answers. */
-  kind: z.enum(['vivarium', 'qemu-guest-agent']).nullable(),
-});
-
-export const Vm = z.object({
-  id: z.string(),
-  name: Name,
-  state: VmState,
-  stateReason: StateReason.nullable(),
-  /** The operation under way, if any: `{ task, operation: 'vm.start' }`. */
-  activity: z.object({ task: z.string(), operation: z.string() }).nullable(),
-  image: z.string().nullable(),
-  /** Null: it uses no file of it (a full clone). */
-  imageDigest: z.string().nullable(),
-  arch: Arch,
-  cpus: z.int(),
-  memoryBytes: Bytes,
-  firmware: Firmware,
-  accel: Accel,
-  /** What it runs with now. */
-  accelInUse: z.enum(['kvm', 'tcg']).nullable(),
-  disks: z.array(Disk),
-  nics: z.array(Nic),
-  /** Ports of the host that lead to it (contract/forward.ts), such as `8080:80/tcp`. */
-  forwards: z.array(z.string()),
-  boot: z.array(BootDevice),
-  restart: RestartPolicy,
-  autostart: z.boolean(),
-  removeOnStop: z.boolean(),
-  /** It has a TPM 2.0. */
-  tpm: z.boolean(),
-  /** When snapshots are made by themselves (contract/snapshot-policy.ts); null: never. */
-  snapshots: z.string().nullable(),
-  /** Settings that take effect at the next start. */
-  pending: z.array(z.string()),
-  pid: z.int().nullable(),
-  agent: GuestAgent,
-  createdAt: Time,
-  startedAt: Time.nullable(),
-  /** Name, at that time, of the VM it was forked from. */
-  forkedFrom: z.string().nullable(),
-  /** Id of the snapshot it came from last. */
-  snapshot: z.string().nullable(),
-  /** Id of the project that owns it; null or absent: none. */
-  project: z.string().nullable().optional(),
-  /** Verb -> true, or why not: its state, the caller's permissions and the project's quotas. Only of one VM, not in lists. */
-  allowed: z.record(z.string(), z.union([z.literal(true), z.string()])).optional(),
-});
-export type Vm = z.infer<typeof Vm>;
-
-const cpus = z.int().min(1, 'a VM has at least 1 CPU').max(256, 'a VM has at most 256 CPUs');
-const memoryBytes = z
-  .int()
-  .min(32 * MiB, 'a VM has at least 32 MiB of memory')
-  .max(16384 * GiB, 'a VM has at most 16 TiB of memory');
-const diskBytes = z
-  .int()
-  .min(MiB, 'a disk has at least 1 MiB')
-  .max(65536 * GiB, 'a disk has at most 64 TiB');
-const sshKey = Text.max(16384).regex(/^[^\r\n]+$/, 'an SSH key is one line');
-const User = z
-  .string()
-  .max(32)
-  .regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
-
-const snapshotsHelp = 'Automatic snapshots, such as "every 10 min keep 12, hourly keep 24, before risky operations"; none: no more';
-
-/** What `create` and `run` take. */
-export const VmOptions = z.object({
-  image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
-  name: Name.optional().describe('Name; made up by default'),
-  project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
-  cpus: cpus.default(1).describe('Virtual CPUs'),
-  memoryBytes: memoryBytes.optional().describe('Memory; the image says how much by default'),
-  diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own by default'),
-  networks: z
-    .array(NicText)
-    .max(8)
-    .optional()
-    .describe('Network of a NIC, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
-  forwards: z
-    .array(ForwardText)
-    .max(64)
-    .default([])
-    .describe('Port of the host that leads to it: [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80'),
-  accel: Accel.default('auto').describe('How guest instructions are executed'),
-  firmware: Firmware.optional().describe('Firmware; the image says which by default'),
-  tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
-  restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
-  autostart: z.boolean().default(false).describe('Start it with the host'),
-  removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
-  snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
-  hostname: Name.optional().describe('Host name inside; the VM’s name by default'),
-  users: z.array(User).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
-  sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
-  userData: Text.max(1 * MiB)
-    .optional()
-    .describe('cloud-init user data, passed on byte for byte'),
-  cdroms: z.array(ImageRef).max(4).default([]).describe('ISO images in its CD drives'),
-  boot: z.array(BootDevice).max(3).optional().describe('Boot order'),
-});
-export type VmOptions = z.infer<typeof VmOptions>;
+import { GuestUser, VmOptions, VmSettings } from './vm-options.ts';
+import { Vm, VmState } from './vm-state.ts';
 
 const vm = Ref.describe('Name or id');
 const One = z.object({ vm });
@@ -177,7 +25,7 @@ export const create = defineOperation({
 export const run = defineOperation({
   id: 'vm.run',
   method: 'POST',
-  path: '/v1/run',
+  path: '/v1/vms/run',
   role: 'operator',
   task: true,
   summary: 'Make a VM and start it',
@@ -218,20 +66,7 @@ export const set = defineOperation({
   role: 'operator',
   task: true,
   summary: 'Change settings and say what applies now and what at the next start',
-  input: z.object({
-    vm,
-    cpus: cpus.optional(),
-    memoryBytes: memoryBytes.optional(),
-    diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
-    accel: Accel.optional(),
-    tpm: z.boolean().optional().describe('A TPM 2.0 of its own; what one has kept stays when it is taken out'),
-    restart: RestartPolicy.optional(),
-    autostart: z.boolean().optional(),
-    removeOnStop: z.boolean().optional(),
-    snapshots: SnapshotPolicyText.optional().describe(snapshotsHelp),
-    boot: z.array(BootDevice).max(3).optional(),
-    cdroms: z.array(ImageRef).max(4).optional(),
-  }),
+  input: VmSettings.extend({ vm }),
   output: z.object({ vm: Vm, applied: z.array(z.string()), atNextStart: z.array(z.string()) }),
   errors: [...failures.find, 'wrong_state', ...failures.files, ...failures.qemu],
   cli: { command: 'set', args: ['vm'], custom: true },
@@ -404,7 +239,7 @@ export const exec = defineOperation({
       .default({})
       .describe('Variables of its environment'),
     cwd: Text.optional().describe('Directory it runs in'),
-    user: User.optional().describe('Run as this user of the guest; root by default'),
+    user: GuestUser.optional().describe('Run as this user of the guest; root by default'),
     terminal: z
       .object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') })
       .optional(),
@@ -475,9 +310,9 @@ export const logs = defineOperation({
 });
 
 export const copyIn = defineOperation({
-  id: 'vm.copyIn',
+  id: 'vm.copy-in',
   method: 'PUT',
-  path: '/v1/vms/{vm}/files',
+  path: '/v1/vms/{vm}/copy-in',
   role: 'operator',
   transport: 'upload',
   summary: 'Unpack a tar stream inside a VM',
@@ -491,9 +326,9 @@ export const copyIn = defineOperation({
 });
 
 export const copyOut = defineOperation({
-  id: 'vm.copyOut',
+  id: 'vm.copy-out',
   method: 'GET',
-  path: '/v1/vms/{vm}/files',
+  path: '/v1/vms/{vm}/copy-out',
   role: 'operator',
   transport: 'download',
   summary: 'Read a file or tree from inside a VM as a tar stream',

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
-import { Vm } from './vm.ts';
+import { Vm } from './vm-state.ts';
 
 export const WarmPool = z.object({
   name: Name,

@@ -2,7 +2,7 @@
 // vm/networks.ts; everything in this room is derived from it.
 import type { ForwardWish } from '../contract/forward.ts';
 import type { HostAccess } from '../contract/host-access.ts';
-import type { NicGuard } from '../contract/nic.ts';
+import type { NicGuard } from '../contract/nic-spec.ts';
 import type { SecurityGroup } from './firewall/model.ts';
 
 export interface NetworkSpec {

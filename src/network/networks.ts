@@ -2,7 +2,7 @@
 // kernel has of them is brought about by network/kernel/reconciler.ts from wanted().
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
-import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic.ts';
+import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
 import { hasVirtual, isVirtual } from '../vm/device/nics.ts';
 import type { VmRecord } from '../vm/record.ts';
 import type { VmHost, VmRegistry } from '../vm/registry.ts';
@@ -103,8 +103,8 @@ export class Networks {
   }
 
   /** @throws not_found, unsupported */
-  async checkGuard({ groups, egress }: Pick<NicGuard, 'groups' | 'egress'>): Promise<void> {
-    for (const group of groups) this.groups.get(group);
+  async checkGuard({ securityGroups, egress }: Pick<NicGuard, 'securityGroups' | 'egress'>): Promise<void> {
+    for (const group of securityGroups) this.groups.get(group);
     if (egress?.some((item) => !isSubnet(item))) await this.here.checkNames();
   }
 

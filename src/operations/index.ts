@@ -1,5 +1,4 @@
-// The table of every operation's handler. An operation of the contract without one does not compile.
-
+// The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
 import type { Handlers } from '../task/handler.ts';
 import { handler as auditFollow } from './audit/follow.ts';
 import { handler as auditList } from './audit/list.ts';
@@ -8,9 +7,9 @@ import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
 import { handler as flowList } from './flow/list.ts';
-import { handler as networkForward } from './forward/add.ts';
-import { handler as networkForwards } from './forward/list.ts';
-import { handler as networkUnforward } from './forward/remove.ts';
+import { handler as forwardAdd } from './forward/add.ts';
+import { handler as forwardList } from './forward/list.ts';
+import { handler as forwardRemove } from './forward/remove.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
 import { handler as hostStatus } from './host/status.ts';
@@ -29,11 +28,10 @@ import { handler as networkList } from './network/list.ts';
 import { handler as networkRemove } from './network/remove.ts';
 import { handler as networkSet } from './network/set.ts';
 import { handler as networkShow } from './network/show.ts';
-import { handler as networkAttach } from './nic/add.ts';
-import { handler as networkGuard } from './nic/guard.ts';
-import { handler as networkLimit } from './nic/limit.ts';
-import { handler as networkLink } from './nic/link.ts';
-import { handler as networkDetach } from './nic/remove.ts';
+import { handler as nicAdd } from './nic/add.ts';
+import { handler as nicList } from './nic/list.ts';
+import { handler as nicRemove } from './nic/remove.ts';
+import { handler as nicSet } from './nic/set.ts';
 import { handler as projectAssign } from './project/assign.ts';
 import { handler as projectCreate } from './project/create.ts';
 import { handler as projectList } from './project/list.ts';
@@ -46,13 +44,13 @@ import { handler as roleList } from './role/list.ts';
 import { handler as roleRemove } from './role/remove.ts';
 import { handler as roleSet } from './role/set.ts';
 import { handler as roleShow } from './role/show.ts';
-import { handler as groupAllow } from './security-group/allow.ts';
-import { handler as groupCreate } from './security-group/create.ts';
-import { handler as groupList } from './security-group/list.ts';
-import { handler as groupRemove } from './security-group/remove.ts';
-import { handler as groupRevoke } from './security-group/revoke.ts';
-import { handler as groupSet } from './security-group/set.ts';
-import { handler as groupShow } from './security-group/show.ts';
+import { handler as securityGroupAllow } from './security-group/allow.ts';
+import { handler as securityGroupCreate } from './security-group/create.ts';
+import { handler as securityGroupList } from './security-group/list.ts';
+import { handler as securityGroupRemove } from './security-group/remove.ts';
+import { handler as securityGroupRevoke } from './security-group/revoke.ts';
+import { handler as securityGroupSet } from './security-group/set.ts';
+import { handler as securityGroupShow } from './security-group/show.ts';
 import { handler as sessionCreate } from './session/create.ts';
 import { handler as sessionList } from './session/list.ts';
 import { handler as sessionRedeem } from './session/redeem.ts';
@@ -118,84 +116,83 @@ import { handler as warmPoolShow } from './warm-pool/show.ts';
 import { handler as warmPoolTake } from './warm-pool/take.ts';
 
 export const handlers: Handlers = {
-  'event.follow': eventFollow,
-  'event.list': eventList,
   'host.show': hostShow,
-  'host.shutdown': hostShutdown,
   'host.status': hostStatus,
-  'image.build': imageBuild,
-  'image.catalog': imageCatalog,
-  'image.export': imageExport,
-  'image.import': imageImport,
-  'image.list': imageList,
-  'image.pull': imagePull,
-  'image.remove': imageRemove,
-  'image.show': imageShow,
-  'network.attach': networkAttach,
-  'network.capture': networkCapture,
-  'flow.follow': flowFollow,
-  'flow.list': flowList,
-  'security-group.allow': groupAllow,
-  'security-group.create': groupCreate,
-  'security-group.list': groupList,
-  'security-group.remove': groupRemove,
-  'security-group.revoke': groupRevoke,
-  'security-group.set': groupSet,
-  'security-group.show': groupShow,
-  'network.guard': networkGuard,
-  'network.limit': networkLimit,
-  'network.set': networkSet,
-  'network.create': networkCreate,
-  'network.detach': networkDetach,
-  'network.forward': networkForward,
-  'network.forwards': networkForwards,
-  'network.link': networkLink,
-  'network.list': networkList,
-  'network.remove': networkRemove,
-  'network.show': networkShow,
-  'network.unforward': networkUnforward,
-  'warm-pool.create': warmPoolCreate,
-  'warm-pool.fill': warmPoolFill,
-  'warm-pool.list': warmPoolList,
-  'warm-pool.remove': warmPoolRemove,
-  'warm-pool.set': warmPoolSet,
-  'warm-pool.show': warmPoolShow,
-  'warm-pool.take': warmPoolTake,
-  'snapshot.create': snapshotCreate,
-  'snapshot.diff': snapshotDiff,
-  'snapshot.list': snapshotList,
-  'snapshot.remove': snapshotRemove,
-  'snapshot.restore': snapshotRestore,
-  'snapshot.show': snapshotShow,
-  'snapshot.thumbnail': snapshotThumbnail,
-  'snapshot.verify': snapshotVerify,
-  'image.verify': imageVerify,
-  'task.cancel': taskCancel,
-  'task.follow': taskFollow,
-  'task.list': taskList,
-  'task.show': taskShow,
-  'vm.console': vmConsole,
-  'vm.copyIn': vmCopyIn,
-  'vm.copyOut': vmCopyOut,
+  'host.shutdown': hostShutdown,
   'vm.create': vmCreate,
-  'vm.exec': vmExec,
-  'vm.fork': vmFork,
-  'vm.list': vmList,
-  'vm.logs': vmLogs,
-  'vm.pause': vmPause,
-  'vm.remove': vmRemove,
-  'vm.rename': vmRename,
-  'vm.reset': vmReset,
-  'vm.restart': vmRestart,
-  'vm.resume': vmResume,
   'vm.run': vmRun,
-  'vm.set': vmSet,
+  'vm.list': vmList,
   'vm.show': vmShow,
+  'vm.set': vmSet,
+  'vm.rename': vmRename,
+  'vm.remove': vmRemove,
   'vm.start': vmStart,
   'vm.stop': vmStop,
+  'vm.restart': vmRestart,
+  'vm.reset': vmReset,
+  'vm.pause': vmPause,
+  'vm.resume': vmResume,
   'vm.suspend': vmSuspend,
-  'vm.view': vmView,
   'vm.wait': vmWait,
+  'vm.exec': vmExec,
+  'vm.console': vmConsole,
+  'vm.view': vmView,
+  'vm.logs': vmLogs,
+  'vm.copy-in': vmCopyIn,
+  'vm.copy-out': vmCopyOut,
+  'vm.fork': vmFork,
+  'snapshot.create': snapshotCreate,
+  'snapshot.list': snapshotList,
+  'snapshot.show': snapshotShow,
+  'snapshot.diff': snapshotDiff,
+  'snapshot.thumbnail': snapshotThumbnail,
+  'snapshot.restore': snapshotRestore,
+  'snapshot.remove': snapshotRemove,
+  'snapshot.verify': snapshotVerify,
+  'warm-pool.create': warmPoolCreate,
+  'warm-pool.list': warmPoolList,
+  'warm-pool.show': warmPoolShow,
+  'warm-pool.set': warmPoolSet,
+  'warm-pool.remove': warmPoolRemove,
+  'warm-pool.take': warmPoolTake,
+  'warm-pool.fill': warmPoolFill,
+  'network.create': networkCreate,
+  'network.list': networkList,
+  'network.show': networkShow,
+  'network.set': networkSet,
+  'network.remove': networkRemove,
+  'network.capture': networkCapture,
+  'nic.add': nicAdd,
+  'nic.list': nicList,
+  'nic.set': nicSet,
+  'nic.remove': nicRemove,
+  'forward.add': forwardAdd,
+  'forward.list': forwardList,
+  'forward.remove': forwardRemove,
+  'security-group.create': securityGroupCreate,
+  'security-group.list': securityGroupList,
+  'security-group.show': securityGroupShow,
+  'security-group.allow': securityGroupAllow,
+  'security-group.revoke': securityGroupRevoke,
+  'security-group.set': securityGroupSet,
+  'security-group.remove': securityGroupRemove,
+  'flow.list': flowList,
+  'flow.follow': flowFollow,
+  'image.list': imageList,
+  'image.catalog': imageCatalog,
+  'image.show': imageShow,
+  'image.pull': imagePull,
+  'image.build': imageBuild,
+  'image.import': imageImport,
+  'image.export': imageExport,
+  'image.remove': imageRemove,
+  'image.verify': imageVerify,
+  'task.list': taskList,
+  'task.show': taskShow,
+  'task.cancel': taskCancel,
+  'task.follow': taskFollow,
+  'event.list': eventList,
+  'event.follow': eventFollow,
   'user.create': userCreate,
   'user.list': userList,
   'user.show': userShow,
@@ -204,9 +201,9 @@ export const handlers: Handlers = {
   'user.password': userPassword,
   'user.grant': userGrant,
   'user.revoke': userRevoke,
-  'user.totpBegin': userTotpBegin,
-  'user.totpConfirm': userTotpConfirm,
-  'user.totpRemove': userTotpRemove,
+  'user.totp-begin': userTotpBegin,
+  'user.totp-confirm': userTotpConfirm,
+  'user.totp-remove': userTotpRemove,
   'user.recover': userRecover,
   'user.can': userCan,
   'role.list': roleList,

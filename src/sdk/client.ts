@@ -3,7 +3,8 @@ import type { z } from 'zod';
 import type { Event } from '../contract/event.ts';
 import type { Image } from '../contract/image.ts';
 import type { AnyOperation } from '../contract/index.ts';
-import type { VmOptions, VmState } from '../contract/vm.ts';
+import type { VmOptions } from '../contract/vm-options.ts';
+import type { VmState } from '../contract/vm-state.ts';
 import { type Connection, connection } from './http.ts';
 import { callsFor, methodFor } from './raw.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
@@ -21,6 +22,8 @@ export class Client {
   readonly snapshot: Calls['snapshot'];
   readonly warmPool: Calls['warmPool'];
   readonly network: Calls['network'];
+  readonly nic: Calls['nic'];
+  readonly forward: Calls['forward'];
   readonly securityGroup: Calls['securityGroup'];
   readonly flow: Calls['flow'];
   readonly image: Calls['image'];
@@ -37,6 +40,8 @@ export class Client {
     this.snapshot = calls.snapshot;
     this.warmPool = calls.warmPool;
     this.network = calls.network;
+    this.nic = calls.nic;
+    this.forward = calls.forward;
     this.securityGroup = calls.securityGroup;
     this.flow = calls.flow;
     this.image = calls.image;

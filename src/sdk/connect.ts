@@ -50,7 +50,7 @@ export function knock(socket: string, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const stream = createConnection({ path: socket, ...(signal ? { signal } : {}) });
     stream.setTimeout(knockDeadlineMs, () => stream.destroy(new Error(`it did not answer within ${knockDeadlineMs} ms`)));
-    stream.once('connect', () => stream.write('GET /v1/status HTTP/1.1\r\nHost: viv\r\nConnection: close\r\n\r\n'));
+    stream.once('connect', () => stream.write('GET /v1/host/status HTTP/1.1\r\nHost: viv\r\nConnection: close\r\n\r\n'));
     stream.once('data', () => {
       resolve();
       stream.destroy();

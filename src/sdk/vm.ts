@@ -4,6 +4,7 @@ import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
 import type { Difference, Snapshot, Verification } from '../contract/snapshot.ts';
 import type * as contract from '../contract/vm.ts';
+import type { Vm as VmInfo, VmState } from '../contract/vm-state.ts';
 import type { Client } from './client.ts';
 import type { CopyOptions } from './copy.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
@@ -15,14 +16,14 @@ export type TerminalOptions = SpawnOptions & { rows: number; columns: number; ty
 
 export class Vm {
   readonly #client: Client;
-  #info: contract.Vm;
+  #info: VmInfo;
 
-  constructor(client: Client, info: contract.Vm) {
+  constructor(client: Client, info: VmInfo) {
     this.#client = client;
     this.#info = info;
   }
 
-  get info(): contract.Vm {
+  get info(): VmInfo {
     return this.#info;
   }
   get id(): string {
@@ -31,7 +32,7 @@ export class Vm {
   get name(): string {
     return this.#info.name;
   }
-  get state(): contract.VmState {
+  get state(): VmState {
     return this.#info.state;
   }
 
@@ -136,7 +137,7 @@ export class Vm {
 
   /** Which regions of its disks, and which files, differ between two snapshots, by label or id; `now` is the VM itself. */
   diff(from: string, to: string, options: { files?: boolean } = {}, call: CallOptions = {}): Promise<Difference> {
-    return this.#client.snapshot.diff({ vm: this.id, from, to, ...options }, call);
+    return this.#client.snapshot.diff({ vm: this.id, snapshot: from, to, ...options }, call);
   }
 
   /** Reads all that a snapshot (all its snapshots) is made of again. @throws corrupt, which names the snapshots and files that are not as written */
@@ -169,7 +170,7 @@ export class Vm {
     await this.#client.vm.remove({ vm: this.id, ...options }, call);
   }
 
-  #renew(info: contract.Vm): this {
+  #renew(info: VmInfo): this {
     this.#info = info;
     return this;
   }

@@ -46,9 +46,9 @@ export async function removeRestoreOverlays(vm: Vm, overlays: Overlays): Promise
 export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
   const { vmRecord: then } = snapshot;
   const withMemory = snapshot.memory !== null;
-  await vm.update(({ settings: { restart, autostart, removeOnStop, snapshots }, nics: now }) => ({
+  await vm.update(({ settings: { restart, autostart, removeOnStop, snapshotPolicy }, nics: now }) => ({
     ...overlays,
-    settings: { ...then.settings, restart, autostart, removeOnStop, snapshots },
+    settings: { ...then.settings, restart, autostart, removeOnStop, snapshotPolicy },
     ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, desired: 'stopped', at: snapshot.id },
     started: withMemory ? then.started : null,
     resumeFrom: withMemory ? snapshot.id : null,

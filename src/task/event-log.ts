@@ -118,7 +118,7 @@ export function createEventLog(store: Store, log: Logger, keep = 10_000): Durabl
 
   return {
     record({ type, subject = null, name = null, message }) {
-      pending.push({ at: Date.now(), type, subject: subject ?? null, name: name ?? null, message });
+      pending.push({ occurredAt: Date.now(), type, subject: subject ?? null, name: name ?? null, message });
       if (pending.length > mostPending) pending.shift();
       schedule(0);
     },

@@ -1,6 +1,6 @@
 // Whether a verb is allowed in a VM's state. Pure: the table is the contract's, the rest is `force`.
 import { VivError } from '../contract/errors.ts';
-import type { VmState } from '../contract/vm.ts';
+import type { VmState } from '../contract/vm-state.ts';
 import { type Verb, verdicts } from '../contract/vm-verdicts.ts';
 
 /** Verbs that are no English for what was asked: `exec` is `shell` and `cp` as well. */

@@ -1,9 +1,9 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { NicGuard, openGuard } from '../contract/nic.ts';
+import { NicGuard, openGuard } from '../contract/nic-spec.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
-import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm.ts';
+import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
 
 export const DiskRecord = z.object({
   id: z.string(),
@@ -39,10 +39,10 @@ export const NicRecord = z.object({
   slot: z.int().nullable().default(null),
   vlan: z.int().nullable().default(null),
   trunk: z.array(z.int()).default([]),
-  groups: NicGuard.shape.groups.default(openGuard.groups),
+  securityGroups: NicGuard.shape.securityGroups.default(openGuard.securityGroups),
   egress: NicGuard.shape.egress.default(openGuard.egress),
-  toGuest: NicGuard.shape.toGuest.default(openGuard.toGuest),
-  fromGuest: NicGuard.shape.fromGuest.default(openGuard.fromGuest),
+  rateIn: NicGuard.shape.rateIn.default(openGuard.rateIn),
+  rateOut: NicGuard.shape.rateOut.default(openGuard.rateOut),
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 
@@ -58,7 +58,7 @@ export const Settings = z.object({
   removeOnStop: z.boolean(),
   tpm: z.boolean().default(false),
   /** Automatic snapshots; null: none. */
-  snapshots: SnapshotPolicy.nullable().default(null),
+  snapshotPolicy: SnapshotPolicy.nullable().default(null),
   /** Null: the VM's name. */
   hostname: Name.nullable(),
 });

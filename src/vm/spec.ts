@@ -2,7 +2,8 @@
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
-import type { BootDevice, VmOptions } from '../contract/vm.ts';
+import type { VmOptions } from '../contract/vm-options.ts';
+import type { BootDevice } from '../contract/vm-state.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { machineTypeOf } from '../qemu/args/machine.ts';
 import type { QemuConfig } from '../qemu/config.ts';
@@ -92,7 +93,7 @@ export function newRecord(
       autostart: options.autostart,
       removeOnStop: options.removeOnStop,
       tpm: options.tpm,
-      snapshots: options.snapshots === undefined ? null : parseSnapshotPolicy(options.snapshots),
+      snapshotPolicy: options.snapshotPolicy === undefined ? null : parseSnapshotPolicy(options.snapshotPolicy),
       hostname: options.hostname ?? null,
     },
     started: null,

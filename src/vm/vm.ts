@@ -2,7 +2,7 @@
 // their neighbours; they come one at a time, through the task engine's queue of this VM. News from QEMU comes in between.
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
-import type { StateReason, Vm as VmInfo } from '../contract/vm.ts';
+import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import { SerialLine } from './device/serial-console.ts';
@@ -114,8 +114,8 @@ export class Vm {
     }
   }
 
-  setState(state: VmRecord['state'], reason: Omit<StateReason, 'at'> | null): Promise<void> {
-    return this.update(() => ({ state, stateReason: reason && { ...reason, at: Date.now() } }));
+  setState(state: VmRecord['state'], reason: Omit<StateReason, 'occurredAt'> | null): Promise<void> {
+    return this.update(() => ({ state, stateReason: reason && { ...reason, occurredAt: Date.now() } }));
   }
 
   /** The live part, or wrong_state. */
@@ -135,7 +135,7 @@ export class Vm {
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
 function stateOf({ state, stateReason, name }: VmRecord, live: VmRuntime | null): Pick<VmInfo, 'state' | 'stateReason'> {
   if (!live?.pausedByFullDisk || state !== 'running') return { state, stateReason };
-  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), at: Date.now() } };
+  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), occurredAt: Date.now() } };
 }
 
 function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly string[]): VmInfo {
@@ -156,8 +156,8 @@ function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly str
     accel: settings.accel,
     accelInUse: active ? (started?.accelInUse ?? null) : null,
     disks: record.disks.map(({ id, kind, sizeBytes, backing }) => ({ id, kind, sizeBytes, usedBytes: null, backing })),
-    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, groups, egress, toGuest, fromGuest }) => ({
-      ...{ id, network, mac, up, vlan, trunk, groups, egress, toGuest, fromGuest },
+    nics: record.nics.map(({ id, network, mac, ipv4, ipv6, up, vlan, trunk, securityGroups, egress, rateIn, rateOut }) => ({
+      ...{ id, network, mac, up, vlan, trunk, securityGroups, egress, rateIn, rateOut },
       addresses: [ipv4, ipv6].filter((address) => address !== null),
     })),
     forwards: [...forwards],
@@ -166,7 +166,7 @@ function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly str
     autostart: settings.autostart,
     removeOnStop: settings.removeOnStop,
     tpm: settings.tpm,
-    snapshots: settings.snapshots === null ? null : formatSnapshotPolicy(settings.snapshots),
+    snapshotPolicy: settings.snapshotPolicy === null ? null : formatSnapshotPolicy(settings.snapshotPolicy),
     pending: active || record.state === 'suspended' ? pending(record) : [],
     pid: live?.process.pid ?? null,
     agent: { connected: agent !== null, version: agent?.facts.version ?? null, kind: agent?.facts.kind ?? null },

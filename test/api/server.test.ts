@@ -258,7 +258,7 @@ test('a refusal before the first event has its own status, a later one is an eve
       throw new VivError('ambiguous', 'broke');
     },
   });
-  assert.equal((await ask(api.socket, 'GET', '/v1/tasks/none/events')).status, 404);
+  assert.equal((await ask(api.socket, 'GET', '/v1/tasks/none/follow')).status, 404);
   const seen: unknown[] = [];
   await assert.rejects(
     async () => {
@@ -271,7 +271,7 @@ test('a refusal before the first event has its own status, a later one is an eve
 
 test('a download that fails midway is the daemon’s error for its reader, one that fails at once has its status', async () => {
   await using api = await toy({
-    'vm.copyOut': async (input: { path: string }) => ({
+    'vm.copy-out': async (input: { path: string }) => ({
       contentType: 'application/x-tar',
       stream: Readable.from(
         (async function* () {
@@ -296,7 +296,7 @@ test('a download that fails midway is the daemon’s error for its reader, one t
   assert.equal(bytes, 500_000, 'what came before the failure has been read');
 
   // Who cannot read trailers must not take a part for the whole.
-  const request = http.get({ socketPath: api.socket, path: '/v1/vms/web/files?path=/etc' });
+  const request = http.get({ socketPath: api.socket, path: '/v1/vms/web/copy-out?path=/etc' });
   const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
   await assert.rejects(answer.toArray(), { code: 'ECONNRESET' });
 });
@@ -328,7 +328,7 @@ test('an upload arrives byte for byte; one that is broken off is an error for th
   const outcome = Promise.withResolvers<unknown>();
   const arrived = Promise.withResolvers<void>();
   await using api = await toy({
-    'vm.copyIn': async (input: { path: string }, _call: Call, body: Readable) => {
+    'vm.copy-in': async (input: { path: string }, _call: Call, body: Readable) => {
       if (input.path === '/refused') throw new VivError('guest_failed', 'No such place');
       let bytes = 0;
       try {

@@ -8,9 +8,9 @@ import { createServer, type ServerOptions } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import type { Event } from '../../src/contract/event.ts';
 import { operationList } from '../../src/contract/index.ts';
-import { openGuard } from '../../src/contract/nic.ts';
+import { openGuard } from '../../src/contract/nic-spec.ts';
 import type { Task } from '../../src/contract/task.ts';
-import type { Vm } from '../../src/contract/vm.ts';
+import type { Vm } from '../../src/contract/vm-state.ts';
 import type { Services } from '../../src/operations/services.ts';
 import { Client } from '../../src/sdk/client.ts';
 import type { Call, Handlers, Socket } from '../../src/task/handler.ts';
@@ -38,7 +38,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     autostart: false,
     removeOnStop: false,
     tpm: false,
-    snapshots: null,
+    snapshotPolicy: null,
     pending: [],
     pid: 42,
     agent: { connected: true, version: '1', kind: 'vivarium' },
@@ -159,7 +159,7 @@ export async function toyExec(
 }
 
 export function event(sequence: number): Event {
-  return { sequence, at: 1, type: 'vm.started', subject: 'x', name: 'x', message: `event ${sequence}` };
+  return { sequence, occurredAt: 1, type: 'vm.started', subject: 'x', name: 'x', message: `event ${sequence}` };
 }
 
 export const bytesOf = (...chunks: (string | Buffer)[]) => Readable.from(chunks.map((chunk) => Buffer.from(chunk)));

@@ -13,7 +13,7 @@ import { start, viv } from './run-viv.ts';
 test('run with a command gives its output and code, and --rm removes the VM afterwards', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
-  server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
   server.on('DELETE /v1/vms/aaaaaaaaaaaa', () => ({ id: 'aaaaaaaaaaaa', name: 'web' }));
   server.onSocket('/v1/vms/aaaaaaaaaaaa/exec', (socket) => {
     socket.send(JSON.stringify({ type: 'started', pid: 1 }));
@@ -22,7 +22,7 @@ test('run with a command gives its output and code, and --rm removes the VM afte
   });
   const { code, stdout, stderr } = await viv(server.stateDirectory, ['run', 'tiny', '--rm', '--no-ssh-keys', '--', 'uname']);
   assert.deepEqual({ code, stdout, stderr }, { code: 3, stdout: 'Linux\n', stderr: '' });
-  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/run')?.body, { image: 'tiny', removeOnStop: true });
+  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/vms/run')?.body, { image: 'tiny', removeOnStop: true });
   const removed = server.asked.at(-1);
   assert.equal(`${removed?.method} ${removed?.path} ${removed?.query}`, 'DELETE /v1/vms/aaaaaaaaaaaa force=true');
 });
@@ -31,7 +31,7 @@ test('run does not wait for an agent that an ISO does not have', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => []);
   server.on('GET /v1/images/installer', () => ({ kind: 'iso', source: 'imported' }));
-  server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
   const { code, stdout } = await viv(server.stateDirectory, ['run', 'installer']);
   assert.deepEqual({ code, stdout }, { code: 0, stdout: 'web\n' });
 });
@@ -62,7 +62,7 @@ test('an empty name is no name', async () => {
 test('run names the VM also when its agent stays silent', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
-  server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
   server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => new Fault('timeout', 'web runs, but its agent has not answered; see: viv logs web'));
   const { code, stdout, stderr } = await viv(server.stateDirectory, ['run', 'tiny']);
   assert.deepEqual(
@@ -139,7 +139,7 @@ test('cp brings a tree out of a VM', async () => {
   tar.finalize();
   const bytes = await buffer(Readable.from(tar));
   server.on('GET /v1/vms/web', () => vm());
-  server.on('GET /v1/vms/aaaaaaaaaaaa/files', () => bytes);
+  server.on('GET /v1/vms/aaaaaaaaaaaa/copy-out', () => bytes);
   const { code, stderr } = await viv(server.stateDirectory, ['cp', 'web:/etc', `${server.stateDirectory}/`]);
   assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
   assert.equal(await readFile(join(server.stateDirectory, 'etc', 'hosts'), 'utf8'), '127.0.0.1 localhost\n');
@@ -212,7 +212,7 @@ test('down waits until the daemon’s process has gone', async () => {
   const { spawn } = await import('node:child_process');
   const daemon = spawn(process.execPath, ['-e', 'process.stdin.resume().on("end", () => {})'], { stdio: ['pipe', 'ignore', 'ignore'] });
   const gone = new Promise((resolve) => daemon.once('exit', resolve));
-  server.on('POST /v1/shutdown', () => {
+  server.on('POST /v1/host/shutdown', () => {
     daemon.stdin.end();
     return { pid: daemon.pid };
   });
@@ -306,13 +306,13 @@ test('forwards are asked for in one call, shown with where they lead or what is 
     '[::1]:53/udp   web      net0  [fd00::9]:80    UDP port 53 is taken by dnsmasq (pid 7)',
     '',
   ].join('\n');
-  const asked = await viv(server.stateDirectory, ['network', 'forward', 'web', '8000-8001:80', '[::1]:53:80/udp']);
+  const asked = await viv(server.stateDirectory, ['forward', 'add', 'web', '8000-8001:80', '[::1]:53:80/udp']);
   assert.deepEqual({ code: asked.code, stdout: asked.stdout }, { code: 0, stdout: table });
   assert.deepEqual(server.asked.at(-1)?.body, { forwards: ['8000-8001:80', '[::1]:53:80/udp'] });
-  assert.equal((await viv(server.stateDirectory, ['network', 'forwards'])).stdout, table);
-  assert.equal((await viv(server.stateDirectory, ['network', 'forwards', '-q'])).stdout, '8000-8001/tcp\n[::1]:53/udp\n');
-  assert.equal((await viv(server.stateDirectory, ['network', 'unforward', '[::1]:53/udp'])).stdout, '[::1]:53/udp\n');
-  const wrong = await viv(server.stateDirectory, ['network', 'forward', 'web', '8000-']);
+  assert.equal((await viv(server.stateDirectory, ['forward', 'ls'])).stdout, table);
+  assert.equal((await viv(server.stateDirectory, ['forward', 'ls', '-q'])).stdout, '8000-8001/tcp\n[::1]:53/udp\n');
+  assert.equal((await viv(server.stateDirectory, ['forward', 'rm', '[::1]:53/udp'])).stdout, '[::1]:53/udp\n');
+  const wrong = await viv(server.stateDirectory, ['forward', 'add', 'web', '8000-']);
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /8000-: it is written as \[ADDRESS:\]PORT/);
 });

@@ -70,7 +70,7 @@ export async function fakeServer(): Promise<FakeServer> {
       body: text === '' ? undefined : JSON.parse(text),
     };
     // The SDK asks for the status by a connection of its own to see that someone is there; that is no question of a test.
-    const knock = seen.path === '/v1/status' && request.headers.connection === 'close';
+    const knock = seen.path === '/v1/host/status' && request.headers.connection === 'close';
     if (!knock) asked.push(seen);
     const work = works.get(seen.path);
     if (work) return await follow(work, seen.path.split('/')[3] ?? '', response);
@@ -81,7 +81,7 @@ export async function fakeServer(): Promise<FakeServer> {
     if (answer instanceof Fault) return send(errorCodes[answer.code].status, { code: answer.code, message: answer.message });
     if (answer instanceof Work) {
       const id = `t${works.size + 1}`;
-      works.set(`/v1/tasks/${id}/events`, answer);
+      works.set(`/v1/tasks/${id}/follow`, answer);
       return send(202, { ...task, id, ...answer.states[0] });
     }
     if (Buffer.isBuffer(answer)) return response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(answer);

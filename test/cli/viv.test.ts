@@ -121,7 +121,7 @@ test('run fetches a missing image, waits for the agent and prints the name', asy
   await writeFile(join(server.stateDirectory, 'data'), '#cloud-config\r\n\ttabs: "ü"\n');
   server.on('GET /v1/catalog', () => catalog(false));
   server.on('POST /v1/images/pull', () => new Work([{ state: 'running' }, { state: 'done', output: {} }]));
-  server.on('POST /v1/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
   server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => vm());
   const { code, stdout, stderr } = await viv(server.stateDirectory, [
     'run',
@@ -139,9 +139,9 @@ test('run fetches a missing image, waits for the agent and prints the name', asy
   assert.equal(stdout, 'web\n');
   assert.deepEqual(
     server.asked.filter((asked) => asked.method === 'POST').map((asked) => asked.path),
-    ['/v1/images/pull', '/v1/run', '/v1/vms/aaaaaaaaaaaa/wait'],
+    ['/v1/images/pull', '/v1/vms/run', '/v1/vms/aaaaaaaaaaaa/wait'],
   );
-  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/run')?.body, {
+  assert.deepEqual(server.asked.find((asked) => asked.path === '/v1/vms/run')?.body, {
     image: 'tiny',
     name: 'web',
     memoryBytes: 512 * 2 ** 20,

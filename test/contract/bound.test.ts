@@ -23,8 +23,8 @@ test('a bound is told in the unit of its field', () => {
 });
 
 test('what is of another kind is told in words of ours', () => {
-  const { link } = operations.network;
-  assert.equal(said(link.input, { vm: 'web', nic: 'net0', state: 'sideways' }), 'it can be up or down');
+  const { set } = operations.nic;
+  assert.equal(said(set.input, { vm: 'web', nic: 'net0', link: 'sideways' }), 'it can be up or down');
   assert.equal(said(operations.vm.run.input, { image: 'tiny', cpus: 'two' }), 'it has to be a number');
   assert.equal(said(operations.vm.run.input, { image: 7 }), 'it has to be text');
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { formatEgress, formatRate } from '../../src/cli/render/nic.ts';
 import { parseEgress } from '../../src/contract/egress.ts';
 import { formatHostAccess, parseHostAccess } from '../../src/contract/host-access.ts';
-import { parseGroups } from '../../src/contract/nic.ts';
+import { parseGroups } from '../../src/contract/nic-spec.ts';
 import { parseRate } from '../../src/contract/rate.ts';
 import { formatGroupRule, parseGroupRule } from '../../src/contract/security-group-rule.ts';
 

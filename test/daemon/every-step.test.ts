@@ -42,7 +42,7 @@ const scenarios: Record<string, Scenario> = {
   'vm.reset with a snapshot before it': {
     prepare: async (client) => {
       await run(client);
-      await client.vm.set({ vm: 'one', snapshots: 'before risky operations' });
+      await client.vm.set({ vm: 'one', snapshotPolicy: 'before risky operations' });
     },
     act: (client) => client.vm.reset({ vm: 'one' }),
     after: ['running'],
@@ -73,12 +73,12 @@ const scenarios: Record<string, Scenario> = {
       const vm = await run(client);
       for (const label of ['then', 'later']) await vm.snapshot(label);
     },
-    act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'later' }),
+    act: (client) => client.snapshot.diff({ vm: 'one', snapshot: 'then', to: 'later' }),
     after: ['running'],
   },
   'snapshot.diff now': {
     prepare: async (client) => (await run(client)).snapshot('then'),
-    act: (client) => client.snapshot.diff({ vm: 'one', from: 'then', to: 'now' }),
+    act: (client) => client.snapshot.diff({ vm: 'one', snapshot: 'then', to: 'now' }),
     after: ['running'],
   },
   'snapshot.verify': {

@@ -27,8 +27,8 @@ const fork = (client: Client, vm: string) => client.vm.fork({ vm });
 const suspend = (client: Client, vm: string) => client.vm.suspend({ vm });
 const reset = (client: Client, vm: string) => client.vm.reset({ vm });
 const pause = (client: Client, vm: string) => client.vm.pause({ vm });
-const guarded = (client: Client, vm: string) => client.vm.set({ vm, snapshots: 'before risky operations' });
-const diff = async (client: Client, vm: string) => client.snapshot.diff({ vm, from: 'then', to: 'now', files: false });
+const guarded = (client: Client, vm: string) => client.vm.set({ vm, snapshotPolicy: 'before risky operations' });
+const diff = async (client: Client, vm: string) => client.snapshot.diff({ vm, snapshot: 'then', to: 'now', files: false });
 const earlier = (client: Client, vm: string) => client.snapshot.create({ vm, label: 'then', disksOnly: true });
 
 const cases: Record<string, Case> = {

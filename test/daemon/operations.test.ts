@@ -11,6 +11,8 @@ import type { Calls } from '../../src/sdk/types.ts';
 import { alive, type TestHost, testHost } from './test-host.ts';
 
 const memoryBytes = 64 * 2 ** 20;
+/** `warmPool` -> `warm-pool` */
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 describe('every operation', () => {
   let host: TestHost;
@@ -20,7 +22,7 @@ describe('every operation', () => {
     get: (_, noun: string) =>
       new Proxy({} as Record<string, unknown>, {
         get: (_target, verb: string) => {
-          called.add(`${noun}.${verb}`);
+          called.add(`${kebab(noun)}.${kebab(verb)}`);
           return Reflect.get(Reflect.get(host.client, noun), verb);
         },
       }),
@@ -117,7 +119,7 @@ describe('every operation', () => {
       [snapshot.id],
     );
     assert.equal((await api.snapshot.show({ vm: 'idle', snapshot: 'clean' })).id, snapshot.id);
-    assert.deepEqual(await api.snapshot.diff({ vm: 'idle', from: 'clean', to: 'now' }), {
+    assert.deepEqual(await api.snapshot.diff({ vm: 'idle', snapshot: 'clean', to: 'now' }), {
       disks: [{ id: 'root', changedBytes: 0, ranges: [], more: 0 }],
       files: { added: 0, removed: 0, changed: 0, list: [], more: 0 },
       filesReason: null,
@@ -237,14 +239,18 @@ describe('every operation', () => {
       .create({ network: 'lab', kind: 'isolated', ipv4: '10.213.7.0/24', ipv6: 'none' })
       .catch((error: unknown) => error);
     if (['unsupported', 'missing_program'].includes((made as { code?: string }).code ?? '')) {
-      for (const { id } of operationList) if (/^(network|group|flow)\./.test(id)) called.add(id);
+      for (const { id } of operationList) if (/^(network|nic|forward|security-group|flow)\./.test(id)) called.add(id);
       return t.skip(String(made));
     }
     await api.vm.create({ image: 'tiny', name: 'carded', memoryBytes, networks: ['none'] });
-    const [nic] = (await api.network.attach({ vm: 'carded', network: 'lab', address: '10.213.7.9' })).nics;
-    assert.deepEqual([nic?.id, nic?.addresses, nic?.up], ['net0', ['10.213.7.9'], true]);
-    await assert.rejects(api.network.attach({ vm: 'carded', network: 'lab', mac: nic?.mac ?? '' }), { code: 'in_use', message: /net0/ });
-    assert.equal((await api.network.link({ vm: 'carded', nic: 'net0', state: 'down' })).nics[0]?.up, false);
+    const nic = await api.nic.add({ vm: 'carded', network: 'lab', address: '10.213.7.9' });
+    assert.deepEqual([nic.id, nic.addresses, nic.up], ['net0', ['10.213.7.9'], true]);
+    await assert.rejects(api.nic.add({ vm: 'carded', network: 'lab', mac: nic.mac }), { code: 'in_use', message: /net0/ });
+    assert.equal((await api.nic.set({ vm: 'carded', nic: 'net0', link: 'down' })).up, false);
+    assert.deepEqual(
+      (await api.nic.list({ vm: 'carded' })).map(({ id, up }) => [id, up]),
+      [['net0', false]],
+    );
     assert.deepEqual(
       (await api.network.list({})).map(({ name }) => name),
       ['lab'],
@@ -254,28 +260,29 @@ describe('every operation', () => {
       ['carded'],
     );
     await assert.rejects(api.network.capture({ network: 'lab' }), { code: 'wrong_state' });
-    const { rules } = await api.securityGroup.create({ group: 'web', rules: ['in tcp 80'] });
+    const { rules } = await api.securityGroup.create({ securityGroup: 'web', rules: ['in tcp 80'] });
     assert.deepEqual(rules, ['in tcp 80']);
-    assert.deepEqual((await api.securityGroup.allow({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
-    assert.deepEqual((await api.securityGroup.revoke({ group: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
-    assert.equal((await api.securityGroup.set({ group: 'web', out: 'deny' })).out, 'deny');
-    assert.deepEqual((await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['web'], egress: ['none'] })).nics[0]?.egress, []);
-    assert.equal((await api.network.limit({ vm: 'carded', nic: 'net0', toGuest: '8Mbit' })).nics[0]?.toGuest?.bytesPerSecond, 1_000_000);
-    assert.deepEqual((await api.securityGroup.show({ group: 'web' })).nics, [{ vm: 'carded', nic: 'net0' }]);
+    assert.deepEqual((await api.securityGroup.allow({ securityGroup: 'web', rule: 'in icmp' })).rules, ['in tcp 80', 'in icmp']);
+    assert.deepEqual((await api.securityGroup.revoke({ securityGroup: 'web', rule: 'in icmp' })).rules, ['in tcp 80']);
+    assert.equal((await api.securityGroup.set({ securityGroup: 'web', out: 'deny' })).out, 'deny');
+    assert.deepEqual((await api.nic.set({ vm: 'carded', nic: 'net0', securityGroups: ['web'], egress: ['none'] })).egress, []);
+    assert.equal((await api.nic.set({ vm: 'carded', nic: 'net0', rateIn: '8Mbit' })).rateIn?.bytesPerSecond, 1_000_000);
+    assert.deepEqual((await api.securityGroup.show({ securityGroup: 'web' })).nics, [{ vm: 'carded', nic: 'net0' }]);
     assert.equal((await api.network.set({ network: 'lab', spoofing: 'allow' })).guarded, false);
-    await api.network.guard({ vm: 'carded', nic: 'net0', groups: ['none'] });
-    assert.deepEqual(await api.securityGroup.remove({ group: 'web' }), { name: 'web' });
+    await api.nic.set({ vm: 'carded', nic: 'net0', securityGroups: ['none'] });
+    assert.deepEqual(await api.securityGroup.remove({ securityGroup: 'web' }), { name: 'web' });
     assert.deepEqual(await api.securityGroup.list({}), []);
     assert.deepEqual(await api.flow.list({ vm: 'carded' }), []);
     const ended = new AbortController();
     const following = api.flow.follow({}, { signal: ended.signal })[Symbol.asyncIterator]().next();
     ended.abort();
     await assert.rejects(following);
-    const [forward] = await api.network.forward({ vm: 'carded', forwards: ['127.0.0.1:28713:80'] });
+    const [forward] = await api.forward.add({ vm: 'carded', forwards: ['127.0.0.1:28713:80'] });
     assert.deepEqual([forward?.name, forward?.state, forward?.targets], ['127.0.0.1:28713/tcp', 'closed', ['10.213.7.9']]);
-    assert.equal((await api.network.forwards({})).length, 1);
-    assert.deepEqual(await api.network.unforward({ forward: '127.0.0.1:28713' }), { name: '127.0.0.1:28713/tcp' });
-    assert.deepEqual((await api.network.detach({ vm: 'carded', nic: 'net0' })).nics, []);
+    assert.equal((await api.forward.list({})).length, 1);
+    assert.deepEqual(await api.forward.remove({ forward: '127.0.0.1:28713' }), { name: '127.0.0.1:28713/tcp' });
+    assert.deepEqual(await api.nic.remove({ vm: 'carded', nic: 'net0' }), { vm: 'carded', id: 'net0' });
+    assert.deepEqual(await api.nic.list({ vm: 'carded' }), []);
     assert.deepEqual(await api.network.remove({ network: 'lab' }), { name: 'lab' });
     await host.client.vm.remove({ vm: 'carded' });
   });

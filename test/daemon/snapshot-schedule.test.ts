@@ -96,9 +96,9 @@ test('snapshots are made by the clock and thinned, and those made by hand stay',
   await web.snapshot('mine');
   await pass(0);
   assert.deepEqual(await snapshotsOf(web), [['mine', null]]);
-  const { applied } = await web.set({ snapshots: 'every 10 minutes keep 2,  hourly keep 2' });
-  assert.deepEqual(applied, ['snapshots']);
-  assert.equal((await web.refresh()).info.snapshots, 'every 10 min keep 2, hourly keep 2');
+  const { applied } = await web.set({ snapshotPolicy: 'every 10 minutes keep 2,  hourly keep 2' });
+  assert.deepEqual(applied, ['snapshotPolicy']);
+  assert.equal((await web.refresh()).info.snapshotPolicy, 'every 10 min keep 2, hourly keep 2');
   await until(async () => (await snapshotsOf(web)).length === 2);
   assert.deepEqual(await snapshotsOf(web), [
     ['mine', null],
@@ -128,7 +128,7 @@ test('what was missed while the daemon was away is made up for by one snapshot',
 test('a VM that does not run is left alone, and a fork has no policy', async () => {
   const web = await client.vm('web');
   const [fork] = (await web.fork()) as [Vm];
-  assert.equal(fork.info.snapshots, null);
+  assert.equal(fork.info.snapshotPolicy, null);
   await fork.remove({ force: true });
   const there = await snapshotsOf(web);
   await web.pause();
@@ -156,7 +156,7 @@ test('what keeps a snapshot from being made is told once, and it is tried again 
 
 test('before something risky a snapshot is made, and the last five of them are kept', async () => {
   const web = await client.vm('web');
-  await web.set({ snapshots: 'before risky operations' });
+  await web.set({ snapshotPolicy: 'before risky operations' });
   const risky = async () => (await web.snapshots()).filter(({ auto }) => auto?.startsWith('before ')).map(({ auto }) => auto);
   for (const act of [
     () => web.reset(),
@@ -179,7 +179,7 @@ test('before something risky a snapshot is made, and the last five of them are k
   await web.reset();
   const expected = ['before stop', 'before restart', 'before set', 'before restore', 'before reset'];
   await until(async () => isDeepStrictEqual(await risky(), expected));
-  assert.equal((await web.refresh()).info.snapshots, 'before risky operations', 'going back does not change the policy');
+  assert.equal((await web.refresh()).info.snapshotPolicy, 'before risky operations', 'going back does not change the policy');
 });
 
 test('without the snapshot before it a VM is not set back, but it is stopped all the same', async () => {
@@ -197,9 +197,9 @@ test('without the snapshot before it a VM is not set back, but it is stopped all
 
 test('none ends it, and what is malformed is refused with a sentence', async () => {
   const web = await client.vm('web');
-  await assert.rejects(web.set({ snapshots: 'hourly' }), /“hourly” does not say how many are kept; for example hourly keep 12/);
-  await web.set({ snapshots: 'none' });
-  assert.equal((await web.refresh()).info.snapshots, null);
+  await assert.rejects(web.set({ snapshotPolicy: 'hourly' }), /“hourly” does not say how many are kept; for example hourly keep 12/);
+  await web.set({ snapshotPolicy: 'none' });
+  assert.equal((await web.refresh()).info.snapshotPolicy, null);
   const there = await snapshotsOf(web);
   await pass(24 * 60 * minute);
   await web.reset();

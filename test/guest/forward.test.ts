@@ -65,14 +65,14 @@ for (const user of [null, someone]) {
       ]);
       await eventually('it listens', () => /:8099 /.test(world.run('outside', 'ss -Hltn')));
       const { network } = host.client;
-      await network.limit({ vm: 'web', nic: 'net0', toGuest: '16Mbit' });
+      await host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: '16Mbit' });
       const received = async () => (await network.show({ network: 'default' })).nics[0]?.toGuest?.bytes ?? 0;
       const before = await received();
       const vm = await host.client.vm('web');
       assert.equal(await out(vm, `wget -q -O - http://${outsideAddress}:8099/ | wc -c`), String(bytes));
       const much = ((await received()) - before) / bytes;
       assert.ok(much > 1 && much < 1.5, `${much.toFixed(2)} times as much as it asked for`);
-      await network.limit({ vm: 'web', nic: 'net0', toGuest: 'none' });
+      await host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: 'none' });
     });
 
     test('its web server answers at every address of the host, and sees who asks', async () => {
@@ -88,13 +88,13 @@ for (const user of [null, someone]) {
     });
 
     test('the NIC’s groups hold for what comes by a forward', async () => {
-      await host.client.securityGroup.create({ group: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
-      await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['few'] });
+      await host.client.securityGroup.create({ securityGroup: 'few', rules: ['in tcp 80 from 192.0.2.1'] });
+      await host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: ['few'] });
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
       const begun = performance.now();
       assert.throws(() => get('host', `${hostAddress}:8080`, 25_000), /ECONNRESET|socket hang up/);
       assert.ok(performance.now() - begun < 15_000, 'it is told long before the relay gives up');
-      await host.client.network.guard({ vm: 'web', nic: 'net0', groups: [] });
+      await host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: [] });
       assert.equal(get('host', `${hostAddress}:8080`), 'hello');
     });
 
@@ -109,15 +109,15 @@ for (const user of [null, someone]) {
       for await (const chunk of stream) chunks.push(chunk as Buffer);
       await asked;
       assert.equal(Buffer.concat(chunks).readUInt32LE(0), 0xa1b2c3d4, 'the magic number of pcap');
-      await network.limit({ ...nic, toGuest: '8Mbit', fromGuest: '8Mbit' });
-      await network.guard({ ...nic, egress: ['none'] });
+      await host.client.nic.set({ ...nic, rateIn: '8Mbit', rateOut: '8Mbit' });
+      await host.client.nic.set({ ...nic, egress: ['none'] });
       await web.exec(['ping', '-c1', '-W1', outsideAddress]);
-      const refused = async () => (await flow.list({ vm: 'web', refused: true })).find(({ verdict }) => verdict === 'refuse egress');
+      const refused = async () => (await flow.list({ vm: 'web', dropped: true })).find(({ verdict }) => verdict === 'drop egress');
       await eventually('the flow log tells what was refused', async () => (await refused())?.target === outsideAddress);
       const [shown] = (await network.show({ network: 'default' })).nics;
-      assert.ok((shown?.refused?.out ?? 0) > 0 && (shown?.toGuest?.packets ?? 0) > 0, JSON.stringify(shown));
-      await network.guard({ ...nic, egress: ['all'] });
-      await network.limit({ ...nic, toGuest: 'none', fromGuest: 'none' });
+      assert.ok((shown?.dropped?.out ?? 0) > 0 && (shown?.toGuest?.packets ?? 0) > 0, JSON.stringify(shown));
+      await host.client.nic.set({ ...nic, egress: ['all'] });
+      await host.client.nic.set({ ...nic, rateIn: 'none', rateOut: 'none' });
       assert.equal(get('host', '127.0.0.1:8080'), 'hello');
     });
 
@@ -156,7 +156,7 @@ for (const user of [null, someone]) {
       await host.kill();
       assert.equal(get('outside', `${hostAddress}:8080`), 'hello');
       await host.start();
-      await eventually('all of them are open', async () => (await host.client.network.forwards({})).every(({ state }) => state === 'open'));
+      await eventually('all of them are open', async () => (await host.client.forward.list({})).every(({ state }) => state === 'open'));
       assert.deepEqual(await relays(), before);
       assert.equal(get('host', '127.0.0.1:8080'), 'hello');
     });
@@ -165,7 +165,7 @@ for (const user of [null, someone]) {
       skip: user === null && 'root may have every port',
     }, async () => {
       world.run('host', 'echo 1000 >/proc/sys/net/ipv4/ip_unprivileged_port_start');
-      const error = await host.client.network.forward({ vm: 'web', forwards: ['80'] }).catch((failure: Error) => failure);
+      const error = await host.client.forward.add({ vm: 'web', forwards: ['80'] }).catch((failure: Error) => failure);
       assert.match(String((error as Error).message), /below 1000; .*net\.ipv4\.ip_unprivileged_port_start=80/);
     });
 

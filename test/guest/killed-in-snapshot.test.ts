@@ -100,12 +100,12 @@ for (const instant of instants)
   });
 
 test('the daemon dies in the snapshot before a reset, whose files are not made a second time', { timeout: 120_000 }, async () => {
-  await host.client.vm.set({ vm: web.id, snapshots: 'before risky operations' });
+  await host.client.vm.set({ vm: web.id, snapshotPolicy: 'before risky operations' });
   await strike('after cont', () => web.reset());
   await web.wait({ for: 'agent' });
   await write();
   await whole();
-  await host.client.vm.set({ vm: web.id, snapshots: 'none' });
+  await host.client.vm.set({ vm: web.id, snapshotPolicy: 'none' });
 });
 
 test('what its guest has written is there when it is started again', { timeout: 120_000 }, async () => {

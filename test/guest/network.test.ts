@@ -154,27 +154,27 @@ test('a group closes a VM to all but those that its rules name, at once, and the
     'while true; do printf "HTTP/1.0 200 OK\\r\\n\\r\\nsaid" | nc -l -p 8080 >/dev/null 2>&1; done </dev/null >/dev/null 2>&1 &',
   );
   await out(web, `for i in $(seq 50); do ${ask('db', 0.5)} && exit 0; sleep 0.1; done; exit 1`);
-  await group.create({ group: 'store', rules: ['in tcp 22'] });
-  await network.guard({ vm: 'db', nic: 'net0', groups: ['store'] });
+  await group.create({ securityGroup: 'store', rules: ['in tcp 22'] });
+  await host.client.nic.set({ vm: 'db', nic: 'net0', securityGroups: ['store'] });
   assert.ok(await refused(web, 'db'));
   assert.ok(await fails(web, 'ping -c1 -W1 db'));
   await out(db, ping('web')); // answers pass
-  await group.allow({ group: 'store', rule: 'in tcp 8080 from vm:web' });
+  await group.allow({ securityGroup: 'store', rule: 'in tcp 8080 from vm:web' });
   await out(web, get('db'));
   const told = async (verdict: string) =>
     (await flow.list({ vm: 'db', limit: 1000 })).find(
       ({ verdict: said, from, to, targetPort }) => said === verdict && from?.vm === 'web' && to?.vm === 'db' && targetPort === 8080,
     );
-  await eventually('the flow log tells both', async () => Boolean((await told('refuse in')) && (await told('accept'))));
+  await eventually('the flow log tells both', async () => Boolean((await told('drop in')) && (await told('accept'))));
   const nic = (await network.show({ network: 'default' })).nics.find(({ vm: vmRef }) => vmRef === 'db');
-  assert.ok((nic?.refused?.in ?? 0) > 0, JSON.stringify(nic));
-  await network.guard({ vm: 'db', nic: 'net0', groups: ['none'] });
-  await group.remove({ group: 'store' });
+  assert.ok((nic?.dropped?.in ?? 0) > 0, JSON.stringify(nic));
+  await host.client.nic.set({ vm: 'db', nic: 'net0', securityGroups: ['none'] });
+  await group.remove({ securityGroup: 'store' });
   await out(web, 'ping -c1 -W9 db');
 });
 
 test('a VM goes where its egress policy lets it: nowhere, to a subnet, or to a name as DNS answered it', { skip }, async () => {
-  const guard = (...egress: string[]) => host.client.network.guard({ vm: 'web', nic: 'net0', egress });
+  const guard = (...egress: string[]) => host.client.nic.set({ vm: 'web', nic: 'net0', egress });
   const outside = get(outsideAddress);
   await out(web, outside);
   await guard('none');
@@ -216,10 +216,10 @@ test('a limit holds for a running VM', { skip }, async () => {
   const free = await seconds();
   // 512 KiB less the burst of 68 KiB take twice as long and two seconds, however slow the guest is.
   const atLeast = 2 * free + 2;
-  await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: `${Math.round((444 * 8.192) / atLeast)}kbit` });
+  await host.client.nic.set({ vm: 'web', nic: 'net0', rateOut: `${Math.round((444 * 8.192) / atLeast)}kbit` });
   const limited = await seconds();
   assert.ok(limited > atLeast * 0.75, `${free} s, limited ${limited} s`);
-  await host.client.network.limit({ vm: 'web', nic: 'net0', fromGuest: 'none' });
+  await host.client.nic.set({ vm: 'web', nic: 'net0', rateOut: 'none' });
 });
 
 test('of 10,000 forged frames of each kind that a guest sends none arrives, and all are counted', { skip }, async () => {
@@ -235,7 +235,7 @@ test('of 10,000 forged frames of each kind that a guest sends none arrives, and 
   const { forged, right, last } = framesOf({ evil, victim, gateway, other: victim });
   for (const vm of [web, db]) await vm.copyTo(program, '/root/frames');
   const spoofed = async () =>
-    (await host.client.network.show({ network: 'default' })).nics.find(({ vm: vmRef }) => vmRef === 'web')?.refused?.spoofed ?? 0;
+    (await host.client.network.show({ network: 'default' })).nics.find(({ vm: vmRef }) => vmRef === 'web')?.dropped?.spoofed ?? 0;
   const delivered = async (times: number, frames: readonly string[]) => {
     await out(
       db,
@@ -309,20 +309,20 @@ test('what somebody broke while the daemon was away is mended', { skip }, async 
 
 test('a NIC is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
   await host.client.network.create({ network: 'back', kind: 'isolated', ipv4: '10.200.1.0/24', ipv6: 'none' });
-  const [, nicId] = (await host.client.network.attach({ vm: 'web', network: 'back', address: '10.200.1.77' })).nics;
-  assert.deepEqual(nicId?.addresses, ['10.200.1.77']);
+  const nic = await host.client.nic.add({ vm: 'web', network: 'back', address: '10.200.1.77' });
+  assert.deepEqual(nic.addresses, ['10.200.1.77']);
   const leased = 'for i in $(seq 600); do ip -4 address show eth1 2>/dev/null | grep -q "inet 10.200.1" && exit 0; sleep 0.1; done; exit 1';
   await out(web, leased);
-  await host.client.network.attach({ vm: 'db', network: 'back' });
+  await host.client.nic.add({ vm: 'db', network: 'back' });
   await out(db, leased);
   // The name server of the network that leads out, which is asked still, knows the other one's names too.
   await out(web, `ping -c1 -W9 db.back.viv && ping -c1 -W9 db.default.viv && ping -c1 -W9 ${outsideAddress}`);
   assert.match(await out(web, 'nslookup db.back.viv; cat /etc/resolv.conf'), /10\.200\.1\.[\s\S]*search default\.viv/);
-  await host.client.network.detach({ vm: 'db', nic: 'net1' });
-  await host.client.network.link({ vm: 'web', nic: 'net1', state: 'down' });
+  await host.client.nic.remove({ vm: 'db', nic: 'net1' });
+  await host.client.nic.set({ vm: 'web', nic: 'net1', link: 'down' });
   await out(web, 'for i in $(seq 600); do [ "$(cat /sys/class/net/eth1/carrier)" = 0 ] && exit 0; sleep 0.1; done; exit 1');
-  await host.client.network.link({ vm: 'web', nic: 'net1', state: 'up' });
-  await host.client.network.detach({ vm: 'web', nic: 'net1' });
+  await host.client.nic.set({ vm: 'web', nic: 'net1', link: 'up' });
+  await host.client.nic.remove({ vm: 'web', nic: 'net1' });
   await out(web, 'for i in $(seq 600); do [ -e /sys/class/net/eth1 ] || exit 0; sleep 0.1; done; exit 1');
   await host.client.network.remove({ network: 'back' });
 });

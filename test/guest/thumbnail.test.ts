@@ -46,7 +46,7 @@ test('a snapshot of a VM with a screen has a picture of it', async () => {
 let tiny: Vm;
 
 test('a snapshot of a VM that uses its serial line alone has the end of what it wrote', async () => {
-  tiny = await host.client.run('tiny', { name: 'tiny', snapshots: 'before risky operations' });
+  tiny = await host.client.run('tiny', { name: 'tiny', snapshotPolicy: 'before risky operations' });
   await tiny.exec(['sh', '-c', 'echo written here > /dev/ttyS0; echo one > /run/memory']);
   assert.equal((await tiny.snapshot('then')).thumbnail, 'text');
   assert.match(command('snapshot', 'show', 'tiny', 'then'), /written here\n/);

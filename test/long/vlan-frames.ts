@@ -1,5 +1,5 @@
 // The VMs of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
-import { openGuard } from '../../src/contract/nic.ts';
+import { openGuard } from '../../src/contract/nic-spec.ts';
 import { bridgeMac, bridgeOf, bridgeUplinkInside, tapOf } from '../../src/network/kernel/interface-names.ts';
 import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../src/network/model.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';

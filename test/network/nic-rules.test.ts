@@ -41,27 +41,27 @@ const refused = async (call: Promise<unknown>, code: string, words: RegExp): Pro
 
 test('a group is made, changed and shown; what cannot be is refused, and nothing has changed', { skip }, async () => {
   const { securityGroup: group } = host.client;
-  await group.create({ group: 'web', rules: ['in tcp 80', 'in tcp 22 from vm:db'] });
-  await group.create({ group: 'store', rules: ['in tcp 5432 from group:web', 'in any from group:store'] });
-  assert.deepEqual((await group.show({ group: 'store' })).rules, ['in tcp 5432 from group:web', 'in any from group:store']);
+  await group.create({ securityGroup: 'web', rules: ['in tcp 80', 'in tcp 22 from vm:db'] });
+  await group.create({ securityGroup: 'store', rules: ['in tcp 5432 from group:web', 'in any from group:store'] });
+  assert.deepEqual((await group.show({ securityGroup: 'store' })).rules, ['in tcp 5432 from group:web', 'in any from group:store']);
   const table: [call: () => Promise<unknown>, code: string, words: RegExp][] = [
-    [() => group.create({ group: 'web' }), 'name_taken', /security group named web/],
-    [() => group.create({ group: 'none' }), 'invalid', /none is no name/],
-    [() => group.create({ group: 'a', rules: ['in tcp 80 from group:nobody'] }), 'not_found', /no security group named nobody/],
-    [() => group.create({ group: 'a', rules: ['in tcp 80 from vm:nobody'] }), 'not_found', /nobody/],
-    [() => group.allow({ group: 'web', rule: 'in http' }), 'invalid', /names no protocol/],
-    [() => group.allow({ group: 'nowhere', rule: 'in tcp 80' }), 'not_found', /viv security-group create nowhere/],
-    [() => group.revoke({ group: 'web', rule: 'in tcp 81' }), 'not_found', /has no rule "in tcp 81"/],
-    [() => group.set({ group: 'web' }), 'invalid', /say what is to change/],
-    [() => group.remove({ group: 'web' }), 'in_use', /rules of other groups name web: store/],
+    [() => group.create({ securityGroup: 'web' }), 'name_taken', /security group named web/],
+    [() => group.create({ securityGroup: 'none' }), 'invalid', /none is no name/],
+    [() => group.create({ securityGroup: 'a', rules: ['in tcp 80 from group:nobody'] }), 'not_found', /no security group named nobody/],
+    [() => group.create({ securityGroup: 'a', rules: ['in tcp 80 from vm:nobody'] }), 'not_found', /nobody/],
+    [() => group.allow({ securityGroup: 'web', rule: 'in http' }), 'invalid', /names no protocol/],
+    [() => group.allow({ securityGroup: 'nowhere', rule: 'in tcp 80' }), 'not_found', /viv security-group create nowhere/],
+    [() => group.revoke({ securityGroup: 'web', rule: 'in tcp 81' }), 'not_found', /has no rule "in tcp 81"/],
+    [() => group.set({ securityGroup: 'web' }), 'invalid', /no setting of net0 of web is given/],
+    [() => group.remove({ securityGroup: 'web' }), 'in_use', /rules of other groups name web: store/],
   ];
   for (const [call, code, words] of table) await refused(call(), code, words);
-  await group.allow({ group: 'web', rule: 'in tcp 443' });
-  await group.allow({ group: 'web', rule: 'in tcp 443 from any' });
-  assert.deepEqual((await group.show({ group: 'web' })).rules, ['in tcp 80', 'in tcp 22 from vm:db', 'in tcp 443']);
-  await group.revoke({ group: 'web', rule: 'in tcp 443' });
-  assert.equal((await group.set({ group: 'web', out: 'deny' })).out, 'deny');
-  await group.set({ group: 'web', out: 'allow' });
+  await group.allow({ securityGroup: 'web', rule: 'in tcp 443' });
+  await group.allow({ securityGroup: 'web', rule: 'in tcp 443 from any' });
+  assert.deepEqual((await group.show({ securityGroup: 'web' })).rules, ['in tcp 80', 'in tcp 22 from vm:db', 'in tcp 443']);
+  await group.revoke({ securityGroup: 'web', rule: 'in tcp 443' });
+  assert.equal((await group.set({ securityGroup: 'web', out: 'deny' })).out, 'deny');
+  await group.set({ securityGroup: 'web', out: 'allow' });
   assert.deepEqual(
     (await group.list({})).map(({ name }) => name),
     ['store', 'web'],
@@ -70,24 +70,24 @@ test('a group is made, changed and shown; what cannot be is refused, and nothing
 
 test('a NIC in a group is guarded by it at once, and a change of the group reaches the kernel', { skip }, async () => {
   const { securityGroup: group, network, vm: vmRef } = host.client;
-  await refused(network.guard({ vm: 'web', nic: 'net0', groups: ['nobody'] }), 'not_found', /no security group named nobody/);
-  await refused(network.guard({ vm: 'web', nic: 'net7' }), 'not_found', /no NIC net7/);
-  await refused(network.guard({ vm: 'web', nic: 'net0' }), 'invalid', /say what is to change/);
-  const [nic] = (await network.guard({ vm: 'web', nic: 'net0', groups: ['web', 'store'] })).nics;
-  assert.deepEqual(nic?.groups, ['store', 'web']);
+  await refused(host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: ['nobody'] }), 'not_found', /no security group named nobody/);
+  await refused(host.client.nic.set({ vm: 'web', nic: 'net7' }), 'not_found', /no NIC net7/);
+  await refused(host.client.nic.set({ vm: 'web', nic: 'net0' }), 'invalid', /no setting of net0 of web is given/);
+  const nic = await host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: ['web', 'store'] });
+  assert.deepEqual(nic.securityGroups, ['store', 'web']);
   assert.match(await rules(), /tcp dport 80 goto accepted/);
   assert.doesNotMatch(await rules(), /tcp dport 8443/);
-  await group.allow({ group: 'web', rule: 'in tcp 8443' });
+  await group.allow({ securityGroup: 'web', rule: 'in tcp 8443' });
   assert.match(await rules(), /tcp dport 8443 goto accepted/);
-  assert.deepEqual((await group.show({ group: 'web' })).nics, [{ vm: 'web', nic: 'net0' }]);
-  await refused(group.remove({ group: 'store' }), 'in_use', /net0 of web/);
+  assert.deepEqual((await group.show({ securityGroup: 'web' })).nics, [{ vm: 'web', nic: 'net0' }]);
+  await refused(group.remove({ securityGroup: 'store' }), 'in_use', /net0 of web/);
   // A rule means the VM, not who bears its name later.
   await db.rename('other');
-  assert.ok((await group.show({ group: 'web' })).rules.includes('in tcp 22 from vm:other'));
+  assert.ok((await group.show({ securityGroup: 'web' })).rules.includes('in tcp 22 from vm:other'));
   await db.rename('db');
-  await network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
-  await group.remove({ group: 'store' });
-  assert.deepEqual((await vmRef.show({ vm: 'web' })).nics[0]?.groups, ['web']);
+  await host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: ['web'] });
+  await group.remove({ securityGroup: 'store' });
+  assert.deepEqual((await vmRef.show({ vm: 'web' })).nics[0]?.securityGroups, ['web']);
 });
 
 test('where a NIC may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
@@ -96,11 +96,11 @@ test('where a NIC may go and how fast is in the kernel at once, and is as it was
     [{ vm: 'web', nic: 'net0', egress: ['10.0.0.0/33'] }, /no subnet/],
     [{ vm: 'web', nic: 'net0', egress: ['all', 'none'] }, /say one of them/],
   ] as const)
-    await refused(network.guard({ ...input, egress: [...input.egress] }), 'invalid', words);
-  await refused(network.limit({ vm: 'web', nic: 'net0', toGuest: 'fast' }), 'invalid', /no rate/);
-  await network.guard({ vm: 'web', nic: 'net0', egress: ['203.0.113.0/24', 'example.org'] });
-  const [nic] = (await network.limit({ vm: 'web', nic: 'net0', toGuest: '10Mbit', fromGuest: '1MiB/256KiB' })).nics;
-  assert.deepEqual([nic?.toGuest?.bytesPerSecond, nic?.fromGuest?.burstBytes], [1_250_000, 262_144]);
+    await refused(host.client.nic.set({ ...input, egress: [...input.egress] }), 'invalid', words);
+  await refused(host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: 'fast' }), 'invalid', /no rate/);
+  await host.client.nic.set({ vm: 'web', nic: 'net0', egress: ['203.0.113.0/24', 'example.org'] });
+  const nic = await host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: '10Mbit', rateOut: '1MiB/256KiB' });
+  assert.deepEqual([nic.rateIn?.bytesPerSecond, nic.rateOut?.burstBytes], [1_250_000, 262_144]);
   assert.match(await rules(), /ip daddr 203\.0\.113\.0\/24 return/);
   assert.match(await queues(web), /tbf .*rate 10Mbit/);
   assert.match(await queues(web), /ingress/);
@@ -110,7 +110,7 @@ test('where a NIC may go and how fast is in the kernel at once, and is as it was
   await host.start();
   [web, db] = [await host.client.vm('web'), await host.client.vm('db')];
   // It has looked by the time that a change is through.
-  await host.client.network.guard({ vm: 'db', nic: 'net0', groups: ['none'] });
+  await host.client.nic.set({ vm: 'db', nic: 'net0', securityGroups: ['none'] });
   assert.equal(await rules(), before);
   assert.equal(await inside('tc qdisc show'), shaped);
   // What DNS has answered and what was counted stays, although the host has another address than when the daemon died.
@@ -120,20 +120,20 @@ test('where a NIC may go and how fast is in the kernel at once, and is as it was
   world.run('host', 'ip address add 192.0.2.77/32 dev lo');
   await host.start();
   [web, db] = [await host.client.vm('web'), await host.client.vm('db')];
-  await host.client.network.guard({ vm: 'db', nic: 'net0', groups: [] });
+  await host.client.nic.set({ vm: 'db', nic: 'net0', securityGroups: [] });
   assert.match(await rules(), /192\.0\.2\.77/);
   assert.match(await inside(`nft list set bridge vivarium ${answers}`), /203\.0\.113\.77/);
   world.run('host', 'ip address delete 192.0.2.77/32 dev lo');
-  await host.client.network.limit({ vm: 'web', nic: 'net0', toGuest: 'none', fromGuest: 'none' });
+  await host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: 'none', rateOut: 'none' });
   assert.doesNotMatch(await queues(web), /tbf|ingress/);
   assert.equal(await inside('ip -br link show type ifb'), '');
 });
 
 test('a VM is born guarded, and a stopped one has nothing in the kernel', { skip }, async () => {
-  const born = await host.client.run('tiny', { name: 'born', networks: ['default,group=web,egress=none,to-guest=8Mbit'] });
+  const born = await host.client.run('tiny', { name: 'born', networks: ['default,security-group=web,egress=none,rate-in=8Mbit'] });
   assert.match(await queues(born), /tbf .*rate 8Mbit/);
   assert.deepEqual(born.info.nics[0]?.egress, []);
-  await refused(host.client.run('tiny', { networks: ['default,group=nobody'] }), 'not_found', /no security group named nobody/);
+  await refused(host.client.run('tiny', { networks: ['default,security-group=nobody'] }), 'not_found', /no security group named nobody/);
   await born.remove({ force: true });
   await eventually('its limit is gone', async () => !/8Mbit/.test(await inside('tc qdisc show')));
 });
@@ -142,7 +142,7 @@ test('a network has a capacity, lets forged senders through and opens the host o
   const { network } = host.client;
   await network.create({ network: 'lone', kind: 'isolated' });
   const table: [call: () => Promise<unknown>, code: string, words: RegExp][] = [
-    [() => network.set({ network: 'default' }), 'invalid', /say what is to change/],
+    [() => network.set({ network: 'default' }), 'invalid', /no setting of net0 of web is given/],
     [() => network.set({ network: 'default', capacity: '10Mbit/1MiB' }), 'invalid', /has no burst/],
     [() => network.set({ network: 'default', hostAccess: ['icmp'] }), 'invalid', /says nothing of the host/],
     [
@@ -163,13 +163,13 @@ test('a network has a capacity, lets forged senders through and opens the host o
   assert.deepEqual([shown.capacityBytesPerSecond, shown.hostAccess, shown.guarded], [10_000_000, [`tcp 5432 at ${hostAddress}`], false]);
   assert.match(await inside('tc class show dev uplink'), /htb .*rate 80Mbit/);
   assert.match(world.run('host', 'nft list ruleset'), /ip daddr 192\.0\.2\.9 tcp dport 5432 accept/);
-  await network.set({ network: 'default', capacity: 'none', hostAccess: ['none'], spoofing: 'refuse' });
+  await network.set({ network: 'default', capacity: 'none', hostAccess: ['none'], spoofing: 'drop' });
   assert.doesNotMatch(await inside('tc qdisc show'), /htb/);
   assert.doesNotMatch(world.run('host', 'nft list ruleset'), /5432/);
 });
 
 test('a NIC of QEMU’s own network has no rules and no limits', { skip }, async () => {
   const plain = await host.client.create('tiny', { name: 'plain', networks: ['user'] });
-  await refused(host.client.network.limit({ vm: 'plain', nic: 'net0', toGuest: '1Mbit' }), 'unsupported', /knows no rules and no limits/);
+  await refused(host.client.nic.set({ vm: 'plain', nic: 'net0', rateIn: '1Mbit' }), 'unsupported', /knows no rules and no limits/);
   await plain.remove();
 });

@@ -172,7 +172,7 @@ test('an interface that vanishes under a VM is told and keeps nobody else from s
   const error = await refused(vmRef.restart({ vm: 'edge', force: true }));
   assert.match(error.message, /no such interface now/);
   assert.equal((await vmRef.show({ vm: 'edge' })).state, 'running');
-  await network.attach({ vm: 'edge', network: 'default' });
+  await host.client.nic.add({ vm: 'edge', network: 'default' });
   await vmRef.stop({ vm: 'edge', force: true });
   // With an address it is the host's.
   world.run('host', 'ip link add name gone0 type veth peer name gone1; ip address add 203.0.113.77/24 dev gone0; ip link set gone0 up');

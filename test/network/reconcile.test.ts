@@ -94,7 +94,7 @@ test('an interface that cannot be a port is refused, or keeps its own network’
   await eventually('it is told', async () => /Ethernet|no such interface/.test((await network.show({ network: 'lan' })).problem ?? ''));
   await host.client.run('tiny', { name: 'another' });
   await network.create({ network: 'late' });
-  await network.attach({ vm: 'edge', network: 'late' });
+  await host.client.nic.add({ vm: 'edge', network: 'late' });
   assert.match((await refused(vm.restart({ vm: 'edge', force: true }))).message, /port/);
   assert.equal((await vm.show({ vm: 'edge' })).state, 'running');
   for (const name of ['edge', 'another', 'later']) await vm.remove({ vm: name, force: true });

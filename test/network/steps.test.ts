@@ -28,11 +28,11 @@ async function both(): Promise<{ store: unknown; kernel: unknown }> {
   const rules = (await group.list({})).find(({ name }) => name === 'web')?.rules ?? [];
   const { capacityBytesPerSecond } = await network.show({ network: 'default' });
   const [ruleset, queues] = [await inside('nft -s list ruleset'), await inside('tc qdisc show')];
-  const guarded = nic?.groups.includes('web') === true;
+  const guarded = nic?.securityGroups.includes('web') === true;
   return {
     store: {
       egress: nic?.egress?.length === 0,
-      limited: nic?.toGuest !== null,
+      limited: nic?.rateIn !== null,
       capacity: capacityBytesPerSecond !== null,
       rule: guarded && rules.includes('in tcp 8443'),
     },
@@ -56,16 +56,12 @@ const settled = (what: string): Promise<void> =>
 /** Each changes one thing and takes it back. */
 const changes = {
   'security-group.allow': [
-    () => host.client.securityGroup.allow({ group: 'web', rule: 'in tcp 8443' }),
-    () => host.client.securityGroup.revoke({ group: 'web', rule: 'in tcp 8443' }),
+    () => host.client.securityGroup.allow({ securityGroup: 'web', rule: 'in tcp 8443' }),
+    () => host.client.securityGroup.revoke({ securityGroup: 'web', rule: 'in tcp 8443' }),
   ],
-  'network.guard': [
-    () => host.client.network.guard({ vm: 'web', nic: 'net0', egress: ['none'] }),
-    () => host.client.network.guard({ vm: 'web', nic: 'net0', egress: ['all'] }),
-  ],
-  'network.limit': [
-    () => host.client.network.limit({ vm: 'web', nic: 'net0', toGuest: '8Mbit' }),
-    () => host.client.network.limit({ vm: 'web', nic: 'net0', toGuest: 'none' }),
+  'nic.set': [
+    () => host.client.nic.set({ vm: 'web', nic: 'net0', egress: ['none'], rateIn: '8Mbit' }),
+    () => host.client.nic.set({ vm: 'web', nic: 'net0', egress: ['all'], rateIn: 'none' }),
   ],
   'network.set': [
     () => host.client.network.set({ network: 'default', capacity: '80Mbit' }),
@@ -74,8 +70,8 @@ const changes = {
 } as const;
 
 test('a fault at any step leaves the kernel with what the store says', { skip, timeout: 300_000 }, async () => {
-  await host.client.securityGroup.create({ group: 'web', rules: ['in tcp 80'] });
-  await host.client.network.guard({ vm: 'web', nic: 'net0', groups: ['web'] });
+  await host.client.securityGroup.create({ securityGroup: 'web', rules: ['in tcp 80'] });
+  await host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: ['web'] });
   for (const [operation, [change, back]] of Object.entries(changes))
     for (const { name } of handlers[operation as 'security-group.allow'].steps.slice(1)) // the first only looks
       for (const how of ['before:run:throw', 'after:run:throw', 'before:run:kill', 'after:run:kill']) {
@@ -106,16 +102,16 @@ test('8 kills of the daemon while all of it changes leave the kernel with what t
 const lives: Readonly<Record<string, readonly [prepare: () => Promise<unknown>, act: () => Promise<unknown>]>> = {
   'network.create': [async () => {}, () => host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' })],
   'network.remove': [() => makeLab(false), () => host.client.network.remove({ network: 'lab' })],
-  'network.attach': [() => makeLab(true), () => host.client.network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' })],
-  'network.detach': [() => makeLab(true, 'lab'), () => host.client.network.detach({ vm: 'idle', nic: 'net0' })],
-  'network.link': [() => makeLab(true, 'lab'), () => host.client.network.link({ vm: 'idle', nic: 'net0', state: 'down' })],
+  'nic.add': [() => makeLab(true), () => host.client.nic.add({ vm: 'idle', network: 'lab', address: '10.213.8.9' })],
+  'nic.remove': [() => makeLab(true, 'lab'), () => host.client.nic.remove({ vm: 'idle', nic: 'net0' })],
+  'nic.set': [() => makeLab(true, 'lab'), () => host.client.nic.set({ vm: 'idle', nic: 'net0', link: 'down' })],
   'security-group.create': [async () => {}, () => makeGroup()],
-  'security-group.set': [() => makeGroup(), () => host.client.securityGroup.set({ group: 'lab', rules: ['in tcp 2'] })],
-  'security-group.revoke': [() => makeGroup(), () => host.client.securityGroup.revoke({ group: 'lab', rule: 'in tcp 1' })],
-  'security-group.remove': [() => makeGroup(), () => host.client.securityGroup.remove({ group: 'lab' })],
+  'security-group.set': [() => makeGroup(), () => host.client.securityGroup.set({ securityGroup: 'lab', rules: ['in tcp 2'] })],
+  'security-group.revoke': [() => makeGroup(), () => host.client.securityGroup.revoke({ securityGroup: 'lab', rule: 'in tcp 1' })],
+  'security-group.remove': [() => makeGroup(), () => host.client.securityGroup.remove({ securityGroup: 'lab' })],
 };
 
-const makeGroup = () => host.client.securityGroup.create({ group: 'lab', rules: ['in tcp 1'] });
+const makeGroup = () => host.client.securityGroup.create({ securityGroup: 'lab', rules: ['in tcp 1'] });
 
 async function makeLab(vm: boolean, network = 'none'): Promise<void> {
   await host.client.network.create({ network: 'lab', ipv4: '10.213.8.0/24', ipv6: 'none' });
@@ -138,11 +134,11 @@ test('a fault at any step of what is made and removed leaves something that can 
         const { vm: vmRef, network, securityGroup: group } = host.client;
         const idle = (await vmRef.list({})).find((vm) => vm.name === 'idle');
         if (idle) {
-          if (idle.nics.length === 0) await network.attach({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
+          if (idle.nics.length === 0) await host.client.nic.add({ vm: 'idle', network: 'lab', address: '10.213.8.9' });
           await vmRef.remove({ vm: 'idle' });
         }
         if ((await network.list({})).some((one) => one.name === 'lab')) await network.remove({ network: 'lab' });
-        if ((await group.list({})).some((one) => one.name === 'lab')) await group.remove({ group: 'lab' });
+        if ((await group.list({})).some((one) => one.name === 'lab')) await group.remove({ securityGroup: 'lab' });
       }
 });
 
@@ -177,13 +173,13 @@ test('a fault at any step of plugging in and pulling a NIC of a VM that runs lea
   timeout: 300_000,
 }, async () => {
   const { network } = host.client;
-  const attach = () => network.attach({ vm: 'web', network: 'lab', address: '10.213.8.9' });
-  const detach = () => network.detach({ vm: 'web', nic: 'net1' });
+  const attach = () => host.client.nic.add({ vm: 'web', network: 'lab', address: '10.213.8.9' });
+  const detach = () => host.client.nic.remove({ vm: 'web', nic: 'net1' });
   await makeLab(false);
   let have = 1;
   for (const [operation, act, before] of [
-    ['network.attach', attach, 1],
-    ['network.detach', detach, 2],
+    ['nic.add', attach, 1],
+    ['nic.remove', detach, 2],
   ] as const)
     for (const { name } of handlers[operation].steps)
       for (const how of ['before:run:throw', 'after:run:throw', 'after:run:kill']) {
@@ -206,16 +202,16 @@ test('what QEMU or the guest refuses leaves store, QEMU and kernel with the same
   await makeLab(false);
   for (const command of ['netdev_add', 'device_add']) {
     await control({ refuse: { [command]: 'no more of that' } });
-    await assert.rejects(network.attach({ vm: 'web', network: 'lab' }), /no more of that/);
+    await assert.rejects(host.client.nic.add({ vm: 'web', network: 'lab' }), /no more of that/);
     assert.equal((await settledNics(command)).length, 1);
     await control({});
   }
-  await network.attach({ vm: 'web', network: 'lab' });
+  await host.client.nic.add({ vm: 'web', network: 'lab' });
   await control({ refuse: { device_del: 'not now' } });
-  await assert.rejects(network.detach({ vm: 'web', nic: 'net1' }), /not now/);
+  await assert.rejects(host.client.nic.remove({ vm: 'web', nic: 'net1' }), /not now/);
   assert.equal((await settledNics('device_del')).length, 2);
   await control({ clings: true });
-  const pulled = network.detach({ vm: 'web', nic: 'net1' });
+  const pulled = host.client.nic.remove({ vm: 'web', nic: 'net1' });
   pulled.catch(() => {});
   await eventually('it is being pulled', async () => (await host.client.task.list({ state: 'running' })).length === 1);
   await host.kill();
@@ -236,15 +232,15 @@ test('every step may be executed twice', { skip, timeout: 300_000 }, async () =>
     await (back() as Promise<unknown>);
   }
   await settled('changed back');
-  for (const operation of ['network.create', 'network.attach', 'network.link', 'network.detach', 'security-group.create'] as const) {
+  for (const operation of ['network.create', 'nic.add', 'nic.set', 'nic.remove', 'security-group.create'] as const) {
     await lives[operation]?.[1]();
     if (operation === 'network.create') await host.client.create('tiny', { name: 'idle', networks: ['none'] });
   }
-  await host.client.network.forward({ vm: 'web', forwards: ['28731:80'] });
-  assert.equal((await host.client.network.forwards({})).length, 1);
-  await host.client.network.unforward({ forward: '28731' });
+  await host.client.forward.add({ vm: 'web', forwards: ['28731:80'] });
+  assert.equal((await host.client.forward.list({})).length, 1);
+  await host.client.forward.remove({ forward: '28731' });
   await host.client.vm.remove({ vm: 'idle' });
   await host.client.network.remove({ network: 'lab' });
-  await host.client.securityGroup.remove({ group: 'lab' });
+  await host.client.securityGroup.remove({ securityGroup: 'lab' });
   await settled('at the end');
 });

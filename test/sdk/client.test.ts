@@ -206,12 +206,12 @@ test('a tree goes into the guest and comes back the same', async () => {
   await using api = await toy({
     ...vms,
     'vm.exec': async () => ({ exitCode: 1, signal: null }), // test -d: no
-    'vm.copyIn': async (input: { path: string }, _call: Call, body: Readable) => {
+    'vm.copy-in': async (input: { path: string }, _call: Call, body: Readable) => {
       into = input.path;
       tar = Buffer.concat(await body.toArray());
       return { files: 3, bytes: 10 };
     },
-    'vm.copyOut': async () => ({ contentType: 'application/x-tar', stream: Readable.from([tar]) }),
+    'vm.copy-out': async () => ({ contentType: 'application/x-tar', stream: Readable.from([tar]) }),
   });
   try {
     await mkdir(join(folder, 'site/empty'), { recursive: true });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import { VmState } from '../../src/contract/vm.ts';
+import { VmState } from '../../src/contract/vm-state.ts';
 import { type Verb, verdicts } from '../../src/contract/vm-verdicts.ts';
 import { decide } from '../../src/vm/decide.ts';
 

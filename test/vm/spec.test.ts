@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GiB, MiB } from '../../src/contract/field.ts';
-import { VmOptions } from '../../src/contract/vm.ts';
+import { VmOptions } from '../../src/contract/vm-options.ts';
 import { pathsFrom } from '../../src/host/paths.ts';
 import { idWithOwnMacs, macOf } from '../../src/vm/device/nics.ts';
 import { isUnfinishedEnd } from '../../src/vm/lifecycle/supervisor.ts';
@@ -141,7 +141,7 @@ test('what was to follow an end is done by the next daemon: a removal, and a res
     started,
     desired: 'running',
     bootId: 'b',
-    stateReason: { code: 'guest_shutdown', message: 'the guest shut down', at: 1 },
+    stateReason: { code: 'guest_shutdown', message: 'the guest shut down', occurredAt: 1 },
     settings: { ...base.settings, ...settings },
     ...more,
   });
@@ -152,7 +152,7 @@ test('what was to follow an end is done by the next daemon: a removal, and a res
   assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'b'), true);
   assert.equal(isUnfinishedEnd(ended({ restart: 'always' }), 'other'), false, 'VMs that start with the host are started elsewhere');
   assert.equal(isUnfinishedEnd(ended({ restart: 'on-failure' }), 'b'), false);
-  const failed = { code: 'qemu_exited', message: '', at: 1 } as const;
+  const failed = { code: 'qemu_exited', message: '', occurredAt: 1 } as const;
   assert.equal(isUnfinishedEnd(ended({ restart: 'on-failure' }, { state: 'broken', stateReason: failed }), 'b'), true);
   assert.equal(isUnfinishedEnd(ended({ restart: 'always' }, { desired: 'stopped' }), 'b'), false);
 });

@@ -1,10 +1,10 @@
-// `viv network forwards`
+// `viv forward ls`
 import { operations } from '../../contract/index.ts';
 import { listCommand } from '../list-command.ts';
 import { forwardTable } from '../render/forward.ts';
 
-export const command = listCommand(operations.network.forwards, {
-  list: (client, input, options) => client.network.forwards(input, options),
+export const command = listCommand(operations.forward.list, {
+  list: (client, input, options) => client.forward.list(input, options),
   table: forwardTable,
   called: ({ name }) => name,
 });

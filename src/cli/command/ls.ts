@@ -1,6 +1,6 @@
 // `viv ls`: the VMs of this host.
 import { operations } from '../../contract/index.ts';
-import type { VmState } from '../../contract/vm.ts';
+import type { VmState } from '../../contract/vm-state.ts';
 import { checkInput } from '../check-input.ts';
 import { type Command, quietFlag } from '../command.ts';
 import { asJson } from '../context.ts';

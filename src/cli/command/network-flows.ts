@@ -13,9 +13,9 @@ export const command: Command = {
   ...shape,
   flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Go on as they are made, until Ctrl-C' }],
   notes: [
-    '--json gives one list; with --follow one document per line. A hundred refused and five hundred others a second are told; all are counted.',
+    '--json gives one list; with --follow one document per line. At most 100 dropped and 500 other connections a second are listed; all are counted.',
   ],
-  examples: ['viv network flows --refused --follow', 'viv network flows --vm web --limit 20'],
+  examples: ['viv network flows --dropped --follow', 'viv network flows --vm web --limit 20'],
   async run({ flags }, context) {
     const { json, follow, ...input } = flags;
     checkInput(operations.flow.list, input);

@@ -2,7 +2,7 @@
 
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
-import type { Vm } from '../../contract/vm.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import type { Client } from '../../sdk/client.ts';
 import { attach, needTerminal } from '../attach.ts';
 import { checkInput } from '../check-input.ts';

@@ -24,9 +24,9 @@ type Nic = Network['nics'][number];
 const passed = ({ fromGuest, toGuest }: Nic): string =>
   fromGuest === null || toGuest === null ? '' : `, ${formatBytes(fromGuest.bytes)} out, ${formatBytes(toGuest.bytes)} in`;
 
-const refusals = ({ refused }: Nic): string => {
-  const parts = Object.entries(refused ?? {}).filter(([, count]) => count > 0);
-  return parts.length === 0 ? '' : `, refused: ${parts.map(([kind, count]) => `${count} ${kind}`).join(', ')}`;
+const drops = ({ dropped }: Nic): string => {
+  const parts = Object.entries(dropped ?? {}).filter(([, count]) => count > 0);
+  return parts.length === 0 ? '' : `, dropped: ${parts.map(([kind, count]) => `${count} ${kind}`).join(', ')}`;
 };
 
 export const networkSheet = (network: Network): string[] =>
@@ -45,8 +45,7 @@ export const networkSheet = (network: Network): string[] =>
     [
       'nics',
       network.nics.map(
-        (nic) =>
-          `${nic.vm} ${nic.nic}  ${[nic.mac, ...nic.addresses].join(', ')}${nic.up ? '' : ', cable out'}${passed(nic)}${refusals(nic)}`,
+        (nic) => `${nic.vm} ${nic.nic}  ${[nic.mac, ...nic.addresses].join(', ')}${nic.up ? '' : ', cable out'}${passed(nic)}${drops(nic)}`,
       ),
     ],
     ['problem', network.problem],

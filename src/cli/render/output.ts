@@ -5,7 +5,7 @@ import type { Network } from '../../contract/network.ts';
 import type { Group } from '../../contract/security-group.ts';
 import type { Difference, Snapshot, Verification } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
-import type { Vm } from '../../contract/vm.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { clean } from '../text.ts';
 import { differenceTable } from './difference.ts';

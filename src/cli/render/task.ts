@@ -47,4 +47,4 @@ export function taskSheet(task: Task, now = Date.now()): string[] {
   ]);
 }
 
-export const eventLine = (event: Event): string => clean(`${formatTime(event.at)}  ${event.type.padEnd(18)} ${event.message}`);
+export const eventLine = (event: Event): string => clean(`${formatTime(event.occurredAt)}  ${event.type.padEnd(18)} ${event.message}`);

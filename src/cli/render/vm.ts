@@ -1,5 +1,5 @@
 // VMs for reading: the table of `viv ls` and the sheet of `viv show`.
-import type { Vm } from '../../contract/vm.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
 import { type Column, renderSheet, renderTable } from '../table.ts';
 import { formatEgress, formatRate } from './nic.ts';
@@ -26,7 +26,7 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
     ['name', vm.name],
     ['id', vm.id],
     ['state', vm.state],
-    ['because', vm.stateReason ? `${vm.stateReason.message} (${formatTime(vm.stateReason.at)})` : null],
+    ['because', vm.stateReason ? `${vm.stateReason.message} (${formatTime(vm.stateReason.occurredAt)})` : null],
     ['under way', vm.activity ? `${vm.activity.operation}, task ${vm.activity.task}` : null],
     ['image', vm.image === null ? '-' : vm.imageDigest ? `${vm.image} (${shortDigest(vm.imageDigest)})` : vm.image],
     ['system', `${vm.arch}, ${vm.firmware}`],
@@ -47,7 +47,7 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
     ['restart', vm.restart],
     ['autostart', vm.autostart ? 'yes' : 'no'],
     ['removed', vm.removeOnStop ? 'when it stops' : null],
-    ['snapshots', vm.snapshots],
+    ['snapshot policy', vm.snapshotPolicy],
     ['next start', vm.pending.length > 0 ? `changes ${vm.pending.join(', ')}` : null],
     [
       'agent',
@@ -63,14 +63,14 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
   ]);
 }
 
-const link = ({ up, vlan, trunk, groups, egress, toGuest, fromGuest }: Vm['nics'][number]): string[] => [
+const link = ({ up, vlan, trunk, securityGroups, egress, rateIn, rateOut }: Vm['nics'][number]): string[] => [
   ...(vlan === null ? [] : [`VLAN ${vlan}`]),
   ...(trunk.length === 0 ? [] : [`trunk of ${trunk.join(', ')}`]),
   ...(up ? [] : ['cable out']),
-  ...(groups.length === 0 ? [] : [`groups ${groups.join(' ')}`]),
+  ...(securityGroups.length === 0 ? [] : [`security groups ${securityGroups.join(' ')}`]),
   ...(egress === null ? [] : [`egress ${formatEgress(egress)}`]),
-  ...(toGuest === null ? [] : [`to guest ${formatRate(toGuest)}`]),
-  ...(fromGuest === null ? [] : [`from guest ${formatRate(fromGuest)}`]),
+  ...(rateIn === null ? [] : [`to guest ${formatRate(rateIn)}`]),
+  ...(rateOut === null ? [] : [`from guest ${formatRate(rateOut)}`]),
 ];
 const isLive = (vm: Vm) => vm.state === 'running' || vm.state === 'paused';
 const uptime = (vm: Vm, now: number) => (isLive(vm) && vm.startedAt !== null ? formatDuration(now - vm.startedAt) : '-');

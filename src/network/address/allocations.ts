@@ -48,7 +48,8 @@ export class NicAllocations {
 
   /** NICs that are in a security group, those in snapshots as well. */
   *inGroup(group: string): Generator<{ vm: string; nic: string; snapshot: boolean }> {
-    for (const { nic, vm: vmRef, snapshot } of this.#all()) if (nic.groups.includes(group)) yield { vm: vmRef, nic: nic.id, snapshot };
+    for (const { nic, vm: vmRef, snapshot } of this.#all())
+      if (nic.securityGroups.includes(group)) yield { vm: vmRef, nic: nic.id, snapshot };
   }
 
   #place(nic: NicRecord, { id, name }: VmRecord, own: readonly NicRecord[]): NicRecord {

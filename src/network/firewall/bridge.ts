@@ -24,10 +24,10 @@ export function bridgeTable(facts: Facts): Table {
   const table = new Table('bridge');
   table.lasting(facts.ports, 'owners', (part) => owners(part, facts));
   table.chain('accepted', null, accepted);
-  table.chain('spoofed', null, refused('refuse spoof', 'iifname @count_spoofed'));
-  table.chain('refused_out', null, refused('refuse out', 'iifname @count_out'));
-  table.chain('refused_egress', null, refused('refuse egress', 'iifname @count_out'));
-  table.chain('refused_in', null, refused('refuse in', 'oifname @count_in'));
+  table.chain('spoofed', null, refused('drop spoof', 'iifname @count_spoofed'));
+  table.chain('refused_out', null, refused('drop out', 'iifname @count_out'));
+  table.chain('refused_egress', null, refused('drop egress', 'iifname @count_out'));
+  table.chain('refused_in', null, refused('drop in', 'oifname @count_in'));
   guard(table);
   leave(table, facts);
   between(table, facts);

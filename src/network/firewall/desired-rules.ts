@@ -1,6 +1,6 @@
 // What the firewall is told of the networks and ports that are wanted. Pure; firewall/ makes rules of it.
 import { isSubnet } from '../../contract/egress.ts';
-import type { NicGuard } from '../../contract/nic.ts';
+import type { NicGuard } from '../../contract/nic-spec.ts';
 import type { Rate } from '../../contract/rate.ts';
 import { formatSubnet, subnetOf } from '../address/address.ts';
 import { bridgeUplinkInside, uplinkInside } from '../kernel/interface-names.ts';
@@ -22,7 +22,9 @@ export function firewallOf(
   { tracking, outward, hostAddresses, relayed }: Surroundings,
 ): FirewallModel {
   const known = new Set(groups.map(({ name }) => name));
-  const lost = [...new Set(ports.flatMap(({ plugged, guard }) => (plugged ? guard.groups : [])))].filter((name) => !known.has(name));
+  const lost = [...new Set(ports.flatMap(({ plugged, guard }) => (plugged ? guard.securityGroups : [])))].filter(
+    (name) => !known.has(name),
+  );
   return {
     ...(relayed ? { relayed } : {}),
     tracking,
@@ -70,10 +72,10 @@ function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan, guard }: Port
     interface: tap,
     mac,
     addresses: [ipv4, ipv6].filter((address) => address !== null),
-    groups: guard.groups,
+    groups: guard.securityGroups,
     egress: egressOf(guard),
-    ...(guard.toGuest === null ? {} : { toGuest: rateOf(guard.toGuest) }),
-    ...(guard.fromGuest === null ? {} : { fromGuest: rateOf(guard.fromGuest) }),
+    ...(guard.rateIn === null ? {} : { toGuest: rateOf(guard.rateIn) }),
+    ...(guard.rateOut === null ? {} : { fromGuest: rateOf(guard.rateOut) }),
     ...(vlan !== null && vlan.trunk.length > 0 ? { trunk: true } : {}),
   };
 }

@@ -26,12 +26,12 @@ export function inetTable(facts: Facts): Table {
   });
   table.chain('accepted', null, accepted);
   const bySender = ([4, 6] as const).map((family) => `${ip(family)} saddr @count_out_${family}`);
-  table.chain('refused_host', null, refused('refuse host', ...bySender));
-  table.chain('refused_network', null, refused('refuse network', ...bySender));
+  table.chain('refused_host', null, refused('drop host', ...bySender));
+  table.chain('refused_network', null, refused('drop network', ...bySender));
   table.chain(
     'refused_in',
     null,
-    refused('refuse in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...told),
+    refused('drop in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...told),
   );
   table.chain('track', 'type filter hook prerouting priority -150; policy accept', [
     'ct state established,related meta mark set meta mark | 0x1',

@@ -6,12 +6,12 @@ import { logGroup } from './names.ts';
 /** What a log line's prefix says after "viv ". */
 export const verdicts = {
   accept: 'accepted',
-  'refuse spoof': 'a forged sender, or what only the network itself may send',
-  'refuse in': 'no rule of its groups lets it in',
-  'refuse out': 'no rule of its groups lets it out',
-  'refuse egress': 'its egress policy does not list the destination',
-  'refuse host': 'the host and its services are not for guests',
-  'refuse network': 'no way from that network to this one',
+  'drop spoof': 'a forged sender, or what only the network itself may send',
+  'drop in': 'no rule of its groups lets it in',
+  'drop out': 'no rule of its groups lets it out',
+  'drop egress': 'its egress policy does not list the destination',
+  'drop host': 'the host and its services are not for guests',
+  'drop network': 'no way from that network to this one',
 } as const satisfies Readonly<Record<FlowVerdict, string>>;
 
 export const accepted = log('accept', 500).concat('accept');

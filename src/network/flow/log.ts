@@ -106,7 +106,7 @@ export class FlowLog {
       // What the networks say among themselves is nobody's connection.
       if (!ends.from?.vm && !ends.to?.vm) continue;
       const flow: Flow = {
-        ...{ at, verdict, reason: verdicts[verdict] },
+        ...{ occurredAt: at, verdict, reason: verdicts[verdict] },
         ...ends,
         ...{ protocol, source, target, sourcePort, targetPort },
       };
@@ -183,9 +183,9 @@ export class FlowLog {
 
 /** Tells what has been told before from what has not, of what was kept until `now`. */
 function after(recent: readonly Flow[], now: number): (flow: Flow) => boolean {
-  const last = recent.at(-1)?.at ?? 0;
-  const keyOf = ({ at, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
-    [at, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
-  const known = new Set(recent.filter(({ at }) => at === last).map(keyOf));
-  return (flow) => flow.at > now || flow.at > last || (flow.at === last && !known.has(keyOf(flow)));
+  const last = recent.at(-1)?.occurredAt ?? 0;
+  const keyOf = ({ occurredAt, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
+    [occurredAt, verdict, protocol, source, target, sourcePort, targetPort].join(' ');
+  const known = new Set(recent.filter(({ occurredAt }) => occurredAt === last).map(keyOf));
+  return (flow) => flow.occurredAt > now || flow.occurredAt > last || (flow.occurredAt === last && !known.has(keyOf(flow)));
 }

@@ -119,7 +119,7 @@ export class VmForwards {
     const vm = this.#vms.byId(other.vm);
     throw new VivError(
       'in_use',
-      `${forwardText(wish)} cannot be forwarded: ${other.name} leads to ${vm?.name ?? other.vm} already; choose another port, or close that one with: viv network unforward ${other.name}`,
+      `${forwardText(wish)} cannot be forwarded: ${other.name} leads to ${vm?.name ?? other.vm} already; choose another port, or close that one with: viv forward rm ${other.name}`,
     );
   }
 
@@ -127,8 +127,7 @@ export class VmForwards {
     const ours = nics.filter(isVirtual);
     const nicId =
       asked === null ? (ours.find((one) => this.#hasSubnet(one)) ?? ours[0] ?? nics[0]) : nicOf({ name, record: { nics } }, asked);
-    if (!nicId)
-      throw new VivError('unsupported', `${name} has no NIC, so no port can lead to it; give it one: viv network attach ${name} default`);
+    if (!nicId) throw new VivError('unsupported', `${name} has no NIC, so no port can lead to it; add one: viv nic add ${name} default`);
     if (!isVirtual(nicId))
       throw new VivError(
         'unsupported',
@@ -165,6 +164,6 @@ export function checkUnforwarded({ id, name }: Vm, nicId: string, forwards: VmFo
   if (names.length === 0) return;
   throw new VivError(
     'in_use',
-    `ports of this host lead to the NIC ${nicId} of ${name}; close them first: viv network unforward ${names.join(' ')}`,
+    `ports of this host lead to the NIC ${nicId} of ${name}; close them first: viv forward rm ${names.join(' ')}`,
   );
 }

@@ -20,7 +20,7 @@ export type ForwardRecord = z.infer<typeof ForwardRecord>;
 const kind: Kind<ForwardRecord> = {
   noun: 'forward',
   schema: ForwardRecord,
-  notFound: (name) => new VivError('not_found', `there is no forward ${name}; viv network forwards lists them`),
+  notFound: (name) => new VivError('not_found', `there is no forward ${name}; viv forward ls lists them`),
   nameTaken: (name, cause) => new VivError('in_use', `there is a forward ${name} already; choose another port`, { cause }),
 };
 

@@ -5,7 +5,7 @@ import { operationList } from '../../contract/index.ts';
 import { permissionOf } from '../../contract/permission.ts';
 import { type Verb, verdicts } from '../../contract/vm-verdicts.ts';
 import type { Vm } from '../../vm/vm.ts';
-import { type Known, projectTarget, vmTarget } from './objects.ts';
+import { type Known, vmTarget } from './objects.ts';
 import { addedBy, usageOf } from './usage.ts';
 
 const operationOf = (verb: Verb): string => (verb === 'snapshot' ? 'snapshot.create' : `vm.${verb}`);
@@ -20,10 +20,7 @@ export async function allowedOn(vm: Vm, identity: Identity, known: Known): Promi
 async function reasonAgainst(vm: Vm, verb: Verb, identity: Identity, known: Known): Promise<string | null> {
   const operation = operationOf(verb);
   const permission = permissions.get(operation) ?? operation;
-  const { project } = vm.record;
-  // A fork is a new VM beside it.
-  const target = verb === 'fork' ? (project === null ? null : projectTarget(project)) : vmTarget(vm);
-  if (!identity.may(permission, target)) return `${identity.name} has no role with ${permission} here; ask an administrator`;
+  if (!identity.may(permission, vmTarget(vm))) return `${identity.name} has no role with ${permission} here; ask an administrator`;
   const ruling = verdicts[verb][vm.record.state];
   if (typeof ruling === 'object') return ruling.deny;
   const added = await addedBy(operation, { vm: vm.id }, known);

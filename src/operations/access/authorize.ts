@@ -31,10 +31,10 @@ export class Refused extends VivError {
 /** @throws unauthenticated, forbidden, over_quota, and not_found for what the identity may not see */
 export async function authorize(operation: Operation, input: Fields, identity: Identity, known: Known): Promise<Authorized> {
   const permission = permissionOf(operation);
-  if (permission === 'public') return { input, objects: [], stillAllowed: () => true };
+  if (permission === 'public') return { input, objects: namedIn('user', input), stillAllowed: () => true };
   if (identity.ref.via === 'none' || !identity.isValid())
     throw new Refused('unauthenticated', 'who is asking is not known; sign in with: viv login, or give a valid token');
-  if (permission === 'self') return { input, objects: namedIn(operation, input), stillAllowed: () => identity.isValid() };
+  if (permission === 'signed-in') return { input, objects: namedIn(operation.id.slice(0, operation.id.indexOf('.')), input), stillAllowed: () => identity.isValid() };
   const resolved = await requirementsOf(operation, input, identity, known);
   const allows = ({ permission: needed, target }: Need) =>
     resolved.anywhere && needed === permission ? identity.mayAnywhere(needed) : identity.may(needed, target);
@@ -51,8 +51,7 @@ function refusal({ id }: Operation, { permission, target }: Need, { name }: Iden
   return `${id} needs the permission ${permission} on ${where}, which ${name} does not have; ask an administrator for a role with it`;
 }
 
-function namedIn({ id }: Operation, input: Fields): AuditObject[] {
-  const kind = id.slice(0, id.indexOf('.'));
+function namedIn(kind: string, input: Fields): AuditObject[] {
   const named = input[kind];
   return typeof named === 'string' ? [{ kind, id: named, name: named }] : [];
 }

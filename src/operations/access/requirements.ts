@@ -31,7 +31,7 @@ export interface Resolved {
 const filtered: ReadonlySet<string> = new Set([
   'vm.list',
   'network.list',
-  'network.forwards',
+  'forward.list',
   'image.list',
   'image.catalog',
   'warm-pool.list',
@@ -104,7 +104,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   if (network !== undefined && operation.id !== 'network.create') {
     const record = findNetwork(network, identity, known);
     objects.push({ kind: 'network', id: network, name: network });
-    if (operation.id === 'network.attach') needs.push({ permission: 'network.use', target: networkTarget(record) });
+    if (operation.id === 'nic.add') needs.push({ permission: 'network.use', target: networkTarget(record) });
     else primary = networkTarget(record);
   }
   const imageRef = text('image');
@@ -127,7 +127,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   if (task !== undefined) primary = await taskTarget(task);
 
   if (creates.has(operation.id)) {
-    const project = projectFor(text('project'), permission === 'host.files' ? 'image.create' : permission, identity, known);
+    const project = projectFor(text('project'), permission, identity, known);
     if (project === undefined) delete input['project'];
     else input['project'] = project;
     const id = project === undefined ? undefined : known.access.projects.get(project).id;
@@ -135,7 +135,6 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     const name = text('name') ?? text('network') ?? recipe?.name ?? null;
     if (noun === 'image') await keepsNameOf(name ?? imageRef);
     objects.push({ kind: noun, id: '', name });
-    if (permission === 'host.files') needs.push({ permission: 'image.create', target: primary });
   } else if (noun === 'project' && text('project') !== undefined && operation.id !== 'project.create') {
     const name = text('project') as string;
     const record = known.access.projects.get(name);
@@ -156,7 +155,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   async function keepsNameOf(name: string | undefined): Promise<void> {
     if (identity.isOwner || name === undefined) return;
     const present = await known.images.present(name).catch(() => null);
-    if (!present?.names.includes(name) || identity.may('image.delete', imageTarget(present, known))) return;
+    if (!present?.names.includes(name) || identity.may('image.remove', imageTarget(present, known))) return;
     throw new VivError('name_taken', `the name ${name} is taken; choose another one`);
   }
 

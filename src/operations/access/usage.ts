@@ -70,7 +70,7 @@ export async function addedBy(operation: string, input: Fields, known: Known): P
     }
     case 'snapshot.create':
       return { project, adds: { snapshots: 1 } };
-    case 'network.forward':
+    case 'forward.add':
       return { project, adds: { forwards: (input['forwards'] as unknown[]).length } };
     case 'network.create':
       return { project, adds: { networks: 1 } };

@@ -100,7 +100,7 @@ const views: Readonly<Record<string, (eyes: Eyes, output: any) => unknown>> = {
   'network.list': (eyes, networks: Network[]) => networks.filter(({ name }) => eyes.network(name)).map((one) => withoutHidden(eyes, one)),
   'network.show': withoutHidden,
   'network.set': withoutHidden,
-  'network.forwards': (eyes, forwards: Forward[]) => forwards.filter(({ vm }) => eyes.vmNamed(vm)),
+  'forward.list': (eyes, forwards: Forward[]) => forwards.filter(({ vm }) => eyes.vmNamed(vm)),
   'image.list': (eyes, images: Image[]) => images.filter(({ digest }) => eyes.image(digest)).map((one) => imageSeen(eyes, one)),
   'image.show': imageSeen,
   'warm-pool.list': (eyes, pools: WarmPool[]) => pools.filter(({ vm }) => eyes.vmNamed(vm)),

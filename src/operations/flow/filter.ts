@@ -5,12 +5,12 @@ import type { Flow, FlowFilter } from '../../contract/flow.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
 
 /** @throws not_found, ambiguous, missing_program or unsupported where this host has no networks */
-export async function filterFrom({ network, vm, refused }: z.output<typeof FlowFilter>, vms: VmRegistry): Promise<(flow: Flow) => boolean> {
+export async function filterFrom({ network, vm, dropped }: z.output<typeof FlowFilter>, vms: VmRegistry): Promise<(flow: Flow) => boolean> {
   await vms.networks.here.able();
   if (network !== undefined) vms.networks.records.get(network);
   const name = vm === undefined ? undefined : vms.find(vm).name;
   return ({ verdict, from, to }) =>
-    (!refused || verdict !== 'accept') &&
+    (!dropped || verdict !== 'accept') &&
     (network === undefined || from?.network === network || to?.network === network) &&
     (name === undefined || from?.vm === name || to?.vm === name);
 }

@@ -1,4 +1,4 @@
-// `network.forward`: ports of the host lead to a VM. All of them, or none.
+// `forward.add`: forwards ports of the host to a VM, all of them or none.
 import { VivError } from '../../contract/errors.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { HandlerOf } from '../../task/handler.ts';
@@ -8,7 +8,7 @@ interface Forwarding extends OnVm {
   forwards: ForwardRecord[];
 }
 
-export const handler: HandlerOf<'network.forward'> = {
+export const handler: HandlerOf<'forward.add'> = {
   ...onVm,
   prepare: async ({ vm, forwards, nic }, { services: { vms } }): Promise<Forwarding> => {
     const { id, name, record } = vms.find(vm);
@@ -16,7 +16,7 @@ export const handler: HandlerOf<'network.forward'> = {
   },
   steps: [
     {
-      name: 'enter them',
+      name: 'record the port forwards',
       run: async ({ id, forwards }: Forwarding, { services: { vms } }) => {
         vms.get(id);
         await vms.networks.forwards.enter(forwards);
@@ -27,7 +27,7 @@ export const handler: HandlerOf<'network.forward'> = {
       },
     },
     {
-      name: 'open them',
+      name: 'open the ports',
       run: async ({ id, name, forwards }: Forwarding, { services: { vms, events } }) => {
         await vms.networks.bring();
         for (const one of forwards) {
@@ -35,7 +35,7 @@ export const handler: HandlerOf<'network.forward'> = {
           if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
         }
         for (const one of forwards) {
-          events.record({ type: 'network.forwarded', subject: id, name, message: `${one.name} of this host leads to ${name}` });
+          events.record({ type: 'forward.added', subject: id, name, message: `${one.name} of this host leads to ${name}` });
         }
       },
     },

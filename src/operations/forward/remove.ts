@@ -1,34 +1,34 @@
-// `network.unforward`: a forward goes, and the connections through it.
+// `forward.remove`: closes a port forward with the connections through it.
 import { forwardName, parseForward } from '../../contract/forward.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { queueOf } from '../vm/one.ts';
 
-interface Unforwarding {
+interface Removing {
   record: ForwardRecord;
 }
 
-export const handler: HandlerOf<'network.unforward'> = {
-  target: ({ record }: Unforwarding) => record.name,
-  queue: ({ record }: Unforwarding) => queueOf(record.vm),
-  prepare: async ({ forward }, { services: { vms } }): Promise<Unforwarding> => ({
+export const handler: HandlerOf<'forward.remove'> = {
+  target: ({ record }: Removing) => record.name,
+  queue: ({ record }: Removing) => queueOf(record.vm),
+  prepare: async ({ forward }, { services: { vms } }): Promise<Removing> => ({
     record: vms.networks.forwards.records.get(forwardName(parseForward(forward))),
   }),
   steps: [
     {
-      name: 'close it',
-      run: async ({ record }: Unforwarding, { services: { vms, events } }) => {
+      name: 'close the port forward',
+      run: async ({ record }: Removing, { services: { vms, events } }) => {
         await vms.networks.forwards.drop([record]);
         const name = vms.byId(record.vm)?.name ?? record.vm;
         events.record({
-          type: 'network.unforwarded',
+          type: 'forward.removed',
           subject: record.vm,
           name,
-          message: `${record.name} of this host leads to ${name} no more`,
+          message: `${record.name} is no longer forwarded to ${name}`,
         });
         await vms.networks.changed(); // which closes it, whatever else may fail
       },
     },
   ],
-  output: async ({ record }: Unforwarding) => ({ name: record.name }),
+  output: async ({ record }: Removing) => ({ name: record.name }),
 };

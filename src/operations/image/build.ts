@@ -6,7 +6,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { pack } from 'tar-stream';
 import { VivError } from '../../contract/errors.ts';
 import type { Recipe } from '../../contract/image.ts';
-import { VmOptions } from '../../contract/vm.ts';
+import { VmOptions } from '../../contract/vm-options.ts';
 import { newId } from '../../host/id.ts';
 import { stagingKey } from '../../image/staging.ts';
 import { convertDisk, diskInfo } from '../../storage/disk.ts';

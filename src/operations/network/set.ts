@@ -31,7 +31,7 @@ export const handler: HandlerOf<'network.set'> = {
     const access = hostAccess === undefined ? undefined : parseHostAccesses(hostAccess);
     if (rate?.burstBytes != null) throw new VivError('invalid', `the capacity of ${name} has no burst; write it like 100Mbit`);
     const change: Partial<Settings> = {
-      ...(spoofing === undefined ? {} : { guarded: spoofing === 'refuse' }),
+      ...(spoofing === undefined ? {} : { guarded: spoofing === 'drop' }),
       ...(rate === undefined ? {} : { capacityBytesPerSecond: rate?.bytesPerSecond ?? null }),
       ...(access === undefined ? {} : { hostAccess: access }),
     };

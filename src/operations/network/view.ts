@@ -45,7 +45,7 @@ export function viewOf(
             up: nic.up,
             fromGuest: passed?.fromGuest ?? null,
             toGuest: passed?.toGuest ?? null,
-            refused: refused ? { spoofed: refused.spoofedPackets, out: refused.refusedOutPackets, in: refused.refusedInPackets } : null,
+            dropped: refused ? { spoofed: refused.spoofedPackets, out: refused.refusedOutPackets, in: refused.refusedInPackets } : null,
           };
         }),
     ),

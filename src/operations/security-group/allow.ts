@@ -4,6 +4,6 @@ import { changeGroup } from './change.ts';
 import { ruleFrom, sameRule } from './view.ts';
 
 export const handler: HandlerOf<'security-group.allow'> = changeGroup(
-  ({ rule, group }: { rule: string; group: string }, vms) => ruleFrom(rule, vms, group),
+  ({ rule, securityGroup }: { rule: string; securityGroup: string }, vms) => ruleFrom(rule, vms, securityGroup),
   ({ rules, ...rest }, rule) => ({ ...rest, rules: rules.some((one) => sameRule(one, rule)) ? rules : [...rules, rule] }),
 );

@@ -20,7 +20,7 @@ interface Changing<C> {
  * @param read what is to change, from what was asked; throws what is wrong with it
  * @param change what it is then; the same however often it is applied
  */
-export function changeGroup<I extends { group: string }, C>(
+export function changeGroup<I extends { securityGroup: string }, C>(
   read: (input: I, vms: VmRegistry, group: GroupRecord) => C,
   change: (group: Contents, change: C) => Contents,
 ): TaskHandler<I, Group, Changing<C>> {
@@ -32,8 +32,8 @@ export function changeGroup<I extends { group: string }, C>(
     target: ({ name }) => name,
     queue: () => groupQueue,
     prepare: async (input: I, { services: { vms } }: Call) => ({
-      name: input.group,
-      change: read(input, vms, vms.networks.groups.get(input.group)),
+      name: input.securityGroup,
+      change: read(input, vms, vms.networks.groups.get(input.securityGroup)),
       before: null,
     }),
     steps: [

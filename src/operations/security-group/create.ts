@@ -12,7 +12,7 @@ interface Creating {
 export const handler: HandlerOf<'security-group.create'> = {
   target: ({ name }: Creating) => name,
   queue: () => groupQueue,
-  prepare: async ({ group: name, rules, in: into, out }, { services: { vms } }): Promise<Creating> => {
+  prepare: async ({ securityGroup: name, rules, in: into, out }, { services: { vms } }): Promise<Creating> => {
     if (vms.networks.groups.byName(name)) throw groupNameTaken(name);
     const record = { name, rules: rules.map((text) => ruleFrom(text, vms, name)), in: into, out, createdAt: Date.now() };
     return { name, record };

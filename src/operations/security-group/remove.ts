@@ -11,7 +11,7 @@ interface Removing {
 export const handler: HandlerOf<'security-group.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => groupQueue,
-  prepare: async ({ group }, { services: { vms } }): Promise<Removing> => {
+  prepare: async ({ securityGroup: group }, { services: { vms } }): Promise<Removing> => {
     vms.networks.groups.get(group);
     checkUnused(group, vms.networks);
     return { name: group };
@@ -36,9 +36,13 @@ function checkUnused(name: string, networks: Networks): void {
     ...new Set([...networks.nics.inGroup(name)].map(({ vm, nic, snapshot }) => (snapshot ? `a snapshot of ${vm}` : `${nic} of ${vm}`))),
   ];
   if (users.length > 0)
-    throw new VivError('in_use', `NICs are in the security group ${name}: ${someOf(users)}; take them out first with viv network guard`, {
-      details: { users },
-    });
+    throw new VivError(
+      'in_use',
+      `NICs are in the security group ${name}: ${someOf(users)}; remove them from it first with viv nic set --security-group`,
+      {
+        details: { users },
+      },
+    );
   const naming = networks.groups
     .all()
     .filter((other) => other.name !== name && other.rules.some(({ remote }) => remote.kind === 'group' && remote.group === name));

@@ -7,9 +7,9 @@ import { changeGroup } from './change.ts';
 import { ruleFrom } from './view.ts';
 
 export const handler: HandlerOf<'security-group.set'> = changeGroup(
-  ({ group, rules, in: into, out }: InputOf<typeof operations.securityGroup.set>, vms) => {
+  ({ securityGroup: group, rules, in: into, out }: InputOf<typeof operations.securityGroup.set>, vms) => {
     if (rules === undefined && into === undefined && out === undefined)
-      throw new VivError('invalid', `say what is to change of the security group ${group}`);
+      throw new VivError('invalid', `no setting of security group ${group} is given; see: viv security-group set --help`);
     return {
       ...(rules === undefined ? {} : { rules: rules.map((text) => ruleFrom(text, vms, group)) }),
       ...(into === undefined ? {} : { in: into }),

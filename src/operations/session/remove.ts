@@ -8,7 +8,7 @@ export const handler: HandlerOf<'session.remove'> = async ({ session }, call) =>
   const { user, session: own } = identity.ref;
   const id = session === 'current' ? own : session;
   if (id === null) throw new VivError('not_found', 'this request has no session; it is signed in by other means');
-  await call.services.access.sessions.end(id, identity.may('user.change', null) ? null : (user ?? ''), call.commit);
+  await call.services.access.sessions.end(id, identity.may('user.manage', null) ? null : (user ?? ''), call.commit);
   if (id === own) call.setCookie(null);
   return { id };
 };

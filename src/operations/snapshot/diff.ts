@@ -49,7 +49,7 @@ const imageOf = ({ images }: Services) =>
 
 export const handler: HandlerOf<'snapshot.diff'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, from, to, files }, { services }): Promise<Comparing> => {
+  prepare: async ({ vm: vmRef, snapshot: from, to, files }, { services }): Promise<Comparing> => {
     const { vms } = services;
     const vm = vms.find(vmRef);
     const snapshotOf = (ref: string): string | null => {

@@ -5,6 +5,6 @@ import { identityOf } from '../user/one.ts';
 export const handler: HandlerOf<'token.remove'> = async ({ token: id }, call) => {
   const identity = identityOf(call);
   const { access } = call.services;
-  await access.tokens.remove(id, identity.may('user.change', null) ? null : (identity.ref.user ?? ''), call.commit);
+  await access.tokens.remove(id, identity.may('user.manage', null) ? null : (identity.ref.user ?? ''), call.commit);
   return { id };
 };

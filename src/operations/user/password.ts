@@ -5,7 +5,7 @@ import { checkNoToken, checkOwnOr, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.password'> = async ({ user: name, password, current }, call) => {
   checkNoToken(call);
-  const { own } = checkOwnOr('user.change', name, call);
+  const { own } = checkOwnOr('user.manage', name, call);
   const { services, caller, commit } = call;
   const { users, sessions, signIn } = services.access;
   if (own && users.get(name).password !== null) {

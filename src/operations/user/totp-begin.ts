@@ -1,9 +1,9 @@
-// `user.totpBegin`: one's own.
+// `user.totp-begin`: one's own.
 import type { HandlerOf } from '../../task/handler.ts';
 import { checkNoToken, checkOwnOr } from './one.ts';
 
-export const handler: HandlerOf<'user.totpBegin'> = async ({ user }, call) => {
+export const handler: HandlerOf<'user.totp-begin'> = async ({ user }, call) => {
   checkNoToken(call);
-  checkOwnOr('user.change', user, call);
+  checkOwnOr('user.manage', user, call);
   return call.services.access.signIn.beginTotp(user, call.commit);
 };

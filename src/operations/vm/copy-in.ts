@@ -1,10 +1,10 @@
-// `vm.copyIn`: unpacks a tar stream inside a VM.
+// `vm.copy-in`: unpacks a tar stream inside a VM.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
 import { copyAgent } from './copy-agent.ts';
 
-export const handler: HandlerOf<'vm.copyIn'> = async ({ vm: vmRef, path, waitMs }, { services, signal }, body) => {
+export const handler: HandlerOf<'vm.copy-in'> = async ({ vm: vmRef, path, waitMs }, { services, signal }, body) => {
   const vm = services.vms.find(vmRef);
   decide('exec', vm.record);
   const agent = await copyAgent(vm, waitMs, signal);

@@ -1,10 +1,10 @@
-// `vm.copyOut`: a file or tree from inside a VM, as a tar stream.
+// `vm.copy-out`: a file or tree from inside a VM, as a tar stream.
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
 import { copyAgent } from './copy-agent.ts';
 
-export const handler: HandlerOf<'vm.copyOut'> = async ({ vm: vmRef, path, waitMs }, { services, signal }) => {
+export const handler: HandlerOf<'vm.copy-out'> = async ({ vm: vmRef, path, waitMs }, { services, signal }) => {
   const vm = services.vms.find(vmRef);
   decide('exec', vm.record);
   const agent = await copyAgent(vm, waitMs, signal);

@@ -1,7 +1,7 @@
 // The steps that make a VM; `create` and `run` are made of them.
 import { randomUUID } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
-import type { VmOptions } from '../../contract/vm.ts';
+import type { VmOptions } from '../../contract/vm-options.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
 import type { Step } from '../../task/handler.ts';

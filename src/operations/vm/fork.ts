@@ -1,7 +1,7 @@
 // `vm.fork`: VMs that go on from where another one is, or was at one of its snapshots. It goes on itself; each of them is
 // somebody of its own before it answers. With `full` they are stopped VMs of copies instead (vm/clone.ts).
 import { VivError } from '../../contract/errors.ts';
-import type { Vm as VmInfo } from '../../contract/vm.ts';
+import type { Vm as VmInfo } from '../../contract/vm-state.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import type { HandlerOf, TaskContext } from '../../task/handler.ts';

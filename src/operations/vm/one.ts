@@ -1,5 +1,5 @@
 // What the VM operations share: finding the VM, its queue, its view.
-import type { Vm as VmInfo } from '../../contract/vm.ts';
+import type { Vm as VmInfo } from '../../contract/vm-state.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 

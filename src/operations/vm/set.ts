@@ -28,11 +28,11 @@ const { before, after } = snapshotBefore<Setting>({
 
 export const handler: HandlerOf<'vm.set'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, diskBytes, cdroms, snapshots, ...rest }, { services }): Promise<Setting> => {
+  prepare: async ({ vm: vmRef, diskBytes, cdroms, snapshotPolicy, ...rest }, { services }): Promise<Setting> => {
     const vm = services.vms.find(vmRef);
     const settings = {
       ...(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>),
-      ...(snapshots === undefined ? {} : { snapshots: parseSnapshotPolicy(snapshots) }),
+      ...(snapshotPolicy === undefined ? {} : { snapshotPolicy: parseSnapshotPolicy(snapshotPolicy) }),
     };
     const changed = [
       ...Object.keys(settings),

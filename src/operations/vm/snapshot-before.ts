@@ -76,7 +76,7 @@ async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskCon
   const { vms } = context.services;
   const vm = vms.get(state.id);
   const { record } = vm;
-  if (!record.settings.snapshots?.beforeRisky || risk.when?.(state, vm) === false) return null;
+  if (!record.settings.snapshotPolicy?.beforeRisky || risk.when?.(state, vm) === false) return null;
   const ruling = verdicts.snapshot[record.state];
   if (ruling !== 'accept') {
     context.log(`there is no snapshot of ${vm.name} before it, because it is ${record.state}`);

@@ -20,7 +20,7 @@ const tryAgain = (step: Step<OnVm>): Step<Starting> => ({
     if (state.again === undefined || state.again === null || vm?.record.state !== 'stopped') return;
     await vm.update(() => ({
       ...{ state: 'broken', desired: 'running', restarts: state.again ?? 0, bootId: vms.host.bootId },
-      stateReason: { code: 'start_failed', message: 'it could not be started again', at: Date.now() },
+      stateReason: { code: 'start_failed', message: 'it could not be started again', occurredAt: Date.now() },
     }));
   },
 });

@@ -1,5 +1,5 @@
 // `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the VM is cancelled.
-import type { Vm } from '../../contract/vm.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import type { HandlerOf, Step } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
 import { makeWay } from './force.ts';

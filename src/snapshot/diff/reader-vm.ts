@@ -3,7 +3,7 @@
 // other's family, whose layers it may read. Only what a stopped VM writes to it could not: there it is that VM's user.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { VmOptions } from '../../contract/vm.ts';
+import { VmOptions } from '../../contract/vm-options.ts';
 import { newId } from '../../host/id.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { backingFile } from '../../storage/chain.ts';

@@ -62,7 +62,7 @@ export class SnapshotScheduler {
   #policyOf(vm: Vm): SnapshotPolicy | null {
     const { record, live } = vm;
     const present = this.#vms.byId(vm.id) === vm && record.complete;
-    return present && live !== null && record.state === 'running' ? record.settings.snapshots : null;
+    return present && live !== null && record.state === 'running' ? record.settings.snapshotPolicy : null;
   }
 
   #look(): void {

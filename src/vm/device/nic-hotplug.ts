@@ -1,6 +1,6 @@
 // A VM's NICs while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
 import { VivError } from '../../contract/errors.ts';
-import type { NicGuard } from '../../contract/nic.ts';
+import type { NicGuard } from '../../contract/nic-spec.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
 import { hasNic, plugNic, pullNic, removeNetdev, setNicLink } from '../../qemu/nic.ts';
 import type { NicRecord, VmRecord } from '../record.ts';
@@ -15,7 +15,7 @@ export function checkPlug({ name, record, live }: Vm): void {
   if (record.nics.some((nic) => !isVirtual(nic)))
     throw new VivError(
       'wrong_state',
-      `${name} is in QEMU’s own network (user), which cannot be combined with others; take that NIC away first: viv network detach ${name} net0`,
+      `${name} is in QEMU’s own network (user), which cannot be combined with others; remove that NIC first: viv nic rm ${name} net0`,
     );
   if (!live) return;
   if (!record.nics.some(isVirtual))
@@ -38,7 +38,7 @@ export function checkPull(vm: Vm, id: string): void {
   if (live && nicOf(vm, id).slot === null)
     throw new VivError(
       'wrong_state',
-      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or pull its cable: viv network link ${name} ${id} down`,
+      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or set its link down: viv nic set ${name} ${id} --link down`,
     );
 }
 

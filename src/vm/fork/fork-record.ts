@@ -39,7 +39,7 @@ export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentNa
     ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
     ...{ state: 'stopped', stateReason: null, desired: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
     // Automatic snapshots are the other's: a hundred forks of it would make a hundred of each.
-    settings: { ...vm.settings, hostname: null, snapshots: null },
+    settings: { ...vm.settings, hostname: null, snapshotPolicy: null },
     ...{ at: null, resumeFrom: null, resumedFromSuspend: false },
     pendingIdentity: {
       macs: nics.map((nic, index) => ({ old: vm.nics[index]?.mac ?? nic.mac, new: nic.mac, keepAddresses: !isVirtual(nic) })),

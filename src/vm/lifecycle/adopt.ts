@@ -129,7 +129,7 @@ async function endedAway(vm: Vm, vms: VmRegistry): Promise<void> {
   const words = restarted ? '' : await lastWords(vm.paths.qemuLog, 0);
   const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
   await rm(vm.paths.run, { recursive: true, force: true });
-  const reason = { code: restarted ? 'host_restarted' : 'qemu_exited', message, at: Date.now() } as const;
+  const reason = { code: restarted ? 'host_restarted' : 'qemu_exited', message, occurredAt: Date.now() } as const;
   const told = () => vm.tell({ type: 'ended', vm, failed: true, message });
   await recordEnd(vm, () => ({ state: 'stopped', stateReason: reason }), told);
 }

@@ -24,6 +24,6 @@ async function shutDown(what: GoingDown, vm: Vm, vms: VmRegistry, signal: AbortS
   const ended = await askGuest(vm, guestsDeadlineMs, signal);
   const message = ended ? `${what} shut down` : `${what} shut down, and its guest did not within ${guestsDeadlineMs / 1000} s`;
   await endQemu(vm, vms);
-  await vm.update(() => ({ state: 'stopped', stateReason: { code: 'host_restarted', message, at: Date.now() } }));
+  await vm.update(() => ({ state: 'stopped', stateReason: { code: 'host_restarted', message, occurredAt: Date.now() } }));
   vm.tell({ type: 'event', vm, what: 'ended', message });
 }

@@ -54,10 +54,12 @@ export function listen(vm: Vm, live: VmRuntime): void {
     const at = Date.now();
     const told = () => vm.tell({ type: 'ended', vm, failed: end.failed, message: end.message });
     const state = end.failed && !heard.panicked ? 'broken' : 'stopped';
-    await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, at } }), told).catch((error: unknown) => {
-      failed(error);
-      told();
-    });
+    await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, occurredAt: at } }), told).catch(
+      (error: unknown) => {
+        failed(error);
+        told();
+      },
+    );
   });
 }
 

@@ -27,7 +27,7 @@ export async function unremove(vm: Vm, vms: VmRegistry): Promise<void> {
   const reason = {
     code: 'files_missing',
     message: `its file ${lost} is gone, because its removal was begun; remove it again`,
-    at: Date.now(),
+    occurredAt: Date.now(),
   } as const;
   await vm.update(() => ({ complete: true, ...(lost === null ? {} : { state: 'broken', stateReason: reason }) }));
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { openGuard, parseNicWish } from '../../../src/contract/nic.ts';
+import { openGuard, parseNicWish } from '../../../src/contract/nic-spec.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, nth, overlap, subnetOf } from '../../../src/network/address/address.ts';
 import { askedSubnet, checkFree, freeIpv4, freeIpv6 } from '../../../src/network/address/subnet.ts';
 import { dnsFiles } from '../../../src/network/dns/dnsmasq-config.ts';
@@ -86,11 +86,11 @@ test('a NIC is asked for on one line', () => {
     trunk: [7, 8],
     guard: openGuard,
   });
-  assert.deepEqual(parseNicWish('back,group=web+ssh,egress=debian.org+10.0.0.0/8,to-guest=10Mbit,from-guest=1MiB/128KiB').guard, {
-    groups: ['ssh', 'web'],
+  assert.deepEqual(parseNicWish('back,security-group=web+ssh,egress=debian.org+10.0.0.0/8,rate-in=10Mbit,rate-out=1MiB/128KiB').guard, {
+    securityGroups: ['ssh', 'web'],
     egress: ['debian.org', '10.0.0.0/8'],
-    toGuest: { bytesPerSecond: 1_250_000, burstBytes: null },
-    fromGuest: { bytesPerSecond: 2 ** 20, burstBytes: 131_072 },
+    rateIn: { bytesPerSecond: 1_250_000, burstBytes: null },
+    rateOut: { bytesPerSecond: 2 ** 20, burstBytes: 131_072 },
   });
   for (const text of [
     'Back',
@@ -99,11 +99,11 @@ test('a NIC is asked for on one line', () => {
     'back,address=x',
     'back,vlan=4095',
     'back,speed=1',
-    'back,group=A',
-    'back,group=none+web',
+    'back,security-group=A',
+    'back,security-group=none+web',
     'back,egress=all+10.0.0.0/8',
     'back,egress=1.2.3',
-    'back,to-guest=fast',
+    'back,rate-in=fast',
     'none,mac=52:54:00:12:34:56',
     '',
     'a b',

@@ -179,9 +179,9 @@ describe('egress', { skip: noLab }, () => {
     const refused = told(four('none'), world.other);
     assert.deepEqual(
       [refused?.verdict, refused?.protocol, refused?.targetPort, refused?.fromIndex],
-      ['refuse egress', 'tcp', 5000, index('to-none')],
+      ['drop egress', 'tcp', 5000, index('to-none')],
     );
-    assert.equal(told(six('none'), world.six)?.verdict, 'refuse egress');
+    assert.equal(told(six('none'), world.six)?.verdict, 'drop egress');
     assert.equal(told(four('all'), world.other)?.verdict, 'accept');
     const neighbour = told(six('none'), six('all'));
     assert.deepEqual([neighbour?.verdict, neighbour?.fromIndex, neighbour?.toIndex], ['accept', index('to-none'), index('to-all')]);

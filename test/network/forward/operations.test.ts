@@ -35,7 +35,7 @@ const listening = () =>
     .map((line) => line.trim().split(/\s+/)[4])
     .filter(Boolean)
     .sort();
-const list = async () => (await host.client.network.forwards({})).map(({ name, vm: vmRef, state }) => `${name} ${vmRef} ${state}`);
+const list = async () => (await host.client.forward.list({})).map(({ name, vm: vmRef, state }) => `${name} ${vmRef} ${state}`);
 const relays = async () => {
   const found = new Map<string, number>();
   for (const pid of await networkProcesses(host.paths.network)) {
@@ -59,7 +59,7 @@ async function takes(port: number, script: string): Promise<{ pid: number; end()
 
 test('what cannot be had is refused with the reason, and nothing has changed', { skip }, async () => {
   const { network } = host.client;
-  await network.forward({ vm: 'web', forwards: ['7000-7009:7000'] });
+  await host.client.forward.add({ vm: 'web', forwards: ['7000-7009:7000'] });
   const tcp = await takes(8001, `require('net').createServer().listen(8001, '127.0.0.1')`);
   const udp = await takes(8002, `require('dgram').createSocket('udp6').bind(8002, '::')`);
   await network.create({ network: 'lan', kind: 'isolated', ipv4: 'none', ipv6: 'none' });
@@ -69,7 +69,7 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['web', ['8001:80'], 'in_use', new RegExp(`TCP port 8001 is taken by squatter \\(pid ${tcp.pid}\\)`)],
     ['off', ['127.0.0.1:8000-8005'], 'in_use', /TCP port 8001 of 127\.0\.0\.1 is taken by squatter/],
     ['web', ['8002/udp'], 'in_use', new RegExp(`UDP port 8002 is taken by squatter \\(pid ${udp.pid}\\)`)],
-    ['off', ['7005'], 'in_use', /7000-7009\/tcp leads to web already.*viv network unforward 7000-7009\/tcp/],
+    ['off', ['7005'], 'in_use', /7000-7009\/tcp leads to web already.*viv forward rm 7000-7009\/tcp/],
     ['off', ['127.0.0.1:7009:80/tcp'], 'in_use', /leads to web already/],
     ['web', ['9000', '9000:81'], 'invalid', /want the same port/],
     ['web', ['9000-9010', '127.0.0.1:9010'], 'invalid', /want the same port/],
@@ -88,18 +88,18 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['nobody', ['9000'], 'not_found', /no VM named nobody/],
   ];
   for (const [vmRef, forwards, code, words] of table) {
-    const error = await refused(network.forward({ vm: vmRef, forwards }));
+    const error = await refused(host.client.forward.add({ vm: vmRef, forwards }));
     assert.equal(error.code, code, `${forwards}: ${error.message}`);
     assert.match(error.message, words);
   }
-  assert.equal((await refused(network.forward({ vm: 'web', nic: 'net7', forwards: ['9000'] }))).code, 'not_found');
+  assert.equal((await refused(host.client.forward.add({ vm: 'web', nic: 'net7', forwards: ['9000'] }))).code, 'not_found');
   assert.match((await refused(host.client.run('tiny', { name: 'new', forwards: ['9000', '8001:80'] }))).message, /taken by squatter/);
   assert.match((await refused(host.client.create('tiny', { name: 'new', networks: ['user'], forwards: ['9000'] }))).message, /QEMU’s own/);
-  assert.equal((await refused(network.unforward({ forward: '9000' }))).code, 'not_found');
+  assert.equal((await refused(host.client.forward.remove({ forward: '9000' }))).code, 'not_found');
   assert.deepEqual(await list(), ['7000-7009/tcp web open']);
   await Promise.all([tcp.end(), udp.end()]);
   for (const vmRef of ['old', 'bare']) await host.client.vm.remove({ vm: vmRef });
-  await network.unforward({ forward: '7000-7009' });
+  await host.client.forward.remove({ forward: '7000-7009' });
   assert.deepEqual(listening(), []);
 });
 
@@ -107,9 +107,9 @@ test('a NIC that is bridged to the outside has no address to lead to', { skip },
   world.run('host', 'ip link add name br0 type bridge; ip link set br0 up');
   await host.client.network.create({ network: 'outer', kind: 'bridged', interface: 'br0' });
   await host.client.create('tiny', { name: 'edge', networks: ['outer', 'default'] });
-  const error = await refused(host.client.network.forward({ vm: 'edge', nic: 'net0', forwards: ['9000'] }));
+  const error = await refused(host.client.forward.add({ vm: 'edge', nic: 'net0', forwards: ['9000'] }));
   assert.match(error.message, /net0 of edge is bridged to the outside by outer/);
-  const [forward] = await host.client.network.forward({ vm: 'edge', forwards: ['9000'] });
+  const [forward] = await host.client.forward.add({ vm: 'edge', forwards: ['9000'] });
   assert.equal(forward?.nic, 'net1');
   await host.client.vm.remove({ vm: 'edge' });
   await host.client.network.remove({ network: 'outer' });
@@ -141,9 +141,9 @@ test('they are open while the VM runs, and go with it; a new name takes nothing 
     await list(),
     names.map((name) => `${name} shop closed`),
   );
-  const error = await refused(host.client.network.detach({ vm: 'shop', nic: 'net0' }));
+  const error = await refused(host.client.nic.remove({ vm: 'shop', nic: 'net0' }));
   assert.equal(error.code, 'in_use');
-  assert.match(error.message, /close them first: viv network unforward/);
+  assert.match(error.message, /close them first: viv forward rm/);
   await host.client.vm.start({ vm: 'shop' });
   await eventually('all ports are open', async () => listening().length === 5);
   await host.client.vm.remove({ vm: 'shop', force: true });
@@ -152,33 +152,33 @@ test('they are open while the VM runs, and go with it; a new name takes nothing 
 });
 
 test('of two that want the same port at once one gets it', { skip }, async () => {
-  const calls = ['web', 'off'].map((vmRef) => host.client.network.forward({ vm: vmRef, forwards: ['8100-8110', '8200'] }));
+  const calls = ['web', 'off'].map((vmRef) => host.client.forward.add({ vm: vmRef, forwards: ['8100-8110', '8200'] }));
   const ends = await Promise.allSettled(calls);
   assert.deepEqual(ends.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   assert.equal((await list()).length, 2);
-  for (const { name } of await host.client.network.forwards({})) await host.client.network.unforward({ forward: name });
+  for (const { name } of await host.client.forward.list({})) await host.client.forward.remove({ forward: name });
 });
 
 test('a port that is taken when the VM starts is told, and had when it is free again', { skip }, async () => {
-  await host.client.network.forward({ vm: 'off', forwards: ['8300:80'] });
+  await host.client.forward.add({ vm: 'off', forwards: ['8300:80'] });
   const squatter = await takes(8300, `require('net').createServer().listen(8300)`);
   await host.client.vm.start({ vm: 'off' });
-  const [failed] = await host.client.network.forwards({ vm: 'off' });
+  const [failed] = await host.client.forward.list({ vm: 'off' });
   assert.equal(failed?.state, 'failed');
   assert.equal(failed?.problem, `TCP port 8300 is taken by squatter (pid ${squatter.pid})`);
   const events = async (type: string) => (await host.client.event.list({ limit: 1000 })).filter((event) => event.type === type);
   const [told] = await events('network.forward_failed');
   assert.equal(told?.message, `the forward 8300/tcp to off is not open: TCP port 8300 is taken by squatter (pid ${squatter.pid})`);
   await squatter.end();
-  await host.client.network.forward({ vm: 'web', forwards: ['8301'] });
+  await host.client.forward.add({ vm: 'web', forwards: ['8301'] });
   await eventually('both are open', async () => assert.deepEqual(await list(), ['8300/tcp off open', '8301/tcp web open']));
   assert.equal((await events('network.forward_opened')).length, 1);
   await host.client.vm.stop({ vm: 'off', force: true });
-  await host.client.network.unforward({ forward: '8300' });
+  await host.client.forward.remove({ forward: '8300' });
 });
 
 test('the daemon dies, and they stay as they are; what died or is not wanted any more meanwhile is mended', { skip }, async () => {
-  await host.client.network.forward({ vm: 'web', forwards: ['8400', '8401/udp'] });
+  await host.client.forward.add({ vm: 'web', forwards: ['8400', '8401/udp'] });
   const before = await relays();
   assert.deepEqual([...before.keys()].sort(), ['8301/tcp', '8400/tcp', '8401/udp']);
   await host.kill();
@@ -193,13 +193,13 @@ test('the daemon dies, and they stay as they are; what died or is not wanted any
   const after = await relays();
   assert.notEqual(after.get('8400/tcp'), before.get('8400/tcp'));
   assert.equal(after.get('8301/tcp'), before.get('8301/tcp'));
-  for (const name of after.keys()) await host.client.network.unforward({ forward: name });
+  for (const name of after.keys()) await host.client.forward.remove({ forward: name });
   assert.deepEqual([...(await relays()).keys()], []);
   assert.deepEqual(listening(), []);
 });
 
 test('a fault at any step leaves all of them, open, or none', { skip }, async () => {
-  for (const operation of ['network.forward', 'network.unforward'] as const)
+  for (const operation of ['forward.add', 'forward.remove'] as const)
     for (const { name } of handlers[operation].steps)
       for (const [moment, how] of [
         ['before', 'throw'],
@@ -208,12 +208,12 @@ test('a fault at any step leaves all of them, open, or none', { skip }, async ()
         ['after', 'kill'],
       ]) {
         const fault = `${operation}:${name}:${moment}:run:${how}`;
-        if (operation === 'network.unforward') await host.client.network.forward({ vm: 'web', forwards: ['8500'] });
+        if (operation === 'forward.remove') await host.client.forward.add({ vm: 'web', forwards: ['8500'] });
         const { network } = host.client;
         await strike(host, fault, () =>
-          operation === 'network.forward'
-            ? network.forward({ vm: 'web', forwards: ['8500', '8501/udp'] })
-            : network.unforward({ forward: '8500' }),
+          operation === 'forward.add'
+            ? host.client.forward.add({ vm: 'web', forwards: ['8500', '8501/udp'] })
+            : host.client.forward.remove({ forward: '8500' }),
         );
         const settled = async () => {
           const lines = await list();
@@ -221,8 +221,8 @@ test('a fault at any step leaves all of them, open, or none', { skip }, async ()
         };
         await eventually(`${fault}: relays are those of the list`, settled);
         const left = (await list()).length;
-        assert.ok([0, operation === 'network.forward' ? 2 : 1].includes(left), `${fault}: ${left} are left`);
-        for (const one of await host.client.network.forwards({})) await host.client.network.unforward({ forward: one.name });
+        assert.ok([0, operation === 'forward.add' ? 2 : 1].includes(left), `${fault}: ${left} are left`);
+        for (const one of await host.client.forward.list({})) await host.client.forward.remove({ forward: one.name });
         assert.deepEqual([(await relays()).size, listening()], [0, []], fault);
       }
 });

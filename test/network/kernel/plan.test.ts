@@ -1,7 +1,7 @@
 // From what is wanted and what is there to what is done: the plan as a table.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openGuard } from '../../../src/contract/nic.ts';
+import { openGuard } from '../../../src/contract/nic-spec.ts';
 import { nothing, type Present, presentFrom } from '../../../src/network/kernel/actual-state.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../../src/network/kernel/plan.ts';
 import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../../src/network/model.ts';

@@ -39,6 +39,6 @@ test('a VM that has run for ten minutes begins its pauses anew', () => {
   const restartsAfter = (ranMs: number) => restartsInARow(record, 1000 + ranMs);
   assert.deepEqual([0, 599_999, 600_000].map(restartsAfter), [4, 4, 0]);
   assert.equal(restartsInARow({ ...record, startedAt: null }, 0), 4);
-  const stateReason = { code: 'start_failed', message: '', at: 0 } as const;
+  const stateReason = { code: 'start_failed', message: '', occurredAt: 0 } as const;
   assert.equal(restartsInARow({ ...record, stateReason }, 1e9), 4, 'what cannot be started has not run since');
 });

@@ -1,0 +1,114 @@
+// A VM's network NICs: what one is, and how one is asked for on a line: `default`,
+// `back,mac=52:54:00:12:34:56,address=10.1.2.9,security-group=web+ssh,egress=debian.org,rate-in=10Mbit`.
+import { z } from 'zod';
+import { Egress, EgressItems, parseEgress } from './egress.ts';
+import { VivError } from './errors.ts';
+import { parseRate, Rate, RateText } from './rate.ts';
+import { readableBy } from './readable.ts';
+import { GroupName } from './security-group-rule.ts';
+
+export const Mac = z
+  .string()
+  .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'a MAC address is written like 52:54:00:12:34:56')
+  .refine(
+    (mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00',
+    'this MAC address is not one of a single NIC',
+  );
+
+/** Of a NIC in its VM. */
+export const NicId = z.string().regex(/^net\d{1,3}$/, 'a NIC is named like net0');
+
+export const Vlan = z
+  .int('a VLAN has an id from 1 to 4094')
+  .min(1, 'a VLAN has an id from 1 to 4094')
+  .max(4094, 'a VLAN has an id from 1 to 4094');
+
+/** What a NIC may do, and what may be done to it. */
+export const NicGuard = z.object({
+  /** Security groups that it is in. */
+  securityGroups: z.array(z.string()),
+  /** Where it may go beyond its network; null: everywhere. */
+  egress: Egress,
+  /** Limits; null: none. */
+  rateIn: Rate.nullable(),
+  rateOut: Rate.nullable(),
+});
+export type NicGuard = z.infer<typeof NicGuard>;
+
+/** Of a NIC that nothing was said about. */
+export const openGuard: NicGuard = { securityGroups: [], egress: null, rateIn: null, rateOut: null };
+
+export const Nic = z.object({
+  id: z.string(),
+  /** Its name; `user` where QEMU itself is the network. */
+  network: z.string(),
+  mac: z.string(),
+  /** Its for life; none where the network is bridged, and others give them. */
+  addresses: z.array(z.string()),
+  /** False: its cable is out. */
+  up: z.boolean(),
+  /** VLAN that its frames are in; null: none. */
+  vlan: z.int().nullable(),
+  /** VLANs that it tags itself. */
+  trunk: z.array(z.int()),
+  ...NicGuard.shape,
+});
+export type Nic = z.infer<typeof Nic>;
+
+/** A network that is ours, and no word with another meaning. */
+export const NetworkName = z
+  .string()
+  .max(63, 'a name has at most 63 characters')
+  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, 'a name is made of a-z, 0-9 and -, and starts and ends with a letter or digit')
+  .refine((name) => name !== 'user' && name !== 'none', 'user and none are no names of networks: they mean QEMU’s own and no network');
+
+export interface NicWish {
+  network: string;
+  mac: string | null;
+  /** At most one of each family. */
+  addresses: string[];
+  vlan: number | null;
+  trunk: number[];
+  guard: NicGuard;
+}
+
+/** `none`, or names. @throws invalid */
+export function parseGroups(names: readonly string[]): string[] {
+  if (names.length === 1 && names[0] === 'none') return [];
+  if (names.includes('none'))
+    throw new VivError('invalid', 'no security group (none) and a security group contradict each other; leave one out');
+  return [...new Set(names)].sort();
+}
+
+/** @throws invalid */
+export function parseNicWish(text: string): NicWish {
+  const [network = '', ...options] = text.split(',');
+  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], guard: { ...openGuard } };
+  const check = <T>(schema: z.ZodType<T>, value: unknown): T => {
+    const parsed = schema.safeParse(value);
+    if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it cannot be understood'}`);
+    return parsed.data;
+  };
+  if (network !== 'user' && network !== 'none') check(NetworkName, network);
+  for (const option of options) {
+    const at = option.indexOf('=');
+    const [key, value] = [option.slice(0, at), option.slice(at + 1)];
+    if (key === 'mac') wish.mac = check(Mac, value.toLowerCase());
+    else if (key === 'address') wish.addresses.push(check(z.union([z.ipv4(), z.ipv6()]), value));
+    else if (key === 'vlan') wish.vlan = check(Vlan, Number(value));
+    else if (key === 'trunk') wish.trunk = value.split('+').map((id) => check(Vlan, Number(id)));
+    else if (key === 'security-group') wish.guard.securityGroups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
+    else if (key === 'egress') wish.guard.egress = parseEgress(check(EgressItems, value.split('+')));
+    else if (key === 'rate-in') wish.guard.rateIn = parseRate(check(RateText, value));
+    else if (key === 'rate-out') wish.guard.rateOut = parseRate(check(RateText, value));
+    else
+      throw new VivError(
+        'invalid',
+        `network ${text}: ${option} is not known; there are mac=, address=, vlan=, trunk=, security-group=, egress=, rate-in= and rate-out=`,
+      );
+  }
+  if (network === 'none' && options.length > 0) throw new VivError('invalid', `network ${text}: no network has nothing to choose`);
+  return wish;
+}
+
+export const NicText = z.string().superRefine(readableBy(parseNicWish));

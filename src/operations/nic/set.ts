@@ -1,0 +1,74 @@
+// `nic.set`: a NIC's link, security groups, egress policy and rate limits, changed together while it is in use.
+import { VivError } from '../../contract/errors.ts';
+import type { NicGuard } from '../../contract/nic-spec.ts';
+import type { HandlerOf } from '../../task/handler.ts';
+import { nicOf, setGuard, setLink } from '../../vm/device/nic-hotplug.ts';
+import { guardOf, isVirtual } from '../../vm/device/nics.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
+import { type OnVm, onVm } from '../vm/one.ts';
+import { guardFrom, nicView } from './settings.ts';
+
+interface Settings {
+  guard: Partial<NicGuard>;
+  /** Undefined: left as it is. */
+  up?: boolean;
+}
+
+interface Setting extends OnVm {
+  nic: string;
+  change: Settings;
+  before: Settings;
+}
+
+export const handler: HandlerOf<'nic.set'> = {
+  ...onVm,
+  prepare: async ({ vm: vmRef, nic: nicId, link, ...asked }, { services: { vms } }): Promise<Setting> => {
+    const vm = vms.find(vmRef);
+    const nic = nicOf(vm, nicId);
+    const guard = guardFrom(asked);
+    if (link === undefined && Object.keys(guard).length === 0)
+      throw new VivError('invalid', `no setting of ${nicId} of ${vm.name} is given; see: viv nic set --help`);
+    if (Object.keys(guard).length > 0 && !isVirtual(nic))
+      throw new VivError(
+        'unsupported',
+        `${nicId} of ${vm.name} is in QEMU’s own network (user), which has no rules and no limits; use a NIC in one of Vivarium’s networks instead`,
+      );
+    if (link !== undefined && vm.record.state === 'suspended')
+      throw new VivError('wrong_state', `cannot change the link of ${nicId}: ${vm.name} is suspended. Start it first`);
+    await vms.networks.checkGuard({ securityGroups: [], egress: null, ...guard });
+    const change = { guard, ...(link === undefined ? {} : { up: link === 'up' }) };
+    return { id: vm.id, name: vm.name, nic: nicId, change, before: { guard: guardOf(nic), up: nic.up } };
+  },
+  steps: [
+    {
+      name: 'record the present settings',
+      run: async ({ id, nic: nicId }: Setting, { services: { vms } }) => {
+        const nic = nicOf(vms.get(id), nicId);
+        return { before: { guard: guardOf(nic), up: nic.up } };
+      },
+    },
+    {
+      name: 'apply the settings',
+      run: async ({ id, name, nic, change }: Setting, { services: { vms, events } }) => {
+        for (const group of change.guard.securityGroups ?? []) vms.networks.groups.get(group);
+        await apply(vms, id, nic, change);
+        events.record({ type: 'nic.changed', subject: id, name, message: `settings of ${nic} of ${name} were changed` });
+      },
+      undo: async ({ id, nic, change, before }: Setting, { services: { vms } }) => {
+        if (!vms.byId(id)) return;
+        const { up } = before;
+        await apply(vms, id, nic, {
+          guard: Object.keys(change.guard).length === 0 ? {} : before.guard,
+          ...(change.up === undefined || up === undefined ? {} : { up }),
+        });
+      },
+    },
+  ],
+  output: async (state: Setting, services) => nicView(state, services),
+};
+
+async function apply(vms: VmRegistry, id: string, nic: string, { guard, up }: Settings): Promise<void> {
+  const vm = vms.get(id);
+  if (Object.keys(guard).length > 0) await setGuard(vm, vms, nic, guard);
+  if (up !== undefined) await setLink(vm, vms, nic, up);
+}
