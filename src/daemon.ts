@@ -1,10 +1,15 @@
 // The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Access } from './access/access.ts';
+import { Anchors } from './access/audit/anchor.ts';
+import { AuditLog } from './access/audit/log.ts';
+import { NetworkListener } from './api/network-listener.ts';
 import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
-import type { OperationId } from './contract/index.ts';
+import { type OperationId, operationList } from './contract/index.ts';
+import { permissionOf } from './contract/permission.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
@@ -12,6 +17,7 @@ import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
+import { auditedJournal, mayStillAct } from './operations/access/tasks.ts';
 import { handlers } from './operations/index.ts';
 import type { Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
@@ -23,6 +29,7 @@ import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
 import { faultsFrom } from './task/fault.ts';
+import type { Call } from './task/handler.ts';
 import { version } from './version.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
 import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
@@ -61,6 +68,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const stopping = new AbortController();
   const store = await openSqliteStore(paths.store);
   const events = createEventLog(store, log);
+  const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
+  const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
+  const access = await Access.open({ store, log, clock, permissions: [...new Set(operationList.map(permissionOf))].sort(), ownUid: uid });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const host = createHostFacts({
@@ -103,8 +113,15 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     snapshotMade: () => scrub.snapshotMade(),
   });
   const images = openImages({ paths, log, usedBy: (digest) => vms.usersOf(digest) });
-  const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
-  const internal = () => ({ caller: { name: 'daemon', uid, role: 'admin' as const }, signal: stopping.signal, services });
+  const tasks = createTasks({
+    ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
+    journal: auditedJournal(store, audit, () => services),
+    mayAct: (record) => mayStillAct(record, services),
+  });
+  const internal = (): Call => ({
+    ...{ caller: access.daemon().ref, objects: [], client: null, setCookie: () => {}, signal: stopping.signal, services },
+    commit: (transaction) => store.commit(transaction),
+  });
   const act = async (operation: OperationId, input: object) => {
     const { done } = await tasks.start(operation, input, internal());
     await done;
@@ -139,6 +156,14 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     host,
     images,
     vms,
+    access,
+    audit,
+    anchors: () => anchors.read(),
+    listener: {
+      state: () => listener.state(),
+      open: (asked, commit) => listener.open(asked, commit),
+      close: (commit) => listener.close(commit),
+    },
     shutdown: () => void stop(),
   };
 
@@ -149,7 +174,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   supervisor.begin();
   snapshotScheduler.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
+  const { handle, upgrade } = server;
+  const listener = new NetworkListener({ handle, upgrade, store, log, folder: paths.tls, clock });
   await server.listen(paths.apiSocket);
+  await listener.restore();
+  anchors.begin();
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({
     type: 'daemon.started',
@@ -184,6 +213,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     supervisor.stop();
     snapshotScheduler.stop();
     warmPoolReplenisher.stop();
+    await listener.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
@@ -200,6 +230,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',
     });
     await events.flush();
+    await audit.close();
+    await anchors.stop();
     await store.close();
     await rm(join(paths.run, 'daemon.pid'), { force: true });
     await lock.release();

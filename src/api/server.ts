@@ -1,5 +1,7 @@
-// HTTP, WebSocket and event streams over one Unix socket: every route derives from the table of operations.
-// Who may ask is decided here; errors become responses here and nowhere else. There is no TCP listener.
+// HTTP, WebSocket and event streams, over the host's socket and, where it is asked for, the network (network-listener.ts). Errors become responses here and
+// nowhere else; who may do what is decided by the gate.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { VivError } from '../contract/errors.ts';
@@ -10,7 +12,7 @@ import type { Services } from '../operations/services.ts';
 import type { Handlers } from '../task/handler.ts';
 import { toVivError } from './errors.ts';
 import { Gate } from './gate.ts';
-import { Identifier } from './identify.ts';
+import { addressOf, Identifier } from './identify.ts';
 import { clearSocket, protectSocket } from './listen.ts';
 import type { PeerUid } from './peer.ts';
 import { addRoutes, type TaskEngine } from './routes.ts';
@@ -28,6 +30,9 @@ export interface ServerOptions {
 export interface ApiServer {
   /** Throws in_use when another daemon answers on the path. */
   listen(socketPath: string): Promise<void>;
+  /** The routes, for another listener. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Ends streams at once; gives WebSocket clients a second to answer the close, and requests under way three. */
   close(): Promise<void>;
 }
@@ -35,6 +40,14 @@ export interface ApiServer {
 const bodyBytes = 2 * 1024 * 1024;
 const closeMs = 3000;
 const socketCloseMs = 1000;
+/** For browsers: nothing is kept, guessed, framed or reached by plain HTTP. */
+const networkHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'strict-transport-security': 'max-age=31536000',
+};
+
 export function createServer(options: ServerOptions): ApiServer {
   const { services } = options;
   const stopping = new AbortController();
@@ -88,7 +101,10 @@ export function createServer(options: ServerOptions): ApiServer {
   };
   const addDocument = (scope: FastifyInstance) => {
     let document: string | undefined;
-    scope.get('/v1/openapi.json', { onRequest: async (request) => void identifier.identify(request.raw) }, async (_request, reply) => {
+    const onRequest = async (request: FastifyRequest) => {
+      if (identifier.identify(request.raw).identity.ref.via === 'none') throw new VivError('unauthenticated', 'sign in first: viv login');
+    };
+    scope.get('/v1/openapi.json', { onRequest }, async (_request, reply) => {
       document ??= JSON.stringify(openapi(services.version));
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
@@ -100,7 +116,11 @@ export function createServer(options: ServerOptions): ApiServer {
     done();
   });
 
+  app.addHook('onSend', async (request, reply) => void (addressOf(request.raw) !== null && reply.headers(networkHeaders)));
+
   return {
+    handle: (request, response) => app.routing(request, response),
+    upgrade: (request, socket, head) => void app.server.emit('upgrade', request, socket, head),
     async listen(socketPath) {
       await clearSocket(socketPath);
       await app.listen({ path: socketPath });

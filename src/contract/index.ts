@@ -5,6 +5,7 @@ import * as flow from './flow.ts';
 import * as forward from './forward.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
+import * as listener from './listener.ts';
 import * as network from './network.ts';
 import * as nic from './nic.ts';
 import type { Operation } from './operation.ts';
@@ -97,6 +98,7 @@ export const operations = {
   },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
+  listener: { set: listener.set, show: listener.show, remove: listener.remove },
   user: {
     create: user.create,
     list: user.list,

@@ -35,7 +35,7 @@ export function permissionOf(operation: Operation): string {
   if (known !== undefined) return known;
   const [noun = ''] = id.split('.');
   if (/^(list|show|status|catalog|follow)$/.test(id.slice(noun.length + 1))) return `${noun}.read`;
-  if (['user', 'role', 'project', 'audit'].includes(noun)) return method === 'GET' ? `${noun}.read` : `${noun}.manage`;
+  if (['user', 'role', 'project', 'audit', 'listener'].includes(noun)) return method === 'GET' ? `${noun}.read` : `${noun}.manage`;
   return id;
 }
 

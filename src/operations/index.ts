@@ -22,6 +22,9 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
+import { handler as listenerRemove } from './listener/remove.ts';
+import { handler as listenerSet } from './listener/set.ts';
+import { handler as listenerShow } from './listener/show.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
 import { handler as networkList } from './network/list.ts';
@@ -193,6 +196,9 @@ export const handlers: Handlers = {
   'task.follow': taskFollow,
   'event.list': eventList,
   'event.follow': eventFollow,
+  'listener.set': listenerSet,
+  'listener.show': listenerShow,
+  'listener.remove': listenerRemove,
   'user.create': userCreate,
   'user.list': userList,
   'user.show': userShow,

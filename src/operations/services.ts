@@ -5,10 +5,11 @@ import type { AuditLog } from '../access/audit/log.ts';
 import type { Actor, AuditObject } from '../contract/audit.ts';
 import type { Event } from '../contract/event.ts';
 import type { Host } from '../contract/host.ts';
+import type { Listener } from '../contract/listener.ts';
 import type { Task } from '../contract/task.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Images } from '../image/images.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, Transaction } from '../store/store.ts';
 import type { VmRegistry } from '../vm/registry.ts';
 
 export interface EventLog {
@@ -43,6 +44,16 @@ export interface HostFacts {
   readOnly(): string | null;
 }
 
+export interface ListenerControl {
+  state(): Listener | null;
+  /** @throws in_use, not_found, invalid */
+  open(
+    asked: { listen: string; names: string[]; certificate?: string | undefined; key?: string | undefined },
+    commit: (transaction: Transaction) => Promise<unknown>,
+  ): Promise<Listener>;
+  close(commit: (transaction: Transaction) => Promise<unknown>): Promise<void>;
+}
+
 export interface Services {
   readonly version: string;
   readonly startedAt: number;
@@ -58,8 +69,7 @@ export interface Services {
   readonly audit: AuditLog;
   /** Links of the audit log's chain that were anchored outside. */
   anchors(): Promise<readonly { sequence: number; hash: string }[]>;
-  /** Where the network listener is reached, `https://host:8843`; null: there is none. */
-  origin(): string | null;
+  readonly listener: ListenerControl;
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }

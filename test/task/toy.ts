@@ -40,7 +40,7 @@ export const toy: TaskHandler<Toy, string, Toy> = {
 };
 
 export const log = pino({ level: 'silent' });
-export const call = { caller: { name: 'tester', uid: 0, role: 'admin' }, signal: new AbortController().signal } as unknown as Call;
+export const call = { caller: { user: null, name: 'tester' }, objects: [], signal: new AbortController().signal } as unknown as Call;
 
 export function toyTasks(store: Store, handlers: Record<string, unknown>, options: Partial<TaskOptions> = {}) {
   return createTasks({ store, events: createEventLog(store, log), log, handlers, services: () => ({}) as Services, ...options });

@@ -9,7 +9,7 @@ export interface PermissionSet {
 /** What concerns who may do what. An operator has none of it, a viewer sees none of it. */
 const accessNouns: ReadonlySet<string> = new Set(['user', 'role', 'audit']);
 /** What changes the host for everybody. */
-const hostNouns: ReadonlySet<string> = new Set(['host', 'project', 'cluster', 'storage', 'alert']);
+const hostNouns: ReadonlySet<string> = new Set(['host', 'project', 'listener', 'cluster', 'storage', 'alert']);
 
 const rules: Readonly<Record<BuiltInRole, (noun: string, verb: string) => boolean>> = {
   administrator: () => true,

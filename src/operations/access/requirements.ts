@@ -5,7 +5,7 @@ import type { Target } from '../../access/role/decide.ts';
 import type { AuditObject } from '../../contract/audit.ts';
 import { VivError } from '../../contract/errors.ts';
 import { forwardName, parseForward } from '../../contract/forward.ts';
-import { parseNicWish } from '../../contract/nic.ts';
+import { parseNicWish } from '../../contract/nic-spec.ts';
 import type { Operation } from '../../contract/operation.ts';
 import { permissionOf } from '../../contract/permission.ts';
 import { findImage, findNetwork, findVm, imageTarget, type Known, networkTarget, projectFor, projectTarget, vmTarget } from './objects.ts';

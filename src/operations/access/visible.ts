@@ -8,7 +8,7 @@ import type { Network } from '../../contract/network.ts';
 import type { Project } from '../../contract/project.ts';
 import type { Group } from '../../contract/security-group.ts';
 import type { Task } from '../../contract/task.ts';
-import type { Vm } from '../../contract/vm.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { type Known, networkTarget, projectTarget, vmTarget } from './objects.ts';
 

@@ -2,11 +2,11 @@
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 
-export const handler: HandlerOf<'user.recover'> = async ({ user: name }, { services: { access, origin }, caller, commit }) => {
+export const handler: HandlerOf<'user.recover'> = async ({ user: name }, { services: { access, listener }, caller, commit }) => {
   if (caller.via !== 'socket' || caller.user !== null)
     throw new VivError('forbidden', 'recovery links are made by root, or the daemon’s own user, on the host itself');
-  const url = origin();
-  if (url === null)
+  const url = listener.state()?.url;
+  if (url === undefined)
     throw new VivError('unsupported', 'there is no network listener that a link could lead to; start it: viv up --listen ADDR:PORT');
   const { id } = access.users.get(name);
   access.links.revoke((purpose) => purpose.kind === 'recovery' && purpose.user === id);
