@@ -7,6 +7,7 @@ import type { VmOptions } from '../contract/vm-options.ts';
 import type { VmState } from '../contract/vm-state.ts';
 import { type Connection, connection } from './http.ts';
 import { callsFor, methodFor } from './raw.ts';
+import type { Endpoint } from './remote.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
 import { Vm } from './vm.ts';
 
@@ -16,6 +17,7 @@ export type CreateOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Vm>);
 
 export class Client {
+  /** The daemon's socket, or its URL. */
   readonly socket: string;
   readonly host: Calls['host'];
   readonly vm: VmCalls;
@@ -29,12 +31,19 @@ export class Client {
   readonly image: Calls['image'];
   readonly task: Calls['task'];
   readonly event: Calls['event'];
+  readonly listener: Calls['listener'];
+  readonly user: Calls['user'];
+  readonly role: Calls['role'];
+  readonly project: Calls['project'];
+  readonly token: Calls['token'];
+  readonly session: Calls['session'];
+  readonly audit: Calls['audit'];
   readonly #connection: Connection;
 
   /** @param revive starts a daemon where one dies with a task of this client's under way, which goes on then */
-  constructor(socket: string, revive?: Connection['revive']) {
-    this.socket = socket;
-    this.#connection = connection(socket, revive);
+  constructor(endpoint: Endpoint, revive?: Connection['revive']) {
+    this.#connection = connection(endpoint, revive);
+    this.socket = this.#connection.socket;
     const calls = callsFor(this.#connection);
     this.host = calls.host;
     this.snapshot = calls.snapshot;
@@ -47,6 +56,13 @@ export class Client {
     this.image = calls.image;
     this.task = calls.task;
     this.event = calls.event;
+    this.listener = calls.listener;
+    this.user = calls.user;
+    this.role = calls.role;
+    this.project = calls.project;
+    this.token = calls.token;
+    this.session = calls.session;
+    this.audit = calls.audit;
     const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await calls.vm.show({ vm: ref }, options));
     this.vm = Object.assign(find, calls.vm);
   }
