@@ -11,19 +11,23 @@ import { VivError } from './contract/errors.ts';
 import { type OperationId, operationList } from './contract/index.ts';
 import { permissionOf } from './contract/permission.ts';
 import { type Clock, systemClock } from './host/clock.ts';
+import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
 import { pathsFrom } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
+import { Networks } from './network/networks.ts';
 import { auditedJournal, mayStillAct } from './operations/access/tasks.ts';
 import { handlers } from './operations/index.ts';
-import type { Services } from './operations/services.ts';
+import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
+import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
@@ -31,12 +35,15 @@ import { createEventLog } from './task/event-log.ts';
 import { faultsFrom } from './task/fault.ts';
 import type { Call } from './task/handler.ts';
 import { version } from './version.ts';
+import { Processes } from './vm/find-process.ts';
+import { imageUsers } from './vm/in-use.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
 import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
 import { VmRegistry } from './vm/registry.ts';
-import type { News, Vm } from './vm/vm.ts';
-import { heldBytes, isMember } from './warm-pool/members.ts';
+import type { Vm } from './vm/vm.ts';
+import { heldBytes, isMember, isReady } from './warm-pool/members.ts';
+import { WarmPoolRegistry } from './warm-pool/records.ts';
 import { WarmPoolReplenisher } from './warm-pool/replenisher.ts';
 
 const kvmProofDeadlineMs = 5000;
@@ -70,7 +77,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const events = createEventLog(store, log);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
-  const access = await Access.open({ store, log, clock, permissions: [...new Set(operationList.map(permissionOf))].sort(), ownUid: uid });
+  const permissions = [...new Set(operationList.map(permissionOf))].sort();
+  const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const host = createHostFacts({
@@ -83,36 +91,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     committedBytes: () => vms.list().reduce((sum, vm) => sum + (vm.live ? vm.record.settings.memoryBytes : 0), 0),
     warmPoolBytes: () => heldBytes(vms.all().filter(isMember)),
-    networks: () => vms.networks.facts(),
+    networks: () => networks.facts(),
   });
-  const hear = (news: News) => {
-    if (news.type === 'changed') return snapshotScheduler.hear(news.vm);
-    if (news.type === 'network') return void events.record({ type: `network.${news.what}`, name: news.name, message: news.message });
-    const { id, name } = news.vm;
-    events.record({
-      type: news.type === 'ended' ? 'vm.ended' : `${news.noun ?? 'vm'}.${news.what}`,
-      subject: id,
-      name,
-      message: news.message,
-    });
-    supervisor.hear(news);
-    if (news.type === 'ended') warmPoolReplenisher.ended(news.vm);
-  };
-  const vms = await VmRegistry.open({
-    paths,
-    env,
-    store,
-    log,
-    clock,
-    bootId,
-    ownUsers: uid === 0,
-    tell: hear,
-    accelerator: (desired) => host.accelerator(desired),
-    makeRoom: (neededBytes) => warmPoolReplenisher.makeRoom(neededBytes),
-    warmPoolChanged: (name) => warmPoolReplenisher.changed(name),
-    snapshotMade: () => scrub.snapshotMade(),
-  });
-  const images = openImages({ paths, log, usedBy: (digest) => vms.usersOf(digest) });
+  const bus = createEventBus<HostEvents>((error, type) => log.error({ error, type }, 'an event could not be handled'));
+  const ownUsers = uid === 0;
+  const processes = new Processes(paths.stateDirectory);
+  const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: (id) => networks.forwards.textsOf(id) });
+  const snapshots = await SnapshotRegistry.open(store, log);
+  const warmPools = await WarmPoolRegistry.open(store, log);
+  const checks = await FileChecks.open(store);
+  const networks = await Networks.open({ paths, env, store, log, bus, ownUsers }, vms, snapshots);
+  const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({
     ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
     journal: auditedJournal(store, audit, () => services),
@@ -127,38 +116,10 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await done;
   };
   const idle = (vm: Vm) => tasks.idle(queueOf(vm.id));
-  const supervisor = new Supervisor(vms, {
-    start: ({ id }) => act('vm.start', { vm: id }),
-    remove: ({ id }) => act('vm.remove', { vm: id, force: true }),
-    idle,
-    diskFull: () => host.readOnly() !== null,
-  });
-  const snapshotScheduler = new SnapshotScheduler(vms, {
-    create: ({ id }, { label, auto }) => act('snapshot.create', { vm: id, label, auto, disksOnly: false, quiesce: false, template: false }),
-    remove: ({ id }, snapshot) => act('snapshot.remove', { vm: id, snapshot, force: false }),
-    idle,
-  });
-  const warmPoolReplenisher = new WarmPoolReplenisher(vms, {
-    fill: (warmPool) => act('warm-pool.fill', { warmPool }),
-    tell: (event) => events.record(event),
-    reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
-  });
-  const scrub = new Scrub(vms, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
-  const ended = Promise.withResolvers<void>();
   const services: Services = {
-    version,
-    startedAt: Date.now(),
-    paths,
-    store,
-    log,
-    events,
-    tasks,
-    host,
-    images,
-    vms,
-    access,
-    audit,
-    anchors: () => anchors.read(),
+    ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers },
+    ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
+    ...{ access, audit, anchors: () => anchors.read() },
     listener: {
       state: () => listener.state(),
       open: (asked, commit) => listener.open(asked, commit),
@@ -166,10 +127,37 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
     shutdown: () => void stop(),
   };
-
+  const supervisor = new Supervisor(services, {
+    start: ({ id }) => act('vm.start', { vm: id }),
+    remove: ({ id }) => act('vm.remove', { vm: id, force: true }),
+    idle,
+    diskFull: () => host.readOnly() !== null,
+  });
+  const snapshotScheduler = new SnapshotScheduler(services, {
+    create: ({ id }, { label, auto }) => act('snapshot.create', { vm: id, label, auto, disksOnly: false, quiesce: false, template: false }),
+    remove: ({ id }, snapshot) => act('snapshot.remove', { vm: id, snapshot, force: false }),
+    idle,
+    needed: () => warmPools.all().map(({ snapshot }) => snapshot),
+  });
+  const warmPoolReplenisher = new WarmPoolReplenisher(services, {
+    fill: (warmPool) => act('warm-pool.fill', { warmPool }),
+    reserveBytes: env['VIV_MEMORY_RESERVE_BYTES'] ? Number(env['VIV_MEMORY_RESERVE_BYTES']) : null,
+  });
+  const scrub = new Scrub(services, env['VIV_SCRUB_DAYS'] ? Number(env['VIV_SCRUB_DAYS']) * 86_400_000 : scrubEveryMs);
+  bus.on('report', (report) => events.record(report));
+  bus.on('vm.changed', (vm) => snapshotScheduler.onChange(vm));
+  bus.on('vm.ended', ({ vm, message }) => {
+    events.record({ type: 'vm.ended', subject: vm.id, name: vm.name, message });
+    supervisor.onEnd(vm);
+    warmPoolReplenisher.onEnd(vm);
+  });
+  bus.on('snapshot.taken', () => scrub.onSnapshot());
+  bus.on('warm-pool.changed', ({ name }) => warmPoolReplenisher.onChange(name));
+  bus.on('host.memory-needed', ({ bytes }) => warmPoolReplenisher.freeMemory(bytes));
+  const ended = Promise.withResolvers<void>();
   const present = new Set(vms.all());
-  const adopted = await adoptAll(vms, stopping.signal);
-  void vms.networks.begin();
+  const adopted = await adoptAll(services, isMember, stopping.signal);
+  void networks.begin();
   const recovered = await tasks.recover();
   supervisor.begin();
   snapshotScheduler.begin();
@@ -187,9 +175,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   log.info({ version, stateDirectory: paths.stateDirectory, ...adopted, recovered }, 'the daemon serves');
   void afterStart().catch((error: unknown) => log.error({ error }, 'tidying up after the start failed'));
 
+  /** A complete VM, or a member of a warm pool that exists. */
+  const isKept = (vm: Vm) => vm.record.complete || (isReady(vm) && warmPools.byName(vm.record.warmPool ?? '') !== undefined);
+
   async function afterStart(): Promise<void> {
     await tasks.recoveryDone();
-    const swept = await sweep(vms, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
+    const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     warmPoolReplenisher.begin();
     await scrub.begin();
     if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
@@ -218,12 +209,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await scrub.stop();
     await tasks.drain(10_000);
     if (goesDown) {
-      await shutDownWith(goesDown, vms, stopping.signal);
+      await shutDownWith(goesDown, services, stopping.signal);
       // What comes back may do so in the same boot of the kernel: after a soft reboot, a container's, or the user's next login.
       await store.commit({ deletes: ['host/boot'] });
     }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
-    await vms.networks.stop();
+    await networks.stop();
     for (const vm of vms.all()) vm.live?.end();
     events.record({
       type: 'daemon.stopped',

@@ -1,11 +1,16 @@
 // The host's networks as VMs see them: which there are, and who is plugged in now. Whose address is which is in network-NICs.ts; what the
 // kernel has of them is brought about by network/kernel/reconciler.ts from wanted().
+import type { Logger } from 'pino';
 import { isSubnet } from '../contract/egress.ts';
 import { VivError } from '../contract/errors.ts';
 import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
+import type { EventBus, ReportEvents } from '../host/event-bus.ts';
+import type { Paths } from '../host/paths.ts';
+import type { Store } from '../store/store.ts';
+import type { SnapshotRecords } from '../vm/capture/snapshot-record.ts';
 import { hasVirtual, isVirtual } from '../vm/device/nics.ts';
 import type { VmRecord } from '../vm/record.ts';
-import type { VmHost, VmRegistry } from '../vm/registry.ts';
+import type { VmRegistry } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
 import { formatSubnet, type Subnet, subnetOf } from './address/address.ts';
 import { NicAllocations } from './address/allocations.ts';
@@ -37,6 +42,17 @@ export interface Plugged {
   readonly vhost: boolean;
 }
 
+/** What the networks need of the host. */
+export interface NetworkHost {
+  readonly paths: Paths;
+  readonly env: NodeJS.ProcessEnv;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly bus: EventBus<ReportEvents>;
+  /** True when the daemon is root. */
+  readonly ownUsers: boolean;
+}
+
 export class Networks {
   readonly records: NetworkRecords;
   readonly groups: GroupRecords;
@@ -45,7 +61,7 @@ export class Networks {
   readonly forwards: VmForwards;
   readonly nics: NicAllocations;
   readonly #vms: VmRegistry;
-  readonly #host: VmHost;
+  readonly #host: NetworkHost;
   /** VMs whose taps are needed, and the process that has them; null: it is being started. */
   readonly #plugged = new Map<string, number | null>();
   /** VMs that will be entered soon, whose taps are made meanwhile, by id. */
@@ -55,13 +71,20 @@ export class Networks {
   /** What was the matter when it was looked after last. */
   #said = '';
 
-  private constructor(host: VmHost, vms: VmRegistry, records: NetworkRecords, groups: GroupRecords, forwards: ForwardRecords) {
+  private constructor(
+    host: NetworkHost,
+    vms: VmRegistry,
+    snapshots: Pick<SnapshotRecords, 'all'>,
+    records: NetworkRecords,
+    groups: GroupRecords,
+    forwards: ForwardRecords,
+  ) {
     const { paths, env, log } = host;
     this.records = records;
     this.groups = groups;
     this.#vms = vms;
     this.#host = host;
-    this.nics = new NicAllocations(vms, records);
+    this.nics = new NicAllocations(vms, snapshots, records);
     this.here = new NetworksHere({
       stateDirectory: paths.stateDirectory,
       folder: paths.network,
@@ -77,14 +100,14 @@ export class Networks {
     this.forwards = new VmForwards(forwards, vms, records, this.here);
   }
 
-  static async open(host: VmHost, vms: VmRegistry): Promise<Networks> {
+  static async open(host: NetworkHost, vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>): Promise<Networks> {
     const { store, log } = host;
     const [records, groups, forwards] = await Promise.all([
       NetworkRecords.open(store, log),
       GroupRecords.open(store, log),
       ForwardRecords.open(store, log),
     ]);
-    return new Networks(host, vms, records, groups, forwards);
+    return new Networks(host, vms, snapshots, records, groups, forwards);
   }
 
   /** The networks that a VM gets which asks for these, or for none in particular; the default one is made where it is not there. */
@@ -230,7 +253,7 @@ export class Networks {
       problem === null
         ? ['forward_opened', `the forward ${name} to ${vm.name} is open now`]
         : ['forward_failed', `the forward ${name} to ${vm.name} is not open: ${problem}`];
-    vm.tell({ type: 'event', vm, noun: 'network', what: what as string, message: message as string });
+    vm.report(`network.${what}`, message as string);
   }
 
   /** Its VMs run all the same. */
@@ -239,7 +262,7 @@ export class Networks {
       problem === null
         ? ['joined', `the network ${name} is joined to ${this.records.byName(name)?.interface} again`]
         : ['unjoined', `${problem}; until that is mended, VMs in ${name} reach one another only`];
-    this.#host.tell({ type: 'network', name, what: what as string, message: message as string });
+    void this.#host.bus.emit('report', { type: `network.${what}`, name, message: message as string });
   }
 
   /** @throws in_use, unsupported where a network of these NICs is known not to lead where it should */

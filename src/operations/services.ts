@@ -1,5 +1,4 @@
 // What the operations work with; daemon.ts makes it once.
-import type { Logger } from 'pino';
 import type { Access } from '../access/access.ts';
 import type { AuditLog } from '../access/audit/log.ts';
 import type { Actor, AuditObject } from '../contract/audit.ts';
@@ -7,14 +6,15 @@ import type { Event } from '../contract/event.ts';
 import type { Host } from '../contract/host.ts';
 import type { Listener } from '../contract/listener.ts';
 import type { Task } from '../contract/task.ts';
-import type { Paths } from '../host/paths.ts';
+import type { EventBus, Report } from '../host/event-bus.ts';
 import type { Images } from '../image/images.ts';
-import type { Store, Transaction } from '../store/store.ts';
-import type { VmRegistry } from '../vm/registry.ts';
+import type { Transaction } from '../store/store.ts';
+import type { VmEvents } from '../vm/events.ts';
+import type { WarmPoolEvents, WarmPoolServices } from '../warm-pool/services.ts';
 
 export interface EventLog {
   /** Records what happened; durable, never throws (a full disk is logged). */
-  record(event: { type: string; subject?: string; name?: string; message: string }): void;
+  record(event: Report): void;
   list(options: { after?: number; limit: number }): Promise<Event[]>;
   follow(after: number | undefined, signal: AbortSignal): AsyncIterable<Event>;
 }
@@ -54,17 +54,15 @@ export interface ListenerControl {
   close(commit: (transaction: Transaction) => Promise<unknown>): Promise<void>;
 }
 
-export interface Services {
+/** Every service by its name. An operation, and each function it calls, takes those it uses. */
+export interface Services extends WarmPoolServices {
   readonly version: string;
   readonly startedAt: number;
-  readonly paths: Paths;
-  readonly store: Store;
-  readonly log: Logger;
   readonly events: EventLog;
   readonly tasks: Tasks;
   readonly host: HostFacts;
   readonly images: Images;
-  readonly vms: VmRegistry;
+  readonly bus: EventBus<HostEvents>;
   readonly access: Access;
   readonly audit: AuditLog;
   /** Links of the audit log's chain that were anchored outside. */
@@ -73,3 +71,6 @@ export interface Services {
   /** Ends the daemon in an orderly way, after the answer has been sent. */
   shutdown(): void;
 }
+
+/** What the rooms emit on the one bus. */
+export type HostEvents = VmEvents & WarmPoolEvents;

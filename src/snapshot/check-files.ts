@@ -1,50 +1,23 @@
 // Is everything that a snapshot is made of still there and whole? Asked before anything is given up for it. What takes long to read,
 // the memory's and the disks' contents, is checked by its size alone (a file that is too short would end QEMU when it is mapped), and by
 // what the last comparison with its checksums has found (verify-snapshots.ts).
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { VivError } from '../contract/errors.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
 import type { Paths } from '../host/paths.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
-import { backingFile } from '../storage/chain.ts';
-import type { SnapshotChecksums, SnapshotRecord } from '../vm/capture/snapshot-record.ts';
-import { tpmFiles } from '../vm/device/tpm.ts';
+import { chain, checksumOf, filesOfSnapshot, layersOf } from '../vm/capture/snapshot-files.ts';
+import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
 import type { VmRecord } from '../vm/record.ts';
-import type { VmRegistry } from '../vm/registry.ts';
 import { startDisks, startSettings } from '../vm/spec.ts';
-
-/** Notes what the snapshot's files are like, so that damage is noticed later. Repeatable. */
-export async function recordChecksums(vms: VmRegistry, id: string): Promise<void> {
-  const { devices } = vms.host.paths.snapshot(id);
-  const snapshot = vms.snapshots.get(id);
-  const layers: SnapshotChecksums['layers'] = {};
-  for (const file of layersOf(snapshot.vmRecord))
-    for await (const { path, bytes } of chain(file)) if (path.startsWith(vms.host.paths.layers)) layers[path] = bytes;
-  const tpm: SnapshotChecksums['tpm'] = {};
-  const tpmFolder = vms.host.paths.snapshot(id).tpm;
-  for (const name of await tpmFiles(tpmFolder)) tpm[name] = await checksumOf(join(tpmFolder, name));
-  const checksums = { devices: snapshot.memory === null ? null : await checksumOf(devices), layers, tpm };
-  await vms.snapshots.put({ ...vms.snapshots.get(id), checksums });
-}
+import type { Uses } from './services.ts';
 
 /** @throws corrupt, which names the snapshot and the file */
-export async function checkSnapshot(snapshot: SnapshotRecord, vm: string, { checks, host: { paths } }: VmRegistry): Promise<void> {
+export async function checkSnapshot(snapshot: SnapshotRecord, vm: string, { checks, paths }: Uses<'checks' | 'paths'>): Promise<void> {
   const known = checks.damaged(filesOfSnapshot(snapshot, paths));
   if (known) throw damagedSnapshot(snapshot, vm, known.file, known.damage);
   await checkFiles(snapshot, vm, paths);
-}
-
-/** Every file of its own, and the layers that it has in common with others. */
-export function filesOfSnapshot(snapshot: SnapshotRecord, paths: Paths): string[] {
-  const { devices, memory, tpm } = paths.snapshot(snapshot.id);
-  const names = Object.keys(snapshot.checksums?.tpm ?? {});
-  return [
-    ...(snapshot.memory === null ? [] : [devices, memory]),
-    ...names.map((name) => join(tpm, name)),
-    ...Object.keys(snapshot.checksums?.layers ?? {}),
-  ];
 }
 
 function damagedSnapshot({ label, id }: SnapshotRecord, vm: string, file: string, damage: string, cause?: unknown): VivError {
@@ -100,14 +73,14 @@ export async function checkFiles(snapshot: SnapshotRecord, vm: string, paths: Pa
 }
 
 /** That a sleeping VM, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
-export async function checkResume(what: string, record: VmRecord, vms: VmRegistry): Promise<void> {
+export async function checkResume(what: string, record: VmRecord, services: Uses<'host'>): Promise<void> {
   const suspended = { ...record, state: 'suspended' as const };
   if ((await memoryLibrary()) === null)
     throw new VivError(
       'unsupported',
       `${what} cannot go on here: vivarium-qemu-preload.so, which maps its memory, is not in this installation`,
     );
-  await vms.host.accelerator(startSettings(suspended).accel);
+  await services.host.accelerator(startSettings(suspended).accel);
   const files = [
     ...startDisks(suspended).flatMap(({ kind, file }) => (kind === 'cdrom' ? [file] : [])),
     ...(record.kernel === null ? [] : [record.kernel.file, record.kernel.initrd]),
@@ -120,26 +93,4 @@ export async function checkResume(what: string, record: VmRecord, vms: VmRegistr
       });
     });
   }
-}
-
-const layersOf = ({ disks, vars }: VmRecord): string[] => [
-  ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),
-  ...(vars === null ? [] : [vars]),
-];
-
-/** A disk and the files below it. */
-async function* chain(file: string, before?: (path: string) => void): AsyncGenerator<{ path: string; bytes: number }> {
-  const seen = new Set<string>();
-  for (let path: string | null = file; path !== null && !seen.has(path); ) {
-    seen.add(path);
-    before?.(path);
-    const { backing }: { backing: string | null } = await backingFile(path);
-    yield { path, bytes: (await stat(path)).size };
-    path = backing;
-  }
-}
-
-async function checksumOf(file: string): Promise<{ bytes: number; crc: number }> {
-  const content = await readFile(file);
-  return { bytes: content.length, crc: crc32(content) };
 }

@@ -1,25 +1,25 @@
 // A snapshot is forgotten: those after it have its parent, and the layers that nobody else builds on are removed.
 import { rm } from 'node:fs/promises';
 import { collectLayers } from '../vm/capture/collect-layers.ts';
-import type { VmRegistry } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
+import type { Uses } from './services.ts';
 
 /** Repeatable. */
-export async function removeSnapshot(vms: VmRegistry, vm: Vm, id: string): Promise<void> {
-  const { snapshots, host } = vms;
+export async function removeSnapshot(services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>, vm: Vm, id: string): Promise<void> {
+  const { snapshots, paths } = services;
   const snapshot = snapshots.byId(id);
   if (!snapshot) return;
   for (const child of snapshots.all()) if (child.parent === id) await snapshots.put({ ...child, parent: snapshot.parent });
   if (vm.record.at === id) await vm.update(() => ({ at: snapshot.parent }));
-  await rm(host.paths.snapshot(id).folder, { recursive: true, force: true });
+  await rm(paths.snapshot(id).folder, { recursive: true, force: true });
   await snapshots.drop(id);
-  await collectLayers(vms);
+  await collectLayers(services);
 }
 
 /** All snapshots of a VM that is removed. Repeatable. */
-export async function removeSnapshotsOf(vms: VmRegistry, vmRef: string): Promise<void> {
-  for (const snapshot of vms.snapshots.all().filter((one) => one.vm === vmRef)) {
-    await rm(vms.host.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
-    await vms.snapshots.drop(snapshot.id);
+export async function removeSnapshotsOf(services: Uses<'snapshots' | 'paths'>, vmRef: string): Promise<void> {
+  for (const snapshot of services.snapshots.all().filter((one) => one.vm === vmRef)) {
+    await rm(services.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
+    await services.snapshots.drop(snapshot.id);
   }
 }

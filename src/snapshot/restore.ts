@@ -8,9 +8,9 @@ import { copyTpm } from '../vm/device/tpm.ts';
 import { own } from '../vm/files.ts';
 import { makeVarsOver, overlaysOver } from '../vm/fork/fork-record.ts';
 import type { DiskRecord, VmRecord } from '../vm/record.ts';
-import type { VmRegistry } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
 import { checkResume, checkSnapshot } from './check-files.ts';
+import type { Uses } from './services.ts';
 
 export type Overlays = Pick<VmRecord, 'disks' | 'vars'>;
 
@@ -19,9 +19,10 @@ export const planRestore = (vm: Vm, snapshot: SnapshotRecord): Overlays => overl
 const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
 
 /** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
-export async function checkRestore(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord): Promise<void> {
-  await checkSnapshot(snapshot, vm.name, vms);
-  if (snapshot.memory !== null) await checkResume(`${vm.name} at its snapshot ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, vms);
+export async function checkRestore(vm: Vm, services: Uses<'checks' | 'host' | 'paths'>, snapshot: SnapshotRecord): Promise<void> {
+  await checkSnapshot(snapshot, vm.name, services);
+  if (snapshot.memory !== null)
+    await checkResume(`${vm.name} at its snapshot ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, services);
 }
 
 /** Makes the empty files over the snapshot's layers while the VM goes on. Repeatable. */
@@ -43,7 +44,7 @@ export async function removeRestoreOverlays(vm: Vm, overlays: Overlays): Promise
 }
 
 /** The VM, whose process has ended, is what it was at the snapshot; with memory it sleeps, and its next start wakes it there. */
-export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
+export async function setBack(vm: Vm, services: Uses<'paths'>, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
   const { vmRecord: then } = snapshot;
   const withMemory = snapshot.memory !== null;
   await vm.update(({ settings: { restart, autostart, removeOnStop, snapshotPolicy }, nics: now }) => ({
@@ -56,7 +57,7 @@ export async function setBack(vm: Vm, vms: VmRegistry, snapshot: SnapshotRecord,
     nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));
-  await copyTpm(vms.host.paths.snapshot(snapshot.id).tpm, vm.paths.tpm, vm.record);
+  await copyTpm(services.paths.snapshot(snapshot.id).tpm, vm.paths.tpm, vm.record);
   await rm(vm.paths.suspendState, { force: true });
   await removeUnusedOverlays(vm);
 }

@@ -7,10 +7,10 @@ import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
 import { readLog } from '../vm/device/serial-log.ts';
 import { makeOwnFile } from '../vm/files.ts';
 import type { VmRecord } from '../vm/record.ts';
-import type { VmRegistry } from '../vm/registry.ts';
 import type { VmRuntime } from '../vm/runtime.ts';
 import type { Vm } from '../vm/vm.ts';
 import { fitted, isBlank, longestScreenBytes, parsePpm, pngSize, thumbnailSize, toPng } from './screen-image.ts';
+import type { Uses } from './services.ts';
 
 const lines = 24;
 const columns = 160;
@@ -24,20 +24,20 @@ const isSerialConsole = ({ kernel }: VmRecord): boolean =>
   /^(ttyS|ttyAMA|hvc)/.test(kernel?.commandLine.match(/(?<=\bconsole=)\w+/g)?.at(-1) ?? '');
 
 /** Gives the snapshot its thumbnail, where the VM is alive. Repeatable. Never fails but for the signal. */
-export async function addThumbnail(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
+export async function addThumbnail(vm: Vm, services: Uses<'snapshots' | 'paths' | 'log'>, id: string, signal: AbortSignal): Promise<void> {
   const { live } = vm;
-  const { thumbnail: file, screen } = vms.host.paths.snapshot(id);
-  if (!live || !vms.snapshots.byId(id)?.complete) return;
+  const { thumbnail: file, screen } = services.paths.snapshot(id);
+  if (!live || !services.snapshots.byId(id)?.complete) return;
   try {
     const picture = isSerialConsole(vm.record) ? null : await pictureOf(vm, live, screen, signal);
     const made = picture ?? (await textOf(vm));
     if (!made) return;
     await writeFile(`${file}.part`, made.bytes, { mode: 0o600 });
     await rename(`${file}.part`, file);
-    await vms.snapshots.put({ ...vms.snapshots.get(id), thumbnail: made.kind });
+    await services.snapshots.put({ ...services.snapshots.get(id), thumbnail: made.kind });
   } catch (error) {
     signal.throwIfAborted();
-    vms.host.log.warn({ err: error, vm: vm.name, snapshot: id }, 'a snapshot has no thumbnail');
+    services.log.warn({ err: error, vm: vm.name, snapshot: id }, 'a snapshot has no thumbnail');
   }
 }
 

@@ -6,12 +6,12 @@ import { findFirmware } from '../qemu/firmware-files.ts';
 import { convertDisk, createDisk, createOverlay } from '../storage/disk.ts';
 import { writeSeed } from './device/cloud-init-seed.ts';
 import type { VmRecord } from './record.ts';
-import type { VmHost } from './registry.ts';
+import type { Uses } from './services.ts';
 import { hostnameOf, startDisks, startSettings } from './spec.ts';
 
 /** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
-export async function makeFiles(record: VmRecord, host: VmHost, signal: AbortSignal): Promise<void> {
-  await makeFolder(record, host);
+export async function makeFiles(record: VmRecord, services: Uses<'paths'>, signal: AbortSignal): Promise<void> {
+  await makeFolder(record, services);
   for (const disk of record.disks) {
     signal.throwIfAborted();
     if (disk.kind === 'root' || disk.kind === 'data') {
@@ -20,13 +20,13 @@ export async function makeFiles(record: VmRecord, host: VmHost, signal: AbortSig
       await own(disk.file, record, 0o600);
     }
   }
-  await makeFirmwareVars(record, host);
-  await makeSeed(record, host, signal);
+  await makeFirmwareVars(record, services);
+  await makeSeed(record, services, signal);
 }
 
 /** An empty one. */
-export async function makeFolder({ id }: VmRecord, host: VmHost): Promise<void> {
-  const { state } = host.paths.vm(id);
+export async function makeFolder({ id }: VmRecord, services: Uses<'paths'>): Promise<void> {
+  const { state } = services.paths.vm(id);
   await rm(state, { recursive: true, force: true });
   await mkdir(state, { recursive: true, mode: 0o711 });
 }
@@ -35,8 +35,8 @@ export async function makeFolder({ id }: VmRecord, host: VmHost): Promise<void> 
  * The VM's own UEFI variables, from its firmware's template, where it has none yet: a VM may be set to UEFI later.
  * Variables that are there are left: the guest has written its boot entries into them.
  */
-export async function makeFirmwareVars(record: VmRecord, host: VmHost): Promise<void> {
-  const { firmwareVars } = host.paths.vm(record.id);
+export async function makeFirmwareVars(record: VmRecord, services: Uses<'paths'>): Promise<void> {
+  const { firmwareVars } = services.paths.vm(record.id);
   if (startSettings(record).firmware !== 'uefi' || record.vars !== null || (await isFile(firmwareVars))) return;
   if (record.state === 'suspended') throw missing(record, firmwareVars);
   const { vars } = await findFirmware(record.arch);
@@ -45,9 +45,9 @@ export async function makeFirmwareVars(record: VmRecord, host: VmHost): Promise<
 }
 
 /** Writes the cloud-init seed from the record; the instance id stays, so cloud-init does not start over. */
-export async function makeSeed(record: VmRecord, host: VmHost, signal: AbortSignal): Promise<void> {
+export async function makeSeed(record: VmRecord, services: Uses<'paths'>, signal: AbortSignal): Promise<void> {
   if (record.seed === null) return;
-  const { seed } = host.paths.vm(record.id);
+  const { seed } = services.paths.vm(record.id);
   const { users, sshKeys, userData } = record.seed;
   await writeSeed(
     seed,
@@ -58,8 +58,8 @@ export async function makeSeed(record: VmRecord, host: VmHost, signal: AbortSign
 }
 
 /** Folders and logs that QEMU writes to, made before each start. */
-export async function makeRunFiles(record: VmRecord, host: VmHost): Promise<void> {
-  const paths = host.paths.vm(record.id);
+export async function makeRunFiles(record: VmRecord, services: Uses<'paths'>): Promise<void> {
+  const paths = services.paths.vm(record.id);
   await mkdir(dirname(paths.run), { recursive: true, mode: 0o711 });
   await rm(paths.run, { recursive: true, force: true });
   await mkdir(paths.run, { mode: 0o700 });
@@ -78,8 +78,8 @@ export async function makeOwnFile(file: string, record: VmRecord): Promise<void>
   await own(file, record, 0o600);
 }
 
-export async function removeFiles(record: VmRecord, host: VmHost): Promise<void> {
-  const paths = host.paths.vm(record.id);
+export async function removeFiles(record: VmRecord, services: Uses<'paths'>): Promise<void> {
+  const paths = services.paths.vm(record.id);
   await rm(paths.run, { recursive: true, force: true });
   await rm(paths.state, { recursive: true, force: true });
 }

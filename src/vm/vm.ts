@@ -3,20 +3,14 @@
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
+import type { EventBus } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import { SerialLine } from './device/serial-console.ts';
+import type { VmEvents } from './events.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import type { VmRuntime } from './runtime.ts';
-
-/** What VMs and their networks tell upward; daemon.ts hands the listener down. */
-export type News =
-  | { type: 'changed'; vm: Vm }
-  /** It ended by itself. `failed`: not by the guest's own wish. */
-  | { type: 'ended'; vm: Vm; failed: boolean; message: string }
-  | { type: 'event'; vm: Vm; noun?: 'vm' | 'network' | 'snapshot'; what: string; message: string }
-  | { type: 'network'; name: string; what: string; message: string };
 
 export class Vm {
   readonly paths: VmPaths;
@@ -25,7 +19,7 @@ export class Vm {
   /** Set while a verb ends the process, so that its end is no news. */
   ending = false;
   readonly #store: Store;
-  readonly #tell: (news: News) => void;
+  readonly #bus: EventBus<VmEvents>;
   readonly #forwards: () => readonly string[];
   #record: VmRecord;
   #revision: number;
@@ -38,14 +32,14 @@ export class Vm {
     revision: number;
     paths: VmPaths;
     store: Store;
-    tell: (news: News) => void;
+    bus: EventBus<VmEvents>;
     forwards: () => readonly string[];
   }) {
     this.#record = options.record;
     this.#revision = options.revision;
     this.paths = options.paths;
     this.#store = options.store;
-    this.#tell = options.tell;
+    this.#bus = options.bus;
     this.#forwards = options.forwards;
     this.serial = new SerialLine(options.paths.serial);
   }
@@ -60,8 +54,14 @@ export class Vm {
     return this.#record.name;
   }
 
-  tell(news: News): void {
-    this.#tell(news);
+  /** Adds an entry about this VM to the event log. @param type `vm.problem`, `snapshot.damaged` ... */
+  report(type: string, message: string): void {
+    void this.#bus.emit('report', { type, subject: this.id, name: this.name, message });
+  }
+
+  /** Its process ended by itself. @param failed for another reason than the guest's shutdown */
+  reportEnd(failed: boolean, message: string): void {
+    void this.#bus.emit('vm.ended', { vm: this, failed, message });
   }
 
   /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
@@ -94,7 +94,7 @@ export class Vm {
   changed(): void {
     this.#view = null;
     for (const watcher of this.#watchers) watcher();
-    this.#tell({ type: 'changed', vm: this });
+    void this.#bus.emit('vm.changed', this);
   }
 
   /** Resolves when `condition` holds. @throws the signal's reason */

@@ -1,10 +1,13 @@
 // The VMs that stand ready in a pool: which there are, what they hold, and how one is taken or given up.
+
 import { readFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { removeFiles } from '../vm/files.ts';
 import { endNow } from '../vm/lifecycle/stop.ts';
-import { nameTaken, type VmRegistry } from '../vm/registry.ts';
+import { dropVm, renameVm } from '../vm/register.ts';
+import { nameTaken } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
+import type { Uses } from './services.ts';
 
 /** The name that a VM has until it is taken. */
 export const readyName = (id: string): string => `ready-${id}`;
@@ -15,22 +18,22 @@ export const isMember = ({ record }: Vm): boolean => record.warmPool !== null &&
 export const isReady = (vm: Vm): boolean => isMember(vm) && vm.live !== null && vm.record.state === 'suspended';
 
 /** All of a warm pool, those that are being made as well. */
-export const membersOf = (vms: VmRegistry, warmPool: string): Vm[] =>
-  vms.all().filter((vm) => vm.record.warmPool === warmPool && isMember(vm));
+export const membersOf = (services: Uses<'vms'>, warmPool: string): Vm[] =>
+  services.vms.all().filter((vm) => vm.record.warmPool === warmPool && isMember(vm));
 
 /** Those that can be taken, oldest first. */
-export const readyIn = (vms: VmRegistry, warmPool: string): Vm[] =>
-  membersOf(vms, warmPool)
-    .filter((vm) => isReady(vm) && !vms.warmPools.isChosen(vm))
+export const readyIn = (services: Uses<'vms' | 'warmPools'>, warmPool: string): Vm[] =>
+  membersOf(services, warmPool)
+    .filter((vm) => isReady(vm) && !services.warmPools.isChosen(vm))
     .sort((one, other) => one.record.createdAt - other.record.createdAt);
 
 /** It is a VM like any other from now on. Repeatable with the same name. @throws name_taken, busy when it is not in the warm pool any more */
-export async function enter(vms: VmRegistry, id: string, name: string, createdAt: number): Promise<Vm> {
-  const vm = vms.byId(id);
+export async function enter(services: Uses<'vms' | 'networks'>, id: string, name: string, createdAt: number): Promise<Vm> {
+  const vm = services.vms.byId(id);
   if (vm?.record.complete && vm.name === name) return vm;
   if (!vm || !isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} is not ready any more; try again`);
-  if (name !== vm.name && vms.nameTaken(name)) throw nameTaken(name);
-  await vms.rename(vm, name, () => {
+  if (name !== vm.name && services.vms.nameTaken(name)) throw nameTaken(name);
+  await renameVm(vm, name, services, () => {
     if (!isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} was given up meanwhile; try again`);
     return { complete: true, warmPool: null, createdAt };
   });
@@ -38,18 +41,21 @@ export async function enter(vms: VmRegistry, id: string, name: string, createdAt
 }
 
 /** Ends it and removes what is its. Not when someone has taken it: then nothing happens. Repeatable. */
-export async function abandon(vm: Vm, vms: VmRegistry): Promise<boolean> {
-  if (vms.byId(vm.id) !== vm || !isMember(vm) || vms.warmPools.isChosen(vm)) return false;
+export async function abandon(
+  vm: Vm,
+  services: Uses<'vms' | 'warmPools' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>,
+): Promise<boolean> {
+  if (services.vms.byId(vm.id) !== vm || !isMember(vm) || services.warmPools.isChosen(vm)) return false;
   // From here on nobody takes it; left like this by a daemon that dies, it is swept.
   let mine = true;
   await vm.update((record) => {
-    mine = record.warmPool !== null && !record.complete && !vms.warmPools.isChosen(vm);
+    mine = record.warmPool !== null && !record.complete && !services.warmPools.isChosen(vm);
     return mine ? { warmPool: null } : {};
   });
   if (!mine) return false;
-  await endNow(vm, vms);
-  await removeFiles(vm.record, vms.host);
-  await vms.drop(vm.id);
+  await endNow(vm, services);
+  await removeFiles(vm.record, services);
+  await dropVm(vm.id, services);
   return true;
 }
 

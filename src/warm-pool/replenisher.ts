@@ -3,15 +3,14 @@
 import { MiB } from '../contract/field.ts';
 import { measureMemory } from '../host/memory.ts';
 import { overheadBytes } from '../vm/lifecycle/start.ts';
-import type { VmRegistry } from '../vm/registry.ts';
 import type { Vm } from '../vm/vm.ts';
 import { abandon, isMember, isReady, membersOf, readyIn } from './members.ts';
 import type { WarmPoolRecord } from './records.ts';
+import type { Uses } from './services.ts';
 
 export interface WarmPoolKeeping {
   /** Makes one VM through the task engine, so that it is seen and journalled. */
   readonly fill: (warmPool: string) => Promise<void>;
-  readonly tell: (event: { type: string; name: string; message: string }) => void;
   /** Memory of the host that stays available, in bytes; null: the usual part of it. */
   readonly reserveBytes: number | null;
 }
@@ -30,7 +29,7 @@ export const pauseAfterMs = (failures: number): number => Math.min(300_000, 1000
 export const usualReserve = (totalBytes: number): number => Math.min(mostReserveBytes, Math.floor(totalBytes / 10));
 
 export class WarmPoolReplenisher {
-  readonly #vms: VmRegistry;
+  readonly #services: Uses<'vms' | 'warmPools' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'log' | 'clock' | 'bus'>;
   readonly #keeping: WarmPoolKeeping;
   readonly #failed = new Map<string, { times: number; until: number }>();
   #timer: { at: number; cancel: () => void } | null = null;
@@ -40,8 +39,11 @@ export class WarmPoolReplenisher {
   /** One at a time, so that no more is given up than is needed. */
   #making: Promise<void> = Promise.resolve();
 
-  constructor(vms: VmRegistry, keeping: WarmPoolKeeping) {
-    this.#vms = vms;
+  constructor(
+    services: Uses<'vms' | 'warmPools' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'log' | 'clock' | 'bus'>,
+    keeping: WarmPoolKeeping,
+  ) {
+    this.#services = services;
     this.#keeping = keeping;
   }
 
@@ -58,18 +60,18 @@ export class WarmPoolReplenisher {
   }
 
   /** A warm pool has changed: what failed before may succeed now. */
-  changed(warmPool: string): void {
+  onChange(warmPool: string): void {
     this.#failed.delete(warmPool);
     this.#lookIn(settleMs);
   }
 
   /** A VM has ended by itself. */
-  ended(vm: Vm): void {
+  onEnd(vm: Vm): void {
     if (isMember(vm)) this.#lookIn(settleMs);
   }
 
   /** Gives up what stands ready until so much memory is available, or nothing is left to give up. */
-  makeRoom(neededBytes: number): Promise<void> {
+  freeMemory(neededBytes: number): Promise<void> {
     const act = async () => {
       this.#restUntil = this.#now() + restMs;
       const { totalBytes } = await measureMemory();
@@ -83,8 +85,8 @@ export class WarmPoolReplenisher {
     if (this.#looking) return;
     this.#looking = true;
     try {
-      const { warmPools } = this.#vms;
-      for (const vm of this.#vms.all()) if (isStray(vm, this.#vms)) await abandon(vm, this.#vms);
+      const { warmPools } = this.#services;
+      for (const vm of this.#services.vms.all()) if (isStray(vm, this.#services)) await abandon(vm, this.#services);
       for (const name of [...this.#failed.keys(), ...warmPools.problems.keys()]) {
         if (warmPools.byName(name)) continue;
         this.#failed.delete(name);
@@ -95,16 +97,16 @@ export class WarmPoolReplenisher {
       for (let warmPool = await this.#next(); warmPool && this.#begun; warmPool = await this.#next()) await this.#fill(warmPool);
     } finally {
       this.#looking = false;
-      if (this.#vms.warmPools.all().length > 0) this.#lookIn(lookEveryMs);
+      if (this.#services.warmPools.all().length > 0) this.#lookIn(lookEveryMs);
     }
   }
 
   /** The warm pool that lacks most and may be filled now. */
   async #next(): Promise<WarmPoolRecord | null> {
-    const { warmPools } = this.#vms;
+    const { warmPools } = this.#services;
     const lacking = warmPools
       .all()
-      .map((warmPool) => ({ warmPool, lacks: warmPool.size - membersOf(this.#vms, warmPool.name).filter(isReady).length }))
+      .map((warmPool) => ({ warmPool, lacks: warmPool.size - membersOf(this.#services, warmPool.name).filter(isReady).length }))
       .filter(({ lacks }) => lacks > 0)
       .sort((one, other) => other.lacks - one.lacks);
     if (lacking.length === 0) {
@@ -130,13 +132,13 @@ export class WarmPoolReplenisher {
       await this.#keeping.fill(name);
       this.#failed.delete(name);
     } catch (error) {
-      if (!this.#begun || !this.#vms.warmPools.byName(name)) return;
+      if (!this.#begun || !this.#services.warmPools.byName(name)) return;
       const times = (this.#failed.get(name)?.times ?? 0) + 1;
       const pauseMs = pauseAfterMs(times);
       this.#failed.set(name, { times, until: this.#now() + pauseMs });
-      this.#vms.warmPools.problems.set(name, (error as Error).message);
+      this.#services.warmPools.problems.set(name, (error as Error).message);
       const message = `the warm pool ${name} is filled again in ${pauseMs / 1000} s, because this failed: ${(error as Error).message}`;
-      this.#keeping.tell({ type: 'warm-pool.problem', name, message });
+      void this.#services.bus.emit('report', { type: 'warm-pool.problem', name, message });
     }
   }
 
@@ -150,15 +152,15 @@ export class WarmPoolReplenisher {
     const given = new Map<string, number>();
     for (;;) {
       if ((await measureMemory()).availableBytes >= desiredBytes) break;
-      const ready = this.#vms.warmPools.all().map(({ name }) => readyIn(this.#vms, name));
+      const ready = this.#services.warmPools.all().map(({ name }) => readyIn(this.#services, name));
       // The fullest warm pool gives first.
       const [vm] = ready.sort((one, other) => other.length - one.length)[0] ?? [];
       const warmPool = vm?.record.warmPool;
       if (!vm || !warmPool) break;
-      if (await abandon(vm, this.#vms)) given.set(warmPool, (given.get(warmPool) ?? 0) + 1);
+      if (await abandon(vm, this.#services)) given.set(warmPool, (given.get(warmPool) ?? 0) + 1);
     }
     for (const [name, count] of given)
-      this.#keeping.tell({
+      void this.#services.bus.emit('report', {
         type: 'warm-pool.gave',
         name,
         message: `the warm pool ${name} gave up ${count} that stood ready, because ${why}`,
@@ -170,12 +172,12 @@ export class WarmPoolReplenisher {
   }
 
   #now(): number {
-    return this.#vms.host.clock.now();
+    return this.#services.clock.now();
   }
 
   #lookIn(ms: number): void {
     if (!this.#begun) return;
-    const { clock, log } = this.#vms.host;
+    const { clock, log } = this.#services;
     const at = clock.now() + ms;
     if (this.#timer && this.#timer.at <= at) return;
     this.#timer?.cancel();
@@ -188,5 +190,5 @@ export class WarmPoolReplenisher {
 }
 
 /** It stands in a warm pool that is not there any more. */
-const isStray = (vm: Vm, { warmPools }: VmRegistry): boolean =>
+const isStray = (vm: Vm, { warmPools }: Uses<'warmPools'>): boolean =>
   isMember(vm) && !warmPools.byName(vm.record.warmPool ?? '') && !warmPools.isChosen(vm);

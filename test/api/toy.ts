@@ -94,8 +94,8 @@ const toyObjects = {
     find: toyVm,
     byId: toyVm,
     byName: toyVm,
-    networks: { records: { get: (name: string) => ({ name, project: null }) } },
   },
+  networks: { records: { get: (name: string) => ({ name, project: null }) } },
   images: { find: async (ref: string) => ({ digest: ref, names: [ref], virtualBytes: 0, defaults: {} }), present: async () => null },
 };
 

@@ -1,5 +1,6 @@
 // The NICs of all VMs in the host's networks, those at snapshots as well: whose address is which, and what is kept free for VMs to come.
 
+import type { SnapshotRecords } from '../../vm/capture/snapshot-record.ts';
 import { isVirtual } from '../../vm/device/nics.ts';
 import type { NicRecord, VmRecord } from '../../vm/record.ts';
 import type { VmRegistry } from '../../vm/registry.ts';
@@ -9,11 +10,13 @@ import { placed } from './allocate.ts';
 
 export class NicAllocations {
   readonly #vms: VmRegistry;
+  readonly #snapshots: Pick<SnapshotRecords, 'all'>;
   readonly #records: NetworkRecords;
   /** NICs of VMs that are being entered into the store, by the VM's id. */
   readonly #placing = new Map<string, readonly NicRecord[]>();
 
-  constructor(vms: VmRegistry, records: NetworkRecords) {
+  constructor(vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>, records: NetworkRecords) {
+    this.#snapshots = snapshots;
     this.#vms = vms;
     this.#records = records;
   }
@@ -62,8 +65,7 @@ export class NicAllocations {
   /** NICs of all VMs, and those that VMs had at snapshots. */
   *#all(): Generator<{ nic: NicRecord; id: string; vm: string; snapshot: boolean }> {
     for (const { record } of this.#vms.all()) for (const nic of record.nics) yield { nic, id: record.id, vm: record.name, snapshot: false };
-    for (const { vmRecord: vm, vm: id } of this.#vms.snapshots.all())
-      for (const nic of vm.nics) yield { nic, id, vm: vm.name, snapshot: true };
+    for (const { vmRecord: vm, vm: id } of this.#snapshots.all()) for (const nic of vm.nics) yield { nic, id, vm: vm.name, snapshot: true };
   }
 
   /** NICs in a network, those in snapshots and of VMs being entered as well, but for one VM's. */

@@ -2,10 +2,11 @@
 // lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow/record.ts).
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { Flow } from '../../contract/flow.ts';
-import type { VmHost, VmRegistry } from '../../vm/registry.ts';
+import type { VmRegistry } from '../../vm/registry.ts';
 import { verdicts } from '../firewall/verdict.ts';
 import { bridgeOf, bridgeUplinkInside, tapOwner } from '../kernel/interface-names.ts';
 import type { NetworksHere } from '../kernel/reconciler.ts';
+import type { NetworkHost } from '../networks.ts';
 import type { NetworkRecords } from '../record/network.ts';
 
 const kept = 5000;
@@ -16,7 +17,7 @@ const retryMs = 5000;
 type End = Flow['from'];
 
 export class FlowLog {
-  readonly #host: VmHost;
+  readonly #host: NetworkHost;
   readonly #vms: VmRegistry;
   readonly #records: NetworkRecords;
   readonly #here: NetworksHere;
@@ -30,7 +31,7 @@ export class FlowLog {
   #unwritten: Flow[] = [];
   #writing: Promise<void> | null = null;
 
-  constructor(host: VmHost, vms: VmRegistry, records: NetworkRecords, here: NetworksHere) {
+  constructor(host: NetworkHost, vms: VmRegistry, records: NetworkRecords, here: NetworksHere) {
     this.#host = host;
     this.#vms = vms;
     this.#records = records;

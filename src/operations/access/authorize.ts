@@ -34,7 +34,8 @@ export async function authorize(operation: Operation, input: Fields, identity: I
   if (permission === 'public') return { input, objects: namedIn('user', input), stillAllowed: () => true };
   if (identity.ref.via === 'none' || !identity.isValid())
     throw new Refused('unauthenticated', 'who is asking is not known; sign in with: viv login, or give a valid token');
-  if (permission === 'signed-in') return { input, objects: namedIn(operation.id.slice(0, operation.id.indexOf('.')), input), stillAllowed: () => identity.isValid() };
+  if (permission === 'signed-in')
+    return { input, objects: namedIn(operation.id.slice(0, operation.id.indexOf('.')), input), stillAllowed: () => identity.isValid() };
   const resolved = await requirementsOf(operation, input, identity, known);
   const allows = ({ permission: needed, target }: Need) =>
     resolved.anywhere && needed === permission ? identity.mayAnywhere(needed) : identity.may(needed, target);

@@ -7,7 +7,7 @@ import type { NetworkRecord } from '../../network/record/network.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
-export type Known = Pick<Services, 'vms' | 'images' | 'access' | 'tasks'>;
+export type Known = Pick<Services, 'vms' | 'images' | 'networks' | 'snapshots' | 'warmPools' | 'access' | 'tasks'>;
 
 const none: readonly string[] = [];
 const one = (project: string | null): readonly string[] => (project === null ? none : [project]);
@@ -30,8 +30,8 @@ export function findVm(ref: string, identity: Identity, { vms }: Known): Vm {
 }
 
 /** @throws not_found */
-export function findNetwork(name: string, identity: Identity, { vms }: Known): NetworkRecord {
-  const { records } = vms.networks;
+export function findNetwork(name: string, identity: Identity, { networks }: Known): NetworkRecord {
+  const { records } = networks;
   const record = records.get(name);
   if (!identity.may('network.read', networkTarget(record))) throw records.missing(name);
   return record;

@@ -85,15 +85,15 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     const at = from.indexOf('@');
     input['from'] = `${await vmField(from.slice(0, at))}${from.slice(at)}`;
   } else if (noun === 'warm-pool' && text('warmPool') !== undefined) {
-    const { vm, name } = known.vms.warmPools.get(text('warmPool') as string);
+    const { vm, name } = known.warmPools.get(text('warmPool') as string);
     const owner = known.vms.byId(vm);
     primary = owner ? vmTarget(owner) : null;
-    if (!identity.may('warm-pool.read', primary)) throw known.vms.warmPools.missing(name);
+    if (!identity.may('warm-pool.read', primary)) throw known.warmPools.missing(name);
     objects.push({ kind: 'warm-pool', id: name, name });
   }
   const forward = text('forward');
   if (forward !== undefined) {
-    const { records } = known.vms.networks.forwards;
+    const { records } = known.networks.forwards;
     const record = records.get(forwardName(parseForward(forward)));
     const vm = known.vms.byId(record.vm);
     primary = vm ? vmTarget(vm) : null;

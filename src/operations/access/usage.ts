@@ -13,15 +13,15 @@ function ofVm({ settings, disks }: VmRecord): Partial<Usage> {
 }
 
 /** VMs that are still being made count as well, so that of two requests at once the second sees the first. */
-export function usageOf(project: string, { vms }: Known): Usage {
+export function usageOf(project: string, { vms, snapshots, networks }: Known): Usage {
   const owned = vms.all().filter(({ record }) => record.project === project);
   const ids = new Set(owned.map(({ id }) => id));
   const records = owned.map(({ record }) => ofVm(record));
   return records.reduce<Usage>(addUsage, {
     ...noUsage,
-    snapshots: vms.snapshots.all().filter(({ vm, kind }) => kind === 'snapshot' && ids.has(vm)).length,
-    networks: vms.networks.records.all().filter((record) => record.project === project).length,
-    forwards: vms.networks.forwards.records.all().filter(({ vm }) => ids.has(vm)).length,
+    snapshots: snapshots.all().filter(({ vm, kind }) => kind === 'snapshot' && ids.has(vm)).length,
+    networks: networks.records.all().filter((record) => record.project === project).length,
+    forwards: networks.forwards.records.all().filter(({ vm }) => ids.has(vm)).length,
   });
 }
 

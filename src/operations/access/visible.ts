@@ -35,7 +35,7 @@ class Eyes {
   }
 
   network(name: string): boolean {
-    const record = this.#known.vms.networks.records.byName(name);
+    const record = this.#known.networks.records.byName(name);
     return record !== undefined && this.#identity.may('network.read', networkTarget(record));
   }
 

@@ -2,6 +2,6 @@
 import type { HandlerOf } from '../../task/handler.ts';
 import { filterFrom } from './filter.ts';
 
-export const handler: HandlerOf<'flow.follow'> = async function* (filter, { services: { vms }, signal }) {
-  yield* vms.networks.flows.follow(await filterFrom(filter, vms), signal);
+export const handler: HandlerOf<'flow.follow'> = async function* (filter, { services, signal }) {
+  yield* services.networks.flows.follow(await filterFrom(filter, services), signal);
 };

@@ -2,5 +2,5 @@
 import type { HandlerOf } from '../../task/handler.ts';
 import { filterFrom } from './filter.ts';
 
-export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services: { vms } }) =>
-  vms.networks.flows.latest(await filterFrom(filter, vms), limit);
+export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services }) =>
+  services.networks.flows.latest(await filterFrom(filter, services), limit);

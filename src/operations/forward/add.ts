@@ -10,28 +10,28 @@ interface Forwarding extends OnVm {
 
 export const handler: HandlerOf<'forward.add'> = {
   ...onVm,
-  prepare: async ({ vm, forwards, nic }, { services: { vms } }): Promise<Forwarding> => {
+  prepare: async ({ vm, forwards, nic }, { services: { vms, networks } }): Promise<Forwarding> => {
     const { id, name, record } = vms.find(vm);
-    return { id, name, forwards: await vms.networks.forwards.checked(forwards, record, nic ?? null) };
+    return { id, name, forwards: await networks.forwards.checked(forwards, record, nic ?? null) };
   },
   steps: [
     {
       name: 'record the port forwards',
-      run: async ({ id, forwards }: Forwarding, { services: { vms } }) => {
+      run: async ({ id, forwards }: Forwarding, { services: { vms, networks } }) => {
         vms.get(id);
-        await vms.networks.forwards.enter(forwards);
+        await networks.forwards.enter(forwards);
       },
-      undo: async ({ forwards }: Forwarding, { services: { vms } }) => {
-        await vms.networks.forwards.drop(forwards);
-        await vms.networks.changed();
+      undo: async ({ forwards }: Forwarding, { services: { networks } }) => {
+        await networks.forwards.drop(forwards);
+        await networks.changed();
       },
     },
     {
       name: 'open the ports',
-      run: async ({ id, name, forwards }: Forwarding, { services: { vms, events } }) => {
-        await vms.networks.bring();
+      run: async ({ id, name, forwards }: Forwarding, { services: { networks, events } }) => {
+        await networks.bring();
         for (const one of forwards) {
-          const { state, problem } = await vms.networks.forwards.view(one);
+          const { state, problem } = await networks.forwards.view(one);
           if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
         }
         for (const one of forwards) {
@@ -40,5 +40,5 @@ export const handler: HandlerOf<'forward.add'> = {
       },
     },
   ],
-  output: async ({ forwards }: Forwarding, { vms }) => Promise.all(forwards.map((one) => vms.networks.forwards.view(one))),
+  output: async ({ forwards }: Forwarding, { networks }) => Promise.all(forwards.map((one) => networks.forwards.view(one))),
 };

@@ -11,14 +11,14 @@ interface Removing {
 export const handler: HandlerOf<'forward.remove'> = {
   target: ({ record }: Removing) => record.name,
   queue: ({ record }: Removing) => queueOf(record.vm),
-  prepare: async ({ forward }, { services: { vms } }): Promise<Removing> => ({
-    record: vms.networks.forwards.records.get(forwardName(parseForward(forward))),
+  prepare: async ({ forward }, { services: { networks } }): Promise<Removing> => ({
+    record: networks.forwards.records.get(forwardName(parseForward(forward))),
   }),
   steps: [
     {
       name: 'close the port forward',
-      run: async ({ record }: Removing, { services: { vms, events } }) => {
-        await vms.networks.forwards.drop([record]);
+      run: async ({ record }: Removing, { services: { networks, vms, events } }) => {
+        await networks.forwards.drop([record]);
         const name = vms.byId(record.vm)?.name ?? record.vm;
         events.record({
           type: 'forward.removed',
@@ -26,7 +26,7 @@ export const handler: HandlerOf<'forward.remove'> = {
           name,
           message: `${record.name} is no longer forwarded to ${name}`,
         });
-        await vms.networks.changed(); // which closes it, whatever else may fail
+        await networks.changed(); // which closes it, whatever else may fail
       },
     },
   ],

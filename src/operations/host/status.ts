@@ -17,7 +17,7 @@ export const handler: HandlerOf<'host.status'> = async (_input, { services }) =>
     vms: { total: vms.length, running: count('running'), broken: count('broken') },
     warmPools: {
       ready: ready.length,
-      size: services.vms.warmPools.all().reduce((sum, { size }) => sum + size, 0),
+      size: services.warmPools.all().reduce((sum, { size }) => sum + size, 0),
       memoryBytes: await heldBytes(ready),
     },
     tasks: { running: services.tasks.runningCount() },

@@ -74,7 +74,7 @@ const shutDown: Step<State> = {
     if (vm.live && !(await askGuest(vm, 120_000, signal)))
       log('it did not shut down within 120 s; what it wrote has been flushed, and its process is ended');
     signal.throwIfAborted();
-    await endNow(vm, services.vms);
+    await endNow(vm, services);
   },
 };
 

@@ -4,8 +4,11 @@ import { bridgeOf, tapOf } from '../../network/kernel/interface-names.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { isVirtual } from '../../vm/device/nics.ts';
 
-export const handler: HandlerOf<'network.capture'> = async ({ network, vm: vmRef, filter, packets }, { services: { vms }, signal }) => {
-  vms.networks.records.get(network);
+export const handler: HandlerOf<'network.capture'> = async (
+  { network, vm: vmRef, filter, packets },
+  { services: { networks, vms }, signal },
+) => {
+  networks.records.get(network);
   let device = bridgeOf(network);
   if (vmRef !== undefined) {
     const vm = vms.find(vmRef);
@@ -14,7 +17,7 @@ export const handler: HandlerOf<'network.capture'> = async ({ network, vm: vmRef
     if (!vm.live) throw new VivError('wrong_state', `${vm.name} is not running; start it first`);
     device = tapOf(vm.id, nic.id);
   }
-  const watching = await vms.networks.here.watching();
+  const watching = await networks.here.watching();
   const stream = watching && (await watching.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
   if (stream === null) throw new VivError('wrong_state', `no VM runs in the network ${network}, so nothing passes there`);
   return { stream, contentType: 'application/vnd.tcpdump.pcap' };

@@ -26,33 +26,33 @@ export const handler: HandlerOf<'network.create'> = {
   prepare: async ({ network: name, project, ...asked }, { services }): Promise<Creating> => ({
     name,
     record: NetworkRecord.parse({
-      ...{ name, kind: asked.kind, ...(await subnets(name, asked, services.vms.networks)) },
+      ...{ name, kind: asked.kind, ...(await subnets(name, asked, services.networks)) },
       ...{ interface: asked.interface ?? null, project: projectId(project, services), createdAt: Date.now() },
     }),
   }),
-  admit: async ({ record }: Creating, { vms: { networks } }) => {
+  admit: async ({ record }: Creating, { networks }) => {
     if (networks.records.byName(record.name)) throw networkNameTaken(record.name);
     return 'accept';
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ name, record }: Creating, { services: { vms, events } }) => {
-        const taken = await vms.networks.taken();
-        const own = vms.networks.records.byName(name);
+      run: async ({ name, record }: Creating, { services: { networks, events } }) => {
+        const taken = await networks.taken();
+        const own = networks.records.byName(name);
         if (!own) {
-          if (record.interface !== null) checkAlone(name, record.interface, vms.networks);
+          if (record.interface !== null) checkAlone(name, record.interface, networks);
           for (const text of [record.ipv4, record.ipv6]) if (text !== null) checkFree(askedSubnet(text, text.includes(':') ? 6 : 4), taken);
         }
-        await vms.networks.records.insert(record);
+        await networks.records.insert(record);
         events.record({ type: 'network.created', name, message: `the network ${name} was made` });
       },
-      undo: async ({ name, record }: Creating, { services: { vms } }) => {
-        if (vms.networks.records.byName(name)?.createdAt === record.createdAt) await vms.networks.records.drop(name);
+      undo: async ({ name, record }: Creating, { services: { networks } }) => {
+        if (networks.records.byName(name)?.createdAt === record.createdAt) await networks.records.drop(name);
       },
     },
   ],
-  output: async ({ name }: Creating, services) => viewOf(services.vms.networks.records.get(name), services, null),
+  output: async ({ name }: Creating, services) => viewOf(services.networks.records.get(name), services, null),
 };
 
 /** @throws in_use */

@@ -3,4 +3,4 @@ import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'network.list'> = async (_input, { services }) =>
-  services.vms.networks.records.all().map((network) => viewOf(network, services, null));
+  services.networks.records.all().map((network) => viewOf(network, services, null));

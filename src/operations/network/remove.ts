@@ -10,19 +10,19 @@ interface Removing {
 export const handler: HandlerOf<'network.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => 'networks',
-  prepare: async ({ network }, { services: { vms } }): Promise<Removing> => {
-    vms.networks.records.get(network);
-    checkUnused(network, vms.networks);
+  prepare: async ({ network }, { services: { networks } }): Promise<Removing> => {
+    networks.records.get(network);
+    checkUnused(network, networks);
     return { name: network };
   },
   steps: [
     {
       name: 'forget it',
-      run: async ({ name }: Removing, { services: { vms, events } }) => {
-        if (!vms.networks.records.byName(name)) return;
-        checkUnused(name, vms.networks);
-        await vms.networks.records.drop(name);
-        await vms.networks.changed();
+      run: async ({ name }: Removing, { services: { networks, events } }) => {
+        if (!networks.records.byName(name)) return;
+        checkUnused(name, networks);
+        await networks.records.drop(name);
+        await networks.changed();
         events.record({ type: 'network.removed', name, message: `the network ${name} was removed` });
       },
     },

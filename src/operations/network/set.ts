@@ -24,8 +24,8 @@ const settingsOf = ({ guarded, capacityBytesPerSecond, hostAccess }: NetworkReco
 export const handler: HandlerOf<'network.set'> = {
   target: ({ name }: Setting) => name,
   queue: () => 'networks',
-  prepare: async ({ network: name, spoofing, capacity, hostAccess }, { services: { vms } }): Promise<Setting> => {
-    const { networks } = vms;
+  prepare: async ({ network: name, spoofing, capacity, hostAccess }, { services }): Promise<Setting> => {
+    const { networks } = services;
     const record = networks.records.get(name);
     const rate = capacity === undefined ? undefined : parseRate(capacity);
     const access = hostAccess === undefined ? undefined : parseHostAccesses(hostAccess);
@@ -47,20 +47,20 @@ export const handler: HandlerOf<'network.set'> = {
   steps: [
     {
       name: 'see what it is now',
-      run: async ({ name }: Setting, { services: { vms } }) => ({ before: settingsOf(vms.networks.records.get(name)) }),
+      run: async ({ name }: Setting, { services: { networks } }) => ({ before: settingsOf(networks.records.get(name)) }),
     },
     {
       name: 'change it',
-      run: async ({ name, change }: Setting, { services: { vms, events } }) => {
-        await put(vms.networks, name, change);
+      run: async ({ name, change }: Setting, { services: { networks, events } }) => {
+        await put(networks, name, change);
         events.record({ type: 'network.set', name, message: `what the network ${name} lets through was changed` });
       },
-      undo: async ({ name, before }: Setting, { services: { vms } }) => {
-        if (vms.networks.records.byName(name)) await put(vms.networks, name, before);
+      undo: async ({ name, before }: Setting, { services: { networks } }) => {
+        if (networks.records.byName(name)) await put(networks, name, before);
       },
     },
   ],
-  output: async ({ name }: Setting, services) => viewOf(services.vms.networks.records.get(name), services, null),
+  output: async ({ name }: Setting, services) => viewOf(services.networks.records.get(name), services, null),
 };
 
 async function put(networks: Networks, name: string, change: Partial<Settings>): Promise<void> {

@@ -17,7 +17,7 @@ export interface Passing {
 /** @param passing null: not asked for */
 export function viewOf(
   { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
-  { vms }: Services,
+  { networks, vms }: Services,
   passing: Passing | null,
 ): Network {
   return {
@@ -28,7 +28,7 @@ export function viewOf(
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
     ...{ guarded, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
-    problem: vms.networks.here.problemOf(name)?.message ?? null,
+    problem: networks.here.problemOf(name)?.message ?? null,
     nics: vms.list().flatMap((vm) =>
       vm.record.nics
         .filter((nic) => nic.network === name)

@@ -15,19 +15,19 @@ interface Adding extends OnVm {
 
 export const handler: HandlerOf<'nic.add'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, network, mac, address, vlan, trunk, link, ...asked }, { services: { vms } }): Promise<Adding> => {
+  prepare: async ({ vm: vmRef, network, mac, address, vlan, trunk, link, ...asked }, { services: { vms, networks } }): Promise<Adding> => {
     const vm = vms.find(vmRef);
     const tags = [...(vlan === undefined ? [] : [`vlan=${vlan}`]), ...(trunk.length === 0 ? [] : [`trunk=${trunk.join('+')}`])];
-    await vms.networks.chosen([[network, ...tags].join(',')]);
+    await networks.chosen([[network, ...tags].join(',')]);
     check(vm);
     const guard = { ...openGuard, ...guardFrom(asked) };
-    await vms.networks.checkGuard(guard);
+    await networks.checkGuard(guard);
     const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
     checkMac(vm, wish.mac);
     const nic = { ...nicFrom(wish, vm.id, vm.record.nics), up: link !== 'down' };
     // Asked for here already, so that nothing is begun that cannot be had.
-    vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
-    vms.networks.nics.entered(vm.id);
+    networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+    networks.nics.entered(vm.id);
     if (vm.live && nic.slot === null)
       throw new VivError(
         'unsupported',
@@ -53,19 +53,19 @@ export const handler: HandlerOf<'nic.add'> = {
     },
     {
       name: 'record the NIC',
-      run: ({ id, nic }: Adding, { services: { vms } }) => enterNic(vms.get(id), vms, nic),
-      undo: async ({ id, nic }: Adding, { services: { vms } }) => {
-        const vm = vms.byId(id);
-        if (vm) await dropNic(vm, vms, nic.id);
+      run: ({ id, nic }: Adding, { services }) => enterNic(services.vms.get(id), services, nic),
+      undo: async ({ id, nic }: Adding, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await dropNic(vm, services, nic.id);
       },
     },
     {
       name: 'plug in the NIC',
-      run: async ({ id, nic }: Adding, { services: { vms, events }, signal }) => {
-        const vm = vms.get(id);
-        await plugIn(vm, vms, nic.id, signal);
+      run: async ({ id, nic }: Adding, { services, signal }) => {
+        const vm = services.vms.get(id);
+        await plugIn(vm, services, nic.id, signal);
         const message = `${nic.id} in network ${nic.network} was added to ${vm.name}`;
-        events.record({ type: 'nic.added', subject: id, name: vm.name, message });
+        services.events.record({ type: 'nic.added', subject: id, name: vm.name, message });
       },
       undo: async ({ id, nic }: Adding, { services: { vms }, signal }) => {
         const vm = vms.byId(id);

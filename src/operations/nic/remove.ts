@@ -13,38 +13,38 @@ interface Removing extends OnVm {
 
 export const handler: HandlerOf<'nic.remove'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, nic: nicId }, { services: { vms } }): Promise<Removing> => {
+  prepare: async ({ vm: vmRef, nic: nicId }, { services: { vms, networks } }): Promise<Removing> => {
     const vm = vms.find(vmRef);
     const nic = nicOf(vm, nicId);
     checkPull(vm, nicId);
-    checkUnforwarded(vm, nicId, vms.networks.forwards);
+    checkUnforwarded(vm, nicId, networks.forwards);
     return { id: vm.id, name: vm.name, nicId, nic };
   },
-  admit: async ({ id, nicId }: Removing, { vms }) => {
+  admit: async ({ id, nicId }: Removing, { vms, networks }) => {
     nicOf(vms.get(id), nicId);
     checkPull(vms.get(id), nicId);
-    checkUnforwarded(vms.get(id), nicId, vms.networks.forwards);
+    checkUnforwarded(vms.get(id), nicId, networks.forwards);
     return 'accept';
   },
   steps: [
     {
       name: 'unplug the NIC',
       run: ({ id, nicId }: Removing, { services: { vms }, signal }) => pullOut(vms.get(id), nicId, signal),
-      undo: async ({ id, nicId }: Removing, { services: { vms }, signal }) => {
-        const vm = vms.byId(id);
-        if (vm) await plugIn(vm, vms, nicId, signal);
+      undo: async ({ id, nicId }: Removing, { services, signal }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await plugIn(vm, services, nicId, signal);
       },
     },
     {
       name: 'remove the record',
-      run: async ({ id, nicId }: Removing, { services: { vms, events } }) => {
-        const vm = vms.get(id);
-        await dropNic(vm, vms, nicId);
-        events.record({ type: 'nic.removed', subject: id, name: vm.name, message: `${nicId} was removed from ${vm.name}` });
+      run: async ({ id, nicId }: Removing, { services }) => {
+        const vm = services.vms.get(id);
+        await dropNic(vm, services, nicId);
+        services.events.record({ type: 'nic.removed', subject: id, name: vm.name, message: `${nicId} was removed from ${vm.name}` });
       },
-      undo: async ({ id, nic }: Removing, { services: { vms } }) => {
-        const vm = vms.byId(id);
-        if (vm) await enterNic(vm, vms, nic);
+      undo: async ({ id, nic }: Removing, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await enterNic(vm, services, nic);
       },
     },
   ],

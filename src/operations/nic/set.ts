@@ -4,7 +4,7 @@ import type { NicGuard } from '../../contract/nic-spec.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { nicOf, setGuard, setLink } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, isVirtual } from '../../vm/device/nics.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
+import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 import { guardFrom, nicView } from './settings.ts';
 
@@ -22,7 +22,7 @@ interface Setting extends OnVm {
 
 export const handler: HandlerOf<'nic.set'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, nic: nicId, link, ...asked }, { services: { vms } }): Promise<Setting> => {
+  prepare: async ({ vm: vmRef, nic: nicId, link, ...asked }, { services: { vms, networks } }): Promise<Setting> => {
     const vm = vms.find(vmRef);
     const nic = nicOf(vm, nicId);
     const guard = guardFrom(asked);
@@ -35,7 +35,7 @@ export const handler: HandlerOf<'nic.set'> = {
       );
     if (link !== undefined && vm.record.state === 'suspended')
       throw new VivError('wrong_state', `cannot change the link of ${nicId}: ${vm.name} is suspended. Start it first`);
-    await vms.networks.checkGuard({ securityGroups: [], egress: null, ...guard });
+    await networks.checkGuard({ securityGroups: [], egress: null, ...guard });
     const change = { guard, ...(link === undefined ? {} : { up: link === 'up' }) };
     return { id: vm.id, name: vm.name, nic: nicId, change, before: { guard: guardOf(nic), up: nic.up } };
   },
@@ -49,15 +49,15 @@ export const handler: HandlerOf<'nic.set'> = {
     },
     {
       name: 'apply the settings',
-      run: async ({ id, name, nic, change }: Setting, { services: { vms, events } }) => {
-        for (const group of change.guard.securityGroups ?? []) vms.networks.groups.get(group);
-        await apply(vms, id, nic, change);
-        events.record({ type: 'nic.changed', subject: id, name, message: `settings of ${nic} of ${name} were changed` });
+      run: async ({ id, name, nic, change }: Setting, { services }) => {
+        for (const group of change.guard.securityGroups ?? []) services.networks.groups.get(group);
+        await apply(services, id, nic, change);
+        services.events.record({ type: 'nic.changed', subject: id, name, message: `settings of ${nic} of ${name} were changed` });
       },
-      undo: async ({ id, nic, change, before }: Setting, { services: { vms } }) => {
-        if (!vms.byId(id)) return;
+      undo: async ({ id, nic, change, before }: Setting, { services }) => {
+        if (!services.vms.byId(id)) return;
         const { up } = before;
-        await apply(vms, id, nic, {
+        await apply(services, id, nic, {
           guard: Object.keys(change.guard).length === 0 ? {} : before.guard,
           ...(change.up === undefined || up === undefined ? {} : { up }),
         });
@@ -67,8 +67,8 @@ export const handler: HandlerOf<'nic.set'> = {
   output: async (state: Setting, services) => nicView(state, services),
 };
 
-async function apply(vms: VmRegistry, id: string, nic: string, { guard, up }: Settings): Promise<void> {
-  const vm = vms.get(id);
-  if (Object.keys(guard).length > 0) await setGuard(vm, vms, nic, guard);
-  if (up !== undefined) await setLink(vm, vms, nic, up);
+async function apply(services: Services, id: string, nic: string, { guard, up }: Settings): Promise<void> {
+  const vm = services.vms.get(id);
+  if (Object.keys(guard).length > 0) await setGuard(vm, services, nic, guard);
+  if (up !== undefined) await setLink(vm, services, nic, up);
 }

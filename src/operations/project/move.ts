@@ -14,14 +14,14 @@ export async function moveObject(
   services: Services,
   commit: Commit,
 ): Promise<void> {
-  const { vms, images, access } = services;
+  const { vms, images, networks, access } = services;
   if (kind === 'vm') {
     const vm = vms.find(object);
     if (from === undefined || vm.record.project === from) await vm.update(() => ({ project }));
     await commit({});
   } else if (kind === 'network') {
-    const record = vms.networks.records.get(object);
-    if (from === undefined || record.project === from) await vms.networks.records.put({ ...record, project });
+    const record = networks.records.get(object);
+    if (from === undefined || record.project === from) await networks.records.put({ ...record, project });
     await commit({});
   } else {
     const { digest } = await images.find(object);

@@ -2,11 +2,11 @@
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 
-export const handler: HandlerOf<'project.remove'> = async ({ project: name }, { services: { access, vms }, commit }) => {
+export const handler: HandlerOf<'project.remove'> = async ({ project: name }, { services: { access, vms, networks }, commit }) => {
   const { id } = access.projects.get(name);
   const owned = [
     ...vms.all().flatMap(({ record }) => (record.project === id ? [record.name] : [])),
-    ...vms.networks.records.all().flatMap((record) => (record.project === id ? [record.name] : [])),
+    ...networks.records.all().flatMap((record) => (record.project === id ? [record.name] : [])),
     ...access.projects.imagesOf(id).map((digest) => digest.slice(0, 12)),
   ];
   if (owned.length > 0)

@@ -2,7 +2,7 @@
 import type { Group } from '../../contract/security-group.ts';
 import type { GroupRecord } from '../../network/record/security-group.ts';
 import type { Call, TaskHandler } from '../../task/handler.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
+import type { Services } from '../services.ts';
 import { viewOf } from './view.ts';
 
 /** One after the other: rules of one name others. */
@@ -21,40 +21,40 @@ interface Changing<C> {
  * @param change what it is then; the same however often it is applied
  */
 export function changeGroup<I extends { securityGroup: string }, C>(
-  read: (input: I, vms: VmRegistry, group: GroupRecord) => C,
+  read: (input: I, services: Services, group: GroupRecord) => C,
   change: (group: Contents, change: C) => Contents,
 ): TaskHandler<I, Group, Changing<C>> {
-  const put = async ({ networks }: VmRegistry, name: string, contents: Contents) => {
+  const put = async ({ networks }: Services, name: string, contents: Contents) => {
     await networks.groups.put({ ...networks.groups.get(name), ...contents });
     await networks.bring();
   };
   return {
     target: ({ name }) => name,
     queue: () => groupQueue,
-    prepare: async (input: I, { services: { vms } }: Call) => ({
+    prepare: async (input: I, { services }: Call) => ({
       name: input.securityGroup,
-      change: read(input, vms, vms.networks.groups.get(input.securityGroup)),
+      change: read(input, services, services.networks.groups.get(input.securityGroup)),
       before: null,
     }),
     steps: [
       {
         name: 'see what it is now',
-        run: async ({ name }, { services: { vms } }) => {
-          const { rules, in: into, out } = vms.networks.groups.get(name);
+        run: async ({ name }, { services: { networks } }) => {
+          const { rules, in: into, out } = networks.groups.get(name);
           return { before: { rules, in: into, out } };
         },
       },
       {
         name: 'change it',
-        run: async ({ name, change: what }, { services: { vms, events } }) => {
-          await put(vms, name, change(vms.networks.groups.get(name), what));
-          events.record({ type: 'security-group.changed', name, message: `the security group ${name} was changed` });
+        run: async ({ name, change: what }, { services }) => {
+          await put(services, name, change(services.networks.groups.get(name), what));
+          services.events.record({ type: 'security-group.changed', name, message: `the security group ${name} was changed` });
         },
-        undo: async ({ name, before }, { services: { vms } }) => {
-          if (before !== null && vms.networks.groups.byName(name)) await put(vms, name, before);
+        undo: async ({ name, before }, { services }) => {
+          if (before !== null && services.networks.groups.byName(name)) await put(services, name, before);
         },
       },
     ],
-    output: async ({ name }, services) => viewOf(services.vms.networks.groups.get(name), services),
+    output: async ({ name }, services) => viewOf(services.networks.groups.get(name), services),
   };
 }

@@ -12,23 +12,23 @@ interface Creating {
 export const handler: HandlerOf<'security-group.create'> = {
   target: ({ name }: Creating) => name,
   queue: () => groupQueue,
-  prepare: async ({ securityGroup: name, rules, in: into, out }, { services: { vms } }): Promise<Creating> => {
-    if (vms.networks.groups.byName(name)) throw groupNameTaken(name);
-    const record = { name, rules: rules.map((text) => ruleFrom(text, vms, name)), in: into, out, createdAt: Date.now() };
+  prepare: async ({ securityGroup: name, rules, in: into, out }, { services }): Promise<Creating> => {
+    if (services.networks.groups.byName(name)) throw groupNameTaken(name);
+    const record = { name, rules: rules.map((text) => ruleFrom(text, services, name)), in: into, out, createdAt: Date.now() };
     return { name, record };
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ name, record }: Creating, { services: { vms, events } }) => {
-        await vms.networks.groups.insert(record);
+      run: async ({ name, record }: Creating, { services: { networks, events } }) => {
+        await networks.groups.insert(record);
         events.record({ type: 'security-group.created', name, message: `the security group ${name} was made` });
       },
-      undo: async ({ name, record }: Creating, { services: { vms } }) => {
-        const { groups } = vms.networks;
+      undo: async ({ name, record }: Creating, { services: { networks } }) => {
+        const { groups } = networks;
         if (groups.byName(name)?.createdAt === record.createdAt) await groups.drop(name);
       },
     },
   ],
-  output: async ({ name }: Creating, services) => viewOf(services.vms.networks.groups.get(name), services),
+  output: async ({ name }: Creating, services) => viewOf(services.networks.groups.get(name), services),
 };

@@ -3,4 +3,4 @@ import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'security-group.list'> = async (_input, { services }) =>
-  services.vms.networks.groups.all().map((group) => viewOf(group, services));
+  services.networks.groups.all().map((group) => viewOf(group, services));

@@ -11,19 +11,19 @@ interface Removing {
 export const handler: HandlerOf<'security-group.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => groupQueue,
-  prepare: async ({ securityGroup: group }, { services: { vms } }): Promise<Removing> => {
-    vms.networks.groups.get(group);
-    checkUnused(group, vms.networks);
+  prepare: async ({ securityGroup: group }, { services: { networks } }): Promise<Removing> => {
+    networks.groups.get(group);
+    checkUnused(group, networks);
     return { name: group };
   },
   steps: [
     {
       name: 'forget it',
-      run: async ({ name }: Removing, { services: { vms, events } }) => {
-        if (!vms.networks.groups.byName(name)) return;
-        checkUnused(name, vms.networks);
-        await vms.networks.groups.drop(name);
-        await vms.networks.changed();
+      run: async ({ name }: Removing, { services: { networks, events } }) => {
+        if (!networks.groups.byName(name)) return;
+        checkUnused(name, networks);
+        await networks.groups.drop(name);
+        await networks.changed();
         events.record({ type: 'security-group.removed', name, message: `the security group ${name} was removed` });
       },
     },

@@ -6,7 +6,7 @@ import { changeGroup } from './change.ts';
 import { sameRule } from './view.ts';
 
 export const handler: HandlerOf<'security-group.revoke'> = changeGroup(
-  ({ rule: text, securityGroup: group }: { rule: string; securityGroup: string }, vms, { rules }) => {
+  ({ rule: text, securityGroup: group }: { rule: string; securityGroup: string }, { vms }, { rules }) => {
     // As it is shown: a rule's VM may have been removed, and its group as well.
     const desired = formatGroupRule(parseGroupRule(text.replace(/ \(removed\)$/, '')));
     const nameOf = (id: string) => vms.byId(id)?.name ?? id;

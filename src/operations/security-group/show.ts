@@ -3,4 +3,4 @@ import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'security-group.show'> = async ({ securityGroup: group }, { services }) =>
-  viewOf(services.vms.networks.groups.get(group), services);
+  viewOf(services.networks.groups.get(group), services);

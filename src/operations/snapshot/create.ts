@@ -27,7 +27,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
     const vm = services.vms.find(vmRef);
     decide('snapshot', vm.record);
     const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
-    services.vms.snapshots.checkLabel(vm, wish);
+    services.snapshots.checkLabel(vm, wish);
     const memory = !disksOnly && hasMemory(vm);
     if (memory && vm.live) await checkRoom(vm, services);
     return { id: vm.id, name: vm.name, memory, quiesce, wish };
@@ -39,21 +39,21 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'plan it',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
-        context.services.vms.snapshots.checkLabel(vm, state.wish);
+        context.services.snapshots.checkLabel(vm, state.wish);
         const memory = state.memory && hasMemory(vm);
-        return { memory, ...planSnapshot(vm, context.services.vms, { ...state.wish, memory }) };
+        return { memory, ...planSnapshot(vm, context.services, { ...state.wish, memory }) };
       },
     },
     {
       name: 'make its files',
-      run: (state: Creating, context) => prepareSnapshot(vmOf(state, context), context.services.vms, freezingOf(state)),
-      undo: (state: Creating, { services }) => dropSnapshot(services.vms.byId(state.id), services.vms, freezingOf(state)),
+      run: (state: Creating, context) => prepareSnapshot(vmOf(state, context), context.services, freezingOf(state)),
+      undo: (state: Creating, { services }) => dropSnapshot(services.vms.byId(state.id), services, freezingOf(state)),
     },
     {
       name: 'freeze',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
-        await thawed(vm, state.quiesce, () => freeze(vm, context.services.vms, freezingOf(state), state.memory));
+        await thawed(vm, state.quiesce, () => freeze(vm, context.services, freezingOf(state), state.memory));
       },
     },
     {
@@ -61,5 +61,6 @@ export const handler: HandlerOf<'snapshot.create'> = {
       run: (state: Creating, context) => finishSnapshot(vmOf(state, context), freezingOf(state).snapshot.id, context),
     },
   ],
-  output: (state: Creating, { vms }) => viewOf(vms.snapshots.get(freezingOf(state).snapshot.id), vms.get(state.id), vms),
+  output: (state: Creating, services) =>
+    viewOf(services.snapshots.get(freezingOf(state).snapshot.id), services.vms.get(state.id), services),
 };

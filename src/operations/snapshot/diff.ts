@@ -1,6 +1,7 @@
 // `snapshot.diff`: which regions of a VM's disks, and which files, differ between two of its snapshots, or one and the VM
 // itself. A snapshot's layers never change, and no snapshot is removed while this has its turn. Of a VM that runs a snapshot of its disks
 // is made for it, as for a fork, which nobody is shown and which goes again.
+
 import { VivError } from '../../contract/errors.ts';
 import type { Difference, FileDifference } from '../../contract/snapshot.ts';
 import { compareFiles } from '../../snapshot/diff/files.ts';
@@ -13,6 +14,7 @@ import { makeFiles } from '../../vm/files.ts';
 import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
+import { insertVm } from '../../vm/register.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 
@@ -50,12 +52,12 @@ const imageOf = ({ images }: Services) =>
 export const handler: HandlerOf<'snapshot.diff'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, snapshot: from, to, files }, { services }): Promise<Comparing> => {
-    const { vms } = services;
+    const { vms, snapshots } = services;
     const vm = vms.find(vmRef);
     const snapshotOf = (ref: string): string | null => {
       // A snapshot that is called so is meant before the VM is.
-      const isSnapshot = ref !== 'now' || vms.snapshots.of(vm.id).some(({ label, complete }) => complete && label === 'now');
-      return isSnapshot ? vms.snapshots.find(vm, ref).id : null;
+      const isSnapshot = ref !== 'now' || snapshots.of(vm.id).some(({ label, complete }) => complete && label === 'now');
+      return isSnapshot ? snapshots.find(vm, ref).id : null;
     };
     const compared = { from: snapshotOf(from), to: snapshotOf(to) };
     if (files) await imageOf(services);
@@ -64,35 +66,34 @@ export const handler: HandlerOf<'snapshot.diff'> = {
   steps: [
     {
       name: 'plan it',
-      run: async ({ id, from, to }: Comparing, { services: { vms } }) => {
-        const vm = vms.get(id);
+      run: async ({ id, from, to }: Comparing, { services }) => {
+        const vm = services.vms.get(id);
         const running = (from === null || to === null) && vm.live !== null;
-        return { freezing: running ? planSnapshot(vm, vms, passing) : null };
+        return { freezing: running ? planSnapshot(vm, services, passing) : null };
       },
     },
     {
       name: 'prepare a snapshot',
-      run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
-        if (freezing) await prepareSnapshot(vms.get(id), vms, freezing);
+      run: async ({ id, freezing }: Comparing, { services }) => {
+        if (freezing) await prepareSnapshot(services.vms.get(id), services, freezing);
       },
-      undo: async ({ id, freezing }: Comparing, { services: { vms } }) => {
-        if (freezing) await dropSnapshot(vms.byId(id), vms, freezing);
+      undo: async ({ id, freezing }: Comparing, { services }) => {
+        if (freezing) await dropSnapshot(services.vms.byId(id), services, freezing);
       },
     },
     {
       name: 'freeze',
-      run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
-        if (freezing) await freeze(vms.get(id), vms, freezing, false);
+      run: async ({ id, freezing }: Comparing, { services }) => {
+        if (freezing) await freeze(services.vms.get(id), services, freezing, false);
       },
     },
     {
       name: 'compare their disks',
       run: async ({ id, name, from, to, files, freezing }: Comparing, { services, signal, progress }) => {
-        const { vms } = services;
-        const vm = vms.get(id);
+        const vm = services.vms.get(id);
         const recordOf = (ref: string | null) => {
           const snapshot = ref ?? freezing?.snapshot.id;
-          return snapshot === undefined ? vm.record : vms.snapshots.get(snapshot).vmRecord;
+          return snapshot === undefined ? vm.record : services.snapshots.get(snapshot).vmRecord;
         };
         progress({ message: `comparing the disks of ${name}` });
         const records = { from: recordOf(from), to: recordOf(to) };
@@ -101,32 +102,32 @@ export const handler: HandlerOf<'snapshot.diff'> = {
         const layers = freezing !== null || (from !== null && to !== null);
         // Those that do not differ as well, where the reader has room for them: a volume or an array may lie on several.
         const all = disks.filter(({ changedBytes }) => changedBytes > 0 || disks.length <= mostDisks).map((disk) => disk.id);
-        return { disks, reader: await planReader(vm, records, all, await imageOf(services), layers, vms) };
+        return { disks, reader: await planReader(vm, records, all, await imageOf(services), layers, services) };
       },
     },
     {
       name: 'make a VM that reads them',
-      run: async ({ reader }: Comparing, { services: { vms }, signal }) => {
+      run: async ({ reader }: Comparing, { services, signal }) => {
         if (!reader) return;
-        const vm = await vms.insert(reader);
-        if (vm.live === null) await makeFiles(vm.record, vms.host, signal);
+        const vm = await insertVm(reader, services);
+        if (vm.live === null) await makeFiles(vm.record, services, signal);
       },
-      undo: async ({ reader }: Comparing, { services: { vms } }) => {
-        if (reader) await dropReader(reader.id, vms);
+      undo: async ({ reader }: Comparing, { services }) => {
+        if (reader) await dropReader(reader.id, services);
       },
     },
     {
       name: 'start it',
-      run: async ({ reader }: Comparing, { services: { vms }, signal, progress }) => {
+      run: async ({ reader }: Comparing, { services, signal, progress }) => {
         if (!reader) return;
         progress({ message: 'starting the guest that reads the files' });
-        const vm = vms.get(reader.id);
-        const { accel } = await checkStart(vm, vms);
-        await startProcess(vm, vms, accel, signal);
+        const vm = services.vms.get(reader.id);
+        const { accel } = await checkStart(vm, services);
+        await startProcess(vm, services, accel, signal);
       },
-      undo: async ({ reader }: Comparing, { services: { vms } }) => {
-        const vm = reader && vms.byId(reader.id);
-        if (vm) await endNow(vm, vms);
+      undo: async ({ reader }: Comparing, { services }) => {
+        const vm = reader && services.vms.byId(reader.id);
+        if (vm) await endNow(vm, services);
       },
     },
     {
@@ -144,17 +145,17 @@ export const handler: HandlerOf<'snapshot.diff'> = {
     },
     {
       name: 'remove the VM that read them',
-      run: async ({ reader }: Comparing, { services: { vms } }) => {
-        if (reader) await dropReader(reader.id, vms);
+      run: async ({ reader }: Comparing, { services }) => {
+        if (reader) await dropReader(reader.id, services);
       },
     },
     {
       name: 'let go of the snapshot',
-      run: async ({ id, freezing }: Comparing, { services: { vms } }) => {
-        if (!freezing || !vms.snapshots.byId(freezing.snapshot.id)) return;
-        const vm = vms.byId(id);
-        await dropSnapshot(vm, vms, freezing);
-        if (vm) flattenMeanwhile(vm, vms);
+      run: async ({ id, freezing }: Comparing, { services }) => {
+        if (!freezing || !services.snapshots.byId(freezing.snapshot.id)) return;
+        const vm = services.vms.byId(id);
+        await dropSnapshot(vm, services, freezing);
+        if (vm) flattenMeanwhile(vm, services);
       },
     },
   ],

@@ -2,8 +2,8 @@
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
-export const handler: HandlerOf<'snapshot.list'> = async ({ vm: vmRef }, { services: { vms } }) => {
-  const vm = vms.find(vmRef);
-  const snapshots = vms.snapshots.of(vm.id).filter(({ complete }) => complete);
-  return Promise.all(snapshots.map((snapshot) => viewOf(snapshot, vm, vms)));
+export const handler: HandlerOf<'snapshot.list'> = async ({ vm: vmRef }, { services }) => {
+  const vm = services.vms.find(vmRef);
+  const snapshots = services.snapshots.of(vm.id).filter(({ complete }) => complete);
+  return Promise.all(snapshots.map((snapshot) => viewOf(snapshot, vm, services)));
 };

@@ -1,10 +1,10 @@
 // What every snapshot that is made comes through: is there room for its memory, and after the freeze its thumbnail and its memory.
 import { VivError } from '../../contract/errors.ts';
-import { recordChecksums } from '../../snapshot/check-files.ts';
 import { addThumbnail } from '../../snapshot/thumbnail.ts';
 import { freeSpace } from '../../storage/space.ts';
 import type { TaskContext } from '../../task/handler.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
+import { recordChecksums } from '../../vm/capture/snapshot-files.ts';
 import { writeMemory } from '../../vm/capture/write-memory.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
@@ -24,14 +24,16 @@ export async function checkRoom(vm: Vm, { paths }: Services): Promise<void> {
 /** What comes after the freeze, while the VM goes on. Repeatable. */
 export async function finishSnapshot(vm: Vm, id: string, context: TaskContext): Promise<void> {
   const { services, signal, progress } = context;
-  const { vms, events } = services;
+  const { snapshots, events, bus } = services;
   const { name } = vm;
-  await recordChecksums(vms, id);
-  await addThumbnail(vm, vms, id, signal);
-  await writeMemory(vms, id, signal, (done, total) => progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }));
-  const { label, pausedMs } = vms.snapshots.get(id);
+  await recordChecksums(services, id);
+  await addThumbnail(vm, services, id, signal);
+  await writeMemory(services, id, signal, (done, total) =>
+    progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }),
+  );
+  const { label, pausedMs } = snapshots.get(id);
   const message = `${name} has the snapshot ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
   events.record({ type: 'snapshot.created', subject: id, name, message });
-  vms.host.snapshotMade();
-  flattenMeanwhile(vm, vms);
+  await bus.emit('snapshot.taken', { snapshot: id });
+  flattenMeanwhile(vm, services);
 }

@@ -11,31 +11,36 @@ interface Removing extends OnVm {
 
 export const handler: HandlerOf<'snapshot.remove'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, snapshot: ref, force }, { services: { vms } }): Promise<Removing> => {
+  prepare: async ({ vm: vmRef, snapshot: ref, force }, { services: { vms, snapshots, warmPools } }): Promise<Removing> => {
     const vm = vms.find(vmRef);
-    const snapshot = vms.snapshots.find(vm, ref);
+    const snapshot = snapshots.find(vm, ref);
     if (snapshot.template && !force)
       throw new VivError(
         'in_use',
         `the snapshot ${ref} is a template and is kept; remove it with: viv snapshot rm --force ${vm.name} ${ref}`,
       );
-    vms.warmPools.checkUnused({ snapshot: snapshot.id, label: `${vm.name}@${snapshot.label ?? snapshot.id}` });
+    warmPools.checkUnused({ snapshot: snapshot.id, label: `${vm.name}@${snapshot.label ?? snapshot.id}` });
     const waiting = vms.all().find(({ record }) => record.resumeFrom === snapshot.id);
     if (waiting) throw new VivError('in_use', `${waiting.name} is still to go on from ${ref}, and needs its memory; start it first`);
     return { id: vm.id, name: vm.name, snapshot: snapshot.id, label: snapshot.label ?? snapshot.id };
   },
-  admit: async ({ snapshot, name, label }: Removing, { vms }) => {
-    vms.warmPools.checkUnused({ snapshot, label: `${name}@${label}` });
+  admit: async ({ snapshot, name, label }: Removing, { warmPools }) => {
+    warmPools.checkUnused({ snapshot, label: `${name}@${label}` });
     return 'accept';
   },
   steps: [
     {
       name: 'remove it',
       final: true,
-      run: async ({ id, name, snapshot, label }: Removing, { services: { vms, events } }) => {
-        if (!vms.snapshots.byId(snapshot)) return;
-        await removeSnapshot(vms, vms.get(id), snapshot);
-        events.record({ type: 'snapshot.removed', subject: snapshot, name, message: `the snapshot ${label} of ${name} was removed` });
+      run: async ({ id, name, snapshot, label }: Removing, { services }) => {
+        if (!services.snapshots.byId(snapshot)) return;
+        await removeSnapshot(services, services.vms.get(id), snapshot);
+        services.events.record({
+          type: 'snapshot.removed',
+          subject: snapshot,
+          name,
+          message: `the snapshot ${label} of ${name} was removed`,
+        });
       },
     },
   ],

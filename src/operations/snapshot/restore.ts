@@ -18,20 +18,20 @@ const { before } = snapshotBefore<Restoring>({ what: 'restore', required: true }
 
 export const handler: HandlerOf<'snapshot.restore'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, snapshot: ref, start }, { services: { vms } }): Promise<Restoring> => {
-    const vm = vms.find(vmRef);
-    const snapshot = vms.snapshots.find(vm, ref);
+  prepare: async ({ vm: vmRef, snapshot: ref, start }, { services }): Promise<Restoring> => {
+    const vm = services.vms.find(vmRef);
+    const snapshot = services.snapshots.find(vm, ref);
     if (snapshot.memory?.in === 'process')
       throw new VivError('wrong_state', `the memory of the snapshot ${ref} is still being written; try again in a moment`);
-    await checkRestore(vm, vms, snapshot);
+    await checkRestore(vm, services, snapshot);
     return { id: vm.id, name: vm.name, snapshot: snapshot.id, overlays: planRestore(vm, snapshot), start };
   },
   steps: [
     ...before,
     {
       name: 'make its disks',
-      run: async ({ id, snapshot, overlays }: Restoring, { services: { vms } }) => {
-        await makeRestoreOverlays(vms.get(id), vms.snapshots.get(snapshot), overlays);
+      run: async ({ id, snapshot, overlays }: Restoring, { services: { vms, snapshots } }) => {
+        await makeRestoreOverlays(vms.get(id), snapshots.get(snapshot), overlays);
       },
       undo: async ({ id, overlays }, { services: { vms } }) => {
         const vm = vms.byId(id);
@@ -41,24 +41,29 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     {
       name: 'set it back',
       final: true,
-      run: async ({ id, name, snapshot: snapshotId, overlays }, { services: { vms, events }, repeated }) => {
-        const vm = vms.get(id);
-        const snapshot = vms.snapshots.get(snapshotId);
+      run: async ({ id, name, snapshot: snapshotId, overlays }, { services, repeated }) => {
+        const vm = services.vms.get(id);
+        const snapshot = services.snapshots.get(snapshotId);
         // Checked again, because its turn may have come late.
-        if (!repeated) await checkRestore(vm, vms, snapshot);
-        await endNow(vm, vms);
-        await setBack(vm, vms, snapshot, overlays);
-        events.record({ type: 'vm.restored', subject: id, name, message: `${name} was restored to ${snapshot.label ?? snapshot.id}` });
-        await collectLayers(vms);
+        if (!repeated) await checkRestore(vm, services, snapshot);
+        await endNow(vm, services);
+        await setBack(vm, services, snapshot, overlays);
+        services.events.record({
+          type: 'vm.restored',
+          subject: id,
+          name,
+          message: `${name} was restored to ${snapshot.label ?? snapshot.id}`,
+        });
+        await collectLayers(services);
       },
     },
     {
       name: 'start QEMU',
-      run: async ({ id, start }, { services: { vms }, signal }) => {
-        const vm = vms.get(id);
+      run: async ({ id, start }, { services, signal }) => {
+        const vm = services.vms.get(id);
         if (!start || vm.record.state !== 'suspended') return;
-        const { accel } = await checkStart(vm, vms);
-        await startProcess(vm, vms, accel, signal);
+        const { accel } = await checkStart(vm, services);
+        await startProcess(vm, services, accel, signal);
       },
     },
   ],

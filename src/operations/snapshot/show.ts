@@ -2,7 +2,7 @@
 import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
-export const handler: HandlerOf<'snapshot.show'> = ({ vm: vmRef, snapshot }, { services: { vms } }) => {
-  const vm = vms.find(vmRef);
-  return viewOf(vms.snapshots.find(vm, snapshot), vm, vms);
+export const handler: HandlerOf<'snapshot.show'> = ({ vm: vmRef, snapshot }, { services }) => {
+  const vm = services.vms.find(vmRef);
+  return viewOf(services.snapshots.find(vm, snapshot), vm, services);
 };

@@ -3,9 +3,9 @@ import { Readable } from 'node:stream';
 import { readThumbnail } from '../../snapshot/thumbnail.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 
-export const handler: HandlerOf<'snapshot.thumbnail'> = async ({ vm: vmRef, snapshot: ref }, { services: { vms, paths } }) => {
+export const handler: HandlerOf<'snapshot.thumbnail'> = async ({ vm: vmRef, snapshot: ref }, { services: { vms, snapshots, paths } }) => {
   const vm = vms.find(vmRef);
-  const { id, label, thumbnail } = vms.snapshots.find(vm, ref);
+  const { id, label, thumbnail } = snapshots.find(vm, ref);
   const { kind, bytes } = await readThumbnail(
     { name: `the snapshot ${label ?? id} of ${vm.name}`, thumbnail },
     paths.snapshot(id).thumbnail,

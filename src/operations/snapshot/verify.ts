@@ -14,20 +14,18 @@ interface Verifying {
 }
 
 export const handler: HandlerOf<'snapshot.verify'> = {
-  prepare: async ({ vm: vmRef, snapshot }, { services: { vms } }): Promise<Verifying> => {
+  prepare: async ({ vm: vmRef, snapshot }, { services: { vms, snapshots } }): Promise<Verifying> => {
     const vm = vms.find(vmRef);
-    const snapshots =
-      snapshot === undefined ? vms.snapshots.of(vm.id).filter(({ complete }) => complete) : [vms.snapshots.find(vm, snapshot)];
-    const writing = snapshots.find(({ memory }) => memory?.in === 'process');
+    const chosen = snapshot === undefined ? snapshots.of(vm.id).filter(({ complete }) => complete) : [snapshots.find(vm, snapshot)];
+    const writing = chosen.find(({ memory }) => memory?.in === 'process');
     if (writing && snapshot !== undefined)
       throw new VivError('wrong_state', `the memory of the snapshot ${snapshot} is still being written; try again in a moment`);
     // What it sleeps at is a snapshot as well, that nobody is shown.
-    const resumedFromSuspend =
-      snapshot === undefined ? vms.snapshots.all().filter(({ vm: of, kind }) => of === vm.id && kind === 'suspend') : [];
+    const suspendedAt = snapshot === undefined ? snapshots.all().filter(({ vm: of, kind }) => of === vm.id && kind === 'suspend') : [];
     return {
       id: vm.id,
       name: vm.name,
-      snapshots: [...snapshots, ...resumedFromSuspend].filter((one) => one !== writing).map(({ id }) => id),
+      snapshots: [...chosen, ...suspendedAt].filter((one) => one !== writing).map(({ id }) => id),
     };
   },
   target: ({ name }: Verifying) => name,
@@ -35,9 +33,9 @@ export const handler: HandlerOf<'snapshot.verify'> = {
   steps: [
     {
       name: 'read their files',
-      run: async ({ name, snapshots: ids }: Verifying, { services: { vms }, signal, progress }) => {
-        const snapshots = ids.flatMap((id) => vms.snapshots.byId(id) ?? []);
-        const files = new Set(snapshots.flatMap((snapshot) => checksummedFiles(snapshot, vms.host.paths)));
+      run: async ({ name, snapshots: ids }: Verifying, { services, signal, progress }) => {
+        const snapshots = ids.flatMap((id) => services.snapshots.byId(id) ?? []);
+        const files = new Set(snapshots.flatMap((snapshot) => checksummedFiles(snapshot, services.paths)));
         const sizes = await Promise.all(
           [...files].map((file) =>
             stat(file).then(
@@ -48,14 +46,14 @@ export const handler: HandlerOf<'snapshot.verify'> = {
         );
         const total = sizes.reduce((sum, size) => sum + size, 0);
         let bytes = 0;
-        const { damages, ...verified } = await verifySnapshots(vms, snapshots, async (read) => {
+        const { damages, ...verified } = await verifySnapshots(services, snapshots, async (read) => {
           signal.throwIfAborted();
           bytes += read;
           progress({ message: `reading the snapshots of ${name}`, done: Math.min(bytes, total), total, unit: 'bytes' });
         });
         if (damages.length === 0) return { verified: { ...verified, bytes, whole: snapshots.length } };
         const nameOf = (id: string) => {
-          const { label, kind } = vms.snapshots.byId(id) ?? { label: null, kind: 'snapshot' };
+          const { label, kind } = services.snapshots.byId(id) ?? { label: null, kind: 'snapshot' };
           return kind === 'suspend' ? 'what it sleeps at' : (label ?? id);
         };
         const said = damages.map(({ snapshot, file, damage }) => `${nameOf(snapshot)} (its file ${file} ${damage})`);

@@ -1,14 +1,14 @@
 // How a snapshot is shown.
 import { stat } from 'node:fs/promises';
 import type { Snapshot } from '../../contract/snapshot.ts';
-import { filesOfSnapshot } from '../../snapshot/check-files.ts';
 import { checksummedFiles } from '../../vm/capture/checksums.ts';
+import { filesOfSnapshot } from '../../vm/capture/snapshot-files.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { Services } from '../services.ts';
 
 /** Sizes are those of the files now; one that is missing counts nothing and is told when the snapshot is used. */
-export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, host: { paths } }: VmRegistry): Promise<Snapshot> {
+export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, paths }: Services): Promise<Snapshot> {
   const { disks, vars } = snapshot.vmRecord;
   const files = [
     ...disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ file }) => file),

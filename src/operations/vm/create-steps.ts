@@ -1,4 +1,5 @@
 // The steps that make a VM; `create` and `run` are made of them.
+
 import { randomUUID } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import type { VmOptions } from '../../contract/vm-options.ts';
@@ -9,7 +10,9 @@ import { checkSeed } from '../../vm/device/cloud-init-seed.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { checkTpm } from '../../vm/device/tpm.ts';
 import { makeFiles, removeFiles } from '../../vm/files.ts';
+import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import type { VmRecord } from '../../vm/record.ts';
+import { dropVm, insertVm } from '../../vm/register.ts';
 import { nameTaken } from '../../vm/registry.ts';
 import { newRecord } from '../../vm/spec.ts';
 import { projectId } from '../project/one.ts';
@@ -24,7 +27,7 @@ export interface Creating extends OnVm {
 
 /** Decides everything about the new VM; nothing is made yet. @throws what does not fit */
 export async function prepareCreate(options: VmOptions, services: Services): Promise<Creating> {
-  const { images, vms } = services;
+  const { images, vms, networks, paths } = services;
   const image = await images.find(options.image);
   const cdroms = await Promise.all(options.cdroms.map(async (name) => ({ name, image: await images.find(name) })));
   const name = options.name ?? newName((taken) => vms.nameTaken(taken));
@@ -37,32 +40,32 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
     );
   }
   if (options.tpm) await checkTpm(options.image, image.arch);
-  const id = idWithOwnMacs(vms.macs());
-  const uid = vms.host.ownUsers ? vmIdentity(id, vms.uids()) : null;
+  const id = idWithOwnMacs(takenMacs(services));
+  const uid = services.ownUsers ? vmIdentity(id, takenUids(services)) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now(), project: projectId(options.project, services) };
-  const networks = await vms.networks.chosen(options.networks);
-  const record = newRecord({ ...options, networks }, options.image, image, cdroms, identity, vms.host.paths.vm(id));
-  return { id, name, record, forwards: await vms.networks.forwards.checked(options.forwards, record, null) };
+  const chosen = await networks.chosen(options.networks);
+  const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
+  return { id, name, record, forwards: await networks.forwards.checked(options.forwards, record, null) };
 }
 
 export const createSteps: readonly Step<Creating>[] = [
   {
     name: 'reserve its name',
     run: async ({ record }, { services }) => {
-      await services.vms.insert(record);
+      await insertVm(record, services);
     },
-    undo: ({ id }, { services }) => services.vms.drop(id),
+    undo: ({ id }, { services }) => dropVm(id, services),
   },
   {
     name: 'enter its forwards',
     // One begun by a version that knew none has none.
-    run: async ({ forwards = [] }, { services }) => services.vms.networks.forwards.enter(forwards),
-    undo: ({ forwards = [] }, { services }) => services.vms.networks.forwards.drop(forwards),
+    run: async ({ forwards = [] }, { services }) => services.networks.forwards.enter(forwards),
+    undo: ({ forwards = [] }, { services }) => services.networks.forwards.drop(forwards),
   },
   {
     name: 'make its disks',
-    run: ({ record }, { services, signal }) => makeFiles(record, services.vms.host, signal),
-    undo: ({ record }, { services }) => removeFiles(record, services.vms.host),
+    run: ({ record }, { services, signal }) => makeFiles(record, services, signal),
+    undo: ({ record }, { services }) => removeFiles(record, services),
   },
   {
     name: 'enter it',

@@ -1,5 +1,6 @@
 // `vm.fork`: VMs that go on from where another one is, or was at one of its snapshots. It goes on itself; each of them is
 // somebody of its own before it answers. With `full` they are stopped VMs of copies instead (vm/clone.ts).
+
 import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm-state.ts';
 import { vmIdentity } from '../../host/identity.ts';
@@ -13,10 +14,12 @@ import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles, pendingIdentity } from '../../vm/fork/fork-record.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../vm/fork/full-clone.ts';
+import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import { checkMemory, checkStart, startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
-import { nameTaken, type VmRegistry } from '../../vm/registry.ts';
+import { dropVm, insertVm } from '../../vm/register.ts';
+import { nameTaken } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from './one.ts';
@@ -45,13 +48,13 @@ interface Plan {
 /** Started at a time: more only wait for each other's processors. */
 const atOnce = 4;
 
-const snapshotOf = ({ snapshot }: Forking, { vms }: Services): SnapshotRecord => vms.snapshots.get(snapshot ?? '');
+const snapshotOf = ({ snapshot }: Forking, { snapshots }: Services): SnapshotRecord => snapshots.get(snapshot ?? '');
 
 /** What a full clone is copied from. Nobody changes it meanwhile: what could waits in the VM's queue. */
-function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, vms: VmRegistry): Origin {
-  if (from === null) return originNow(vms.get(id).record, vms.host);
-  const { vmRecord: vm } = vms.snapshots.get(from);
-  return { vm, vars: vm.vars, tpm: vms.host.paths.snapshot(from).tpm };
+function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, services: Services): Origin {
+  if (from === null) return originNow(services.vms.get(id).record, services);
+  const { vmRecord: vm } = services.snapshots.get(from);
+  return { vm, vars: vm.vars, tpm: services.paths.snapshot(from).tpm };
 }
 
 async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
@@ -65,60 +68,60 @@ async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>):
 
 export const handler: HandlerOf<'vm.fork'> = {
   ...onVm,
-  prepare: async ({ vm: vmRef, snapshot: ref, count, name, full, tpm, removeOnStop }, { services: { vms } }): Promise<Forking> => {
-    const vm = vms.find(vmRef);
-    const from = ref === undefined ? null : vms.snapshots.find(vm, ref).id;
+  prepare: async ({ vm: vmRef, snapshot: ref, count, name, full, tpm, removeOnStop }, { services }): Promise<Forking> => {
+    const vm = services.vms.find(vmRef);
+    const from = ref === undefined ? null : services.snapshots.find(vm, ref).id;
     if (from === null) decide('fork', vm.record);
     const state = { id: vm.id, name: vm.name, from, count, pattern: name ?? null, full, tpm, removeOnStop };
-    await checkForking(state, vms);
-    if (planned(state, vms).memory) await checkMemory(`${vm.name} with ${count} more`, 0, count, vms, 'stop another VM or make fewer');
+    await checkForking(state, services);
+    if (planned(state, services).memory)
+      await checkMemory(`${vm.name} with ${count} more`, 0, count, services, 'stop another VM or make fewer');
     return state;
   },
   admit: async ({ id, from }: Forking, { vms }) => (from === null ? decide('fork', vms.get(id).record) : 'accept'),
   steps: [
     {
       name: 'plan it',
-      run: async (state: Forking, { services: { vms } }) => {
-        await checkForking(state, vms);
-        return planned(state, vms);
+      run: async (state: Forking, { services }) => {
+        await checkForking(state, services);
+        return planned(state, services);
       },
     },
     {
       name: 'prepare a snapshot',
-      run: async (state: Forking, { services: { vms } }) => {
+      run: async (state: Forking, { services }) => {
         const { id, freezing, memory } = state;
-        if (memory) expectNics(state, vms);
-        if (freezing) await prepareSnapshot(vms.get(id), vms, freezing);
+        if (memory) expectNics(state, services);
+        if (freezing) await prepareSnapshot(services.vms.get(id), services, freezing);
       },
-      undo: async ({ id, freezing, children = [] }: Forking, { services: { vms } }) => {
-        for (const child of children) if (!vms.byId(child.id)) vms.networks.abandon(child.id);
-        if (freezing) await dropSnapshot(vms.byId(id), vms, freezing);
+      undo: async ({ id, freezing, children = [] }: Forking, { services }) => {
+        for (const child of children) if (!services.vms.byId(child.id)) services.networks.abandon(child.id);
+        if (freezing) await dropSnapshot(services.vms.byId(id), services, freezing);
       },
     },
     {
       name: 'freeze',
-      run: async ({ id, freezing, memory }: Forking, { services: { vms } }) => {
-        if (freezing) await freeze(vms.get(id), vms, freezing, memory ?? false);
+      run: async ({ id, freezing, memory }: Forking, { services }) => {
+        if (freezing) await freeze(services.vms.get(id), services, freezing, memory ?? false);
       },
     },
     {
       name: 'make the VMs',
       run: async (state: Forking, context) => {
         const { services, signal } = context;
-        const { vms } = services;
         if (state.full) return cloneEach(state, context);
         const snapshot = snapshotOf(state, services);
         await each(state.children ?? [], async (child) => {
-          const vm = await vms.insert(recordOf(snapshot, child, state, services));
-          await makeChildFiles(vm.record, snapshot, vms.host, signal, { newTpm: state.tpm === 'replace' });
+          const vm = await insertVm(recordOf(snapshot, child, state, services), services);
+          await makeChildFiles(vm.record, snapshot, services, signal, { newTpm: state.tpm === 'replace' });
         });
       },
-      undo: (state: Forking, { services: { vms } }) =>
+      undo: (state: Forking, { services }) =>
         each(state.children ?? [], async ({ id }) => {
-          const vm = vms.byId(id);
-          if (vm && state.full) await removeCloneLayers(vm.record, vms.host);
-          if (vm) await removeFiles(vm.record, vms.host);
-          await vms.drop(id);
+          const vm = services.vms.byId(id);
+          if (vm && state.full) await removeCloneLayers(vm.record, services);
+          if (vm) await removeFiles(vm.record, services);
+          await dropVm(id, services);
         }),
     },
     {
@@ -127,26 +130,26 @@ export const handler: HandlerOf<'vm.fork'> = {
         if (!state.memory) return;
         await each(state.children ?? [], ({ id }) => startChild(id, context));
       },
-      undo: (state: Forking, { services: { vms } }) =>
+      undo: (state: Forking, { services }) =>
         each(state.children ?? [], async ({ id }) => {
-          const vm = vms.byId(id);
-          if (vm) await endNow(vm, vms);
+          const vm = services.vms.byId(id);
+          if (vm) await endNow(vm, services);
         }),
     },
     {
       name: 'enter them',
-      run: async ({ id: parent, children = [], freezing, full }: Forking, { services: { vms, events } }) => {
+      run: async ({ id: parent, children = [], freezing, full }: Forking, { services }) => {
         for (const { id } of children) {
-          const vm = vms.get(id);
+          const vm = services.vms.get(id);
           if (vm.record.complete) continue;
           await vm.update(() => ({ complete: true }));
           const message = `${vm.name} was ${full ? 'cloned in full' : 'forked'} from ${vm.record.forkedFrom}`;
-          events.record({ type: 'vm.forked', subject: id, name: vm.name, message });
+          services.events.record({ type: 'vm.forked', subject: id, name: vm.name, message });
         }
         if (!freezing) return;
-        const vm = vms.byId(parent);
-        await dropSnapshot(vm, vms, freezing);
-        if (vm) flattenMeanwhile(vm, vms);
+        const vm = services.vms.byId(parent);
+        await dropSnapshot(vm, services, freezing);
+        if (vm) flattenMeanwhile(vm, services);
       },
     },
   ],
@@ -155,28 +158,27 @@ export const handler: HandlerOf<'vm.fork'> = {
 
 /** One after the other: each copies as fast as the disk goes. */
 async function cloneEach(state: Forking, { services, signal, progress }: TaskContext): Promise<void> {
-  const { vms } = services;
-  const origin = originOf(state, vms);
+  const origin = originOf(state, services);
   for (const child of state.children ?? []) {
-    const record = cloneRecord(origin, child, state.name, vms.host, child.createdAt);
-    const clone = await vms.insert({ ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } });
-    await makeClone(origin, clone.record, vms.host, { signal, progress, newTpm: state.tpm === 'replace' });
+    const record = cloneRecord(origin, child, state.name, services, child.createdAt);
+    const clone = await insertVm({ ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } }, services);
+    await makeClone(origin, clone.record, services, { signal, progress, newTpm: state.tpm === 'replace' });
   }
 }
 
 /** Before anything changes. @throws wrong_state, no_space, corrupt, no_accelerator, unsupported */
-async function checkForking({ id, from, count, full, tpm }: Forking, vms: VmRegistry): Promise<void> {
-  const vm = vms.get(id);
-  const snapshot = from === null ? null : vms.snapshots.get(from);
-  if (snapshot) await checkSnapshot(snapshot, vm.name, vms);
+async function checkForking({ id, from, count, full, tpm }: Forking, services: Services): Promise<void> {
+  const vm = services.vms.get(id);
+  const snapshot = from === null ? null : services.snapshots.get(from);
+  if (snapshot) await checkSnapshot(snapshot, vm.name, services);
   const name = snapshot === null ? vm.name : `${vm.name}@${snapshot.label ?? snapshot.id}`;
   const withMemory = snapshot === null ? hasMemory(vm) : snapshot.memory !== null;
   if (tpm === 'replace') checkNewTpm(name, vm, snapshot, withMemory);
   if (full) {
     if (withMemory) throw noFullClone(name, vm, snapshot);
-    return checkCloneRoom(name, originOf({ id, from }, vms), count, vms.host);
+    return checkCloneRoom(name, originOf({ id, from }, services), count, services);
   }
-  if (withMemory) await checkResume(`a fork of ${name}`, snapshot?.vmRecord ?? vm.record, vms);
+  if (withMemory) await checkResume(`a fork of ${name}`, snapshot?.vmRecord ?? vm.record, services);
 }
 
 /** What a guest has loaded into its TPM would be gone under it. */
@@ -194,7 +196,7 @@ function checkNewTpm(name: string, vm: Vm, snapshot: SnapshotRecord | null, with
 /** Its disks alone would be those of a VM whose power has failed. */
 function noFullClone(name: string, vm: Vm, snapshot: SnapshotRecord | null): VivError {
   const why = snapshot === null ? `it is ${vm.record.state}` : 'the snapshot has memory, which a full clone would have to leave behind';
-  const first = snapshot === null ? 'stop it first, or make' : 'fork it without --full, or make';
+  const first = snapshot === null ? 'stop it first, or take' : 'fork it without --full, or take';
   return new VivError(
     'wrong_state',
     `cannot clone ${name} in full: ${why}; ${first} a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
@@ -202,17 +204,17 @@ function noFullClone(name: string, vm: Vm, snapshot: SnapshotRecord | null): Viv
 }
 
 /** @throws name_taken, invalid, not_found */
-function planned({ id, from, count, pattern, full }: Forking, vms: VmRegistry): Plan {
-  const vm = vms.get(id);
-  const snapshot = from === null ? null : vms.snapshots.get(from);
+function planned({ id, from, count, pattern, full }: Forking, services: Services): Plan {
+  const vm = services.vms.get(id);
+  const snapshot = from === null ? null : services.snapshots.get(from);
   const memory = snapshot === null ? hasMemory(vm) : snapshot.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
-  const freezing = snapshot === null && !full ? planSnapshot(vm, vms, wish) : null;
-  const [uids, macs] = [vms.uids(), vms.macs()];
+  const freezing = snapshot === null && !full ? planSnapshot(vm, services, wish) : null;
+  const [uids, macs] = [takenUids(services), takenMacs(services)];
   const createdAt = Date.now();
-  const children = namesOf(vm.name, pattern, count, (taken) => vms.nameTaken(taken)).map((name) => {
+  const children = namesOf(vm.name, pattern, count, (taken) => services.vms.nameTaken(taken)).map((name) => {
     const childId = idWithOwnMacs(macs);
-    const uid = vms.host.ownUsers ? vmIdentity(childId, uids) : null;
+    const uid = services.ownUsers ? vmIdentity(childId, uids) : null;
     if (uid !== null) uids.add(uid);
     return { id: childId, name, uid, createdAt };
   });
@@ -220,21 +222,21 @@ function planned({ id, from, count, pattern, full }: Forking, vms: VmRegistry): 
 }
 
 /** Their taps are made while the snapshot is, which takes about as long. */
-function expectNics({ id, from, name, children = [] }: Forking, vms: VmRegistry): void {
-  const parent = from === null ? vms.get(id).record : vms.snapshots.get(from).vmRecord;
-  for (const child of children) vms.networks.expect(pendingIdentity(parent, child, name, child.createdAt));
+function expectNics({ id, from, name, children = [] }: Forking, services: Services): void {
+  const parent = from === null ? services.vms.get(id).record : services.snapshots.get(from).vmRecord;
+  for (const child of children) services.networks.expect(pendingIdentity(parent, child, name, child.createdAt));
 }
 
 function recordOf(snapshot: SnapshotRecord, child: Plan['children'][number], state: Forking, services: Services): VmRecord {
-  const record = childRecord(snapshot, child, state.name, services.vms.host, child.createdAt);
+  const record = childRecord(snapshot, child, state.name, services, child.createdAt);
   return { ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } };
 }
 
-async function startChild(id: string, { services: { vms }, signal }: TaskContext): Promise<void> {
-  const vm = vms.get(id);
+async function startChild(id: string, { services, signal }: TaskContext): Promise<void> {
+  const vm = services.vms.get(id);
   if (vm.live) return;
-  const { accel } = await checkStart(vm, vms);
-  await startProcess(vm, vms, accel, signal);
+  const { accel } = await checkStart(vm, services);
+  await startProcess(vm, services, accel, signal);
 }
 
 /** @throws name_taken, invalid */

@@ -6,6 +6,7 @@ import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { unremove } from '../../vm/lifecycle/reconcile-record.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
+import { dropVm } from '../../vm/register.ts';
 import type { OnVm } from './one.ts';
 
 export const removeSteps: readonly Step<OnVm>[] = [
@@ -16,11 +17,11 @@ export const removeSteps: readonly Step<OnVm>[] = [
       if (!vm) return;
       // From here it is no VM any more: not listed, and its name stays reserved until its files are gone.
       if (vm.record.complete) await vm.update(() => ({ complete: false, desired: 'stopped' }));
-      await endNow(vm, services.vms);
+      await endNow(vm, services);
     },
     undo: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
-      if (vm) await unremove(vm, services.vms);
+      if (vm) await unremove(vm, services);
     },
   },
   {
@@ -29,10 +30,10 @@ export const removeSteps: readonly Step<OnVm>[] = [
     run: async ({ id, name }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
-      await removeFiles(vm.record, services.vms.host);
-      await removeSnapshotsOf(services.vms, id);
-      await services.vms.drop(id);
-      await collectLayers(services.vms);
+      await removeFiles(vm.record, services);
+      await removeSnapshotsOf(services, id);
+      await dropVm(id, services);
+      await collectLayers(services);
       services.events.record({ type: 'vm.removed', subject: id, name, message: `${name} was removed` });
     },
   },

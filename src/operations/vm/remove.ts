@@ -2,13 +2,13 @@
 import { VivError } from '../../contract/errors.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
+import type { Services } from '../services.ts';
 import { makeWay } from './force.ts';
 import { type OnVm, onVm } from './one.ts';
 import { removeSteps } from './remove-steps.ts';
 
 /** @throws in_use */
-function checkTemplates({ id, name }: OnVm, { snapshots }: VmRegistry): void {
+function checkTemplates({ id, name }: OnVm, { snapshots }: Services): void {
   const templates = snapshots.of(id).filter(({ template }) => template);
   if (templates.length === 0) return;
   const which = templates.map(({ label, id: snapshot }) => label ?? snapshot).join(', ');
@@ -21,14 +21,14 @@ export const handler: HandlerOf<'vm.remove'> = {
   prepare: async ({ vm: vmRef, force }, { services }) => {
     const { id, name, record } = services.vms.find(vmRef);
     decide('remove', record, { force });
-    services.vms.warmPools.checkUnused({ vm: id, name });
-    if (!force) checkTemplates({ id, name }, services.vms);
+    services.warmPools.checkUnused({ vm: id, name });
+    if (!force) checkTemplates({ id, name }, services);
     if (force) await makeWay({ id, name }, services);
     return { id, name, force };
   },
-  admit: async ({ id, force }, { vms }) => {
+  admit: async ({ id, force }, { vms, warmPools }) => {
     const vm = vms.byId(id);
-    if (vm) vms.warmPools.checkUnused({ vm: id, name: vm.name });
+    if (vm) warmPools.checkUnused({ vm: id, name: vm.name });
     return vm ? decide('remove', vm.record, { force }) : 'ignore';
   },
   steps: removeSteps,

@@ -2,6 +2,7 @@
 
 import type { HandlerOf } from '../../task/handler.ts';
 import { makeSeed } from '../../vm/files.ts';
+import { renameVm } from '../../vm/register.ts';
 import { nameTaken } from '../../vm/registry.ts';
 import { onVm, outputView } from './one.ts';
 
@@ -19,10 +20,10 @@ export const handler: HandlerOf<'vm.rename'> = {
         const vm = services.vms.get(id);
         // What was before it in the queue may have given it another one.
         const before = vm.name === newName ? oldName : vm.name;
-        await services.vms.rename(vm, newName);
+        await renameVm(vm, newName, services);
         return { oldName: before };
       },
-      undo: ({ id, oldName }, { services }) => services.vms.rename(services.vms.get(id), oldName),
+      undo: ({ id, oldName }, { services }) => renameVm(services.vms.get(id), oldName, services),
     },
     {
       name: 'tell the guest',
@@ -30,7 +31,7 @@ export const handler: HandlerOf<'vm.rename'> = {
         const vm = services.vms.get(id);
         services.events.record({ type: 'vm.renamed', subject: id, name: newName, message: `${oldName} is now named ${newName}` });
         if (vm.record.settings.hostname !== null) return;
-        if (!vm.live) await makeSeed(vm.record, services.vms.host, signal);
+        if (!vm.live) await makeSeed(vm.record, services, signal);
         await vm.live?.agent
           ?.configure({ hostname: newName })
           .catch((error: unknown) => log(`the guest keeps its host name until it starts again: ${(error as Error).message}`));

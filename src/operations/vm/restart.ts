@@ -16,8 +16,8 @@ export const handler: HandlerOf<'vm.restart'> = {
     const vm = services.vms.find(vmRef);
     decide('restart', vm.record);
     // What would make the start fail is found before anything is stopped.
-    services.vms.networks.checkProblems(vm.record.nics);
-    if (!vm.live) await checkStart(vm, services.vms);
+    services.networks.checkProblems(vm.record.nics);
+    if (!vm.live) await checkStart(vm, services);
     return { id: vm.id, name: vm.name, force, timeoutMs };
   },
   admit: async ({ id }, { vms }) => decide('restart', vms.get(id).record),

@@ -45,25 +45,25 @@ export function snapshotBefore<S extends OnVm>(
   const make: Step<S & Guarded> = {
     name: 'make the snapshot before it',
     run: async ({ id, guard }, context) => {
-      const { vms } = context.services;
-      const vm = vms.get(id);
+      const { services } = context;
+      const vm = services.vms.get(id);
       if (!guard || (guard.memory && !hasMemory(vm))) return;
       await orGoOn(risk, vm, context, guard, async () => {
-        await prepareSnapshot(vm, vms, guard);
-        await freeze(vm, vms, guard, guard.memory);
+        await prepareSnapshot(vm, services, guard);
+        await freeze(vm, services, guard, guard.memory);
         if (!risk.processStays) await finishSnapshot(vm, guard.snapshot.id, context);
       });
     },
     undo: async ({ id, guard }, { services }) => {
-      const snapshot = guard && services.vms.snapshots.byId(guard.snapshot.id);
+      const snapshot = guard && services.snapshots.byId(guard.snapshot.id);
       if (snapshot && (!snapshot.complete || snapshot.memory?.in === 'process')) await discard(id, guard, services);
     },
   };
   const finish: Step<S & Guarded> = {
     name: 'write the memory of the snapshot',
     run: async ({ id, guard }, context) => {
-      const { vms } = context.services;
-      if (!guard || !vms.snapshots.byId(guard.snapshot.id)) return;
+      const { vms, snapshots } = context.services;
+      if (!guard || !snapshots.byId(guard.snapshot.id)) return;
       await orGoOn({ ...risk, required: false }, vms.get(id), context, guard, () =>
         finishSnapshot(vms.get(id), guard.snapshot.id, context),
       );
@@ -73,7 +73,7 @@ export function snapshotBefore<S extends OnVm>(
 }
 
 async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskContext): Promise<Guard | null> {
-  const { vms } = context.services;
+  const { vms, snapshots, clock } = context.services;
   const vm = vms.get(state.id);
   const { record } = vm;
   if (!record.settings.snapshotPolicy?.beforeRisky || risk.when?.(state, vm) === false) return null;
@@ -86,8 +86,8 @@ async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskCon
     const memory = hasMemory(vm);
     if (memory && vm.live) await checkRoom(vm, context.services);
     const auto = beforeRule(risk.what);
-    const label = vms.snapshots.automaticLabel(vm.id, auto, vms.host.clock.now());
-    return { memory, ...planSnapshot(vm, vms, { kind: 'snapshot', label, memory, template: false, auto }) };
+    const label = snapshots.automaticLabel(vm.id, auto, clock.now());
+    return { memory, ...planSnapshot(vm, context.services, { kind: 'snapshot', label, memory, template: false, auto }) };
   });
 }
 
@@ -112,9 +112,9 @@ async function orGoOn<S, T>(
   }
 }
 
-async function discard(id: string, guard: Guard, { vms }: Services): Promise<void> {
-  const vm = vms.byId(id);
-  const snapshot = vms.snapshots.byId(guard.snapshot.id);
-  if (vm && snapshot?.complete) await removeSnapshot(vms, vm, snapshot.id);
-  else await dropSnapshot(vm, vms, guard);
+async function discard(id: string, guard: Guard, services: Services): Promise<void> {
+  const vm = services.vms.byId(id);
+  const snapshot = services.snapshots.byId(guard.snapshot.id);
+  if (vm && snapshot?.complete) await removeSnapshot(services, vm, snapshot.id);
+  else await dropSnapshot(vm, services, guard);
 }

@@ -12,16 +12,16 @@ export const startSteps: readonly Step<OnVm>[] = [
     run: async ({ id }, { services, signal }) => {
       const vm = services.vms.get(id);
       if (vm.live) return letRun(vm);
-      const { accel } = await checkStart(vm, services.vms);
-      await startProcess(vm, services.vms, accel, signal);
+      const { accel } = await checkStart(vm, services);
+      await startProcess(vm, services, accel, signal);
       services.events.record({ type: 'vm.started', subject: id, name: vm.name, message: `${vm.name} was started with ${accel}` });
     },
     undo: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
       // A suspended VM keeps its saved state, whatever a daemon that has died had begun to make of it.
-      if (vm.record.state === 'suspended') await endQemu(vm, services.vms);
-      else await endNow(vm, services.vms);
+      if (vm.record.state === 'suspended') await endQemu(vm, services);
+      else await endNow(vm, services);
     },
   },
 ];

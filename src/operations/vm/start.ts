@@ -15,11 +15,11 @@ const tryAgain = (step: Step<OnVm>): Step<Starting> => ({
   ...step,
   undo: async (state, context) => {
     await step.undo?.(state, context);
-    const { vms } = context.services;
+    const { vms, bootId } = context.services;
     const vm = vms.byId(state.id);
     if (state.again === undefined || state.again === null || vm?.record.state !== 'stopped') return;
     await vm.update(() => ({
-      ...{ state: 'broken', desired: 'running', restarts: state.again ?? 0, bootId: vms.host.bootId },
+      ...{ state: 'broken', desired: 'running', restarts: state.again ?? 0, bootId },
       stateReason: { code: 'start_failed', message: 'it could not be started again', occurredAt: Date.now() },
     }));
   },

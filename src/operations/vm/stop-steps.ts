@@ -13,7 +13,7 @@ export interface Stopping extends OnVm {
 /** The guest may have shut down although the task failed or was cancelled: what is there decides. */
 const undo = async ({ id }: OnVm, { services }: TaskContext): Promise<void> => {
   const vm = services.vms.byId(id);
-  if (vm) await reconcile(vm, services.vms);
+  if (vm) await reconcile(vm, services);
 };
 
 export const stopSteps: readonly Step<Stopping>[] = [
@@ -36,7 +36,7 @@ export const stopSteps: readonly Step<Stopping>[] = [
     run: async ({ id }, { services }) => {
       const vm = services.vms.get(id);
       const was = vm.record.state;
-      await endNow(vm, services.vms);
+      await endNow(vm, services);
       if (was !== 'stopped') services.events.record({ type: 'vm.stopped', subject: id, name: vm.name, message: `${vm.name} was stopped` });
     },
     undo,

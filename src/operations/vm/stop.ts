@@ -36,9 +36,9 @@ export const handler: HandlerOf<'vm.stop'> = {
     if (force) await makeWay({ id, name }, services);
     return { id, name, force, timeoutMs };
   },
-  admit: async ({ id }, { vms }) => {
+  admit: async ({ id }, { vms, warmPools }) => {
     const { record } = vms.get(id);
-    if (record.settings.removeOnStop) vms.warmPools.checkUnused({ vm: id, name: record.name });
+    if (record.settings.removeOnStop) warmPools.checkUnused({ vm: id, name: record.name });
     // One that has ended by itself may be about to be started again by its policy.
     return record.desired === 'running' ? 'accept' : decide('stop', record);
   },

@@ -30,29 +30,29 @@ export const handler: HandlerOf<'vm.suspend'> = {
   steps: [
     {
       name: 'plan it',
-      run: async ({ id }: Suspending, { services: { vms } }) => ({ freezing: planSuspend(vms.get(id), vms) }),
+      run: async ({ id }: Suspending, { services }) => ({ freezing: planSuspend(services.vms.get(id), services) }),
     },
     {
       name: 'make its files',
-      run: async ({ id, freezing }: Suspending, { services: { vms } }) => {
-        if (freezing) await prepareSnapshot(vms.get(id), vms, freezing);
+      run: async ({ id, freezing }: Suspending, { services }) => {
+        if (freezing) await prepareSnapshot(services.vms.get(id), services, freezing);
       },
-      undo: async ({ id, freezing }: Suspending, { services: { vms } }) => {
-        const vm = vms.byId(id);
-        if (freezing && vm?.record.resumeFrom !== freezing.snapshot.id) await dropSnapshot(vm, vms, freezing);
+      undo: async ({ id, freezing }: Suspending, { services }) => {
+        const vm = services.vms.byId(id);
+        if (freezing && vm?.record.resumeFrom !== freezing.snapshot.id) await dropSnapshot(vm, services, freezing);
       },
     },
     {
       name: 'save its memory',
-      run: ({ id, freezing = null }: Suspending, { services: { vms }, signal, progress }) =>
-        save(vms.get(id), vms, freezing, signal, progress),
-      undo: ({ id, freezing = null }: Suspending, { services: { vms } }) => unsave(vms.get(id), vms, freezing),
+      run: ({ id, freezing = null }: Suspending, { services, signal, progress }) =>
+        save(services.vms.get(id), services, freezing, signal, progress),
+      undo: ({ id, freezing = null }: Suspending, { services }) => unsave(services.vms.get(id), services, freezing),
     },
     {
       name: 'end QEMU',
       run: async ({ id, freezing = null }: Suspending, { services }) => {
         const vm = services.vms.get(id);
-        await endSuspended(vm, services.vms, freezing);
+        await endSuspended(vm, services, freezing);
         services.events.record({ type: 'vm.suspended', subject: id, name: vm.name, message: `${vm.name} was suspended to disk` });
       },
     },

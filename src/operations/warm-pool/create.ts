@@ -16,29 +16,29 @@ export const handler: HandlerOf<'warm-pool.create'> = {
   target: ({ name }: Creating) => name,
   // That of the VM: its snapshots are not removed meanwhile.
   queue: ({ warmPool }: Creating) => queueOf(warmPool.vm),
-  prepare: async ({ warmPool: name, from, size }, { services: { vms } }): Promise<Creating> => {
-    if (vms.warmPools.byName(name)) throw warmPoolNameTaken(name);
+  prepare: async ({ warmPool: name, from, size }, { services }): Promise<Creating> => {
+    if (services.warmPools.byName(name)) throw warmPoolNameTaken(name);
     const at = from.indexOf('@');
-    const vm = vms.find(from.slice(0, at));
-    const snapshot = vms.snapshots.find(vm, from.slice(at + 1));
+    const vm = services.vms.find(from.slice(0, at));
+    const snapshot = services.snapshots.find(vm, from.slice(at + 1));
     if (snapshot.memory === null)
       throw new VivError(
         'unsupported',
         `${from} has no memory, so its forks would have to boot; make a warm pool of a snapshot with memory`,
       );
-    await checkSnapshot(snapshot, vm.name, vms);
-    await checkResume(`a fork of ${from}`, snapshot.vmRecord, vms);
+    await checkSnapshot(snapshot, vm.name, services);
+    await checkResume(`a fork of ${from}`, snapshot.vmRecord, services);
     return { name, warmPool: { name, vm: vm.id, snapshot: snapshot.id, size, createdAt: Date.now() }, from };
   },
   steps: [
     {
       name: 'enter it',
-      run: async ({ warmPool }: Creating, { services: { vms } }) => {
-        vms.snapshots.get(warmPool.snapshot);
-        await vms.warmPools.insert(warmPool);
+      run: async ({ warmPool }: Creating, { services: { snapshots, warmPools } }) => {
+        snapshots.get(warmPool.snapshot);
+        await warmPools.insert(warmPool);
       },
-      undo: async ({ warmPool }: Creating, { services: { vms } }) => {
-        if (vms.warmPools.byName(warmPool.name)?.createdAt === warmPool.createdAt) await vms.warmPools.drop(warmPool.name);
+      undo: async ({ warmPool }: Creating, { services: { warmPools } }) => {
+        if (warmPools.byName(warmPool.name)?.createdAt === warmPool.createdAt) await warmPools.drop(warmPool.name);
       },
     },
     {
@@ -46,7 +46,7 @@ export const handler: HandlerOf<'warm-pool.create'> = {
       run: async ({ name, warmPool, from }: Creating, { services }) => {
         const message = `the warm pool ${name} keeps ${warmPool.size} forks of ${from} ready`;
         services.events.record({ type: 'warm-pool.created', name, message });
-        services.vms.host.warmPoolChanged(name);
+        await services.bus.emit('warm-pool.changed', { name });
       },
     },
   ],

@@ -13,34 +13,34 @@ interface Filling extends OnWarmPool {
 
 export const handler: HandlerOf<'warm-pool.fill'> = {
   ...onWarmPool,
-  prepare: async ({ warmPool }, { services: { vms } }): Promise<Filling> => ({ name: vms.warmPools.get(warmPool).name }),
+  prepare: async ({ warmPool }, { services: { warmPools } }): Promise<Filling> => ({ name: warmPools.get(warmPool).name }),
   steps: [
     {
       name: 'see what lacks',
-      run: async ({ name }: Filling, { services: { vms } }) => {
-        const { size, snapshot, vm: vmRef } = vms.warmPools.get(name);
-        await checkSnapshot(vms.snapshots.get(snapshot), vms.get(vmRef).name, vms);
-        for (const vm of membersOf(vms, name)) if (!isReady(vm)) await abandon(vm, vms);
-        return { member: membersOf(vms, name).length < size ? planMember(vms, readyName) : null };
+      run: async ({ name }: Filling, { services }) => {
+        const { size, snapshot, vm: vmRef } = services.warmPools.get(name);
+        await checkSnapshot(services.snapshots.get(snapshot), services.vms.get(vmRef).name, services);
+        for (const vm of membersOf(services, name)) if (!isReady(vm)) await abandon(vm, services);
+        return { member: membersOf(services, name).length < size ? planMember(services, readyName) : null };
       },
     },
     {
       name: 'make the VM',
-      run: async ({ name, member }: Filling, { services: { vms }, signal }) => {
-        if (member) await makeMember(vms.warmPools.get(name), member, true, vms, signal);
+      run: async ({ name, member }: Filling, { services, signal }) => {
+        if (member) await makeMember(services.warmPools.get(name), member, true, services, signal);
       },
-      undo: async ({ member }: Filling, { services: { vms } }) => {
-        if (member) await dropMember(member.id, vms);
+      undo: async ({ member }: Filling, { services }) => {
+        if (member) await dropMember(member.id, services);
       },
     },
     {
       name: 'load the snapshot',
-      run: async ({ member }: Filling, { services: { vms }, signal }) => {
-        if (member && vms.byId(member.id)) await startMember(member.id, vms, signal, true);
+      run: async ({ member }: Filling, { services, signal }) => {
+        if (member && services.vms.byId(member.id)) await startMember(member.id, services, signal, true);
       },
-      undo: async ({ member }: Filling, { services: { vms } }) => {
-        const vm = member && vms.byId(member.id);
-        if (vm) await endNow(vm, vms);
+      undo: async ({ member }: Filling, { services }) => {
+        const vm = member && services.vms.byId(member.id);
+        if (vm) await endNow(vm, services);
       },
     },
   ],

@@ -3,4 +3,4 @@ import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'warm-pool.list'> = (_input, { services }) =>
-  Promise.all(services.vms.warmPools.all().map((warmPool) => viewOf(warmPool, services)));
+  Promise.all(services.warmPools.all().map((warmPool) => viewOf(warmPool, services)));

@@ -13,5 +13,4 @@ export const onWarmPool = {
   queue: ({ name }: OnWarmPool): string | null => `pool/${name}`,
 };
 
-export const outputView = ({ name }: OnWarmPool, services: Services): Promise<WarmPool> =>
-  viewOf(services.vms.warmPools.get(name), services);
+export const outputView = ({ name }: OnWarmPool, services: Services): Promise<WarmPool> => viewOf(services.warmPools.get(name), services);

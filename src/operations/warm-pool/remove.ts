@@ -7,23 +7,23 @@ import { type OnWarmPool, onWarmPool } from './one.ts';
 
 export const handler: HandlerOf<'warm-pool.remove'> = {
   ...onWarmPool,
-  prepare: async ({ warmPool }, { services: { vms } }): Promise<OnWarmPool> => ({ name: vms.warmPools.get(warmPool).name }),
+  prepare: async ({ warmPool }, { services: { warmPools } }): Promise<OnWarmPool> => ({ name: warmPools.get(warmPool).name }),
   steps: [
     {
       name: 'end what is ready',
-      run: async ({ name }: OnWarmPool, { services: { vms } }) => {
-        for (const vm of membersOf(vms, name)) await abandon(vm, vms);
+      run: async ({ name }: OnWarmPool, { services }) => {
+        for (const vm of membersOf(services, name)) await abandon(vm, services);
       },
       // What has ended is made again.
-      undo: async ({ name }: OnWarmPool, { services: { vms } }) => vms.host.warmPoolChanged(name),
+      undo: async ({ name }: OnWarmPool, { services: { bus } }) => bus.emit('warm-pool.changed', { name }),
     },
     {
       name: 'forget it',
-      run: async ({ name }: OnWarmPool, { services: { vms, events } }) => {
-        if (!vms.warmPools.byName(name)) return;
-        await vms.warmPools.drop(name);
-        await collectLayers(vms);
-        events.record({ type: 'warm-pool.removed', name, message: `the warm pool ${name} was removed` });
+      run: async ({ name }: OnWarmPool, { services }) => {
+        if (!services.warmPools.byName(name)) return;
+        await services.warmPools.drop(name);
+        await collectLayers(services);
+        services.events.record({ type: 'warm-pool.removed', name, message: `the warm pool ${name} was removed` });
       },
     },
   ],

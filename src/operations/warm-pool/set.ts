@@ -11,25 +11,25 @@ interface Setting extends OnWarmPool {
 
 export const handler: HandlerOf<'warm-pool.set'> = {
   ...onWarmPool,
-  prepare: async ({ warmPool, size }, { services: { vms } }): Promise<Setting> => {
-    const { name, size: before } = vms.warmPools.get(warmPool);
+  prepare: async ({ warmPool, size }, { services: { warmPools } }): Promise<Setting> => {
+    const { name, size: before } = warmPools.get(warmPool);
     return { name, size, before };
   },
   steps: [
     {
       name: 'set the size',
-      run: ({ name, size }: Setting, { services: { vms } }) => vms.warmPools.setSize(name, size),
-      undo: async ({ name, before }: Setting, { services: { vms } }) => {
-        if (!vms.warmPools.byName(name)) return;
-        await vms.warmPools.setSize(name, before);
-        vms.host.warmPoolChanged(name);
+      run: ({ name, size }: Setting, { services: { warmPools } }) => warmPools.setSize(name, size),
+      undo: async ({ name, before }: Setting, { services: { warmPools, bus } }) => {
+        if (!warmPools.byName(name)) return;
+        await warmPools.setSize(name, before);
+        bus.emit('warm-pool.changed', { name });
       },
     },
     {
       name: 'end those too many',
-      run: async ({ name, size }: Setting, { services: { vms } }) => {
-        for (const vm of membersOf(vms, name).slice(size)) await abandon(vm, vms);
-        vms.host.warmPoolChanged(name);
+      run: async ({ name, size }: Setting, { services }) => {
+        for (const vm of membersOf(services, name).slice(size)) await abandon(vm, services);
+        await services.bus.emit('warm-pool.changed', { name });
       },
     },
   ],

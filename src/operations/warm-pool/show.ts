@@ -3,4 +3,4 @@ import type { HandlerOf } from '../../task/handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'warm-pool.show'> = async ({ warmPool }, { services }) =>
-  viewOf(services.vms.warmPools.get(warmPool), services);
+  viewOf(services.warmPools.get(warmPool), services);

@@ -17,59 +17,60 @@ interface Taking extends OnWarmPool {
 export const handler: HandlerOf<'warm-pool.take'> = {
   target: ({ name }: Taking) => name,
   queue: () => null,
-  prepare: async ({ warmPool, name: wish }, { services: { vms } }): Promise<Taking> => {
+  prepare: async ({ warmPool, name: wish }, { services: { vms, warmPools } }): Promise<Taking> => {
     if (wish !== undefined && vms.nameTaken(wish)) throw nameTaken(wish);
-    return { name: vms.warmPools.get(warmPool).name, wish: wish ?? null };
+    return { name: warmPools.get(warmPool).name, wish: wish ?? null };
   },
   steps: [
     {
       name: 'choose one',
-      run: async (state: Taking, { services: { vms }, taskId }) => {
-        const warmPool = vms.warmPools.get(state.name);
-        const name = state.wish ?? freeName(warmPool.name, (taken) => vms.nameTaken(taken) || vms.warmPools.isNameChosen(taken));
-        const [ready] = readyIn(vms, warmPool.name);
+      run: async (state: Taking, { services, taskId }) => {
+        const warmPool = services.warmPools.get(state.name);
+        const name =
+          state.wish ?? freeName(warmPool.name, (taken) => services.vms.nameTaken(taken) || services.warmPools.isNameChosen(taken));
+        const [ready] = readyIn(services, warmPool.name);
         const member = ready
           ? { id: ready.id, name, uid: ready.record.uid, createdAt: Date.now(), ready: true }
-          : { ...planMember(vms, () => name), ready: false };
-        vms.warmPools.choose(member, taskId);
+          : { ...planMember(services, () => name), ready: false };
+        services.warmPools.choose(member, taskId);
         return { member };
       },
-      undo: async ({ name }: Taking, { services: { vms }, taskId }) => {
-        vms.warmPools.detach(taskId);
+      undo: async ({ name }: Taking, { services: { warmPools, bus }, taskId }) => {
+        warmPools.detach(taskId);
         // The warm pool may have been removed meanwhile, but for the one that was chosen.
-        vms.host.warmPoolChanged(name);
+        bus.emit('warm-pool.changed', { name });
       },
     },
     {
       name: 'make it a VM',
-      run: async ({ name, member }: Taking, { services: { vms }, signal, taskId }) => {
+      run: async ({ name, member }: Taking, { services, signal, taskId }) => {
         if (!member) return;
-        vms.warmPools.choose(member, taskId);
-        if (member.ready) await enter(vms, member.id, member.name, member.createdAt);
-        else await makeMember(vms.warmPools.get(name), member, false, vms, signal);
+        services.warmPools.choose(member, taskId);
+        if (member.ready) await enter(services, member.id, member.name, member.createdAt);
+        else await makeMember(services.warmPools.get(name), member, false, services, signal);
       },
-      undo: async ({ member }: Taking, { services: { vms } }) => {
-        const vm = member && vms.byId(member.id);
-        if (vm && vm.record.warmPool === null) await dropMember(vm.id, vms);
+      undo: async ({ member }: Taking, { services }) => {
+        const vm = member && services.vms.byId(member.id);
+        if (vm && vm.record.warmPool === null) await dropMember(vm.id, services);
       },
     },
     {
       name: 'let it run',
-      run: async ({ name: warmPool, member }: Taking, { services: { vms, events }, signal, taskId }) => {
+      run: async ({ name: warmPool, member }: Taking, { services, signal, taskId }) => {
         if (!member) return;
-        const vm = vms.get(member.id);
+        const vm = services.vms.get(member.id);
         const stood = vm.record.state === 'suspended';
-        await startMember(member.id, vms, signal, false);
+        await startMember(member.id, services, signal, false);
         if (!vm.record.complete) await vm.update(() => ({ complete: true }));
-        vms.warmPools.detach(taskId);
+        services.warmPools.detach(taskId);
         if (!stood) return;
-        vms.host.warmPoolChanged(warmPool);
+        await services.bus.emit('warm-pool.changed', { name: warmPool });
         const message = `${vm.name} was taken from the warm pool ${warmPool}`;
-        events.record({ type: 'vm.taken', subject: vm.id, name: vm.name, message });
+        services.events.record({ type: 'vm.taken', subject: vm.id, name: vm.name, message });
       },
-      undo: async ({ member }: Taking, { services: { vms } }) => {
-        const vm = member && vms.byId(member.id);
-        if (vm && vm.record.warmPool === null) await endNow(vm, vms);
+      undo: async ({ member }: Taking, { services }) => {
+        const vm = member && services.vms.byId(member.id);
+        if (vm && vm.record.warmPool === null) await endNow(vm, services);
       },
     },
   ],

@@ -4,18 +4,18 @@ import { heldBytes, isReady, membersOf } from '../../warm-pool/members.ts';
 import type { WarmPoolRecord } from '../../warm-pool/records.ts';
 import type { Services } from '../services.ts';
 
-export async function viewOf({ name, vm, snapshot: snapshotId, size, createdAt }: WarmPoolRecord, { vms }: Services): Promise<WarmPool> {
-  const members = membersOf(vms, name);
-  const snapshot = vms.snapshots.byId(snapshotId);
+export async function viewOf({ name, vm, snapshot: snapshotId, size, createdAt }: WarmPoolRecord, services: Services): Promise<WarmPool> {
+  const members = membersOf(services, name);
+  const snapshot = services.snapshots.byId(snapshotId);
   return {
     name,
-    vm: vms.byId(vm)?.name ?? vm,
+    vm: services.vms.byId(vm)?.name ?? vm,
     snapshot: snapshot?.label ?? snapshotId,
     snapshotId,
     size,
     ready: members.filter(isReady).length,
     memoryBytes: await heldBytes(members),
-    problem: vms.warmPools.problems.get(name) ?? null,
+    problem: services.warmPools.problems.get(name) ?? null,
     createdAt,
   };
 }

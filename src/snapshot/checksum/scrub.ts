@@ -7,7 +7,7 @@ import { Time } from '../../contract/field.ts';
 import { isUsable } from '../../host/usable.ts';
 import { checksummedFiles, type Pace, removeUnfinishedChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
+import type { Uses } from '../services.ts';
 import { verifySnapshots } from './verify.ts';
 
 const dayMs = 86_400_000;
@@ -24,7 +24,7 @@ const roundKey = 'scrub/round';
 const Round = z.object({ beganAt: Time, ended: z.boolean() });
 
 export class Scrub {
-  readonly #vms: VmRegistry;
+  readonly #services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'store' | 'log' | 'clock'>;
   readonly #everyMs: number;
   readonly #stopping = new AbortController();
   /** Files whose checksums could not be taken; tried again by the next daemon. */
@@ -35,17 +35,17 @@ export class Scrub {
   #again = false;
 
   /** @param everyMs how long after the beginning of a round the next one begins; 0: there are none */
-  constructor(vms: VmRegistry, everyMs: number) {
-    this.#vms = vms;
+  constructor(services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'store' | 'log' | 'clock'>, everyMs: number) {
+    this.#services = services;
     this.#everyMs = everyMs;
   }
 
   async begin(): Promise<void> {
-    await removeUnfinishedChecksums(this.#vms.host.paths);
+    await removeUnfinishedChecksums(this.#services.paths);
     this.#lookIn(settleMs);
   }
 
-  snapshotMade(): void {
+  onSnapshot(): void {
     this.#again = true;
     if (!this.#work) this.#lookIn(settleMs);
   }
@@ -60,11 +60,11 @@ export class Scrub {
   #lookIn(ms: number): void {
     if (this.#stopping.signal.aborted) return;
     this.#cancel?.();
-    this.#cancel = this.#vms.host.clock.after(ms, () => {
+    this.#cancel = this.#services.clock.after(ms, () => {
       this.#again = false;
       this.#work = this.#look()
         .catch((error: unknown) => {
-          if (!this.#stopping.signal.aborted) this.#vms.host.log.error({ error }, 'the files of snapshots could not be looked after');
+          if (!this.#stopping.signal.aborted) this.#services.log.error({ error }, 'the files of snapshots could not be looked after');
         })
         .finally(() => {
           this.#work = null;
@@ -76,16 +76,16 @@ export class Scrub {
   async #look(): Promise<void> {
     const pace = this.#pace(checksumBytesPerSecond);
     for (const snapshot of this.#snapshots())
-      for (const file of checksummedFiles(snapshot, this.#vms.host.paths)) await this.#checksum(file, pace);
+      for (const file of checksummedFiles(snapshot, this.#services.paths)) await this.#checksum(file, pace);
     if (this.#everyMs > 0) await this.#round();
   }
 
   #snapshots(): SnapshotRecord[] {
-    return this.#vms.snapshots.all().filter(({ complete, kind }) => complete && kind !== 'fork');
+    return this.#services.snapshots.all().filter(({ complete, kind }) => complete && kind !== 'fork');
   }
 
   async #checksum(file: string, pace: Pace): Promise<void> {
-    const { paths, log } = this.#vms.host;
+    const { paths, log } = this.#services;
     if (this.#failed.has(file)) return;
     if ((await isUsable(paths.checksumsOf(file))) || !(await isUsable(file))) return;
     await takeChecksums(paths, file, pace).catch((error: unknown) => {
@@ -96,14 +96,14 @@ export class Scrub {
   }
 
   async #round(): Promise<void> {
-    const { store, clock } = this.#vms.host;
+    const { store, clock } = this.#services;
     const last = Round.safeParse((await store.get(roundKey))?.value).data;
     const due = !last || last.ended ? (last?.beganAt ?? 0) + this.#everyMs <= clock.now() : true;
     if (!due) return;
     const beganAt = last && !last.ended ? last.beganAt : clock.now();
     const note = (ended: boolean) => store.commit({ puts: [{ key: roundKey, value: { beganAt, ended } }] });
     await note(false);
-    await verifySnapshots(this.#vms, this.#snapshots(), this.#pace(compareBytesPerSecond), beganAt);
+    await verifySnapshots(this.#services, this.#snapshots(), this.#pace(compareBytesPerSecond), beganAt);
     await note(true);
   }
 

@@ -3,9 +3,10 @@
 // many snapshots have it in common.
 import { VivError } from '../../contract/errors.ts';
 import { checksummedFiles, compareChecksums, type Pace, readChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
+import { filesOfSnapshot } from '../../vm/capture/snapshot-files.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
-import { checkFiles, filesOfSnapshot } from '../check-files.ts';
+import { checkFiles } from '../check-files.ts';
+import type { Uses } from '../services.ts';
 
 export interface Verified {
   /** How many files have been compared. */
@@ -21,7 +22,7 @@ export interface Verified {
  * @throws what `pace` throws
  */
 export async function verifySnapshots(
-  vms: VmRegistry,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
   snapshots: readonly SnapshotRecord[],
   pace: Pace,
   since = Number.POSITIVE_INFINITY,
@@ -29,68 +30,79 @@ export async function verifySnapshots(
   const verified: Verified = { compared: 0, checksummed: 0, damages: [] };
   const done = new Set<string>();
   for (const { id } of snapshots) {
-    const snapshot = vms.snapshots.byId(id);
+    const snapshot = services.snapshots.byId(id);
     if (!snapshot) continue;
-    const quick = await quickDamage(vms, snapshot);
-    for (const file of checksummedFiles(snapshot, vms.host.paths)) {
-      if (done.has(file) || quick?.file === file || (vms.checks.of(file)?.at ?? 0) >= since) continue;
+    const quick = await quickDamage(services, snapshot);
+    for (const file of checksummedFiles(snapshot, services.paths)) {
+      if (done.has(file) || quick?.file === file || (services.checks.of(file)?.at ?? 0) >= since) continue;
       done.add(file);
-      const what = await verifyFile(vms, file, pace);
+      const what = await verifyFile(services, file, pace);
       if (what !== null) verified[what] += 1;
     }
-    const known = vms.snapshots.byId(id) && (quick ?? vms.checks.damaged(filesOfSnapshot(snapshot, vms.host.paths)));
+    const known = services.snapshots.byId(id) && (quick ?? services.checks.damaged(filesOfSnapshot(snapshot, services.paths)));
     if (known) verified.damages.push({ snapshot: id, ...known });
   }
   return verified;
 }
 
 /** Missing, cut off, no disk any more: what can be seen without reading much. */
-async function quickDamage(vms: VmRegistry, snapshot: SnapshotRecord): Promise<{ file: string; damage: string } | null> {
-  const { checks, host } = vms;
+async function quickDamage(
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
+  snapshot: SnapshotRecord,
+): Promise<{ file: string; damage: string } | null> {
+  const { checks, paths } = services;
   try {
-    await checkFiles(snapshot, vms.byId(snapshot.vm)?.name ?? snapshot.vmRecord.name, host.paths);
+    await checkFiles(snapshot, services.vms.byId(snapshot.vm)?.name ?? snapshot.vmRecord.name, paths);
   } catch (error) {
     const { file, damage } = (error instanceof VivError && error.code === 'corrupt' && error.details) || {};
     if (typeof file !== 'string' || typeof damage !== 'string') throw error;
-    if (vms.snapshots.byId(snapshot.id)) await note(vms, file, damage);
+    if (services.snapshots.byId(snapshot.id)) await note(services, file, damage);
     return { file, damage };
   }
   // What has no checksums of its own kind is whole then.
-  const checksummed = new Set(checksummedFiles(snapshot, host.paths));
-  await checks.forget(filesOfSnapshot(snapshot, host.paths).filter((file) => !checksummed.has(file)));
+  const checksummed = new Set(checksummedFiles(snapshot, paths));
+  await checks.forget(filesOfSnapshot(snapshot, paths).filter((file) => !checksummed.has(file)));
   return null;
 }
 
 /** Null: it has gone, with its snapshots. */
-async function verifyFile(vms: VmRegistry, file: string, pace: Pace): Promise<'compared' | 'checksummed' | null> {
-  const { host } = vms;
+async function verifyFile(
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
+  file: string,
+  pace: Pace,
+): Promise<'compared' | 'checksummed' | null> {
+  const { paths } = services;
   try {
-    const checksums = await readChecksums(host.paths, file);
-    if (checksums) await note(vms, file, await compareChecksums(file, checksums, pace));
-    else await takeChecksums(host.paths, file, pace);
+    const checksums = await readChecksums(paths, file);
+    if (checksums) await note(services, file, await compareChecksums(file, checksums, pace));
+    else await takeChecksums(paths, file, pace);
     return checksums ? 'compared' : 'checksummed';
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return null;
     if (code !== 'EIO' && code !== 'EBADMSG') throw error;
-    await note(vms, file, `cannot be read (${code})`);
+    await note(services, file, `cannot be read (${code})`);
     return 'compared';
   }
 }
 
 /** The first time that it is found it is news. */
-async function note(vms: VmRegistry, file: string, damage: string | null): Promise<void> {
-  const { checks, snapshots, host } = vms;
+async function note(
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
+  file: string,
+  damage: string | null,
+): Promise<void> {
+  const { vms, checks, snapshots, paths, clock } = services;
   const known = checks.of(file)?.damage ?? null;
-  await checks.note(file, { at: host.clock.now(), damage });
+  await checks.note(file, { at: clock.now(), damage });
   if (damage === null || known !== null) return;
-  const affected = snapshots.all().filter((snapshot) => snapshot.kind !== 'fork' && filesOfSnapshot(snapshot, host.paths).includes(file));
+  const affected = snapshots.all().filter((snapshot) => snapshot.kind !== 'fork' && filesOfSnapshot(snapshot, paths).includes(file));
   for (const [vmRef, those] of Map.groupBy(affected, (snapshot) => snapshot.vm)) {
     const vm = vms.byId(vmRef);
     const shown = those.filter(({ kind }) => kind === 'snapshot').map(({ label, id }) => label ?? id);
     const names = shown.length === 0 ? 'what it sleeps at' : `${shown.length === 1 ? 'its snapshot' : 'its snapshots'} ${shown.join(', ')}`;
     const verb = shown.length > 1 ? 'are' : 'is';
     const message = `${names} ${verb} damaged: the file ${file} ${damage}; ${shown.length > 1 ? 'they are' : 'it is'} neither gone back to nor forked, and other snapshots are not affected`;
-    vm?.tell({ type: 'event', vm, noun: 'snapshot', what: 'damaged', message });
+    vm?.report('snapshot.damaged', message);
   }
 }

@@ -1,6 +1,7 @@
 // A VM of nobody's that reads the file systems of another one at two instants: `tiny` without a network, with empty files over
 // both instants' disks, so that a journal can be replayed and nothing is changed. What it reads may be made to break it, so it is a user of its own, of the
 // other's family, whose layers it may read. Only what a stopped VM writes to it could not: there it is that VM's user.
+
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { VmOptions } from '../../contract/vm-options.ts';
@@ -8,11 +9,13 @@ import { newId } from '../../host/id.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import { backingFile } from '../../storage/chain.ts';
 import { removeFiles } from '../../vm/files.ts';
+import { takenUids } from '../../vm/in-use.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { DiskRecord, VmRecord } from '../../vm/record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
+import { dropVm } from '../../vm/register.ts';
 import { type ImageFacts, newRecord } from '../../vm/spec.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { Uses } from '../services.ts';
 
 /** The image that it is made from. */
 export const readerImage = 'tiny';
@@ -26,11 +29,11 @@ export async function planReader(
   disks: readonly string[],
   image: ImageFacts,
   snapshots: boolean,
-  vms: VmRegistry,
+  services: Uses<'vms' | 'snapshots' | 'paths' | 'ownUsers'>,
 ): Promise<VmRecord> {
   const id = newId();
-  const paths = vms.host.paths.vm(id);
-  const uid = snapshots && vms.host.ownUsers ? vmIdentity(id, vms.uids()) : vm.record.uid;
+  const paths = services.paths.vm(id);
+  const uid = snapshots && services.ownUsers ? vmIdentity(id, takenUids(services)) : vm.record.uid;
   const identity = { id, name: `diff-${id}`, uuid: randomUUID(), uid, createdAt: Date.now() };
   const record = newRecord(VmOptions.parse({ image: readerImage, networks: ['none'] }), readerImage, image, [], identity, paths);
   const looks: DiskRecord[] = [];
@@ -46,10 +49,13 @@ export async function planReader(
 }
 
 /** Ends it and removes all of it. Repeatable. */
-export async function dropReader(id: string, vms: VmRegistry): Promise<void> {
-  const vm = vms.byId(id);
+export async function dropReader(
+  id: string,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>,
+): Promise<void> {
+  const vm = services.vms.byId(id);
   if (!vm) return;
-  await endNow(vm, vms);
-  await removeFiles(vm.record, vms.host);
-  await vms.drop(id);
+  await endNow(vm, services);
+  await removeFiles(vm.record, services);
+  await dropVm(id, services);
 }

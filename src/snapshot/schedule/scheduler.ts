@@ -2,8 +2,8 @@
 // It looks when an interval begins and when something of a VM has changed; what it does are tasks like anybody else's.
 import type { SnapshotPolicy, SnapshotRule } from '../../contract/snapshot-policy.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { Uses } from '../services.ts';
 import { dueRule, ruleName, unkeptSnapshots, untilNextMs } from './policy.ts';
 
 export interface SnapshotKeeping {
@@ -12,6 +12,8 @@ export interface SnapshotKeeping {
   readonly remove: (vm: Vm, snapshot: string) => Promise<void>;
   /** Resolves when nothing is under way on the VM. */
   readonly idle: (vm: Vm) => Promise<void>;
+  /** Ids of snapshots that others still need. */
+  readonly needed: () => readonly string[];
 }
 
 /** At least this often while there is a policy: the host's clock may have been set. */
@@ -28,7 +30,7 @@ interface Work {
 }
 
 export class SnapshotScheduler {
-  readonly #vms: VmRegistry;
+  readonly #services: Uses<'vms' | 'snapshots' | 'clock'>;
   readonly #keeping: SnapshotKeeping;
   readonly #acting = new Set<Vm>();
   /** VMs whose last automatic snapshot or thinning failed. */
@@ -36,8 +38,8 @@ export class SnapshotScheduler {
   #timer: { at: number; cancel: () => void } | null = null;
   #begun = false;
 
-  constructor(vms: VmRegistry, keeping: SnapshotKeeping) {
-    this.#vms = vms;
+  constructor(services: Uses<'vms' | 'snapshots' | 'clock'>, keeping: SnapshotKeeping) {
+    this.#services = services;
     this.#keeping = keeping;
   }
 
@@ -54,23 +56,23 @@ export class SnapshotScheduler {
   }
 
   /** Something of the VM has changed: its state, its policy, its snapshots. */
-  hear(vm: Vm): void {
+  onChange(vm: Vm): void {
     if (this.#policyOf(vm)) this.#lookIn(settleMs);
   }
 
   /** Null: none, or it is left alone as it is. */
   #policyOf(vm: Vm): SnapshotPolicy | null {
     const { record, live } = vm;
-    const present = this.#vms.byId(vm.id) === vm && record.complete;
+    const present = this.#services.vms.byId(vm.id) === vm && record.complete;
     return present && live !== null && record.state === 'running' ? record.settings.snapshotPolicy : null;
   }
 
   #look(): void {
-    const now = this.#vms.host.clock.now();
-    const snapshots = Map.groupBy(this.#vms.snapshots.all(), ({ vm: vmRef }) => vmRef);
+    const now = this.#services.clock.now();
+    const snapshots = Map.groupBy(this.#services.snapshots.all(), ({ vm: vmRef }) => vmRef);
     for (const vm of this.#failed.keys()) if (!this.#policyOf(vm)) this.#failed.delete(vm);
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const vm of this.#vms.list()) {
+    for (const vm of this.#services.vms.list()) {
       const policy = this.#policyOf(vm);
       if (!policy) continue;
       nextMs = Math.min(nextMs, lookEveryMs, untilNextMs(policy, now) ?? lookEveryMs);
@@ -83,15 +85,12 @@ export class SnapshotScheduler {
 
   #workOn(vm: Vm, policy: SnapshotPolicy, snapshots: readonly SnapshotRecord[]): Work {
     const mine = snapshots.filter(({ vm: vmRef, kind }) => vmRef === vm.id && kind === 'snapshot');
-    const needed = new Set([
-      ...this.#vms.all().map(({ record }) => record.resumeFrom),
-      ...this.#vms.warmPools.all().map(({ snapshot }) => snapshot),
-    ]);
+    const needed = new Set([...this.#services.vms.all().map(({ record }) => record.resumeFrom), ...this.#keeping.needed()]);
     const removable = new Set(
       mine.filter(({ id, complete, memory }) => complete && memory?.in !== 'process' && !needed.has(id)).map(({ id }) => id),
     );
     return {
-      due: dueRule(policy, mine, this.#vms.host.clock.now()),
+      due: dueRule(policy, mine, this.#services.clock.now()),
       unkept: unkeptSnapshots(
         policy,
         mine.filter(({ complete }) => complete),
@@ -107,7 +106,7 @@ export class SnapshotScheduler {
       const work = this.#present(vm);
       if (work?.due) {
         const auto = ruleName(work.due);
-        const label = this.#vms.snapshots.automaticLabel(vm.id, auto, this.#vms.host.clock.now());
+        const label = this.#services.snapshots.automaticLabel(vm.id, auto, this.#services.clock.now());
         await this.#keeping.create(vm, { label, auto });
       }
       for (const id of this.#present(vm)?.unkept ?? []) await this.#keeping.remove(vm, id);
@@ -122,21 +121,21 @@ export class SnapshotScheduler {
 
   #present(vm: Vm): Work | null {
     const policy = this.#begun ? this.#policyOf(vm) : null;
-    return policy && this.#workOn(vm, policy, this.#vms.snapshots.of(vm.id));
+    return policy && this.#workOn(vm, policy, this.#services.snapshots.of(vm.id));
   }
 
   #problem(vm: Vm, error: Error): void {
     if (!this.#begun) return;
     const times = (this.#failed.get(vm)?.times ?? 0) + 1;
     const pauseMs = pauseAfterMs(times);
-    this.#failed.set(vm, { times, until: this.#vms.host.clock.now() + pauseMs });
+    this.#failed.set(vm, { times, until: this.#services.clock.now() + pauseMs });
     const message = `the automatic snapshots of ${vm.name} are looked after again in ${pauseMs / 60_000} min, because this failed: ${error.message}`;
-    vm.tell({ type: 'event', vm, what: 'problem', message });
+    vm.report('vm.problem', message);
   }
 
   #lookIn(ms: number): void {
     if (!this.#begun) return;
-    const { clock } = this.#vms.host;
+    const { clock } = this.#services;
     const at = clock.now() + ms;
     if (this.#timer && this.#timer.at <= at) return;
     this.#timer?.cancel();

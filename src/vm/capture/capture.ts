@@ -14,8 +14,8 @@ import { prepareDevices, saveDevices } from '../../qemu/state.ts';
 import { endTpm } from '../../qemu/tpm.ts';
 import { copyTpm } from '../device/tpm.ts';
 import { makeOwnFile } from '../files.ts';
-import type { VmRegistry } from '../registry.ts';
 import type { VmRuntime } from '../runtime.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { collectChecksums, copyChecksums } from './checksums.ts';
 import { stopFlattening } from './flatten-chain.ts';
@@ -51,7 +51,7 @@ export interface Freezing {
 /** What is going to be made. Nothing changes yet. @param memory false: the disks alone. @throws unsupported where the memory cannot be frozen */
 export function planSnapshot(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'paths' | 'clock'>,
   wish: Pick<SnapshotRecord, 'kind' | 'label' | 'template' | 'auto'> & { memory: boolean },
 ): Freezing {
   if (wish.memory && vm.record.state === 'suspended') {
@@ -62,10 +62,10 @@ export function planSnapshot(
       'unsupported',
       `the memory of ${vm.name} cannot be frozen, because it was started by a version of Vivarium that could not do that; restart it first`,
     );
-  const overlays = planOverlays(vm.record, vms.host);
+  const overlays = planOverlays(vm.record, services);
   const { kind, label, template, auto } = wish;
   const snapshot: SnapshotRecord = {
-    ...{ id: newId(), vm: vm.id, kind, label, template, auto, parent: vm.record.at, createdAt: vms.host.clock.now() },
+    ...{ id: newId(), vm: vm.id, kind, label, template, auto, parent: vm.record.at, createdAt: services.clock.now() },
     ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0, thumbnail: null, checksums: null },
     vmRecord: { ...vm.record, ...asLayers(vm.record, overlays) },
   };
@@ -73,35 +73,39 @@ export function planSnapshot(
 }
 
 /** Enters the snapshot and makes its files, while the VM goes on. Repeatable, also when it has been frozen since: what it writes to is left. */
-export async function prepareSnapshot(vm: Vm, vms: VmRegistry, { snapshot, overlays }: Freezing): Promise<void> {
+export async function prepareSnapshot(vm: Vm, services: Uses<'snapshots' | 'paths'>, { snapshot, overlays }: Freezing): Promise<void> {
   if (isOnOverlays(vm.record, overlays)) return;
-  await vms.snapshots.put(snapshot);
-  const { folder } = vms.host.paths.snapshot(snapshot.id);
+  await services.snapshots.put(snapshot);
+  const { folder } = services.paths.snapshot(snapshot.id);
   await mkdir(folder, { recursive: true, mode: 0o711 });
   if (vm.record.family === null && vm.record.uid !== null) await vm.update(({ uid }) => ({ family: uid }));
   await makeOverlays(vm.record, overlays);
 }
 
 /** Takes back what prepareSnapshot has made. A VM that writes to the tops already keeps them. Repeatable. */
-export async function dropSnapshot(vm: Vm | undefined, vms: VmRegistry, freezing: Freezing): Promise<void> {
+export async function dropSnapshot(
+  vm: Vm | undefined,
+  services: Uses<'snapshots' | 'checks' | 'paths'>,
+  freezing: Freezing,
+): Promise<void> {
   const { snapshot, overlays } = freezing;
-  if (vm && !vms.snapshots.byId(snapshot.id)?.complete) await takeBackOrEnded(vm, vms, freezing);
+  if (vm && !services.snapshots.byId(snapshot.id)?.complete) await takeBackOrEnded(vm, services, freezing);
   if (vm?.record.at === snapshot.id) await vm.update(() => ({ at: snapshot.parent }));
-  await rm(vms.host.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
+  await rm(services.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
   // What the VM has gone on from stays a layer, under that name alone.
   if (vm && isOnOverlays(vm.record, overlays)) await sealLayers(vm.record, overlays);
   else await removeOverlays(overlays);
-  await vms.snapshots.drop(snapshot.id);
-  if (snapshot.kind !== 'fork') await collectChecksums(vms);
+  await services.snapshots.drop(snapshot.id);
+  if (snapshot.kind !== 'fork') await collectChecksums(services);
 }
 
 const isOfQemu = (error: unknown): boolean => error instanceof VivError && error.code === 'qemu_failed';
 
 /** A QEMU that ends while it is asked has no say in it any more: its guest's last writes are in what is recorded or below. */
-async function takeBackOrEnded(vm: Vm, vms: VmRegistry, freezing: Freezing): Promise<void> {
+async function takeBackOrEnded(vm: Vm, services: Uses<'paths'>, freezing: Freezing): Promise<void> {
   const { live } = vm;
   try {
-    await rollBack(vm, vms, freezing);
+    await rollBack(vm, services, freezing);
   } catch (error) {
     if (!isOfQemu(error)) throw error;
     const ended = await Promise.race([live?.process.exited.then(() => true), delay(endDeadlineMs, false, { ref: false })]);
@@ -116,56 +120,56 @@ async function takeBackOrEnded(vm: Vm, vms: VmRegistry, freezing: Freezing): Pro
  */
 export async function freeze(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'snapshots' | 'processes' | 'paths'>,
   freezing: Freezing,
   withMemory: boolean,
   { goOn = true }: { goOn?: boolean } = {},
 ): Promise<SnapshotRecord> {
   const { snapshot, overlays } = freezing;
-  const present = vms.snapshots.get(snapshot.id);
+  const present = services.snapshots.get(snapshot.id);
   if (present.complete) return present;
   const { live } = vm;
   if (withMemory && !live && !suspendedAtSnapshot(vm))
     throw new VivError('wrong_state', `${vm.name} ended before its memory could be frozen`);
   // Taken up again in vain: it may still write to what would be a layer.
-  if (!live && (await vms.processes.of(vm)))
+  if (!live && (await services.processes.of(vm)))
     throw new VivError(
       'qemu_failed',
       `QEMU of ${vm.name} does not answer, so its disks cannot be frozen; see: viv logs ${vm.name} --source qemu`,
     );
   const frozen = live
-    ? await live.whileSwitching(() => freezeLive(vm, vms, live, freezing, { withMemory, goOn }))
-    : { ...(await freezeFiles(vm, vms, freezing)), ...(withMemory ? await takeSuspendedState(vm, vms, snapshot) : {}) };
+    ? await live.whileSwitching(() => freezeLive(vm, services, live, freezing, { withMemory, goOn }))
+    : { ...(await freezeFiles(vm, services, freezing)), ...(withMemory ? await takeSuspendedState(vm, services, snapshot) : {}) };
   await sealLayers(vm.record, overlays);
   const { started, settings } = vm.record;
   const record: SnapshotRecord = { ...present, ...frozen, complete: true, vmRecord: { ...present.vmRecord, started, settings } };
-  await vms.snapshots.put(record);
+  await services.snapshots.put(record);
   if (snapshot.kind === 'snapshot') await vm.update(() => ({ at: snapshot.id }));
   return record;
 }
 
-async function freezeFiles(vm: Vm, vms: VmRegistry, { snapshot, overlays }: Freezing): Promise<{ memory: null; pausedMs: number }> {
+async function freezeFiles(vm: Vm, services: Uses<'paths'>, { snapshot, overlays }: Freezing): Promise<{ memory: null; pausedMs: number }> {
   await endTpm(vm.paths.tpm); // its QEMU may have ended in this moment
-  await copyTpm(vm.paths.tpm, vms.host.paths.snapshot(snapshot.id).tpm, null);
+  await copyTpm(vm.paths.tpm, services.paths.snapshot(snapshot.id).tpm, null);
   await vm.update((record) => onOverlays(record, overlays));
   return { memory: null, pausedMs: 0 };
 }
 
 /** The memory of one that sleeps is in files that do not change: they get a second name. */
-async function takeSuspendedState({ record }: Vm, { snapshots, host }: VmRegistry, { id }: SnapshotRecord) {
+async function takeSuspendedState({ record }: Vm, { snapshots, paths }: Uses<'snapshots' | 'paths'>, { id }: SnapshotRecord) {
   const slept = snapshots.get(record.resumeFrom ?? '');
-  const [from, to] = [host.paths.snapshot(slept.id), host.paths.snapshot(id)];
+  const [from, to] = [paths.snapshot(slept.id), paths.snapshot(id)];
   for (const file of ['devices', 'memory'] as const) {
     await rm(to[file], { force: true });
     await link(from[file], to[file]);
   }
-  await copyChecksums(host.paths, from.memory, to.memory);
+  await copyChecksums(paths, from.memory, to.memory);
   return { memory: { in: 'file' } as const, memoryBytes: slept.memoryBytes };
 }
 
 async function freezeLive(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'paths'>,
   live: VmRuntime,
   freezing: Freezing,
   { withMemory, goOn }: { withMemory: boolean; goOn: boolean },
@@ -173,9 +177,9 @@ async function freezeLive(
   const { snapshot, overlays } = freezing;
   const { qmp } = live;
   await stopFlattening(vm);
-  const devices = vms.host.paths.snapshot(snapshot.id).devices;
+  const devices = services.paths.snapshot(snapshot.id).devices;
   // The daemon before this one may have died in the middle of what follows.
-  if (await rollBack(vm, vms, freezing))
+  if (await rollBack(vm, services, freezing))
     throw new VivError('qemu_failed', `the snapshot of ${vm.name} was interrupted by a restart of the daemon; make it again`);
   const running = vm.record.state === 'running';
   using control = withMemory ? controlMemory(vm.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
@@ -195,7 +199,7 @@ async function freezeLive(
     if (running) await stopCpus(qmp);
     // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
-    if (existsSync(vm.paths.tpm)) await copyTpm(vm.paths.tpm, vms.host.paths.snapshot(snapshot.id).tpm, null);
+    if (existsSync(vm.paths.tpm)) await copyTpm(vm.paths.tpm, services.paths.snapshot(snapshot.id).tpm, null);
     await switchOverlays();
     if (control) {
       const { layers } = await control.freeze();
@@ -204,7 +208,7 @@ async function freezeLive(
   } catch (error) {
     live.standing = false;
     // It is done once more when the snapshot is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
-    await rollBack(vm, vms, freezing).catch((other: unknown) => {
+    await rollBack(vm, services, freezing).catch((other: unknown) => {
       if (!isOfQemu(other)) throw other;
     });
     throw error;

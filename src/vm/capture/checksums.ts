@@ -7,13 +7,21 @@ import { makeDurable } from '../../host/durable.ts';
 import { newId } from '../../host/id.ts';
 import type { Paths } from '../../host/paths.ts';
 import { type Checksums, checksumFile, decodeChecksums, encodeChecksums, firstDifference } from '../../storage/block-checksums.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { SnapshotRecord } from './snapshot-record.ts';
 
 /** What is read in pieces: waits where that is faster than it is meant to be, and throws the reason to stop. */
 export type Pace = (bytes: number) => Promise<void>;
 
 const partEnd = '.part';
+
+/** What is known of damaged files. */
+export interface DamagedFiles {
+  /** The first of these files that is known to be damaged. */
+  damaged(files: readonly string[]): { readonly file: string; readonly damage: string } | null;
+  /** Forgets the files for which `isThere` returns false. Repeatable. */
+  forgetOthers(isThere: (file: string) => boolean): Promise<void>;
+}
 
 /** Files of a snapshot that have checksums, or are going to. */
 export function checksummedFiles({ id, memory, checksums }: SnapshotRecord, paths: Paths): string[] {
@@ -82,7 +90,7 @@ export async function removeUnfinishedChecksums(paths: Paths): Promise<void> {
 }
 
 /** What is known of files that are gone goes as well. Repeatable. */
-export async function collectChecksums({ snapshots, checks, host: { paths } }: VmRegistry): Promise<void> {
+export async function collectChecksums({ snapshots, checks, paths }: Uses<'snapshots' | 'checks' | 'paths'>): Promise<void> {
   const needed = new Set(snapshots.all().flatMap((snapshot) => [paths.snapshot(snapshot.id).memory, ...checksummedFiles(snapshot, paths)]));
   const names = new Set([...needed].map((file) => paths.checksumsOf(file)));
   for (const name of await readdir(paths.checksums)) {

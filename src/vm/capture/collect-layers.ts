@@ -4,7 +4,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backingFile, unusedFiles } from '../../storage/chain.ts';
 import type { VmRecord } from '../record.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import { collectChecksums } from './checksums.ts';
 
 const filesOf = ({ disks, vars, kernel, started }: VmRecord): string[] => [
@@ -16,13 +16,15 @@ const filesOf = ({ disks, vars, kernel, started }: VmRecord): string[] => [
 ];
 
 /** @returns what was removed */
-export async function collectLayers(vms: VmRegistry): Promise<string[]> {
-  if (vms.unreadable > 0 || vms.snapshots.unreadable > 0) return [];
-  await collectChecksums(vms);
-  const folder = vms.host.paths.layers;
+export async function collectLayers(services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): Promise<string[]> {
+  if (services.vms.unreadable > 0 || services.snapshots.unreadable > 0) return [];
+  await collectChecksums(services);
+  const folder = services.paths.layers;
   const all = (await readdir(folder)).map((name) => join(folder, name));
   if (all.length === 0) return [];
-  const roots = [...vms.all().map(({ record }) => record), ...vms.snapshots.all().map(({ vmRecord: vm }) => vm)].flatMap(filesOf);
+  const roots = [...services.vms.all().map(({ record }) => record), ...services.snapshots.all().map(({ vmRecord: vm }) => vm)].flatMap(
+    filesOf,
+  );
   const below = new Map<string, string | null>();
   for (let files = [...new Set([...all, ...roots])]; files.length > 0; ) {
     const found = await Promise.all(

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { cancelStreams, closeUnused, overlayNodes, stream, streams } from '../../qemu/block.ts';
 import { backingFile, backingFiles } from '../../storage/chain.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { collectLayers } from './collect-layers.ts';
 import { isWritable, varsId } from './overlays.ts';
@@ -15,33 +15,28 @@ const streamBytesPerSecond = 64 * 2 ** 20;
 const lookEveryMs = 500;
 
 /** Begins and follows it; resolves when nothing is left to do, the VM has ended or somebody has stopped it. Repeatable. */
-export async function flattenDeep(vm: Vm, vms: VmRegistry): Promise<void> {
+export async function flattenDeep(vm: Vm, services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): Promise<void> {
   const { live } = vm;
   if (!live) return;
   const disks = vm.record.disks.filter(isWritable);
   const deep = (await overlayNodes(live.qmp, disks)).filter(({ depth }) => depth > mostLayers);
   for (const { id, node } of deep) {
-    const base = await imageBelow(disks.find((disk) => disk.id === id)?.file ?? '', vms.host.paths.layers);
+    const base = await imageBelow(disks.find((disk) => disk.id === id)?.file ?? '', services.paths.layers);
     await stream(live.qmp, { job: `flatten-${id}`, node, base, bytesPerSecond: streamBytesPerSecond });
   }
   while (deep.length > 0 && vm.live === live && (await streams(live.qmp)) > 0) await delay(lookEveryMs, undefined, { ref: false });
   if (vm.live !== live) return;
   await noteBacking(vm);
   if (!live.switching) await closeUnused(live.qmp, [...disks.map(({ id }) => id), varsId]);
-  if (deep.length > 0) await collectLayers(vms);
+  if (deep.length > 0) await collectLayers(services);
 }
 
 /** The same beside what its caller goes on with. A problem is told as an event. */
-export function flattenMeanwhile(vm: Vm, vms: VmRegistry): void {
+export function flattenMeanwhile(vm: Vm, services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): void {
   const { live } = vm;
-  void flattenDeep(vm, vms).catch((error: unknown) => {
+  void flattenDeep(vm, services).catch((error: unknown) => {
     if (live?.ended.aborted || vm.ending || vm.live !== live) return; // it will be found again
-    vm.tell({
-      type: 'event',
-      vm,
-      what: 'problem',
-      message: `its disk lies on many layers, and they could not be made into one: ${(error as Error).message}`,
-    });
+    vm.report('vm.problem', `its disk has a long backing chain that could not be shortened: ${(error as Error).message}`);
   });
 }
 

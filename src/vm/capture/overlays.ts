@@ -9,7 +9,7 @@ import { backingFiles } from '../../storage/chain.ts';
 import { createOverlay } from '../../storage/disk.ts';
 import { own } from '../files.ts';
 import type { DiskRecord, VmRecord } from '../record.ts';
-import type { VmHost } from '../registry.ts';
+import type { Uses } from '../services.ts';
 
 /** What the UEFI variables are called among the disks, as in qemu/args/firmware.ts. */
 export const varsId = 'firmware-vars';
@@ -23,11 +23,11 @@ export interface Overlay extends NewOverlay {
 export const isWritable = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
 
 /** What is going to be on top of what. Nothing is made yet. */
-export function planOverlays(record: VmRecord, host: VmHost): Overlay[] {
-  const paths = host.paths.vm(record.id);
+export function planOverlays(record: VmRecord, services: Uses<'paths'>): Overlay[] {
+  const paths = services.paths.vm(record.id);
   const top = (disk: string, from: string): Overlay => {
     const id = newId();
-    return { disk, from, layer: host.paths.layer(id), to: join(paths.state, `${disk}-${id}.qcow2`), node: `${disk}-${id}` };
+    return { disk, from, layer: services.paths.layer(id), to: join(paths.state, `${disk}-${id}.qcow2`), node: `${disk}-${id}` };
   };
   const disks = record.disks.filter(isWritable).map(({ id, file }) => top(id, file));
   const vars = record.vars ?? paths.firmwareVars;
@@ -43,9 +43,9 @@ export const isOnOverlays = ({ disks, vars }: VmRecord, overlays: readonly Overl
   overlays.some(({ to }) => to === vars || disks.some(({ file }) => file === to));
 
 /** The record of the VM that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
-export async function offOverlays({ id }: VmRecord, overlays: readonly Overlay[], host: VmHost) {
+export async function offOverlays({ id }: VmRecord, overlays: readonly Overlay[], services: Uses<'paths'>) {
   const below = await backingFiles(overlays.map(({ from }) => from));
-  const { firmwareVars } = host.paths.vm(id);
+  const { firmwareVars } = services.paths.vm(id);
   return (record: VmRecord): Pick<VmRecord, 'disks' | 'vars'> => {
     const { disks, vars } = withFiles(record, overlays, ({ from: file }) => ({ file, backing: below.get(file) ?? null }));
     return { disks, vars: vars === firmwareVars ? null : vars };

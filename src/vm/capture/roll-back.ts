@@ -6,8 +6,8 @@
 import { closeOverlays, overlaysAreIn } from '../../qemu/block.ts';
 import { cont, pausedAgain, queryStatus } from '../../qemu/command.ts';
 import { stopSaving } from '../../qemu/state.ts';
-import type { VmRegistry } from '../registry.ts';
 import type { VmRuntime } from '../runtime.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { isOnOverlays, type Overlay, offOverlays } from './overlays.ts';
 import type { SnapshotRecord } from './snapshot-record.ts';
@@ -19,7 +19,7 @@ import type { SnapshotRecord } from './snapshot-record.ts';
  */
 export async function rollBack(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'paths'>,
   { snapshot, overlays }: { readonly snapshot: SnapshotRecord; readonly overlays: readonly Overlay[] },
 ): Promise<boolean> {
   const { live } = vm;
@@ -29,7 +29,7 @@ export async function rollBack(
   const taken = await overlaysAreIn(live.qmp, overlays);
   await goOn(vm, live, snapshot);
   if (taken) return true;
-  await vm.update(await offOverlays(vm.record, overlays, vms.host));
+  await vm.update(await offOverlays(vm.record, overlays, services));
   // After it goes on: before, QEMU lets go of no file that it has saved the state of. What it keeps open it does not use.
   await closeOverlays(live.qmp, overlays).catch(() => {});
   return false;

@@ -51,4 +51,18 @@ export const SnapshotRecord = z.object({
 });
 export type SnapshotRecord = z.infer<typeof SnapshotRecord>;
 
+/** The snapshots of this host: what the VM room does with them. */
+export interface SnapshotRecords {
+  /** How many records this version cannot read: what they are backed by is not known. */
+  readonly unreadable: number;
+  all(): SnapshotRecord[];
+  byId(id: string): SnapshotRecord | undefined;
+  /** @throws not_found */
+  get(id: string): SnapshotRecord;
+  /** Enters or replaces one. Repeatable. */
+  put(record: SnapshotRecord): Promise<void>;
+  /** Repeatable. */
+  drop(id: string): Promise<void>;
+}
+
 export const snapshotKey = (id: string) => `snapshot/${id}`;

@@ -6,20 +6,20 @@ import { memoryBytesOf } from '../../qemu/args/machine.ts';
 import { BlockChecksums } from '../../storage/block-checksums.ts';
 import { flatten } from '../../storage/flatten.ts';
 import { openLayers } from '../memory.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import { writeChecksums } from './checksums.ts';
 import { shareWithFamily } from './overlays.ts';
 
 /** Repeatable as long as the process lives. @throws not_found when it has ended before; no_space */
 export async function writeMemory(
-  vms: VmRegistry,
+  services: Uses<'snapshots' | 'paths'>,
   id: string,
   signal: AbortSignal,
   onProgress: (doneBytes: number, totalBytes: number) => void,
 ): Promise<void> {
-  const snapshot = vms.snapshots.get(id);
+  const snapshot = services.snapshots.get(id);
   if (snapshot.memory?.in !== 'process') return;
-  const file = vms.host.paths.snapshot(id).memory;
+  const file = services.paths.snapshot(id).memory;
   const bytes = memoryBytesOf((snapshot.vmRecord.started ?? snapshot.vmRecord.settings).memoryBytes);
   const layers = await openLayers(snapshot.memory);
   // Of what is meant to be written, so that what goes wrong on its way to the disk is noticed too.
@@ -36,9 +36,9 @@ export async function writeMemory(
     for (const fd of layers) closeSync(fd);
   }
   // With the VM's process gone, these files are all there is of it.
-  await makeDurable(vms.host.paths.snapshot(id).devices);
-  await writeChecksums(vms.host.paths, file, checksums.end(bytes));
+  await makeDurable(services.paths.snapshot(id).devices);
+  await writeChecksums(services.paths, file, checksums.end(bytes));
   await shareWithFamily(file, snapshot.vmRecord);
   const { blocks } = await stat(file);
-  await vms.snapshots.put({ ...vms.snapshots.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });
+  await services.snapshots.put({ ...services.snapshots.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });
 }

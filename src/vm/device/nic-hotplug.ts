@@ -4,7 +4,7 @@ import type { NicGuard } from '../../contract/nic-spec.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
 import { hasNic, plugNic, pullNic, removeNetdev, setNicLink } from '../../qemu/nic.ts';
 import type { NicRecord, VmRecord } from '../record.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { isVirtual } from './nics.ts';
 
@@ -43,25 +43,25 @@ export function checkPull(vm: Vm, id: string): void {
 }
 
 /** Enters one more NIC. Repeatable. @throws in_use, invalid, not_found */
-export async function enterNic(vm: Vm, vms: VmRegistry, nic: NicRecord): Promise<void> {
+export async function enterNic(vm: Vm, services: Uses<'networks'>, nic: NicRecord): Promise<void> {
   if (vm.record.nics.some(({ id }) => id === nic.id)) return;
-  const { nics } = vms.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+  const { nics } = services.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
   const placed = nics.at(-1) as NicRecord;
   try {
     await vm.update((record) => ({ nics: [...record.nics, placed] }));
   } finally {
-    vms.networks.nics.entered(vm.id);
+    services.networks.nics.entered(vm.id);
   }
-  await vms.networks.changed();
+  await services.networks.changed();
 }
 
 /** Its process gets the NIC. Repeatable. */
-export async function plugIn(vm: Vm, vms: VmRegistry, id: string, signal: AbortSignal): Promise<void> {
+export async function plugIn(vm: Vm, services: Uses<'networks'>, id: string, signal: AbortSignal): Promise<void> {
   const { live } = vm;
   if (!live) return;
   const nic = nicOf(vm, id);
-  const plugged = await vms.networks.plug(vm, [nic]);
-  vms.networks.has(vm.id, live.process);
+  const plugged = await services.networks.plug(vm, [nic]);
+  services.networks.has(vm.id, live.process);
   if (!plugged) return;
   if (await hasNic(live.qmp, id)) return void (await setNicLink(live.qmp, id, nic.up));
   // Half of it may have been done by a daemon that died.
@@ -81,23 +81,23 @@ export async function pullOut(vm: Vm, id: string, signal: AbortSignal): Promise<
 }
 
 /** Repeatable. */
-export async function dropNic(vm: Vm, vms: VmRegistry, id: string): Promise<void> {
+export async function dropNic(vm: Vm, services: Uses<'networks'>, id: string): Promise<void> {
   if (!vm.record.nics.some((nic) => nic.id === id)) return;
   await vm.update((record) => ({ nics: record.nics.filter((nic) => nic.id !== id) }));
-  await vms.networks.changed();
+  await services.networks.changed();
 }
 
 /** Repeatable. @throws where the kernel does not take it */
-export async function setGuard(vm: Vm, vms: VmRegistry, id: string, guard: Partial<NicGuard>): Promise<void> {
+export async function setGuard(vm: Vm, services: Uses<'networks'>, id: string, guard: Partial<NicGuard>): Promise<void> {
   nicOf(vm, id);
   await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, ...guard } : nic)) }));
-  await vms.networks.bring();
+  await services.networks.bring();
 }
 
 /** Repeatable. */
-export async function setLink(vm: Vm, vms: VmRegistry, id: string, up: boolean): Promise<void> {
+export async function setLink(vm: Vm, services: Uses<'networks'>, id: string, up: boolean): Promise<void> {
   nicOf(vm, id);
   await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, up } : nic)) }));
   if (vm.live) await setNicLink(vm.live.qmp, id, up);
-  await vms.networks.changed();
+  await services.networks.changed();
 }

@@ -41,7 +41,7 @@ export async function watchTpm(vm: Vm, qemu: QemuProcess, exited: Promise<unknow
   await exited;
   if (vm.ending || vm.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
   const message = 'its TPM has ended, and with it what its guest had begun with it; it is there again at the next start';
-  vm.tell({ type: 'event', vm, what: 'problem', message });
+  vm.report('vm.problem', message);
 }
 
 /**

@@ -31,7 +31,7 @@ export async function applyIdentity(vm: Vm, networks: Networks, agent: AgentConn
   );
   await vm.update(() => ({ pendingIdentity: null, resumedFromSuspend: false }));
   const message = `its guest could not be given an own ${skipped.join(', ')}; it has that of ${vm.record.forkedFrom}`;
-  if (pendingIdentity !== null && skipped.length > 0) vm.tell({ type: 'event', vm, what: 'problem', message });
+  if (pendingIdentity !== null && skipped.length > 0) vm.report('vm.problem', message);
 }
 
 async function identityOf(record: VmRecord, { macs }: NonNullable<VmRecord['pendingIdentity']>, networks: Networks) {

@@ -9,7 +9,7 @@ import { isVirtual, macOf } from '../device/nics.ts';
 import { copyTpm } from '../device/tpm.ts';
 import { makeFiles, own } from '../files.ts';
 import type { VmRecord } from '../record.ts';
-import type { VmHost } from '../registry.ts';
+import type { Uses } from '../services.ts';
 
 export interface Child {
   readonly id: string;
@@ -18,12 +18,18 @@ export interface Child {
 }
 
 /** The record of a child. With memory it is one that sleeps, and wakes from the snapshot. Pure. */
-export function childRecord(snapshot: SnapshotRecord, child: Child, parentName: string, host: VmHost, createdAt: number): VmRecord {
+export function childRecord(
+  snapshot: SnapshotRecord,
+  child: Child,
+  parentName: string,
+  services: Uses<'paths'>,
+  createdAt: number,
+): VmRecord {
   const { vmRecord: vm } = snapshot;
   const withMemory = snapshot.memory !== null;
   return {
     ...pendingIdentity(vm, child, parentName, createdAt),
-    ...overlaysOver(vm, host.paths.vm(child.id).state),
+    ...overlaysOver(vm, services.paths.vm(child.id).state),
     family: vm.family ?? vm.uid,
     state: withMemory ? 'suspended' : 'stopped',
     started: withMemory ? vm.started : null,
@@ -71,13 +77,13 @@ export function overlaysOver(vm: VmRecord, folder: string): Pick<VmRecord, 'disk
 export async function makeChildFiles(
   record: VmRecord,
   snapshot: SnapshotRecord,
-  host: VmHost,
+  services: Uses<'paths'>,
   signal: AbortSignal,
   { newTpm = false }: { newTpm?: boolean } = {},
 ): Promise<void> {
-  await makeFiles(record, host, signal);
+  await makeFiles(record, services, signal);
   await makeVarsOver(record, snapshot);
-  if (!newTpm) await copyTpm(host.paths.snapshot(snapshot.id).tpm, host.paths.vm(record.id).tpm, record);
+  if (!newTpm) await copyTpm(services.paths.snapshot(snapshot.id).tpm, services.paths.vm(record.id).tpm, record);
 }
 
 /** UEFI variables on top of the snapshot's. Repeatable. */

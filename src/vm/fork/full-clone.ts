@@ -12,7 +12,7 @@ import { isWritable, shareWithFamily } from '../capture/overlays.ts';
 import { copyTpm } from '../device/tpm.ts';
 import { makeFolder, makeSeed, own } from '../files.ts';
 import type { VmRecord } from '../record.ts';
-import type { VmHost } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import { type Child, pendingIdentity } from './fork-record.ts';
 
 /** What is copied: a VM that is stopped, or as a snapshot of its disks has it. */
@@ -32,16 +32,16 @@ interface Copy {
 }
 
 /** A VM that is stopped, as its files are now. */
-export function originNow(vm: VmRecord, host: VmHost): Origin {
-  const paths = host.paths.vm(vm.id);
+export function originNow(vm: VmRecord, services: Uses<'paths'>): Origin {
+  const paths = services.paths.vm(vm.id);
   const vars = vm.vars ?? paths.firmwareVars;
   return { vm, vars: existsSync(vars) ? vars : null, tpm: paths.tpm };
 }
 
 /** The record of a clone; the names of its layers are new each time. Pure. */
-export function cloneRecord({ vm }: Origin, child: Child, parentName: string, host: VmHost, createdAt: number): VmRecord {
-  const { state } = host.paths.vm(child.id);
-  const layer = (kind: string) => join(host.paths.layers, `${newId()}.${kind}`);
+export function cloneRecord({ vm }: Origin, child: Child, parentName: string, services: Uses<'paths'>, createdAt: number): VmRecord {
+  const { state } = services.paths.vm(child.id);
+  const layer = (kind: string) => join(services.paths.layers, `${newId()}.${kind}`);
   const { kernel } = vm;
   return {
     ...pendingIdentity(vm, child, parentName, createdAt),
@@ -58,7 +58,7 @@ export function cloneRecord({ vm }: Origin, child: Child, parentName: string, ho
   };
 }
 
-function copiesOf({ vm, vars }: Origin, clone: VmRecord, host: VmHost): Copy[] {
+function copiesOf({ vm, vars }: Origin, clone: VmRecord, services: Uses<'paths'>): Copy[] {
   const disks = vm.disks.flatMap((disk, nth): Copy[] => {
     const to = clone.disks[nth]?.file;
     if (to === undefined || disk.kind === 'seed') return [];
@@ -71,14 +71,18 @@ function copiesOf({ vm, vars }: Origin, clone: VmRecord, host: VmHost): Copy[] {
           { from: vm.kernel.initrd, to: clone.kernel.initrd, kind: 'file' },
         ]
       : [];
-  return [...kernel, ...(vars === null ? [] : [{ from: vars, to: host.paths.vm(clone.id).firmwareVars, kind: 'disk' } as const]), ...disks];
+  return [
+    ...kernel,
+    ...(vars === null ? [] : [{ from: vars, to: services.paths.vm(clone.id).firmwareVars, kind: 'disk' } as const]),
+    ...disks,
+  ];
 }
 
 const bytesOf = async ({ from, kind }: Pick<Copy, 'from' | 'kind'>): Promise<number> =>
   kind === 'disk' ? copyBytes(from) : (await stat(from)).blocks * 512;
 
 /** Before anything is made. @throws no_space, not_found, corrupt */
-export async function checkCloneRoom(what: string, { vm, vars }: Origin, count: number, host: VmHost): Promise<void> {
+export async function checkCloneRoom(what: string, { vm, vars }: Origin, count: number, services: Uses<'paths'>): Promise<void> {
   const { disks, kernel } = vm;
   const parts: Pick<Copy, 'from' | 'kind'>[] = [
     ...disks.flatMap(({ kind, file: from }) => (kind === 'seed' ? [] : [{ from, kind: kind === 'cdrom' ? 'cd' : 'disk' } as const])),
@@ -87,7 +91,11 @@ export async function checkCloneRoom(what: string, { vm, vars }: Origin, count: 
   ];
   let bytes = 0;
   for (const part of parts) bytes += await bytesOf(part);
-  await requireSpace(host.paths.stateDirectory, bytes * count, count === 1 ? `a full clone of ${what}` : `${count} full clones of ${what}`);
+  await requireSpace(
+    services.paths.stateDirectory,
+    bytes * count,
+    count === 1 ? `a full clone of ${what}` : `${count} full clones of ${what}`,
+  );
 }
 
 /**
@@ -98,32 +106,32 @@ export async function checkCloneRoom(what: string, { vm, vars }: Origin, count: 
 export async function makeClone(
   origin: Origin,
   clone: VmRecord,
-  host: VmHost,
+  services: Uses<'paths'>,
   { signal, progress, newTpm }: { signal: AbortSignal; progress: (progress: Progress) => void; newTpm: boolean },
 ): Promise<void> {
-  const copies = copiesOf(origin, clone, host);
+  const copies = copiesOf(origin, clone, services);
   const sizes = await Promise.all(copies.map(bytesOf));
   const total = sizes.reduce((sum, size) => sum + size, 0);
   let done = 0;
   const tell = (bytes: number) => progress({ message: `copying into ${clone.name}`, done: Math.round(bytes), total, unit: 'bytes' });
-  await makeFolder(clone, host);
+  await makeFolder(clone, services);
   for (const [nth, copy] of copies.entries()) {
     signal.throwIfAborted();
     tell(done);
     const size = sizes[nth] ?? 0;
-    await make(copy, clone, host, signal, (percent) => tell(done + (size * percent) / 100));
+    await make(copy, clone, services, signal, (percent) => tell(done + (size * percent) / 100));
     done += size;
   }
   tell(done);
   await endTpm(origin.tpm); // its QEMU may have ended in this moment
-  if (!newTpm) await copyTpm(origin.tpm, host.paths.vm(clone.id).tpm, clone);
-  await makeSeed(clone, host, signal);
+  if (!newTpm) await copyTpm(origin.tpm, services.paths.vm(clone.id).tpm, clone);
+  await makeSeed(clone, services, signal);
 }
 
 async function make(
   { from, to, kind }: Copy,
   clone: VmRecord,
-  host: VmHost,
+  services: Uses<'paths'>,
   signal: AbortSignal,
   onProgress: (percent: number) => void,
 ): Promise<void> {
@@ -132,7 +140,7 @@ async function make(
     return own(to, clone, 0o600);
   }
   // Made in the clone's own folder: what is half there among the layers would be taken for one that nobody needs.
-  const part = join(host.paths.vm(clone.id).state, basename(to));
+  const part = join(services.paths.vm(clone.id).state, basename(to));
   if (kind === 'cd') await convertDisk(from, 'raw', part, 'raw', { signal, onProgress });
   else await copyPlain(from, part);
   await rename(part, to);
@@ -140,7 +148,7 @@ async function make(
 }
 
 /** The layers that makeClone has made. As long as it is being made nobody else has them. Repeatable. */
-export async function removeCloneLayers({ disks, kernel }: VmRecord, host: VmHost): Promise<void> {
+export async function removeCloneLayers({ disks, kernel }: VmRecord, services: Uses<'paths'>): Promise<void> {
   const files = [...disks.map(({ file }) => file), ...(kernel ? [kernel.file, kernel.initrd] : [])];
-  for (const file of files) if (file.startsWith(`${host.paths.layers}/`)) await rm(file, { force: true });
+  for (const file of files) if (file.startsWith(`${services.paths.layers}/`)) await rm(file, { force: true });
 }

@@ -7,10 +7,10 @@ import { diskProblem, queryStatus } from '../../qemu/command.ts';
 import { findProcesses, lastWords, type QemuProcess } from '../../qemu/process.ts';
 import { connectQmp } from '../../qemu/qmp.ts';
 import { findTpms } from '../../qemu/tpm.ts';
-import { isMember, isReady } from '../../warm-pool/members.ts';
 import { watchTpm } from '../device/tpm.ts';
 import { removeFiles } from '../files.ts';
-import type { VmRegistry } from '../registry.ts';
+import { dropVm } from '../register.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { hearStatus, stoppedBy } from './qemu-events.ts';
@@ -25,76 +25,88 @@ export interface Adopted {
   ended: string[];
 }
 
-/** Takes up all VMs, several at once. Never throws for one of them: it is shown as broken instead. */
-export async function adoptAll(vms: VmRegistry, signal: AbortSignal): Promise<Adopted> {
+/**
+ * Adopts all VMs, several at once. Never throws for one of them: it is shown as broken instead.
+ * @param isWarm whether a VM is a member of a warm pool
+ */
+export async function adoptAll(
+  services: Uses<'vms' | 'networks' | 'processes' | 'paths' | 'log' | 'bootId'>,
+  isWarm: (vm: Vm) => boolean,
+  signal: AbortSignal,
+): Promise<Adopted> {
   const result: Adopted = { adopted: [], ended: [] };
   await Promise.all(
-    vms.all().map(async (vm) => {
+    services.vms.all().map(async (vm) => {
       try {
-        const outcome = await adopt(vm, vms, signal);
+        const outcome = await adopt(vm, services, isWarm, signal);
         if (outcome !== null) result[outcome].push(vm.name);
       } catch (error) {
-        vms.host.log.error({ vm: vm.name, error }, 'a VM could not be adopted');
+        services.log.error({ vm: vm.name, error }, 'a VM could not be adopted');
         const message = `its QEMU process does not answer: ${(error as Error).message}`;
         await vm.setState('broken', { code: 'qemu_exited', message }).catch((full: unknown) => {
-          vms.host.log.error({ vm: vm.name, error: full }, 'and that could not be recorded');
+          services.log.error({ vm: vm.name, error: full }, 'and that could not be recorded');
         });
-        void watchEnd(vm, vms).catch((full: unknown) => {
-          vms.host.log.error({ vm: vm.name, error: full }, 'its end could not be recorded');
+        void watchEnd(vm, services).catch((full: unknown) => {
+          services.log.error({ vm: vm.name, error: full }, 'its end could not be recorded');
         });
       }
     }),
   );
-  await watchTpms(vms);
+  await watchTpms(services);
   return result;
 }
 
-async function watchTpms(vms: VmRegistry): Promise<void> {
-  if (!vms.all().some(({ live, record }) => live && record.started?.tpm)) return;
-  for (const { folder, process } of await findTpms(`${vms.host.paths.vms}/`)) {
-    const vm = vmOf(folder, vms);
+async function watchTpms(services: Uses<'vms' | 'paths'>): Promise<void> {
+  if (!services.vms.all().some(({ live, record }) => live && record.started?.tpm)) return;
+  for (const { folder, process } of await findTpms(`${services.paths.vms}/`)) {
+    const vm = vmOf(folder, services);
     if (vm?.live) void watchTpm(vm, vm.live.process, process.exited);
   }
 }
 
 /** Whose TPM keeps its state in this folder. */
-const vmOf = (folder: string, vms: VmRegistry): Vm | undefined => vms.byId(basename(dirname(folder)));
+const vmOf = (folder: string, services: Uses<'vms'>): Vm | undefined => services.vms.byId(basename(dirname(folder)));
 
-async function adopt(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise<keyof Adopted | null> {
+async function adopt(
+  vm: Vm,
+  services: Uses<'networks' | 'processes' | 'bootId'>,
+  isWarm: (vm: Vm) => boolean,
+  signal: AbortSignal,
+): Promise<keyof Adopted | null> {
   const { record } = vm;
-  if (isMember(vm)) return adoptReady(vm, vms, signal);
+  if (isWarm(vm)) return adoptReady(vm, services, signal);
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
   // A start that was under way is finished by its task; what is to follow an end that is recorded, by the keeper.
   if (!thoughtAlive) return null;
   // No process outlives a boot of the host, and looking for one means reading all of them.
-  const process = record.bootId === vms.host.bootId ? await vms.processes.of(vm) : null;
+  const process = record.bootId === services.bootId ? await services.processes.of(vm) : null;
   if (process) {
-    await adoptProcess(vm, vms, process, signal);
+    await adoptProcess(vm, services, process, signal);
     return 'adopted';
   }
   if (record.state === 'broken') return null;
-  await endedAway(vm, vms);
+  await endedAway(vm, services);
   return 'ended';
 }
 
 /** One that is half-made, or does not answer, is taken up by the task that makes it, or swept. */
-async function adoptReady(vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise<keyof Adopted | null> {
+async function adoptReady(vm: Vm, services: Uses<'networks' | 'processes'>, signal: AbortSignal): Promise<keyof Adopted | null> {
   if (vm.record.state !== 'suspended') return null;
-  const process = await vms.processes.of(vm);
+  const process = await services.processes.of(vm);
   const qmp = process && (await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited }).catch(() => null));
   if (!process || !qmp) return null;
   const { status } = await queryStatus(qmp);
   if (status === 'paused' || status === 'prelaunch') {
-    attach(vm, vms, process, qmp, { held: true });
+    attach(vm, services, process, qmp, { held: true });
     return 'adopted';
   }
   qmp.close();
   return null;
 }
 
-async function adoptProcess(vm: Vm, vms: VmRegistry, process: QemuProcess, signal: AbortSignal): Promise<void> {
+async function adoptProcess(vm: Vm, services: Uses<'networks'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
-  const live = attach(vm, vms, process, qmp);
+  const live = attach(vm, services, process, qmp);
   const { status } = await queryStatus(live.qmp);
   hearStatus(vm, live, status);
   const { record } = vm;
@@ -102,17 +114,15 @@ async function adoptProcess(vm: Vm, vms: VmRegistry, process: QemuProcess, signa
   if (problem) {
     live.pausedByFullDisk = problem.full;
     // On a disk that is full it may not be possible to record it.
-    await vm
-      .setState('paused', stoppedBy(problem, vm.name))
-      .catch((error: unknown) => vm.tell({ type: 'event', vm, what: 'problem', message: (error as Error).message }));
+    await vm.setState('paused', stoppedBy(problem, vm.name)).catch((error: unknown) => vm.report('vm.problem', (error as Error).message));
   } else if (status === 'running' && record.state !== 'running') await vm.setState('running', null);
   else if (status === 'paused' && record.state !== 'paused') await vm.setState('paused', record.stateReason);
 }
 
 /** A process that was not taken up may end all the same, perhaps in this very moment. */
-async function watchEnd(vm: Vm, vms: VmRegistry): Promise<void> {
+async function watchEnd(vm: Vm, services: Uses<'processes'>): Promise<void> {
   const reason = vm.record.stateReason;
-  const process = await vms.processes.of(vm);
+  const process = await services.processes.of(vm);
   await process?.exited;
   const words = await lastWords(vm.paths.qemuLog, process?.logOffset ?? 0);
   // Whoever has changed it meanwhile knows better.
@@ -120,17 +130,17 @@ async function watchEnd(vm: Vm, vms: VmRegistry): Promise<void> {
   rmSync(vm.paths.run, { recursive: true, force: true });
   const message = `its QEMU process ended while it was taken up again${words === '' ? '' : `: ${words}`}`;
   await vm.setState('broken', { code: 'qemu_exited', message });
-  vm.tell({ type: 'ended', vm, failed: true, message });
+  vm.reportEnd(true, message);
 }
 
 /** It ended while no daemon was there to see how. */
-async function endedAway(vm: Vm, vms: VmRegistry): Promise<void> {
-  const restarted = vm.record.bootId !== vms.host.bootId;
+async function endedAway(vm: Vm, services: Uses<'bootId'>): Promise<void> {
+  const restarted = vm.record.bootId !== services.bootId;
   const words = restarted ? '' : await lastWords(vm.paths.qemuLog, 0);
   const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
   await rm(vm.paths.run, { recursive: true, force: true });
   const reason = { code: restarted ? 'host_restarted' : 'qemu_exited', message, occurredAt: Date.now() } as const;
-  const told = () => vm.tell({ type: 'ended', vm, failed: true, message });
+  const told = () => vm.reportEnd(true, message);
   await recordEnd(vm, () => ({ state: 'stopped', stateReason: reason }), told);
 }
 
@@ -144,39 +154,42 @@ export interface Swept {
 }
 
 /** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a VM. */
-export async function sweep(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise<Swept> {
-  const standsReady = (vm: Vm) => isReady(vm) && vms.warmPools.byName(vm.record.warmPool ?? '') !== undefined;
-  const halves = vms.all().filter((vm) => !vm.record.complete && !standsReady(vm) && !busy(vm));
+export async function sweep(
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>,
+  isKept: (vm: Vm) => boolean,
+  busy: (vm: Vm) => boolean,
+): Promise<Swept> {
+  const halves = services.vms.all().filter((vm) => !isKept(vm) && !busy(vm));
   for (const vm of halves) {
-    await endNow(vm, vms);
-    await removeFiles(vm.record, vms.host);
-    await vms.drop(vm.id);
-    vm.tell({ type: 'event', vm, what: 'removed', message: `what was left of ${vm.name} was removed` });
+    await endNow(vm, services);
+    await removeFiles(vm.record, services);
+    await dropVm(vm.id, services);
+    vm.report('vm.removed', `what was left of ${vm.name} was removed`);
   }
   // A daemon has died between waking a VM, or ending it, and forgetting what it slept at.
-  for (const snapshot of vms.snapshots.all().filter(({ kind }) => kind === 'suspend')) {
-    const vm = vms.byId(snapshot.vm);
+  for (const snapshot of services.snapshots.all().filter(({ kind }) => kind === 'suspend')) {
+    const vm = services.vms.byId(snapshot.vm);
     if (vm && (busy(vm) || vm.record.resumeFrom === snapshot.id)) continue;
-    await discardSuspendedState({ resumeFrom: snapshot.id }, vms);
+    await discardSuspendedState({ resumeFrom: snapshot.id }, services);
   }
-  const { vms: vmsFolder, run } = vms.host.paths;
+  const { vms: vmsFolder, run } = services.paths;
   const left = new Set<string>();
   // Asked at each look, because VMs are made meanwhile; each is entered before it has a folder or a process.
   const owned = async (id: string) => {
-    if (vms.knows(id)) return true;
+    if (services.vms.knows(id)) return true;
     if (!(await holdsDisk(join(vmsFolder, id)))) return false;
     left.add(id);
     return true;
   };
   let processes = 0;
   let folders = 0;
-  for (const { marker, process } of await findProcesses(vms.processes.prefix)) {
-    const id = marker.slice(vms.processes.prefix.length);
+  for (const { marker, process } of await findProcesses(services.processes.prefix)) {
+    const id = marker.slice(services.processes.prefix.length);
     if (await owned(id)) continue;
-    await endProcess(process, vms.host.paths.vm(id));
+    await endProcess(process, services.paths.vm(id));
     processes += 1;
   }
-  processes += await endStrayTpms(vms, busy);
+  processes += await endStrayTpms(services, busy);
   for (const folder of [vmsFolder, join(run, 'vms')]) {
     for (const id of await readdir(folder).catch(() => [])) {
       if (await owned(id)) continue;
@@ -188,11 +201,11 @@ export async function sweep(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise
 }
 
 /** TPMs that were started for a QEMU which never was. */
-async function endStrayTpms(vms: VmRegistry, busy: (vm: Vm) => boolean): Promise<number> {
+async function endStrayTpms(services: Uses<'vms' | 'processes' | 'paths'>, busy: (vm: Vm) => boolean): Promise<number> {
   let ended = 0;
-  for (const { folder, process } of await findTpms(`${vms.host.paths.vms}/`)) {
-    const vm = vmOf(folder, vms);
-    if (vm && (vm.live || busy(vm) || (await vms.processes.of(vm)))) continue;
+  for (const { folder, process } of await findTpms(`${services.paths.vms}/`)) {
+    const vm = vmOf(folder, services);
+    if (vm && (vm.live || busy(vm) || (await services.processes.of(vm)))) continue;
     await process.kill();
     ended += 1;
   }

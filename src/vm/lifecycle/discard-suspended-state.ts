@@ -2,13 +2,16 @@
 import { rm } from 'node:fs/promises';
 import { collectChecksums } from '../capture/checksums.ts';
 import type { VmRecord } from '../record.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 
 /** Repeatable. A snapshot that somebody made stays. What the guest has not touched yet its process reads from the file, which it has open. */
-export async function discardSuspendedState({ resumeFrom }: Pick<VmRecord, 'resumeFrom'>, vms: VmRegistry): Promise<void> {
-  const { snapshots, host } = vms;
+export async function discardSuspendedState(
+  { resumeFrom }: Pick<VmRecord, 'resumeFrom'>,
+  services: Uses<'snapshots' | 'checks' | 'paths'>,
+): Promise<void> {
+  const { snapshots, paths } = services;
   if (resumeFrom === null || snapshots.byId(resumeFrom)?.kind !== 'suspend') return;
-  await rm(host.paths.snapshot(resumeFrom).folder, { recursive: true, force: true });
+  await rm(paths.snapshot(resumeFrom).folder, { recursive: true, force: true });
   await snapshots.drop(resumeFrom);
-  await collectChecksums(vms);
+  await collectChecksums(services);
 }

@@ -2,28 +2,32 @@
 // is meant to be stays, so that what comes back with the host is what would come back after a power failure.
 import { guestsDeadlineMs } from '../../contract/ending.ts';
 import type { GoingDown } from '../../host/shutting-down.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { askGuest, endQemu } from './stop.ts';
 
 /** Never throws for one of them. Resolves when none runs any more. */
-export async function shutDownWith(what: GoingDown, vms: VmRegistry, signal: AbortSignal): Promise<void> {
-  const alive = vms.list().filter(({ live }) => live !== null);
+export async function shutDownWith(
+  what: GoingDown,
+  services: Uses<'vms' | 'networks' | 'processes' | 'log'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const alive = services.vms.list().filter(({ live }) => live !== null);
   await Promise.all(
     alive.map(async (vm) => {
       try {
-        await shutDown(what, vm, vms, signal);
+        await shutDown(what, vm, services, signal);
       } catch (error) {
-        vms.host.log.error({ vm: vm.name, error }, `it could not be shut down with ${what}`);
+        services.log.error({ vm: vm.name, error }, `it could not be shut down with ${what}`);
       }
     }),
   );
 }
 
-async function shutDown(what: GoingDown, vm: Vm, vms: VmRegistry, signal: AbortSignal): Promise<void> {
+async function shutDown(what: GoingDown, vm: Vm, services: Uses<'networks' | 'processes'>, signal: AbortSignal): Promise<void> {
   const ended = await askGuest(vm, guestsDeadlineMs, signal);
   const message = ended ? `${what} shut down` : `${what} shut down, and its guest did not within ${guestsDeadlineMs / 1000} s`;
-  await endQemu(vm, vms);
+  await endQemu(vm, services);
   await vm.update(() => ({ state: 'stopped', stateReason: { code: 'host_restarted', message, occurredAt: Date.now() } }));
-  vm.tell({ type: 'event', vm, what: 'ended', message });
+  vm.report('vm.ended', message);
 }

@@ -11,7 +11,7 @@ import { recordEnd } from './record-exit.ts';
 export function listen(vm: Vm, live: VmRuntime): void {
   const { qmp, process, heard } = live;
   const mine = () => vm.live === live;
-  const note = (what: string, message: string) => vm.tell({ type: 'event', vm, what, message });
+  const note = (what: string, message: string) => vm.report(`vm.${what}`, message);
   const failed = (error: unknown) => note('problem', `its state could not be recorded: ${(error as Error).message}`);
 
   qmp.on('SHUTDOWN', (data) => {
@@ -52,7 +52,7 @@ export function listen(vm: Vm, live: VmRuntime): void {
     const words = await lastWords(vm.paths.qemuLog, process.logOffset);
     const end = ending({ ...heard, words, exit });
     const at = Date.now();
-    const told = () => vm.tell({ type: 'ended', vm, failed: end.failed, message: end.message });
+    const told = () => vm.reportEnd(end.failed, end.message);
     const state = end.failed && !heard.panicked ? 'broken' : 'stopped';
     await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, occurredAt: at } }), told).catch(
       (error: unknown) => {
@@ -65,7 +65,7 @@ export function listen(vm: Vm, live: VmRuntime): void {
 
 function panicked(vm: Vm, live: VmRuntime, message: string): void {
   live.heard.panicked = true;
-  vm.tell({ type: 'event', vm, what: 'panicked', message });
+  vm.report('vm.panicked', message);
   void hearLastWords(vm, live).then(() => letGoOfGuest(live));
 }
 

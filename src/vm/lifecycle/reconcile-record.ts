@@ -1,15 +1,15 @@
 // After a verb has failed half-way: the record is made to say what is truly there.
 import { rm } from 'node:fs/promises';
 import { isUsable } from '../../host/usable.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { detach } from './start.ts';
 
 /** Repeatable. */
-export async function reconcile(vm: Vm, vms: VmRegistry): Promise<void> {
+export async function reconcile(vm: Vm, services: Uses<'processes'>): Promise<void> {
   vm.ending = false;
   const { record } = vm;
-  if (await vms.processes.of(vm)) {
+  if (await services.processes.of(vm)) {
     if (record.desired !== 'running') await vm.update(() => ({ desired: 'running' }));
     return;
   }
@@ -21,8 +21,8 @@ export async function reconcile(vm: Vm, vms: VmRegistry): Promise<void> {
 }
 
 /** A VM whose removal failed is a VM again; one that has lost files says so. Repeatable. */
-export async function unremove(vm: Vm, vms: VmRegistry): Promise<void> {
-  await reconcile(vm, vms);
+export async function unremove(vm: Vm, services: Uses<'processes'>): Promise<void> {
+  await reconcile(vm, services);
   const lost = await firstMissing(vm.record.disks.map((disk) => disk.file));
   const reason = {
     code: 'files_missing',

@@ -23,7 +23,7 @@ export async function recordEnd(vm: Vm, change: (record: VmRecord) => Partial<Vm
   };
   if (await once()) return told();
   vm.changed(); // it has no process any more, whatever is recorded
-  vm.tell({ type: 'event', vm, what: 'problem', message: 'it ended; that is recorded when there is room on the host’s disk' });
+  vm.report('vm.problem', 'it ended; that is recorded when there is room on the host’s disk');
   const later = async () => {
     do await delay(retryMs, undefined, { ref: false });
     while (!(await once()));

@@ -15,8 +15,8 @@ import { lastWords, type QemuProcess, startQemu } from '../../qemu/process.ts';
 import { connectQmp, type QmpConnection, QmpError } from '../../qemu/qmp.ts';
 import { loadDevices, loadState } from '../../qemu/state.ts';
 import { endTpm, findSwtpm, type Tpm } from '../../qemu/tpm.ts';
-import { filesOfSnapshot } from '../../snapshot/check-files.ts';
 import { flattenMeanwhile } from '../capture/flatten-chain.ts';
+import { filesOfSnapshot } from '../capture/snapshot-files.ts';
 import type { SnapshotRecord } from '../capture/snapshot-record.ts';
 import { slotsOf } from '../device/nics.ts';
 import { rotate } from '../device/serial-log.ts';
@@ -25,8 +25,8 @@ import { openTpm, watchTpm } from '../device/tpm.ts';
 import { checkFiles, makeFirmwareVars, makeRunFiles, missing } from '../files.ts';
 import { applyIdentity } from '../fork/apply-identity.ts';
 import { type OpenMemory, openMemory } from '../memory.ts';
-import type { VmRegistry } from '../registry.ts';
 import { VmRuntime } from '../runtime.ts';
+import type { Uses } from '../services.ts';
 import { qemuConfig, startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
@@ -41,10 +41,10 @@ const inUnits = (bytes: number): string => (bytes >= 10 * GiB ? `${Math.round(by
 const toStart = 'stop another VM or give it less (--memory, or viv set NAME memory=... for one that is there)';
 
 /** @param guestBytes each VM's, as far as it is not there already. @throws no_memory */
-export async function checkMemory(name: string, guestBytes: number, count: number, { host }: VmRegistry, instead = toStart): Promise<void> {
+export async function checkMemory(name: string, guestBytes: number, count: number, { bus }: Uses<'bus'>, instead = toStart): Promise<void> {
   const needed = (guestBytes + overheadBytes) * count;
   if (needed <= (await availableMemory())) return;
-  await host.makeRoom(needed);
+  await bus.emit('host.memory-needed', { bytes: needed });
   const free = await availableMemory();
   if (needed <= free) return;
   throw new VivError('no_memory', `${name} needs ${inUnits(needed)} of memory and the host has ${inUnits(free)} available; ${instead}`, {
@@ -53,26 +53,29 @@ export async function checkMemory(name: string, guestBytes: number, count: numbe
 }
 
 /** Looks at everything that would make a start fail, before anything changes. */
-export async function checkStart(vm: Vm, vms: VmRegistry): Promise<{ accel: 'kvm' | 'tcg' }> {
+export async function checkStart(
+  vm: Vm,
+  services: Uses<'snapshots' | 'checks' | 'host' | 'paths' | 'bus'>,
+): Promise<{ accel: 'kvm' | 'tcg' }> {
   const { arch } = vm.record;
   const settings = startSettings(vm.record);
-  const accel = await vms.host.accelerator(settings.accel);
+  const accel = await services.host.accelerator(settings.accel);
   await findQemu(arch);
   if (settings.firmware === 'uefi') await findFirmware(arch);
   if (settings.tpm) await findSwtpm();
   await checkFiles(vm.record);
-  checkSuspendedState(vm, vms);
+  checkSuspendedState(vm, services);
   // One that wakes from a snapshot has its memory in common with others until it writes to it.
-  await checkMemory(vm.name, vm.record.resumeFrom === null ? settings.memoryBytes : 0, 1, vms);
+  await checkMemory(vm.name, vm.record.resumeFrom === null ? settings.memoryBytes : 0, 1, services);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError('invalid', `${vm.name} asks for ${settings.cpus} CPUs; this host has ${availableParallelism()}`);
   return { accel };
 }
 
 /** What it wakes from is not known to be damaged. @throws corrupt */
-function checkSuspendedState({ name, record }: Vm, { snapshots, checks, host }: VmRegistry): void {
+function checkSuspendedState({ name, record }: Vm, { snapshots, checks, paths }: Uses<'snapshots' | 'checks' | 'paths'>): void {
   const snapshot = record.state === 'suspended' ? snapshots.byId(record.resumeFrom ?? '') : undefined;
-  const known = snapshot && checks.damaged(filesOfSnapshot(snapshot, host.paths));
+  const known = snapshot && checks.damaged(filesOfSnapshot(snapshot, paths));
   if (!known) return;
   throw new VivError(
     'corrupt',
@@ -87,7 +90,7 @@ function checkSuspendedState({ name, record }: Vm, { snapshots, checks, host }: 
  */
 export async function startProcess(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'bootId'>,
   accel: 'kvm' | 'tcg',
   signal: AbortSignal,
   { hold = false }: { hold?: boolean } = {},
@@ -95,12 +98,12 @@ export async function startProcess(
   if (vm.live) {
     if (vm.record.state !== 'suspended') return letRun(vm);
     if (hold) return;
-    if (await answers(vm.live)) return letHeldRun(vm, vms, vm.live, accel);
+    if (await answers(vm.live)) return letHeldRun(vm, services, vm.live, accel);
     // It ended while it stood ready, and its guest has not run: another process wakes it.
     await endQuietly(vm, vm.live);
   }
   const wake = vm.record.state === 'suspended';
-  let process = await vms.processes.of(vm);
+  let process = await services.processes.of(vm);
   // Started by a daemon that died before it could say so. It is taken up, unless it may have loaded half of a saved state.
   if (process && wake && (await isLoading(vm, process, signal))) {
     await endProcess(process, vm.paths);
@@ -108,8 +111,8 @@ export async function startProcess(
   }
   vm.ending = true; // until its guest may run, its end is this start's failure and no news
   try {
-    process ??= await spawn(vm, vms, accel, wake, signal);
-    await adoptProcess(vm, vms, process, accel, signal, hold);
+    process ??= await spawn(vm, services, accel, wake, signal);
+    await adoptProcess(vm, services, process, accel, signal, hold);
   } catch (error) {
     detach(vm);
     if (!process) throw error;
@@ -131,25 +134,31 @@ export async function letRun(vm: Vm): Promise<void> {
   await rm(vm.paths.suspendState, { force: true });
 }
 
-async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: boolean, signal: AbortSignal): Promise<QemuProcess> {
+async function spawn(
+  vm: Vm,
+  services: Uses<'snapshots' | 'networks' | 'processes' | 'paths'>,
+  accel: 'kvm' | 'tcg',
+  incoming: boolean,
+  signal: AbortSignal,
+): Promise<QemuProcess> {
   const { record, paths } = vm;
-  await makeRunFiles(record, vms.host);
-  await makeFirmwareVars(record, vms.host);
+  await makeRunFiles(record, services);
+  await makeFirmwareVars(record, services);
   await rotate(paths.serialLog);
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const network = await vms.networks.plug(vm);
+  const network = await services.networks.plug(vm);
   let memory: OpenMemory | null = null;
   let tpm: Tpm | null = null;
   try {
-    memory = await openMemory(startSettings(record).memoryBytes, paths.memory, resumesFrom(vm, vms), vms.host.paths);
+    memory = await openMemory(startSettings(record).memoryBytes, paths.memory, resumesFrom(vm, services), services.paths);
     tpm = await openTpm(record, paths);
     // What is inherited: its memory, its TPM, its taps.
     const tpmFd = tpm && firstFreeFd(memory.layers);
     const through = network === null ? null : withTaps(record, network, tpmFd === null ? firstFreeFd(memory.layers) : tpmFd + 1);
     const config = qemuConfig(record, paths, {
-      marker: vms.processes.marker(vm.id),
+      marker: services.processes.marker(vm.id),
       machineType: startMachineType(record, binary.version),
       accel,
       firmwareCode: firmware?.code ?? null,
@@ -172,11 +181,11 @@ async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: bo
       through: through?.words ?? [],
       signal,
     });
-    if (network !== null) vms.networks.has(vm.id, started);
+    if (network !== null) services.networks.has(vm.id, started);
     if (tpm) void watchTpm(vm, started, tpm.exited);
     return started;
   } catch (error) {
-    if (network !== null) vms.networks.unplug(vm.id, null);
+    if (network !== null) services.networks.unplug(vm.id, null);
     if (tpm) await endTpm(paths.tpm);
     throw error;
   } finally {
@@ -186,7 +195,7 @@ async function spawn(vm: Vm, vms: VmRegistry, accel: 'kvm' | 'tcg', incoming: bo
 }
 
 /** The snapshot whose memory it wakes from; null: its own saved state, or none. */
-function resumesFrom({ record }: Vm, { snapshots }: VmRegistry): SnapshotRecord | null {
+function resumesFrom({ record }: Vm, { snapshots }: Uses<'snapshots'>): SnapshotRecord | null {
   return record.state === 'suspended' && record.resumeFrom !== null ? snapshots.get(record.resumeFrom) : null;
 }
 
@@ -201,21 +210,21 @@ async function isLoading(vm: Vm, process: QemuProcess, signal: AbortSignal): Pro
 
 async function adoptProcess(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'paths' | 'bootId'>,
   process: QemuProcess,
   accel: 'kvm' | 'tcg',
   signal: AbortSignal,
   hold: boolean,
 ): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: qmpDeadlineMs, signal, exited: process.exited });
-  const live = attach(vm, vms, process, qmp, { held: hold });
+  const live = attach(vm, services, process, qmp, { held: hold });
   const { status } = await queryStatus(qmp);
   if (status === 'inmigrate') {
-    const snapshot = resumesFrom(vm, vms);
+    const snapshot = resumesFrom(vm, services);
     if (snapshot === null) await loadState(qmp, vm.paths.suspendState, { signal });
-    else await loadDevices(qmp, vms.host.paths.snapshot(snapshot.id).devices, { signal });
+    else await loadDevices(qmp, services.paths.snapshot(snapshot.id).devices, { signal });
   }
-  if (!hold) return go(vm, vms, live, accel, status);
+  if (!hold) return go(vm, services, live, accel, status);
   if (live.ended.aborted) throw new VivError('qemu_failed', 'QEMU ended at once');
 }
 
@@ -232,11 +241,16 @@ async function endQuietly(vm: Vm, live: VmRuntime): Promise<void> {
 }
 
 /** A guest that startProcess has held runs; where it cannot its process is ended. */
-async function letHeldRun(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm' | 'tcg'): Promise<void> {
+async function letHeldRun(
+  vm: Vm,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'bootId'>,
+  live: VmRuntime,
+  accel: 'kvm' | 'tcg',
+): Promise<void> {
   vm.ending = true;
   try {
     live.wake();
-    await go(vm, vms, live, accel, 'paused');
+    await go(vm, services, live, accel, 'paused');
   } catch (error) {
     detach(vm);
     await endProcess(live.process, vm.paths);
@@ -247,7 +261,13 @@ async function letHeldRun(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm'
   }
 }
 
-async function go(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm' | 'tcg', status: string): Promise<void> {
+async function go(
+  vm: Vm,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'bootId'>,
+  live: VmRuntime,
+  accel: 'kvm' | 'tcg',
+  status: string,
+): Promise<void> {
   const { qmp } = live;
   const slept = vm.record;
   const machineType = startMachineType(slept, (await findQemu(slept.arch)).version);
@@ -261,7 +281,7 @@ async function go(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm' | 'tcg'
     resumeFrom: null,
     resumedFromSuspend: record.state === 'suspended',
     startedAt: Date.now(),
-    bootId: vms.host.bootId,
+    bootId: services.bootId,
     started: {
       ...settings,
       accel: (record.state === 'suspended' ? record.started?.accel : undefined) ?? record.settings.accel,
@@ -294,14 +314,14 @@ async function go(vm: Vm, vms: VmRegistry, live: VmRuntime, accel: 'kvm' | 'tcg'
     throw error;
   }
   await rm(vm.paths.suspendState, { force: true });
-  await discardSuspendedState(slept, vms);
-  if (slept.resumeFrom !== null) flattenMeanwhile(vm, vms);
+  await discardSuspendedState(slept, services);
+  if (slept.resumeFrom !== null) flattenMeanwhile(vm, services);
 }
 
 /** Makes a process's live part: connections and listeners. */
 export function attach(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'networks'>,
   process: QemuProcess,
   qmp: QmpConnection,
   { held = false }: { held?: boolean } = {},
@@ -311,7 +331,7 @@ export function attach(
     paths: vm.paths,
     process,
     qmp,
-    applyIdentity: (agent) => applyIdentity(vm, vms.networks, agent),
+    applyIdentity: (agent) => applyIdentity(vm, services.networks, agent),
     onAgent: () => vm.changed(),
     held,
   });

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { cont, stop as stopCpus, systemPowerdown, systemReset } from '../../qemu/command.ts';
 import { endTpm } from '../../qemu/tpm.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { detach, endProcess } from './start.ts';
@@ -35,14 +35,14 @@ export async function askGuest(vm: Vm, timeoutMs: number, signal: AbortSignal): 
 }
 
 /** Ends the process if there is one, and removes its sockets; the record and a saved state stay as they are. Repeatable. */
-export async function endQemu(vm: Vm, vms: VmRegistry): Promise<void> {
+export async function endQemu(vm: Vm, services: Uses<'networks' | 'processes'>): Promise<void> {
   vm.ending = true;
   try {
-    const process = vm.live?.process ?? (await vms.processes.of(vm));
+    const process = vm.live?.process ?? (await services.processes.of(vm));
     if (process) await endProcess(process, vm.paths);
     else await endTpm(vm.paths.tpm);
     detach(vm);
-    vms.networks.ended(vm.id);
+    services.networks.ended(vm.id);
     await rm(vm.paths.run, { recursive: true, force: true });
   } finally {
     vm.ending = false;
@@ -50,15 +50,15 @@ export async function endQemu(vm: Vm, vms: VmRegistry): Promise<void> {
 }
 
 /** Ends the process if there is one, drops a saved state, and records `stopped`. Repeatable. */
-export async function endNow(vm: Vm, vms: VmRegistry): Promise<void> {
+export async function endNow(vm: Vm, services: Uses<'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>): Promise<void> {
   vm.ending = true;
   try {
-    await endQemu(vm, vms);
+    await endQemu(vm, services);
     const { record } = vm;
     if (record.state !== 'stopped' || record.started !== null || record.resumeFrom !== null)
       await vm.update(() => ({ state: 'stopped', stateReason: null, started: null, desired: 'stopped', resumeFrom: null, restarts: 0 }));
     // Now that nothing says that it sleeps there.
-    await discardSuspendedState(record, vms);
+    await discardSuspendedState(record, services);
     await rm(vm.paths.suspendState, { force: true });
   } finally {
     vm.ending = false;

@@ -3,8 +3,8 @@
 
 import { rotate } from '../device/serial-log.ts';
 import type { VmRecord } from '../record.ts';
-import type { VmRegistry } from '../registry.ts';
-import type { News, Vm } from '../vm.ts';
+import type { Uses } from '../services.ts';
+import type { Vm } from '../vm.ts';
 import { resume } from './stop.ts';
 
 export interface Keeping {
@@ -46,7 +46,7 @@ export function isUnfinishedEnd({ state, started, settings, desired, stateReason
 }
 
 export class Supervisor {
-  readonly #vms: VmRegistry;
+  readonly #services: Uses<'vms' | 'processes' | 'bootId'>;
   readonly #keeping: Keeping;
   readonly #timers = new Set<NodeJS.Timeout>();
   /** VMs whose end is being followed up. */
@@ -54,8 +54,8 @@ export class Supervisor {
   #begun = false;
   #stopped = false;
 
-  constructor(vms: VmRegistry, keeping: Keeping) {
-    this.#vms = vms;
+  constructor(services: Uses<'vms' | 'processes' | 'bootId'>, keeping: Keeping) {
+    this.#services = services;
     this.#keeping = keeping;
     this.#every(lookEveryMs, () => this.#resumeStarved());
     this.#every(rotateEveryMs, () => this.#rotateLogs());
@@ -64,11 +64,12 @@ export class Supervisor {
   /** Called when the tasks of the last daemon have their places again: from now on ends are followed up, those of before as well. */
   begin(): void {
     this.#begun = true;
-    for (const vm of this.#vms.all()) void this.#follow(vm);
+    for (const vm of this.#services.vms.all()) void this.#follow(vm);
   }
 
-  hear(news: News): void {
-    if (news.type === 'ended' && this.#begun) void this.#follow(news.vm);
+  /** A VM's process ended by itself. */
+  onEnd(vm: Vm): void {
+    if (this.#begun) void this.#follow(vm);
   }
 
   /** Whatever is under way on the VM may be what its user wants of it now, so that is waited for. */
@@ -80,7 +81,7 @@ export class Supervisor {
       if (!vm.record.settings.removeOnStop) await this.#pause(backOffMs(before));
       await this.#keeping.idle(vm);
       // A broken VM may have a process that does not answer: it has not ended, and when it does that is told.
-      if (await this.#vms.processes.of(vm)) return;
+      if (await this.#services.processes.of(vm)) return;
       if (this.#stopped || !this.#unfinished(vm)) return;
       if (vm.record.settings.removeOnStop) return await this.#keeping.remove(vm);
       await vm.update(() => ({ restarts: before + 1 }));
@@ -111,7 +112,7 @@ export class Supervisor {
   }
 
   #unfinished(vm: Vm): boolean {
-    return this.#vms.byId(vm.id) === vm && vm.record.complete && isUnfinishedEnd(vm.record, this.#vms.host.bootId);
+    return this.#services.vms.byId(vm.id) === vm && vm.record.complete && isUnfinishedEnd(vm.record, this.#services.bootId);
   }
 
   /**
@@ -119,7 +120,7 @@ export class Supervisor {
    * VM that was broken as well. One whose start fails is tried again where its policy says so.
    */
   async startWithHost(): Promise<void> {
-    for (const vm of this.#vms.list()) {
+    for (const vm of this.#services.vms.list()) {
       const { record } = vm;
       const kept = restartsAgain(record.settings.restart, record.desired, record.stateReason?.code !== 'guest_shutdown');
       if ((record.state !== 'stopped' && record.state !== 'broken') || vm.live || !(record.settings.autostart || kept)) continue;
@@ -150,7 +151,7 @@ export class Supervisor {
   }
 
   async #resumeStarved(): Promise<void> {
-    const pausedByFullDisk = this.#vms
+    const pausedByFullDisk = this.#services.vms
       .list()
       .filter(
         ({ live, record }) => live?.pausedByFullDisk && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'),
@@ -159,7 +160,7 @@ export class Supervisor {
     for (const vm of pausedByFullDisk) {
       try {
         await resume(vm);
-        vm.tell({ type: 'event', vm, what: 'resumed', message: 'there is room on the host’s disk again' });
+        vm.report('vm.resumed', 'there is room on the host’s disk again');
       } catch (error) {
         this.#problem(vm, error);
       }
@@ -167,7 +168,7 @@ export class Supervisor {
   }
 
   async #rotateLogs(): Promise<void> {
-    for (const vm of this.#vms.list()) {
+    for (const vm of this.#services.vms.list()) {
       if (vm.live) await rotate(vm.paths.serialLog).catch((error: unknown) => this.#problem(vm, error));
     }
   }
@@ -185,6 +186,6 @@ export class Supervisor {
   }
 
   #problem(vm: Vm, error: unknown): void {
-    if (!this.#stopped) vm.tell({ type: 'event', vm, what: 'problem', message: (error as Error).message });
+    if (!this.#stopped) vm.report('vm.problem', (error as Error).message);
   }
 }

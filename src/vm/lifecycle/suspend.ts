@@ -8,12 +8,12 @@ import { makeDurable } from '../../host/durable.ts';
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../../qemu/command.ts';
 import type { QmpConnection } from '../../qemu/qmp.ts';
 import { saveState, stopSaving } from '../../qemu/state.ts';
-import { recordChecksums } from '../../snapshot/check-files.ts';
 import { type Freezing, freeze, planSnapshot } from '../capture/capture.ts';
 import { stopFlattening } from '../capture/flatten-chain.ts';
+import { recordChecksums } from '../capture/snapshot-files.ts';
 import { writeMemory } from '../capture/write-memory.ts';
 import { makeOwnFile } from '../files.ts';
-import type { VmRegistry } from '../registry.ts';
+import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { reconcile } from './reconcile-record.ts';
 import { endQemu } from './stop.ts';
@@ -22,15 +22,15 @@ import { endQemu } from './stop.ts';
 const newsDeadlineMs = 5000;
 
 /** What it will sleep at; null: a file of its own. Nothing changes yet. */
-export function planSuspend(vm: Vm, vms: VmRegistry): Freezing | null {
+export function planSuspend(vm: Vm, services: Uses<'paths' | 'clock'>): Freezing | null {
   if (!existsSync(vm.paths.memory)) return null;
-  return planSnapshot(vm, vms, { kind: 'suspend', label: null, memory: true, template: false, auto: null });
+  return planSnapshot(vm, services, { kind: 'suspend', label: null, memory: true, template: false, auto: null });
 }
 
 /** Saves the state with the CPUs stopped. Repeatable: a state that is complete already is left. */
 export async function save(
   vm: Vm,
-  vms: VmRegistry,
+  services: Uses<'snapshots' | 'processes' | 'paths' | 'bus'>,
   freezing: Freezing | null,
   signal: AbortSignal,
   progress: (progress: Progress) => void,
@@ -43,10 +43,10 @@ export async function save(
   if (live.pausedByFullDisk && vm.record.state === 'paused') await vm.setState('running', null);
   const onProgress = (done: number, total: number) => progress({ message: `saving the memory of ${vm.name}`, done, total, unit: 'bytes' });
   if (freezing) {
-    await freeze(vm, vms, freezing, true, { goOn: false });
-    await recordChecksums(vms, freezing.snapshot.id);
-    await writeMemory(vms, freezing.snapshot.id, signal, onProgress);
-    return vms.host.snapshotMade();
+    await freeze(vm, services, freezing, true, { goOn: false });
+    await recordChecksums(services, freezing.snapshot.id);
+    await writeMemory(services, freezing.snapshot.id, signal, onProgress);
+    return services.bus.emit('snapshot.taken', { snapshot: freezing.snapshot.id });
   }
   live.pausedByFullDisk = false;
   await stopFlattening(vm);
@@ -63,8 +63,8 @@ export async function save(
 }
 
 /** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
-export async function unsave(vm: Vm, vms: VmRegistry, freezing: Freezing | null): Promise<void> {
-  const process = await vms.processes.of(vm);
+export async function unsave(vm: Vm, services: Uses<'processes'>, freezing: Freezing | null): Promise<void> {
+  const process = await services.processes.of(vm);
   if (!process && vm.record.state === 'suspended') return;
   vm.ending = false;
   const { live } = vm;
@@ -76,7 +76,7 @@ export async function unsave(vm: Vm, vms: VmRegistry, freezing: Freezing | null)
     live.standing = false;
     await goOn(live.qmp, vm.record.state === 'paused');
   }
-  await reconcile(vm, vms);
+  await reconcile(vm, services);
   if (process && vm.record.state !== 'running' && vm.record.state !== 'paused') await vm.setState('running', null);
   if (freezing && vm.record.resumeFrom === freezing.snapshot.id) await vm.update(() => ({ resumeFrom: null }));
   await rm(vm.paths.suspendState, { force: true });
@@ -88,12 +88,12 @@ async function goOn(qmp: QmpConnection, paused: boolean): Promise<void> {
 }
 
 /** Records `suspended` and ends the process. Repeatable. */
-export async function endSuspended(vm: Vm, vms: VmRegistry, freezing: Freezing | null): Promise<void> {
+export async function endSuspended(vm: Vm, services: Uses<'networks' | 'processes'>, freezing: Freezing | null): Promise<void> {
   vm.ending = true; // what is saved is all that counts now: an end of its own is no news any more
   try {
     const resumeFrom = freezing?.snapshot.id ?? null;
     if (vm.record.state !== 'suspended') await vm.update(() => ({ state: 'suspended', stateReason: null, resumeFrom }));
-    await endQemu(vm, vms);
+    await endQemu(vm, services);
   } finally {
     vm.ending = false;
   }
