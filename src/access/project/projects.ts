@@ -38,6 +38,10 @@ export class Projects {
     return this.#projects.all();
   }
 
+  byName(name: string): ProjectRecord | undefined {
+    return this.#projects.get(name);
+  }
+
   /** @throws not_found */
   get(name: string): ProjectRecord {
     const record = this.#projects.get(name);

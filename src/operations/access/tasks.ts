@@ -55,7 +55,7 @@ function ownership({ task, input, objects = [] }: TaskRecord, { access }: Servic
   if (operation === 'image.pull' || operation === 'image.build' || operation === 'image.import') {
     const { project } = (input ?? {}) as { project?: string };
     const digest = ids['image']?.(task.output);
-    const owner = project === undefined ? undefined : access.projects.all().find(({ name }) => name === project);
+    const owner = project === undefined ? undefined : access.projects.byName(project);
     // One that the host had already stays the host's.
     if (owner && digest !== undefined && (access.projects.ownersOfImage(digest).length > 0 || isNew(task.output, task.createdAt)))
       writes.push(access.projects.ownImage(digest, owner.id));

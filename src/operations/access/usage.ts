@@ -29,7 +29,7 @@ export function usageOf(project: string, { vms, snapshots, networks }: Known): U
 export async function addedBy(operation: string, input: Fields, known: Known): Promise<{ project: string; adds: Partial<Usage> } | null> {
   const { vms, access } = known;
   const vm = typeof input['vm'] === 'string' ? vms.byId(input['vm']) : undefined;
-  const project = typeof input['project'] === 'string' ? access.projects.get(input['project']).id : vm?.record.project;
+  const project = typeof input['project'] === 'string' ? access.projects.byName(input['project'])?.id : vm?.record.project;
   if (project === undefined || project === null) return null;
   const number = (field: string) => input[field] as number | undefined;
   switch (operation) {

@@ -9,7 +9,7 @@ export function viewOf(token: TokenRecord, services: Services): Token {
   const { users, tokens } = services.access;
   return {
     ...{ id, name, user: users.byId(userId)?.name ?? userId, permissions, createdAt, expiresAt },
-    on: scopes && scopes.map((scope) => scopeText(scope, services) ?? `${scope.kind}:removed`),
+    on: scopes?.map((scope) => scopeText(scope, services) ?? `${scope.kind}:removed`) ?? null,
     lastUsedAt: tokens.lastUsedAt(token),
   };
 }
