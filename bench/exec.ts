@@ -1,6 +1,6 @@
 // (c) `exec` of `true` in a running guest through the SDK. A tap on the agent's socket tells how long the guest (and QEMU) took
 // for its part; the rest is ours on the host: SDK, WebSocket, daemon, frames.
-import { pathsFrom } from '../src/host/paths.ts';
+import { pathsOf } from '../test/paths-of.ts';
 import { type Figure, median, percentile } from './measure.ts';
 import { withStateDirectory } from './state-directory.ts';
 import { tap } from './tap.ts';
@@ -11,7 +11,7 @@ export const exec = () =>
   withStateDirectory<Figure[]>(async ({ client, folder, restart }) => {
     const vm = await client.run('tiny', { name: 'bench' });
     await vm.wait();
-    const watched = await restart(() => tap(pathsFrom({ VIV_HOME: folder }, process.getuid?.() ?? 0).vm(vm.id).agent));
+    const watched = await restart(() => tap(pathsOf({ VIV_HOME: folder }, process.getuid?.() ?? 0).vm(vm.id).agent));
     try {
       await vm.wait();
       const whole: number[] = [];

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
-import { pathsFrom } from '../src/host/paths.ts';
+import { pathsOf } from '../test/paths-of.ts';
 import { type Figure, holds } from './measure.ts';
 
 const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
@@ -32,7 +32,7 @@ if (values.rounds !== undefined) {
   process.env['VIV_BENCH_ROUNDS'] = values.rounds;
 }
 
-const paths = pathsFrom(process.env, process.getuid?.() ?? 0);
+const paths = pathsOf(process.env, process.getuid?.() ?? 0);
 process.env['VIV_IMAGES'] = [...paths.sharedImages, paths.images].join(':');
 delete process.env['VIV_HOME'];
 

@@ -9,13 +9,12 @@ import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import { type OperationId, operationList } from './contract/index.ts';
-import { permissionOf } from './contract/permission.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
-import { pathsFrom } from './host/paths.ts';
+import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
@@ -25,6 +24,7 @@ import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { proveKvm } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
@@ -57,7 +57,7 @@ export interface Daemon {
 /** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   const uid = process.getuid?.() ?? 0;
-  const paths = pathsFrom(env, uid);
+  const paths = pathsIn(hostDirectories(env, uid), env);
   for (const folder of [
     paths.stateDirectory,
     paths.images,
@@ -77,7 +77,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const events = createEventLog(store, log);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
-  const permissions = [...new Set(operationList.map(permissionOf))].sort();
+  const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
   const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 

@@ -6,6 +6,7 @@
 // decided in api/ and operations/access/; this room knows objects only by kind, id and owning project.
 import type { Logger } from 'pino';
 import type { Actor } from '../contract/audit.ts';
+import type { Permission } from '../contract/operation.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Store } from '../store/store.ts';
 import { Identity, type Rights } from './identity.ts';
@@ -39,7 +40,7 @@ export interface AccessOptions {
   readonly log: Logger;
   readonly clock: Pick<Clock, 'now'>;
   /** Every permission that an operation declares. */
-  readonly permissions: readonly string[];
+  readonly permissions: readonly Permission[];
   /** The daemon's own uid: an owner, as root is. */
   readonly ownUid: number;
 }

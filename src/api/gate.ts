@@ -4,7 +4,6 @@ import type { AuditEntry } from '../access/audit/log.ts';
 import type { Identity } from '../access/identity.ts';
 import { VivError } from '../contract/errors.ts';
 import type { Operation } from '../contract/operation.ts';
-import { isAudited } from '../contract/permission.ts';
 import { allowedOn } from '../operations/access/allowed.ts';
 import { type Authorized, authorize, Refused } from '../operations/access/authorize.ts';
 import { shownTo } from '../operations/access/visible.ts';
@@ -55,7 +54,7 @@ export class Gate {
   /** Resolves, decides and records a refusal. @throws unauthenticated, forbidden, over_quota, not_found, ambiguous, no_space */
   async admit(operation: Operation, input: Fields, { identity }: Caller, request: FastifyRequest, reply?: FastifyReply): Promise<Admitted> {
     const { audit } = this.#services;
-    const audited = isAudited(operation);
+    const audited = operation.audit;
     let authorized: Authorized;
     try {
       // Owners may do everything: nothing is looked up for them but what the record names.
@@ -123,7 +122,8 @@ export class Gate {
       ticket.by.session === identity.ref.session &&
       operation.id === `vm.${ticket.kind}` &&
       (vm === ticket.vm || this.#services.vms.byId(ticket.vm)?.name === vm);
-    if (!fits) throw new VivError('forbidden', 'a browser opens this with a ticket for it, used once and within 30 s: POST /v1/tickets');
+    if (!fits)
+      throw new VivError('forbidden', 'a browser opens this with a ticket for it, used once and within 30 s: POST /v1/vms/VM/tickets');
   }
 
   async #refused(

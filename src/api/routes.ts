@@ -38,22 +38,6 @@ type AnyHandler = any;
 type Fields = Record<string, unknown>;
 type Route = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>;
 
-/** What still works when the host's disk is full: that which frees space or hardly writes. */
-const worksWhenFull = new Set<string>([
-  'vm.remove',
-  'vm.stop',
-  'vm.pause',
-  'vm.resume',
-  'vm.reset',
-  'image.remove',
-  'image.verify',
-  'snapshot.remove',
-  'warm-pool.remove',
-  'task.cancel',
-  'host.shutdown',
-]);
-const changes = (operation: Operation) => operation.method !== 'GET' && operation.role !== 'viewer' && !worksWhenFull.has(operation.id);
-
 export function addRoutes(scope: FastifyInstance, tools: RouteTools): void {
   const { gate, handlers, services, tasks, stopping, checkResponses, explain } = tools;
   const callers = new WeakMap<FastifyRequest, Caller>();
@@ -64,7 +48,7 @@ export function addRoutes(scope: FastifyInstance, tools: RouteTools): void {
   };
   const admit = async (operation: Operation, input: Fields, request: FastifyRequest, reply?: FastifyReply): Promise<Admitted> => {
     const admitted = await gate.admit(operation, input, callers.get(request) as Caller, request, reply);
-    const full = changes(operation) ? services.host.readOnly() : null;
+    const full = operation.worksWhenDiskFull ? null : services.host.readOnly();
     if (full !== null) throw new VivError('no_space', `${operation.id} is refused for now: ${full}`);
     return admitted;
   };
@@ -173,6 +157,8 @@ export function addRoutes(scope: FastifyInstance, tools: RouteTools): void {
   };
 
   for (const operation of operationList) {
+    // A route that anybody may use because nobody said who may.
+    if (!/^(public|signed-in|[a-z-]+\.[a-z-]+)$/.test(operation.permission)) throw new Error(`${operation.id} declares no permission`);
     const input = inputOf(operation);
     const handler = handlers[operation.id as keyof Handlers] as AnyHandler;
     const base = {

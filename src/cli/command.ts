@@ -1,18 +1,7 @@
 // What a command is: words, arguments, flags and what it does. Derived ones come from generic.ts, the others from command/*.ts.
+import type { Section } from '../contract/operation.ts';
 import type { Context } from './context.ts';
-import type { Argument, Flag } from './flag.ts';
-
-export const groups = [
-  'Machines',
-  'Inside a VM',
-  'Snapshots and forks',
-  'Networks',
-  'Images',
-  'Host',
-  'Tasks and events',
-  'Shell',
-] as const;
-export type Group = (typeof groups)[number];
+import type { Argument, Flag } from './parse/flag.ts';
 
 /** What was typed, taken apart. */
 export interface Invocation {
@@ -27,7 +16,7 @@ export interface Invocation {
 export interface Command {
   /** `image ls` */
   readonly words: string;
-  readonly group: Group;
+  readonly section: Section;
   /** One sentence without a full stop. */
   readonly summary: string;
   readonly args: readonly Argument[];

@@ -6,7 +6,7 @@ import { genericCommand } from './generic.ts';
 type Load = () => Promise<{ readonly command: Command }>;
 
 /** Hand-written commands by their words; the contract marks its own with `custom`. */
-export const custom: Readonly<Record<string, Load>> = {
+const custom: Readonly<Record<string, Load>> = {
   up: () => import('./command/up.ts'),
   down: () => import('./command/down.ts'),
   daemon: () => import('./command/daemon.ts'),
@@ -14,43 +14,60 @@ export const custom: Readonly<Record<string, Load>> = {
   host: () => import('./command/host.ts'),
   run: () => import('./command/run.ts'),
   create: () => import('./command/create.ts'),
-  ls: () => import('./command/ls.ts'),
   set: () => import('./command/set.ts'),
   fork: () => import('./command/fork.ts'),
-  'snapshot ls': () => import('./command/snapshot-ls.ts'),
   'snapshot show': () => import('./command/snapshot-show.ts'),
   'snapshot thumbnail': () => import('./command/snapshot-thumbnail.ts'),
-  'nic ls': () => import('./command/nic-ls.ts'),
-  'network ls': () => import('./command/network-ls.ts'),
   'network capture': () => import('./command/network-capture.ts'),
-  'forward add': () => import('./command/forward-add.ts'),
-  'forward ls': () => import('./command/forward-ls.ts'),
   'network flows': () => import('./command/network-flows.ts'),
-  'security-group ls': () => import('./command/security-group-ls.ts'),
-  'warm-pool ls': () => import('./command/warm-pool-ls.ts'),
   exec: () => import('./command/exec.ts'),
   shell: () => import('./command/shell.ts'),
   console: () => import('./command/console.ts'),
   view: () => import('./command/view.ts'),
   cp: () => import('./command/cp.ts'),
   logs: () => import('./command/logs.ts'),
-  'image ls': () => import('./command/image-ls.ts'),
   'image build': () => import('./command/image-build.ts'),
   'image import': () => import('./command/image-import.ts'),
   'image export': () => import('./command/image-export.ts'),
-  'task ls': () => import('./command/task-ls.ts'),
   events: () => import('./command/events.ts'),
+  login: () => import('./command/login.ts'),
+  logout: () => import('./command/logout.ts'),
+  'context ls': () => import('./command/context-ls.ts'),
+  'context use': () => import('./command/context-use.ts'),
+  'user create': () => import('./command/user-create.ts'),
+  'user password': () => import('./command/user-password.ts'),
+  'token create': () => import('./command/token-create.ts'),
+  'access recover': () => import('./command/access-recover.ts'),
+  can: () => import('./command/can.ts'),
+  audit: () => import('./command/audit.ts'),
+  'audit verify': () => import('./command/audit-verify.ts'),
   completion: () => import('./command/completion.ts'),
 };
 
-const derived = new Map(
-  operationList
-    .filter((operation) => operation.cli && operation.cli.custom !== true)
-    .map((operation) => [operation.cli?.command ?? '', operation]),
-);
+/** Commands without an operation, each with the command it follows in lists. */
+const localAfter: Readonly<Record<string, string>> = {
+  shell: 'exec',
+  cp: 'shell',
+  up: 'image rm',
+  daemon: 'host',
+  logout: 'login',
+  'context ls': 'logout',
+  'context use': 'context ls',
+  completion: 'events',
+};
 
-/** The words of every command, in no particular order. */
-export const allWords = (): string[] => [...new Set([...Object.keys(custom), ...derived.keys()])];
+/** Short names of nouns. */
+const aliases: Readonly<Record<string, string>> = { sg: 'security-group' };
+
+const declared = operationList.flatMap((operation) => (operation.cli ? [{ operation, cli: operation.cli }] : []));
+const derived = new Map(declared.filter(({ cli }) => cli.custom !== true).map(({ operation, cli }) => [cli.words, operation]));
+
+/** The words of every command, in the order of the contract. */
+export function allWords(): string[] {
+  const words = declared.map(({ cli }) => cli.words);
+  for (const [local, after] of Object.entries(localAfter)) words.splice(words.indexOf(after) + 1, 0, local);
+  return words;
+}
 
 /** The command with exactly these words; null where there is none. */
 export async function loadCommand(words: string): Promise<Command | null> {
@@ -62,8 +79,13 @@ export async function loadCommand(words: string): Promise<Command | null> {
 /** Which command a line means: two words where they are one (`image ls`), else one. */
 export function findWords(argv: readonly string[]): { words: string; rest: readonly string[] } | null {
   for (const count of [2, 1]) {
-    const words = argv.slice(0, count).join(' ');
+    const words = withoutAlias(argv.slice(0, count)).join(' ');
     if (argv.length >= count && (Object.hasOwn(custom, words) || derived.has(words))) return { words, rest: argv.slice(count) };
   }
   return null;
+}
+
+/** `sg ls` -> `security-group ls` */
+export function withoutAlias([noun = '', ...rest]: readonly string[]): string[] {
+  return [Object.hasOwn(aliases, noun) ? (aliases[noun] ?? noun) : noun, ...rest];
 }

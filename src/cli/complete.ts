@@ -4,7 +4,7 @@ import type { Client } from '../sdk/client.ts';
 import type { Command } from './command.ts';
 import { allWords, findWords, loadCommand } from './commands.ts';
 import type { Context } from './context.ts';
-import { clean } from './text.ts';
+import { clean } from './render/text.ts';
 
 const deadlineMs = 1500;
 

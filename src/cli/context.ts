@@ -1,7 +1,7 @@
 // What a command works with: the three streams, the daemon's client, Ctrl-C, and what kind of terminal this is.
 import type { Client } from '../sdk/client.ts';
-import type { Interrupts } from './interrupt.ts';
-import type { Screen } from './screen.ts';
+import type { Interrupts } from './terminal/interrupt.ts';
+import type { Screen } from './terminal/screen.ts';
 
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;

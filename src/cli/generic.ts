@@ -2,36 +2,33 @@
 import type { operations } from '../contract/index.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { CallOptions } from '../sdk/types.ts';
-import { checkInput } from './check-input.ts';
-import { type Command, type Group, type Invocation, jsonFlag, yesFlag } from './command.ts';
-import { confirm } from './confirm.ts';
+import { type Command, type Invocation, jsonFlag, quietFlag, yesFlag } from './command.ts';
 import { asJson, type Context } from './context.ts';
 import { forEachName } from './each.ts';
-import { argumentsOf, flagsOf } from './flag.ts';
+import { checkInput } from './parse/check-input.ts';
+import { type Argument, argumentsOf, flagsOf, takesList } from './parse/flag.ts';
 import { perform } from './perform.ts';
-import { renderOutput } from './render/output.ts';
+import { listOf, renderOutput } from './render/output.ts';
+import { confirm } from './terminal/confirm.ts';
 
-const inside = new Set(['vm.exec', 'vm.console', 'vm.view', 'vm.logs']);
+type Input = Readonly<Record<string, unknown>>;
 
-export function groupOf(operation: Operation): Group {
-  if (inside.has(operation.id)) return 'Inside a VM';
-  if (operation.id.startsWith('vm.')) return 'Machines';
-  if (operation.id.startsWith('snapshot.') || operation.id.startsWith('warm-pool.')) return 'Snapshots and forks';
-  if (/^(network|security-group|flow)\./.test(operation.id)) return 'Networks';
-  if (operation.id.startsWith('image.')) return 'Images';
-  return operation.id.startsWith('host.') ? 'Host' : 'Tasks and events';
-}
-
-/** Words, arguments, flags and group of an operation's command; a hand-written one begins with these too. */
+/** Words, arguments, flags and section of an operation's command; a hand-written one begins with these too. */
 export function shapeOf(operation: Operation, without: readonly string[] = []): Omit<Command, 'run'> {
-  const hint = operation.cli;
-  if (!hint) throw new Error(`${operation.id} has no command`);
+  const { cli } = operation;
+  if (!cli) throw new Error(`${operation.id} has no command`);
+  const list = listOf(cli.prints);
   return {
-    words: hint.command,
-    group: groupOf(operation),
+    words: cli.words,
+    section: cli.section,
     summary: operation.summary,
     args: argumentsOf(operation),
-    flags: [...flagsOf(operation, without), ...(hint.confirm ? [yesFlag] : []), jsonFlag],
+    flags: [
+      ...flagsOf(operation, without),
+      ...(cli.confirm ? [yesFlag] : []),
+      jsonFlag,
+      ...(list === null ? [] : [list.quiet === undefined ? quietFlag : { ...quietFlag, help: list.quiet }]),
+    ],
   };
 }
 
@@ -40,22 +37,17 @@ export function genericCommand(operation: Operation): Command {
 }
 
 async function run(operation: Operation, invocation: Invocation, context: Context): Promise<number> {
-  const shape = argumentsOf(operation);
-  const several = shape.find((argument) => argument.several);
-  const { json, yes, ...flags } = invocation.flags;
-  const fixed = Object.fromEntries(
-    shape
-      .filter((argument) => !argument.several)
-      .flatMap(({ field, words }) => {
-        const texts = invocation.args[field] ?? [];
-        return (words && texts.length > 0 ? [texts.join(' ')] : texts).map((text) => [field, text]);
-      }),
-  );
-  const names = several ? [...new Set(invocation.args[several.field])] : [invocation.args[shape[0]?.field ?? '']?.[0] ?? ''];
-  const inputs = new Map(names.map((name) => [name, { ...fixed, ...flags, ...(several ? { [several.field]: name } : {}) }]));
-  if (!several) for (const input of inputs.values()) checkInput(operation, input);
+  const args = argumentsOf(operation);
+  const several = args.find((argument) => argument.several && !takesList(operation, argument.field));
+  const { json, yes, quiet, ...flags } = invocation.flags;
+  const fixed = { ...fieldsOf(operation, args, invocation), ...flags };
+  const names = several
+    ? [...new Set(invocation.args[several.field])]
+    : [invocation.args[args.find(({ optional }) => !optional)?.field ?? '']?.[0] ?? ''];
+  const inputs = new Map(names.map((name) => [name, several ? { ...fixed, [several.field]: name } : fixed]));
+  if (!several) checkInput(operation, fixed);
   if (operation.cli?.confirm && yes !== true)
-    await confirm(context, questionOf(operation.cli.confirm, { ...fixed, [several?.field ?? shape[0]?.field ?? '']: names.join(', ') }));
+    await confirm(context, questionOf(operation.cli.confirm, { ...invocation.args, ...(several ? { [several.field]: names } : {}) }));
 
   const act = async (name: string) => {
     const input = inputs.get(name) ?? {};
@@ -68,8 +60,7 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
     return call({ signal: context.interrupts.signal });
   };
   if (!several) {
-    const output = await act(names[0] ?? '');
-    await context.print(json === true ? asJson(output) : renderOutput(operation.id, output, context));
+    await print(operation, await act(names[0] ?? ''), { json, quiet, input: fixed }, context);
     return 0;
   }
   const { results, code } = await forEachName(context, names, act);
@@ -77,13 +68,35 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
   if (json === true) {
     if (names.length > 1 || done.length > 0) await context.print(asJson(names.length === 1 ? done[0] : done));
   } else {
-    for (const output of done) await context.print(renderOutput(operation.id, output, context));
+    for (const output of done) await context.print(renderOutput(operation.cli?.prints, output, context.width));
   }
   return code;
 }
 
-/** The question with the arguments in it. */
-const questionOf = (text: string, given: Readonly<Record<string, string>>): string =>
-  text.replace(/\{(\w+)\}/g, (whole, field: string) => given[field] ?? whole);
+/** Fields that were given by position, without those that are called once for each. */
+function fieldsOf(operation: Operation, args: readonly Argument[], invocation: Invocation): Input {
+  return Object.fromEntries(
+    args.flatMap(({ field, words, several }): [string, unknown][] => {
+      const texts = invocation.args[field] ?? [];
+      if (texts.length === 0) return [];
+      if (several) return takesList(operation, field) ? [[field, [...texts]]] : [];
+      return [[field, words ? texts.join(' ') : texts[0]]];
+    }),
+  );
+}
 
-const verbOf = (operation: Operation) => operation.cli?.command.split(' ').at(-1) ?? operation.id;
+async function print(operation: Operation, output: unknown, given: { json: unknown; quiet: unknown; input: Input }, context: Context) {
+  if (given.json === true) return context.print(asJson(output));
+  const list = listOf(operation.cli?.prints);
+  if (list === null) return context.print(renderOutput(operation.cli?.prints, output, context.width));
+  const items = output as readonly never[];
+  if (given.quiet === true) return items.length > 0 ? context.print(items.map(list.called).join('\n')) : undefined;
+  await context.print(list.table(items, context.width).join('\n'));
+  if (items.length === 0 && list.none && context.interactive) context.screen.say(list.none(given.input));
+}
+
+/** The question with the arguments in it. */
+const questionOf = (text: string, given: Readonly<Record<string, readonly string[]>>): string =>
+  text.replace(/\{(\w+)\}/g, (whole, field: string) => given[field]?.join(', ') ?? whole);
+
+const verbOf = (operation: Operation) => operation.cli?.words.split(' ').at(-1) ?? operation.id;

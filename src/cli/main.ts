@@ -5,9 +5,9 @@ import { constants, homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../sdk/client.ts';
 import type { Context } from './context.ts';
-import { interrupts as listen } from './interrupt.ts';
 import { describeProblem, exitCodeOf } from './problem.ts';
-import { type Screen, screenOn } from './screen.ts';
+import { interrupts as listen } from './terminal/interrupt.ts';
+import { type Screen, screenOn } from './terminal/screen.ts';
 
 // In a folder of the user's own: what lies in the shared /tmp could be another's, and would be run.
 enableCompileCache(join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'vivarium', 'compiled'));
@@ -59,7 +59,7 @@ async function dispatch(argv: readonly string[], context: Context): Promise<numb
   if (found === null) return noCommand(desired, context);
   const command = await loadCommand(found.words);
   if (command === null) throw new Error(`the command ${found.words} could not be loaded`);
-  const { HelpDesired, parse } = await import('./parse.ts');
+  const { HelpDesired, parse } = await import('./parse/parse.ts');
   const invocation = parse(command, found.rest, width);
   if (invocation instanceof HelpDesired) {
     await context.print(invocation.text.trimEnd());
@@ -70,7 +70,8 @@ async function dispatch(argv: readonly string[], context: Context): Promise<numb
 
 /** Help, or what was probably meant. */
 async function noCommand(argv: readonly string[], context: Context): Promise<number> {
-  const [first, second] = argv;
+  const { allWords, withoutAlias } = await import('./commands.ts');
+  const [first, second] = argv.length === 0 ? [] : withoutAlias(argv);
   const { mainHelp, nounHelp } = await import('./help.ts');
   if (first === undefined || first === '--help' || first === '-h') {
     await context.print((await mainHelp()).trimEnd());
@@ -87,9 +88,8 @@ async function noCommand(argv: readonly string[], context: Context): Promise<num
     await context.print(noun.trimEnd());
     return second === undefined ? 2 : 0;
   }
-  const { allWords } = await import('./commands.ts');
-  const { nearest } = await import('./nearest.ts');
-  const { quote } = await import('./text.ts');
+  const { nearest } = await import('./parse/nearest.ts');
+  const { quote } = await import('./render/text.ts');
   const { VivError } = await import('../contract/errors.ts');
   const typed = noun === null ? first : `${first} ${second}`;
   if (noun === null && first.startsWith('-')) {
@@ -113,8 +113,10 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
   let client: Promise<Client> | undefined;
   const open = async (start: boolean): Promise<Client> => {
     const { connect } = await import('../sdk/connect.ts');
+    const remote = await chosenRemote(env);
     try {
       return await connect({
+        ...remote,
         ...{ start, signal: interrupts.signal },
         onStart: () => screen.show('daemon', 'starting the daemon'),
         onNotice: (message) => screen.say(message),
@@ -137,6 +139,14 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
     print: (text) =>
       new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),
   };
+}
+
+/** What the context and the environment choose; most users have never chosen. */
+async function chosenRemote(env: NodeJS.ProcessEnv): Promise<{ url?: string; token?: string; ca?: string }> {
+  const { chosenHost } = await import('./contexts.ts');
+  const host = await chosenHost(env);
+  if (!host) return {};
+  return { url: host.url, ...(host.token === undefined ? {} : { token: host.token }), ...(host.ca === undefined ? {} : { ca: host.ca }) };
 }
 
 await main(process.argv.slice(2));

@@ -8,10 +8,10 @@ import type { Vm } from '../contract/vm-state.ts';
 import type { Client } from '../sdk/client.ts';
 import { type Invocation, jsonFlag, one } from './command.ts';
 import type { Context } from './context.ts';
-import { type Flag, flagsOf } from './flag.ts';
-import { nearest } from './nearest.ts';
+import { type Flag, flagsOf } from './parse/flag.ts';
+import { nearest } from './parse/nearest.ts';
 import { perform } from './perform.ts';
-import { clean, quote } from './text.ts';
+import { clean, quote } from './render/text.ts';
 
 export type VmInput = CallInputOf<typeof run>;
 

@@ -4,7 +4,7 @@ import { VivError } from '../contract/errors.ts';
 import type { CallOptions } from '../sdk/types.ts';
 import type { Context } from './context.ts';
 import { describeProblem, Interrupted } from './problem.ts';
-import { describeTask } from './screen.ts';
+import { describeTask } from './terminal/screen.ts';
 
 /** So long a task that was cancelled by another signal than Ctrl-C's is waited for. */
 const unattendedMs = 10_000;

@@ -1,6 +1,6 @@
 // A failure as one sentence for a person and an exit code for a script. Stack traces only with VIV_DEBUG=1.
 import { VivError } from '../contract/errors.ts';
-import { cleanLines, shorten } from './text.ts';
+import { cleanLines, shorten } from './render/text.ts';
 
 /** Work that Ctrl-C has had cancelled. */
 export class Interrupted extends VivError {

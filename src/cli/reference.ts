@@ -1,7 +1,7 @@
-// docs/cli.md, written from the commands themselves: `node src/cli/reference.ts > docs/cli.md`. A test compares the two.
-import { groups } from './command.ts';
+// docs/reference/cli.md, written from the commands themselves (npm run docs).
+import { sections } from '../contract/operation.ts';
 import { allCommands } from './help.ts';
-import { helpOf } from './parse.ts';
+import { helpOf } from './parse/parse.ts';
 
 export async function reference(): Promise<string> {
   const commands = await allCommands();
@@ -18,13 +18,11 @@ export async function reference(): Promise<string> {
     'act without a question. Ctrl-C on long work asks the daemon to cancel it; a second Ctrl-C leaves without waiting.',
     '`VIV_HOME` chooses the host’s state folder, `VIV_DEBUG=1` shows where an error came from, `NO_COLOR` takes colours away.',
   ];
-  for (const group of groups) {
-    parts.push('', `## ${group}`);
-    for (const command of commands.filter((candidate) => candidate.group === group)) {
+  for (const section of sections) {
+    parts.push('', `## ${section}`);
+    for (const command of commands.filter((candidate) => candidate.section === section)) {
       parts.push('', `### viv ${command.words}`, '', '```', helpOf(command, 100).trimEnd(), '```');
     }
   }
   return `${parts.join('\n')}\n`;
 }
-
-if (import.meta.main) process.stdout.write(await reference());

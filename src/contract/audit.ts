@@ -44,7 +44,7 @@ export const list = defineOperation({
   id: 'audit.list',
   method: 'GET',
   path: '/v1/audit',
-  role: 'admin',
+  permission: 'audit.read',
   summary: 'List audit records, oldest first',
   input: z.object({
     ...filters,
@@ -54,14 +54,14 @@ export const list = defineOperation({
   }),
   output: z.array(AuditRecord),
   errors: [],
-  cli: { command: 'audit', custom: true },
+  cli: { words: 'audit', section: 'Access', custom: true },
 });
 
 export const follow = defineOperation({
   id: 'audit.follow',
   method: 'GET',
   path: '/v1/audit/follow',
-  role: 'admin',
+  permission: 'audit.read',
   transport: 'events',
   summary: 'Follow the audit log',
   input: z.object({ ...filters, after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number') }),
@@ -73,7 +73,7 @@ export const verify = defineOperation({
   id: 'audit.verify',
   method: 'POST',
   path: '/v1/audit/verify',
-  role: 'admin',
+  permission: 'audit.read',
   summary: 'Verify the audit log’s chain, its keyed head and its anchors',
   input: z.object({
     anchor: z
@@ -93,5 +93,5 @@ export const verify = defineOperation({
     durationMs: z.number(),
   }),
   errors: ['timeout'],
-  cli: { command: 'audit verify', custom: true },
+  cli: { words: 'audit verify', section: 'Access', custom: true },
 });

@@ -21,19 +21,19 @@ export const list = defineOperation({
   id: 'event.list',
   method: 'GET',
   path: '/v1/events',
-  role: 'viewer',
+  permission: 'event.read',
   summary: 'List what happened lately',
   input: z.object({ after: z.coerce.number().int().min(0).optional(), limit: z.coerce.number().int().min(1).max(1000).default(100) }),
   output: z.array(Event),
   errors: [],
-  cli: { command: 'events', custom: true },
+  cli: { words: 'events', section: 'Tasks and events', custom: true },
 });
 
 export const follow = defineOperation({
   id: 'event.follow',
   method: 'GET',
   path: '/v1/events/follow',
-  role: 'viewer',
+  permission: 'event.read',
   transport: 'events',
   summary: 'Follow what happens',
   input: z.object({

@@ -95,7 +95,7 @@ export const add = defineOperation({
   id: 'forward.add',
   method: 'POST',
   path: '/v1/vms/{vm}/forwards',
-  role: 'operator',
+  permission: 'forward.add',
   task: true,
   summary: 'Let ports of the host lead to a VM, as long as it runs',
   input: z.object({
@@ -109,30 +109,30 @@ export const add = defineOperation({
   }),
   output: z.array(Forward),
   errors: [...failures.find, 'in_use', 'unsupported', 'missing_program', 'timeout'],
-  cli: { command: 'forward add', args: ['vm', 'forwards...'], custom: true },
+  cli: { words: 'forward add', section: 'Networks', prints: 'forward-table', args: ['vm', 'forwards...'] },
 });
 
 export const list = defineOperation({
   id: 'forward.list',
   method: 'GET',
   path: '/v1/forwards',
-  role: 'viewer',
+  permission: 'forward.read',
   summary: 'List the forwards, and whether they are open',
   input: z.object({ vm: Ref.optional().describe('Only those of this VM') }),
   output: z.array(Forward),
   errors: [...failures.find],
-  cli: { command: 'forward ls', custom: true },
+  cli: { words: 'forward ls', section: 'Networks', prints: 'forward-table' },
 });
 
 export const remove = defineOperation({
   id: 'forward.remove',
   method: 'DELETE',
   path: '/v1/forwards/{forward}',
-  role: 'operator',
+  permission: 'forward.remove',
   task: true,
   summary: 'Close forwards, with the connections through them',
   input: z.object({ forward: ForwardText.describe('The host’s side, such as 8080 or 127.0.0.1:5353/udp') }),
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'timeout'],
-  cli: { command: 'forward rm', args: ['forward...'] },
+  cli: { words: 'forward rm', section: 'Networks', args: ['forward...'] },
 });

@@ -68,34 +68,36 @@ export const show = defineOperation({
   id: 'host.show',
   method: 'GET',
   path: '/v1/host',
-  role: 'viewer',
+  permission: 'host.read',
   summary: 'Say what this host is: accelerator proof, QEMU, CPUs, memory, storage, networks',
   input: z.object({ prove: z.stringbool().or(z.boolean()).default(false).describe('Prove the accelerators again') }),
   output: Host,
   errors: [],
-  cli: { command: 'host', custom: true },
+  cli: { words: 'host', section: 'Host', custom: true },
 });
 
 export const status = defineOperation({
   id: 'host.status',
   method: 'GET',
   path: '/v1/host/status',
-  role: 'viewer',
+  permission: 'host.read',
   summary: 'Say whether the daemon is well',
   input: z.object({}),
   output: Status,
   errors: [],
-  cli: { command: 'status', custom: true },
+  cli: { words: 'status', section: 'Host', custom: true },
 });
 
 export const shutdown = defineOperation({
   id: 'host.shutdown',
   method: 'POST',
   path: '/v1/host/shutdown',
-  role: 'admin',
+  permission: 'host.shutdown',
+  risk: 'disruption',
+  worksWhenDiskFull: true,
   summary: 'Stop the daemon; VMs go on',
   input: z.object({}),
   output: z.object({ pid: z.int() }),
   errors: [],
-  cli: { command: 'down', custom: true },
+  cli: { words: 'down', section: 'Host', custom: true },
 });

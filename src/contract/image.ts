@@ -42,43 +42,43 @@ export const list = defineOperation({
   id: 'image.list',
   method: 'GET',
   path: '/v1/images',
-  role: 'viewer',
+  permission: 'image.read',
   summary: 'List the images on this host',
   input: z.object({}),
   output: z.array(Image),
   errors: [],
-  cli: { command: 'image ls', custom: true },
+  cli: { words: 'image ls', section: 'Images', prints: 'image-table' },
 });
 
 export const catalog = defineOperation({
   id: 'image.catalog',
   method: 'GET',
   path: '/v1/catalog',
-  role: 'viewer',
+  permission: 'image.read',
   summary: 'List the images that can be pulled or built by name',
   input: z.object({}),
   output: z.array(CatalogEntry),
   errors: [],
-  cli: { command: 'image catalog' },
+  cli: { words: 'image catalog', section: 'Images', prints: 'catalog-table' },
 });
 
 export const show = defineOperation({
   id: 'image.show',
   method: 'GET',
   path: '/v1/images/{image}',
-  role: 'viewer',
+  permission: 'image.read',
   summary: 'Show one image',
   input: z.object({ image }),
   output: Image,
   errors: [...failures.find],
-  cli: { command: 'image show', args: ['image'] },
+  cli: { words: 'image show', section: 'Images', prints: 'image-sheet', args: ['image'] },
 });
 
 export const pull = defineOperation({
   id: 'image.pull',
   method: 'POST',
   path: '/v1/images/pull',
-  role: 'operator',
+  permission: 'image.pull',
   task: true,
   summary: 'Fetch or build an image of the catalog, or fetch one from a URL',
   input: z.object({
@@ -100,7 +100,7 @@ export const pull = defineOperation({
   }),
   output: Image,
   errors: [...failures.find, 'download_failed', 'checksum', ...failures.files],
-  cli: { command: 'image pull', args: ['image', 'name?'] },
+  cli: { words: 'image pull', section: 'Images', args: ['image', 'name?'] },
 });
 
 /** A recipe, as `viv image build FILE` reads it (JSON or YAML-free: the file is JSON). */
@@ -129,7 +129,7 @@ export const build = defineOperation({
   id: 'image.build',
   method: 'POST',
   path: '/v1/images/build',
-  role: 'operator',
+  permission: 'image.build',
   task: true,
   summary: 'Build an image from a recipe: base, packages, files, commands',
   input: z.object({
@@ -139,14 +139,14 @@ export const build = defineOperation({
   }),
   output: Image,
   errors: [...failures.find, ...failures.files, ...failures.start, ...failures.guest],
-  cli: { command: 'image build', custom: true },
+  cli: { words: 'image build', section: 'Images', custom: true },
 });
 
 export const importFile = defineOperation({
   id: 'image.import',
   method: 'POST',
   path: '/v1/images/import',
-  role: 'admin',
+  permission: 'host.files',
   task: true,
   summary: 'Make an image from a local qcow2, raw or ISO file',
   input: z.object({
@@ -164,7 +164,8 @@ export const importFile = defineOperation({
   output: Image,
   errors: [...failures.find, 'name_taken', ...failures.files],
   cli: {
-    command: 'image import',
+    words: 'image import',
+    section: 'Images',
     args: ['path', 'name'],
     without: { cloudInit: 'Give cloud-init on the disk no seed: no users, keys, user data or guest agent' },
     custom: true,
@@ -175,7 +176,7 @@ export const exportFile = defineOperation({
   id: 'image.export',
   method: 'POST',
   path: '/v1/images/{image}/export',
-  role: 'admin',
+  permission: 'host.files',
   task: true,
   summary: 'Write an image to a local file',
   input: z.object({
@@ -185,31 +186,34 @@ export const exportFile = defineOperation({
   }),
   output: z.object({ path: z.string(), sizeBytes: Bytes }),
   errors: [...failures.find, ...failures.files],
-  cli: { command: 'image export', args: ['image', 'path'], custom: true },
+  cli: { words: 'image export', section: 'Images', args: ['image', 'path'], custom: true },
 });
 
 export const remove = defineOperation({
   id: 'image.remove',
   method: 'DELETE',
   path: '/v1/images/{image}',
-  role: 'operator',
+  permission: 'image.remove',
+  risk: 'loss',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Remove an image that no VM uses',
   input: z.object({ image }),
   output: z.object({ digest: z.string(), names: z.array(z.string()), freedBytes: Bytes }),
   errors: [...failures.find, 'in_use'],
-  cli: { command: 'image rm', args: ['image...'], confirm: 'Remove image {image}?' },
+  cli: { words: 'image rm', section: 'Images', args: ['image...'], confirm: 'Remove image {image}?' },
 });
 
 export const verify = defineOperation({
   id: 'image.verify',
   method: 'POST',
   path: '/v1/images/{image}/verify',
-  role: 'operator',
+  permission: 'image.verify',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Read an image’s files again and compare them with the checksums they were stored with',
   input: z.object({ image }),
   output: z.object({ digest: z.string(), names: z.array(z.string()), files: z.int(), bytes: Bytes }),
   errors: [...failures.find, 'corrupt'],
-  cli: { command: 'image verify', args: ['image...'] },
+  cli: { words: 'image verify', section: 'Images', args: ['image...'] },
 });

@@ -1,4 +1,4 @@
-// The table of every operation. Its shape is the SDK's: operations.vm.start.
+// The table of every operation. Its shape is the SDK's: operations.vm.start. Its order is that of help and documents: what is needed most comes first.
 import * as audit from './audit.ts';
 import * as event from './event.ts';
 import * as flow from './flow.ts';
@@ -15,28 +15,28 @@ import * as securityGroup from './security-group.ts';
 import * as session from './session.ts';
 import * as snapshot from './snapshot.ts';
 import * as task from './task.ts';
+import * as ticket from './ticket.ts';
 import * as token from './token.ts';
 import * as user from './user.ts';
 import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
 
 export const operations = {
-  host: { show: host.show, status: host.status, shutdown: host.shutdown },
   vm: {
-    create: vm.create,
     run: vm.run,
+    create: vm.create,
     list: vm.list,
     show: vm.show,
-    set: vm.set,
-    rename: vm.rename,
-    remove: vm.remove,
     start: vm.start,
     stop: vm.stop,
     restart: vm.restart,
-    reset: vm.reset,
     pause: vm.pause,
     resume: vm.resume,
     suspend: vm.suspend,
+    reset: vm.reset,
+    set: vm.set,
+    rename: vm.rename,
+    remove: vm.remove,
     wait: vm.wait,
     exec: vm.exec,
     console: vm.console,
@@ -53,21 +53,21 @@ export const operations = {
     diff: snapshot.diff,
     thumbnail: snapshot.thumbnail,
     restore: snapshot.restore,
-    remove: snapshot.remove,
     verify: snapshot.verify,
+    remove: snapshot.remove,
   },
   warmPool: {
     create: warmPool.create,
     list: warmPool.list,
     show: warmPool.show,
     set: warmPool.set,
-    remove: warmPool.remove,
     take: warmPool.take,
     fill: warmPool.fill,
+    remove: warmPool.remove,
   },
   network: {
-    create: network.create,
     list: network.list,
+    create: network.create,
     show: network.show,
     set: network.set,
     remove: network.remove,
@@ -76,8 +76,8 @@ export const operations = {
   nic: { add: nic.add, list: nic.list, set: nic.set, remove: nic.remove },
   forward: { add: forward.add, list: forward.list, remove: forward.remove },
   securityGroup: {
-    create: securityGroup.create,
     list: securityGroup.list,
+    create: securityGroup.create,
     show: securityGroup.show,
     allow: securityGroup.allow,
     revoke: securityGroup.revoke,
@@ -88,52 +88,53 @@ export const operations = {
   image: {
     list: image.list,
     catalog: image.catalog,
-    show: image.show,
     pull: image.pull,
     build: image.build,
     import: image.importFile,
     export: image.exportFile,
-    remove: image.remove,
+    show: image.show,
     verify: image.verify,
+    remove: image.remove,
   },
+  host: { shutdown: host.shutdown, status: host.status, show: host.show },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
-  listener: { set: listener.set, show: listener.show, remove: listener.remove },
   user: {
     create: user.create,
     list: user.list,
     show: user.show,
     set: user.set,
-    remove: user.remove,
     password: user.password,
     grant: user.grant,
     revoke: user.revoke,
+    can: user.can,
     totpBegin: user.totpBegin,
     totpConfirm: user.totpConfirm,
     totpRemove: user.totpRemove,
     recover: user.recover,
-    can: user.can,
+    remove: user.remove,
   },
-  role: { list: role.list, show: role.show, create: role.create, set: role.set, remove: role.remove },
+  role: { create: role.create, list: role.list, show: role.show, set: role.set, remove: role.remove },
   project: {
     create: project.create,
     list: project.list,
     show: project.show,
     set: project.set,
-    remove: project.remove,
     assign: project.assign,
     release: project.release,
+    remove: project.remove,
   },
   token: { create: token.create, list: token.list, remove: token.remove },
   session: {
     create: session.create,
-    show: session.show,
+    whoami: session.whoami,
     list: session.list,
     remove: session.remove,
     redeem: session.redeem,
-    ticket: session.ticket,
   },
+  ticket: { create: ticket.create },
   audit: { list: audit.list, follow: audit.follow, verify: audit.verify },
+  listener: { set: listener.set, show: listener.show, remove: listener.remove },
 } as const;
 
 type Nouns = typeof operations;

@@ -69,7 +69,7 @@ export const create = defineOperation({
   id: 'network.create',
   method: 'POST',
   path: '/v1/networks',
-  role: 'operator',
+  permission: 'network.create',
   task: true,
   summary: 'Make a network',
   input: z.object({
@@ -89,14 +89,14 @@ export const create = defineOperation({
   }),
   output: Network,
   errors: ['name_taken', 'unsupported', 'missing_program', 'in_use', 'timeout'],
-  cli: { command: 'network create', args: ['network'] },
+  cli: { words: 'network create', section: 'Networks', args: ['network'] },
 });
 
 export const set = defineOperation({
   id: 'network.set',
   method: 'PATCH',
   path: '/v1/networks/{network}',
-  role: 'operator',
+  permission: 'network.set',
   task: true,
   summary: 'Change what a network lets through; it counts at once',
   input: z.object({
@@ -111,51 +111,53 @@ export const set = defineOperation({
   }),
   output: Network,
   errors: ['not_found', 'unsupported', 'missing_program', 'timeout'],
-  cli: { command: 'network set', args: ['network'], flags: { hostAccess: 'host-access' } },
+  cli: { words: 'network set', section: 'Networks', args: ['network'], flags: { hostAccess: 'host-access' } },
 });
 
 export const list = defineOperation({
   id: 'network.list',
   method: 'GET',
   path: '/v1/networks',
-  role: 'viewer',
+  permission: 'network.read',
   summary: 'List the networks',
   input: z.object({}),
   output: z.array(Network),
   errors: [],
-  cli: { command: 'network ls', custom: true },
+  cli: { words: 'network ls', section: 'Networks', prints: 'network-table' },
 });
 
 export const show = defineOperation({
   id: 'network.show',
   method: 'GET',
   path: '/v1/networks/{network}',
-  role: 'viewer',
+  permission: 'network.read',
   summary: 'Show one network, who is in it and what has passed',
   input: One,
   output: Network,
   errors: ['not_found'],
-  cli: { command: 'network show', args: ['network'] },
+  cli: { words: 'network show', section: 'Networks', prints: 'network-sheet', args: ['network'] },
 });
 
 export const remove = defineOperation({
   id: 'network.remove',
   method: 'DELETE',
   path: '/v1/networks/{network}',
-  role: 'operator',
+  permission: 'network.remove',
+  risk: 'disruption',
   task: true,
   summary: 'Remove a network that no VM is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use', 'unsupported', 'timeout'],
-  cli: { command: 'network rm', args: ['network...'] },
+  cli: { words: 'network rm', section: 'Networks', args: ['network...'] },
 });
 
 export const capture = defineOperation({
   id: 'network.capture',
   method: 'GET',
   path: '/v1/networks/{network}/capture',
-  role: 'operator',
+  permission: 'network.capture',
+  audit: true,
   transport: 'download',
   summary: 'Read a network’s frames as they pass, in the format of pcap',
   input: z.object({
@@ -166,5 +168,5 @@ export const capture = defineOperation({
   }),
   output: z.unknown(),
   errors: [...failures.find, 'wrong_state', 'unsupported', 'missing_program', 'timeout'],
-  cli: { command: 'network capture', args: ['network'], custom: true },
+  cli: { words: 'network capture', section: 'Networks', args: ['network'], custom: true },
 });

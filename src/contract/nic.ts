@@ -26,7 +26,7 @@ export const add = defineOperation({
   id: 'nic.add',
   method: 'POST',
   path: '/v1/vms/{vm}/nics',
-  role: 'operator',
+  permission: 'nic.add',
   task: true,
   summary: 'Add a NIC to a VM; a running VM gets it immediately',
   input: z.object({
@@ -40,43 +40,45 @@ export const add = defineOperation({
   }),
   output: Nic,
   errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', 'missing_program', ...failures.qemu],
-  cli: { command: 'nic add', args: ['vm', 'network'], flags: { egress: 'egress' } },
+  cli: { words: 'nic add', section: 'Networks', prints: 'id', args: ['vm', 'network'], flags: { egress: 'egress' } },
 });
 
 export const list = defineOperation({
   id: 'nic.list',
   method: 'GET',
   path: '/v1/vms/{vm}/nics',
-  role: 'viewer',
+  permission: 'nic.read',
   summary: 'List the NICs of a VM',
   input: z.object({ vm }),
   output: z.array(Nic),
   errors: [...failures.find],
-  cli: { command: 'nic ls', args: ['vm'], custom: true },
+  cli: { words: 'nic ls', section: 'Networks', prints: 'nic-table', args: ['vm'] },
 });
 
 export const set = defineOperation({
   id: 'nic.set',
   method: 'PATCH',
   path: '/v1/vms/{vm}/nics/{nic}',
-  role: 'operator',
+  permission: 'nic.set',
+  risk: 'disruption',
   task: true,
   summary: 'Change a NIC’s link, security groups, egress policy and rate limits; takes effect immediately',
   input: z.object({ vm, nic, ...settings }),
   output: Nic,
   errors: [...failures.find, 'wrong_state', 'unsupported', 'missing_program', ...failures.qemu],
-  cli: { command: 'nic set', args: ['vm', 'nic'], flags: { egress: 'egress' } },
+  cli: { words: 'nic set', section: 'Networks', prints: 'id', args: ['vm', 'nic'], flags: { egress: 'egress' } },
 });
 
 export const remove = defineOperation({
   id: 'nic.remove',
   method: 'DELETE',
   path: '/v1/vms/{vm}/nics/{nic}',
-  role: 'operator',
+  permission: 'nic.remove',
+  risk: 'disruption',
   task: true,
   summary: 'Remove a NIC from a VM, also while it runs',
   input: z.object({ vm, nic }),
   output: z.object({ vm: z.string().describe('Name of the VM'), id: z.string().describe('The NIC that was removed') }),
   errors: [...failures.find, 'wrong_state', 'in_use', 'unsupported', ...failures.qemu],
-  cli: { command: 'nic rm', args: ['vm', 'nic'] },
+  cli: { words: 'nic rm', section: 'Networks', prints: 'id', args: ['vm', 'nic'] },
 });

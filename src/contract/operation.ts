@@ -2,7 +2,6 @@
 import type { z } from 'zod';
 import { type ErrorCode, errorCodes } from './errors.ts';
 
-export type Role = 'viewer' | 'operator' | 'admin';
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /**
@@ -16,22 +15,89 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
  */
 export type Transport = 'json' | 'events' | 'socket' | 'upload' | 'download';
 
+/**
+ * What a permission allows: a verb on a noun, such as `vm.start`. Every operation that only reads has `<noun>.read`. Besides:
+ * - `public`: whoever asks (sign-in).
+ * - `signed-in`: whoever is signed in; the handler says what of others.
+ */
+export type Permission = `${string}.${string}` | 'public' | 'signed-in';
+
+/**
+ * What a mistaken call costs. A console asks before `disruption` and `loss`, the command line before `loss`.
+ * - `none`: nothing is changed.
+ * - `change`: what it changes can be changed back.
+ * - `disruption`: a running guest, or somebody's connection, is interrupted.
+ * - `loss`: data is destroyed.
+ */
+export type Risk = 'none' | 'change' | 'disruption' | 'loss';
+
+/** The parts of `viv --help`, in its order. */
+export const sections = [
+  'VMs',
+  'Inside a VM',
+  'Snapshots and forks',
+  'Networks',
+  'Images',
+  'Host',
+  'Access',
+  'Tasks and events',
+  'Shell',
+] as const;
+export type Section = (typeof sections)[number];
+
+/** How a command prints a result where --json is not given; cli/render/ has one for each. `name`: what the next command on a line would take. */
+export type Print =
+  | 'name'
+  | 'id'
+  | 'catalog-table'
+  | 'difference'
+  | 'forward-table'
+  | 'image-sheet'
+  | 'image-table'
+  | 'network-sheet'
+  | 'network-table'
+  | 'nic-table'
+  | 'project-sheet'
+  | 'project-table'
+  | 'role-sheet'
+  | 'role-table'
+  | 'security-group-sheet'
+  | 'security-group-table'
+  | 'session-table'
+  | 'snapshot-name'
+  | 'snapshot-sheet'
+  | 'snapshot-table'
+  | 'task-sheet'
+  | 'task-table'
+  | 'token-table'
+  | 'user-sheet'
+  | 'user-table'
+  | 'verification'
+  | 'vm-sheet'
+  | 'vm-table'
+  | 'warm-pool-sheet'
+  | 'warm-pool-table';
+
 /** How the operation appears on the command line. Flags derive from the input's fields. */
-export interface CliHint {
+export interface Cli {
   /** Words of the command, `image ls`. */
-  command: string;
-  /** Input fields given by position, in order; `vm...` takes several (one call each), `name?` is optional, `rule+` is a text of several words. */
-  args?: readonly string[];
-  /** Field -> flag where the derived one is not wanted (`removeOnStop: 'rm'`), or `false` to leave it out. */
-  flags?: Readonly<Record<string, string | false>>;
-  /** Field -> what `--no-…` does: for one that is true when it is left out. */
-  without?: Readonly<Record<string, string>>;
+  readonly words: string;
+  /** Where `viv --help` lists it; within a section the order is the contract's. */
+  readonly section: Section;
+  /** `name` by default. */
+  readonly prints?: Print;
+  /** Input fields given by position, in order; `vm...` takes several (one call each, or one with all of them where the field is a list), `name?` is optional, `rule+` is a text of several words. */
+  readonly args?: readonly string[];
+  /** Field -> flag where the derived one does not fit (`removeOnStop: 'rm'`), or `false` to leave it out. */
+  readonly flags?: Readonly<Record<string, string | false>>;
+  /** Field -> what `--no-…` does, for a field whose default is true. */
+  readonly without?: Readonly<Record<string, string>>;
   /** Field -> one-letter flag. */
-  short?: Readonly<Record<string, string>>;
+  readonly short?: Readonly<Record<string, string>>;
   /** A question asked on a terminal before it acts; `--yes` answers. `{vm}` is replaced by the argument. */
-  confirm?: string;
-  /** True where src/cli/commands has a hand-written command for it (terminal attach and the like). */
-  custom?: boolean;
+  readonly confirm?: string;
+  /** True where src/cli/command has a hand-written command for it (terminal attach and the like). */
+  readonly custom?: boolean;
 }
 
 export interface Operation<
@@ -51,17 +117,24 @@ export interface Operation<
   readonly output: O;
   /** What it can fail with, besides what any operation of its kind can (`errorsOf`). */
   readonly errors: readonly ErrorCode[];
-  readonly role: Role;
+  readonly permission: Permission;
+  /** Recorded in the audit log. Default: whatever is not a GET. */
+  readonly audit: boolean;
+  /** Default: `none` for a GET, else `change`. */
+  readonly risk: Risk;
+  /** False: refused while the host's disk is nearly full. Default: true for a GET only. What frees space, or hardly writes, works. */
+  readonly worksWhenDiskFull: boolean;
   readonly transport: T;
   /** True: it changes something, runs as a task with journalled steps, and a caller may choose not to wait for it. */
   readonly task: K;
-  readonly cli?: CliHint;
+  readonly cli?: Cli;
 }
 
+type Derived = 'transport' | 'task' | 'audit' | 'risk' | 'worksWhenDiskFull';
 type Given<Id extends string, I extends z.ZodObject, O extends z.ZodType, T extends Transport, K extends boolean> = Omit<
   Operation<Id, I, O, T, K>,
-  'transport' | 'task'
-> & { transport?: T; task?: K };
+  Derived
+> & { transport?: T; task?: K } & Partial<Pick<Operation, 'audit' | 'risk' | 'worksWhenDiskFull'>>;
 
 export function defineOperation<
   const Id extends string,
@@ -70,7 +143,15 @@ export function defineOperation<
   const T extends Transport = 'json',
   const K extends boolean = false,
 >(given: Given<Id, I, O, T, K>): Operation<Id, I, O, T, K> {
-  return { transport: 'json' as T, task: false as K, ...given };
+  const reads = given.method === 'GET';
+  return {
+    transport: 'json' as T,
+    task: false as K,
+    audit: !reads,
+    risk: reads ? 'none' : 'change',
+    worksWhenDiskFull: reads,
+    ...given,
+  };
 }
 
 /** What the handler receives (defaults filled in). */

@@ -50,67 +50,67 @@ export const create = defineOperation({
   id: 'project.create',
   method: 'POST',
   path: '/v1/projects',
-  role: 'admin',
+  permission: 'project.manage',
   summary: 'Create a project',
   input: One.extend({ summary: Text.max(200).default('').describe('What the project is for'), ...limits }),
   output: Project,
   errors: ['name_taken'],
-  cli: { command: 'project create', args: ['project'] },
+  cli: { words: 'project create', section: 'Access', args: ['project'] },
 });
 
 export const list = defineOperation({
   id: 'project.list',
   method: 'GET',
   path: '/v1/projects',
-  role: 'viewer',
+  permission: 'project.read',
   summary: 'List the projects',
   input: z.object({}),
   output: z.array(Project),
   errors: [],
-  cli: { command: 'project ls', custom: true },
+  cli: { words: 'project ls', section: 'Access', prints: 'project-table' },
 });
 
 export const show = defineOperation({
   id: 'project.show',
   method: 'GET',
   path: '/v1/projects/{project}',
-  role: 'viewer',
+  permission: 'project.read',
   summary: 'Show a project, its quotas and what it uses',
   input: One,
   output: Project,
   errors: ['not_found'],
-  cli: { command: 'project show', args: ['project'] },
+  cli: { words: 'project show', section: 'Access', prints: 'project-sheet', args: ['project'] },
 });
 
 export const set = defineOperation({
   id: 'project.set',
   method: 'PATCH',
   path: '/v1/projects/{project}',
-  role: 'admin',
+  permission: 'project.manage',
   summary: 'Change the quotas of a project; what exists above them stays',
   input: One.extend(limits),
   output: Project,
   errors: ['not_found', 'busy'],
-  cli: { command: 'project set', args: ['project'] },
+  cli: { words: 'project set', section: 'Access', args: ['project'] },
 });
 
 export const remove = defineOperation({
   id: 'project.remove',
   method: 'DELETE',
   path: '/v1/projects/{project}',
-  role: 'admin',
+  permission: 'project.manage',
   summary: 'Remove a project that owns nothing',
   input: One,
   output: z.object({ name: Name }),
   errors: ['not_found', 'in_use', 'busy'],
-  cli: { command: 'project rm', args: ['project...'] },
+  cli: { words: 'project rm', section: 'Access', args: ['project...'] },
 });
 
 export const assign = defineOperation({
   id: 'project.assign',
   method: 'POST',
-  path: '/v1/projects/{project}/objects',
-  role: 'admin',
+  path: '/v1/projects/{project}/assign',
+  permission: 'project.manage',
   summary: 'Move a VM, network or image into a project',
   input: One.extend({
     kind: z.enum(objectKinds).describe('What is moved: vm, network or image'),
@@ -118,14 +118,14 @@ export const assign = defineOperation({
   }),
   output: Project,
   errors: [...failures.find, 'busy'],
-  cli: { command: 'project assign', args: ['project', 'kind', 'object'] },
+  cli: { words: 'project assign', section: 'Access', args: ['project', 'kind', 'object'] },
 });
 
 export const release = defineOperation({
   id: 'project.release',
   method: 'POST',
-  path: '/v1/projects/{project}/objects/release',
-  role: 'admin',
+  path: '/v1/projects/{project}/release',
+  permission: 'project.manage',
   summary: 'Move a VM, network or image out of a project; it belongs to the host then',
   input: One.extend({
     kind: z.enum(objectKinds).describe('What is moved: vm, network or image'),
@@ -133,5 +133,5 @@ export const release = defineOperation({
   }),
   output: Project,
   errors: [...failures.find, 'busy'],
-  cli: { command: 'project release', args: ['project', 'kind', 'object'] },
+  cli: { words: 'project release', section: 'Access', args: ['project', 'kind', 'object'] },
 });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Name, Text } from './field.ts';
 import { defineOperation } from './operation.ts';
+import type { BuiltInRole } from './permission.ts';
 
 /** `vm.read`, `vm.*` (every permission on VMs) or `*` (every permission). */
 export const PermissionPattern = z
@@ -10,14 +11,12 @@ export const PermissionPattern = z
   .max(80, 'a permission has at most 80 characters')
   .regex(/^(\*|[a-z][a-z-]*\.(\*|[a-z][a-z-]*))$/, 'a permission is written like vm.read, vm.* or *');
 
-/** The roles every host has; they cannot be changed. */
-export const builtInRoles = {
-  viewer: { summary: 'Sees VMs, snapshots, networks, images, tasks and events' },
-  operator: { summary: 'Creates, changes, runs and removes VMs and all that belongs to them' },
-  administrator: { summary: 'Does everything' },
-  auditor: { summary: 'Sees what a viewer sees, users and roles, and the audit log; changes nothing' },
-} as const;
-export type BuiltInRole = keyof typeof builtInRoles;
+export const roleSummaries: Readonly<Record<BuiltInRole, string>> = {
+  viewer: 'Sees VMs, snapshots, networks, images, tasks and events',
+  operator: 'Creates, changes, runs and removes VMs and all that belongs to them',
+  administrator: 'Does everything',
+  auditor: 'Sees what a viewer sees, users and roles, and the audit log; changes nothing',
+};
 
 export const Role = z.object({
   name: Name,
@@ -49,58 +48,58 @@ export const list = defineOperation({
   id: 'role.list',
   method: 'GET',
   path: '/v1/roles',
-  role: 'viewer',
+  permission: 'role.read',
   summary: 'List the roles',
   input: z.object({}),
   output: z.array(Role),
   errors: [],
-  cli: { command: 'role ls', custom: true },
+  cli: { words: 'role ls', section: 'Access', prints: 'role-table' },
 });
 
 export const show = defineOperation({
   id: 'role.show',
   method: 'GET',
   path: '/v1/roles/{role}',
-  role: 'viewer',
+  permission: 'role.read',
   summary: 'Show a role and its permissions',
   input: One,
   output: Role,
   errors: ['not_found'],
-  cli: { command: 'role show', args: ['role'] },
+  cli: { words: 'role show', section: 'Access', prints: 'role-sheet', args: ['role'] },
 });
 
 export const create = defineOperation({
   id: 'role.create',
   method: 'POST',
   path: '/v1/roles',
-  role: 'admin',
+  permission: 'role.manage',
   summary: 'Create a role from permissions',
   input: One.extend({ permission, summary: Text.max(200).default('').describe('What the role is for') }),
   output: Role,
   errors: ['name_taken'],
-  cli: { command: 'role create', args: ['role'] },
+  cli: { words: 'role create', section: 'Access', args: ['role'] },
 });
 
 export const set = defineOperation({
   id: 'role.set',
   method: 'PATCH',
   path: '/v1/roles/{role}',
-  role: 'admin',
+  permission: 'role.manage',
   summary: 'Replace the permissions of a role; takes effect immediately',
   input: One.extend({ permission }),
   output: Role,
   errors: ['not_found', 'wrong_state', 'busy'],
-  cli: { command: 'role set', args: ['role'] },
+  cli: { words: 'role set', section: 'Access', args: ['role'] },
 });
 
 export const remove = defineOperation({
   id: 'role.remove',
   method: 'DELETE',
   path: '/v1/roles/{role}',
-  role: 'admin',
+  permission: 'role.manage',
   summary: 'Remove a role that is assigned to no user',
   input: One,
   output: z.object({ name: Name }),
   errors: [...failures.find, 'wrong_state', 'in_use', 'busy'],
-  cli: { command: 'role rm', args: ['role...'] },
+  cli: { words: 'role rm', section: 'Access', args: ['role...'] },
 });

@@ -31,7 +31,7 @@ export const create = defineOperation({
   id: 'security-group.create',
   method: 'POST',
   path: '/v1/security-groups',
-  role: 'operator',
+  permission: 'security-group.create',
   task: true,
   summary: 'Make a security group',
   input: z.object({
@@ -42,64 +42,64 @@ export const create = defineOperation({
   }),
   output: Group,
   errors: [...failures.find, 'name_taken'],
-  cli: { command: 'security-group create', args: ['securityGroup'] },
+  cli: { words: 'security-group create', section: 'Networks', args: ['securityGroup'] },
 });
 
 export const list = defineOperation({
   id: 'security-group.list',
   method: 'GET',
   path: '/v1/security-groups',
-  role: 'viewer',
+  permission: 'security-group.read',
   summary: 'List the security groups',
   input: z.object({}),
   output: z.array(Group),
   errors: [],
-  cli: { command: 'security-group ls', custom: true },
+  cli: { words: 'security-group ls', section: 'Networks', prints: 'security-group-table' },
 });
 
 export const show = defineOperation({
   id: 'security-group.show',
   method: 'GET',
   path: '/v1/security-groups/{securityGroup}',
-  role: 'viewer',
+  permission: 'security-group.read',
   summary: 'Show a security group, its rules and the NICs in it',
   input: One,
   output: Group,
   errors: ['not_found'],
-  cli: { command: 'security-group show', args: ['securityGroup'] },
+  cli: { words: 'security-group show', section: 'Networks', prints: 'security-group-sheet', args: ['securityGroup'] },
 });
 
 export const allow = defineOperation({
   id: 'security-group.allow',
   method: 'POST',
   path: '/v1/security-groups/{securityGroup}/allow',
-  role: 'operator',
+  permission: 'security-group.allow',
   task: true,
   summary: 'Add a rule to a security group; it counts at once',
   input: z.object({ securityGroup, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'security-group allow', args: ['securityGroup', 'rule+'] },
+  cli: { words: 'security-group allow', section: 'Networks', args: ['securityGroup', 'rule+'] },
 });
 
 export const revoke = defineOperation({
   id: 'security-group.revoke',
   method: 'POST',
   path: '/v1/security-groups/{securityGroup}/revoke',
-  role: 'operator',
+  permission: 'security-group.revoke',
   task: true,
   summary: 'Take a rule away from a security group; connections that are open go on',
   input: z.object({ securityGroup, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'security-group revoke', args: ['securityGroup', 'rule+'] },
+  cli: { words: 'security-group revoke', section: 'Networks', args: ['securityGroup', 'rule+'] },
 });
 
 export const set = defineOperation({
   id: 'security-group.set',
   method: 'PATCH',
   path: '/v1/security-groups/{securityGroup}',
-  role: 'operator',
+  permission: 'security-group.set',
   task: true,
   summary: 'Change what a security group does, all of it at once',
   input: z.object({
@@ -110,18 +110,18 @@ export const set = defineOperation({
   }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
-  cli: { command: 'security-group set', args: ['securityGroup'] },
+  cli: { words: 'security-group set', section: 'Networks', args: ['securityGroup'] },
 });
 
 export const remove = defineOperation({
   id: 'security-group.remove',
   method: 'DELETE',
   path: '/v1/security-groups/{securityGroup}',
-  role: 'operator',
+  permission: 'security-group.remove',
   task: true,
   summary: 'Remove a security group that no NIC is in',
   input: One,
   output: z.object({ name: z.string() }),
   errors: ['not_found', 'in_use'],
-  cli: { command: 'security-group rm', args: ['securityGroup...'] },
+  cli: { words: 'security-group rm', section: 'Networks', args: ['securityGroup...'] },
 });

@@ -1,6 +1,6 @@
 // Sessions: signing in and out, who is asking, and single-use secrets (set-up and recovery links, console tickets).
 import { z } from 'zod';
-import { Ref, Time } from './field.ts';
+import { Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 import { Password, UserName } from './user.ts';
 
@@ -41,7 +41,7 @@ export const create = defineOperation({
   id: 'session.create',
   method: 'POST',
   path: '/v1/sessions',
-  role: 'viewer',
+  permission: 'public',
   summary: 'Sign in with a password, and a one-time or recovery code where the user has set them up',
   input: z.object({
     user: UserName,
@@ -51,14 +51,14 @@ export const create = defineOperation({
   }),
   output: SignedIn,
   errors: ['unauthenticated', 'rate_limited', 'busy'],
-  cli: { command: 'login', custom: true },
+  cli: { words: 'login', section: 'Access', custom: true },
 });
 
-export const show = defineOperation({
-  id: 'session.show',
+export const whoami = defineOperation({
+  id: 'session.whoami',
   method: 'GET',
-  path: '/v1/session',
-  role: 'viewer',
+  path: '/v1/sessions/whoami',
+  permission: 'signed-in',
   summary: 'Say who is asking and with which roles',
   input: z.object({}),
   output: Identity,
@@ -69,31 +69,31 @@ export const list = defineOperation({
   id: 'session.list',
   method: 'GET',
   path: '/v1/sessions',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'List sessions: the caller’s, or everybody’s for an administrator',
   input: z.object({}),
   output: z.array(Session),
   errors: [],
-  cli: { command: 'session ls', custom: true },
+  cli: { words: 'session ls', section: 'Access', prints: 'session-table' },
 });
 
 export const remove = defineOperation({
   id: 'session.remove',
   method: 'DELETE',
   path: '/v1/sessions/{session}',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'End a session',
   input: z.object({ session: z.string().max(64).describe('Id of the session; current: the one that asks') }),
   output: z.object({ id: z.string() }),
   errors: ['not_found', 'busy'],
-  cli: { command: 'session rm', args: ['session...'] },
+  cli: { words: 'session rm', section: 'Access', args: ['session...'] },
 });
 
 export const redeem = defineOperation({
   id: 'session.redeem',
   method: 'POST',
-  path: '/v1/links',
-  role: 'viewer',
+  path: '/v1/sessions/redeem',
+  permission: 'public',
   summary: 'Redeem a set-up or recovery link: sets a password and signs in',
   input: z.object({
     secret: z.string().max(100).describe('What follows # in the link'),
@@ -104,19 +104,3 @@ export const redeem = defineOperation({
   output: SignedIn,
   errors: ['unauthenticated', 'rate_limited', 'name_taken', 'busy'],
 });
-
-export const ticketKinds = ['exec', 'console', 'view'] as const;
-
-export const ticket = defineOperation({
-  id: 'session.ticket',
-  method: 'POST',
-  path: '/v1/tickets',
-  role: 'viewer',
-  summary: 'Make a single-use ticket, valid for 30 s, by which a browser opens a WebSocket to a VM',
-  input: z.object({ vm: Ref.describe('VM that is opened'), kind: z.enum(ticketKinds).describe('What is opened: exec, console or view') }),
-  output: z.object({ ticket: z.string(), protocols: z.array(z.string()), expiresAt: Time }),
-  errors: ['not_found', 'ambiguous'],
-});
-
-/** The subprotocols that a browser opens a WebSocket with: the one that is chosen, and the ticket. */
-export const ticketProtocols = (ticket: string): string[] => ['vivarium.v1', `ticket.${ticket}`];

@@ -50,7 +50,7 @@ export const create = defineOperation({
   id: 'snapshot.create',
   method: 'POST',
   path: '/v1/vms/{vm}/snapshots',
-  role: 'operator',
+  permission: 'snapshot.create',
   task: true,
   summary: 'Take a snapshot of a VM: memory, disks, firmware variables and TPM at one instant',
   input: z.object({
@@ -76,31 +76,37 @@ export const create = defineOperation({
     'missing_program',
     'timeout',
   ],
-  cli: { command: 'snapshot create', args: ['vm', 'label?'], flags: { auto: false } },
+  cli: {
+    words: 'snapshot create',
+    section: 'Snapshots and forks',
+    prints: 'snapshot-name',
+    args: ['vm', 'label?'],
+    flags: { auto: false },
+  },
 });
 
 export const list = defineOperation({
   id: 'snapshot.list',
   method: 'GET',
   path: '/v1/vms/{vm}/snapshots',
-  role: 'viewer',
+  permission: 'snapshot.read',
   summary: 'List a VM’s snapshots, oldest first',
   input: z.object({ vm }),
   output: z.array(Snapshot),
   errors: ['invalid', 'not_found', 'ambiguous'],
-  cli: { command: 'snapshot ls', args: ['vm'], custom: true },
+  cli: { words: 'snapshot ls', section: 'Snapshots and forks', prints: 'snapshot-table', args: ['vm'] },
 });
 
 export const show = defineOperation({
   id: 'snapshot.show',
   method: 'GET',
   path: '/v1/vms/{vm}/snapshots/{snapshot}',
-  role: 'viewer',
+  permission: 'snapshot.read',
   summary: 'Show one snapshot',
   input: One,
   output: Snapshot,
   errors: ['invalid', 'not_found', 'ambiguous'],
-  cli: { command: 'snapshot show', args: ['vm', 'snapshot'], custom: true },
+  cli: { words: 'snapshot show', section: 'Snapshots and forks', prints: 'snapshot-sheet', args: ['vm', 'snapshot'], custom: true },
 });
 
 export const DiskDifference = z.object({
@@ -146,7 +152,7 @@ export const diff = defineOperation({
   id: 'snapshot.diff',
   method: 'POST',
   path: '/v1/vms/{vm}/snapshots/{snapshot}/diff',
-  role: 'operator',
+  permission: 'snapshot.diff',
   task: true,
   summary: 'Tell which regions of a VM’s disks, and which files, differ between two snapshots',
   input: z.object({
@@ -161,7 +167,9 @@ export const diff = defineOperation({
   output: Difference,
   errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
   cli: {
-    command: 'snapshot diff',
+    words: 'snapshot diff',
+    section: 'Snapshots and forks',
+    prints: 'difference',
     args: ['vm', 'snapshot', 'to'],
     without: { files: 'The regions of its disks alone: no guest reads which files differ' },
   },
@@ -171,20 +179,21 @@ export const thumbnail = defineOperation({
   id: 'snapshot.thumbnail',
   method: 'GET',
   path: '/v1/vms/{vm}/snapshots/{snapshot}/thumbnail',
-  role: 'viewer',
+  permission: 'snapshot.read',
   transport: 'download',
   summary: 'Give a snapshot’s small picture of the screen, or the end of its serial log',
   input: One,
   output: z.unknown(),
   errors: ['invalid', 'not_found', 'ambiguous', 'corrupt'],
-  cli: { command: 'snapshot thumbnail', args: ['vm', 'snapshot'], custom: true },
+  cli: { words: 'snapshot thumbnail', section: 'Snapshots and forks', args: ['vm', 'snapshot'], custom: true },
 });
 
 export const restore = defineOperation({
   id: 'snapshot.restore',
   method: 'POST',
   path: '/v1/vms/{vm}/snapshots/{snapshot}/restore',
-  role: 'operator',
+  permission: 'snapshot.restore',
+  risk: 'loss',
   task: true,
   summary: 'Set a VM back to one of its snapshots; no snapshot is lost by it',
   input: One.extend({ start: z.boolean().default(true).describe('Let it go on from there at once, where the snapshot has memory') }),
@@ -204,7 +213,8 @@ export const restore = defineOperation({
     'timeout',
   ],
   cli: {
-    command: 'snapshot restore',
+    words: 'snapshot restore',
+    section: 'Snapshots and forks',
     args: ['vm', 'snapshot'],
     without: { start: 'Leave it asleep at that point: viv start lets it go on from there' },
     confirm: 'Set {vm} back to {snapshot}? What it has done since then is lost',
@@ -228,24 +238,32 @@ export const verify = defineOperation({
   id: 'snapshot.verify',
   method: 'POST',
   path: '/v1/vms/{vm}/snapshots/verify',
-  role: 'operator',
+  permission: 'snapshot.verify',
   task: true,
   summary: 'Read all that a VM’s snapshots are made of again and compare it with the checksums taken when it was written',
   input: z.object({ vm, snapshot: snapshot.optional().describe('Label or id of a snapshot; all of them by default') }),
   output: Verification,
   errors: ['invalid', ...failures.find, 'corrupt', 'wrong_state', 'no_space'],
-  cli: { command: 'snapshot verify', args: ['vm', 'snapshot?'] },
+  cli: { words: 'snapshot verify', section: 'Snapshots and forks', prints: 'verification', args: ['vm', 'snapshot?'] },
 });
 
 export const remove = defineOperation({
   id: 'snapshot.remove',
   method: 'DELETE',
   path: '/v1/vms/{vm}/snapshots/{snapshot}',
-  role: 'operator',
+  permission: 'snapshot.remove',
+  risk: 'loss',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a snapshot; VMs and snapshots that build on it stay whole',
   input: One.extend({ force: z.boolean().default(false).describe('A template as well') }),
   output: z.object({ id: z.string() }),
   errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
-  cli: { command: 'snapshot rm', args: ['vm', 'snapshot'], short: { force: 'f' }, confirm: 'Remove the snapshot {snapshot} of {vm}?' },
+  cli: {
+    words: 'snapshot rm',
+    section: 'Snapshots and forks',
+    args: ['vm', 'snapshot'],
+    short: { force: 'f' },
+    confirm: 'Remove the snapshot {snapshot} of {vm}?',
+  },
 });

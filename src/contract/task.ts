@@ -51,36 +51,37 @@ export const list = defineOperation({
   id: 'task.list',
   method: 'GET',
   path: '/v1/tasks',
-  role: 'viewer',
+  permission: 'task.read',
   summary: 'List tasks, newest first',
   input: z.object({ state: TaskState.optional(), limit: z.coerce.number().int().min(1).max(1000).default(50) }),
   output: z.array(Task),
   errors: [],
-  cli: { command: 'task ls', custom: true },
+  cli: { words: 'task ls', section: 'Tasks and events', prints: 'task-table' },
 });
 
 export const show = defineOperation({
   id: 'task.show',
   method: 'GET',
   path: '/v1/tasks/{task}',
-  role: 'viewer',
+  permission: 'task.read',
   summary: 'Show one task',
   input: One,
   output: Task,
   errors: [...failures.find],
-  cli: { command: 'task show', args: ['task'] },
+  cli: { words: 'task show', section: 'Tasks and events', prints: 'task-sheet', args: ['task'] },
 });
 
 export const cancel = defineOperation({
   id: 'task.cancel',
   method: 'POST',
   path: '/v1/tasks/{task}/cancel',
-  role: 'operator',
+  permission: 'task.cancel',
+  worksWhenDiskFull: true,
   summary: 'Cancel a running task; what it did is undone',
   input: One,
   output: Task,
   errors: [...failures.find, 'wrong_state'],
-  cli: { command: 'task cancel', args: ['task'] },
+  cli: { words: 'task cancel', section: 'Tasks and events', prints: 'id', args: ['task'] },
 });
 
 /** One event per change, the first at once, the last when it has ended. */
@@ -88,7 +89,7 @@ export const follow = defineOperation({
   id: 'task.follow',
   method: 'GET',
   path: '/v1/tasks/{task}/follow',
-  role: 'viewer',
+  permission: 'task.read',
   transport: 'events',
   summary: 'Follow one task until it ends',
   input: One,

@@ -23,7 +23,7 @@ export const create = defineOperation({
   id: 'token.create',
   method: 'POST',
   path: '/v1/tokens',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'Create an API token; its secret is shown once',
   input: z.object({
     name: Text.min(1).max(80).describe('What the token is for'),
@@ -34,29 +34,29 @@ export const create = defineOperation({
   }),
   output: Token.extend({ secret: z.string() }),
   errors: ['not_found', 'ambiguous', 'busy'],
-  cli: { command: 'token create', args: ['name'], custom: true },
+  cli: { words: 'token create', section: 'Access', args: ['name'], custom: true },
 });
 
 export const list = defineOperation({
   id: 'token.list',
   method: 'GET',
   path: '/v1/tokens',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'List API tokens: the caller’s, or everybody’s for an administrator',
   input: z.object({}),
   output: z.array(Token),
   errors: [],
-  cli: { command: 'token ls', custom: true },
+  cli: { words: 'token ls', section: 'Access', prints: 'token-table' },
 });
 
 export const remove = defineOperation({
   id: 'token.remove',
   method: 'DELETE',
   path: '/v1/tokens/{token}',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'Revoke an API token',
   input: z.object({ token: z.string().max(64).describe('Id of the token') }),
   output: z.object({ id: z.string() }),
   errors: ['not_found', 'busy'],
-  cli: { command: 'token rm', args: ['token...'] },
+  cli: { words: 'token rm', section: 'Access', args: ['token...'] },
 });

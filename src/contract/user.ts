@@ -47,7 +47,7 @@ export const create = defineOperation({
   id: 'user.create',
   method: 'POST',
   path: '/v1/users',
-  role: 'admin',
+  permission: 'user.manage',
   summary: 'Create a user',
   input: One.extend({
     password: Password.optional().describe('Password; none: the user signs in by other means'),
@@ -56,38 +56,38 @@ export const create = defineOperation({
   }),
   output: User,
   errors: ['name_taken', 'not_found', 'busy'],
-  cli: { command: 'user create', args: ['user'], custom: true },
+  cli: { words: 'user create', section: 'Access', args: ['user'], custom: true },
 });
 
 export const list = defineOperation({
   id: 'user.list',
   method: 'GET',
   path: '/v1/users',
-  role: 'admin',
+  permission: 'user.read',
   summary: 'List the users',
   input: z.object({}),
   output: z.array(User),
   errors: [],
-  cli: { command: 'user ls', custom: true },
+  cli: { words: 'user ls', section: 'Access', prints: 'user-table' },
 });
 
 export const show = defineOperation({
   id: 'user.show',
   method: 'GET',
   path: '/v1/users/{user}',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'Show a user',
   input: One,
   output: User,
   errors: ['not_found'],
-  cli: { command: 'user show', args: ['user'] },
+  cli: { words: 'user show', section: 'Access', prints: 'user-sheet', args: ['user'] },
 });
 
 export const set = defineOperation({
   id: 'user.set',
   method: 'PATCH',
   path: '/v1/users/{user}',
-  role: 'admin',
+  permission: 'user.manage',
   summary: 'Change a user; a disabled one loses every session and token at once',
   input: One.extend({
     disabled: z.boolean().optional().describe('Refuse every sign-in and token of the user'),
@@ -95,26 +95,27 @@ export const set = defineOperation({
   }),
   output: User,
   errors: ['not_found', 'name_taken', 'busy'],
-  cli: { command: 'user set', args: ['user'] },
+  cli: { words: 'user set', section: 'Access', args: ['user'] },
 });
 
 export const remove = defineOperation({
   id: 'user.remove',
   method: 'DELETE',
   path: '/v1/users/{user}',
-  role: 'admin',
+  permission: 'user.manage',
   summary: 'Remove a user with its sessions and tokens; VMs stay',
   input: One,
   output: z.object({ name: UserName }),
   errors: ['not_found', 'busy'],
-  cli: { command: 'user rm', args: ['user...'], confirm: 'Remove the user {user}?' },
+  risk: 'disruption',
+  cli: { words: 'user rm', section: 'Access', args: ['user...'], confirm: 'Remove the user {user}?' },
 });
 
 export const password = defineOperation({
   id: 'user.password',
   method: 'PUT',
   path: '/v1/users/{user}/password',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'Set a password; the user’s other sessions end',
   input: One.extend({
     password: Password.describe('New password'),
@@ -122,38 +123,38 @@ export const password = defineOperation({
   }),
   output: User,
   errors: ['not_found', 'rate_limited', 'busy'],
-  cli: { command: 'user password', args: ['user'], custom: true },
+  cli: { words: 'user password', section: 'Access', args: ['user'], custom: true },
 });
 
 export const grant = defineOperation({
   id: 'user.grant',
   method: 'POST',
-  path: '/v1/users/{user}/grants',
-  role: 'admin',
+  path: '/v1/users/{user}/grant',
+  permission: 'user.manage',
   summary: 'Assign a role to a user; takes effect immediately',
   input: GrantInput,
   output: User,
   errors: ['not_found', 'ambiguous', 'busy'],
-  cli: { command: 'user grant', args: ['user', 'role'] },
+  cli: { words: 'user grant', section: 'Access', args: ['user', 'role'] },
 });
 
 export const revoke = defineOperation({
   id: 'user.revoke',
   method: 'POST',
   path: '/v1/users/{user}/revoke',
-  role: 'admin',
+  permission: 'user.manage',
   summary: 'Take a role from a user; takes effect immediately',
   input: GrantInput,
   output: User,
   errors: ['not_found', 'ambiguous', 'busy'],
-  cli: { command: 'user revoke', args: ['user', 'role'] },
+  cli: { words: 'user revoke', section: 'Access', args: ['user', 'role'] },
 });
 
 export const totpBegin = defineOperation({
   id: 'user.totp-begin',
   method: 'POST',
-  path: '/v1/users/{user}/totp',
-  role: 'viewer',
+  path: '/v1/users/{user}/totp-begin',
+  permission: 'signed-in',
   summary: 'Begin to set up one-time codes; they are asked for once a valid code has confirmed them',
   input: One,
   output: z.object({ secret: z.string(), uri: z.string() }),
@@ -163,8 +164,8 @@ export const totpBegin = defineOperation({
 export const totpConfirm = defineOperation({
   id: 'user.totp-confirm',
   method: 'POST',
-  path: '/v1/users/{user}/totp/confirm',
-  role: 'viewer',
+  path: '/v1/users/{user}/totp-confirm',
+  permission: 'signed-in',
   summary: 'Confirm one-time codes with a valid code; answers the recovery codes, once',
   input: One.extend({
     code: z
@@ -178,14 +179,14 @@ export const totpConfirm = defineOperation({
 
 export const totpRemove = defineOperation({
   id: 'user.totp-remove',
-  method: 'DELETE',
-  path: '/v1/users/{user}/totp',
-  role: 'admin',
+  method: 'POST',
+  path: '/v1/users/{user}/totp-remove',
+  permission: 'user.manage',
   summary: 'Remove one-time codes and recovery codes from a user',
   input: One,
   output: User,
   errors: ['not_found', 'busy'],
-  cli: { command: 'user totp-rm', args: ['user'], confirm: 'Remove the second factor of {user}?' },
+  cli: { words: 'user totp-remove', section: 'Access', args: ['user'], confirm: 'Remove the second factor of {user}?' },
 });
 
 /** Ones that only whoever may use the host's socket can ask for. */
@@ -193,19 +194,19 @@ export const recover = defineOperation({
   id: 'user.recover',
   method: 'POST',
   path: '/v1/users/{user}/recover',
-  role: 'admin',
+  permission: 'user.manage',
   summary: 'Make a single-use link, valid for 15 minutes, by which a user sets a new password and loses the second factor',
   input: One,
   output: z.object({ link: z.string(), expiresAt: Time }),
   errors: ['not_found', 'unsupported'],
-  cli: { command: 'access recover', args: ['user'], custom: true },
+  cli: { words: 'access recover', section: 'Access', args: ['user'], custom: true },
 });
 
 export const can = defineOperation({
   id: 'user.can',
   method: 'GET',
   path: '/v1/users/{user}/can',
-  role: 'viewer',
+  permission: 'signed-in',
   summary: 'Say whether a user may do something to an object, and why not',
   input: One.extend({
     verb: Text.max(80)
@@ -215,5 +216,5 @@ export const can = defineOperation({
   }),
   output: z.object({ allowed: z.boolean(), permission: z.string(), reason: z.string().nullable(), through: z.array(Grant) }),
   errors: ['not_found', 'ambiguous'],
-  cli: { command: 'can', args: ['user', 'verb', 'object?'], custom: true },
+  cli: { words: 'can', section: 'Access', args: ['user', 'verb', 'object?'], custom: true },
 });

@@ -13,109 +13,113 @@ export const create = defineOperation({
   id: 'vm.create',
   method: 'POST',
   path: '/v1/vms',
-  role: 'operator',
+  permission: 'vm.create',
   task: true,
   summary: 'Make a VM without starting it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
-  cli: { command: 'create', args: ['image', 'name?'], custom: true },
+  cli: { words: 'create', section: 'VMs', args: ['image', 'name?'], custom: true },
 });
 
 export const run = defineOperation({
   id: 'vm.run',
   method: 'POST',
   path: '/v1/vms/run',
-  role: 'operator',
+  permission: 'vm.create',
   task: true,
   summary: 'Make a VM and start it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
-  cli: { command: 'run', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
+  cli: { words: 'run', section: 'VMs', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
 });
 
 export const list = defineOperation({
   id: 'vm.list',
   method: 'GET',
   path: '/v1/vms',
-  role: 'viewer',
+  permission: 'vm.read',
   summary: 'List VMs',
   input: z.object({ state: VmState.optional().describe('Only VMs in this state') }),
   output: z.array(Vm),
   errors: [],
-  cli: { command: 'ls', custom: true },
+  cli: { words: 'ls', section: 'VMs', prints: 'vm-table' },
 });
 
 export const show = defineOperation({
   id: 'vm.show',
   method: 'GET',
   path: '/v1/vms/{vm}',
-  role: 'viewer',
+  permission: 'vm.read',
   summary: 'Show one VM',
   input: One,
   output: Vm,
   errors: [...failures.find],
-  cli: { command: 'show', args: ['vm'] },
+  cli: { words: 'show', section: 'VMs', prints: 'vm-sheet', args: ['vm'] },
 });
 
 export const set = defineOperation({
   id: 'vm.set',
   method: 'PATCH',
   path: '/v1/vms/{vm}',
-  role: 'operator',
+  permission: 'vm.set',
   task: true,
   summary: 'Change settings and say what applies now and what at the next start',
   input: VmSettings.extend({ vm }),
   output: z.object({ vm: Vm, applied: z.array(z.string()), atNextStart: z.array(z.string()) }),
   errors: [...failures.find, 'wrong_state', ...failures.files, ...failures.qemu],
-  cli: { command: 'set', args: ['vm'], custom: true },
+  cli: { words: 'set', section: 'VMs', args: ['vm'], custom: true },
 });
 
 export const rename = defineOperation({
   id: 'vm.rename',
   method: 'POST',
   path: '/v1/vms/{vm}/rename',
-  role: 'operator',
+  permission: 'vm.rename',
   task: true,
   summary: 'Give a VM another name',
   input: z.object({ vm, name: Name.describe('New name') }),
   output: Vm,
   errors: [...failures.find, 'name_taken'],
-  cli: { command: 'rename', args: ['vm', 'name'] },
+  cli: { words: 'rename', section: 'VMs', args: ['vm', 'name'] },
 });
 
 export const remove = defineOperation({
   id: 'vm.remove',
   method: 'DELETE',
   path: '/v1/vms/{vm}',
-  role: 'operator',
+  permission: 'vm.remove',
+  risk: 'loss',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a VM and its disks',
   input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once, and take its templates too') }),
   output: z.object({ id: z.string(), name: Name }),
   errors: [...failures.find, 'wrong_state', 'in_use'],
-  cli: { command: 'rm', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and snapshots?' },
+  cli: { words: 'rm', section: 'VMs', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and snapshots?' },
 });
 
 export const start = defineOperation({
   id: 'vm.start',
   method: 'POST',
   path: '/v1/vms/{vm}/start',
-  role: 'operator',
+  permission: 'vm.start',
   task: true,
   summary: 'Start a VM, or wake a suspended one',
   input: One,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
-  cli: { command: 'start', args: ['vm...'] },
+  cli: { words: 'start', section: 'VMs', args: ['vm...'] },
 });
 
 export const stop = defineOperation({
   id: 'vm.stop',
   method: 'POST',
   path: '/v1/vms/{vm}/stop',
-  role: 'operator',
+  permission: 'vm.stop',
+  risk: 'disruption',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Stop a VM: politely, and firmly after a deadline',
   input: z.object({
@@ -125,20 +129,21 @@ export const stop = defineOperation({
   }),
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'in_use', ...failures.qemu],
-  cli: { command: 'stop', args: ['vm...'], short: { force: 'f' } },
+  cli: { words: 'stop', section: 'VMs', args: ['vm...'], short: { force: 'f' } },
 });
 
 export const restart = defineOperation({
   id: 'vm.restart',
   method: 'POST',
   path: '/v1/vms/{vm}/restart',
-  role: 'operator',
+  permission: 'vm.restart',
+  risk: 'disruption',
   task: true,
   summary: 'Stop a VM and start it again',
   input: stop.input,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
-  cli: { command: 'restart', args: ['vm...'], short: { force: 'f' } },
+  cli: { words: 'restart', section: 'VMs', args: ['vm...'], short: { force: 'f' } },
 });
 
 const verb = <const V extends string>(name: V, summary: string) =>
@@ -146,13 +151,15 @@ const verb = <const V extends string>(name: V, summary: string) =>
     id: `vm.${name}` as const,
     method: 'POST',
     path: `/v1/vms/{vm}/${name}`,
-    role: 'operator',
+    permission: `vm.${name}` as const,
+    risk: name === 'reset' || name === 'suspend' ? 'disruption' : 'change',
+    worksWhenDiskFull: name !== 'suspend',
     task: true,
     summary,
     input: One,
     output: Vm,
     errors: [...failures.find, 'wrong_state', ...failures.qemu, 'no_space'],
-    cli: { command: name, args: ['vm...'] },
+    cli: { words: name, section: 'VMs', args: ['vm...'] },
   });
 
 export const reset = verb('reset', 'Reset a VM as its reset button would');
@@ -164,7 +171,7 @@ export const fork = defineOperation({
   id: 'vm.fork',
   method: 'POST',
   path: '/v1/vms/{vm}/fork',
-  role: 'operator',
+  permission: 'vm.fork',
   task: true,
   summary: 'Make VMs that go on from where a running one is, or from one of its snapshots',
   input: z.object({
@@ -204,14 +211,17 @@ export const fork = defineOperation({
     'in_use',
     'timeout',
   ],
-  cli: { command: 'fork', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
+  cli: { words: 'fork', section: 'Snapshots and forks', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
 });
 
 export const wait = defineOperation({
   id: 'vm.wait',
   method: 'POST',
   path: '/v1/vms/{vm}/wait',
-  role: 'viewer',
+  permission: 'vm.read',
+  audit: false,
+  risk: 'none',
+  worksWhenDiskFull: true,
   summary: 'Wait until a VM has reached a condition',
   input: z.object({
     vm,
@@ -220,7 +230,7 @@ export const wait = defineOperation({
   }),
   output: Vm,
   errors: [...failures.find, 'timeout', 'wrong_state'],
-  cli: { command: 'wait', args: ['vm'] },
+  cli: { words: 'wait', section: 'VMs', args: ['vm'] },
 });
 
 /** `exec` and `shell`. Frames after the first are in contract/stream.ts. */
@@ -228,7 +238,8 @@ export const exec = defineOperation({
   id: 'vm.exec',
   method: 'GET',
   path: '/v1/vms/{vm}/exec',
-  role: 'operator',
+  permission: 'vm.exec',
+  audit: true,
   transport: 'socket',
   summary: 'Run a command inside a VM',
   input: z.object({
@@ -250,7 +261,8 @@ export const exec = defineOperation({
   output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
   errors: [...failures.find, ...failures.guest],
   cli: {
-    command: 'exec',
+    words: 'exec',
+    section: 'Inside a VM',
     args: ['vm'],
     without: { stdin: 'Give it an empty standard input' },
     short: { env: 'e', cwd: 'w', user: 'u' },
@@ -262,7 +274,8 @@ export const console = defineOperation({
   id: 'vm.console',
   method: 'GET',
   path: '/v1/vms/{vm}/console',
-  role: 'operator',
+  permission: 'vm.console',
+  audit: true,
   transport: 'socket',
   summary: 'Attach to a VM’s serial line',
   input: z.object({
@@ -276,26 +289,27 @@ export const console = defineOperation({
   }),
   output: z.object({ reason: z.string() }),
   errors: [...failures.find, 'wrong_state', 'qemu_failed'],
-  cli: { command: 'console', args: ['vm'], custom: true },
+  cli: { words: 'console', section: 'Inside a VM', args: ['vm'], custom: true },
 });
 
 export const view = defineOperation({
   id: 'vm.view',
   method: 'GET',
   path: '/v1/vms/{vm}/view',
-  role: 'operator',
+  permission: 'vm.view',
+  audit: true,
   summary: 'Say where a VM’s screen can be seen',
   input: One,
   output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
   errors: [...failures.find, 'wrong_state'],
-  cli: { command: 'view', args: ['vm'], custom: true },
+  cli: { words: 'view', section: 'Inside a VM', args: ['vm'], custom: true },
 });
 
 export const logs = defineOperation({
   id: 'vm.logs',
   method: 'GET',
   path: '/v1/vms/{vm}/logs',
-  role: 'viewer',
+  permission: 'vm.read',
   transport: 'download',
   summary: 'Read what a VM wrote to its serial line, across restarts',
   input: z.object({
@@ -306,14 +320,14 @@ export const logs = defineOperation({
   }),
   output: z.unknown(),
   errors: [...failures.find],
-  cli: { command: 'logs', args: ['vm'], short: { follow: 'f' }, custom: true },
+  cli: { words: 'logs', section: 'Inside a VM', args: ['vm'], short: { follow: 'f' }, custom: true },
 });
 
 export const copyIn = defineOperation({
   id: 'vm.copy-in',
   method: 'PUT',
   path: '/v1/vms/{vm}/copy-in',
-  role: 'operator',
+  permission: 'vm.exec',
   transport: 'upload',
   summary: 'Unpack a tar stream inside a VM',
   input: z.object({
@@ -329,7 +343,8 @@ export const copyOut = defineOperation({
   id: 'vm.copy-out',
   method: 'GET',
   path: '/v1/vms/{vm}/copy-out',
-  role: 'operator',
+  permission: 'vm.exec',
+  audit: true,
   transport: 'download',
   summary: 'Read a file or tree from inside a VM as a tar stream',
   input: z.object({

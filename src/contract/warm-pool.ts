@@ -32,7 +32,7 @@ export const create = defineOperation({
   id: 'warm-pool.create',
   method: 'POST',
   path: '/v1/warm-pools',
-  role: 'operator',
+  permission: 'warm-pool.create',
   task: true,
   summary: 'Keep forks of a snapshot ready; they are made in the background',
   input: z.object({
@@ -44,70 +44,71 @@ export const create = defineOperation({
   }),
   output: WarmPool,
   errors: [...failures.find, 'name_taken', 'unsupported', 'corrupt', 'no_accelerator', 'missing_program'],
-  cli: { command: 'warm-pool create', args: ['warmPool'] },
+  cli: { words: 'warm-pool create', section: 'Snapshots and forks', args: ['warmPool'] },
 });
 
 export const list = defineOperation({
   id: 'warm-pool.list',
   method: 'GET',
   path: '/v1/warm-pools',
-  role: 'viewer',
+  permission: 'warm-pool.read',
   summary: 'List the warm pools',
   input: z.object({}),
   output: z.array(WarmPool),
   errors: [],
-  cli: { command: 'warm-pool ls', custom: true },
+  cli: { words: 'warm-pool ls', section: 'Snapshots and forks', prints: 'warm-pool-table' },
 });
 
 export const show = defineOperation({
   id: 'warm-pool.show',
   method: 'GET',
   path: '/v1/warm-pools/{warmPool}',
-  role: 'viewer',
+  permission: 'warm-pool.read',
   summary: 'Show one warm pool',
   input: One,
   output: WarmPool,
   errors: ['not_found'],
-  cli: { command: 'warm-pool show', args: ['warmPool'] },
+  cli: { words: 'warm-pool show', section: 'Snapshots and forks', prints: 'warm-pool-sheet', args: ['warmPool'] },
 });
 
 export const set = defineOperation({
   id: 'warm-pool.set',
   method: 'PATCH',
   path: '/v1/warm-pools/{warmPool}',
-  role: 'operator',
+  permission: 'warm-pool.set',
   task: true,
   summary: 'Change how many VMs a warm pool keeps ready',
   input: One.extend({ size }),
   output: WarmPool,
   errors: ['not_found'],
-  cli: { command: 'warm-pool set', args: ['warmPool'] },
+  cli: { words: 'warm-pool set', section: 'Snapshots and forks', args: ['warmPool'] },
 });
 
 export const remove = defineOperation({
   id: 'warm-pool.remove',
   method: 'DELETE',
   path: '/v1/warm-pools/{warmPool}',
-  role: 'operator',
+  permission: 'warm-pool.remove',
+  worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a warm pool and end what is ready in it; VMs taken from it stay',
   input: One,
   output: z.object({ name: Name }),
   errors: ['not_found'],
-  cli: { command: 'warm-pool rm', args: ['warmPool...'] },
+  cli: { words: 'warm-pool rm', section: 'Snapshots and forks', args: ['warmPool...'] },
 });
 
 export const take = defineOperation({
   id: 'warm-pool.take',
   method: 'POST',
   path: '/v1/warm-pools/{warmPool}/take',
-  role: 'operator',
+  permission: 'warm-pool.take',
   task: true,
   summary: 'Take a running VM out of a warm pool; an empty one makes it at once',
   input: One.extend({ name: Name.optional().describe('Name of the VM; the warm pool’s name and a number by default') }),
   output: Vm,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
-  cli: { command: 'warm-pool take', args: ['warmPool'] },
+  cli: { words: 'warm-pool take', section: 'Snapshots and forks', args: ['warmPool'] },
 });
 
 /** What the daemon does in the background; calling it brings no harm. */
@@ -115,7 +116,7 @@ export const fill = defineOperation({
   id: 'warm-pool.fill',
   method: 'POST',
   path: '/v1/warm-pools/{warmPool}/fill',
-  role: 'operator',
+  permission: 'warm-pool.set',
   task: true,
   summary: 'Make one VM that a warm pool lacks',
   input: One,

@@ -1,8 +1,8 @@
 // Every name on disk. State survives a reboot; run files (sockets, pids) need not.
-// A Unix socket's path has at most 107 bytes, so run files get a short folder of their own when `home` is deep.
-import { createHash } from 'node:crypto';
-import { homedir } from 'node:os';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+
+/** Where a host instance is (sdk/paths.ts finds it from the environment). */
+type Directories = Pick<Paths, 'stateDirectory' | 'run' | 'apiSocket' | 'daemonLog'>;
 
 export interface Paths {
   /** State: root of everything durable. */
@@ -82,24 +82,18 @@ export interface VmPaths {
   readonly process: string;
 }
 
-const longestSocket = '/vms/0123456789ab/serial.sock'.length;
-
-/** Paths from the environment: VIV_HOME (from the working directory on), or root's own places, or the XDG state folder. */
-export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid: number): Paths {
-  const asked = env['VIV_HOME'] ? resolve(env['VIV_HOME']) : undefined;
-  const state = env['XDG_STATE_HOME'] ?? '';
-  const userState = isAbsolute(state) ? state : join(env['HOME'] || homedir(), '.local/state');
-  const stateDirectory = asked ?? (uid === 0 ? '/var/lib/vivarium' : join(userState, 'vivarium'));
-  // Not in XDG_RUNTIME_DIR: who comes by sudo or from a service has none, but the same daemon; and the system removes that folder when
-  // it takes the user to have gone, while VMs go on.
-  const run = asked === undefined && uid === 0 ? '/run/vivarium' : shortRun(join(stateDirectory, 'run'), stateDirectory, uid);
+/** Every name of a host instance. `sharedImages` come from VIV_IMAGES. */
+export function pathsIn(
+  { stateDirectory, run, apiSocket, daemonLog }: Directories,
+  env: Readonly<Record<string, string | undefined>>,
+): Paths {
   return {
     stateDirectory,
     run,
+    apiSocket,
+    daemonLog,
     network: join(run, 'network'),
-    apiSocket: join(run, 'api.sock'),
     daemonLock: join(stateDirectory, 'daemon.lock'),
-    daemonLog: join(stateDirectory, 'daemon.log'),
     flowLog: join(stateDirectory, 'flows.jsonl'),
     store: join(stateDirectory, 'state.db'),
     audit: join(stateDirectory, 'audit'),
@@ -129,12 +123,6 @@ export function pathsFrom(env: Readonly<Record<string, string | undefined>>, uid
     },
     vm: (id) => vmPaths(join(stateDirectory, 'vms', id), join(run, 'vms', id)),
   };
-}
-
-/** `wanted`, or a folder under /tmp derived from `home` where sockets in `wanted` would have too long a path. */
-function shortRun(desired: string, stateDirectory: string, uid: number): string {
-  if (Buffer.byteLength(desired) + longestSocket <= 107) return desired;
-  return `/tmp/viv-${uid}-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 12)}`;
 }
 
 function vmPaths(state: string, run: string): VmPaths {

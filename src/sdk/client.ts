@@ -6,8 +6,8 @@ import type { AnyOperation } from '../contract/index.ts';
 import type { VmOptions } from '../contract/vm-options.ts';
 import type { VmState } from '../contract/vm-state.ts';
 import { type Connection, connection } from './http.ts';
-import { callsFor, methodFor } from './raw.ts';
 import type { Endpoint } from './remote.ts';
+import { callsFor, methodFor } from './raw.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
 import { Vm } from './vm.ts';
 
@@ -16,55 +16,24 @@ export type CreateOptions = Omit<z.input<typeof VmOptions>, 'image'>;
 /** `client.vm('web')` is a VM, `client.vm.start({ vm: 'web' })` the raw call. */
 export type VmCalls = Calls['vm'] & ((ref: string, options?: CallOptions) => Promise<Vm>);
 
+/** The raw calls, a noun each: `client.network.create({ network: 'lab' })`. */
+export interface Client extends Omit<Calls, 'vm'> {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export class Client {
   /** The daemon's socket, or its URL. */
   readonly socket: string;
-  readonly host: Calls['host'];
   readonly vm: VmCalls;
-  readonly snapshot: Calls['snapshot'];
-  readonly warmPool: Calls['warmPool'];
-  readonly network: Calls['network'];
-  readonly nic: Calls['nic'];
-  readonly forward: Calls['forward'];
-  readonly securityGroup: Calls['securityGroup'];
-  readonly flow: Calls['flow'];
-  readonly image: Calls['image'];
-  readonly task: Calls['task'];
-  readonly event: Calls['event'];
-  readonly listener: Calls['listener'];
-  readonly user: Calls['user'];
-  readonly role: Calls['role'];
-  readonly project: Calls['project'];
-  readonly token: Calls['token'];
-  readonly session: Calls['session'];
-  readonly audit: Calls['audit'];
   readonly #connection: Connection;
 
   /** @param revive starts a daemon where one dies with a task of this client's under way, which goes on then */
   constructor(endpoint: Endpoint, revive?: Connection['revive']) {
     this.#connection = connection(endpoint, revive);
     this.socket = this.#connection.socket;
-    const calls = callsFor(this.#connection);
-    this.host = calls.host;
-    this.snapshot = calls.snapshot;
-    this.warmPool = calls.warmPool;
-    this.network = calls.network;
-    this.nic = calls.nic;
-    this.forward = calls.forward;
-    this.securityGroup = calls.securityGroup;
-    this.flow = calls.flow;
-    this.image = calls.image;
-    this.task = calls.task;
-    this.event = calls.event;
-    this.listener = calls.listener;
-    this.user = calls.user;
-    this.role = calls.role;
-    this.project = calls.project;
-    this.token = calls.token;
-    this.session = calls.session;
-    this.audit = calls.audit;
-    const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await calls.vm.show({ vm: ref }, options));
-    this.vm = Object.assign(find, calls.vm);
+    const { vm, ...calls } = callsFor(this.#connection);
+    Object.assign(this, calls);
+    const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await vm.show({ vm: ref }, options));
+    this.vm = Object.assign(find, vm);
   }
 
   /** Calls an operation of the contract: `client.call(operations.vm.start, { vm: 'web' })`. */

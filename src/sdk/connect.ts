@@ -1,9 +1,9 @@
 // connect(): finds the daemon of this user (or of VIV_HOME) and starts one where none answers.
 import { createConnection } from 'node:net';
 import { VivError } from '../contract/errors.ts';
-import { pathsFrom } from '../host/paths.ts';
 import { Client } from './client.ts';
 import { translate } from './http.ts';
+import { hostDirectories } from './paths.ts';
 
 const knockDeadlineMs = 5000;
 
@@ -32,7 +32,7 @@ export interface ConnectOptions {
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   if (options.url !== undefined) return connectTo(options.url, options);
   const env = options.stateDirectory === undefined ? process.env : { ...process.env, VIV_HOME: options.stateDirectory };
-  const paths = pathsFrom(env, process.getuid?.() ?? 0);
+  const paths = hostDirectories(env, process.getuid?.() ?? 0);
   const socket = options.socket ?? paths.apiSocket;
   const mayStart = options.start !== false && options.socket === undefined;
   const start = async (signal: AbortSignal | undefined) => {

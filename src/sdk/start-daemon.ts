@@ -5,8 +5,8 @@ import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stateDirectoryTakenExitCode } from '../contract/ending.ts';
 import { VivError } from '../contract/errors.ts';
-import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
+import type { HostDirectories } from './paths.ts';
 import { startAsUnit } from './start-unit.ts';
 
 /** One that ends is told at once, so patience costs nothing: on an emulated VM it needs 15 s, where many VMs are taken up again more. */
@@ -40,7 +40,7 @@ export const daemonEnvironment = { MALLOC_ARENA_MAX: '2' } as const;
 
 export interface Starting {
   readonly env: NodeJS.ProcessEnv;
-  readonly paths: Paths;
+  readonly paths: HostDirectories;
   readonly signal?: AbortSignal;
   /** Told why it is not started by systemd although that was asked for once. */
   readonly onNotice?: (message: string) => void;

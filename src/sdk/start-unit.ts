@@ -4,8 +4,8 @@ import { lstat, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
-import type { Paths } from '../host/paths.ts';
 import { knock } from './connect.ts';
+import type { HostDirectories } from './paths.ts';
 import { type Asking, systemctl } from './systemctl.ts';
 import { type UnitName, unitOf } from './unit.ts';
 
@@ -19,7 +19,7 @@ const askEvery = 10;
  * Resolves when it answers: true. False: no unit is enabled for this home. A unit that does not get there is no obstacle: `said` is told
  * why, and the answer is false as well.
  */
-export async function startAsUnit(options: Asking & { paths: Paths; said: (reason: string) => void }): Promise<boolean> {
+export async function startAsUnit(options: Asking & { paths: HostDirectories; said: (reason: string) => void }): Promise<boolean> {
   const unit = unitOf(options.env, options.uid, options.paths.stateDirectory);
   if (!(await isEnabled(unit))) return false;
   try {
@@ -44,7 +44,7 @@ async function isEnabled({ name, file, desiredBy, description }: UnitName): Prom
 }
 
 /** Null when it does; else why it does not. */
-async function answers({ name }: UnitName, { paths, ...asking }: Asking & { paths: Paths }): Promise<string | null> {
+async function answers({ name }: UnitName, { paths, ...asking }: Asking & { paths: HostDirectories }): Promise<string | null> {
   const end = performance.now() + deadlineMs;
   for (let looks = 1; performance.now() < end; looks++) {
     const there = await knock(paths.apiSocket, asking.signal).then(

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { Access } from '../../src/access/access.ts';
 import type { Commit } from '../../src/access/table.ts';
+import type { Permission } from '../../src/contract/operation.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 
-export const somePermissions = [
+export const somePermissions: readonly Permission[] = [
   'audit.read',
   'host.manage',
   'host.read',

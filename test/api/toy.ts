@@ -13,7 +13,6 @@ import { VivError } from '../../src/contract/errors.ts';
 import type { Event } from '../../src/contract/event.ts';
 import { operationList } from '../../src/contract/index.ts';
 import { openGuard } from '../../src/contract/nic-spec.ts';
-import { permissionOf } from '../../src/contract/permission.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Vm } from '../../src/contract/vm-state.ts';
 import type { Services } from '../../src/operations/services.ts';
@@ -116,7 +115,7 @@ export async function toy(
   const all: AnyHandlers = { ...Object.fromEntries(operationList.map((operation) => [operation.id, missing])), ...handlers };
   const log = { debug() {}, error: (what: unknown) => logged.push(what), warn() {}, info() {} } as unknown as Logger;
   const store = await openSqliteStore(join(folder, 'state.db'));
-  const permissions = [...new Set(operationList.map(permissionOf))];
+  const permissions = [...new Set(operationList.map(({ permission }) => permission))];
   const access = await Access.open({ store, log, clock: Date, permissions, ownUid: process.getuid?.() ?? 0 });
   const audit = await AuditLog.open({ store, log, folder: join(folder, 'audit'), now: Date.now });
   const services = {

@@ -9,7 +9,7 @@ import { WebSocketServer } from 'ws';
 import type { ErrorCode } from '../../src/contract/errors.ts';
 import { errorCodes } from '../../src/contract/errors.ts';
 import type { Task } from '../../src/contract/task.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
+import { pathsOf } from '../paths-of.ts';
 
 export interface Asked {
   readonly method: string;
@@ -51,7 +51,7 @@ export interface FakeServer extends AsyncDisposable {
 
 export async function fakeServer(): Promise<FakeServer> {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-cli-'));
-  const paths = pathsFrom({ VIV_HOME: stateDirectory }, process.getuid?.() ?? 0);
+  const paths = pathsOf({ VIV_HOME: stateDirectory }, process.getuid?.() ?? 0);
   await mkdir(dirname(paths.apiSocket), { recursive: true });
   const asked: Asked[] = [];
   const answers = new Map<string, (asked: Asked) => Answer>();

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { checkInput } from '../../src/cli/check-input.ts';
 import { placeOf } from '../../src/cli/command/cp.ts';
 import { parseSettings } from '../../src/cli/command/set.ts';
 import { allWords, findWords, loadCommand } from '../../src/cli/commands.ts';
-import { argumentsOf, flagOf, flagsOf, parseFlag } from '../../src/cli/flag.ts';
-import { HelpDesired, parse } from '../../src/cli/parse.ts';
+import { checkInput } from '../../src/cli/parse/check-input.ts';
+import { argumentsOf, flagOf, flagsOf, parseFlag } from '../../src/cli/parse/flag.ts';
+import { HelpDesired, parse } from '../../src/cli/parse/parse.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import { operationList, operations } from '../../src/contract/index.ts';
 
@@ -50,7 +50,7 @@ test('hints rename, hide and shorten flags, and arguments are no flags', () => {
 test('every operation with a command has one, and no command has two flags of one name', async () => {
   for (const operation of operationList) {
     if (!operation.cli) continue;
-    assert.ok(allWords().includes(operation.cli.command), `${operation.id} has no command`);
+    assert.ok(allWords().includes(operation.cli.words), `${operation.id} has no command`);
   }
   for (const words of allWords()) {
     const command = await loadCommand(words);

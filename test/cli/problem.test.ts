@@ -1,10 +1,10 @@
 // Failures as sentences, and the words that were probably meant.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nearest } from '../../src/cli/nearest.ts';
+import { nearest } from '../../src/cli/parse/nearest.ts';
 import { describeProblem, exitCodeOf } from '../../src/cli/problem.ts';
-import { describeTask } from '../../src/cli/screen.ts';
-import { codeOfSignal } from '../../src/cli/terminal.ts';
+import { describeTask } from '../../src/cli/terminal/screen.ts';
+import { codeOfSignal } from '../../src/cli/terminal/terminal.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import type { Task } from '../../src/contract/task.ts';
 

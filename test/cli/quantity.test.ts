@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatBytes, formatDuration, parseBytes, parseDuration } from '../../src/cli/quantity.ts';
+import { parseBytes, parseDuration } from '../../src/cli/parse/quantity.ts';
+import { formatBytes, formatDuration } from '../../src/cli/render/quantity.ts';
 import { VivError } from '../../src/contract/errors.ts';
 
 const refused = (error: unknown) =>

@@ -5,14 +5,14 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
 import type { Call } from '../../src/task/handler.ts';
 import { type AnyHandlers, bytesOf, event, task, toy, toyExec, vm } from '../api/toy.ts';
+import { pathsOf } from '../paths-of.ts';
 import { start, viv } from './run-viv.ts';
 
 async function toyStateDirectory(handlers: AnyHandlers) {
   const api = await toy(handlers);
-  const paths = pathsFrom({ VIV_HOME: api.folder }, process.getuid?.() ?? 0);
+  const paths = pathsOf({ VIV_HOME: api.folder }, process.getuid?.() ?? 0);
   if (paths.apiSocket !== api.socket) {
     await mkdir(dirname(paths.apiSocket), { recursive: true });
     await symlink(api.socket, paths.apiSocket);

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { colourOnly } from '../../src/cli/colour-only.ts';
-import { renderSheet, renderTable } from '../../src/cli/table.ts';
-import { clean, columns, cut, quote, shorten } from '../../src/cli/text.ts';
+import { renderSheet, renderTable } from '../../src/cli/render/table.ts';
+import { clean, columns, cut, quote, shorten } from '../../src/cli/render/text.ts';
+import { colourOnly } from '../../src/cli/terminal/colour-only.ts';
 
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 

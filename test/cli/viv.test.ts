@@ -29,8 +29,8 @@ test('the help is what it was', async () => {
   assert.equal(server.asked.length, 0);
 });
 
-test('docs/cli.md is what the commands say (npm run docs writes it)', async () => {
-  assert.equal(await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8'), await reference());
+test('docs/reference/cli.md is what the commands say (npm run docs writes it)', async () => {
+  assert.equal(await readFile(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8'), await reference());
 });
 
 test('ls prints a table, names only, or the document of the API', async () => {

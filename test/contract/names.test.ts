@@ -22,11 +22,18 @@ const commands: Readonly<Record<string, string>> = {
   'host.status': 'status', //        of daemon and host alike
   'host.shutdown': 'down', //        the opposite of `up`, which is no operation
   'flow.list': 'network flows', //   what passes through the networks
+  'session.create': 'login', //      what every tool calls it
+  'user.can': 'can', //              a question: viv can ana start web
+  'user.recover': 'access recover', // on the host itself, and seldom
+  'audit.list': 'audit', //          there is one audit log
   'event.list': 'events', //         read more than anything else of a host
 };
 /** Paths that do not follow from the id. */
 const paths: Readonly<Record<string, string>> = {
   'host.show': '/v1/host', //        there is one host
+  'listener.set': '/v1/listener', // there is one listener
+  'listener.show': '/v1/listener',
+  'listener.remove': '/v1/listener',
   'image.catalog': '/v1/catalog', // below /v1/images it would hide an image of that name
 };
 
@@ -58,13 +65,13 @@ test('the command of noun.verb is viv noun verb, with ls for list and rm for rem
   each(({ id, cli }, noun, verb) => {
     if (!cli) return;
     const short = { list: 'ls', remove: 'rm' }[verb] ?? verb;
-    assert.equal(cli.command, commands[id] ?? (noun === 'vm' ? short : `${noun} ${short}`), id);
+    assert.equal(cli.words, commands[id] ?? (noun === 'vm' ? short : `${noun} ${short}`), id);
   });
 });
 
 test('the path of noun.verb is /v1/nouns, /v1/nouns/{noun}, or one of these and the verb, below /v1/vms/{vm} for a part of a VM', () => {
   each(({ id, path, method, input }, noun, verb) => {
-    const plural = noun === 'host' ? 'host' : `${noun}s`;
+    const plural = noun === 'host' || noun === 'audit' ? noun : `${noun}s`;
     const one = `/v1/${plural}/{${camel(noun)}}`;
     const all = `/v1/${plural}`;
     const standard: Record<string, readonly [method: string, path: string]> = {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { plainOperations } from '../../scripts/plain-contract.ts';
-import { argumentsOf, flagsOf } from '../../src/cli/flag.ts';
+import { argumentsOf, flagsOf } from '../../src/cli/parse/flag.ts';
 import { operationList, operations } from '../../src/contract/index.ts';
 import type { Operation } from '../../src/contract/operation.ts';
 import { surelyFits, unfold } from '../../src/contract/plain.ts';

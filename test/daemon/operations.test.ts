@@ -319,9 +319,9 @@ describe('every operation', () => {
     assert.deepEqual(await api.token.list({}), [token]);
     const session = await api.session.create({ user: 'ana', password, into: 'answer' });
     assert.equal((await api.session.list({})).length, 1);
-    assert.equal((await api.session.show({})).via, 'socket');
+    assert.equal((await api.session.whoami({})).via, 'socket');
     await api.session.remove({ session: session.id });
-    await assert.rejects(api.session.ticket({ vm: 'owned', kind: 'console' }), /for sessions in a browser/);
+    await assert.rejects(api.ticket.create({ vm: 'owned', kind: 'console' }), /for sessions in a browser/);
     await assert.rejects(api.session.redeem({ secret: 'vivl_x', password }), /unknown, used or older/);
     await api.user.totpBegin({ user: 'ana' });
     await assert.rejects(api.user.totpConfirm({ user: 'ana', code: '000000' }), /wrong/);

@@ -7,11 +7,12 @@ import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Paths, pathsFrom } from '../../src/host/paths.ts';
+import type { Paths } from '../../src/host/paths.ts';
 import { hostTable } from '../../src/network/kernel/interface-names.ts';
 import { type Client, connect } from '../../src/sdk/index.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { eventually, patienceMs } from '../eventually.ts';
+import { pathsOf } from '../paths-of.ts';
 
 const fakeQemu = fileURLToPath(new URL('../fake-qemu/fake-qemu.mjs', import.meta.url));
 
@@ -53,7 +54,7 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     ...options.env,
   };
   const uid = process.getuid?.() ?? 0;
-  const paths = pathsFrom(env, uid);
+  const paths = pathsOf(env, uid);
   if (options.qemu === 'fake') {
     // A copy, because VMs' own users cannot enter every folder a checkout may be in.
     await copyFile(fakeQemu, join(stateDirectory, 'fake-qemu.mjs'));

@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { GiB } from '../../src/contract/field.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
 import { buildCatalogImage } from '../../src/image/build/index.ts';
 import type { BuiltImage } from '../../src/image/build/types.ts';
 import { createOverlay } from '../../src/storage/disk.ts';
+import { pathsOf } from '../paths-of.ts';
 
 let folder: string;
 let image: BuiltImage;
@@ -24,7 +24,7 @@ before(async () => {
   image = await buildCatalogImage('tiny', {
     arch: 'x86_64',
     staging,
-    paths: pathsFrom({ VIV_HOME: folder }, 0),
+    paths: pathsOf({ VIV_HOME: folder }, 0),
     signal,
     progress: () => {},
     log: (line) => lines.push(line),

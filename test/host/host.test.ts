@@ -12,8 +12,8 @@ import { lockDaemon } from '../../src/host/lock.ts';
 import { openLog } from '../../src/host/log.ts';
 import { parseMeminfo } from '../../src/host/memory.ts';
 import { parseOsRelease } from '../../src/host/os-facts.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
 import { firstVersion, installCommand, knownPrograms } from '../../src/host/programs.ts';
+import { pathsOf } from '../paths-of.ts';
 
 const lockModule = new URL('../../src/host/lock.ts', import.meta.url).href;
 
@@ -97,7 +97,7 @@ test('the reserve is a hundredth of the disk within bounds, or what is set', () 
 test('a host without a working KVM says so at once where KVM is asked for, and emulates otherwise', async (t) => {
   const stateDirectory = await folder(t);
   const options = (reserve: string) => ({
-    paths: pathsFrom({ VIV_HOME: stateDirectory }, 1000),
+    paths: pathsOf({ VIV_HOME: stateDirectory }, 1000),
     env: { ...process.env, VIV_RESERVE_BYTES: reserve },
     proveKvm: async () => ({ works: false, detail: 'the payload made no progress within 5 s', durationMs: 5000 }),
     findQemu: async () => ({ path: '/usr/bin/qemu-system-x86_64', version: '10.0.2' }),

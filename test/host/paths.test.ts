@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { pathsFrom } from '../../src/host/paths.ts';
+import { pathsOf } from '../paths-of.ts';
 
 const places = (env: Record<string, string>, uid: number) => {
-  const { stateDirectory, run } = pathsFrom(env, uid);
+  const { stateDirectory, run } = pathsOf(env, uid);
   return [stateDirectory, run];
 };
 
@@ -25,13 +25,13 @@ test('a user’s daemon is found from every login: with a runtime folder and wit
 });
 
 test('a relative VIV_HOME is one from the working directory', () => {
-  assert.equal(pathsFrom({ VIV_HOME: 'some/home' }, 0).stateDirectory, join(process.cwd(), 'some/home'));
+  assert.equal(pathsOf({ VIV_HOME: 'some/home' }, 0).stateDirectory, join(process.cwd(), 'some/home'));
 });
 
 test('a deep home has its sockets in a short folder of its user, the same each time', () => {
   const deep = `/home/${'x'.repeat(60)}`;
-  const { run } = pathsFrom({ HOME: deep }, 1000);
+  const { run } = pathsOf({ HOME: deep }, 1000);
   assert.match(run, /^\/tmp\/viv-1000-[0-9a-f]{12}$/);
-  assert.equal(pathsFrom({ HOME: deep }, 1000).run, run);
-  assert.notEqual(pathsFrom({ HOME: `${deep}y` }, 1000).run, run);
+  assert.equal(pathsOf({ HOME: deep }, 1000).run, run);
+  assert.notEqual(pathsOf({ HOME: `${deep}y` }, 1000).run, run);
 });

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pino } from 'pino';
-import { pathsFrom } from '../../src/host/paths.ts';
 import { openImages } from '../../src/image/images.ts';
 import type { PublishDescription } from '../../src/image/publish.ts';
+import { pathsOf } from '../paths-of.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'viv-images-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -16,7 +16,7 @@ let count = 0;
 
 async function store(options: { usedBy?: (digest: string) => string[]; shared?: string } = {}) {
   count += 1;
-  const paths = pathsFrom({ VIV_HOME: join(root, `home${count}`), ...(options.shared ? { VIV_IMAGES: options.shared } : {}) }, 0);
+  const paths = pathsOf({ VIV_HOME: join(root, `home${count}`), ...(options.shared ? { VIV_IMAGES: options.shared } : {}) }, 0);
   const images = openImages({ paths, log, usedBy: options.usedBy ?? (() => []) });
   /** Publishes a tiny disk whose content depends on `mark`. */
   const add = async (name: string | undefined, mark: string, from = images) => {

@@ -8,9 +8,9 @@ import { dirname, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { bundleCommand, bundleDaemon, publish } from '../../scripts/bundle.ts';
 import { GiB } from '../../src/contract/field.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
 import type { Vm, VmInfo } from '../../src/sdk/index.ts';
 import { publishFakeImages, type TestHost } from '../daemon/test-host.ts';
+import { pathsOf } from '../paths-of.ts';
 import { havePulled, longHost } from './long-host.ts';
 import { whyNoMirror } from './mirror.ts';
 
@@ -50,7 +50,7 @@ async function kit(): Promise<string> {
   for (const name of ['koffi', '@koromix'])
     await cp(join(root, 'node_modules', name), join(made, 'node_modules', name), { recursive: true });
   await copyFile(join(root, 'test/fake-qemu/fake-qemu.mjs'), join(made, 'fake-qemu.mjs'));
-  await publishFakeImages(pathsFrom({ VIV_HOME: made }, 0));
+  await publishFakeImages(pathsOf({ VIV_HOME: made }, 0));
   await writeFile(join(made, 'package.json'), '{"type":"module"}');
   const settings = 'VIV_QEMU_X86_64=/opt/viv/fake-qemu.mjs VIV_IMAGES=/opt/viv/images VIV_DEFAULT_NETWORK=user VIV_RESERVE_BYTES=1048576';
   await writeFile(join(made, 'viv'), `#!/bin/sh\nexport ${settings}\nexec /usr/local/bin/node /opt/viv/viv.js "$@"\n`);

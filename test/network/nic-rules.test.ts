@@ -69,7 +69,7 @@ test('a group is made, changed and shown; what cannot be is refused, and nothing
 });
 
 test('a NIC in a group is guarded by it at once, and a change of the group reaches the kernel', { skip }, async () => {
-  const { securityGroup: group, network, vm: vmRef } = host.client;
+  const { securityGroup: group, vm: vmRef } = host.client;
   await refused(host.client.nic.set({ vm: 'web', nic: 'net0', securityGroups: ['nobody'] }), 'not_found', /no security group named nobody/);
   await refused(host.client.nic.set({ vm: 'web', nic: 'net7' }), 'not_found', /no NIC net7/);
   await refused(host.client.nic.set({ vm: 'web', nic: 'net0' }), 'invalid', /no setting of net0 of web is given/);
@@ -91,7 +91,6 @@ test('a NIC in a group is guarded by it at once, and a change of the group reach
 });
 
 test('where a NIC may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
-  const { network } = host.client;
   for (const [input, words] of [
     [{ vm: 'web', nic: 'net0', egress: ['10.0.0.0/33'] }, /no subnet/],
     [{ vm: 'web', nic: 'net0', egress: ['all', 'none'] }, /say one of them/],

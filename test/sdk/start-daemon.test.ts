@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { lockDaemon } from '../../src/host/lock.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
 import { knock } from '../../src/sdk/connect.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
+import { pathsOf } from '../paths-of.ts';
 
 test('who comes second waits for the daemon that is being started, however long that one takes', { timeout: 60_000 }, async () => {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-second-'));
@@ -28,7 +28,7 @@ test('who comes second waits for the daemon that is being started, however long 
   const before = process.env['VIV_DAEMON_ENTRY'];
   process.env['VIV_DAEMON_ENTRY'] = entry;
   const env = { ...process.env, VIV_HOME: stateDirectory };
-  const paths = pathsFrom(env, process.getuid?.() ?? 0);
+  const paths = pathsOf(env, process.getuid?.() ?? 0);
   const first = await lockDaemon(paths.daemonLock);
   const server = createServer((_request, response) => response.end('{}'));
   try {
@@ -55,7 +55,7 @@ test('who has been answered goes on asking nobody, also where another question o
   const before = process.env['VIV_DAEMON_ENTRY'];
   process.env['VIV_DAEMON_ENTRY'] = entry;
   const env = { ...process.env, VIV_HOME: stateDirectory };
-  const paths = pathsFrom(env, process.getuid?.() ?? 0);
+  const paths = pathsOf(env, process.getuid?.() ?? 0);
   await mkdir(paths.run, { recursive: true });
   let asked = 0;
   let late: ServerResponse | undefined;

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { bootUnit } from '../../src/cli/boot-unit.ts';
-import { type Paths, pathsFrom } from '../../src/host/paths.ts';
+import type { Paths } from '../../src/host/paths.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { eventually } from '../eventually.ts';
+import { pathsOf } from '../paths-of.ts';
 
 /** Its units are in its home, where a test may put some. */
 const uid = 1000;
@@ -23,7 +24,7 @@ const before = process.env['VIV_DAEMON_ENTRY'];
 beforeEach(async () => {
   stateDirectory = await mkdtemp(join(tmpdir(), 'viv-unit-'));
   env = { PATH: `${stateDirectory}/bin:${process.env['PATH']}`, HOME: stateDirectory, VIV_HOME: stateDirectory };
-  paths = pathsFrom(env, uid);
+  paths = pathsOf(env, uid);
   await mkdir(paths.run, { recursive: true });
   await mkdir(join(stateDirectory, 'bin'));
   server = createServer((_request, response) => response.end('{}'));

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GiB, MiB } from '../../src/contract/field.ts';
 import { VmOptions } from '../../src/contract/vm-options.ts';
-import { pathsFrom } from '../../src/host/paths.ts';
 import { idWithOwnMacs, macOf } from '../../src/vm/device/nics.ts';
 import { isUnfinishedEnd } from '../../src/vm/lifecycle/supervisor.ts';
 import type { VmRecord } from '../../src/vm/record.ts';
 import { type ImageFacts, newRecord, qemuConfig, startMachineType, withCdroms } from '../../src/vm/spec.ts';
 import { pending } from '../../src/vm/vm.ts';
+import { pathsOf } from '../paths-of.ts';
 
 type Started = NonNullable<VmRecord['started']>;
 
-const paths = pathsFrom({ VIV_HOME: '/v' }, 0).vm('a1');
+const paths = pathsOf({ VIV_HOME: '/v' }, 0).vm('a1');
 const identity = { id: 'a1', name: 'web', uuid: '4b7a1c58-5f0c-4a42-9a3c-1d5f5d2a0b11', uid: null, createdAt: 1 };
 const image: ImageFacts = {
   digest: 'd1',

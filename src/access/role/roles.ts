@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import { Name, Time } from '../../contract/field.ts';
-import { type BuiltInRole, builtInRoles, PermissionPattern, type Role } from '../../contract/role.ts';
+import type { Permission } from '../../contract/operation.ts';
+import { type BuiltInRole, builtInRoles } from '../../contract/permission.ts';
+import { PermissionPattern, type Role, roleSummaries } from '../../contract/role.ts';
 import { newId } from '../../host/id.ts';
 import type { Store } from '../../store/store.ts';
 import { type Commit, Table, write } from '../table.ts';
@@ -12,33 +14,33 @@ import { builtInSet, type PermissionSet, patternSet } from './permission.ts';
 const RoleRecord = z.object({ id: z.string(), name: Name, summary: z.string(), permissions: z.array(PermissionPattern), createdAt: Time });
 type RoleRecord = z.infer<typeof RoleRecord>;
 
-const builtIn = (name: string): name is BuiltInRole => Object.hasOwn(builtInRoles, name);
+const builtIn = (name: string): name is BuiltInRole => (builtInRoles as readonly string[]).includes(name);
 
 export class Roles {
   readonly #table: Table<RoleRecord>;
   /** Every permission that an operation declares. */
-  readonly #known: readonly string[];
+  readonly #known: readonly Permission[];
   readonly #sets = new Map<string, PermissionSet>();
   /** Grows with each change: what was derived from roles before is worth nothing. */
   version = 0;
 
-  private constructor(table: Table<RoleRecord>, known: readonly string[]) {
+  private constructor(table: Table<RoleRecord>, known: readonly Permission[]) {
     this.#table = table;
     this.#known = known;
   }
 
-  static async open(store: Store, known: readonly string[], log: Logger): Promise<Roles> {
+  static async open(store: Store, known: readonly Permission[], log: Logger): Promise<Roles> {
     return new Roles(await Table.open(store, 'access/role/', RoleRecord, log), known);
   }
 
   list(): Role[] {
-    return [...Object.keys(builtInRoles), ...this.#table.all().map(({ name }) => name)].map((name) => this.show(name));
+    return [...builtInRoles, ...this.#table.all().map(({ name }) => name)].map((name) => this.show(name));
   }
 
   /** @throws not_found */
   show(name: string): Role {
     const permissions = this.#known.filter((permission) => this.permissionsOf(name)?.has(permission));
-    if (builtIn(name)) return { name, builtIn: true, summary: builtInRoles[name].summary, permissions };
+    if (builtIn(name)) return { name, builtIn: true, summary: roleSummaries[name], permissions };
     return { name, builtIn: false, summary: this.#get(name).summary, permissions };
   }
 

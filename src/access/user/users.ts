@@ -117,7 +117,7 @@ export class Users {
   #checkUid(uid: number | null, name: string): void {
     const holder = uid === null ? undefined : this.#byUid.get(uid);
     if (holder !== undefined && holder !== name)
-      throw new VivError('name_taken', `the local account ${uid} is the user ${holder} already; viv user set ${holder} --no-uid frees it`);
+      throw new VivError('name_taken', `the local account ${uid} is the user ${holder} already; choose another account, or remove that user first`);
   }
 }
 

@@ -1,7 +1,7 @@
 // `viv completion bash|zsh|fish`: a script for the shell. It asks `viv __complete` for the words, so that VMs' names are always the present ones.
 import { VivError } from '../../contract/errors.ts';
 import { type Command, one } from '../command.ts';
-import { quote } from '../text.ts';
+import { quote } from '../render/text.ts';
 
 const scripts: Readonly<Record<string, string>> = {
   bash: `_viv() {
@@ -35,7 +35,7 @@ complete -c viv -a '(__viv_complete)'`,
 
 export const command: Command = {
   words: 'completion',
-  group: 'Shell',
+  section: 'Shell',
   summary: 'Print the script that completes commands, flags and names in your shell',
   args: [{ field: 'shell', label: 'SHELL', help: 'bash, zsh or fish', optional: false, several: false }],
   flags: [],

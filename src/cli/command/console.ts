@@ -1,12 +1,12 @@
 // `viv console NAME`: the serial line, with what it said before. Several may watch and type at once.
 import { operations } from '../../contract/index.ts';
-import { flow } from '../attach.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { isAbort } from '../problem.ts';
-import { enterRaw } from '../terminal.ts';
-import { clean } from '../text.ts';
+import { clean } from '../render/text.ts';
+import { flow } from '../terminal/attach.ts';
+import { enterRaw } from '../terminal/terminal.ts';
 
 /** Ctrl-] */
 const detachKey = 0x1d;

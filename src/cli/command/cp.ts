@@ -4,8 +4,8 @@ import { VivError } from '../../contract/errors.ts';
 import { Ref } from '../../contract/field.ts';
 import { type Command, one } from '../command.ts';
 import type { Context } from '../context.ts';
-import { formatBytes } from '../quantity.ts';
-import { clean, quote } from '../text.ts';
+import { formatBytes } from '../render/quantity.ts';
+import { clean, quote } from '../render/text.ts';
 
 export type Place = { readonly vm: string; readonly path: string } | { readonly vm: null; readonly path: string };
 
@@ -26,7 +26,7 @@ export function placeOf(text: string): Place {
 
 export const command: Command = {
   words: 'cp',
-  group: 'Inside a VM',
+  section: 'Inside a VM',
   summary: 'Copy files and trees into a VM or out of it',
   args: [
     { field: 'source', label: 'SRC', help: 'A path here, or NAME:/PATH', optional: false, several: false },

@@ -1,12 +1,12 @@
 // `viv create IMAGE [NAME]`: a VM that is made but not started; the same options as `viv run`.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
 import { pullMissing, sayNetwork, vmFlags, vmInput } from '../new-vm.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { perform } from '../perform.ts';
-import { clean } from '../text.ts';
+import { clean } from '../render/text.ts';
 
 export const command: Command = {
   ...shapeOf(operations.vm.create),

@@ -7,7 +7,7 @@ import type { Command } from '../command.ts';
 
 export const command: Command = {
   words: 'daemon',
-  group: 'Host',
+  section: 'Host',
   summary: 'Run the daemon in the foreground',
   args: [],
   flags: [],

@@ -1,9 +1,9 @@
 // `viv events [--follow]`: what happened, and what happens.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { isAbort } from '../problem.ts';
 import { eventLine } from '../render/task.ts';
 

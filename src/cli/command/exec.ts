@@ -1,9 +1,9 @@
 // `viv exec NAME -- CMD ARG...`
 import { operations } from '../../contract/index.ts';
-import { type Attached, attach, needTerminal } from '../attach.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
+import { type Attached, attach, needTerminal } from '../terminal/attach.ts';
 
 const shape = shapeOf(operations.vm.exec, ['command', 'terminal']);
 

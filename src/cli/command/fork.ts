@@ -1,9 +1,9 @@
 // `viv fork NAME[@SNAPSHOT]`: VMs that go on from where another one is, or was.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { perform } from '../perform.ts';
 
 const shape = shapeOf(operations.vm.fork);

@@ -5,8 +5,8 @@ import { operations } from '../../contract/index.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
-import { formatBytes } from '../quantity.ts';
-import { renderSheet } from '../table.ts';
+import { formatBytes } from '../render/quantity.ts';
+import { renderSheet } from '../render/table.ts';
 
 export const command: Command = {
   ...shapeOf(operations.host.show),

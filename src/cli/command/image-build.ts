@@ -3,14 +3,14 @@ import { sentenceOf } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { Recipe } from '../../contract/image.ts';
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
 import { textOf } from '../new-vm.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { perform } from '../perform.ts';
 import { imageName } from '../render/image.ts';
-import { clean, quote } from '../text.ts';
+import { clean, quote } from '../render/text.ts';
 
 const shape = shapeOf(operations.image.build, ['recipe']);
 

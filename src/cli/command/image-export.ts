@@ -1,12 +1,12 @@
 // `viv image export IMAGE FILE`: the path may be relative here; the daemon gets it absolute.
 import { resolve } from 'node:path';
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { perform } from '../perform.ts';
-import { clean } from '../text.ts';
+import { clean } from '../render/text.ts';
 
 export const command: Command = {
   ...shapeOf(operations.image.export),

@@ -2,11 +2,11 @@
 
 import { finished } from 'node:stream/promises';
 import { operations } from '../../contract/index.ts';
-import { flow } from '../attach.ts';
-import { checkInput } from '../check-input.ts';
-import { colourOnly } from '../colour-only.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
+import { flow } from '../terminal/attach.ts';
+import { colourOnly } from '../terminal/colour-only.ts';
 
 const shape = shapeOf(operations.vm.logs);
 

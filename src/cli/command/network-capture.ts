@@ -3,10 +3,10 @@ import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
-import { flow } from '../attach.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
+import { flow } from '../terminal/attach.ts';
 
 const shape = shapeOf(operations.network.capture);
 

@@ -1,9 +1,9 @@
 // `viv network flows [--follow]`: connections that were made, and whether they were let through.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { isAbort } from '../problem.ts';
 import { flowLine } from '../render/flow.ts';
 

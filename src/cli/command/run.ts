@@ -4,15 +4,15 @@ import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { Client } from '../../sdk/client.ts';
-import { attach, needTerminal } from '../attach.ts';
-import { checkInput } from '../check-input.ts';
 import type { Command } from '../command.ts';
 import { asJson, type Context } from '../context.ts';
 import { shapeOf } from '../generic.ts';
 import { pullMissing, sayNetwork, vmFlags, vmInput } from '../new-vm.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { perform } from '../perform.ts';
 import { describeProblem, isAbort } from '../problem.ts';
-import { clean } from '../text.ts';
+import { clean } from '../render/text.ts';
+import { attach, needTerminal } from '../terminal/attach.ts';
 
 export const command: Command = {
   ...shapeOf(operations.vm.run),

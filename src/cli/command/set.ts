@@ -2,14 +2,14 @@
 
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
-import { flagsOf, parseFlag } from '../flag.ts';
 import { shapeOf } from '../generic.ts';
-import { nearest } from '../nearest.ts';
+import { checkInput } from '../parse/check-input.ts';
+import { flagsOf, parseFlag } from '../parse/flag.ts';
+import { nearest } from '../parse/nearest.ts';
 import { perform } from '../perform.ts';
-import { clean, quote } from '../text.ts';
+import { clean, quote } from '../render/text.ts';
 
 const shape = shapeOf(operations.vm.set);
 export const settings = flagsOf(operations.vm.set);

@@ -1,16 +1,16 @@
 // `viv shell NAME`: a login shell with a real terminal; without a terminal here, a shell that reads its commands from stdin.
 import { operations } from '../../contract/index.ts';
-import { type Attached, attach } from '../attach.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
+import { type Attached, attach } from '../terminal/attach.ts';
 
 const shape = shapeOf(operations.vm.exec, ['command', 'terminal', 'stdin', 'timeoutMs']);
 
 export const command: Command = {
   ...shape,
   words: 'shell',
-  group: 'Inside a VM',
+  section: 'Inside a VM',
   summary: 'Open a login shell inside a VM',
   flags: shape.flags.filter((flag) => flag.field !== 'json'),
   notes: ['All keys go to the VM, Ctrl-C too; leave with exit or Ctrl-D. viv ends with the shell’s exit code.'],

@@ -1,11 +1,11 @@
 // `viv snapshot show NAME SNAPSHOT`: one snapshot, and the end of its serial log where that is what it keeps of its screen.
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 import { snapshotSheet } from '../render/snapshot.ts';
-import { clean } from '../text.ts';
+import { clean } from '../render/text.ts';
 
 export const command: Command = {
   ...shapeOf(operations.snapshot.show),

@@ -3,10 +3,10 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { shapeOf } from '../generic.ts';
-import { clean, quote } from '../text.ts';
+import { checkInput } from '../parse/check-input.ts';
+import { clean, quote } from '../render/text.ts';
 
 const shape = shapeOf(operations.snapshot.thumbnail);
 

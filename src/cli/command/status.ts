@@ -5,8 +5,8 @@ import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { noDaemon } from '../daemon-state.ts';
 import { shapeOf } from '../generic.ts';
-import { formatBytes, formatDuration } from '../quantity.ts';
-import { renderSheet } from '../table.ts';
+import { formatBytes, formatDuration } from '../render/quantity.ts';
+import { renderSheet } from '../render/table.ts';
 
 /** A healthy daemon answers within milliseconds. */
 const deadlineMs = 10_000;

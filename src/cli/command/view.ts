@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { operations } from '../../contract/index.ts';
-import { checkInput } from '../check-input.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
+import { checkInput } from '../parse/check-input.ts';
 
 /** Viewers that take a Unix socket, best first, and the arguments they take it by. */
 const viewers: readonly (readonly [string, (socket: string) => string[]])[] = [

@@ -1,8 +1,8 @@
 // What `viv snapshot diff` prints: each disk with how much of it differs, below it where, and the files.
 import type { Difference } from '../../contract/snapshot.ts';
-import { formatBytes } from '../quantity.ts';
-import { renderTable } from '../table.ts';
-import { clean } from '../text.ts';
+import { formatBytes } from './quantity.ts';
+import { renderTable } from './table.ts';
+import { clean } from './text.ts';
 
 interface Row {
   readonly disk: string;

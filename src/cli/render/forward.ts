@@ -1,6 +1,6 @@
 // Forwards for reading.
 import type { Forward } from '../../contract/forward.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from './table.ts';
 
 export function forwardTable(forwards: readonly Forward[], width: number | undefined): string[] {
   return renderTable(

@@ -1,7 +1,7 @@
 // Images for reading.
 import type { CatalogEntry, Image } from '../../contract/image.ts';
-import { formatBytes, formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
+import { formatBytes, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 export const imageName = (image: Image): string => image.names[0] ?? image.digest.slice(0, 12);
 

@@ -1,8 +1,8 @@
 // Networks for reading: the table of `viv network ls` and the sheet of `viv network show`.
 import type { Network } from '../../contract/network.ts';
-import { formatBytes, formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
 import { formatRate } from './nic.ts';
+import { formatBytes, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 export function networkTable(networks: readonly Network[], width: number | undefined): string[] {
   return renderTable(

@@ -2,7 +2,7 @@
 import type { Egress } from '../../contract/egress.ts';
 import type { Nic } from '../../contract/nic-spec.ts';
 import type { Rate } from '../../contract/rate.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from './table.ts';
 
 /** As it is mostly written: in bits. */
 export function formatRate({ bytesPerSecond, burstBytes }: Rate): string {

@@ -1,41 +1,105 @@
-// What a derived command prints when --json was not asked for: a sheet or table where there is one, otherwise the name of what it acted on.
+// What a command prints when --json is not given: for each kind of result that the contract names, how it looks.
 
+import type { Forward } from '../../contract/forward.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
+import type { Nic } from '../../contract/nic-spec.ts';
+import type { Print } from '../../contract/operation.ts';
+import type { Project } from '../../contract/project.ts';
+import type { Role } from '../../contract/role.ts';
 import type { Group } from '../../contract/security-group.ts';
+import type { Session } from '../../contract/session.ts';
 import type { Difference, Snapshot, Verification } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
+import type { Token } from '../../contract/token.ts';
+import type { User } from '../../contract/user.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
-import { clean } from '../text.ts';
+import { projectSheet, projectTable, roleSheet, roleTable, sessionTable, tokenTable, userSheet, userTable } from './access.ts';
 import { differenceTable } from './difference.ts';
-import { catalogTable, imageSheet } from './image.ts';
-import { networkSheet } from './network.ts';
-import { groupSheet } from './security-group.ts';
-import { snapshotName, verificationLines } from './snapshot.ts';
-import { taskSheet } from './task.ts';
-import { vmSheet } from './vm.ts';
-import { warmPoolSheet } from './warm-pool.ts';
+import { forwardTable } from './forward.ts';
+import { catalogTable, imageName, imageSheet, imageTable } from './image.ts';
+import { networkSheet, networkTable } from './network.ts';
+import { nicTable } from './nic.ts';
+import { groupSheet, groupTable } from './security-group.ts';
+import { snapshotName, snapshotSheet, snapshotTree, verificationLines } from './snapshot.ts';
+import { taskSheet, taskTable } from './task.ts';
+import { clean } from './text.ts';
+import { vmSheet, vmTable } from './vm.ts';
+import { warmPoolSheet, warmPoolTable } from './warm-pool.ts';
 
-type Render = (output: never, width: number | undefined) => string[];
+/** A list: a table, or with --quiet what each item is called by, a line each. */
+interface List<T> {
+  readonly table: (items: readonly T[], width: number | undefined) => string[];
+  readonly called: (item: T) => string;
+  /** Help of --quiet, where it prints no names. */
+  readonly quiet?: string;
+  /** Said at a terminal where the list is empty. */
+  readonly none?: (input: Readonly<Record<string, unknown>>) => string;
+}
 
-const renders: Readonly<Record<string, Render>> = {
-  'vm.show': (vm: Vm) => vmSheet(vm),
-  'snapshot.create': (snapshot: Snapshot) => [snapshotName(snapshot)],
-  'network.show': (network: Network) => networkSheet(network),
-  'security-group.show': (group: Group) => groupSheet(group),
-  'snapshot.diff': (difference: Difference, width) => differenceTable(difference, width),
-  'snapshot.verify': (verification: Verification) => verificationLines(verification),
-  'warm-pool.show': (warmPool: WarmPool) => warmPoolSheet(warmPool),
-  'image.show': (image: Image) => imageSheet(image),
-  'image.catalog': (entries: CatalogEntry[], width) => catalogTable(entries, width),
-  'task.show': (task: Task) => taskSheet(task),
-  'task.cancel': (task: Task) => [task.id],
-};
+type ListName = Extract<Print, `${string}-table`>;
+type OneName = Exclude<Print, ListName>;
 
-export function renderOutput(operation: string, output: unknown, options: { width: number | undefined }): string {
-  const render = renders[operation];
-  return render ? render(output as never, options.width).join('\n') : clean(nameOf(output));
+const named = { called: ({ name }: { name: string }) => name };
+const ids = { called: ({ id }: { id: string }) => id, quiet: 'Print ids only' };
+
+const lists = {
+  'catalog-table': { table: catalogTable, ...named } satisfies List<CatalogEntry>,
+  'forward-table': { table: forwardTable, ...named } satisfies List<Forward>,
+  'image-table': {
+    table: imageTable,
+    called: imageName,
+    none: () => 'no images yet; viv image catalog lists what can be pulled',
+  } satisfies List<Image>,
+  'network-table': { table: networkTable, ...named } satisfies List<Network>,
+  'nic-table': { table: nicTable, ...ids } satisfies List<Nic>,
+  'project-table': { table: projectTable, ...named, none: () => 'no projects yet; viv project create makes one' } satisfies List<Project>,
+  'role-table': { table: roleTable, ...named } satisfies List<Role>,
+  'security-group-table': { table: groupTable, ...named } satisfies List<Group>,
+  'session-table': { table: sessionTable, ...ids, none: () => 'nobody is signed in' } satisfies List<Session>,
+  'snapshot-table': {
+    table: snapshotTree,
+    ...ids,
+    none: ({ vm }) => `no snapshots yet; take one with: viv snapshot create ${vm}`,
+  } satisfies List<Snapshot>,
+  'task-table': { table: (tasks, width) => taskTable(tasks, width), ...ids } satisfies List<Task>,
+  'token-table': { table: tokenTable, ...ids, none: () => 'no tokens yet; viv token create makes one' } satisfies List<Token>,
+  'user-table': { table: userTable, ...named, none: () => 'no users yet; viv user create makes one' } satisfies List<User>,
+  'vm-table': {
+    table: (vms, width) => vmTable(vms, width),
+    ...named,
+    none: () => 'no VMs yet; create one with: viv run tiny',
+  } satisfies List<Vm>,
+  'warm-pool-table': { table: warmPoolTable, ...named } satisfies List<WarmPool>,
+} satisfies Record<ListName, unknown>;
+
+const ones = {
+  name: (output: unknown) => [clean(nameOf(output))],
+  id: ({ id }: { id: string }) => [id],
+  difference: (difference: Difference, width: number | undefined) => differenceTable(difference, width),
+  'image-sheet': (image: Image) => imageSheet(image),
+  'network-sheet': (network: Network) => networkSheet(network),
+  'project-sheet': (project: Project) => projectSheet(project),
+  'role-sheet': (role: Role) => roleSheet(role),
+  'security-group-sheet': (group: Group) => groupSheet(group),
+  'snapshot-name': (snapshot: Snapshot) => [snapshotName(snapshot)],
+  'snapshot-sheet': (snapshot: Snapshot) => snapshotSheet(snapshot),
+  'task-sheet': (task: Task) => taskSheet(task),
+  'user-sheet': (user: User) => userSheet(user),
+  verification: (verification: Verification) => verificationLines(verification),
+  'vm-sheet': (vm: Vm) => vmSheet(vm),
+  'warm-pool-sheet': (warmPool: WarmPool) => warmPoolSheet(warmPool),
+} satisfies Record<OneName, (output: never, width: number | undefined) => string[]>;
+
+/** Null: not a list. */
+export const listOf = (print: Print | undefined): List<never> | null =>
+  print !== undefined && Object.hasOwn(lists, print) ? (lists[print as ListName] as List<never>) : null;
+
+export function renderOutput(print: Print = 'name', output: unknown, width: number | undefined): string {
+  const list = listOf(print);
+  const lines = list ? list.table(output as never[], width) : ones[print as OneName](output as never, width);
+  return lines.join('\n');
 }
 
 /** `web`, `debian:12`: what the next command on a line would take. */

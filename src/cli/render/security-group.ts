@@ -1,7 +1,7 @@
 // Security groups for reading: the table of `viv security-group ls` and the sheet of `viv security-group show`.
 import type { Group } from '../../contract/security-group.ts';
-import { formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
+import { formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 export function groupTable(groups: readonly Group[], width: number | undefined): string[] {
   return renderTable(

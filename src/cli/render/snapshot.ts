@@ -1,7 +1,7 @@
 // Snapshots for reading: the tree of `viv snapshot ls` and the sheet of `viv snapshot show`.
 import type { Snapshot, Verification } from '../../contract/snapshot.ts';
-import { formatBytes, formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
+import { formatBytes, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 interface Row {
   readonly branch: string;

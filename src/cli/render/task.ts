@@ -1,10 +1,10 @@
 // Tasks and events for reading.
 import type { Event } from '../../contract/event.ts';
 import type { Task } from '../../contract/task.ts';
-import { formatDuration, formatTime } from '../quantity.ts';
-import { describeAmount } from '../screen.ts';
-import { renderSheet, renderTable } from '../table.ts';
-import { clean } from '../text.ts';
+import { describeAmount } from '../terminal/screen.ts';
+import { formatDuration, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
+import { clean } from './text.ts';
 
 const took = (task: Task, now: number) => formatDuration((task.endedAt ?? now) - task.createdAt);
 const outcome = (task: Task) =>

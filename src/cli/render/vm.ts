@@ -1,8 +1,8 @@
 // VMs for reading: the table of `viv ls` and the sheet of `viv show`.
 import type { Vm } from '../../contract/vm-state.ts';
-import { formatBytes, formatDuration, formatTime } from '../quantity.ts';
-import { type Column, renderSheet, renderTable } from '../table.ts';
 import { formatEgress, formatRate } from './nic.ts';
+import { formatBytes, formatDuration, formatTime } from './quantity.ts';
+import { type Column, renderSheet, renderTable } from './table.ts';
 
 const columnsOf = (now: number): Column<Vm>[] => [
   { title: 'NAME', value: (vm) => vm.name, whole: true },

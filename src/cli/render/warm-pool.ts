@@ -1,7 +1,7 @@
 // Warm pools for reading: the table of `viv warm-pool ls` and the sheet of `viv warm-pool show`.
 import type { WarmPool } from '../../contract/warm-pool.ts';
-import { formatBytes, formatTime } from '../quantity.ts';
-import { renderSheet, renderTable } from '../table.ts';
+import { formatBytes, formatTime } from './quantity.ts';
+import { renderSheet, renderTable } from './table.ts';
 
 export function warmPoolTable(warmPools: readonly WarmPool[], width: number | undefined): string[] {
   return renderTable(

@@ -2,14 +2,13 @@
 import type { Identity } from '../../access/identity.ts';
 import { overQuota } from '../../access/project/quota.ts';
 import { operationList } from '../../contract/index.ts';
-import { permissionOf } from '../../contract/permission.ts';
 import { type Verb, verdicts } from '../../contract/vm-verdicts.ts';
 import type { Vm } from '../../vm/vm.ts';
 import { type Known, vmTarget } from './objects.ts';
 import { addedBy, usageOf } from './usage.ts';
 
 const operationOf = (verb: Verb): string => (verb === 'snapshot' ? 'snapshot.create' : `vm.${verb}`);
-const permissions = new Map(operationList.map((operation) => [operation.id, permissionOf(operation)]));
+const permissions = new Map(operationList.map(({ id, permission }) => [id, permission]));
 
 export async function allowedOn(vm: Vm, identity: Identity, known: Known): Promise<Record<string, true | string>> {
   const verbs = Object.keys(verdicts) as Verb[];

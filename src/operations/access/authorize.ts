@@ -5,7 +5,6 @@ import { checkQuota } from '../../access/project/quota.ts';
 import type { AuditObject } from '../../contract/audit.ts';
 import { VivError } from '../../contract/errors.ts';
 import type { Operation } from '../../contract/operation.ts';
-import { permissionOf } from '../../contract/permission.ts';
 import type { Known } from './objects.ts';
 import { type Need, requirementsOf } from './requirements.ts';
 import { addedBy, usageOf } from './usage.ts';
@@ -30,7 +29,7 @@ export class Refused extends VivError {
 
 /** @throws unauthenticated, forbidden, over_quota, and not_found for what the identity may not see */
 export async function authorize(operation: Operation, input: Fields, identity: Identity, known: Known): Promise<Authorized> {
-  const permission = permissionOf(operation);
+  const permission = operation.permission;
   if (permission === 'public') return { input, objects: namedIn('user', input), stillAllowed: () => true };
   if (identity.ref.via === 'none' || !identity.isValid())
     throw new Refused('unauthenticated', 'who is asking is not known; sign in with: viv login, or give a valid token');

@@ -7,7 +7,6 @@ import { VivError } from '../../contract/errors.ts';
 import { forwardName, parseForward } from '../../contract/forward.ts';
 import { parseNicWish } from '../../contract/nic-spec.ts';
 import type { Operation } from '../../contract/operation.ts';
-import { permissionOf } from '../../contract/permission.ts';
 import { findImage, findNetwork, findVm, imageTarget, type Known, networkTarget, projectFor, projectTarget, vmTarget } from './objects.ts';
 
 type Fields = Record<string, unknown>;
@@ -52,7 +51,7 @@ const creates: ReadonlySet<string> = new Set(['vm.create', 'vm.run', 'network.cr
 
 /** @throws not_found, ambiguous, invalid */
 export async function requirementsOf(operation: Operation, given: Fields, identity: Identity, known: Known): Promise<Resolved> {
-  const permission = permissionOf(operation);
+  const permission = operation.permission;
   const input: Fields = { ...given };
   const needs: Need[] = [];
   const objects: AuditObject[] = [];

@@ -2,7 +2,6 @@
 // turn comes.
 import type { AuditEntry, AuditLog } from '../../access/audit/log.ts';
 import { operationList } from '../../contract/index.ts';
-import { isAudited } from '../../contract/permission.ts';
 import type { Store, Transaction } from '../../store/store.ts';
 import type { Journal, TaskRecord } from '../../task/journal.ts';
 import type { Services } from '../services.ts';
@@ -24,7 +23,7 @@ export function auditedJournal(store: Store, audit: AuditLog, services: () => Se
       const extra = moment === 'ended' ? ownership(record, services()) : {};
       const whole = joined(transaction, extra);
       const result =
-        moment !== null && operation && isAudited(operation) ? audit.commit(whole, entryOf(record, moment)) : store.commit(whole);
+        moment !== null && operation && operation.audit ? audit.commit(whole, entryOf(record, moment)) : store.commit(whole);
       await result;
       for (const apply of extra.applies ?? []) apply((await result).revision);
     },

@@ -2,7 +2,6 @@
 import type { Target } from '../../access/role/decide.ts';
 import { VivError } from '../../contract/errors.ts';
 import { operationList } from '../../contract/index.ts';
-import { permissionOf } from '../../contract/permission.ts';
 import type { HandlerOf } from '../../task/handler.ts';
 import { findImage, findNetwork, findVm, imageTarget, networkTarget, projectTarget, vmTarget } from '../access/objects.ts';
 import { scopeText } from '../access/scope.ts';
@@ -38,7 +37,7 @@ export const handler: HandlerOf<'user.can'> = async ({ user: name, verb, object 
 function permissionFor(verb: string, object: string | undefined): string {
   const kind = object === undefined ? 'host' : object.includes(':') ? object.slice(0, object.indexOf(':')) : 'vm';
   const operation = operationList.find(({ id }) => id === verb || id === `${kind}.${verb}`);
-  if (operation) return permissionOf(operation);
-  if (operationList.some((one) => permissionOf(one) === verb)) return verb;
+  if (operation) return operation.permission;
+  if (operationList.some((one) => one.permission === verb)) return verb;
   throw new VivError('invalid', `${verb} is neither a permission nor something that can be done to this; try start, vm.start or vm.read`);
 }

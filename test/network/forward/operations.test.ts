@@ -209,7 +209,6 @@ test('a fault at any step leaves all of them, open, or none', { skip }, async ()
       ]) {
         const fault = `${operation}:${name}:${moment}:run:${how}`;
         if (operation === 'forward.remove') await host.client.forward.add({ vm: 'web', forwards: ['8500'] });
-        const { network } = host.client;
         await strike(host, fault, () =>
           operation === 'forward.add'
             ? host.client.forward.add({ vm: 'web', forwards: ['8500', '8501/udp'] })

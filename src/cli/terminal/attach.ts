@@ -1,9 +1,9 @@
 // A command in a guest with this process's own streams: bytes both ways, signals, the terminal's size, the exit code.
 import { finished } from 'node:stream/promises';
-import { VivError } from '../contract/errors.ts';
-import { signalNames } from '../contract/frame.ts';
-import type { Client } from '../sdk/client.ts';
-import type { Context } from './context.ts';
+import { VivError } from '../../contract/errors.ts';
+import { signalNames } from '../../contract/frame.ts';
+import type { Client } from '../../sdk/client.ts';
+import type { Context } from '../context.ts';
 import { codeOfSignal, enterRaw, sizeOf } from './terminal.ts';
 
 export interface Attached {

@@ -1,10 +1,10 @@
 // Flags and arguments from an operation's input: `memoryBytes` -> `--memory SIZE`, `timeoutMs` -> `--timeout TIME`,
 // enums are choices, arrays are repeated, booleans stand alone. Nothing here knows a particular operation.
 import type { z } from 'zod';
-import { VivError } from '../contract/errors.ts';
-import type { Operation } from '../contract/operation.ts';
+import { VivError } from '../../contract/errors.ts';
+import type { Operation } from '../../contract/operation.ts';
+import { quote } from '../render/text.ts';
 import { parseBytes, parseDuration } from './quantity.ts';
-import { quote } from './text.ts';
 
 export type FlagKind = 'boolean' | 'bytes' | 'duration' | 'integer' | 'number' | 'choice' | 'text' | 'pairs';
 
@@ -157,6 +157,12 @@ export function argumentsOf(operation: Operation): Argument[] {
       ...(given.endsWith('+') ? { words: true } : {}),
     };
   });
+}
+
+/** True where a field is a list: all that is given for it goes into one call. */
+export function takesList(operation: Operation, field: string): boolean {
+  const schema = operation.input.shape[field] as z.ZodType | undefined;
+  return schema !== undefined && unwrap(schema).schema.def.type === 'array';
 }
 
 /** The flags of an operation: every field that is not given by position and can be written as a flag. */

@@ -26,8 +26,8 @@ export function cleanLines(text: string): string {
 /** At most `length` characters, with an ellipsis where it was cut. Never cuts a surrogate pair. */
 export function shorten(text: string, length: number): string {
   if (text.length <= length) return text;
-  const snapshots = Array.from(text.slice(0, length * 2 + 2));
-  return snapshots.length <= length ? snapshots.join('') : `${snapshots.slice(0, Math.max(0, length - 1)).join('')}…`;
+  const characters = Array.from(text.slice(0, length * 2 + 2));
+  return characters.length <= length ? characters.join('') : `${characters.slice(0, Math.max(0, length - 1)).join('')}…`;
 }
 
 /** What a user typed, as it may be repeated in a message: in quotes, controls escaped, at most 40 characters. */
@@ -48,7 +48,7 @@ const wide =
 /** Columns that the text takes on a terminal (East Asian and emoji count two, combining marks none). */
 export function columns(text: string): number {
   let count = 0;
-  for (const snapshot of text) count += /\p{Mn}/u.test(snapshot) ? 0 : wide.test(snapshot) ? 2 : 1;
+  for (const character of text) count += /\p{Mn}/u.test(character) ? 0 : wide.test(character) ? 2 : 1;
   return count;
 }
 
@@ -57,10 +57,10 @@ export function cut(text: string, width: number): string {
   if (columns(text) <= width) return text;
   let kept = '';
   let used = 0;
-  for (const snapshot of text) {
-    const step = columns(snapshot);
+  for (const character of text) {
+    const step = columns(character);
     if (used + step > width - 1) break;
-    kept += snapshot;
+    kept += character;
     used += step;
   }
   return width < 1 ? '' : `${kept}…`;

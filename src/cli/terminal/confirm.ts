@@ -1,8 +1,8 @@
 // The question before something is destroyed. On a terminal only: a script said what it wants by running the command.
 import { createInterface } from 'node:readline/promises';
-import { VivError } from '../contract/errors.ts';
-import type { Context } from './context.ts';
-import { clean, shorten } from './text.ts';
+import { VivError } from '../../contract/errors.ts';
+import type { Context } from '../context.ts';
+import { clean, shorten } from '../render/text.ts';
 
 /** Resolves on yes; throws `cancelled` on anything else. */
 export async function confirm(context: Context, question: string): Promise<void> {

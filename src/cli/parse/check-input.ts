@@ -1,11 +1,11 @@
 // Input checked against the contract before anything is sent, so that the sentence can use the user's own words:
 // `--memory` instead of `memoryBytes`, NAME instead of `vm`.
-import { sentenceOf } from '../contract/bound.ts';
-import { VivError } from '../contract/errors.ts';
-import type { Operation } from '../contract/operation.ts';
-import { surelyFits } from '../contract/plain.ts';
+import { sentenceOf } from '../../contract/bound.ts';
+import { VivError } from '../../contract/errors.ts';
+import type { Operation } from '../../contract/operation.ts';
+import { surelyFits } from '../../contract/plain.ts';
+import { quote } from '../render/text.ts';
 import { argumentsOf, flagsOf } from './flag.ts';
-import { quote } from './text.ts';
 
 /** Throws `invalid` for the first field that the contract refuses. `dashes` is what stands before a flag’s name: nothing in `viv set`. */
 export function checkInput(operation: Operation, input: Readonly<Record<string, unknown>>, dashes = '--'): void {
@@ -20,7 +20,7 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   let value: unknown = input;
   for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
   if (issue?.code === 'invalid_type' && value === undefined)
-    throw new VivError('invalid', `${as} is missing; see: viv ${operation.cli?.command ?? operation.id} --help`);
+    throw new VivError('invalid', `${as} is missing; see: viv ${operation.cli?.words ?? operation.id} --help`);
   const shown = typeof value === 'string' ? ` ${quote(value)}` : '';
   const message =
     issue?.code === 'invalid_union'

@@ -1,8 +1,8 @@
 // Stderr: messages, and one status line under them that is rewritten on a terminal and printed now and then elsewhere.
 // Results never come here; they go to stdout.
-import type { Task } from '../contract/task.ts';
-import { formatBytes } from './quantity.ts';
-import { clean, cut } from './text.ts';
+import type { Task } from '../../contract/task.ts';
+import { formatBytes } from '../render/quantity.ts';
+import { clean, cut } from '../render/text.ts';
 
 /** A terminal's status line appears after this long and is rewritten at most this often; elsewhere a line now and then. */
 const terminalPace = { firstMs: 300, everyMs: 100 };

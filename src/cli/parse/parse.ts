@@ -1,9 +1,9 @@
 // One command's line taken apart by commander. What it complains about becomes a VivError `invalid` (exit code 2).
 import { Command as Commander, CommanderError, Option } from 'commander';
-import { VivError } from '../contract/errors.ts';
-import type { Command, Invocation } from './command.ts';
+import { VivError } from '../../contract/errors.ts';
+import type { Command, Invocation } from '../command.ts';
+import { cleanLines, quote, shorten } from '../render/text.ts';
 import { type Flag, parseFlag } from './flag.ts';
-import { cleanLines, quote, shorten } from './text.ts';
 
 /** What `--help` and `-h` come to: the text to print. */
 export class HelpDesired {

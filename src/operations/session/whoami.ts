@@ -1,9 +1,9 @@
-// `session.show`: who is asking.
+// `session.whoami`: who is asking.
 import type { HandlerOf } from '../../task/handler.ts';
 import { scopeText } from '../access/scope.ts';
 import { identityOf } from '../user/one.ts';
 
-export const handler: HandlerOf<'session.show'> = async (_input, call) => {
+export const handler: HandlerOf<'session.whoami'> = async (_input, call) => {
   const { ref, user, isOwner } = identityOf(call);
   const roles = (user?.grants ?? []).flatMap(({ role, scope }) => {
     const on = scopeText(scope, call.services);
