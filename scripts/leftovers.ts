@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 const kinds = ['processes', 'mounts', 'namespaces', 'folders', 'tables', 'names'] as const;
 type Findings = Record<(typeof kinds)[number], string[]>;
 
-const ours = /\bviv-[0-9a-f]{8}-[a-z0-9]+|fake-qemu\.mjs|(src|dist|\.build)\/daemon\.[jt]s|viv-test-\w+\/run\/network\b/;
+const ours = /\bviv-(proof-)?[0-9a-f]{8}(-[a-z0-9]+)?\b|fake-qemu\.mjs|(src|dist|\.build)\/daemon\.[jt]s|viv-test-\w+\/run\/network\b/;
 
 async function look(): Promise<Findings> {
   const processes: string[] = [];

@@ -13,7 +13,7 @@ export function operationTable(ids: readonly string[]): string {
   const imports = ids.map((id) => `import { handler as ${camel(id)} } from '${file(id)}';`).toSorted(byPath);
   return [
     '// The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.',
-    "import type { Handlers } from '../task/handler.ts';",
+    "import type { Handlers } from './handler.ts';",
     ...imports,
     '',
     'export const handlers: Handlers = {',

@@ -9,6 +9,7 @@ import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import { type OperationId, operationList } from './contract/index.ts';
+import { bootCacheFile } from './host/boot-cache.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
@@ -19,10 +20,11 @@ import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
 import { auditedJournal, mayStillAct } from './operations/access/tasks.ts';
+import type { Call } from './operations/handler.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
-import { proveKvm } from './qemu/accelerator.ts';
+import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
 import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
@@ -33,7 +35,6 @@ import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
 import { faultsFrom } from './task/fault.ts';
-import type { Call } from './task/handler.ts';
 import { version } from './version.ts';
 import { Processes } from './vm/find-process.ts';
 import { imageUsers } from './vm/in-use.ts';
@@ -81,10 +82,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
+  const kvm = new KvmProver({
+    // An answer about a QEMU that only this daemon was given is nobody else's.
+    cacheFile: env['VIV_QEMU_X86_64'] ? join(paths.cache, 'kvm-proof.json') : await bootCacheFile('kvm-proof.json', uid, paths.cache),
+    timeoutMs: kvmProofDeadlineMs,
+    marker: proofMarker(paths.stateDirectory),
+    ...(env['VIV_KVM_DEVICE'] ? { device: env['VIV_KVM_DEVICE'] } : {}),
+  });
   const host = createHostFacts({
     paths,
     env,
-    proveKvm: (again) => proveKvm({ cacheFile: join(paths.cache, 'kvm-proof.json'), timeoutMs: kvmProofDeadlineMs, again }),
+    proveKvm: (again) => kvm.prove(again),
     findQemu: async (arch) => {
       const { path, version: found } = await findQemu(arch);
       return { path, version: found.join('.') };
@@ -179,6 +187,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const isKept = (vm: Vm) => vm.record.complete || (isReady(vm) && warmPools.byName(vm.record.warmPool ?? '') !== undefined);
 
   async function afterStart(): Promise<void> {
+    await kvm.sweep();
     await tasks.recoveryDone();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     warmPoolReplenisher.begin();
@@ -214,6 +223,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       await store.commit({ deletes: ['host/boot'] });
     }
     stopping.abort(new VivError('unavailable', 'the daemon is stopping'));
+    await kvm.stop();
     await networks.stop();
     for (const vm of vms.all()) vm.live?.end();
     events.record({

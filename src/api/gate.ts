@@ -7,9 +7,9 @@ import type { Operation } from '../contract/operation.ts';
 import { allowedOn } from '../operations/access/allowed.ts';
 import { type Authorized, authorize, Refused } from '../operations/access/authorize.ts';
 import { shownTo } from '../operations/access/visible.ts';
+import type { Call } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
 import type { Transaction } from '../store/store.ts';
-import type { Call } from '../task/handler.ts';
 import { checkContentType, checkSameOrigin } from './cross-site.ts';
 import { addressOf, type Caller, cookieFor, type Identifier } from './identify.ts';
 

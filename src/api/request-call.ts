@@ -1,8 +1,8 @@
 // What a handler is given of its request. The signal costs something, so it is made when first asked for.
 import type { ServerResponse } from 'node:http';
 import { VivError } from '../contract/errors.ts';
+import type { Call } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
-import type { Call } from '../task/handler.ts';
 import type { Admitted } from './gate.ts';
 
 export class RequestCall implements Call {

@@ -6,7 +6,7 @@ import { finished } from 'node:stream/promises';
 import type { FastifyReply } from 'fastify';
 import type { VivError } from '../contract/errors.ts';
 import { errorTrailer } from '../contract/frame.ts';
-import type { Download } from '../task/handler.ts';
+import type { Download } from '../operations/handler.ts';
 
 /** How long a refusal may take and still be answered with its own status. */
 const firstMs = 1000;

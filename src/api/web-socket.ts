@@ -2,7 +2,7 @@
 import type { WebSocket } from 'ws';
 import { VivError } from '../contract/errors.ts';
 import { ClientControl } from '../contract/stream.ts';
-import type { Socket } from '../task/handler.ts';
+import type { Socket } from '../operations/handler.ts';
 
 const frameBytes = 256 * 1024;
 /** Above this the sender is made to wait until the client has read. */

@@ -1,16 +1,28 @@
 // What this host is, can do and lacks. What only QEMU's room knows is handed in by daemon.ts.
 import { constants } from 'node:fs/promises';
 import { arch, hostname, release } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
 import type { Host } from '../contract/host.ts';
-import type { HostFacts } from '../operations/services.ts';
 import { diskRoom } from './disk-space.ts';
 import { measureMemory } from './memory.ts';
 import { readCpus, readDistribution } from './os-facts.ts';
 import type { Paths } from './paths.ts';
 import { type FoundProgram, findPrograms } from './programs.ts';
 import { isUsable } from './usable.ts';
+
+export interface HostFacts {
+  /** @param options.prove proves KVM anew and waits for the answer */
+  show(options: { prove: boolean }): Promise<Host>;
+  /**
+   * Which accelerator a VM gets. `auto` is tcg while a first proof of KVM takes longer than a moment.
+   * @throws no_accelerator where kvm was asked for and does not work
+   */
+  accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
+  /** Why changes are refused now (disk nearly full); null when they are not. */
+  readOnly(): string | null;
+}
 
 export interface KvmProof {
   readonly works: boolean;
@@ -22,7 +34,7 @@ export interface KvmProof {
 export interface HostFactsOptions {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
-  /** Remembered per boot; `again` proves anew. */
+  /** Cached per boot; `again` proves anew. */
   readonly proveKvm: (again: boolean) => Promise<KvmProof>;
   /** Throws missing_program where it is absent or too old. */
   readonly findQemu: (arch: Arch) => Promise<{ readonly path: string; readonly version: string }>;
@@ -33,23 +45,41 @@ export interface HostFactsOptions {
   readonly networks: () => Promise<Host['networks']>;
 }
 
+/** A working KVM runs the payload in 0.1 to 0.3 s. A VM is not kept waiting longer than this for one that makes no progress. */
+const proofPatienceMs = 1000;
+const stillProving: KvmProof = {
+  works: false,
+  detail: 'the proof is still running; viv host --prove waits for its answer',
+  durationMs: null,
+};
+
 export function createHostFacts(options: HostFactsOptions): HostFacts {
   const { paths, env } = options;
   const room = diskRoom(paths.stateDirectory, env['VIV_RESERVE_BYTES']);
-  // Asked together, answered once: a proof starts a QEMU.
-  let proving: Promise<KvmProof> | undefined;
-  const kvm = (again: boolean) => {
-    proving ??= options.proveKvm(again).finally(() => {
-      proving = undefined;
-    });
+  // Several callers share one proof, because each starts a QEMU.
+  let proving: { readonly answer: Promise<KvmProof>; readonly overdue: Promise<null> } | undefined;
+  const prove = (again: boolean) => {
+    proving ??= {
+      answer: options.proveKvm(again).finally(() => {
+        proving = undefined;
+      }),
+      overdue: delay(proofPatienceMs, null, { ref: false }),
+    };
     return proving;
+  };
+  const kvm = (again: boolean): Promise<KvmProof> => prove(again).answer;
+  /** Null: the proof has been running for a while, and its answer is still open. */
+  const kvmSoon = (): Promise<KvmProof | null> => {
+    const { answer, overdue } = prove(false);
+    answer.catch(() => {}); // it may fail after nobody waits for it
+    return Promise.race([answer, overdue]);
   };
 
   return {
-    async show({ prove }) {
+    async show({ prove: again }) {
       const distribution = await readDistribution();
       const [proof, memory, found, qemu] = await Promise.all([
-        kvm(prove),
+        again ? kvm(true) : kvmSoon().then((answer) => answer ?? stillProving),
         measureMemory(),
         findPrograms(distribution, env),
         options.findQemu('x86_64').then(
@@ -84,15 +114,13 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
 
     async accelerator(desired) {
       if (desired === 'tcg') return 'tcg';
+      if (desired === 'auto') return (await kvmSoon())?.works ? 'kvm' : 'tcg';
       const proof = await kvm(false);
       if (proof.works) return 'kvm';
-      if (desired === 'auto') return 'tcg';
       throw new VivError(
         'no_accelerator',
-        `KVM was asked for and does not work on this host: ${proof.detail}. Use --accel auto or --accel tcg; 'viv host --prove' looks again.`,
-        {
-          details: { desired, detail: proof.detail },
-        },
+        `KVM does not work on this host: ${proof.detail}. Use --accel auto or --accel tcg; viv host --prove checks again.`,
+        { details: { desired, detail: proof.detail } },
       );
     },
 
@@ -125,7 +153,9 @@ async function others(proof: KvmProof, qemuProblem: string | null, programs: rea
   const problems: string[] = [];
   const qemu = programs.find(({ name }) => name === 'qemu-system-x86_64');
   if (qemuProblem !== null && qemu?.path) problems.push(qemuProblem);
-  if (!proof.works) problems.push(`VMs run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
+  if (proof === stillProving) problems.push(`VMs are started under emulation until KVM is proved to work: ${proof.detail}.`);
+  else if (!proof.works)
+    problems.push(`VMs run under emulation, which is slower, because KVM does not work: ${await kvmRemedy(proof.detail)}`);
   if ((process.getuid?.() ?? 0) !== 0 && !(await isUsable('/usr/bin/newuidmap', constants.X_OK))) {
     problems.push('As an ordinary user the debian images cannot be built without newuidmap. Install it with: apt-get install uidmap');
   }

@@ -14,8 +14,10 @@ export interface RunOptions {
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   /** Bytes of each stream that are kept (the last ones); 1 MiB by default. */
   keepBytes?: number;
-  /** It ends with us, however we end: for what takes long and is begun again by the next daemon. */
+  /** It is killed when this process ends, however that ends: for long work that the next daemon starts again. */
   endsWithUs?: boolean;
+  /** Descriptors of this process that it gets as 3, 4, ... */
+  inherit?: readonly number[];
 }
 
 export interface RunResult {
@@ -61,7 +63,7 @@ export async function runProgram(program: string, args: readonly string[], optio
   // setpriv (util-linux) asks the kernel for it and executes the program in the same process.
   const [started, given] = options.endsWithUs ? ['setpriv', ['--pdeathsig', 'KILL', '--', program, ...args]] : [program, args];
   const child = spawn(started, given, {
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(options.inherit ?? [])],
     detached: true, // its own group, so that its children are stopped with it
     ...(options.env ? { env: options.env } : {}),
     ...(options.cwd ? { cwd: options.cwd } : {}),

@@ -1,5 +1,5 @@
 // The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
-import type { Handlers } from '../task/handler.ts';
+
 import { handler as auditFollow } from './audit/follow.ts';
 import { handler as auditList } from './audit/list.ts';
 import { handler as auditVerify } from './audit/verify.ts';
@@ -10,6 +10,7 @@ import { handler as flowList } from './flow/list.ts';
 import { handler as forwardAdd } from './forward/add.ts';
 import { handler as forwardList } from './forward/list.ts';
 import { handler as forwardRemove } from './forward/remove.ts';
+import type { Handlers } from './handler.ts';
 import { handler as hostShow } from './host/show.ts';
 import { handler as hostShutdown } from './host/shutdown.ts';
 import { handler as hostStatus } from './host/status.ts';

@@ -6,8 +6,8 @@ import type { AnyOperation } from '../contract/index.ts';
 import type { VmOptions } from '../contract/vm-options.ts';
 import type { VmState } from '../contract/vm-state.ts';
 import { type Connection, connection } from './http.ts';
-import type { Endpoint } from './remote.ts';
 import { callsFor, methodFor } from './raw.ts';
+import type { Endpoint } from './remote.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
 import { Vm } from './vm.ts';
 

@@ -4,10 +4,10 @@ import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { screendump } from '../qemu/command.ts';
 import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
+import type { VmConnection } from '../vm/connection.ts';
 import { readLog } from '../vm/device/serial-log.ts';
 import { makeOwnFile } from '../vm/files.ts';
 import type { VmRecord } from '../vm/record.ts';
-import type { VmRuntime } from '../vm/runtime.ts';
 import type { Vm } from '../vm/vm.ts';
 import { fitted, isBlank, longestScreenBytes, parsePpm, pngSize, thumbnailSize, toPng } from './screen-image.ts';
 import type { Uses } from './services.ts';
@@ -42,7 +42,7 @@ export async function addThumbnail(vm: Vm, services: Uses<'snapshots' | 'paths' 
 }
 
 /** Null: there is nothing to see on it. */
-async function pictureOf({ record }: Vm, { qmp }: VmRuntime, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
+async function pictureOf({ record }: Vm, { qmp }: VmConnection, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
   try {
     await makeOwnFile(screen, record);
     await screendump(qmp, screen, signal);

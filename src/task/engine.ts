@@ -1,27 +1,40 @@
-// The task engine: opens a task for an operation, runs it (task.ts), takes tasks up again after a crash (unfinished.ts), and
-// answers who asks about tasks.
+// The task engine: every change to the host is a task, made of steps.
+//
+// It owns the journal (what each task has reached, written before it acts), queues (tasks with the same key run in order of arrival), the
+// continuation of unfinished tasks after a crash, their history, and the event log. What a step does is the operation's; `Services` is
+// passed to the steps unseen.
+//
+//   start --> waiting --its turn--> running --last step--> ended: done
+//                |                     | failure, cancel
+//                | cancel              v
+//                +----------------> undoing --first step--> ended: failed, cancelled
+//
+// Each transition is durable before it takes effect. A daemon that dies leaves the task where it was: the next one runs the step, or the
+// undo, that was under way once more. A stopping daemon interrupts steps and undoes nothing.
 import type { Logger } from 'pino';
+import type { Actor, AuditObject } from '../contract/audit.ts';
 import { VivError } from '../contract/errors.ts';
 import type { OperationId } from '../contract/index.ts';
 import type { Task } from '../contract/task.ts';
 import { newId } from '../host/id.ts';
-import type { EventLog, Services, Tasks } from '../operations/services.ts';
 import type { Store } from '../store/store.ts';
 import { errorBodyOf } from './error.ts';
+import type { EventLog } from './event-log.ts';
 import type { Faults } from './fault.ts';
 import type { Call } from './handler.ts';
 import { type Retention, TaskHistory, usualRetention } from './history.ts';
-import { type Journal, snapshot, type TaskRecord, writeRecord } from './journal.ts';
+import { copyTask, type Journal, type TaskRecord, writeRecord } from './journal.ts';
 import { Queues } from './queue.ts';
 import { type AnyTaskHandler, TaskRun } from './task.ts';
 import { readJournal } from './unfinished.ts';
 
-export interface TaskOptions {
+export interface TaskOptions<Services> {
   readonly store: Store;
   readonly events: Pick<EventLog, 'record'>;
   readonly log: Logger;
   /** Every operation's handler; those with steps are run as tasks. */
   readonly handlers: Readonly<Record<string, unknown>>;
+  /** Passed on to handlers; called late, because the services contain this engine. */
   readonly services: () => Services;
   readonly clock?: () => number;
   readonly faults?: Faults | undefined;
@@ -38,41 +51,61 @@ export interface StartedTask {
   readonly done: Promise<unknown>;
 }
 
-export interface TaskEngine extends Tasks {
+/** What is known about tasks, for operations. */
+export interface Tasks {
+  list(options: { state?: Task['state']; limit: number }): Promise<Task[]>;
+  /** By id or unique prefix. @throws not_found, ambiguous */
+  find(ref: string): Promise<Task>;
+  /** Who asked for a task, and what it acts on. */
+  about(id: string): Promise<{ by?: Actor; objects?: readonly AuditObject[] } | undefined>;
+  /** Waits up to 30 s for the undo. @throws not_found, ambiguous, and wrong_state where it has ended or cannot be undone */
+  cancel(ref: string): Promise<Task>;
+  /** The task now, then after every change. @throws not_found, ambiguous */
+  follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
+  runningCount(): number;
+  /** The task whose turn it is in the queue. */
+  activity(queue: string): { task: string; operation: string } | null;
+  /** Resolves when no task is in the queue. */
+  idle(queue: string): Promise<void>;
+  /** Cancels every running or waiting task of the queue, except those to spare, and waits until all of them have ended. */
+  cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void>;
+}
+
+export interface TaskEngine<Services> extends Tasks {
   /**
    * Prepares the operation (throwing what is wrong with it), journals it and lets it run.
    * The caller going away does not end it. Throws `unavailable` while the daemon stops, `no_space` when it cannot be journalled.
    */
-  start(operation: OperationId | { readonly id: string }, input: unknown, call: Call): Promise<StartedTask>;
-  /** Once, before the first start: takes up what the last daemon left. Returns how many; they run on in the background. */
+  start(operation: OperationId | { readonly id: string }, input: unknown, call: Call<Services>): Promise<StartedTask>;
+  /** Once, before the first start: continues the tasks that the last daemon left, in the background. Returns how many. */
   recover(): Promise<number>;
-  /** Resolves when every task that was taken up has ended. */
+  /** Resolves when every continued task has ended. */
   recoveryDone(): Promise<void>;
-  /** Interrupts all tasks without undoing them: the next daemon goes on. Resolves when they have stopped, or at the deadline. */
+  /** Interrupts all tasks without undoing them: the next daemon continues them. Resolves when they have stopped, or at the deadline. */
   drain(timeoutMs: number): Promise<void>;
 }
 
-/** How long `cancel` waits for the undoing before it answers; it goes on in any case. */
+/** How long `cancel` waits for the undo before it answers; the undo continues in any case. */
 const cancelWaitMs = 30_000;
 
-export function createTasks(options: TaskOptions): TaskEngine {
+export function createTasks<Services>(options: TaskOptions<Services>): TaskEngine<Services> {
   const { store, events, log, handlers, services, faults } = options;
   const now = options.clock ?? Date.now;
   const journal = options.journal ?? { commit: (transaction) => store.commit(transaction) };
   const tools = { journal, log, services, faults, now, mayAct: options.mayAct };
   const history = new TaskHistory(store, options.retention ?? usualRetention);
-  const active = new Map<string, { run: TaskRun; over: Promise<void> }>();
+  const active = new Map<string, { run: TaskRun<Services>; over: Promise<void> }>();
   const queues = new Queues<TaskRecord>();
   let recovering: Promise<unknown> = Promise.resolve();
   let stopping = false;
   let lastOrder = 0;
 
-  function launch(run: TaskRun): void {
-    const over = run.live().then(() => end(run));
+  function launch(run: TaskRun<Services>): void {
+    const over = run.run().then(() => end(run));
     active.set(run.record.task.id, { run, over });
   }
 
-  async function end(run: TaskRun): Promise<void> {
+  async function end(run: TaskRun<Services>): Promise<void> {
     const { task } = run.record;
     if (!run.ended) return; // it stays journalled, and listed, for the next daemon
     history.add(run.record);
@@ -85,7 +118,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     await history.prune(now()).catch((error: unknown) => log.warn({ err: error }, 'old tasks could not be dropped'));
   }
 
-  async function start(asked: string | { readonly id: string }, input: unknown, call: Call): Promise<StartedTask> {
+  async function start(asked: string | { readonly id: string }, input: unknown, call: Call<Services>): Promise<StartedTask> {
     const operation = typeof asked === 'string' ? asked : asked.id;
     const handler = taskHandler(operation);
     if (!handler) throw new VivError('internal', `${operation} does not run as a task`);
@@ -134,7 +167,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     const { ended, unfinished } = await readJournal(store);
     for (const record of ended) history.add(record);
     await history.prune(now(), true).catch((error: unknown) => log.warn({ err: error }, 'old tasks could not be dropped'));
-    const runs: TaskRun[] = [];
+    const runs: TaskRun<Services>[] = [];
     for (const record of unfinished) {
       lastOrder = Math.max(lastOrder, record.order);
       record.task.recovered = true;
@@ -142,20 +175,20 @@ export function createTasks(options: TaskOptions): TaskEngine {
       if (handler && sameSteps(record, handler)) runs.push(new TaskRun(record, handler, queues.enter(record.queue, record), tools));
       else await abandon(record);
     }
-    for (const run of runs) launch(run); // only now: those that wait have to find the others before them
+    for (const run of runs) launch(run); // after all have entered their queues, in order
     recovering = Promise.all(runs.map((run) => active.get(run.record.task.id)?.over));
     return unfinished.length;
   }
 
-  /** A task of another version of Vivarium: nobody here knows how to go on with it. */
+  /** A task of another version of Vivarium, whose steps this one does not have. */
   async function abandon(record: TaskRecord): Promise<void> {
     const { task } = record;
     task.state = 'failed';
     task.error = {
       code: 'unsupported',
-      message: `${task.operation} was begun by another version of Vivarium and cannot be gone on with; see what it left and start it again`,
+      message: `${task.operation} was started by another version of Vivarium and cannot be continued; check what it left and start it again`,
     };
-    task.undoError = 'it was not undone, because this version does not know its steps';
+    task.undoError = 'it was not undone, because this version does not have its steps';
     task.endedAt = now();
     record.phase = 'ended';
     delete record.input;
@@ -170,13 +203,14 @@ export function createTasks(options: TaskOptions): TaskEngine {
     });
   }
 
-  function taskHandler(operation: string): AnyTaskHandler | undefined {
+  function taskHandler(operation: string): AnyTaskHandler<Services> | undefined {
     const handler = Object.hasOwn(handlers, operation) ? handlers[operation] : undefined;
-    return typeof handler === 'object' && handler !== null && 'steps' in handler ? (handler as AnyTaskHandler) : undefined;
+    return typeof handler === 'object' && handler !== null && 'steps' in handler ? (handler as AnyTaskHandler<Services>) : undefined;
   }
 
   function refuseWhenStopping(operation: string): void {
-    if (stopping) throw new VivError('unavailable', `${operation} was not begun because the daemon is stopping; try again when it is back`);
+    if (stopping)
+      throw new VivError('unavailable', `${operation} was not started because the daemon is stopping; try again when it is back`);
   }
 
   async function list({ state, limit }: { state?: Task['state']; limit: number }): Promise<Task[]> {
@@ -199,15 +233,15 @@ export function createTasks(options: TaskOptions): TaskEngine {
   function resolve(ref: string): string {
     if (active.has(ref) || history.has(ref)) return ref;
     const ids = [...active.keys(), ...[...history.all()].map(({ id }) => id)].filter((id) => id.startsWith(ref));
-    if (ids.length === 0) throw new VivError('not_found', `There is no task ${ref}; viv task ls lists them`);
+    if (ids.length === 0) throw new VivError('not_found', `there is no task ${ref}; viv task ls lists them`);
     if (ids.length > 1)
-      throw new VivError('ambiguous', `${ref} fits ${ids.length} tasks (${ids.slice(0, 4).join(', ')}); give more of the id`);
+      throw new VivError('ambiguous', `${ref} matches ${ids.length} tasks (${ids.slice(0, 4).join(', ')}); give more characters of the id`);
     return ids[0] as string;
   }
 
   async function find(ref: string): Promise<Task> {
     const task = await show(resolve(ref));
-    if (!task) throw new VivError('not_found', `There is no task ${ref}; viv task ls lists them`);
+    if (!task) throw new VivError('not_found', `there is no task ${ref}; viv task ls lists them`);
     return task;
   }
 
@@ -224,7 +258,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
     }
     found.run.cancel();
     await within(found.over, cancelWaitMs);
-    return snapshot(found.run.record.task);
+    return copyTask(found.run.record.task);
   }
 
   async function* follow(ref: string, signal: AbortSignal): AsyncGenerator<Task> {
@@ -241,7 +275,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
       try {
         run.cancel();
       } catch {
-        // it has gone too far to be cancelled: its end is waited for
+        // it cannot be cancelled any more: wait for its end
       }
     }
     await Promise.all(those.map(({ over }) => over));
@@ -274,7 +308,7 @@ export function createTasks(options: TaskOptions): TaskEngine {
   };
 }
 
-function sameSteps(record: TaskRecord, handler: AnyTaskHandler): boolean {
+function sameSteps<Services>(record: TaskRecord, handler: AnyTaskHandler<Services>): boolean {
   return record.task.steps.map((step) => step.name).join('\n') === handler.steps.map((step) => step.name).join('\n');
 }
 

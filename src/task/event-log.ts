@@ -1,23 +1,32 @@
-// What happened, in order, kept across restarts. record() only remembers; everything recorded in one turn of the event loop is
-// written in one commit, so that a burst costs little.
+// The event log: what happened, in order, kept across restarts. record() only buffers; everything recorded in one turn of the event loop
+// is written in one commit, so that a burst is cheap.
 import type { Logger } from 'pino';
 import type { Event } from '../contract/event.ts';
-import type { EventLog } from '../operations/services.ts';
+import type { Report } from '../host/event-bus.ts';
 import type { Store } from '../store/store.ts';
 
 const prefix = 'event/';
 /** Pages of a follower that catches up. */
 const pageSize = 200;
-/** Recorded but not yet written (the disk is full): more than this and the oldest are let go. */
+/** Recorded but not yet written (the disk is full): beyond this the oldest are dropped. */
 const mostPending = 1000;
 const retryMs = 1000;
+
+export interface EventLog {
+  /** Never throws: a full disk is logged, and the event is written later. */
+  record(event: Report): void;
+  /** @param options.after a sequence number; default: the newest events */
+  list(options: { after?: number; limit: number }): Promise<Event[]>;
+  /** @param after default: what is recorded from now on */
+  follow(after: number | undefined, signal: AbortSignal): AsyncIterable<Event>;
+}
 
 export interface DurableEventLog extends EventLog {
   /** Resolves when what was recorded until now is durable, or could not be written (the disk is full). */
   flush(): Promise<void>;
 }
 
-/** `keep`: how many events stay. They go in batches, so there may be a tenth more for a while. */
+/** @param keep how many events are kept. They are removed in batches, so there may be a tenth more */
 export function createEventLog(store: Store, log: Logger, keep = 10_000): DurableEventLog {
   let pending: Omit<Event, 'sequence'>[] = [];
   let last: number | undefined;
@@ -65,7 +74,7 @@ export function createEventLog(store: Store, log: Logger, keep = 10_000): Durabl
       schedule(retryMs);
     } finally {
       writing = undefined;
-      for (const wake of [...followers]) wake();
+      for (const notify of [...followers]) notify();
     }
   }
 
@@ -91,10 +100,10 @@ export function createEventLog(store: Store, log: Logger, keep = 10_000): Durabl
       seen = await lastSequence();
     }
     while (!signal.aborted) {
-      const news = nextWrite(signal); // asked for before reading, so that nothing falls in between
+      const written = nextWrite(signal); // before reading, so that no event is missed in between
       const events = eventsOf(await store.list(prefix, { after: keyOf(seen), limit: pageSize }));
-      if (events.length === 0) await news.happened;
-      news.forget();
+      if (events.length === 0) await written.happened;
+      written.forget();
       for (const event of events) {
         if (signal.aborted) return;
         seen = event.sequence;
@@ -107,11 +116,11 @@ export function createEventLog(store: Store, log: Logger, keep = 10_000): Durabl
     const { promise, resolve } = Promise.withResolvers<void>();
     const forget = () => {
       followers.delete(resolve);
-      signal.removeEventListener('abort', wake);
+      signal.removeEventListener('abort', notify);
     };
-    const wake = () => resolve();
+    const notify = () => resolve();
     followers.add(resolve);
-    signal.addEventListener('abort', wake, { once: true });
+    signal.addEventListener('abort', notify, { once: true });
     if (signal.aborted) resolve();
     return { happened: promise, forget };
   }

@@ -1,7 +1,7 @@
-// Faults that tests inject into steps, told by the environment. Nothing here acts unless these variables are set:
-//   VIV_TEST_FAULT="vm.create:step-name:after:run:kill|throw"   at that moment, once, the daemon dies by SIGKILL, or the step fails;
+// Faults that tests inject into steps through the environment. Nothing here acts unless these variables are set:
+//   VIV_TEST_FAULT="vm.create:step-name:after:run:kill|throw"   at that moment, once, the daemon is ended by SIGKILL, or the step fails;
 //                                                               several are separated by commas
-//   VIV_TEST_FAULT=@/FILE                                       the same, read from that file, again whenever its text has changed
+//   VIV_TEST_FAULT=@/FILE                                       the same, read from that file, and read again when its text has changed
 //   VIV_TEST_TWICE=1                                            every step's run and undo is executed twice
 import { readFileSync } from 'node:fs';
 
@@ -46,7 +46,7 @@ const parseAll = (text: string) => new Map(text === '' ? [] : text.split(',').ma
 function parse(fault: string): [where: string, how: 'kill' | 'throw'] {
   const [operation, step, moment, act, how] = fault.split(':');
   if ((moment !== 'before' && moment !== 'after') || (act !== 'run' && act !== 'undo') || (how !== 'kill' && how !== 'throw')) {
-    throw new Error(`VIV_TEST_FAULT has ${JSON.stringify(fault)}; it is written OPERATION:STEP:before|after:run|undo:kill|throw`);
+    throw new Error(`VIV_TEST_FAULT has ${JSON.stringify(fault)}; the form is OPERATION:STEP:before|after:run|undo:kill|throw`);
   }
   return [[operation, step, moment, act].join(':'), how];
 }

@@ -1,29 +1,27 @@
-// Those who follow a task: they hear of every change, and of progress only so often.
-
-/** Followers hear of progress at most this often. */
+// Who follows a task: notified of every change, and of progress at most every 100 ms.
 const progressEveryMs = 100;
 
 export class TaskFollowers {
   readonly #listeners = new Set<() => void>();
   #progressTimer: NodeJS.Timeout | undefined;
 
-  tell(): void {
+  notify(): void {
     clearTimeout(this.#progressTimer);
     this.#progressTimer = undefined;
-    for (const hear of this.#listeners) hear();
+    for (const listener of this.#listeners) listener();
   }
 
-  /** For what changes often. */
-  tellSoon(): void {
-    if (this.#listeners.size > 0) this.#progressTimer ??= setTimeout(() => this.tell(), progressEveryMs).unref();
+  /** For progress and log lines, which change often. */
+  notifySoon(): void {
+    if (this.#listeners.size > 0) this.#progressTimer ??= setTimeout(() => this.notify(), progressEveryMs).unref();
   }
 
-  /** Comes at once, then after every change (once for all that came in between), until the signal aborts. */
+  /** Yields at once, then after every change (once for several in between), until the signal aborts. */
   async *changes(signal: AbortSignal): AsyncGenerator<void> {
     let changed = Promise.withResolvers<void>();
-    const hear = () => changed.resolve();
-    this.#listeners.add(hear);
-    signal.addEventListener('abort', hear, { once: true });
+    const listener = () => changed.resolve();
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', listener, { once: true });
     try {
       do {
         changed = Promise.withResolvers<void>();
@@ -31,8 +29,8 @@ export class TaskFollowers {
         await changed.promise;
       } while (!signal.aborted);
     } finally {
-      this.#listeners.delete(hear);
-      signal.removeEventListener('abort', hear);
+      this.#listeners.delete(listener);
+      signal.removeEventListener('abort', listener);
     }
   }
 }

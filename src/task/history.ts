@@ -1,10 +1,10 @@
-// Tasks that have ended: an index in memory, the tasks themselves in the store, the old ones dropped in batches.
+// Ended tasks: an index in memory, the tasks themselves in the store; old ones are removed in batches.
 import type { Task } from '../contract/task.ts';
 import type { Store } from '../store/store.ts';
 import { type TaskRecord, taskPrefix } from './journal.ts';
 
 export interface Retention {
-  /** Ended tasks that are kept at most. */
+  /** How many ended tasks are kept. */
   readonly tasks: number;
   /** How long an ended task is kept. */
   readonly ms: number;
@@ -12,7 +12,7 @@ export interface Retention {
 
 export const usualRetention: Retention = { tasks: 2000, ms: 7 * 24 * 3600 * 1000 };
 
-/** What is remembered of an ended task. */
+/** What the index has of an ended task. */
 interface Ended {
   readonly id: string;
   readonly order: number;
@@ -52,7 +52,7 @@ export class TaskHistory {
     return (await this.#store.get(taskPrefix + id))?.value as TaskRecord | undefined;
   }
 
-  /** Drops what is too old or too much, once there is a batch of it (or at once, when `eager`). */
+  /** Removes ended tasks that are too old or too many, once there is a batch of them, or at once when `eager`. */
   async prune(now: number, eager = false): Promise<void> {
     const oldestFirst = [...this.#ended.values()].sort((a, b) => a.endedAt - b.endedAt || a.order - b.order);
     const surplus = oldestFirst.length - this.#retention.tasks;

@@ -1,15 +1,10 @@
-// A task as it is kept in the store: what followers see plus what is needed to go on with it after a crash.
+// A task as it is kept in the store: what followers see plus what is needed to continue it after a crash.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Actor, AuditObject } from '../contract/audit.ts';
 import type { ErrorBody } from '../contract/errors.ts';
 import type { Task } from '../contract/task.ts';
 import { StoreFull, type Transaction } from '../store/store.ts';
 
-/**
- *   waiting --turn--> running --last step--> ended
- *                        |  failure, cancel       ^
- *                        +------> undoing --------+
- */
 export interface TaskRecord {
   readonly task: Task;
   /** Grows with every task: the order of arrival. */
@@ -19,10 +14,10 @@ export interface TaskRecord {
   readonly objects?: readonly AuditObject[];
   readonly queue: string | null;
   phase: 'waiting' | 'running' | 'undoing' | 'ended';
-  /** While it is not ended; both may hold what is large or private, so they go at its end. */
+  /** Until it has ended. Both may hold what is large or private, so they are removed then. */
   input?: unknown;
   state?: object;
-  /** Index of the step under way, or of the next one to begin. */
+  /** Index of the step that is under way, or of the next one. */
   next: number;
   /** While undoing: index of the step whose undo is under way, and how the task will end. */
   undoing?: number;
@@ -44,13 +39,13 @@ export async function writeRecord(journal: Journal, record: TaskRecord, moment: 
 }
 
 /**
- * Like writeRecord, and waits while the store's disk is full: an undo must not act, nor a task be called ended, unless that is
- * durable. Ends with the signal's reason (the daemon stops; the journal then still says where the task stands).
+ * Like writeRecord, and waits while the store's disk is full: an undo must not act, nor a task be reported as ended, unless that is durable.
+ * @throws the signal's reason when the daemon stops; the journal then still says what the task has reached
  */
 export const writeWhenRoom = (journal: Journal, record: TaskRecord, signal: AbortSignal, full: () => void): Promise<void> =>
   whenRoom(() => writeRecord(journal, record, record.phase === 'ended' ? 'ended' : null), signal, full);
 
-/** Does it again until the store has room for it. @param act may be executed twice */
+/** Repeats `act` until the store has room. @param act may be executed twice */
 export async function whenRoom<T>(act: () => Promise<T>, signal: AbortSignal, full: () => void): Promise<T> {
   for (;;) {
     signal.throwIfAborted();
@@ -64,7 +59,7 @@ export async function whenRoom<T>(act: () => Promise<T>, signal: AbortSignal, fu
   }
 }
 
-/** A copy that its reader may keep. */
-export function snapshot(task: Task): Task {
+/** A copy that does not change with the task. */
+export function copyTask(task: Task): Task {
   return { ...task, steps: task.steps.map((step) => ({ ...step })), log: [...task.log], progress: task.progress && { ...task.progress } };
 }

@@ -1,20 +1,19 @@
-// One task's life: waits for its turn, takes its steps, undoes them. Every transition is durable before it is acted on
-// (journal.ts has the drawing), so that a later process can go on from any instant.
+// One task: waits for its turn, runs its steps, undoes them (engine.ts has the drawing). Every transition is durable before it takes effect,
+// so that a later process can continue from any instant.
 import type { Logger } from 'pino';
 import { type ErrorBody, VivError } from '../contract/errors.ts';
 import type { Task } from '../contract/task.ts';
-import type { Services } from '../operations/services.ts';
 import { DaemonStopping, errorBodyOf } from './error.ts';
 import type { FaultAct, Faults } from './fault.ts';
 import { TaskFollowers } from './followers.ts';
 import type { Step, TaskContext, TaskHandler } from './handler.ts';
-import { type Journal, snapshot, type TaskRecord, whenRoom, writeRecord, writeWhenRoom } from './journal.ts';
+import { copyTask, type Journal, type TaskRecord, whenRoom, writeRecord, writeWhenRoom } from './journal.ts';
 import type { Place } from './queue.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: input, output and state differ from operation to operation
-export type AnyTaskHandler = TaskHandler<any, any, any>;
+export type AnyTaskHandler<Services> = TaskHandler<any, any, any, Services>;
 
-export interface RunTools {
+export interface RunTools<Services> {
   readonly journal: Journal;
   readonly log: Logger;
   readonly services: () => Services;
@@ -29,36 +28,36 @@ const longestLogLine = 2000;
 type State = Record<string, unknown>;
 type TaskStep = Task['steps'][number];
 
-export class TaskRun {
+export class TaskRun<Services> {
   readonly record: TaskRecord;
   /** Resolves with the output, rejects with a VivError; always settles, also when the daemon stops. */
   readonly done: Promise<unknown>;
-  readonly #handler: AnyTaskHandler;
-  readonly #tools: RunTools;
+  readonly #handler: AnyTaskHandler<Services>;
+  readonly #tools: RunTools<Services>;
   readonly #place: Place<unknown>;
   readonly #settle = Promise.withResolvers<unknown>();
-  /** Aborts with a cancel or the daemon's stop; undo hears only of the latter. */
+  /** Aborts with a cancel or the daemon's stop; an undo is only aborted by the latter. */
   readonly #interrupt = new AbortController();
   readonly #stop = new AbortController();
   readonly #followers = new TaskFollowers();
-  /** The step that was under way when the daemon ended. */
-  #takenUp: string | undefined;
+  /** The step that was under way when the last daemon ended. */
+  #interrupted: string | undefined;
 
-  constructor(record: TaskRecord, handler: AnyTaskHandler, place: Place<unknown>, tools: RunTools) {
+  constructor(record: TaskRecord, handler: AnyTaskHandler<Services>, place: Place<unknown>, tools: RunTools<Services>) {
     this.record = record;
     this.#handler = handler;
     this.#place = place;
     this.#tools = tools;
     this.done = this.#settle.promise;
-    this.done.catch(() => {}); // nobody has to wait for it
+    this.done.catch(() => {}); // callers need not wait for it
     if (record.task.recovered) {
       const step = record.task.steps[record.phase === 'undoing' ? (record.undoing ?? 0) : record.next];
-      if (step?.state !== 'waiting') this.#takenUp = step?.name;
+      if (step?.state !== 'waiting') this.#interrupted = step?.name;
     }
   }
 
   get task(): Task {
-    return snapshot(this.record.task);
+    return copyTask(this.record.task);
   }
 
   get ended(): boolean {
@@ -66,19 +65,19 @@ export class TaskRun {
   }
 
   /** Runs it to its end. Never rejects; resolves as well when the daemon stops and the task stays journalled. */
-  async live(): Promise<void> {
+  async run(): Promise<void> {
     try {
-      if (this.record.phase !== 'undoing') await this.#forwardOrTurnBack();
+      if (this.record.phase !== 'undoing') await this.#runOrTurnBack();
       if (!this.ended) await this.#undo();
     } catch (error) {
       await this.#leave(error);
     } finally {
       this.#place.leave();
-      this.#followers.tell();
+      this.#followers.notify();
     }
   }
 
-  /** Throws wrong_state when it has gone too far. It has been undone when live() resolves. */
+  /** It has been undone when run() resolves. @throws wrong_state once it has reached a step that cannot be undone */
   cancel(): void {
     const { task, phase } = this.record;
     if (phase === 'undoing' || phase === 'ended') return;
@@ -86,13 +85,13 @@ export class TaskRun {
     if (final) {
       throw new VivError(
         'wrong_state',
-        `task ${task.id} (${task.operation}) can no longer be cancelled: it has reached "${final}", which cannot be undone; wait for its end`,
+        `task ${task.id} (${task.operation}) cannot be cancelled: it has reached "${final}", which cannot be undone; wait for its end`,
       );
     }
     this.#interrupt.abort(this.#cancelled());
   }
 
-  /** Says what of it cannot be taken back. */
+  /** Names what of it cannot be undone. */
   #cancelled(): VivError {
     const { operation, steps } = this.record.task;
     const reached = this.#handler.steps.filter((_, at) => steps[at] !== undefined && steps[at].state !== 'waiting');
@@ -100,17 +99,17 @@ export class TaskRun {
     return new VivError('cancelled', [`${operation} was cancelled`, ...remains].join('; '));
   }
 
-  /** Interrupts whatever it does and leaves it journalled. */
+  /** Interrupts the step that is under way and leaves the task journalled. */
   stop(): void {
     const reason = new DaemonStopping();
     this.#stop.abort(reason);
     this.#interrupt.abort(reason);
   }
 
-  async #forwardOrTurnBack(): Promise<void> {
+  async #runOrTurnBack(): Promise<void> {
     try {
       await orAborted(this.#place.turn, this.#interrupt.signal);
-      if (await this.#admitted()) await this.#forward();
+      if (await this.#admitted()) await this.#runSteps();
       const output: unknown = await this.#handler.output(this.#state(), this.#tools.services());
       await this.#end('done', output ?? null);
     } catch (error) {
@@ -133,23 +132,23 @@ export class TaskRun {
     return verdict === 'accept';
   }
 
-  async #forward(): Promise<void> {
+  async #runSteps(): Promise<void> {
     const { record } = this;
     const { steps } = this.#handler;
     if (record.next < steps.length && record.task.steps[record.next]?.state !== 'running') await this.#begin(record.next);
     while (record.next < steps.length) {
-      const step = steps[record.next] as Step<State>;
+      const step = steps[record.next] as Step<State, Services>;
       const added = await this.#act(step, 'run', this.#interrupt.signal);
       record.state = { ...record.state, ...(added ?? {}) };
       this.#mark(record.task.steps[record.next] as TaskStep, 'done');
       record.next++;
       if (record.next < steps.length) await this.#begin(record.next);
     }
-    // All of it is done. It was asked to be cancelled meanwhile: it is, where the last step has a way back.
+    // A cancel that came during the last step counts if that step can be undone.
     if (steps.at(-1)?.undo !== undefined) this.#interrupt.signal.throwIfAborted();
   }
 
-  /** Journals that the step is under way, together with what the one before has left. */
+  /** Journals that the step is under way, together with what the one before added to the state. */
   async #begin(index: number): Promise<void> {
     this.#interrupt.signal.throwIfAborted();
     const step = this.record.task.steps[index] as TaskStep;
@@ -164,15 +163,15 @@ export class TaskRun {
       step.startedAt = null;
       throw error;
     }
-    this.#followers.tell();
+    this.#followers.notify();
   }
 
   async #undo(): Promise<void> {
     const { record } = this;
     const final = this.#reached((step) => step.pointOfNoReturn === true);
     if (final) {
-      record.task.undoError ??= `it was not undone, because it had reached "${final}", after which there is no way back`;
-      return await this.#turnedBack();
+      record.task.undoError ??= `it was not undone, because it had reached "${final}", which cannot be undone`;
+      return await this.#endUndone();
     }
     if (record.phase === 'undoing') await orAborted(this.#place.turn, this.#stop.signal);
     let index = record.phase === 'undoing' ? (record.undoing ?? -1) : this.#toUndo(record.task.steps.length);
@@ -182,22 +181,22 @@ export class TaskRun {
       record.undoing = index;
       if (!journalled) await this.#write();
       journalled = false;
-      this.#followers.tell();
+      this.#followers.notify();
       await this.#undoStep(index);
       index = this.#toUndo(index);
     }
-    await this.#turnedBack();
+    await this.#endUndone();
   }
 
   async #undoStep(index: number): Promise<void> {
     const { task } = this.record;
-    const step = this.#handler.steps[index] as Step<State>;
+    const step = this.#handler.steps[index] as Step<State, Services>;
     const shown = task.steps[index] as TaskStep;
     try {
       await whenRoom(
         () => this.#act(step, 'undo', this.#stop.signal),
         this.#stop.signal,
-        () => this.#tellFull(),
+        () => this.#reportFullDisk(),
       );
       if (shown.state === 'done') this.#mark(shown, 'undone');
     } catch (error) {
@@ -216,25 +215,25 @@ export class TaskRun {
   }
 
   /** The name of the first such step that has been reached. */
-  #reached(which: (step: Step<State>) => boolean): string | undefined {
+  #reached(which: (step: Step<State, Services>) => boolean): string | undefined {
     const { steps } = this.record.task;
     return this.#handler.steps.find((step, index) => which(step) && steps[index]?.state !== 'waiting')?.name;
   }
 
-  async #act(step: Step<State>, act: FaultAct, signal: AbortSignal): Promise<Partial<State> | void> {
+  async #act(step: Step<State, Services>, act: FaultAct, signal: AbortSignal): Promise<Partial<State> | undefined> {
     const { faults } = this.#tools;
     const operation = this.record.task.operation;
     const once = (repeated: boolean) => step[act]?.(this.#state(), this.#context(signal, repeated));
     await faults?.at?.(operation, step.name, 'before', act);
-    const repeated = this.#takenUp === step.name;
-    this.#takenUp = undefined;
-    let added = await once(repeated);
-    if (faults?.twice) added = await once(true);
+    const repeated = this.#interrupted === step.name;
+    this.#interrupted = undefined;
+    let added = (await once(repeated)) ?? undefined;
+    if (faults?.twice) added = (await once(true)) ?? undefined;
     await faults?.at?.(operation, step.name, 'after', act);
     return added;
   }
 
-  #context(signal: AbortSignal, repeated: boolean): TaskContext {
+  #context(signal: AbortSignal, repeated: boolean): TaskContext<Services> {
     const { task } = this.record;
     return {
       services: this.#tools.services(),
@@ -243,17 +242,17 @@ export class TaskRun {
       repeated,
       progress: (progress) => {
         task.progress = { done: null, total: null, unit: null, ...progress };
-        this.#followers.tellSoon();
+        this.#followers.notifySoon();
       },
       log: (line) => {
         task.log.push(line.length > longestLogLine ? `${line.slice(0, longestLogLine)} …` : line);
         if (task.log.length > mostLogLines) task.log.splice(0, task.log.length - mostLogLines);
-        this.#followers.tellSoon();
+        this.#followers.notifySoon();
       },
     };
   }
 
-  async #turnedBack(): Promise<void> {
+  async #endUndone(): Promise<void> {
     const { task, ending } = this.record;
     await this.#end(task.undoError === null ? (ending?.state ?? 'failed') : 'failed', null, ending?.error ?? null);
   }
@@ -269,7 +268,7 @@ export class TaskRun {
     delete record.state;
   }
 
-  /** Tells those who wait for `done`; the engine calls it once nothing shows the task as running any more. */
+  /** Settles `done`; called once nothing shows the task as running. */
   settle(): void {
     const { task } = this.record;
     if (task.state === 'done') this.#settle.resolve(task.output);
@@ -282,7 +281,7 @@ export class TaskRun {
     return new VivError(code, undoError === null ? message : `${message} (${undoError})`, details === undefined ? {} : { details });
   }
 
-  /** Something kept it from its end: nearly always the daemon's stop. What is journalled is where the next daemon goes on. */
+  /** Something kept it from its end, nearly always the daemon's stop. The next daemon continues from the journal. */
   async #leave(error: unknown): Promise<void> {
     const { task } = this.record;
     if (this.#stop.signal.aborted) {
@@ -292,25 +291,25 @@ export class TaskRun {
     } else {
       this.#tools.log.error(
         { err: error, task: task.id, operation: task.operation },
-        'a task could not be journalled; it is taken up again at the next start',
+        'a task could not be journalled; the next daemon continues it',
       );
     }
     this.#settle.reject(
       new VivError(
         'unavailable',
-        `${task.operation} was interrupted because the daemon is stopping; it goes on as task ${task.id} when the daemon is back`,
+        `${task.operation} was interrupted because the daemon is stopping; task ${task.id} continues when the daemon is back`,
         { cause: error },
       ),
     );
   }
 
   #write(record: TaskRecord = this.record): Promise<void> {
-    return writeWhenRoom(this.#tools.journal, record, this.#stop.signal, () => this.#tellFull());
+    return writeWhenRoom(this.#tools.journal, record, this.#stop.signal, () => this.#reportFullDisk());
   }
 
-  #tellFull(): void {
-    this.record.task.progress = { message: 'waiting for room on the host’s disk', done: null, total: null, unit: null };
-    this.#followers.tell();
+  #reportFullDisk(): void {
+    this.record.task.progress = { message: 'waiting for free space on the host', done: null, total: null, unit: null };
+    this.#followers.notify();
   }
 
   #mark(step: TaskStep, state: TaskStep['state']): void {
@@ -323,11 +322,11 @@ export class TaskRun {
     return (this.record.state ?? {}) as State;
   }
 
-  /** The task at once, then after every change (only the latest of those that came in between), last when it has ended. */
+  /** The task now, then after every change (only the latest of several in between), last when it has ended. */
   async *follow(signal: AbortSignal): AsyncGenerator<Task> {
     for await (const _ of this.#followers.changes(signal)) {
       if (this.#stop.signal.aborted && !this.ended)
-        throw new VivError('unavailable', `the daemon is stopping; task ${this.record.task.id} goes on when it is back`);
+        throw new VivError('unavailable', `the daemon is stopping; task ${this.record.task.id} continues when it is back`);
       const last = this.ended;
       yield this.task;
       if (last) return;

@@ -1,4 +1,4 @@
-// What the last daemon left in the journal: tasks that have ended, and those to take up again, in order of arrival.
+// What the last daemon left in the journal: ended tasks, and those to continue, in order of arrival.
 import type { Store } from '../store/store.ts';
 import { type TaskRecord, taskPrefix } from './journal.ts';
 

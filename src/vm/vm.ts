@@ -6,18 +6,18 @@ import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
 import type { EventBus } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
+import type { VmConnection } from './connection.ts';
 import { SerialLine } from './device/serial-console.ts';
 import type { VmEvents } from './events.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
-import type { VmRuntime } from './runtime.ts';
+import { VmRuntime } from './runtime.ts';
 
 export class Vm {
   readonly paths: VmPaths;
   readonly serial: SerialLine;
-  live: VmRuntime | null = null;
-  /** Set while a verb ends the process, so that its end is no news. */
-  ending = false;
+  /** What this daemon knows of its process. */
+  readonly runtime = new VmRuntime(() => this.changed());
   readonly #store: Store;
   readonly #bus: EventBus<VmEvents>;
   readonly #forwards: () => readonly string[];
@@ -118,8 +118,13 @@ export class Vm {
     return this.update(() => ({ state, stateReason: reason && { ...reason, occurredAt: Date.now() } }));
   }
 
-  /** The live part, or wrong_state. */
-  alive(): VmRuntime {
+  /** The connection with its process; null without one. */
+  get live(): VmConnection | null {
+    return this.runtime.connection;
+  }
+
+  /** The connection with its process. @throws wrong_state without one */
+  alive(): VmConnection {
     if (!this.live) throw new VivError('wrong_state', `${this.name} is not running; start it first`);
     return this.live;
   }
@@ -127,25 +132,26 @@ export class Vm {
   /** What the API shows. Made once per change. */
   view(activity: VmInfo['activity']): VmInfo {
     // Frozen: it is shared by everyone who asks, and its text is kept with it.
-    this.#view ??= Object.freeze(viewOf(this.#record, this.live, this.#forwards()));
+    this.#view ??= Object.freeze(viewOf(this.#record, this.runtime, this.#forwards()));
     return activity === null ? this.#view : { ...this.#view, activity };
   }
 }
 
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
-function stateOf({ state, stateReason, name }: VmRecord, live: VmRuntime | null): Pick<VmInfo, 'state' | 'stateReason'> {
-  if (!live?.pausedByFullDisk || state !== 'running') return { state, stateReason };
+function stateOf({ state, stateReason, name }: VmRecord, runtime: VmRuntime): Pick<VmInfo, 'state' | 'stateReason'> {
+  if (!runtime.isDiskFull || state !== 'running') return { state, stateReason };
   return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), occurredAt: Date.now() } };
 }
 
-function viewOf(record: VmRecord, live: VmRuntime | null, forwards: readonly string[]): VmInfo {
+function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[]): VmInfo {
   const { settings, started } = record;
   const active = record.state === 'running' || record.state === 'paused';
+  const live = runtime.connection;
   const agent = live?.agent ?? null;
   return {
     id: record.id,
     name: record.name,
-    ...stateOf(record, live),
+    ...stateOf(record, runtime),
     activity: null,
     image: record.image.name,
     imageDigest: record.image.digest,

@@ -2,7 +2,7 @@
 // where that fails. When the host's memory becomes scarce what stands ready is given up first, and made again when there is room.
 import { MiB } from '../contract/field.ts';
 import { measureMemory } from '../host/memory.ts';
-import { overheadBytes } from '../vm/lifecycle/start.ts';
+import { overheadBytes } from '../vm/lifecycle/check-start.ts';
 import type { Vm } from '../vm/vm.ts';
 import { abandon, isMember, isReady, membersOf, readyIn } from './members.ts';
 import type { WarmPoolRecord } from './records.ts';

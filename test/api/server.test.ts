@@ -8,8 +8,8 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { createServer } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
+import type { Call } from '../../src/operations/handler.ts';
 import { Client } from '../../src/sdk/client.ts';
-import type { Call } from '../../src/task/handler.ts';
 import { bytesOf, event, task, toy, toyExec, vm } from './toy.ts';
 
 interface Answer {

@@ -15,10 +15,10 @@ import { operationList } from '../../src/contract/index.ts';
 import { openGuard } from '../../src/contract/nic-spec.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Vm } from '../../src/contract/vm-state.ts';
+import type { Call, Handlers, Socket } from '../../src/operations/handler.ts';
 import type { Services } from '../../src/operations/services.ts';
 import { Client } from '../../src/sdk/client.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { Call, Handlers, Socket } from '../../src/task/handler.ts';
 
 export function vm(name: string, more: Partial<Vm> = {}): Vm {
   return {

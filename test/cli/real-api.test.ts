@@ -5,7 +5,7 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Call } from '../../src/task/handler.ts';
+import type { Call } from '../../src/operations/handler.ts';
 import { type AnyHandlers, bytesOf, event, task, toy, toyExec, vm } from '../api/toy.ts';
 import { pathsOf } from '../paths-of.ts';
 import { start, viv } from './run-viv.ts';

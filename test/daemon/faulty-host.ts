@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../src/contract/errors.ts';
-import type { Step } from '../../src/task/handler.ts';
+import type { Step } from '../../src/operations/handler.ts';
 import { type TestHost, testHost } from './test-host.ts';
 
 const faultFile = (host: TestHost) => join(host.stateDirectory, 'faults');

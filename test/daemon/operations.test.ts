@@ -348,7 +348,9 @@ describe('every operation', () => {
       created.map(({ outcome, actor }) => [outcome, actor.via]),
       [['done', 'socket']],
     );
-    const begun = records.find(({ operation, outcome, objects }) => operation === 'vm.create' && outcome === 'begun' && objects[0]?.name === 'owned');
+    const begun = records.find(
+      ({ operation, outcome, objects }) => operation === 'vm.create' && outcome === 'begun' && objects[0]?.name === 'owned',
+    );
     const done = records.find(({ task, outcome }) => task === begun?.task && outcome === 'done');
     assert.equal(done?.objects[0]?.name, 'owned');
     const following = api.audit.follow({ after: (records.at(-1)?.sequence ?? 0) - 1 })[Symbol.asyncIterator]();

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
-import { proveKvm, runPayload } from '../../src/qemu/accelerator.ts';
+import { KvmProver, runPayload } from '../../src/qemu/accelerator.ts';
 import { qemuArguments } from '../../src/qemu/args/build.ts';
 import { findQemu } from '../../src/qemu/binary.ts';
 import { cont, queryStatus } from '../../src/qemu/command.ts';
@@ -218,13 +218,14 @@ test('a disk that is not there is told in QEMU’s own words', async () => {
 });
 
 test('the 64-bit payload runs to its end under emulation, and the answer about KVM is remembered', async () => {
-  const proof = await runPayload('tcg', qemu, 120_000);
+  const proof = await runPayload('tcg', qemu, 120_000, { marker: 'viv-proof-test' });
   assert.equal(proof.works, true, proof.detail);
-  const cacheFile = join(folder, 'kvm.json');
-  const first = await proveKvm({ cacheFile, timeoutMs: 5000, again: false });
+  const prover = new KvmProver({ cacheFile: join(folder, 'kvm.json'), timeoutMs: 5000, marker: 'viv-proof-test' });
+  const first = await prover.prove(false);
   await eventually('it is known at once', async () => {
     const started = performance.now();
-    assert.deepEqual(await proveKvm({ cacheFile, timeoutMs: 5000, again: false }), first);
+    assert.deepEqual(await prover.prove(false), first);
     return performance.now() - started < 500;
   });
+  await prover.stop();
 });

@@ -11,12 +11,12 @@ import { pino } from 'pino';
 import type { Image } from '../../src/contract/image.ts';
 import type { CatalogItem } from '../../src/image/catalog.ts';
 import { openImages } from '../../src/image/images.ts';
+import type { Call, TaskContext, TaskHandler } from '../../src/operations/handler.ts';
 import { handler as exportFile } from '../../src/operations/image/export.ts';
 import { handler as importFile } from '../../src/operations/image/import.ts';
 import { handler as pull } from '../../src/operations/image/pull.ts';
 import { handler as remove } from '../../src/operations/image/remove.ts';
 import type { Services } from '../../src/operations/services.ts';
-import type { Call, TaskContext, TaskHandler } from '../../src/task/handler.ts';
 import { pathsOf } from '../paths-of.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'viv-image-operations-'));

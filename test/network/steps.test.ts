@@ -130,7 +130,7 @@ test('a fault at any step of what is made and removed leaves something that can 
         await strike(host, fault, act);
         await settled(fault);
         for (const { undoError } of await host.client.task.list({ limit: 5 }))
-          assert.ok(undoError === null || /after which there is no way back/.test(undoError), `${fault}: ${undoError}`);
+          assert.ok(undoError === null || /which cannot be undone/.test(undoError), `${fault}: ${undoError}`);
         const { vm: vmRef, network, securityGroup: group } = host.client;
         const idle = (await vmRef.list({})).find((vm) => vm.name === 'idle');
         if (idle) {

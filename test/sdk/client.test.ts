@@ -10,10 +10,10 @@ import { pack } from 'tar-stream';
 import { VivError } from '../../src/contract/errors.ts';
 import { operations } from '../../src/contract/index.ts';
 import type { Task } from '../../src/contract/task.ts';
+import type { Call } from '../../src/operations/handler.ts';
 import { Client } from '../../src/sdk/client.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { unpackTree } from '../../src/sdk/copy.ts';
-import type { Call } from '../../src/task/handler.ts';
 import { event, task, toy, toyExec, vm } from '../api/toy.ts';
 
 const vms = {

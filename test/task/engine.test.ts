@@ -26,7 +26,7 @@ const make = { id: 'toy.make' };
 const trail = (folder: string) => (existsSync(join(folder, 'trail')) ? readFileSync(join(folder, 'trail'), 'utf8').trim() : '');
 
 /** The toy with a step b that waits until it is told to go on or is interrupted. */
-function slow(change: Partial<TaskHandler<Toy, string, Toy>> = {}, pointOfNoReturn = false) {
+function slow(change: Partial<TaskHandler<Toy, string, Toy, object>> = {}, pointOfNoReturn = false) {
   const begun = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
   const [a, b, c] = toy.steps;
@@ -131,7 +131,7 @@ check('past the point of no return a task cannot be cancelled, and a failure lea
   await begun;
   await assert.rejects(tasks.cancel(task.id), { code: 'wrong_state' });
   go();
-  await assert.rejects(done, /no way back/);
+  await assert.rejects(done, /cannot be undone/);
   assert.equal(trail(folder), 'a b c');
 });
 
@@ -188,7 +188,7 @@ check('a full store refuses a new task, and undoes a running one once there is r
   await begun;
   full = true;
   go();
-  for await (const { progress } of tasks.follow(task.id, call.signal)) if (progress?.message.includes('room')) break;
+  for await (const { progress } of tasks.follow(task.id, call.signal)) if (progress?.message.includes('free space')) break;
   assert.equal(trail(folder), 'a b');
   full = false;
   await assert.rejects(done, { code: 'no_space' });

@@ -15,7 +15,7 @@ export interface Instant {
 export function everyStep(
   operation: string,
   // biome-ignore lint/suspicious/noExplicitAny: whatever its state is
-  handler: Pick<TaskHandler<any, any, any>, 'steps'>,
+  handler: Pick<TaskHandler<any, any, any, object>, 'steps'>,
   acts: readonly FaultAct[] = ['run', 'undo'],
 ): Instant[] {
   return handler.steps.flatMap((step) =>

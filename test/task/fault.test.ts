@@ -34,5 +34,5 @@ test('a file of faults is read again when it says something else', async () => {
 });
 
 test('what is written wrongly is refused with the way to write it', () => {
-  assert.throws(() => faultsFrom({ VIV_TEST_FAULT: 'vm.stop:now' }), /it is written OPERATION:STEP/);
+  assert.throws(() => faultsFrom({ VIV_TEST_FAULT: 'vm.stop:now' }), /the form is OPERATION:STEP/);
 });

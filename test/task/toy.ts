@@ -2,7 +2,6 @@
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino from 'pino';
-import type { Services } from '../../src/operations/services.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createTasks, type TaskOptions } from '../../src/task/engine.ts';
 import { createEventLog } from '../../src/task/event-log.ts';
@@ -31,7 +30,7 @@ const step = (name: 'a' | 'b' | 'c') => ({
   },
 });
 
-export const toy: TaskHandler<Toy, string, Toy> = {
+export const toy: TaskHandler<Toy, string, Toy, object> = {
   prepare: async (input) => input,
   target: () => 'toy',
   queue: () => 'toy',
@@ -40,8 +39,12 @@ export const toy: TaskHandler<Toy, string, Toy> = {
 };
 
 export const log = pino({ level: 'silent' });
-export const call = { caller: { user: null, name: 'tester' }, objects: [], signal: new AbortController().signal } as unknown as Call;
+export const call = {
+  caller: { user: null, name: 'tester' },
+  objects: [],
+  signal: new AbortController().signal,
+} as unknown as Call<object>;
 
-export function toyTasks(store: Store, handlers: Record<string, unknown>, options: Partial<TaskOptions> = {}) {
-  return createTasks({ store, events: createEventLog(store, log), log, handlers, services: () => ({}) as Services, ...options });
+export function toyTasks(store: Store, handlers: Record<string, unknown>, options: Partial<TaskOptions<object>> = {}) {
+  return createTasks({ store, events: createEventLog(store, log), log, handlers, services: () => ({}), ...options });
 }

@@ -10,7 +10,9 @@ export const builtInSet = (role: BuiltInRole): PermissionSet => remembering((per
 
 export function patternSet(patterns: readonly string[]): PermissionSet {
   const exact = new Set(patterns);
-  return remembering((permission) => exact.has(permission) || exact.has('*') || exact.has(`${permission.slice(0, permission.indexOf('.'))}.*`));
+  return remembering(
+    (permission) => exact.has(permission) || exact.has('*') || exact.has(`${permission.slice(0, permission.indexOf('.'))}.*`),
+  );
 }
 
 /** There are only some dozens of permissions; each is decided once. */

@@ -117,7 +117,10 @@ export class Users {
   #checkUid(uid: number | null, name: string): void {
     const holder = uid === null ? undefined : this.#byUid.get(uid);
     if (holder !== undefined && holder !== name)
-      throw new VivError('name_taken', `the local account ${uid} is the user ${holder} already; choose another account, or remove that user first`);
+      throw new VivError(
+        'name_taken',
+        `the local account ${uid} is the user ${holder} already; choose another account, or remove that user first`,
+      );
   }
 }
 

@@ -1,5 +1,5 @@
 // `audit.verify`: the chain, its seals, and the anchors given and kept in the journal.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'audit.verify'> = async ({ anchor }, { services, signal }) => {
   const started = performance.now();

@@ -1,5 +1,5 @@
 // `flow.follow`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { filterFrom } from './filter.ts';
 
 export const handler: HandlerOf<'flow.follow'> = async function* (filter, { services, signal }) {

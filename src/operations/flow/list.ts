@@ -1,5 +1,5 @@
 // `flow.list`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { filterFrom } from './filter.ts';
 
 export const handler: HandlerOf<'flow.list'> = async ({ limit, ...filter }, { services }) =>

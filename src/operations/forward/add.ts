@@ -1,7 +1,7 @@
 // `forward.add`: forwards ports of the host to a VM, all of them or none.
 import { VivError } from '../../contract/errors.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 
 interface Forwarding extends OnVm {

@@ -1,5 +1,5 @@
 // `forward.list`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'forward.list'> = async ({ vm }, { services: { networks, vms } }) => {
   const { forwards } = networks;

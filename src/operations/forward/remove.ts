@@ -1,7 +1,7 @@
 // `forward.remove`: closes a port forward with the connections through it.
 import { forwardName, parseForward } from '../../contract/forward.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { queueOf } from '../vm/one.ts';
 
 interface Removing {

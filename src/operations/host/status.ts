@@ -1,7 +1,7 @@
 // `host.status`.
 import { userInfo } from 'node:os';
-import type { HandlerOf } from '../../task/handler.ts';
 import { heldBytes, isReady } from '../../warm-pool/members.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'host.status'> = async (_input, { services }) => {
   const vms = services.vms.list();

@@ -3,9 +3,9 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import type { VmRuntime } from '../../vm/runtime.ts';
+import type { VmConnection } from '../../vm/connection.ts';
 
-type Agent = NonNullable<VmRuntime['agent']>;
+type Agent = NonNullable<VmConnection['agent']>;
 
 /** Installs "$@" with the package manager that is there. */
 export const installPackages = `set -e

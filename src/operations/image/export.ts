@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import { convertDisk, diskInfo } from '../../storage/disk.ts';
 import { requireSpace } from '../../storage/space.ts';
-import type { HandlerOf, Step } from '../../task/handler.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 
 interface State {
   digest: string;

@@ -8,7 +8,7 @@ import { stagingKey } from '../../image/staging.ts';
 import { makeUsable } from '../../image/unpack.ts';
 import { type DiskFormat, probeFile, usableFormat } from '../../storage/probe.ts';
 import { requireSpace } from '../../storage/space.ts';
-import type { HandlerOf, Step } from '../../task/handler.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
 
 interface State extends PublishState {

@@ -1,4 +1,4 @@
 // image.list: the images on this host.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'image.list'> = async (_input, { services: { images } }) => (await images.list()).map(images.describe);

@@ -4,7 +4,7 @@ import { VivError } from '../../contract/errors.ts';
 import type { Image } from '../../contract/image.ts';
 import type { PublishDescription } from '../../image/publish.ts';
 import { removeStaged } from '../../image/staging.ts';
-import type { Step } from '../../task/handler.ts';
+import type { Step } from '../handler.ts';
 import type { Services } from '../services.ts';
 
 export interface PublishState {

@@ -11,7 +11,7 @@ import { type ChecksumSource, expectedChecksum, fetchContent, fileName } from '.
 import type { ImageManifest } from '../../image/image.ts';
 import { removeStaged, stagingKey } from '../../image/staging.ts';
 import { makeUsable } from '../../image/unpack.ts';
-import type { HandlerOf, Step } from '../../task/handler.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
 
 type Origin =

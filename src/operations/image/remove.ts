@@ -1,5 +1,5 @@
 // image.remove: an image that no VM uses. Whether one does is looked at again in the step, as one may have come meanwhile.
-import type { HandlerOf, Step } from '../../task/handler.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 
 interface State {
   digest: string;

@@ -1,5 +1,5 @@
 // image.verify: reads all files of an image again. Nothing is changed, so there is nothing to undo and it may be done any number of times.
-import type { HandlerOf, Step } from '../../task/handler.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 
 interface State {
   digest: string;

@@ -1,5 +1,5 @@
 // `listener.remove`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'listener.remove'> = async (_input, { services: { listener }, commit }) => {
   const closed = listener.state() !== null;

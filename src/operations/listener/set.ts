@@ -1,5 +1,5 @@
 // `listener.set`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'listener.set'> = async (asked, { services: { listener, access }, commit }) => {
   const opened = await listener.open(asked, commit);

@@ -1,8 +1,8 @@
 // `network.capture`: frames as they pass, for as long as the caller reads.
 import { VivError } from '../../contract/errors.ts';
 import { bridgeOf, tapOf } from '../../network/kernel/interface-names.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { isVirtual } from '../../vm/device/nics.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'network.capture'> = async (
   { network, vm: vmRef, filter, packets },

@@ -8,7 +8,7 @@ import { bridgeObstacle } from '../../network/kernel/bridgeable.ts';
 import { hostInterfaces } from '../../network/kernel/host-network.ts';
 import type { Networks } from '../../network/networks.ts';
 import { NetworkRecord, networkNameTaken } from '../../network/record/network.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { projectId } from '../project/one.ts';
 import { viewOf } from './view.ts';
 

@@ -1,7 +1,7 @@
 // `network.remove`: only one that nobody is in.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 interface Removing {
   name: string;

@@ -6,7 +6,7 @@ import { hostInterfaces } from '../../network/kernel/host-network.ts';
 import { leadsOut } from '../../network/model.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { NetworkRecord } from '../../network/record/network.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 type Settings = Pick<NetworkRecord, 'guarded' | 'capacityBytesPerSecond' | 'hostAccess'>;

@@ -1,5 +1,5 @@
 // `network.show`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'network.show'> = async ({ network }, { services }) => {

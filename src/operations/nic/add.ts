@@ -1,11 +1,11 @@
 // `nic.add`: adds a NIC to a VM. A running VM gets it immediately.
 import { VivError } from '../../contract/errors.ts';
 import { openGuard } from '../../contract/nic-spec.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { checkPlug, dropNic, enterNic, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, nicFrom } from '../../vm/device/nics.ts';
 import type { NicRecord } from '../../vm/record.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 import { guardFrom, nicView } from './settings.ts';
 

@@ -1,8 +1,8 @@
 // `nic.remove`: removes a NIC from a VM, also while it runs.
 import { checkUnforwarded } from '../../network/forward/forwards.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { checkPull, dropNic, enterNic, nicOf, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import type { NicRecord } from '../../vm/record.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 
 interface Removing extends OnVm {

@@ -1,9 +1,9 @@
 // `nic.set`: a NIC's link, security groups, egress policy and rate limits, changed together while it is in use.
 import { VivError } from '../../contract/errors.ts';
 import type { NicGuard } from '../../contract/nic-spec.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { nicOf, setGuard, setLink } from '../../vm/device/nic-hotplug.ts';
 import { guardOf, isVirtual } from '../../vm/device/nics.ts';
+import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 import { guardFrom, nicView } from './settings.ts';

@@ -1,6 +1,6 @@
 // `project.create`.
 import { type Quotas, quotaNames } from '../../contract/project.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { quotasFrom, viewOf } from './one.ts';
 
 const unlimited = Object.fromEntries(quotaNames.map((name) => [name, null])) as unknown as Quotas;

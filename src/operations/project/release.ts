@@ -1,5 +1,5 @@
 // `project.release`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { moveObject } from './move.ts';
 import { viewOf } from './one.ts';
 

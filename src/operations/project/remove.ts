@@ -1,6 +1,6 @@
 // `project.remove`: one that owns nothing, with the roles that were assigned on it.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'project.remove'> = async ({ project: name }, { services: { access, vms, networks }, commit }) => {
   const { id } = access.projects.get(name);

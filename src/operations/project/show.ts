@@ -1,5 +1,5 @@
 // `project.show`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './one.ts';
 
 export const handler: HandlerOf<'project.show'> = async ({ project }, { services }) =>

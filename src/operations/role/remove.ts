@@ -1,6 +1,6 @@
 // `role.remove`: one that is assigned to nobody.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'role.remove'> = async ({ role: name }, { services: { access }, commit }) => {
   access.roles.show(name);

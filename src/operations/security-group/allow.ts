@@ -1,5 +1,5 @@
 // `security-group.allow`: one rule more.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { changeGroup } from './change.ts';
 import { ruleFrom, sameRule } from './view.ts';
 

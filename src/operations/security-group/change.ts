@@ -1,7 +1,7 @@
 // What `security-group.allow`, `security-group.revoke` and `security-group.set` share: a group's record is changed, and the kernel has it when the task is done.
 import type { Group } from '../../contract/security-group.ts';
 import type { GroupRecord } from '../../network/record/security-group.ts';
-import type { Call, TaskHandler } from '../../task/handler.ts';
+import type { Call, TaskHandler } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { viewOf } from './view.ts';
 

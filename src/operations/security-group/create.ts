@@ -1,6 +1,6 @@
 // `security-group.create`.
 import { type GroupRecord, groupNameTaken } from '../../network/record/security-group.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { groupQueue } from './change.ts';
 import { ruleFrom, viewOf } from './view.ts';
 

@@ -1,7 +1,7 @@
 // `security-group.remove`: only one that no NIC is in, and that no other group's rule names.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { groupQueue } from './change.ts';
 
 interface Removing {

@@ -1,7 +1,7 @@
 // `security-group.revoke`: one rule less.
 import { VivError } from '../../contract/errors.ts';
 import { formatGroupRule, parseGroupRule } from '../../contract/security-group-rule.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { changeGroup } from './change.ts';
 import { sameRule } from './view.ts';
 

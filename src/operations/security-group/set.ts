@@ -2,7 +2,7 @@
 import { VivError } from '../../contract/errors.ts';
 import type { operations } from '../../contract/index.ts';
 import type { InputOf } from '../../contract/operation.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { changeGroup } from './change.ts';
 import { ruleFrom } from './view.ts';
 

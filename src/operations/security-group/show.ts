@@ -1,5 +1,5 @@
 // `security-group.show`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'security-group.show'> = async ({ securityGroup: group }, { services }) =>

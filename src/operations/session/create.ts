@@ -1,5 +1,5 @@
 // `session.create`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { beginSession } from './one.ts';
 
 export const handler: HandlerOf<'session.create'> = async ({ user: name, password, code, into }, call) => {

@@ -1,5 +1,5 @@
 // `session.list`: one's own; everybody's for those who see users.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { identityOf } from '../user/one.ts';
 import { viewOf } from './one.ts';
 

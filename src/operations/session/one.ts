@@ -2,7 +2,7 @@
 import type { SessionRecord, SignInMethod } from '../../access/session/sessions.ts';
 import type { UserRecord } from '../../access/user/record.ts';
 import type { Session } from '../../contract/session.ts';
-import type { Call } from '../../task/handler.ts';
+import type { Call } from '../handler.ts';
 import type { Services } from '../services.ts';
 
 export function viewOf(session: SessionRecord, current: string | null, { access }: Services): Session {

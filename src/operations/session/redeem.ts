@@ -1,6 +1,6 @@
 // `session.redeem`: a set-up link makes the first administrator; a recovery link sets a new password and removes the second factor. Both sign in.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { beginSession } from './one.ts';
 
 export const handler: HandlerOf<'session.redeem'> = async ({ secret, user: name, password, into }, call) => {

@@ -1,6 +1,6 @@
 // `session.remove`: sign-out, or the end of another session of one's own; anybody's for those who manage users.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { identityOf } from '../user/one.ts';
 
 export const handler: HandlerOf<'session.remove'> = async ({ session }, call) => {

@@ -1,6 +1,7 @@
 // `session.whoami`: who is asking.
-import type { HandlerOf } from '../../task/handler.ts';
+
 import { scopeText } from '../access/scope.ts';
+import type { HandlerOf } from '../handler.ts';
 import { identityOf } from '../user/one.ts';
 
 export const handler: HandlerOf<'session.whoami'> = async (_input, call) => {

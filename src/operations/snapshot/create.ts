@@ -1,11 +1,11 @@
 // `snapshot.create`: takes a snapshot. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
 // goes on, from the layers that nobody changes any more.
 
-import type { HandlerOf, TaskContext } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { thawed } from '../../vm/capture/quiesce.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf, TaskContext } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 import { checkRoom, finishSnapshot } from './make.ts';
 import { viewOf } from './view.ts';

@@ -7,14 +7,15 @@ import type { Difference, FileDifference } from '../../contract/snapshot.ts';
 import { compareFiles } from '../../snapshot/diff/files.ts';
 import { dropReader, planReader, readerImage } from '../../snapshot/diff/reader-vm.ts';
 import { compareVms } from '../../snapshot/diff/regions.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, freeze, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import { makeFiles } from '../../vm/files.ts';
-import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
+import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { insertVm } from '../../vm/register.ts';
+import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 

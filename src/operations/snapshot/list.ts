@@ -1,5 +1,5 @@
 // `snapshot.list`: a VM's snapshots, oldest first.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'snapshot.list'> = async ({ vm: vmRef }, { services }) => {

@@ -2,11 +2,11 @@
 import { VivError } from '../../contract/errors.ts';
 import { addThumbnail } from '../../snapshot/thumbnail.ts';
 import { freeSpace } from '../../storage/space.ts';
-import type { TaskContext } from '../../task/handler.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import { recordChecksums } from '../../vm/capture/snapshot-files.ts';
 import { writeMemory } from '../../vm/capture/write-memory.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
 
 /** @throws no_space */

@@ -1,7 +1,7 @@
 // `snapshot.remove`: a snapshot goes; its children have its parent from then on, and what builds on its disks keeps them.
 import { VivError } from '../../contract/errors.ts';
 import { removeSnapshot } from '../../snapshot/remove.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
 
 interface Removing extends OnVm {

@@ -1,10 +1,11 @@
 // `snapshot.restore`: sets a VM back to one of its snapshots and lets it go on from there.
 import { VivError } from '../../contract/errors.ts';
 import { checkRestore, makeRestoreOverlays, type Overlays, planRestore, removeRestoreOverlays, setBack } from '../../snapshot/restore.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
-import { checkStart, startProcess } from '../../vm/lifecycle/start.ts';
+import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 import { snapshotBefore } from '../vm/snapshot-before.ts';
 

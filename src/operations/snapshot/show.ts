@@ -1,5 +1,5 @@
 // `snapshot.show`: one snapshot.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'snapshot.show'> = ({ vm: vmRef, snapshot }, { services }) => {

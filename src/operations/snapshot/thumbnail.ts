@@ -1,7 +1,7 @@
 // `snapshot.thumbnail`: what a VM showed when the snapshot was made.
 import { Readable } from 'node:stream';
 import { readThumbnail } from '../../snapshot/thumbnail.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'snapshot.thumbnail'> = async ({ vm: vmRef, snapshot: ref }, { services: { vms, snapshots, paths } }) => {
   const vm = vms.find(vmRef);

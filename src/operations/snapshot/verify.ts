@@ -3,8 +3,8 @@
 import { stat } from 'node:fs/promises';
 import { someOf, VivError } from '../../contract/errors.ts';
 import { type Verified, verifySnapshots } from '../../snapshot/checksum/verify.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { checksummedFiles } from '../../vm/capture/checksums.ts';
+import type { HandlerOf } from '../handler.ts';
 
 interface Verifying {
   id: string;

@@ -1,5 +1,5 @@
 // `task.list`: tasks, newest first.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'task.list'> = ({ state, limit }, { services }) =>
   services.tasks.list({ limit, ...(state === undefined ? {} : { state }) });

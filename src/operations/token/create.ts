@@ -1,7 +1,7 @@
 // `token.create`: for oneself; on the host's socket, for anybody.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { scopeFrom } from '../access/scope.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, identityOf } from '../user/one.ts';
 import { viewOf } from './one.ts';
 

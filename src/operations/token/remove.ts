@@ -1,5 +1,5 @@
 // `token.remove`: one's own (a token may revoke itself), anybody's for those who manage users.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { identityOf } from '../user/one.ts';
 
 export const handler: HandlerOf<'token.remove'> = async ({ token: id }, call) => {

@@ -2,9 +2,9 @@
 import type { Target } from '../../access/role/decide.ts';
 import { VivError } from '../../contract/errors.ts';
 import { operationList } from '../../contract/index.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { findImage, findNetwork, findVm, imageTarget, networkTarget, projectTarget, vmTarget } from '../access/objects.ts';
 import { scopeText } from '../access/scope.ts';
+import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { checkOwnOr, identityOf } from './one.ts';
 

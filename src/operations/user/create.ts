@@ -1,6 +1,6 @@
 // `user.create`.
 import { hashPassword } from '../../access/user/password.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.create'> = async ({ user: name, password, uid, role }, call) => {

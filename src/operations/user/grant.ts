@@ -1,7 +1,7 @@
 // `user.grant`.
 import { sameScope } from '../../access/user/users.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { scopeFrom } from '../access/scope.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.grant'> = async ({ user, role, on }, call) => {

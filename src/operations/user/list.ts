@@ -1,5 +1,5 @@
 // `user.list`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.list'> = async (_input, { services }) =>

@@ -4,8 +4,8 @@ import type { UserRecord } from '../../access/user/record.ts';
 import { userView } from '../../access/user/users.ts';
 import { VivError } from '../../contract/errors.ts';
 import type { User } from '../../contract/user.ts';
-import type { Call } from '../../task/handler.ts';
 import { scopeText } from '../access/scope.ts';
+import type { Call } from '../handler.ts';
 import type { Services } from '../services.ts';
 
 export const viewOf = (record: UserRecord, services: Services): User => userView(record, (scope) => scopeText(scope, services));

@@ -1,6 +1,6 @@
 // `user.password`: one's own with the current one, anybody's for those who manage users. Every other session of the user ends.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, checkOwnOr, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.password'> = async ({ user: name, password, current }, call) => {

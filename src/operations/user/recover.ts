@@ -1,6 +1,6 @@
 // `user.recover`: only from the host's own socket, so that no stolen session can take over an account with it.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'user.recover'> = async ({ user: name }, { services: { access, listener }, caller, commit }) => {
   if (caller.via !== 'socket' || caller.user !== null)

@@ -1,5 +1,5 @@
 // `user.remove`: with sessions and tokens.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken } from './one.ts';
 
 export const handler: HandlerOf<'user.remove'> = async ({ user: name }, call) => {

@@ -1,8 +1,8 @@
 // `user.revoke`.
 import { sameScope } from '../../access/user/users.ts';
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { scopeFrom } from '../access/scope.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.revoke'> = async ({ user, role, on }, call) => {

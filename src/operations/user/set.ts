@@ -1,5 +1,5 @@
 // `user.set`: a disabled user loses every session and token in the same transaction.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.set'> = async ({ user: name, disabled, uid }, call) => {

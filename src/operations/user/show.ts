@@ -1,5 +1,5 @@
 // `user.show`: oneself, or anybody for those who see users.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkOwnOr, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.show'> = async ({ user }, call) => {

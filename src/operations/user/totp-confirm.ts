@@ -1,5 +1,5 @@
 // `user.totp-confirm`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, checkOwnOr } from './one.ts';
 
 export const handler: HandlerOf<'user.totp-confirm'> = async ({ user, code }, call) => {

@@ -1,5 +1,5 @@
 // `user.totp-remove`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { checkNoToken, viewOf } from './one.ts';
 
 export const handler: HandlerOf<'user.totp-remove'> = async ({ user }, call) => {

@@ -1,8 +1,8 @@
 // `vm.console`: the serial line, for any number of watchers at once.
 import { channel } from '../../contract/stream.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
 import { followLog } from '../../vm/device/serial-log.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'vm.console'> = async ({ vm: vmRef, scrollbackBytes }, { services }, socket) => {
   const vm = services.vms.find(vmRef);

@@ -1,7 +1,7 @@
 // `vm.copy-in`: unpacks a tar stream inside a VM.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf } from '../handler.ts';
 import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copy-in'> = async ({ vm: vmRef, path, waitMs }, { services, signal }, body) => {

@@ -1,7 +1,7 @@
 // `vm.copy-out`: a file or tree from inside a VM, as a tar stream.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf } from '../handler.ts';
 import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copy-out'> = async ({ vm: vmRef, path, waitMs }, { services, signal }) => {

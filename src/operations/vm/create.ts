@@ -1,5 +1,5 @@
 // `vm.create`: makes a VM without starting it.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { createSteps, prepareCreate } from './create-steps.ts';
 import { onVm, outputView } from './one.ts';
 

@@ -2,8 +2,8 @@
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
 import { ClientControl, channel } from '../../contract/stream.ts';
-import type { HandlerOf, Socket } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf, Socket } from '../handler.ts';
 
 export const handler: HandlerOf<'vm.exec'> = async (input, { services, signal }, socket) => {
   const vm = services.vms.find(input.vm);

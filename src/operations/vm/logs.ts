@@ -1,8 +1,8 @@
 // `vm.logs`: serial output across restarts, or QEMU's own words.
 import { Readable } from 'node:stream';
-import type { HandlerOf } from '../../task/handler.ts';
 import { followLog, readLog } from '../../vm/device/serial-log.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 
 export const handler: HandlerOf<'vm.logs'> = async ({ vm: vmRef, follow, tailBytes, source }, { services, signal }) => {

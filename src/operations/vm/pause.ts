@@ -1,5 +1,5 @@
 // `vm.pause`: stops a VM’s CPUs; its memory stays.
-import { pause } from '../../vm/lifecycle/stop.ts';
+import { pause } from '../../vm/lifecycle/pause.ts';
 import { verb } from './verb.ts';
 
 export const handler = verb('pause', pause);

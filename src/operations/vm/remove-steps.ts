@@ -1,12 +1,12 @@
 // The steps that remove a VM; `remove`, and `stop` of a VM that is removed when it stops, are made of them.
 
 import { removeSnapshotsOf } from '../../snapshot/remove.ts';
-import type { Step } from '../../task/handler.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { unremove } from '../../vm/lifecycle/reconcile-record.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import { dropVm } from '../../vm/register.ts';
+import type { Step } from '../handler.ts';
 import type { OnVm } from './one.ts';
 
 export const removeSteps: readonly Step<OnVm>[] = [

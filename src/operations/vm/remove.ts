@@ -1,7 +1,7 @@
 // `vm.remove`: a VM and its disks go for good.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { makeWay } from './force.ts';
 import { type OnVm, onVm } from './one.ts';

@@ -1,9 +1,9 @@
 // `vm.rename`: another name, and another host name inside where the VM's name was its host name.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { makeSeed } from '../../vm/files.ts';
 import { renameVm } from '../../vm/register.ts';
 import { nameTaken } from '../../vm/registry.ts';
+import type { HandlerOf } from '../handler.ts';
 import { onVm, outputView } from './one.ts';
 
 export const handler: HandlerOf<'vm.rename'> = {

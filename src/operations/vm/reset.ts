@@ -1,7 +1,7 @@
 // `vm.reset`: the reset button.
 
-import type { HandlerOf } from '../../task/handler.ts';
-import { reset } from '../../vm/lifecycle/stop.ts';
+import { reset } from '../../vm/lifecycle/pause.ts';
+import type { HandlerOf } from '../handler.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 import { verb } from './verb.ts';
 

@@ -1,8 +1,8 @@
 // `vm.restart`: stops a VM and starts it again, with settings that waited for it.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
-import { checkStart } from '../../vm/lifecycle/start.ts';
+import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import type { HandlerOf } from '../handler.ts';
 import { onVm, outputView } from './one.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 import { startSteps } from './start-steps.ts';

@@ -1,5 +1,5 @@
 // `vm.run`: makes a VM and starts it; if it cannot start, nothing of it is left.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { createSteps, prepareCreate } from './create-steps.ts';
 import { onVm, outputView } from './one.ts';
 import { startSteps } from './start-steps.ts';

@@ -2,12 +2,12 @@
 import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { parseSnapshotPolicy } from '../../contract/snapshot-policy.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { growRootDisk } from '../../vm/device/resize-root-disk.ts';
 import { checkTpm } from '../../vm/device/tpm.ts';
 import type { DiskRecord, Settings } from '../../vm/record.ts';
 import { withCdroms } from '../../vm/spec.ts';
 import { pending, type Vm } from '../../vm/vm.ts';
+import type { HandlerOf } from '../handler.ts';
 import { onVm } from './one.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 

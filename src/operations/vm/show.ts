@@ -1,7 +1,7 @@
 // `vm.show`.
 import { stat } from 'node:fs/promises';
 import { backingFile } from '../../storage/chain.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './one.ts';
 
 export const handler: HandlerOf<'vm.show'> = async ({ vm: vmRef }, { services }) => {

@@ -1,9 +1,11 @@
 // The steps that start a VM; `start`, `run` and `restart` are made of them.
 import { VivError } from '../../contract/errors.ts';
-import type { Step, TaskContext } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
-import { checkStart, letRun, startProcess } from '../../vm/lifecycle/start.ts';
+import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import { finishRun } from '../../vm/lifecycle/resume.ts';
+import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow, endQemu } from '../../vm/lifecycle/stop.ts';
+import type { Step, TaskContext } from '../handler.ts';
 import type { OnVm } from './one.ts';
 
 export const startSteps: readonly Step<OnVm>[] = [
@@ -11,7 +13,7 @@ export const startSteps: readonly Step<OnVm>[] = [
     name: 'start QEMU',
     run: async ({ id }, { services, signal }) => {
       const vm = services.vms.get(id);
-      if (vm.live) return letRun(vm);
+      if (vm.live) return finishRun(vm);
       const { accel } = await checkStart(vm, services);
       await startProcess(vm, services, accel, signal);
       services.events.record({ type: 'vm.started', subject: id, name: vm.name, message: `${vm.name} was started with ${accel}` });

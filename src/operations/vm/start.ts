@@ -1,8 +1,8 @@
 // `vm.start`: starts a VM, or wakes a suspended one. One that is meant to run by its policy stays so when its start fails:
 // it is broken, with the reason, and tried again later (vm/keeper.ts).
 
-import type { HandlerOf, Step } from '../../task/handler.ts';
 import { restartsAgain } from '../../vm/lifecycle/supervisor.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 import { type OnVm, onVm, outputView } from './one.ts';
 import { admitStart, startSteps } from './start-steps.ts';
 

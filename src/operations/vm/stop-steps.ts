@@ -1,8 +1,8 @@
 // The steps that stop a VM; `stop`, `restart` and `remove --force` are made of them.
 
-import type { Step, TaskContext } from '../../task/handler.ts';
 import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
 import { askGuest, desireStopped, endNow } from '../../vm/lifecycle/stop.ts';
+import type { Step, TaskContext } from '../handler.ts';
 import type { OnVm } from './one.ts';
 
 export interface Stopping extends OnVm {

@@ -1,7 +1,7 @@
 // `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the VM is cancelled.
 import type { Vm } from '../../contract/vm-state.ts';
-import type { HandlerOf, Step } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf, Step } from '../handler.ts';
 import { makeWay } from './force.ts';
 import { onVm, outputView } from './one.ts';
 import { removeSteps } from './remove-steps.ts';

@@ -1,10 +1,10 @@
 // `vm.suspend`: saves a VM's memory to disk and ends its process.
 import { VivError } from '../../contract/errors.ts';
 import { freeSpace } from '../../storage/space.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { dropSnapshot, type Freezing, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { decide } from '../../vm/decide.ts';
 import { endSuspended, planSuspend, save, unsave } from '../../vm/lifecycle/suspend.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from './one.ts';
 
 interface Suspending extends OnVm {

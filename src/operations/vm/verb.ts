@@ -1,8 +1,8 @@
 // Verbs of a single step: pause, resume, reset.
 import type { Verb } from '../../contract/vm-verdicts.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
 import type { Vm } from '../../vm/vm.ts';
+import type { HandlerOf } from '../handler.ts';
 import { onVm, outputView } from './one.ts';
 
 const past = { pause: 'paused', resume: 'resumed', reset: 'reset' } as const;

@@ -1,7 +1,7 @@
 // `vm.view`: where a VM's screen can be seen.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { decide } from '../../vm/decide.ts';
+import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'vm.view'> = async ({ vm: vmRef }, { services }) => {
   const vm = services.vms.find(vmRef);

@@ -1,6 +1,6 @@
 // `vm.wait`: until a VM has reached a condition.
 import { VivError } from '../../contract/errors.ts';
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './one.ts';
 
 export const handler: HandlerOf<'vm.wait'> = async ({ vm: vmRef, for: condition, timeoutMs }, { services, signal }) => {

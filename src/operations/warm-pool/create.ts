@@ -1,8 +1,8 @@
 // `warm-pool.create`: from now on forks of a snapshot are kept ready. They are made by vm/warm replenisher.ts.
 import { VivError } from '../../contract/errors.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { type WarmPoolRecord, warmPoolNameTaken } from '../../warm-pool/records.ts';
+import type { HandlerOf } from '../handler.ts';
 import { queueOf } from '../vm/one.ts';
 import { outputView } from './one.ts';
 

@@ -1,8 +1,8 @@
 // `warm-pool.fill`: one VM that the warm pool lacks is made and stands ready. What of the warm pool has ended by itself is cleared away first.
 import { checkSnapshot } from '../../snapshot/check-files.ts';
-import type { HandlerOf } from '../../task/handler.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import { abandon, isReady, membersOf, readyName } from '../../warm-pool/members.ts';
+import type { HandlerOf } from '../handler.ts';
 import { dropMember, type Member, makeMember, planMember, startMember } from './member.ts';
 import { type OnWarmPool, onWarmPool, outputView } from './one.ts';
 

@@ -1,8 +1,8 @@
 // `warm-pool.remove`: nothing is kept ready any more. What was taken from it stays.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { abandon, membersOf } from '../../warm-pool/members.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnWarmPool, onWarmPool } from './one.ts';
 
 export const handler: HandlerOf<'warm-pool.remove'> = {

@@ -1,7 +1,7 @@
 // `warm-pool.set`: more or fewer are kept ready. Those too many end here, those that lack are made by vm/warm replenisher.ts.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { abandon, membersOf } from '../../warm-pool/members.ts';
+import type { HandlerOf } from '../handler.ts';
 import { type OnWarmPool, onWarmPool, outputView } from './one.ts';
 
 interface Setting extends OnWarmPool {

@@ -1,5 +1,5 @@
 // `warm-pool.show`.
-import type { HandlerOf } from '../../task/handler.ts';
+import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
 export const handler: HandlerOf<'warm-pool.show'> = async ({ warmPool }, { services }) =>

@@ -1,10 +1,10 @@
 // `warm-pool.take`: one that stands ready goes on at once; where none does, a fork of the snapshot is made. It is a VM like any other
 // from then on, and somebody of its own before it answers.
 
-import type { HandlerOf } from '../../task/handler.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import { nameTaken } from '../../vm/registry.ts';
 import { enter, readyIn } from '../../warm-pool/members.ts';
+import type { HandlerOf } from '../handler.ts';
 import { dropMember, type Member, makeMember, planMember, startMember } from './member.ts';
 import type { OnWarmPool } from './one.ts';
 

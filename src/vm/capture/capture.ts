@@ -12,9 +12,9 @@ import { cont, pausedAgain, stop as stopCpus } from '../../qemu/command.ts';
 import { controlMemory } from '../../qemu/memory.ts';
 import { prepareDevices, saveDevices } from '../../qemu/state.ts';
 import { endTpm } from '../../qemu/tpm.ts';
+import type { VmConnection } from '../connection.ts';
 import { copyTpm } from '../device/tpm.ts';
 import { makeOwnFile } from '../files.ts';
-import type { VmRuntime } from '../runtime.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { collectChecksums, copyChecksums } from './checksums.ts';
@@ -170,7 +170,7 @@ async function takeSuspendedState({ record }: Vm, { snapshots, paths }: Uses<'sn
 async function freezeLive(
   vm: Vm,
   services: Uses<'paths'>,
-  live: VmRuntime,
+  live: VmConnection,
   freezing: Freezing,
   { withMemory, goOn }: { withMemory: boolean; goOn: boolean },
 ) {
@@ -194,7 +194,7 @@ async function freezeLive(
   await vm.update((record) => onOverlays(record, overlays));
   const begun = performance.now();
   let memory: SnapshotMemory | null = null;
-  live.standing = true;
+  vm.runtime.freeze();
   try {
     if (running) await stopCpus(qmp);
     // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
@@ -206,17 +206,17 @@ async function freezeLive(
       memory = { in: 'process', pid: live.process.pid, startTicks: live.process.startTicks, layers };
     }
   } catch (error) {
-    live.standing = false;
+    vm.runtime.unfreeze();
     // It is done once more when the snapshot is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
     await rollBack(vm, services, freezing).catch((other: unknown) => {
       if (!isOfQemu(other)) throw other;
     });
     throw error;
   }
-  live.standing = !goOn;
-  if (!goOn) live.pausedByFullDisk = false;
-  else if (running) await cont(qmp);
-  else if (withMemory && !live.pausedByFullDisk) await pausedAgain(qmp);
+  if (goOn) vm.runtime.unfreeze();
+  else vm.runtime.stayFrozen();
+  if (goOn && running) await cont(qmp);
+  else if (goOn && withMemory && !vm.runtime.isDiskFull) await pausedAgain(qmp);
   const pausedMs = performance.now() - begun;
   if (withMemory) await shareWithFamily(devices, vm.record);
   return { memory, pausedMs };

@@ -27,7 +27,7 @@ export async function flattenDeep(vm: Vm, services: Uses<'vms' | 'snapshots' | '
   while (deep.length > 0 && vm.live === live && (await streams(live.qmp)) > 0) await delay(lookEveryMs, undefined, { ref: false });
   if (vm.live !== live) return;
   await noteBacking(vm);
-  if (!live.switching) await closeUnused(live.qmp, [...disks.map(({ id }) => id), varsId]);
+  if (!live.isSwitching) await closeUnused(live.qmp, [...disks.map(({ id }) => id), varsId]);
   if (deep.length > 0) await collectLayers(services);
 }
 
@@ -35,7 +35,7 @@ export async function flattenDeep(vm: Vm, services: Uses<'vms' | 'snapshots' | '
 export function flattenMeanwhile(vm: Vm, services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): void {
   const { live } = vm;
   void flattenDeep(vm, services).catch((error: unknown) => {
-    if (live?.ended.aborted || vm.ending || vm.live !== live) return; // it will be found again
+    if (live?.ended.aborted || vm.runtime.isEndExpected || vm.live !== live) return; // it will be found again
     vm.report('vm.problem', `its disk has a long backing chain that could not be shortened: ${(error as Error).message}`);
   });
 }

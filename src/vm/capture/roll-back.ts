@@ -6,7 +6,7 @@
 import { closeOverlays, overlaysAreIn } from '../../qemu/block.ts';
 import { cont, pausedAgain, queryStatus } from '../../qemu/command.ts';
 import { stopSaving } from '../../qemu/state.ts';
-import type { VmRuntime } from '../runtime.ts';
+import type { VmConnection } from '../connection.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { isOnOverlays, type Overlay, offOverlays } from './overlays.ts';
@@ -36,7 +36,7 @@ export async function rollBack(
 }
 
 /** One that a daemon has taken up while it stood still is recorded as paused since; the snapshot knows how it was. */
-async function goOn(vm: Vm, { qmp, agent }: VmRuntime, { vmRecord: before }: SnapshotRecord): Promise<void> {
+async function goOn(vm: Vm, { qmp, agent }: VmConnection, { vmRecord: before }: SnapshotRecord): Promise<void> {
   const { status } = await queryStatus(qmp);
   if (status !== 'paused' && status !== 'postmigrate') return;
   const { state } = vm.record;

@@ -39,7 +39,7 @@ export async function openTpm(record: VmRecord, { tpm: folder, tpmLog }: VmPaths
 /** Tells when it has ended and its QEMU goes on; the other way round is how it is meant to be. */
 export async function watchTpm(vm: Vm, qemu: QemuProcess, exited: Promise<unknown>): Promise<void> {
   await exited;
-  if (vm.ending || vm.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
+  if (vm.runtime.isEndExpected || vm.live?.process.pid !== qemu.pid || !(await isProcess(qemu.pid, qemu.startTicks))) return;
   const message = 'its TPM has ended, and with it what its guest had begun with it; it is there again at the next start';
   vm.report('vm.problem', message);
 }

@@ -12,10 +12,11 @@ import { removeFiles } from '../files.ts';
 import { dropVm } from '../register.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
+import { connect } from './connect.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
+import { endProcess } from './end-process.ts';
 import { hearStatus, stoppedBy } from './qemu-events.ts';
 import { recordEnd } from './record-exit.ts';
-import { attach, endProcess } from './start.ts';
 import { endNow } from './stop.ts';
 
 const deadlineMs = 10_000;
@@ -97,7 +98,8 @@ async function adoptReady(vm: Vm, services: Uses<'networks' | 'processes'>, sign
   if (!process || !qmp) return null;
   const { status } = await queryStatus(qmp);
   if (status === 'paused' || status === 'prelaunch') {
-    attach(vm, services, process, qmp, { held: true });
+    connect(vm, services, process, qmp, { held: true });
+    vm.runtime.hold();
     return 'adopted';
   }
   qmp.close();
@@ -106,13 +108,13 @@ async function adoptReady(vm: Vm, services: Uses<'networks' | 'processes'>, sign
 
 async function adoptProcess(vm: Vm, services: Uses<'networks'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
-  const live = attach(vm, services, process, qmp);
+  const live = connect(vm, services, process, qmp);
   const { status } = await queryStatus(live.qmp);
   hearStatus(vm, live, status);
   const { record } = vm;
   const problem = await diskProblem(live.qmp);
   if (problem) {
-    live.pausedByFullDisk = problem.full;
+    if (problem.full) vm.runtime.fillDisk();
     // On a disk that is full it may not be possible to record it.
     await vm.setState('paused', stoppedBy(problem, vm.name)).catch((error: unknown) => vm.report('vm.problem', (error as Error).message));
   } else if (status === 'running' && record.state !== 'running') await vm.setState('running', null);
@@ -126,7 +128,7 @@ async function watchEnd(vm: Vm, services: Uses<'processes'>): Promise<void> {
   await process?.exited;
   const words = await lastWords(vm.paths.qemuLog, process?.logOffset ?? 0);
   // Whoever has changed it meanwhile knows better.
-  if (vm.live || vm.ending || vm.record.state !== 'broken' || vm.record.stateReason !== reason) return;
+  if (vm.live || vm.runtime.isEndExpected || vm.record.state !== 'broken' || vm.record.stateReason !== reason) return;
   rmSync(vm.paths.run, { recursive: true, force: true });
   const message = `its QEMU process ended while it was taken up again${words === '' ? '' : `: ${words}`}`;
   await vm.setState('broken', { code: 'qemu_exited', message });

@@ -4,7 +4,7 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cont, shutDownAtReset } from '../../qemu/command.ts';
-import type { VmRuntime } from '../runtime.ts';
+import type { VmConnection } from '../connection.ts';
 import type { Vm } from '../vm.ts';
 
 export const panicReason = { code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
@@ -15,20 +15,20 @@ const limitMs = 3000;
 const lookMs = 50;
 
 /** Lets the guest go on until nothing more comes on its serial line. Never throws: a guest that cannot go on has said all. */
-export async function hearLastWords(vm: Vm, live: VmRuntime): Promise<void> {
+export async function hearLastWords(vm: Vm, live: VmConnection): Promise<void> {
   if (vm.record.state !== 'running') return; // a start that is not over yet records what it comes to
   try {
     // What counts for a daemon that takes the VM up while it speaks, and finds it running.
     await vm.setState('running', panicReason);
     await shutDownAtReset(live.qmp);
-    if (live.standing || vm.ending || vm.live !== live) return;
+    if (vm.runtime.state.is === 'frozen' || vm.runtime.isEndExpected || vm.live !== live) return;
     await cont(live.qmp);
     await silence(vm.paths.serialLog, live);
   } catch {}
 }
 
 /** @throws when the VM has ended */
-async function silence(log: string, { ended }: VmRuntime): Promise<void> {
+async function silence(log: string, { ended }: VmConnection): Promise<void> {
   const size = () => stat(log).then(({ size }) => size);
   const begun = Date.now();
   for (let last = await size(), since = begun; ; ) {

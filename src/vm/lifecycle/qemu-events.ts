@@ -2,21 +2,21 @@
 import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../../qemu/command.ts';
 import { lastWords } from '../../qemu/process.ts';
-import type { Heard, VmRuntime } from '../runtime.ts';
+import type { GuestEnd, VmConnection } from '../connection.ts';
 import type { Vm } from '../vm.ts';
 import { hearLastWords, panicReason } from './panic.ts';
 import { recordEnd } from './record-exit.ts';
 
 /** Listens for as long as the live part is the VM's. */
-export function listen(vm: Vm, live: VmRuntime): void {
-  const { qmp, process, heard } = live;
+export function listen(vm: Vm, live: VmConnection): void {
+  const { qmp, process } = live;
   const mine = () => vm.live === live;
   const note = (what: string, message: string) => vm.report(`vm.${what}`, message);
   const failed = (error: unknown) => note('problem', `its state could not be recorded: ${(error as Error).message}`);
 
   qmp.on('SHUTDOWN', (data) => {
     // The first: letting QEMU go tells of a shutdown by the host.
-    heard.shutdown ??= { guest: data['guest'] === true, reason: String(data['reason'] ?? '') };
+    live.noteShutdown({ guest: data['guest'] === true, reason: String(data['reason'] ?? '') });
     if (data['guest'] === true) void letGoOfGuest(live);
   });
   qmp.on('RESET', (data) => {
@@ -24,36 +24,34 @@ export function listen(vm: Vm, live: VmRuntime): void {
     if (data['guest'] === true) note('reset', 'the guest reset itself');
   });
   qmp.on('GUEST_PANICKED', () => {
-    if (heard.panicked) return; // it said so again
+    if (live.guestEnd.panicked) return; // it said so again
     panicked(vm, live, panicReason.message);
   });
   const stopped = async () => {
-    const running = () => mine() && vm.record.state === 'running' && !vm.ending && !heard.shutdown && !heard.panicked;
+    const running = () =>
+      mine() && vm.record.state === 'running' && !vm.runtime.isEndExpected && !live.guestEnd.shutdown && !live.guestEnd.panicked;
     if (!running()) return;
     const problem = await diskProblem(qmp);
     if (!problem || !running()) return; // asked for: whoever asked records it
-    live.pausedByFullDisk = problem.full;
-    vm.changed();
+    if (problem.full) vm.runtime.fillDisk();
     const reason = stoppedBy(problem, vm.name);
     await vm.setState('paused', reason);
     note('paused', reason.message);
   };
   qmp.on('RESUME', () => {
-    live.pausedByFullDisk = false;
-    vm.changed();
+    if (mine()) vm.runtime.resume();
   });
   qmp.on('STOP', () => void stopped().catch((error: unknown) => mine() && failed(error)));
 
   void process.exited.then(async (exit) => {
-    if (!mine() || vm.ending) return;
-    vm.live = null;
-    live.end();
+    if (!mine() || vm.runtime.isEndExpected) return;
+    vm.runtime.disconnect();
     rmSync(vm.paths.run, { recursive: true, force: true }); // at once: nothing else can have begun to use it yet
     const words = await lastWords(vm.paths.qemuLog, process.logOffset);
-    const end = ending({ ...heard, words, exit });
+    const end = ending({ ...live.guestEnd, words, exit });
     const at = Date.now();
     const told = () => vm.reportEnd(end.failed, end.message);
-    const state = end.failed && !heard.panicked ? 'broken' : 'stopped';
+    const state = end.failed && !live.guestEnd.panicked ? 'broken' : 'stopped';
     await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, occurredAt: at } }), told).catch(
       (error: unknown) => {
         failed(error);
@@ -63,8 +61,8 @@ export function listen(vm: Vm, live: VmRuntime): void {
   });
 }
 
-function panicked(vm: Vm, live: VmRuntime, message: string): void {
-  live.heard.panicked = true;
+function panicked(vm: Vm, live: VmConnection, message: string): void {
+  live.notePanic();
   vm.report('vm.panicked', message);
   void hearLastWords(vm, live).then(() => letGoOfGuest(live));
 }
@@ -72,7 +70,7 @@ function panicked(vm: Vm, live: VmRuntime, message: string): void {
 const quitDeadlineMs = 10_000;
 
 /** QEMU stays when its guest has ended; now that this is known, it may go. */
-async function letGoOfGuest({ qmp, process }: VmRuntime): Promise<void> {
+async function letGoOfGuest({ qmp, process }: VmConnection): Promise<void> {
   const timer = setTimeout(() => void process.kill().catch(() => {}), quitDeadlineMs);
   await quit(qmp).catch(() => {}); // it has gone already, or will be ended by the timer
   await process.exited;
@@ -80,14 +78,14 @@ async function letGoOfGuest({ qmp, process }: VmRuntime): Promise<void> {
 }
 
 /** For a QEMU that is taken up: its guest may have ended while no daemon was listening. `status` is QEMU's. */
-export function hearStatus(vm: Vm, live: VmRuntime, status: string): void {
+export function hearStatus(vm: Vm, live: VmConnection, status: string): void {
   if (status === 'guest-panicked') {
     panicked(vm, live, `${panicReason.message} while the daemon was away`);
     return;
   }
   // The daemon before this one was hearing its last words.
-  if (status === 'running' && vm.record.stateReason?.code === panicReason.code) live.heard.panicked = true;
-  else if (status === 'shutdown') live.heard.shutdown = { guest: true, reason: 'guest-shutdown' };
+  if (status === 'running' && vm.record.stateReason?.code === panicReason.code) live.notePanic();
+  else if (status === 'shutdown') live.noteShutdown({ guest: true, reason: 'guest-shutdown' });
   else return;
   void letGoOfGuest(live);
 }
@@ -104,8 +102,8 @@ export function stoppedBy({ full, device }: { full: boolean; device: string }, n
 type Exit = { code: number | null; signal: string | null } | null;
 
 /** Why it ended, from what was heard. Pure. `exit` is null where the process was not our child. */
-export function ending(heard: Heard & { words: string; exit: Exit }) {
-  const { shutdown, panicked, words, exit } = heard;
+export function ending(end: GuestEnd & { words: string; exit: Exit }) {
+  const { shutdown, panicked, words, exit } = end;
   if (panicked) return { failed: true, ...panicReason } as const;
   if (shutdown?.guest) return { failed: false, code: 'guest_shutdown', message: 'the guest shut down' } as const;
   const how =

@@ -3,17 +3,16 @@ import { rm } from 'node:fs/promises';
 import { isUsable } from '../../host/usable.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
-import { detach } from './start.ts';
 
 /** Repeatable. */
 export async function reconcile(vm: Vm, services: Uses<'processes'>): Promise<void> {
-  vm.ending = false;
+  vm.runtime.abandonEnd();
   const { record } = vm;
   if (await services.processes.of(vm)) {
     if (record.desired !== 'running') await vm.update(() => ({ desired: 'running' }));
     return;
   }
-  detach(vm);
+  vm.runtime.disconnect();
   await rm(vm.paths.run, { recursive: true, force: true });
   if (record.state === 'running' || record.state === 'paused') {
     await vm.update(() => ({ state: 'stopped', stateReason: null, started: null, desired: 'stopped' }));

@@ -5,7 +5,7 @@ import { rotate } from '../device/serial-log.ts';
 import type { VmRecord } from '../record.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
-import { resume } from './stop.ts';
+import { resume } from './pause.ts';
 
 export interface Keeping {
   /** Starts a VM through the task engine, so that it is seen and journalled. */
@@ -57,7 +57,7 @@ export class Supervisor {
   constructor(services: Uses<'vms' | 'processes' | 'bootId'>, keeping: Keeping) {
     this.#services = services;
     this.#keeping = keeping;
-    this.#every(lookEveryMs, () => this.#resumeStarved());
+    this.#every(lookEveryMs, () => this.#resumeAfterFullDisk());
     this.#every(rotateEveryMs, () => this.#rotateLogs());
   }
 
@@ -150,14 +150,12 @@ export class Supervisor {
     });
   }
 
-  async #resumeStarved(): Promise<void> {
-    const pausedByFullDisk = this.#services.vms
+  async #resumeAfterFullDisk(): Promise<void> {
+    const paused = this.#services.vms
       .list()
-      .filter(
-        ({ live, record }) => live?.pausedByFullDisk && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'),
-      );
-    if (pausedByFullDisk.length === 0 || this.#keeping.diskFull()) return;
-    for (const vm of pausedByFullDisk) {
+      .filter(({ runtime, record }) => runtime.isDiskFull && (record.state === 'running' || record.stateReason?.code === 'host_disk_full'));
+    if (paused.length === 0 || this.#keeping.diskFull()) return;
+    for (const vm of paused) {
       try {
         await resume(vm);
         vm.report('vm.resumed', 'there is room on the host’s disk again');

@@ -40,7 +40,7 @@ export async function save(
   const { qmp } = live;
   // A guest that a full disk has stopped would be let go on as soon as there is room. It is one that runs, as far as its user
   // knows, and is let go on should this fail; one that was paused is not.
-  if (live.pausedByFullDisk && vm.record.state === 'paused') await vm.setState('running', null);
+  if (vm.runtime.isDiskFull && vm.record.state === 'paused') await vm.setState('running', null);
   const onProgress = (done: number, total: number) => progress({ message: `saving the memory of ${vm.name}`, done, total, unit: 'bytes' });
   if (freezing) {
     await freeze(vm, services, freezing, true, { goOn: false });
@@ -48,11 +48,10 @@ export async function save(
     await writeMemory(services, freezing.snapshot.id, signal, onProgress);
     return services.bus.emit('snapshot.taken', { snapshot: freezing.snapshot.id });
   }
-  live.pausedByFullDisk = false;
   await stopFlattening(vm);
   await stopSaving(qmp);
   const { status } = await queryStatus(qmp);
-  live.standing = true;
+  vm.runtime.stayFrozen();
   if (status !== 'postmigrate') {
     await stopCpus(qmp);
     await makeOwnFile(vm.paths.suspendState, vm.record);
@@ -66,14 +65,14 @@ export async function save(
 export async function unsave(vm: Vm, services: Uses<'processes'>, freezing: Freezing | null): Promise<void> {
   const process = await services.processes.of(vm);
   if (!process && vm.record.state === 'suspended') return;
-  vm.ending = false;
+  vm.runtime.abandonEnd();
   const { live } = vm;
   // Its process ended by itself: that is news, which says why and is followed up (qemu-events.ts). Its words may be being read in this moment.
   const told = () => vm.record.state !== 'running' && vm.record.state !== 'paused';
   if (!process) await vm.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
   if (process && live) {
     await stopSaving(live.qmp);
-    live.standing = false;
+    vm.runtime.unfreeze();
     await goOn(live.qmp, vm.record.state === 'paused');
   }
   await reconcile(vm, services);
@@ -89,12 +88,12 @@ async function goOn(qmp: QmpConnection, paused: boolean): Promise<void> {
 
 /** Records `suspended` and ends the process. Repeatable. */
 export async function endSuspended(vm: Vm, services: Uses<'networks' | 'processes'>, freezing: Freezing | null): Promise<void> {
-  vm.ending = true; // what is saved is all that counts now: an end of its own is no news any more
+  vm.runtime.beginEnd(); // what is saved is complete: the process may end by itself
   try {
     const resumeFrom = freezing?.snapshot.id ?? null;
     if (vm.record.state !== 'suspended') await vm.update(() => ({ state: 'suspended', stateReason: null, resumeFrom }));
     await endQemu(vm, services);
   } finally {
-    vm.ending = false;
+    vm.runtime.abandonEnd();
   }
 }

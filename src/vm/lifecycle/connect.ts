@@ -1,0 +1,36 @@
+// The connection with a VM's QEMU: QMP, the guest's agent, and the events of both.
+import type { QemuProcess } from '../../qemu/process.ts';
+import { connectQmp, type QmpConnection } from '../../qemu/qmp.ts';
+import { VmConnection } from '../connection.ts';
+import { applyIdentity } from '../fork/apply-identity.ts';
+import type { Uses } from '../services.ts';
+import type { Vm } from '../vm.ts';
+import { listen } from './qemu-events.ts';
+
+const qmpDeadlineMs = 20_000;
+
+/** @throws qemu_failed when QEMU ends first; timeout */
+export const openQmp = (vm: Vm, process: QemuProcess, signal: AbortSignal, timeoutMs = qmpDeadlineMs): Promise<QmpConnection> =>
+  connectQmp(vm.paths.qmp, { timeoutMs, signal, exited: process.exited });
+
+/** @param held its guest does not run yet, so its agent is not asked */
+export function connect(
+  vm: Vm,
+  { networks }: Uses<'networks'>,
+  process: QemuProcess,
+  qmp: QmpConnection,
+  { held = false }: { held?: boolean } = {},
+): VmConnection {
+  const connection = new VmConnection({
+    name: () => vm.name,
+    paths: vm.paths,
+    process,
+    qmp,
+    applyIdentity: (agent) => applyIdentity(vm, networks, agent),
+    onAgent: () => vm.changed(),
+    held,
+  });
+  vm.runtime.connect(connection);
+  listen(vm, connection);
+  return connection;
+}
