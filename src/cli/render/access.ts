@@ -1,6 +1,6 @@
 // Users, roles, projects, tokens, sessions and audit records for reading.
 import type { AuditRecord } from '../../contract/audit.ts';
-import { type Project, quotaNames } from '../../contract/project.ts';
+import type { Project, QuotaName } from '../../contract/project.ts';
 import type { Role } from '../../contract/role.ts';
 import type { Session } from '../../contract/session.ts';
 import type { Token } from '../../contract/token.ts';
@@ -85,18 +85,7 @@ export const projectTable = (projects: readonly Project[], width: Width): string
 const ofLimit = (used: number, limit: number | null, format: (value: number) => string) =>
   limit === null ? format(used) : `${format(used)} of ${format(limit)}`;
 
-export const projectSheet = ({ name, summary, used, quotas, createdAt }: Project): string[] =>
-  renderSheet([
-    ['project', name],
-    ['summary', summary],
-    [
-      'used',
-      quotaNames.map((quota) => `${ofLimit(used[quota], quotas[quota], quota.endsWith('Bytes') ? formatBytes : String)} ${words[quota]}`),
-    ],
-    ['created', formatTime(createdAt)],
-  ]);
-
-const words = {
+const quotaWords: Readonly<Record<QuotaName, string>> = {
   vms: 'VMs',
   vcpus: 'vCPUs',
   memoryBytes: 'memory',
@@ -104,7 +93,20 @@ const words = {
   snapshots: 'snapshots',
   networks: 'networks',
   forwards: 'port forwards',
-} as const;
+};
+
+export const projectSheet = ({ name, summary, used, quotas, createdAt }: Project): string[] =>
+  renderSheet([
+    ['project', name],
+    ['summary', summary],
+    [
+      'used',
+      (Object.keys(quotaWords) as QuotaName[]).map(
+        (quota) => `${ofLimit(used[quota], quotas[quota], quota.endsWith('Bytes') ? formatBytes : String)} ${quotaWords[quota]}`,
+      ),
+    ],
+    ['created', formatTime(createdAt)],
+  ]);
 
 export const tokenTable = (tokens: readonly Token[], width: Width): string[] =>
   renderTable(
