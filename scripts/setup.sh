@@ -17,6 +17,7 @@ packages=(
   util-linux procps
 )
 test_packages=(
+  prometheus            # promtool and the scraper that metrics are tried with
   mtools                # builds a CD that UEFI boots
   xfsprogs btrfs-progs  # file systems that snapshot diffs read
   bind9-dnsutils curl   # clients of our DNS and port forwards

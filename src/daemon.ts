@@ -1,5 +1,6 @@
 // The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Access } from './access/access.ts';
 import { Anchors } from './access/audit/anchor.ts';
@@ -11,10 +12,12 @@ import { VivError } from './contract/errors.ts';
 import { type OperationId, operationList } from './contract/index.ts';
 import { bootCacheFile } from './host/boot-cache.ts';
 import { type Clock, systemClock } from './host/clock.ts';
+import { diskRoom } from './host/disk-space.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
 import { openLog } from './host/log.ts';
+import { outgoingPolicyFrom } from './host/outgoing.ts';
 import { pathsIn } from './host/paths.ts';
 import { whatGoesDown } from './host/shutting-down.ts';
 import { openImages } from './image/images.ts';
@@ -26,6 +29,9 @@ import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
 import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { findQemu } from './qemu/binary.ts';
+import { Alerts } from './resource/alert/alerts.ts';
+import { Histories } from './resource/history/histories.ts';
+import { Monitor } from './resource/measure/monitor.ts';
 import { hostDirectories } from './sdk/paths.ts';
 import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
@@ -41,6 +47,7 @@ import { imageUsers } from './vm/in-use.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
 import { shutDownWith } from './vm/lifecycle/host-shutdown.ts';
 import { Supervisor } from './vm/lifecycle/supervisor.ts';
+import { measuredVm } from './vm/measured.ts';
 import { VmRegistry } from './vm/registry.ts';
 import type { Vm } from './vm/vm.ts';
 import { heldBytes, isMember, isReady } from './warm-pool/members.ts';
@@ -75,11 +82,24 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
   const store = await openSqliteStore(paths.store);
-  const events = createEventLog(store, log);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
   const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
+  const eventLog = createEventLog(store, log);
+  const alerts = await Alerts.open({
+    ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
+    record: (event) => events.record(event),
+  });
+  const events: typeof eventLog = {
+    ...eventLog,
+    record(event) {
+      eventLog.record(event);
+      alerts.onEvent(event);
+      if (event.type === 'vm.removed' && event.subject !== undefined) void histories.remove(event.subject);
+    },
+  };
+  const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
@@ -109,6 +129,17 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
   const networks = await Networks.open({ paths, env, store, log, bus, ownUsers }, vms, snapshots);
+  const monitor = new Monitor({
+    clock,
+    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
+    networkNamespacePid: () => networks.here.namespacePid,
+    storage: diskRoom(paths.stateDirectory, undefined),
+  });
+  monitor.onLook((look) => {
+    histories.record(look);
+    alerts.onLook(look);
+  });
+  await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({
     ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
@@ -133,6 +164,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       open: (asked, commit) => listener.open(asked, commit),
       close: (commit) => listener.close(commit),
     },
+    ...{ monitor, histories, alerts },
     shutdown: () => void stop(),
   };
   const supervisor = new Supervisor(services, {
@@ -169,6 +201,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const recovered = await tasks.recover();
   supervisor.begin();
   snapshotScheduler.begin();
+  monitor.begin();
+  alerts.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   const { handle, upgrade } = server;
   const listener = new NetworkListener({ handle, upgrade, store, log, folder: paths.tls, clock });
@@ -214,6 +248,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     snapshotScheduler.stop();
     warmPoolReplenisher.stop();
     await listener.stop();
+    monitor.stop();
     await server.close();
     await scrub.stop();
     await tasks.drain(10_000);
@@ -226,6 +261,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await kvm.stop();
     await networks.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await histories.close();
+    await alerts.stop();
     events.record({
       type: 'daemon.stopped',
       message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',

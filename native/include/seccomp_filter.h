@@ -1,7 +1,7 @@
-/* What a filter of system calls is written with (seccomp(2)), for the programs that read what others have sent: forward/confine.c and
- * tap/confine.c. A filter begins with CALLS, names what may be asked and ends with what becomes of the rest. */
-#ifndef VIVARIUM_FILTER_H
-#define VIVARIUM_FILTER_H
+/* The parts of a system call filter (seccomp(2)), for programs that read untrusted data. A filter begins with LOAD_CALL, lists what is
+ * allowed, and ends with what happens to every other call. */
+#ifndef VIVARIUM_SECCOMP_FILTER_H
+#define VIVARIUM_SECCOMP_FILTER_H
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -17,18 +17,19 @@
 #elif defined(__riscv) && __riscv_xlen == 64
 #define OWN_ARCHITECTURE AUDIT_ARCH_RISCV64
 #else
-#error "the numbers of this architecture's calls are not known here"
+#error "the system call numbers of this architecture are not known here"
 #endif
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define EQUAL(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(value), then, otherwise)
-#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
-/* The numbers mean something else on another architecture. */
-#define CALLS LOAD(arch), EQUAL(OWN_ARCHITECTURE, 1, 0), RETURN(SECCOMP_RET_KILL_PROCESS), LOAD(nr)
+#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
+/* System call numbers differ between architectures, so a call of another one ends the process. */
+#define LOAD_CALL LOAD(arch), EQUAL(OWN_ARCHITECTURE, 1, 0), RETURN(SECCOMP_RET_KILL_PROCESS), LOAD(nr)
 #define ALLOW(call) EQUAL(SYS_##call, 0, 1), RETURN(SECCOMP_RET_ALLOW)
 
-/** An array's filter holds from now on, for good. Needs no_new_privs, or CAP_SYS_ADMIN. 0, or -1 with errno. */
-#define LIMIT_TO(program) \
-	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &(struct sock_fprog){.len = sizeof(program) / sizeof *(program), .filter = (program)})
+/** Installs an array of instructions, for good. Needs no_new_privs or CAP_SYS_ADMIN. 0, or -1 with errno. */
+#define INSTALL_FILTER(filter_array)                                                                                                       \
+  prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER,                                                                                               \
+      &(struct sock_fprog){.len = sizeof(filter_array) / sizeof *(filter_array), .filter = (filter_array)})
 
 #endif

@@ -1,4 +1,5 @@
-/* What the rules tell an NFLOG group, as pcap with the link type that tcpdump gives it: the attributes as the kernel sends them. */
+/* Reads what the rules log to an NFLOG group, and records it as pcap with tcpdump's link type for it: the attributes as the kernel sends
+ * them. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,7 +10,7 @@
 
 #include "tap.h"
 
-/* <linux/netlink.h>, <linux/netfilter/nfnetlink_log.h>: not every C library has them beside it. */
+/* <linux/netlink.h> and <linux/netfilter/nfnetlink_log.h>, which not every C library provides. */
 #define NETLINK_NETFILTER 12
 #define NLM_REQUEST 1
 #define NLM_ACK 4
@@ -22,85 +23,104 @@
 #define NFULA_CFG_TIMEOUT 4
 #define NFULNL_CFG_CMD_BIND 1
 #define NFULNL_COPY_PACKET 2
+#define MESSAGE_TYPE(type) (NFNL_SUBSYS_ULOG << 8 | (type))
 
 struct sockaddr_nl {
-	sa_family_t family;
-	unsigned short pad;
-	uint32_t port, groups;
+  sa_family_t family;
+  unsigned short pad;
+  uint32_t port, groups;
 };
-struct head {
-	uint32_t length;
-	uint16_t type, flags;
-	uint32_t sequence, port;
-	uint8_t family, version;
-	uint16_t resource;
+struct netlink_header {
+  uint32_t length;
+  uint16_t type, flags;
+  uint32_t sequence, port;
+};
+struct configuration {
+  struct netlink_header header;
+  uint8_t family, version;
+  uint16_t group;
 };
 struct attribute {
-	uint16_t length, type;
+  uint16_t length, type;
 };
 
-enum { longest = 262144, plain_head = 16, nflog = 239, socket_bytes = 4 * 1024 * 1024, wait_hundredths = 10, copied_bytes = 128 };
+enum {
+  longest_message = 262144,
+  link_type_nflog = 239,
+  socket_bytes = 4 * 1024 * 1024,
+  flush_hundredths = 10,
+  copied_bytes = 128, /* of each packet: its headers */
+};
+
+static uint32_t aligned(uint32_t length) { return (length + 3u) & ~3u; }
 
 static void configure(int netlink, uint16_t group, uint16_t type, const void *value, uint16_t size) {
-	uint8_t bytes[64] = {0};
-	struct attribute attribute = {.length = (uint16_t)(sizeof attribute + size), .type = type};
-	struct head head = {
-	    .length = (uint32_t)(sizeof head + ((attribute.length + 3u) & ~3u)),
-	    .type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG,
-	    .flags = NLM_REQUEST | NLM_ACK,
-	    .resource = htons(group),
-	};
-	memcpy(bytes, &head, sizeof head);
-	memcpy(bytes + sizeof head, &attribute, sizeof attribute);
-	memcpy(bytes + sizeof head + sizeof attribute, value, size);
-	if (send(netlink, bytes, head.length, 0) < 0) fail("the kernel’s log cannot be asked: %s", strerror(errno));
-	for (;;) {
-		struct {
-			uint32_t length;
-			uint16_t type, flags;
-			uint32_t sequence, port;
-			int problem;
-			uint8_t rest[longest / 256];
-		} answer;
-		ssize_t length = recv(netlink, &answer, sizeof answer, 0);
-		if (length < 0) fail("the kernel’s log does not answer: %s", strerror(errno));
-		if (answer.type != NLMSG_ERROR) continue; /* a packet already */
-		if (answer.problem != 0) fail("the kernel’s log cannot be read: %s", strerror(-answer.problem));
-		return;
-	}
+  uint8_t bytes[64] = {0};
+  struct attribute attribute = {.length = (uint16_t)(sizeof attribute + size), .type = type};
+  struct configuration request = {
+      .header =
+          {
+              .length = (uint32_t)sizeof request + aligned(attribute.length),
+              .type = MESSAGE_TYPE(NFULNL_MSG_CONFIG),
+              .flags = NLM_REQUEST | NLM_ACK,
+          },
+      .group = htons(group),
+  };
+  memcpy(bytes, &request, sizeof request);
+  memcpy(bytes + sizeof request, &attribute, sizeof attribute);
+  memcpy(bytes + sizeof request + sizeof attribute, value, size);
+  if (send(netlink, bytes, request.header.length, 0) < 0) fail("cannot configure the kernel's log: %s", strerror(errno));
+  for (;;) {
+    struct {
+      struct netlink_header header;
+      int error;
+      uint8_t rest[1024];
+    } answer;
+    ssize_t length = recv(netlink, &answer, sizeof answer, 0);
+    if (length < 0) fail("the kernel's log does not answer: %s", strerror(errno));
+    if (answer.header.type != NLMSG_ERROR) continue; /* a packet of the group already */
+    if (answer.error != 0) fail("cannot configure the kernel's log: %s", strerror(-answer.error));
+    return;
+  }
 }
 
-void record_flows(const char *text, const char *folder) {
-	static uint8_t bytes[longest];
-	uint16_t group = (uint16_t)atoi(text);
-	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER), size = socket_bytes;
-	struct sockaddr_nl own = {.family = AF_NETLINK};
-	if (netlink < 0 || bind(netlink, (struct sockaddr *)&own, sizeof own)) fail("the kernel’s log cannot be reached: %s", strerror(errno));
-	setsockopt(netlink, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-	struct {
-		uint32_t range;
-		uint8_t mode, pad;
-	} __attribute__((packed)) mode = {htonl(copied_bytes), NFULNL_COPY_PACKET, 0};
-	uint8_t bind_group = NFULNL_CFG_CMD_BIND;
-	uint32_t wait = htonl(wait_hundredths);
-	configure(netlink, group, NFULA_CFG_CMD, &bind_group, sizeof bind_group);
-	configure(netlink, group, NFULA_CFG_MODE, &mode, sizeof mode);
-	configure(netlink, group, NFULA_CFG_TIMEOUT, &wait, sizeof wait);
-	begin_record(folder, nflog);
-	confine();
-	for (;;) {
-		ssize_t length = recv(netlink, bytes, sizeof bytes, 0);
-		if (length < 0 && (errno == EINTR || errno == ENOBUFS)) continue; /* some were lost */
-		if (length < 0) fail("the kernel’s log: %s", strerror(errno));
-		for (size_t at = 0; at + plain_head <= (size_t)length;) {
-			uint32_t one;
-			uint16_t type;
-			memcpy(&one, bytes + at, sizeof one);
-			memcpy(&type, bytes + at + 4, sizeof type);
-			if (one < plain_head || at + one > (size_t)length) break;
-			if (type == (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET))
-				record_packet(&(struct iovec){bytes + at + plain_head, one - plain_head}, 1, one - plain_head);
-			at += (one + 3u) & ~3u;
-		}
-	}
+static int open_log(uint16_t group) {
+  int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER), size = socket_bytes;
+  struct sockaddr_nl address = {.family = AF_NETLINK};
+  if (netlink < 0 || bind(netlink, (struct sockaddr *)&address, sizeof address)) fail("cannot open the kernel's log: %s", strerror(errno));
+  setsockopt(netlink, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  struct {
+    uint32_t range;
+    uint8_t mode, pad;
+  } __attribute__((packed)) mode = {htonl(copied_bytes), NFULNL_COPY_PACKET, 0};
+  uint8_t bind_group = NFULNL_CFG_CMD_BIND;
+  uint32_t flush = htonl(flush_hundredths);
+  configure(netlink, group, NFULA_CFG_CMD, &bind_group, sizeof bind_group);
+  configure(netlink, group, NFULA_CFG_MODE, &mode, sizeof mode);
+  configure(netlink, group, NFULA_CFG_TIMEOUT, &flush, sizeof flush);
+  return netlink;
+}
+
+static void write_messages(uint8_t *bytes, size_t length) {
+  for (size_t at = 0; at + sizeof(struct netlink_header) <= length;) {
+    struct netlink_header header;
+    memcpy(&header, bytes + at, sizeof header);
+    if (header.length < sizeof header || at + header.length > length) return;
+    uint32_t payload = header.length - (uint32_t)sizeof header;
+    if (header.type == MESSAGE_TYPE(NFULNL_MSG_PACKET)) write_flow(&(struct iovec){bytes + at + sizeof header, payload}, 1, payload);
+    at += aligned(header.length);
+  }
+}
+
+void record_flows(const char *group, const char *folder) {
+  static uint8_t bytes[longest_message];
+  int netlink = open_log((uint16_t)atoi(group));
+  begin_flow_files(folder, link_type_nflog);
+  limit_to_copying();
+  for (;;) {
+    ssize_t length = recv(netlink, bytes, sizeof bytes, 0);
+    if (length < 0 && (errno == EINTR || errno == ENOBUFS)) continue; /* ENOBUFS: some messages were lost */
+    if (length < 0) fail("cannot read the kernel's log: %s", strerror(errno));
+    write_messages(bytes, (size_t)length);
+  }
 }

@@ -1,4 +1,5 @@
-// Into the networks' namespaces, and out of every right but the one that marks packets and speaks under a client's address there; then out of that one.
+// Enters the namespaces of the networks and drops every capability but CAP_NET_ADMIN there, which marks packets and binds to a client's
+// address. The relay drops that one, too, once the socket broker runs.
 #define _GNU_SOURCE
 #include "forward.h"
 #include <errno.h>
@@ -15,51 +16,53 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int space_of(const char *holder, const char *kind) {
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%ld/ns/%s", strtol(holder, NULL, 10), kind);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) fail(failed, "%s: %s", path, strerror(errno));
-	return fd;
+static int open_namespace(const char *pid, const char *kind) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%ld/ns/%s", strtol(pid, NULL, 10), kind);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail(exit_failed, "%s: %s", path, strerror(errno));
+  return fd;
 }
 
-static bool is_own(int fd, const char *kind) {
-	char path[64];
-	struct stat there, here;
-	snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
-	return fstat(fd, &there) == 0 && stat(path, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+static bool is_own_namespace(int fd, const char *kind) {
+  char path[64];
+  struct stat other, own;
+  snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+  return fstat(fd, &other) == 0 && stat(path, &own) == 0 && other.st_dev == own.st_dev && other.st_ino == own.st_ino;
 }
 
-static void keep(uint32_t right) {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct rights[2] = {{0}};
-	rights[0].permitted = rights[0].effective = right;
-	if (syscall(SYS_capset, &header, rights)) fail(failed, "rights cannot be given up: %s", strerror(errno));
+static void keep_capabilities(uint32_t mask) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2] = {{0}};
+  data[0].permitted = data[0].effective = mask;
+  if (syscall(SYS_capset, &header, data)) fail(exit_failed, "cannot drop capabilities: %s", strerror(errno));
 }
 
-void keep_no_right(void) { keep(0); }
+void drop_last_capability(void) { keep_capabilities(0); }
 
 static void become(const char *user, const char *group) {
-	struct passwd *who = getpwnam(user);
-	struct group *with = getgrnam(group);
-	if (!who || !with) fail(failed, "there is no user %s with a group %s", user, group);
-	if (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) || setresgid(with->gr_gid, with->gr_gid, with->gr_gid) ||
-	    setresuid(who->pw_uid, who->pw_uid, who->pw_uid))
-		fail(failed, "cannot become %s: %s", user, strerror(errno));
+  struct passwd *account = getpwnam(user);
+  struct group *entry = getgrnam(group);
+  if (!account || !entry) fail(exit_failed, "there is no user %s or no group %s", user, group);
+  if (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) || setresgid(entry->gr_gid, entry->gr_gid, entry->gr_gid) ||
+      setresuid(account->pw_uid, account->pw_uid, account->pw_uid))
+    fail(exit_failed, "cannot become %s: %s", user, strerror(errno));
 }
 
-void enter(const char *holder, const char *user, const char *group) {
-	int users = space_of(holder, "user"), networks = space_of(holder, "net");
-	bool as_user = !is_own(users, "user");
-	if (as_user && setns(users, CLONE_NEWUSER)) fail(failed, "the user namespace of %s cannot be entered: %s", holder, strerror(errno));
-	if (setns(networks, CLONE_NEWNET)) fail(failed, "the network namespace of %s cannot be entered: %s", holder, strerror(errno));
-	close(users);
-	close(networks);
-	/* before the ids: it takes the right to */
-	for (int right = 0; right <= CAP_LAST_CAP; right++) prctl(PR_CAPBSET_DROP, right);
-	if (strcmp(user, "-") != 0) become(user, group);
-	keep(1u << CAP_NET_ADMIN);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(failed, "new rights cannot be ruled out: %s", strerror(errno));
-	/* an ordinary user's daemon looks which namespace it is in; root's may look anyway, and other processes of nobody are not to */
-	prctl(PR_SET_DUMPABLE, as_user ? 1 : 0);
+void enter_namespaces(const char *pid, const char *user, const char *group) {
+  int user_namespace = open_namespace(pid, "user"), network_namespace = open_namespace(pid, "net");
+  bool rootless = !is_own_namespace(user_namespace, "user");
+  if (rootless && setns(user_namespace, CLONE_NEWUSER))
+    fail(exit_failed, "cannot enter the user namespace of %s: %s", pid, strerror(errno));
+  if (setns(network_namespace, CLONE_NEWNET)) fail(exit_failed, "cannot enter the network namespace of %s: %s", pid, strerror(errno));
+  close(user_namespace);
+  close(network_namespace);
+  /* Before the change of user, which drops the capability that this needs. */
+  for (int capability = 0; capability <= CAP_LAST_CAP; capability++) prctl(PR_CAPBSET_DROP, capability);
+  if (strcmp(user, "-") != 0) become(user, group);
+  keep_capabilities(1u << CAP_NET_ADMIN);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(exit_failed, "cannot set no_new_privs: %s", strerror(errno));
+  /* A rootless daemon reads which namespace this process is in. Root's daemon may always do that, and other processes of the user may not.
+   */
+  prctl(PR_SET_DUMPABLE, rootless ? 1 : 0);
 }

@@ -1,4 +1,4 @@
-// What the pieces of vivarium-forward share: the one forward that this process is, sources of events, and what ends it.
+// What the files of vivarium-port-forward share. Each process relays one port forward.
 #pragma once
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -7,108 +7,119 @@
 #include <sys/socket.h>
 
 enum {
-	/** Of all packets towards guests: the rules and groups of the networks know them by it (src/network/firewall/inet.ts). */
-	relay_mark = 0x10,
-	most_ports = 1000,
-	most_listeners = most_ports * 2, /* IPv4 and IPv6 */
-	most_targets = 2,
-	/** Connections, or clients of UDP, at a time; fewer where fewer descriptors may be open. */
-	most_clients = 4000,
-	chunk_bytes = 65536,
-	connect_ms = 30000,
-	idle_ms = 60000,
+  /** The mark of all packets towards guests, by which the rules of the networks recognize them (src/network/firewall/inet.ts). */
+  relay_mark = 0x10,
+  max_ports = 1000,
+  max_listeners = max_ports * 2, /* IPv4 and IPv6 */
+  max_targets = 2,
+  /** Connections, or UDP sessions, at a time. Fewer where the limit of open descriptors is lower. */
+  max_clients = 4000,
+  chunk_bytes = 65536,
+  connect_timeout_ms = 30000,
+  idle_timeout_ms = 60000,
 };
 
-/** How a start ends that fails; src/network/forwarding.ts knows these. */
-enum failure { failed = 125, not_allowed = 13, port_taken = 98, not_ours = 99 };
+/** Exit codes of a failed start. src/network/forward/relays.ts knows them. */
+enum exit_code {
+  exit_failed = 125,
+  exit_not_allowed = 13,
+  exit_port_taken = 98,
+  exit_address_not_available = 99
+};
 
 union address {
-	struct sockaddr any;
-	struct sockaddr_in four;
-	struct sockaddr_in6 six;
+  struct sockaddr any;
+  struct sockaddr_in four;
+  struct sockaddr_in6 six;
 };
 
 struct forward {
-	int type; /* SOCK_STREAM or SOCK_DGRAM */
-	/** Unspecified: every address of the host. */
-	bool everywhere;
-	union address bind;
-	uint16_t first, last, target_first;
-	/** Clients keep their addresses where they can. */
-	bool keeps_clients;
-	union address targets[most_targets];
-	int target_count;
+  int type; /* SOCK_STREAM or SOCK_DGRAM */
+  /** Listens on every address of the host. */
+  bool any_address;
+  union address bind;
+  uint16_t first_port, last_port, first_target_port;
+  /** The guest sees the client's address, where that is possible. */
+  bool keeps_client_address;
+  union address targets[max_targets];
+  int target_count;
 };
 extern struct forward forward;
 
-/** Something that epoll tells of. */
+/** Something that epoll watches. `ready` is NULL once it has ended. */
 struct source {
-	void (*ready)(struct source *, uint32_t events);
+  void (*ready)(struct source *, uint32_t events);
 };
 
 struct listener {
-	struct source source;
-	int fd;
-	uint16_t port;
+  struct source source;
+  int fd;
+  uint16_t port;
 };
-extern struct listener listeners[most_listeners];
+extern struct listener listeners[max_listeners];
 extern int listener_count;
 
-__attribute__((format(printf, 2, 3), noreturn)) void fail(enum failure, const char *words, ...);
+/** How one protocol relays. */
+struct relay {
+  /** A listener is readable. */
+  void (*ready)(struct source *, uint32_t events);
+  /** Ends what has timed out. @return ms until the next call, or -1: none is needed */
+  int (*expire)(void);
+};
+extern const struct relay tcp_relay, udp_relay;
+
+/** Prints `vivarium-port-forward: MESSAGE` to standard error and exits. */
+__attribute__((format(printf, 2, 3), noreturn)) void fail(enum exit_code, const char *message, ...);
 
 /* address.c */
-bool read_address(const char *text, union address *);
-socklen_t length_of(const union address *);
+bool parse_address(const char *text, union address *);
+socklen_t address_length(const union address *);
 void set_port(union address *, uint16_t port);
 uint16_t port_of(const union address *);
 bool same_address(const union address *, const union address *);
-/** Whether a guest's answer to it comes back through the network. */
+/** Whether a guest's reply to this address comes back through the network. */
 bool is_routable(const union address *);
 
-/* listen.c */
+/* listeners.c */
+/** Opens the host's ports. Exits where one cannot be had. */
 void open_listeners(void);
-void serve_listeners(void);
+void watch_listeners(void (*ready)(struct source *, uint32_t events));
+/** Whether the listeners accept, or leave clients in the kernel's queue. */
+void set_accepting(bool);
 
-/* enter.c */
-void enter(const char *holder, const char *user, const char *group);
-/** After that this process may do what anybody may. */
-void keep_no_right(void);
+/* enter_namespaces.c */
+/** Enters the namespaces of a process, becomes another user ("-": stays who it is), and keeps CAP_NET_ADMIN only. */
+void enter_namespaces(const char *pid, const char *user, const char *group);
+void drop_last_capability(void);
 
-/* maker.c */
-/** Starts who makes sockets towards guests. @param words of main, which are not the child's */
-void start_maker(int count, char **words);
-/** With the relays' mark; it may be bound to an address that is not here. -1: it cannot be had. */
-int marked_socket(sa_family_t, bool transparent);
+/* socket_broker.c */
+/** Starts the child that creates sockets. @param words the arguments of main, which the child clears */
+void start_socket_broker(int count, char **words);
+/** A socket with the relays' mark. @param transparent it may be bound to an address that is not the host's @return -1: none can be had */
+int broker_socket(sa_family_t, bool transparent);
 
-/* confine.c */
-/** Nothing but relaying can be done after this. */
-void confine(void);
-/** Nothing but making such sockets. */
-void confine_maker(void);
+/* syscall_filter.c */
+/** Allows only what relaying needs, for good. */
+void limit_relay(void);
+/** Allows only what the socket broker needs, for good. */
+void limit_socket_broker(void);
 
-/* loop.c */
+/* event_loop.c */
 extern int64_t now_ms;
 void watch(struct source *, int fd, uint32_t events);
 void rewatch(struct source *, int fd, uint32_t events);
 void unwatch(int fd);
-/** Freed when nothing that epoll has told can mean it any more. */
+/** Frees it once no event that epoll has returned can refer to it. */
 void free_later(void *);
-/** How many clients there can be. */
+__attribute__((noreturn)) void run_event_loop(int (*expire)(void));
+
+/* client_limit.c */
+/** How many clients there can be at a time. */
 int client_limit(void);
-__attribute__((noreturn)) void loop(void);
 
 /* target.c */
 /**
- * A socket on its way to the guest's port behind `port`, for a client. @param attempt which of the targets, from 0, the best one first.
- * -1: there is no such attempt, or it failed at once.
+ * Opens a socket that connects to the guest's port behind `port`. @param attempt which of the targets, from 0, the preferred one first
+ * @return -1: there is no such target, or it failed immediately
  */
 int open_target(const union address *client, uint16_t port, int attempt);
-
-/* tcp.c */
-void tcp_accept(struct source *, uint32_t events);
-/** @return ms until it is to be called again; -1: no need */
-int tcp_expire(void);
-
-/* udp.c */
-void udp_receive(struct source *, uint32_t events);
-int udp_expire(void);

@@ -1,8 +1,11 @@
-// Connections. Each has two ends, the client's and the target's; what one end says is passed on to the other.
+// TCP. A connection has two ends, the client's and the target's; bytes from one are written to the other.
 //
-//   What the other end does not take is kept (one chunk at most), and the first is not read until it has gone: back-pressure is TCP's own.
-//   An end that says that it is done is told to the other (half-close). One that breaks off breaks the other off, with a RST as well.
-//   An end that is asked for nothing is not watched, because the kernel would tell of its end again and again.
+//   connecting --connected--> relaying --both ends closed--> ended
+//       \--refused: next target, then RST     \--an end fails: RST to the other end
+//
+//   What an end does not accept is kept (at most one chunk), and the other end is not read until it is written: TCP's own back-pressure.
+//   A half-close is passed on after the bytes before it. An end without interest in an event is not watched at all, because epoll would
+//   report its hang-up again and again.
 #define _GNU_SOURCE
 #include "forward.h"
 #include <errno.h>
@@ -13,39 +16,38 @@
 #include <unistd.h>
 
 enum {
-	/** Chunks from one end before others have their turn. */
-	turns = 8,
-	/** After the system had no descriptor or memory for another connection. */
-	pause_ms = 200,
+  /** Chunks from one end, or connections from one listener, before the next source. */
+  max_turns = 8,
+  /** After the system had no descriptor or memory for another connection. */
+  pause_ms = 200,
 };
 
 struct end {
-	struct source source;
-	int fd;
-	struct connection *of;
-	struct end *other;
-	/** What epoll tells of it; 0: it is not watched. */
-	uint32_t watched;
-	/** What it has not taken yet. */
-	char *kept;
-	size_t kept_from, kept_to;
-	/** It has said all; it has been told that nothing follows. */
-	bool said_all, told_end;
+  struct source source;
+  int fd;
+  struct connection *connection;
+  struct end *other;
+  /** The epoll events it is watched for; 0: not watched. */
+  uint32_t watched;
+  /** Bytes that it has not accepted yet. */
+  char *kept;
+  size_t kept_from, kept_to;
+  bool received_end, sent_end;
 };
 
 struct connection {
-	struct end client, target;
-	union address from;
-	uint16_t port;
-	bool connecting;
-	int attempt;
-	/** Among those that are connecting, the oldest first. */
-	int64_t deadline;
-	struct connection *before, *after;
+  struct end client, target;
+  union address from;
+  uint16_t port;
+  bool connecting;
+  int attempt;
+  int64_t deadline;
+  /** In the list of connecting ones, in order of their deadlines. */
+  struct connection *previous, *next;
 };
 
 static struct connection *oldest, *newest;
-static int connections;
+static int connection_count;
 static bool paused;
 static int64_t paused_until;
 static char chunk[chunk_bytes];
@@ -53,217 +55,227 @@ static char chunk[chunk_bytes];
 static const int on = 1;
 
 static void set_paused(bool pause) {
-	if (pause == paused) return;
-	paused = pause;
-	for (int at = 0; at < listener_count; at++) rewatch(&listeners[at].source, listeners[at].fd, pause ? 0 : EPOLLIN);
+  if (pause == paused) return;
+  paused = pause;
+  set_accepting(!pause);
 }
 
-static void ask(struct end *end, uint32_t events) {
-	if (events == end->watched) return;
-	if (events == 0) unwatch(end->fd);
-	else if (end->watched == 0) watch(&end->source, end->fd, events);
-	else rewatch(&end->source, end->fd, events);
-	end->watched = events;
+static void watch_for(struct end *end, uint32_t events) {
+  if (events == end->watched) return;
+  if (events == 0) unwatch(end->fd);
+  else if (end->watched == 0) watch(&end->source, end->fd, events);
+  else rewatch(&end->source, end->fd, events);
+  end->watched = events;
 }
 
-static void ask_again(struct connection *connection) {
-	struct end *ends[] = {&connection->client, &connection->target};
-	for (int at = 0; at < 2; at++)
-		ask(ends[at], (!ends[at]->said_all && !ends[at]->other->kept ? EPOLLIN : 0u) | (ends[at]->kept ? EPOLLOUT : 0u));
+static void update_watches(struct connection *connection) {
+  struct end *ends[] = {&connection->client, &connection->target};
+  for (int at = 0; at < 2; at++) {
+    bool reads = !ends[at]->received_end && !ends[at]->other->kept, writes = ends[at]->kept != NULL;
+    watch_for(ends[at], (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u));
+  }
 }
 
-static void leave_connecting(struct connection *connection) {
-	if (!connection->connecting) return;
-	connection->connecting = false;
-	*(connection->before ? &connection->before->after : &oldest) = connection->after;
-	*(connection->after ? &connection->after->before : &newest) = connection->before;
+static void add_connecting(struct connection *connection) {
+  connection->connecting = true;
+  connection->deadline = now_ms + connect_timeout_ms;
+  connection->previous = newest;
+  connection->next = NULL;
+  *(newest ? &newest->next : &oldest) = connection;
+  newest = connection;
 }
 
-static void drop_end(struct end *end, bool broken) {
-	static const struct linger at_once = {.l_onoff = 1};
-	if (end->fd < 0) return;
-	if (end->watched) unwatch(end->fd);
-	if (broken) setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-	close(end->fd);
-	end->fd = -1;
-	free(end->kept);
-	end->kept = NULL;
-	end->source.ready = NULL;
+static void remove_connecting(struct connection *connection) {
+  if (!connection->connecting) return;
+  connection->connecting = false;
+  *(connection->previous ? &connection->previous->next : &oldest) = connection->next;
+  *(connection->next ? &connection->next->previous : &newest) = connection->previous;
 }
 
-/** @param broken both ends are told so, with a RST */
-static void end_connection(struct connection *connection, bool broken) {
-	leave_connecting(connection);
-	drop_end(&connection->client, broken);
-	drop_end(&connection->target, broken);
-	free_later(connection);
-	connections--;
-	if (paused && paused_until == 0) set_paused(false);
+static void close_end(struct end *end, bool reset) {
+  static const struct linger immediately = {.l_onoff = 1};
+  if (end->fd < 0) return;
+  if (end->watched) unwatch(end->fd);
+  if (reset) setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &immediately, sizeof immediately);
+  close(end->fd);
+  end->fd = -1;
+  free(end->kept);
+  end->kept = NULL;
+  end->source.ready = NULL;
 }
 
-/** Passes on that the other end has said all, once all of it has been taken. @return false: it broke */
-static bool tell_end(struct end *end) {
-	if (!end->other->said_all || end->kept || end->told_end) return true;
-	end->told_end = true;
-	return shutdown(end->fd, SHUT_WR) == 0;
+/** @param reset both ends get a RST */
+static void end_connection(struct connection *connection, bool reset) {
+  remove_connecting(connection);
+  close_end(&connection->client, reset);
+  close_end(&connection->target, reset);
+  free_later(connection);
+  connection_count--;
+  if (paused && paused_until == 0) set_paused(false);
 }
 
-/** @return false: it broke */
-static bool flush_kept(struct end *end) {
-	while (end->kept) {
-		ssize_t sent = send(end->fd, end->kept + end->kept_from, end->kept_to - end->kept_from, MSG_NOSIGNAL);
-		if (sent < 0) return errno == EAGAIN || errno == EINTR;
-		end->kept_from += (size_t)sent;
-		if (end->kept_from < end->kept_to) continue;
-		free(end->kept);
-		end->kept = NULL;
-	}
-	return tell_end(end);
+/** Passes a half-close on, once everything before it is written. @return false: the end has failed */
+static bool pass_end(struct end *end) {
+  if (!end->other->received_end || end->kept || end->sent_end) return true;
+  end->sent_end = true;
+  return shutdown(end->fd, SHUT_WR) == 0;
 }
 
-/** @return false: it broke */
-static bool give(struct end *end, size_t length) {
-	ssize_t sent = send(end->fd, chunk, length, MSG_NOSIGNAL);
-	if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
-	size_t taken = sent < 0 ? 0 : (size_t)sent;
-	if (taken == length) return true;
-	end->kept = malloc(length - taken);
-	if (!end->kept) return false;
-	memcpy(end->kept, chunk + taken, length - taken);
-	end->kept_from = 0;
-	end->kept_to = length - taken;
-	return true;
+/** @return false: the end has failed */
+static bool write_kept(struct end *end) {
+  while (end->kept) {
+    ssize_t sent = send(end->fd, end->kept + end->kept_from, end->kept_to - end->kept_from, MSG_NOSIGNAL);
+    if (sent < 0) return errno == EAGAIN || errno == EINTR;
+    end->kept_from += (size_t)sent;
+    if (end->kept_from < end->kept_to) continue;
+    free(end->kept);
+    end->kept = NULL;
+  }
+  return pass_end(end);
 }
 
-/** @return false: one of them broke */
-static bool pump(struct end *from) {
-	struct end *to = from->other;
-	for (int turn = 0; turn < turns && !from->said_all && !to->kept; turn++) {
-		ssize_t heard = recv(from->fd, chunk, sizeof chunk, 0);
-		if (heard < 0) return errno == EAGAIN || errno == EINTR;
-		if (heard == 0) {
-			from->said_all = true;
-			return tell_end(to);
-		}
-		if (!give(to, (size_t)heard)) return false;
-	}
-	return true;
+/** Writes the chunk, and keeps what the end does not accept. @return false: the end has failed */
+static bool write_chunk(struct end *end, size_t length) {
+  ssize_t sent = send(end->fd, chunk, length, MSG_NOSIGNAL);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
+  size_t written = sent < 0 ? 0 : (size_t)sent;
+  if (written == length) return true;
+  end->kept = malloc(length - written);
+  if (!end->kept) return false;
+  memcpy(end->kept, chunk + written, length - written);
+  end->kept_from = 0;
+  end->kept_to = length - written;
+  return true;
 }
 
-static void end_ready(struct source *source, uint32_t events) {
-	struct end *end = (struct end *)source;
-	struct connection *connection = end->of;
-	bool well = true;
-	if (end->kept && events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) well = flush_kept(end);
-	if (well && events & (EPOLLIN | EPOLLERR | EPOLLHUP)) well = pump(end);
-	if (!well) return end_connection(connection, true);
-	if (end->told_end && end->other->told_end) return end_connection(connection, false);
-	ask_again(connection);
+/** Reads from one end and writes to the other. @return false: one of them has failed */
+static bool transfer(struct end *from) {
+  struct end *to = from->other;
+  for (int turn = 0; turn < max_turns && !from->received_end && !to->kept; turn++) {
+    ssize_t length = recv(from->fd, chunk, sizeof chunk, 0);
+    if (length < 0) return errno == EAGAIN || errno == EINTR;
+    if (length == 0) {
+      from->received_end = true;
+      return pass_end(to);
+    }
+    if (!write_chunk(to, (size_t)length)) return false;
+  }
+  return true;
 }
 
-static void target_ready(struct source *, uint32_t events);
-
-static int problem_of(int fd) {
-	int why = 0;
-	socklen_t length = sizeof why;
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &length) ? errno : why;
+static void on_end_ready(struct source *source, uint32_t events) {
+  struct end *end = (struct end *)source;
+  struct connection *connection = end->connection;
+  bool works = true;
+  if (end->kept && events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) works = write_kept(end);
+  if (works && events & (EPOLLIN | EPOLLERR | EPOLLHUP)) works = transfer(end);
+  if (!works) return end_connection(connection, true);
+  if (end->sent_end && end->other->sent_end) return end_connection(connection, false);
+  update_watches(connection);
 }
 
-/** Told by the rules of the networks (src/network/firewall/relays.ts): the machine's groups refuse this client, which is not to come by another way then. */
-static bool is_prohibited(int why) { return why == ENETUNREACH || why == EACCES; }
-
-/** @return false: there is nobody left to try */
-static bool reach_target(struct connection *connection) {
-	struct end *target = &connection->target;
-	leave_connecting(connection);
-	for (; connection->attempt < forward.target_count; connection->attempt++) {
-		target->fd = open_target(&connection->from, connection->port, connection->attempt);
-		if (target->fd < 0) continue;
-		/* what is refused in here is known by now */
-		int why = problem_of(target->fd);
-		if (why) {
-			close(target->fd);
-			target->fd = -1;
-			if (is_prohibited(why)) return false;
-			continue;
-		}
-		connection->attempt++;
-		connection->connecting = true;
-		connection->deadline = now_ms + connect_ms;
-		connection->before = newest;
-		connection->after = NULL;
-		*(newest ? &newest->after : &oldest) = connection;
-		newest = connection;
-		target->source.ready = target_ready;
-		ask(target, EPOLLOUT);
-		return true;
-	}
-	return false;
+static int socket_error(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) ? errno : error;
 }
 
-/** It is connected, or has refused. */
-static void target_ready(struct source *source, uint32_t events) {
-	(void)events;
-	struct end *target = (struct end *)source;
-	struct connection *connection = target->of;
-	int why = problem_of(target->fd);
-	if (why) {
-		ask(target, 0);
-		close(target->fd);
-		target->fd = -1;
-		if (is_prohibited(why) || !reach_target(connection)) end_connection(connection, true);
-		return;
-	}
-	leave_connecting(connection);
-	setsockopt(target->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	setsockopt(target->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	target->source.ready = connection->client.source.ready = end_ready;
-	ask_again(connection);
+/** The answer of the networks' rules (src/network/firewall/relays.ts): the VM's security groups reject this client, at any address. */
+static bool is_rejected(int error) { return error == ENETUNREACH || error == EACCES; }
+
+static void on_target_ready(struct source *source, uint32_t events);
+
+/** Connects to the next target. @return false: there is none left */
+static bool connect_target(struct connection *connection) {
+  struct end *target = &connection->target;
+  remove_connecting(connection);
+  while (connection->attempt < forward.target_count) {
+    target->fd = open_target(&connection->from, connection->port, connection->attempt++);
+    if (target->fd < 0) continue;
+    /* A rejection inside the namespace is known by now. */
+    int error = socket_error(target->fd);
+    if (error) {
+      close(target->fd);
+      target->fd = -1;
+      if (is_rejected(error)) return false;
+      continue;
+    }
+    add_connecting(connection);
+    target->source.ready = on_target_ready;
+    watch_for(target, EPOLLOUT);
+    return true;
+  }
+  return false;
 }
 
-static void begin(int fd, const union address *from, uint16_t port) {
-	struct connection *connection = calloc(1, sizeof *connection);
-	if (!connection) {
-		close(fd);
-		return;
-	}
-	connections++;
-	connection->from = *from;
-	connection->port = port;
-	connection->client = (struct end){.fd = fd, .of = connection, .other = &connection->target};
-	connection->target = (struct end){.fd = -1, .of = connection, .other = &connection->client};
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	if (!reach_target(connection)) end_connection(connection, true);
+static void set_options(int fd) {
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
-void tcp_accept(struct source *source, uint32_t events) {
-	(void)events;
-	struct listener *listener = (struct listener *)source;
-	for (int turn = 0; turn < turns; turn++) {
-		union address from = {0};
-		socklen_t length = sizeof from;
-		/* further ones wait in the kernel's queue */
-		if (connections >= client_limit()) return set_paused(true);
-		int fd = accept4(listener->fd, &from.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			begin(fd, &from, listener->port);
-			continue;
-		}
-		if (errno == ECONNABORTED || errno == EINTR) continue;
-		if (errno == EAGAIN) return;
-		paused_until = now_ms + pause_ms;
-		return set_paused(true);
-	}
+/** The target is connected, or has refused. */
+static void on_target_ready(struct source *source, uint32_t events) {
+  (void)events;
+  struct end *target = (struct end *)source;
+  struct connection *connection = target->connection;
+  int error = socket_error(target->fd);
+  if (error) {
+    watch_for(target, 0);
+    close(target->fd);
+    target->fd = -1;
+    if (is_rejected(error) || !connect_target(connection)) end_connection(connection, true);
+    return;
+  }
+  remove_connecting(connection);
+  set_options(target->fd);
+  target->source.ready = connection->client.source.ready = on_end_ready;
+  update_watches(connection);
 }
 
-int tcp_expire(void) {
-	while (oldest && oldest->deadline <= now_ms) end_connection(oldest, true);
-	if (paused_until != 0 && paused_until <= now_ms) {
-		paused_until = 0;
-		set_paused(false);
-	}
-	int64_t next = oldest ? oldest->deadline : -1;
-	if (paused_until != 0 && (next < 0 || paused_until < next)) next = paused_until;
-	return next < 0 ? -1 : (int)(next - now_ms);
+static void begin_connection(int fd, const union address *from, uint16_t port) {
+  struct connection *connection = calloc(1, sizeof *connection);
+  if (!connection) {
+    close(fd);
+    return;
+  }
+  connection_count++;
+  connection->from = *from;
+  connection->port = port;
+  connection->client = (struct end){.fd = fd, .connection = connection, .other = &connection->target};
+  connection->target = (struct end){.fd = -1, .connection = connection, .other = &connection->client};
+  set_options(fd);
+  if (!connect_target(connection)) end_connection(connection, true);
 }
+
+static void on_client(struct source *source, uint32_t events) {
+  (void)events;
+  struct listener *listener = (struct listener *)source;
+  for (int turn = 0; turn < max_turns; turn++) {
+    union address from = {0};
+    socklen_t length = sizeof from;
+    /* Further clients wait in the kernel's queue. */
+    if (connection_count >= client_limit()) return set_paused(true);
+    int fd = accept4(listener->fd, &from.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      begin_connection(fd, &from, listener->port);
+      continue;
+    }
+    if (errno == ECONNABORTED || errno == EINTR) continue;
+    if (errno == EAGAIN) return;
+    paused_until = now_ms + pause_ms;
+    return set_paused(true);
+  }
+}
+
+static int expire(void) {
+  while (oldest && oldest->deadline <= now_ms) end_connection(oldest, true);
+  if (paused_until != 0 && paused_until <= now_ms) {
+    paused_until = 0;
+    set_paused(false);
+  }
+  int64_t next = oldest ? oldest->deadline : -1;
+  if (paused_until != 0 && (next < 0 || paused_until < next)) next = paused_until;
+  return next < 0 ? -1 : (int)(next - now_ms);
+}
+
+const struct relay tcp_relay = {on_client, expire};

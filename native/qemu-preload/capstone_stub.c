@@ -1,20 +1,20 @@
-// QEMU is linked with a disassembler for its debug logs, libcapstone, whose tables take 1.3 MiB of relocated pages in every process. This
-// library goes by its name (scripts/build-guest.sh), so that it is not loaded, and says that it knows no architecture; QEMU has a
-// plain dump of bytes for that. (capstone.h: cs_err is an int, 0 is success, 2 is CS_ERR_ARCH.)
-#include <stddef.h>
+// Replaces libcapstone, a disassembler for QEMU's debug logs whose tables take 1.3 MiB of relocated pages in every process. This library
+// has its soname (native/build.sh), so the loader does not load it. It reports that it supports no architecture, and QEMU prints plain
+// bytes instead. (capstone.h: cs_err is an int, 0 is success, 2 is CS_ERR_ARCH.)
+#include "preload.h"
 
-enum { unknown_architecture = 2 };
+enum {
+  unsupported_architecture = 2
+};
 
-#define instead __attribute__((visibility("default")))
-
-instead int cs_open(int architecture, int mode, size_t *handle) {
-	(void)architecture, (void)mode;
-	*handle = 0;
-	return unknown_architecture;
+EXPORTED int cs_open(int architecture, int mode, size_t *handle) {
+  (void)architecture, (void)mode;
+  *handle = 0;
+  return unsupported_architecture;
 }
-instead int cs_close(size_t *handle) { return (void)handle, unknown_architecture; }
-instead int cs_option(size_t handle, int type, size_t value) { return (void)handle, (void)type, (void)value, unknown_architecture; }
-instead void *cs_malloc(size_t handle) { return (void)handle, NULL; }
-instead _Bool cs_disasm_iter(size_t handle, const void **code, size_t *size, void *address, void *instruction) {
-	return (void)handle, (void)code, (void)size, (void)address, (void)instruction, 0;
+EXPORTED int cs_close(size_t *handle) { return (void)handle, unsupported_architecture; }
+EXPORTED int cs_option(size_t handle, int type, size_t value) { return (void)handle, (void)type, (void)value, unsupported_architecture; }
+EXPORTED void *cs_malloc(size_t handle) { return (void)handle, NULL; }
+EXPORTED _Bool cs_disasm_iter(size_t handle, const void **code, size_t *size, void *address, void *instruction) {
+  return (void)handle, (void)code, (void)size, (void)address, (void)instruction, 0;
 }

@@ -15,13 +15,13 @@ export function toVivError(error: unknown, log: Logger, operation: string): VivE
     return error;
   }
   const { code, statusCode } = (error ?? {}) as HttpError;
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new VivError('too_large', 'The request’s body is larger than 2 MiB');
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new VivError('too_large', 'the request body is larger than 2 MiB');
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
-    return new VivError('invalid', `The request cannot be read: ${(error as Error).message}`);
+    return new VivError('invalid', `cannot read the request: ${(error as Error).message}`);
   log.error({ operation, err: chain(error) }, 'unexpected error');
   return new VivError(
     'internal',
-    `${operation} failed for a reason nobody foresaw: ${brief(error)}. This is a bug; the daemon’s log has the details`,
+    `${operation} failed unexpectedly: ${brief(error)}. This is a bug in Vivarium; the daemon’s log has the details`,
     { cause: error },
   );
 }

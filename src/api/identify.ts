@@ -47,7 +47,7 @@ export class Identifier {
       if (!identity)
         throw new VivError(
           'forbidden',
-          'this host belongs to another user; run one of your own, or ask its owner to add you: viv user create NAME --uid',
+          'this daemon belongs to another user; ask its owner to add you (viv user create NAME --uid UID), or run your own',
         );
       return { identity, byCookie: false };
     }

@@ -25,7 +25,7 @@ export function inputOf(operation: Operation): Input {
     parse({ params, query, body }) {
       const given: Fields = Object.create(null);
       const put = (field: string, value: unknown) => {
-        if (field in given) throw new VivError('invalid', `${label(field)} is given twice, in the path and again; give it once`);
+        if (field in given) throw new VivError('invalid', `${label(field)} is given twice: in the path and as a parameter. Give it once`);
         given[field] = value;
       };
       for (const [field, value] of Object.entries((params ?? {}) as Fields)) put(field, value);

@@ -11,10 +11,11 @@ const patienceMs = 500;
 export async function clearSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (!found) return;
-  if (!found.isSocket()) throw new VivError('in_use', `${path} is in the way: it is no socket. Remove it, or choose another VIV_HOME`);
+  if (!found.isSocket())
+    throw new VivError('in_use', `cannot listen on ${path}: it exists and is not a socket. Remove it, or choose another VIV_HOME`);
   const deadline = Date.now() + patienceMs;
   while ((await answers(path)) && Date.now() < deadline) await delay(20);
-  if (await answers(path)) throw new VivError('in_use', `Another daemon answers on ${path}; stop it with: viv down`);
+  if (await answers(path)) throw new VivError('in_use', `another daemon answers on ${path}; stop it with: viv down`);
   await unlink(path).catch(() => {});
 }
 

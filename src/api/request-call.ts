@@ -30,7 +30,7 @@ export class RequestCall implements Call {
   get signal(): AbortSignal {
     if (this.#signal) return this.#signal;
     const gone = new AbortController();
-    const leave = () => gone.abort(new VivError('cancelled', 'The caller has gone'));
+    const leave = () => gone.abort(new VivError('cancelled', 'the caller closed the connection'));
     const stop = () => gone.abort(this.#stopping.reason);
     if (this.#response.closed || this.#response.destroyed) leave();
     else if (this.#stopping.aborted) stop();

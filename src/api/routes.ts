@@ -49,7 +49,7 @@ export function addRoutes(scope: FastifyInstance, tools: RouteTools): void {
   const admit = async (operation: Operation, input: Fields, request: FastifyRequest, reply?: FastifyReply): Promise<Admitted> => {
     const admitted = await gate.admit(operation, input, callers.get(request) as Caller, request, reply);
     const full = operation.worksWhenDiskFull ? null : services.host.readOnly();
-    if (full !== null) throw new VivError('no_space', `${operation.id} is refused for now: ${full}`);
+    if (full !== null) throw new VivError('no_space', `${operation.id} is refused at the moment: ${full}`);
     return admitted;
   };
   /** Acts, and has the end recorded. */
@@ -173,7 +173,7 @@ export function addRoutes(scope: FastifyInstance, tools: RouteTools): void {
         // Before the connection is upgraded, so that a refusal is an answer with a status.
         preValidation: async (request) => void (await admit(operation, { ...(request.params as Fields) }, request)),
         handler: async () => {
-          throw new VivError('invalid', `${operation.id} is a WebSocket; ask with Upgrade: websocket`);
+          throw new VivError('invalid', `${operation.id} is a WebSocket; send Upgrade: websocket`);
         },
         wsHandler: socketRoute(operation, input, handler),
       });

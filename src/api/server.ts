@@ -67,7 +67,7 @@ export function createServer(options: ServerOptions): ApiServer {
     try {
       done(null, text === '' ? undefined : parseJson(text as string));
     } catch {
-      done(new VivError('invalid', 'The request’s body is no JSON'));
+      done(new VivError('invalid', 'the request body is not JSON'));
     }
   });
   app.addContentTypeParser('*', (_request, stream, done) => done(null, stream));
@@ -75,7 +75,7 @@ export function createServer(options: ServerOptions): ApiServer {
   app.setNotFoundHandler((request, reply) =>
     fail(
       reply,
-      new VivError('not_found', `There is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
+      new VivError('not_found', `there is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
       'unknown',
     ),
   );
@@ -127,7 +127,7 @@ export function createServer(options: ServerOptions): ApiServer {
       await protectSocket(socketPath);
     },
     async close() {
-      stopping.abort(new VivError('unavailable', 'The daemon is stopping'));
+      stopping.abort(new VivError('unavailable', 'the daemon is stopping; try again when it is back'));
       const firm = setTimeout(() => app.server.closeAllConnections(), closeMs);
       // The server does not count upgraded connections among those it closes, and yet waits for them.
       const firmSockets = setTimeout(() => {

@@ -24,7 +24,10 @@ export function serverSocket(ws: WebSocket): ServerSocket {
   const closed = new AbortController();
   const input = Promise.withResolvers<unknown>();
   input.promise.catch(() => {});
-  const first = setTimeout(() => input.reject(new VivError('timeout', 'No input came in the first 10 s of the connection')), firstFrameMs);
+  const first = setTimeout(
+    () => input.reject(new VivError('timeout', 'no input arrived in the first 10 s of the connection')),
+    firstFrameMs,
+  );
   const data: ((channel: number, bytes: Buffer) => void)[] = [];
   const controls: ((message: unknown) => void)[] = [];
   const waiting: Arrived[] = [];
@@ -86,8 +89,8 @@ export function serverSocket(ws: WebSocket): ServerSocket {
   ws.on('error', () => {}); // 'close' follows
   ws.on('close', () => {
     clearTimeout(first);
-    input.reject(new VivError('cancelled', 'The client has gone'));
-    closed.abort(new VivError('cancelled', 'The client has gone'));
+    input.reject(new VivError('cancelled', 'the client closed the connection'));
+    closed.abort(new VivError('cancelled', 'the client closed the connection'));
   });
 
   const write = (bytes: Buffer | string): Promise<void> =>

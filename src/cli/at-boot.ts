@@ -42,7 +42,7 @@ function needSystemd(): void {
   if (existsSync('/run/systemd/system')) return;
   throw new VivError(
     'unsupported',
-    'this host was not started by systemd, so nothing was set up; have its own service manager run at boot: viv daemon',
+    'this host does not run systemd, so nothing was set up. Have its service manager run at boot: viv daemon',
   );
 }
 

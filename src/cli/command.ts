@@ -32,7 +32,7 @@ export interface Command {
 
 export const jsonFlag: Flag = { name: 'json', field: 'json', kind: 'boolean', help: 'Print exactly what the API returned' };
 export const quietFlag: Flag = { name: 'quiet', field: 'quiet', kind: 'boolean', short: 'q', help: 'Print names only' };
-export const yesFlag: Flag = { name: 'yes', field: 'yes', kind: 'boolean', short: 'y', help: 'Do not ask' };
+export const yesFlag: Flag = { name: 'yes', field: 'yes', kind: 'boolean', short: 'y', help: 'Do not ask for confirmation' };
 
 /** The first text given for an argument; empty when it was left out. */
 export const one = (invocation: Invocation, field: string): string => invocation.args[field]?.[0] ?? '';

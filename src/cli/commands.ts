@@ -41,6 +41,10 @@ const custom: Readonly<Record<string, Load>> = {
   can: () => import('./command/can.ts'),
   audit: () => import('./command/audit.ts'),
   'audit verify': () => import('./command/audit-verify.ts'),
+  top: () => import('./command/top.ts'),
+  stats: () => import('./command/stats.ts'),
+  metrics: () => import('./command/metrics.ts'),
+  'alert test': () => import('./command/alert-test.ts'),
   completion: () => import('./command/completion.ts'),
 };
 

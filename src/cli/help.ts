@@ -11,7 +11,7 @@ export async function allCommands(): Promise<Command[]> {
 export async function mainHelp(): Promise<string> {
   const commands = await allCommands();
   const room = Math.max(...commands.map((command) => command.words.length)) + 2;
-  const lines = ['Usage: viv COMMAND [options]', '', 'Creates, runs, watches and keeps virtual VMs.'];
+  const lines = ['Usage: viv COMMAND [options]', '', 'Creates, runs, monitors, copies and rewinds virtual machines.'];
   for (const section of sections) {
     const members = commands.filter((command) => command.section === section);
     if (members.length === 0) continue;
@@ -19,7 +19,7 @@ export async function mainHelp(): Promise<string> {
   }
   lines.push(
     '',
-    'viv COMMAND --help tells more about one command. VIV_HOME chooses the host’s state folder.',
+    'viv COMMAND --help shows the help of one command. VIV_HOME sets the state directory.',
     'Exit codes: 0 done, 1 failed, 2 wrong use; exec and run end with the code of the command inside.',
   );
   return `${lines.join('\n')}\n`;

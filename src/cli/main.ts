@@ -98,7 +98,7 @@ async function noCommand(argv: readonly string[], context: Context): Promise<num
     const known = found && (await loadCommand(found.words))?.flags.some((flag) => first === `--${flag.name}`);
     throw new VivError(
       'invalid',
-      known ? `${quote(first)} stands after the command: viv ${found.words} ${first}` : `unknown option ${quote(first)}; see: viv --help`,
+      known ? `${quote(first)} belongs after the command: viv ${found.words} ${first}` : `unknown option ${quote(first)}; see: viv --help`,
     );
   }
   const close = nearest(typed, [...allWords(), ...allWords().map((words) => words.split(' ')[0] ?? ''), 'help']);

@@ -25,10 +25,10 @@ export function vmFlags(operation: Operation): Flag[] {
       kind: 'text',
       value: 'FILE',
       repeat: true,
-      help: 'Public key that is let in; your own ~/.ssh/*.pub by default',
+      help: 'File with SSH public keys that may log in (default: ~/.ssh/*.pub)',
     },
-    { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Let no SSH key in' },
-    { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'cloud-init user data, passed on byte for byte' },
+    { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Allow no SSH key to log in' },
+    { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'File with cloud-init user data, passed on unchanged' },
     jsonFlag,
   ];
 }
@@ -38,7 +38,7 @@ export async function vmInput(invocation: Invocation, context: Context): Promise
   const { sshKeyFiles, noSshKeys, userDataFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
   const [name] = invocation.args['name'] ?? [];
   const files = sshKeyFiles as string[] | undefined;
-  if (noSshKeys === true && files) throw new VivError('invalid', '--ssh-key and --no-ssh-keys contradict each other; leave one out');
+  if (noSshKeys === true && files) throw new VivError('invalid', '--ssh-key and --no-ssh-keys exclude each other; leave one out');
   const sshKeys = noSshKeys === true ? [] : files ? (await Promise.all(files.map(keysIn))).flat() : await ownKeys(context.env['HOME']);
   const userData = typeof userDataFile === 'string' ? await textOf(userDataFile, '--user-data') : undefined;
   return {
@@ -59,8 +59,7 @@ const linesOf = (text: string) =>
 
 async function keysIn(file: string): Promise<string[]> {
   const keys = linesOf(await textOf(file, '--ssh-key'));
-  if (keys.length === 0)
-    throw new VivError('invalid', `--ssh-key: ${quote(file)} has no public key in it; give the file that ends in .pub`);
+  if (keys.length === 0) throw new VivError('invalid', `--ssh-key: ${quote(file)} contains no public key; use the file that ends in .pub`);
   return keys;
 }
 
@@ -91,7 +90,7 @@ export async function textOf(file: string, as: string): Promise<string> {
     // ignoreBOM: the mark stays, so that the text's bytes are the file's.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new VivError('invalid', `${as}: ${quote(file)} is not text in UTF-8`, { cause: error });
+    throw new VivError('invalid', `${as}: ${quote(file)} is not UTF-8 text`, { cause: error });
   }
 }
 

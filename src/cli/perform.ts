@@ -31,7 +31,7 @@ export async function perform<T>(context: Context, what: string, call: (options:
       });
   };
   const leave = () => {
-    context.screen.say(task === undefined ? 'viv: left' : `viv: left; task ${task} goes on (viv task show ${task})`);
+    context.screen.say(task === undefined ? 'viv: left' : `viv: left; task ${task} continues (viv task show ${task})`);
     leaving.abort();
     context.interrupts.abort();
   };

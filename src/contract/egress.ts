@@ -29,11 +29,11 @@ export function parseEgress(items: readonly string[]): Egress {
   if (items.length === 1 && first === 'none') return [];
   for (const item of items) {
     if (item === 'all' || item === 'none')
-      throw new VivError('invalid', `the egress policy says ${item} and something else; say one of them`);
+      throw new VivError('invalid', `egress ${item} and other destinations exclude each other; leave one out`);
     if (!isSubnet(item) && (!domain.test(item) || domainOf(item) === null))
       throw new VivError(
         'invalid',
-        `egress to ${JSON.stringify(item)} cannot be: it is no subnet such as 10.0.0.0/8 and no domain such as debian.org`,
+        `egress ${JSON.stringify(item)} is neither a subnet such as 10.0.0.0/8 nor a domain such as debian.org`,
       );
   }
   return [...new Set(items)];

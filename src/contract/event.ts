@@ -4,16 +4,12 @@ import { Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 export const Event = z.object({
-  /** Grows by one; give the last one seen as `after` to go on from there. */
-  sequence: z.int(),
-  occurredAt: Time,
-  /** noun.what: `vm.started`, `vm.stopped`, `task.failed`, `host.disk_full`, `daemon.started`. */
-  type: z.string(),
-  /** Id of what it is about. */
-  subject: z.string().nullable(),
-  /** Its name at that time. */
-  name: z.string().nullable(),
-  message: z.string(),
+  sequence: z.int().describe('Grows by one with each event; as after it continues from there'),
+  occurredAt: Time.describe('Time of the event'),
+  type: z.string().describe('Kind of event as noun.past-participle, such as vm.started or task.failed'),
+  subject: z.string().nullable().describe('Id of what it is about'),
+  name: z.string().nullable().describe('Name of what it is about, at that time'),
+  message: z.string().describe('What happened, as a sentence'),
 });
 export type Event = z.infer<typeof Event>;
 
@@ -22,8 +18,11 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/events',
   permission: 'event.read',
-  summary: 'List what happened lately',
-  input: z.object({ after: z.coerce.number().int().min(0).optional(), limit: z.coerce.number().int().min(1).max(1000).default(100) }),
+  summary: 'List the latest events',
+  input: z.object({
+    after: z.coerce.number().int().min(0).optional().describe('Only events after this sequence number'),
+    limit: z.coerce.number().int().min(1).max(1000).default(100).describe('Number of events'),
+  }),
   output: z.array(Event),
   errors: [],
   cli: { words: 'events', section: 'Tasks and events', custom: true },
@@ -35,9 +34,9 @@ export const follow = defineOperation({
   path: '/v1/events/follow',
   permission: 'event.read',
   transport: 'events',
-  summary: 'Follow what happens',
+  summary: 'Follow the events',
   input: z.object({
-    after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number; only new ones by default'),
+    after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number (default: only new events)'),
   }),
   output: Event,
   errors: [],

@@ -1,4 +1,4 @@
-// The flow log: each new connection that the networks let through or dropped, with the reason.
+// The flow log: each new connection that the networks accepted or dropped, with the reason.
 import { z } from 'zod';
 import { Ref, Time } from './field.ts';
 import { NetworkName } from './nic-spec.ts';
@@ -7,30 +7,34 @@ import { defineOperation } from './operation.ts';
 export const FlowVerdict = z.enum(['accept', 'drop spoof', 'drop in', 'drop out', 'drop egress', 'drop host', 'drop network']);
 export type FlowVerdict = z.infer<typeof FlowVerdict>;
 
-/** A VM's NIC, or the way out; null: not known, or gone. */
-const End = z.object({ vm: z.string().nullable(), nic: z.string().nullable(), network: z.string().nullable() }).nullable();
+/** A VM's NIC, or the uplink; null: not known, or removed since. */
+const End = z
+  .object({
+    vm: z.string().nullable().describe('Name of the VM; null: the uplink'),
+    nic: z.string().nullable().describe('NIC of that VM'),
+    network: z.string().nullable().describe('Name of the network'),
+  })
+  .nullable();
 
 export const Flow = z.object({
-  occurredAt: Time,
-  verdict: FlowVerdict,
-  /** The verdict in words. */
-  reason: z.string(),
-  from: End,
-  to: End,
-  protocol: z.enum(['tcp', 'udp', 'icmp', 'arp', 'other']),
-  /** Addresses; null where the frame has none. */
-  source: z.string().nullable(),
-  target: z.string().nullable(),
-  sourcePort: z.int().nullable(),
-  targetPort: z.int().nullable(),
+  occurredAt: Time.describe('Time of the first packet'),
+  verdict: FlowVerdict.describe('accept, or drop and by what'),
+  reason: z.string().describe('Verdict as a sentence'),
+  from: End.describe('NIC that it came from, or the uplink; null: not known, or removed since'),
+  to: End.describe('NIC that it went to, or the uplink; null: not known, or removed since'),
+  protocol: z.enum(['tcp', 'udp', 'icmp', 'arp', 'other']).describe('Protocol'),
+  source: z.string().nullable().describe('Source address'),
+  target: z.string().nullable().describe('Destination address'),
+  sourcePort: z.int().nullable().describe('Source port'),
+  targetPort: z.int().nullable().describe('Destination port'),
 });
 export type Flow = z.infer<typeof Flow>;
 
-/** Only flows that fit all of it. */
+/** Only flows that match all of it. */
 export const FlowFilter = z.object({
-  network: NetworkName.optional().describe('Only those of this network'),
-  vm: Ref.optional().describe('Only those from or to this VM'),
-  dropped: z.stringbool().or(z.boolean()).default(false).describe('Only those that were dropped'),
+  network: NetworkName.optional().describe('Only connections of this network'),
+  vm: Ref.optional().describe('Only connections from or to this VM'),
+  dropped: z.stringbool().or(z.boolean()).default(false).describe('Only connections that were dropped'),
 });
 
 export const list = defineOperation({
@@ -39,8 +43,8 @@ export const list = defineOperation({
   path: '/v1/flows',
   permission: 'network.capture',
   audit: true,
-  summary: 'List the latest connections of the VMs, and whether they were let through',
-  input: FlowFilter.extend({ limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('How many') }),
+  summary: 'List the latest connections of the VMs, and whether they were accepted or dropped',
+  input: FlowFilter.extend({ limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('Number of connections') }),
   output: z.array(Flow),
   errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],
   cli: { words: 'network flows', section: 'Networks', custom: true },
@@ -53,7 +57,7 @@ export const follow = defineOperation({
   permission: 'network.capture',
   audit: true,
   transport: 'events',
-  summary: 'Follow the connections of the VMs as they are made',
+  summary: 'Follow the connections of the VMs',
   input: FlowFilter,
   output: Flow,
   errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],

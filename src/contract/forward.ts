@@ -1,4 +1,4 @@
-// Forwards: ports of the host that lead to ports of a VM, written as `[BIND:]PORT[-LAST][:PORT][/tcp|/udp]`.
+// Port forwards: ports of the host that lead to ports of a VM, written as `[BIND:]PORT[-LAST][:PORT][/tcp|/udp]`.
 import { z } from 'zod';
 import { failures, VivError } from './errors.ts';
 import { Ref, Time } from './field.ts';
@@ -9,13 +9,11 @@ import { readableBy } from './readable.ts';
 const mostPorts = 1000;
 
 export const ForwardWish = z.object({
-  protocol: z.enum(['tcp', 'udp']),
-  /** An address of the host; null: all of them. */
-  bind: z.string().nullable(),
-  port: z.int(),
-  lastPort: z.int(),
-  /** Where the range begins in the VM. */
-  targetPort: z.int(),
+  protocol: z.enum(['tcp', 'udp']).describe('Protocol'),
+  bind: z.string().nullable().describe('Address of the host that is listened on; null: all'),
+  port: z.int().describe('First port of the host'),
+  lastPort: z.int().describe('Last port of the host'),
+  targetPort: z.int().describe('Port of the VM that the first port leads to'),
 });
 export type ForwardWish = z.infer<typeof ForwardWish>;
 
@@ -23,7 +21,7 @@ const written = /^(?:(\d+\.\d+\.\d+\.\d+|\[[^\]]*\]):)?(\d{1,5})(?:-(\d{1,5}))?(
 
 /** @throws invalid */
 export function parseForward(text: string): ForwardWish {
-  const no = (why: string) => new VivError('invalid', `forward ${text}: ${why}`);
+  const no = (why: string) => new VivError('invalid', `port forward ${text}: ${why}`);
   const match = written.exec(text);
   if (!match) throw no('it is written as [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80 or 127.0.0.1:5353:53/udp');
   const [, address, first, last, target, lastTarget, protocol] = match;
@@ -32,9 +30,9 @@ export function parseForward(text: string): ForwardWish {
   const targetPort = Number(target ?? first);
   const count = lastPort - port + 1;
   if (port < 1 || lastPort > 65535 || targetPort < 1 || targetPort + count - 1 > 65535) throw no('ports are 1 to 65535');
-  if (count < 1) throw no('the first port of a range is the smaller one');
-  if (count > mostPorts) throw no(`${count} ports are too many; a forward has at most ${mostPorts}`);
-  if (lastTarget !== undefined && Number(lastTarget) - targetPort + 1 !== count) throw no('its two ranges are of different length');
+  if (count < 1) throw no('the first port of a range is larger than the last');
+  if (count > mostPorts) throw no(`${count} ports are too many; a port forward has at most ${mostPorts}`);
+  if (lastTarget !== undefined && Number(lastTarget) - targetPort + 1 !== count) throw no('its two ranges differ in length');
   return {
     protocol: protocol === 'udp' ? 'udp' : 'tcp',
     bind: address === undefined ? null : plainAddress(address, no),
@@ -48,7 +46,7 @@ export function parseForward(text: string): ForwardWish {
 function plainAddress(text: string, no: (why: string) => VivError): string {
   const bare = text.replace(/^\[|\]$/g, '');
   const right = text.startsWith('[') ? z.ipv6().safeParse(bare).success : z.ipv4().safeParse(bare).success;
-  if (!right) throw no(`${bare} is no address; an IPv6 address stands in brackets`);
+  if (!right) throw no(`${bare} is not an address; an IPv6 address is written in brackets`);
   // The one form that every browser and every server agree on.
   return text.startsWith('[') ? new URL(`http://${text}`).hostname.slice(1, -1) : bare;
 }
@@ -76,18 +74,14 @@ export function sharesPort(one: ForwardWish, other: ForwardWish): boolean {
 export const ForwardText = z.string().max(100).superRefine(readableBy(parseForward));
 
 export const Forward = z.object({
-  /** The host's side: `8080/tcp`, `127.0.0.1:5353/udp`, `[::1]:9000-9009/tcp`. */
-  name: z.string(),
+  name: z.string().describe('Name: the host’s side, such as 8080/tcp or 127.0.0.1:5353/udp'),
   ...ForwardWish.shape,
-  /** Name of the VM. */
-  vm: z.string(),
-  nic: z.string(),
-  /** The NIC's addresses. */
-  targets: z.array(z.string()),
-  /** closed: the VM does not run. failed: see problem; it is tried again every now and then. */
-  state: z.enum(['open', 'closed', 'failed']),
-  problem: z.string().nullable(),
-  createdAt: Time,
+  vm: z.string().describe('Name of the VM'),
+  nic: z.string().describe('NIC it leads to'),
+  targets: z.array(z.string()).describe('Addresses of that NIC'),
+  state: z.enum(['open', 'closed', 'failed']).describe('open: accepting connections; closed: the VM does not run; failed: see problem'),
+  problem: z.string().nullable().describe('Why it could not be opened; it is tried again every 30 s'),
+  createdAt: Time.describe('Time of creation'),
 });
 export type Forward = z.infer<typeof Forward>;
 
@@ -97,15 +91,15 @@ export const add = defineOperation({
   path: '/v1/vms/{vm}/forwards',
   permission: 'forward.add',
   task: true,
-  summary: 'Let ports of the host lead to a VM, as long as it runs',
+  summary: 'Forward ports of the host to a VM while it runs',
   input: z.object({
     vm: Ref.describe('Name or id of the VM'),
     forwards: z
       .array(ForwardText)
       .min(1)
       .max(64)
-      .describe('[ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp]: the host’s side, then the VM’s port where it is another one'),
-    nic: NicId.optional().describe('NIC that they lead to; the first one in a network by default'),
+      .describe('[ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp]: the port of the host, then that of the VM (default: the same)'),
+    nic: NicId.optional().describe('NIC to forward to (default: the first one in a network)'),
   }),
   output: z.array(Forward),
   errors: [...failures.find, 'in_use', 'unsupported', 'missing_program', 'timeout'],
@@ -117,8 +111,8 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/forwards',
   permission: 'forward.read',
-  summary: 'List the forwards, and whether they are open',
-  input: z.object({ vm: Ref.optional().describe('Only those of this VM') }),
+  summary: 'List the port forwards and their state',
+  input: z.object({ vm: Ref.optional().describe('Only port forwards to this VM') }),
   output: z.array(Forward),
   errors: [...failures.find],
   cli: { words: 'forward ls', section: 'Networks', prints: 'forward-table' },
@@ -130,9 +124,9 @@ export const remove = defineOperation({
   path: '/v1/forwards/{forward}',
   permission: 'forward.remove',
   task: true,
-  summary: 'Close forwards, with the connections through them',
-  input: z.object({ forward: ForwardText.describe('The host’s side, such as 8080 or 127.0.0.1:5353/udp') }),
-  output: z.object({ name: z.string() }),
+  summary: 'Remove port forwards, with the connections through them',
+  input: z.object({ forward: ForwardText.describe('Port forward by the host’s side, such as 8080 or 127.0.0.1:5353/udp') }),
+  output: z.object({ name: z.string().describe('Name it had') }),
   errors: ['not_found', 'timeout'],
   cli: { words: 'forward rm', section: 'Networks', args: ['forward...'] },
 });

@@ -20,7 +20,7 @@ export function parseHostAccess(text: string): HostAccess {
   if (!well || (address !== undefined && !z.union([z.ipv4(), z.ipv6()]).safeParse(address).success))
     throw new VivError(
       'invalid',
-      `${JSON.stringify(text)} says nothing of the host that could be reached; write it like "tcp 5432" or "udp 514 at 192.168.1.2"`,
+      `${JSON.stringify(text)} is not a service of the host; write it like "tcp 5432" or "udp 514 at 192.168.1.2"`,
     );
   return { protocol, ports: parsePorts(ports), address: address ?? null };
 }

@@ -1,66 +1,81 @@
-// The host: what this VM is and can do, and the daemon's health.
+// The host: what it is and can do, and the daemon's health.
 import { z } from 'zod';
 import { Bytes, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 export const AcceleratorProof = z.object({
-  name: z.enum(['kvm', 'tcg']),
-  /** True when guest code ran to its end on it, not when a device node exists. */
-  works: z.boolean(),
-  /** What was seen, for a person. */
-  detail: z.string(),
-  durationMs: z.number().nullable(),
+  name: z.enum(['kvm', 'tcg']).describe('Accelerator'),
+  works: z.boolean().describe('Whether a probe guest ran to its end under it'),
+  detail: z.string().describe('What was found, for a person'),
+  durationMs: z.number().nullable().describe('How long the probe took'),
 });
 
 export const Program = z.object({
-  name: z.string(),
-  path: z.string().nullable(),
-  version: z.string().nullable(),
-  /** What needs it. */
-  purpose: z.string(),
-  required: z.boolean(),
-  ok: z.boolean(),
-  /** The command that installs it; null when it is there. */
-  install: z.string().nullable(),
+  name: z.string().describe('Name of the program'),
+  path: z.string().nullable().describe('Where it is; null: not found'),
+  version: z.string().nullable().describe('Its version'),
+  purpose: z.string().describe('What needs it'),
+  required: z.boolean().describe('Whether Vivarium does not work without it'),
+  ok: z.boolean().describe('Whether it is there and new enough'),
+  install: z.string().nullable().describe('Command that installs it; null: it is there'),
 });
 
 export const Host = z.object({
-  hostname: z.string(),
-  os: z.string(),
-  kernel: z.string(),
-  arch: z.string(),
-  cpus: z.object({ model: z.string(), count: z.int() }),
-  memory: z.object({
-    totalBytes: Bytes,
-    availableBytes: Bytes,
-    /** Given to running VMs. */ committedBytes: Bytes,
-    /** Held by what stands ready in pools. */ warmPoolBytes: Bytes,
-  }),
-  storage: z.object({ path: z.string(), totalBytes: Bytes, freeBytes: Bytes, /** Changes are refused below this. */ reserveBytes: Bytes }),
-  accelerators: z.array(AcceleratorProof),
-  /** What `auto` picks. */
-  accelerator: z.enum(['kvm', 'tcg']),
-  programs: z.array(Program),
-  networks: z.array(z.object({ name: z.string(), detail: z.string() })),
-  /** What is missing or limited, one sentence each with the way to mend it. */
-  problems: z.array(z.string()),
+  hostname: z.string().describe('Host name'),
+  os: z.string().describe('Operating system'),
+  kernel: z.string().describe('Kernel version'),
+  arch: z.string().describe('Architecture'),
+  cpus: z.object({ model: z.string().describe('Model'), count: z.int().describe('Number of CPUs') }).describe('CPUs of the host'),
+  memory: z
+    .object({
+      totalBytes: Bytes.describe('All memory'),
+      availableBytes: Bytes.describe('Memory available to programs'),
+      committedBytes: Bytes.describe('Memory given to running VMs'),
+      warmPoolBytes: Bytes.describe('Memory that ready VMs of warm pools take'),
+    })
+    .describe('Memory of the host'),
+  storage: z
+    .object({
+      path: z.string().describe('State directory'),
+      totalBytes: Bytes.describe('Size of its file system'),
+      freeBytes: Bytes.describe('Free space'),
+      reserveBytes: Bytes.describe('Changes are refused when less is free'),
+    })
+    .describe('Where state and disks are'),
+  accelerators: z.array(AcceleratorProof).describe('Accelerators and whether they work'),
+  accelerator: z.enum(['kvm', 'tcg']).describe('Accelerator that auto picks'),
+  programs: z.array(Program).describe('Programs that Vivarium uses'),
+  networks: z
+    .array(z.object({ name: z.string().describe('Kind of network'), detail: z.string().describe('Whether VMs can have it, and why not') }))
+    .describe('Networks that VMs can have on this host'),
+  problems: z.array(z.string()).describe('What is missing or limited, a sentence each that says how to repair it'),
 });
 export type Host = z.infer<typeof Host>;
 
 export const Status = z.object({
-  version: z.string(),
-  pid: z.int(),
-  startedAt: Time,
-  stateDirectory: z.string(),
-  socket: z.string(),
-  user: z.string(),
-  vms: z.object({ total: z.int(), running: z.int(), broken: z.int() }),
-  /** What stands ready in the warm pools, of how many, and the memory of the host that it holds. */
-  warmPools: z.object({ ready: z.int(), size: z.int(), memoryBytes: Bytes }),
-  tasks: z.object({ running: z.int() }),
-  memoryBytes: Bytes,
-  /** Why changes are refused now; null when they are not. */
-  readOnly: z.string().nullable(),
+  version: z.string().describe('Version of the daemon'),
+  pid: z.int().describe('Process id of the daemon'),
+  startedAt: Time.describe('When the daemon started'),
+  stateDirectory: z.string().describe('State directory'),
+  socket: z.string().describe('API socket'),
+  user: z.string().describe('User the daemon runs as'),
+  vms: z
+    .object({
+      total: z.int().describe('All VMs'),
+      running: z.int().describe('Running VMs'),
+      broken: z.int().describe('Broken VMs'),
+    })
+    .describe('Number of VMs'),
+  warmPools: z
+    .object({
+      ready: z.int().describe('VMs that are ready'),
+      size: z.int().describe('VMs to be kept ready'),
+      memoryBytes: Bytes.describe('Memory of the host that the ready VMs take'),
+    })
+    .describe('All warm pools together'),
+  tasks: z.object({ running: z.int().describe('Running tasks') }).describe('Number of tasks'),
+  memoryBytes: Bytes.describe('Resident memory of the daemon'),
+  readOnly: z.string().nullable().describe('Why changes are refused now; null: they are not'),
 });
 export type Status = z.infer<typeof Status>;
 
@@ -69,8 +84,8 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/host',
   permission: 'host.read',
-  summary: 'Say what this host is: accelerator proof, QEMU, CPUs, memory, storage, networks',
-  input: z.object({ prove: z.stringbool().or(z.boolean()).default(false).describe('Prove the accelerators again') }),
+  summary: 'Show what this host has: accelerator, QEMU, CPUs, memory, storage, networks',
+  input: z.object({ prove: z.stringbool().or(z.boolean()).default(false).describe('Probe the accelerators again') }),
   output: Host,
   errors: [],
   cli: { words: 'host', section: 'Host', custom: true },
@@ -81,7 +96,7 @@ export const status = defineOperation({
   method: 'GET',
   path: '/v1/host/status',
   permission: 'host.read',
-  summary: 'Say whether the daemon is well',
+  summary: 'Show the health of the daemon',
   input: z.object({}),
   output: Status,
   errors: [],
@@ -95,9 +110,9 @@ export const shutdown = defineOperation({
   permission: 'host.shutdown',
   risk: 'disruption',
   worksWhenDiskFull: true,
-  summary: 'Stop the daemon; VMs go on',
+  summary: 'Stop the daemon; VMs keep running',
   input: z.object({}),
-  output: z.object({ pid: z.int() }),
+  output: z.object({ pid: z.int().describe('Process id of the daemon that stops') }),
   errors: [],
   cli: { words: 'down', section: 'Host', custom: true },
 });

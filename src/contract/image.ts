@@ -1,4 +1,4 @@
-// Images: what VMs are made from.
+// Images: what VMs are created from.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Arch, Bytes, ImageRef, Name, Text, Time } from './field.ts';
@@ -7,36 +7,28 @@ import { defineOperation } from './operation.ts';
 export const ImageKind = z.enum(['disk', 'iso', 'kernel']);
 
 export const Image = z.object({
-  /** sha256 of its content description, in hex: the same content has the same digest everywhere. */
-  digest: z.string(),
-  /** `debian:12`; an image that lost its name to a newer one has none. */
-  names: z.array(z.string()),
-  /** disk: a qcow2 disk; iso: a CD; kernel: a kernel and initrd (and perhaps a disk). */
-  kind: ImageKind,
-  arch: Arch,
-  /** Size of the disk a guest sees. */
-  virtualBytes: Bytes,
-  /** What it takes on the host. */
-  sizeBytes: Bytes,
-  /** Where it came from: a URL, `built`, `imported`. */
-  source: z.string(),
-  createdAt: Time,
-  /** VMs made from it. */
-  usedBy: z.array(z.string()),
+  digest: z.string().describe('SHA-256 of its content in hex; the same content has the same digest everywhere'),
+  names: z.array(z.string()).describe('Names, such as debian:12; none for an image whose name was taken over by a newer one'),
+  kind: ImageKind.describe('disk: a qcow2 disk; iso: a CD; kernel: a kernel with an initrd'),
+  arch: Arch.describe('Architecture of the guest'),
+  virtualBytes: Bytes.describe('Size of the disk as a guest sees it'),
+  sizeBytes: Bytes.describe('Bytes on the host'),
+  source: z.string().describe('Where it came from: a URL, built or imported'),
+  createdAt: Time.describe('Time at which it was stored'),
+  usedBy: z.array(z.string()).describe('Names of the VMs that use it'),
 });
 export type Image = z.infer<typeof Image>;
 
 export const CatalogEntry = z.object({
-  name: z.string(),
-  summary: z.string(),
-  arch: z.array(Arch),
-  /** build: made here from packages; download: an official image. */
-  via: z.enum(['build', 'download']),
-  present: z.boolean(),
+  name: z.string().describe('Name to pull it by'),
+  summary: z.string().describe('What it is'),
+  arch: z.array(Arch).describe('Architectures it exists for'),
+  via: z.enum(['build', 'download']).describe('build: built on this host from packages; download: an official image'),
+  present: z.boolean().describe('Whether it is on this host'),
 });
 export type CatalogEntry = z.infer<typeof CatalogEntry>;
 
-const image = ImageRef.describe('Image name or digest');
+const image = ImageRef.describe('Name or digest of the image');
 
 export const list = defineOperation({
   id: 'image.list',
@@ -67,7 +59,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/images/{image}',
   permission: 'image.read',
-  summary: 'Show one image',
+  summary: 'Show an image',
   input: z.object({ image }),
   output: Image,
   errors: [...failures.find],
@@ -80,48 +72,53 @@ export const pull = defineOperation({
   path: '/v1/images/pull',
   permission: 'image.pull',
   task: true,
-  summary: 'Fetch or build an image of the catalog, or fetch one from a URL',
+  summary: 'Get an image: download or build one of the catalog, or download a URL',
   input: z.object({
     image: z.union([ImageRef, z.url({ protocol: /^https?$/ }).max(4096)]).describe('Name in the catalog, or a URL'),
-    name: ImageRef.optional().describe('Name for it here'),
-    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
-    arch: Arch.default('x86_64'),
+    name: ImageRef.optional().describe('Name of the image on this host (default: derived from the catalog or the URL)'),
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
+    arch: Arch.default('x86_64').describe('Architecture of the guest'),
     checksum: z
       .string()
       .regex(/^(sha256|sha512):[0-9a-f]+$/, 'a checksum is written sha256:HEX or sha512:HEX')
       .optional()
-      .describe('What a URL’s content must hash to'),
+      .describe('Checksum that the content of a URL must have, as sha256:HEX or sha512:HEX'),
     mirror: z
       .url({ protocol: /^https?$/ })
       .max(4096)
       .optional()
-      .describe('Debian mirror to build from; the host’s own by default'),
-    refresh: z.boolean().default(false).describe('Do it again even if it is here'),
+      .describe('Debian mirror to build from (default: the host’s)'),
+    refresh: z.boolean().default(false).describe('Get it again even if it is present'),
   }),
   output: Image,
   errors: [...failures.find, 'download_failed', 'checksum', ...failures.files],
   cli: { words: 'image pull', section: 'Images', args: ['image', 'name?'] },
 });
 
-/** A recipe, as `viv image build FILE` reads it (JSON or YAML-free: the file is JSON). */
+/** A recipe, as `viv image build FILE` reads it (JSON). */
 export const Recipe = z.strictObject({
-  name: ImageRef,
+  name: ImageRef.describe('Name of the image'),
   base: ImageRef.describe('Image it starts from, such as debian:12'),
-  packages: z.array(z.string().regex(/^[a-z0-9][a-z0-9.+-]*$/, 'a package name is made of a-z, 0-9, +, - and .')).default([]),
+  packages: z
+    .array(z.string().regex(/^[a-z0-9][a-z0-9.+-]*$/, 'a package name is made of a-z, 0-9, +, - and .'))
+    .default([])
+    .describe('Packages to install'),
   files: z
     .array(
       z.strictObject({
-        path: Text.regex(/^\//, 'a path inside is absolute'),
-        content: Text,
+        path: Text.regex(/^\//, 'a path in the guest is absolute').describe('Path in the guest'),
+        content: Text.describe('Content'),
         mode: z
           .string()
           .regex(/^0?[0-7]{3,4}$/)
-          .default('0644'),
+          .default('0644')
+          .describe('Mode in octal'),
       }),
     )
-    .default([]),
-  commands: z.array(Text).default([]).describe('Shell commands run inside, in order'),
-  diskBytes: Bytes.optional(),
+    .default([])
+    .describe('Files to create'),
+  commands: z.array(Text).default([]).describe('Shell commands run in the guest, in order'),
+  diskBytes: Bytes.optional().describe('Size of its disk (default: the base image’s)'),
 });
 export type Recipe = z.infer<typeof Recipe>;
 
@@ -133,9 +130,9 @@ export const build = defineOperation({
   task: true,
   summary: 'Build an image from a recipe: base, packages, files, commands',
   input: z.object({
-    recipe: Recipe,
-    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
-    timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000),
+    recipe: Recipe.describe('What to build'),
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
+    timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000).describe('How long the build may take'),
   }),
   output: Image,
   errors: [...failures.find, ...failures.files, ...failures.start, ...failures.guest],
@@ -148,18 +145,15 @@ export const importFile = defineOperation({
   path: '/v1/images/import',
   permission: 'host.files',
   task: true,
-  summary: 'Make an image from a local qcow2, raw or ISO file',
+  summary: 'Import an image from a local qcow2, raw or ISO file',
   input: z.object({
-    path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host'),
-    name: ImageRef.describe('Name for it'),
-    project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
-    format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Told from its content by default'),
-    arch: Arch.default('x86_64'),
-    firmware: z.enum(['bios', 'uefi']).default('bios'),
-    cloudInit: z
-      .boolean()
-      .default(true)
-      .describe('Whether cloud-init on the disk is given a seed: users, keys, user data, the guest agent'),
+    path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host to import'),
+    name: ImageRef.describe('Name of the image'),
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
+    format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Format of the file (default: detected from its content)'),
+    arch: Arch.default('x86_64').describe('Architecture of the guest'),
+    firmware: z.enum(['bios', 'uefi']).default('bios').describe('Firmware it boots with'),
+    cloudInit: z.boolean().default(true).describe('Whether cloud-init on the disk gets a seed: users, keys, user data, the guest agent'),
   }),
   output: Image,
   errors: [...failures.find, 'name_taken', ...failures.files],
@@ -178,13 +172,13 @@ export const exportFile = defineOperation({
   path: '/v1/images/{image}/export',
   permission: 'host.files',
   task: true,
-  summary: 'Write an image to a local file',
+  summary: 'Export an image to a local file',
   input: z.object({
     image,
-    path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host, which must not exist'),
-    format: z.enum(['qcow2', 'raw']).default('qcow2'),
+    path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host to create; it must not exist'),
+    format: z.enum(['qcow2', 'raw']).default('qcow2').describe('Format of the file'),
   }),
-  output: z.object({ path: z.string(), sizeBytes: Bytes }),
+  output: z.object({ path: z.string().describe('File that was written'), sizeBytes: Bytes.describe('Its size') }),
   errors: [...failures.find, ...failures.files],
   cli: { words: 'image export', section: 'Images', args: ['image', 'path'], custom: true },
 });
@@ -199,7 +193,11 @@ export const remove = defineOperation({
   task: true,
   summary: 'Remove an image that no VM uses',
   input: z.object({ image }),
-  output: z.object({ digest: z.string(), names: z.array(z.string()), freedBytes: Bytes }),
+  output: z.object({
+    digest: z.string().describe('Digest it had'),
+    names: z.array(z.string()).describe('Names it had'),
+    freedBytes: Bytes.describe('Bytes freed on the host'),
+  }),
   errors: [...failures.find, 'in_use'],
   cli: { words: 'image rm', section: 'Images', args: ['image...'], confirm: 'Remove image {image}?' },
 });
@@ -211,9 +209,14 @@ export const verify = defineOperation({
   permission: 'image.verify',
   worksWhenDiskFull: true,
   task: true,
-  summary: 'Read an image’s files again and compare them with the checksums they were stored with',
+  summary: 'Read all files of an image and compare them with their checksums',
   input: z.object({ image }),
-  output: z.object({ digest: z.string(), names: z.array(z.string()), files: z.int(), bytes: Bytes }),
+  output: z.object({
+    digest: z.string().describe('Digest of the image'),
+    names: z.array(z.string()).describe('Names of the image'),
+    files: z.int().describe('Number of files read'),
+    bytes: Bytes.describe('Bytes read'),
+  }),
   errors: [...failures.find, 'corrupt'],
   cli: { words: 'image verify', section: 'Images', args: ['image...'] },
 });

@@ -1,4 +1,6 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start. Its order is that of help and documents: what is needed most comes first.
+
+import * as alert from './alert.ts';
 import * as audit from './audit.ts';
 import * as event from './event.ts';
 import * as flow from './flow.ts';
@@ -6,6 +8,7 @@ import * as forward from './forward.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as listener from './listener.ts';
+import * as metrics from './metrics.ts';
 import * as network from './network.ts';
 import * as nic from './nic.ts';
 import type { Operation } from './operation.ts';
@@ -14,9 +17,11 @@ import * as role from './role.ts';
 import * as securityGroup from './security-group.ts';
 import * as session from './session.ts';
 import * as snapshot from './snapshot.ts';
+import * as stats from './stats.ts';
 import * as task from './task.ts';
 import * as ticket from './ticket.ts';
 import * as token from './token.ts';
+import * as top from './top.ts';
 import * as user from './user.ts';
 import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
@@ -97,6 +102,17 @@ export const operations = {
     remove: image.remove,
   },
   host: { shutdown: host.shutdown, status: host.status, show: host.show },
+  top: { show: top.show },
+  stats: { show: stats.show },
+  metrics: { show: metrics.show },
+  alert: {
+    list: alert.list,
+    create: alert.create,
+    show: alert.show,
+    silence: alert.silence,
+    test: alert.test,
+    remove: alert.remove,
+  },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
   user: {

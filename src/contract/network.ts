@@ -8,58 +8,52 @@ import { defineOperation } from './operation.ts';
 import { RateText } from './rate.ts';
 
 /**
- * nat: VMs reach each other and the world, which sees the host in their place. isolated: VMs only.
- * bridged: joined to an interface of the host, whose network gives the addresses. routed: as nat, with the VMs' own addresses.
+ * nat: VMs reach each other, and the outside under the host's address. isolated: VMs only. bridged: bridged to an interface of the host,
+ * whose network assigns the addresses. routed: as nat, under the VMs' own addresses.
  */
 export const NetworkKind = z.enum(['nat', 'isolated', 'bridged', 'routed']);
 export type NetworkKind = z.infer<typeof NetworkKind>;
 
-export const Traffic = z.object({ bytes: z.int(), packets: z.int(), dropped: z.int() });
+export const Traffic = z.object({
+  bytes: z.int().describe('Bytes'),
+  packets: z.int().describe('Packets'),
+  dropped: z.int().describe('Packets that the kernel dropped'),
+});
 
 /** Packets that were dropped since the network was created. */
 export const Dropped = z.object({
-  /** From the guest: forged senders, and what only a network may send. */
-  spoofed: z.int(),
-  /** From the guest, by its groups or its egress policy, or because it was for the host or another network. */
-  out: z.int(),
-  /** To the guest, by its groups. */
-  in: z.int(),
+  spoofed: z.int().describe('Packets from the guest with a forged sender, or of a kind only the network may send'),
+  out: z.int().describe('Packets from the guest dropped by its security groups, its egress policy or for their destination'),
+  in: z.int().describe('Packets to the guest dropped by its security groups'),
 });
 
 export const Attachment = z.object({
-  /** Name of the VM. */
-  vm: z.string(),
-  nic: z.string(),
-  mac: z.string(),
-  addresses: z.array(z.string()),
-  up: z.boolean(),
-  /** What has passed since it was plugged in; null where it is not. */
-  fromGuest: Traffic.nullable(),
-  toGuest: Traffic.nullable(),
-  /** Null where it is not plugged in. */
-  dropped: Dropped.nullable(),
+  vm: z.string().describe('Name of the VM'),
+  nic: z.string().describe('NIC of that VM'),
+  mac: z.string().describe('MAC address'),
+  addresses: z.array(z.string()).describe('IP addresses'),
+  up: z.boolean().describe('Whether its link is up'),
+  fromGuest: Traffic.nullable().describe('Traffic from the guest since the NIC was plugged in; null: not plugged in'),
+  toGuest: Traffic.nullable().describe('Traffic to the guest since then; null: not plugged in'),
+  dropped: Dropped.nullable().describe('Packets dropped since the network was created; null: not plugged in'),
 });
 
 export const Network = z.object({
-  name: z.string(),
-  kind: NetworkKind,
-  /** Subnets that its VMs' addresses are from; null: none of ours. */
-  ipv4: z.string().nullable(),
-  ipv6: z.string().nullable(),
-  /** Where its VMs find the way out, DHCP and DNS. */
-  gateways: z.array(z.string()),
-  /** The host's interface that it is joined to. */
-  interface: z.string().nullable(),
-  /** Frames with a forged sender are dropped. */
-  guarded: z.boolean(),
-  /** What all its VMs together may send to, and receive from, the world; null: no limit. */
-  capacityBytesPerSecond: z.int().nullable(),
-  /** What its VMs may reach of the host all the same (contract/host-access.ts). */
-  hostAccess: z.array(z.string()),
-  /** Why it does not lead where it should, while VMs run in it; null: it does. */
-  problem: z.string().nullable(),
-  nics: z.array(Attachment),
-  createdAt: Time,
+  name: z.string().describe('Name of the network'),
+  kind: NetworkKind.describe('Kind of network'),
+  ipv4: z.string().nullable().describe('IPv4 subnet; null: none of Vivarium’s'),
+  ipv6: z.string().nullable().describe('IPv6 subnet; null: none of Vivarium’s'),
+  gateways: z.array(z.string()).describe('Addresses of its router, DHCP and DNS server'),
+  interface: z.string().nullable().describe('Interface of the host that it is bridged to'),
+  guarded: z.boolean().describe('Whether frames with a forged sender are dropped'),
+  capacityBytesPerSecond: z
+    .int()
+    .nullable()
+    .describe('Limit of what all its VMs together exchange with the outside, in each direction; null: none'),
+  hostAccess: z.array(z.string()).describe('Services of the host that its VMs may reach'),
+  problem: z.string().nullable().describe('Why it does not work as it should; null: it does'),
+  nics: z.array(Attachment).describe('NICs in the network'),
+  createdAt: Time.describe('Time of creation'),
 });
 export type Network = z.infer<typeof Network>;
 
@@ -71,21 +65,21 @@ export const create = defineOperation({
   path: '/v1/networks',
   permission: 'network.create',
   task: true,
-  summary: 'Make a network',
+  summary: 'Create a network',
   input: z.object({
     network,
     project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
     kind: NetworkKind.default('nat').describe(
-      'nat: out under the host’s address; isolated: VMs only; bridged: into the host’s own network; routed: out under their own addresses',
+      'nat: to the outside under the host’s address; isolated: VMs only; bridged: in the host’s own network; routed: to the outside under their own addresses',
     ),
-    ipv4: z.string().max(18).optional().describe('Its IPv4 subnet, or none; a free one by default'),
-    ipv6: z.string().max(43).optional().describe('Its IPv6 subnet, or none; one of this home’s own by default'),
+    ipv4: z.string().max(18).optional().describe('IPv4 subnet, or none (default: a free one)'),
+    ipv6: z.string().max(43).optional().describe('IPv6 subnet, or none (default: a free one of this host)'),
     interface: z
       .string()
       .max(15)
       .regex(/^[^\s/]+$/, 'an interface has a name such as eth0')
       .optional()
-      .describe('Bridged: the host’s interface that it is joined to'),
+      .describe('Interface of the host to bridge to, for a bridged network'),
   }),
   output: Network,
   errors: ['name_taken', 'unsupported', 'missing_program', 'in_use', 'timeout'],
@@ -98,16 +92,20 @@ export const set = defineOperation({
   path: '/v1/networks/{network}',
   permission: 'network.set',
   task: true,
-  summary: 'Change what a network lets through; it counts at once',
+  summary: 'Change what a network allows; takes effect immediately',
   input: z.object({
     network,
-    spoofing: z.enum(['drop', 'allow']).optional().describe('What happens to frames with a forged sender'),
-    capacity: RateText.optional().describe('What its VMs together may send to the world, and receive, shared fairly: 100Mbit, or none'),
+    spoofing: z.enum(['drop', 'allow']).optional().describe('Drop or allow frames with a forged sender'),
+    capacity: RateText.optional().describe(
+      'Limit of what its VMs together exchange with the outside, in each direction, shared fairly: 100Mbit, or none',
+    ),
     hostAccess: z
       .array(HostAccessText)
       .max(100)
       .optional()
-      .describe('What of the host its VMs reach, such as "tcp 5432" or "udp 514 at 192.168.1.2", in place of what it was; none: nothing'),
+      .describe(
+        'Service of the host that its VMs may reach, such as "tcp 5432" or "udp 514 at 192.168.1.2", replacing all others; or none',
+      ),
   }),
   output: Network,
   errors: ['not_found', 'unsupported', 'missing_program', 'timeout'],
@@ -131,7 +129,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/networks/{network}',
   permission: 'network.read',
-  summary: 'Show one network, who is in it and what has passed',
+  summary: 'Show a network, its NICs and their traffic',
   input: One,
   output: Network,
   errors: ['not_found'],
@@ -145,9 +143,9 @@ export const remove = defineOperation({
   permission: 'network.remove',
   risk: 'disruption',
   task: true,
-  summary: 'Remove a network that no VM is in',
+  summary: 'Remove a network that no NIC is in',
   input: One,
-  output: z.object({ name: z.string() }),
+  output: z.object({ name: z.string().describe('Name it had') }),
   errors: ['not_found', 'in_use', 'unsupported', 'timeout'],
   cli: { words: 'network rm', section: 'Networks', args: ['network...'] },
 });
@@ -159,12 +157,12 @@ export const capture = defineOperation({
   permission: 'network.capture',
   audit: true,
   transport: 'download',
-  summary: 'Read a network’s frames as they pass, in the format of pcap',
+  summary: 'Capture frames of a network, in pcap format',
   input: z.object({
     network,
-    vm: Ref.optional().describe('Only those of this VM'),
-    filter: z.string().max(1000).optional().describe('Only those that fit, such as "tcp port 80" (pcap-filter(7))'),
-    packets: z.int().min(1).optional().describe('End after so many'),
+    vm: Ref.optional().describe('Only frames of this VM'),
+    filter: z.string().max(1000).optional().describe('Only frames that match, such as "tcp port 80" (pcap-filter(7))'),
+    packets: z.int().min(1).optional().describe('End after this number of frames'),
   }),
   output: z.unknown(),
   errors: [...failures.find, 'wrong_state', 'unsupported', 'missing_program', 'timeout'],

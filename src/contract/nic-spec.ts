@@ -1,4 +1,4 @@
-// A VM's network NICs: what one is, and how one is asked for on a line: `default`,
+// A VM's NICs: what one is, and how one is written on a line: `default`,
 // `back,mac=52:54:00:12:34:56,address=10.1.2.9,security-group=web+ssh,egress=debian.org,rate-in=10Mbit`.
 import { z } from 'zod';
 import { Egress, EgressItems, parseEgress } from './egress.ts';
@@ -12,10 +12,10 @@ export const Mac = z
   .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'a MAC address is written like 52:54:00:12:34:56')
   .refine(
     (mac) => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00',
-    'this MAC address is not one of a single NIC',
+    'a MAC address of a NIC is not a multicast or broadcast address',
   );
 
-/** Of a NIC in its VM. */
+/** Name of a NIC in its VM. */
 export const NicId = z.string().regex(/^net\d{1,3}$/, 'a NIC is named like net0');
 
 export const Vlan = z
@@ -23,44 +23,39 @@ export const Vlan = z
   .min(1, 'a VLAN has an id from 1 to 4094')
   .max(4094, 'a VLAN has an id from 1 to 4094');
 
-/** What a NIC may do, and what may be done to it. */
+/** Rules and limits of a NIC. */
 export const NicGuard = z.object({
-  /** Security groups that it is in. */
-  securityGroups: z.array(z.string()),
-  /** Where it may go beyond its network; null: everywhere. */
-  egress: Egress,
-  /** Limits; null: none. */
-  rateIn: Rate.nullable(),
-  rateOut: Rate.nullable(),
+  securityGroups: z.array(z.string()).describe('Security groups it is in'),
+  egress: Egress.describe('Subnets and domains allowed beyond its network; empty: none; null: all'),
+  rateIn: Rate.nullable().describe('Limit of what the VM receives; null: none'),
+  rateOut: Rate.nullable().describe('Limit of what the VM sends; null: none'),
 });
 export type NicGuard = z.infer<typeof NicGuard>;
 
-/** Of a NIC that nothing was said about. */
+/** Of a NIC without rules and limits. */
 export const openGuard: NicGuard = { securityGroups: [], egress: null, rateIn: null, rateOut: null };
 
 export const Nic = z.object({
-  id: z.string(),
-  /** Its name; `user` where QEMU itself is the network. */
-  network: z.string(),
-  mac: z.string(),
-  /** Its for life; none where the network is bridged, and others give them. */
-  addresses: z.array(z.string()),
-  /** False: its cable is out. */
-  up: z.boolean(),
-  /** VLAN that its frames are in; null: none. */
-  vlan: z.int().nullable(),
-  /** VLANs that it tags itself. */
-  trunk: z.array(z.int()),
+  id: z.string().describe('Name of the NIC in its VM, such as net0'),
+  network: z.string().describe('Name of its network; user: QEMU’s own NAT'),
+  mac: z.string().describe('MAC address'),
+  addresses: z.array(z.string()).describe('IP addresses, kept while the NIC exists; none in a bridged network, which assigns its own'),
+  up: z.boolean().describe('Whether its link is up'),
+  vlan: z.int().nullable().describe('VLAN id of its frames; null: untagged'),
+  trunk: z.array(z.int()).describe('VLAN ids that the guest may tag its frames with'),
   ...NicGuard.shape,
 });
 export type Nic = z.infer<typeof Nic>;
 
-/** A network that is ours, and no word with another meaning. */
+/** One of Vivarium's networks; `user` and `none` have another meaning. */
 export const NetworkName = z
   .string()
   .max(63, 'a name has at most 63 characters')
   .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, 'a name is made of a-z, 0-9 and -, and starts and ends with a letter or digit')
-  .refine((name) => name !== 'user' && name !== 'none', 'user and none are no names of networks: they mean QEMU’s own and no network');
+  .refine(
+    (name) => name !== 'user' && name !== 'none',
+    'user and none are not valid names of networks: they mean QEMU’s own NAT and no NIC',
+  );
 
 export interface NicWish {
   network: string;
@@ -76,7 +71,7 @@ export interface NicWish {
 export function parseGroups(names: readonly string[]): string[] {
   if (names.length === 1 && names[0] === 'none') return [];
   if (names.includes('none'))
-    throw new VivError('invalid', 'no security group (none) and a security group contradict each other; leave one out');
+    throw new VivError('invalid', 'security group none and another security group exclude each other; leave one out');
   return [...new Set(names)].sort();
 }
 
@@ -86,7 +81,7 @@ export function parseNicWish(text: string): NicWish {
   const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], guard: { ...openGuard } };
   const check = <T>(schema: z.ZodType<T>, value: unknown): T => {
     const parsed = schema.safeParse(value);
-    if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it cannot be understood'}`);
+    if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it is not valid'}`);
     return parsed.data;
   };
   if (network !== 'user' && network !== 'none') check(NetworkName, network);
@@ -104,10 +99,10 @@ export function parseNicWish(text: string): NicWish {
     else
       throw new VivError(
         'invalid',
-        `network ${text}: ${option} is not known; there are mac=, address=, vlan=, trunk=, security-group=, egress=, rate-in= and rate-out=`,
+        `network ${text}: ${option} is not an option; the options are mac=, address=, vlan=, trunk=, security-group=, egress=, rate-in= and rate-out=`,
       );
   }
-  if (network === 'none' && options.length > 0) throw new VivError('invalid', `network ${text}: no network has nothing to choose`);
+  if (network === 'none' && options.length > 0) throw new VivError('invalid', `network ${text}: none takes no options`);
   return wish;
 }
 

@@ -40,6 +40,7 @@ export const sections = [
   'Images',
   'Host',
   'Access',
+  'Monitoring',
   'Tasks and events',
   'Shell',
 ] as const;
@@ -49,6 +50,8 @@ export type Section = (typeof sections)[number];
 export type Print =
   | 'name'
   | 'id'
+  | 'alert-sheet'
+  | 'alert-table'
   | 'catalog-table'
   | 'difference'
   | 'forward-table'

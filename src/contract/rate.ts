@@ -5,9 +5,8 @@ import { VivError } from './errors.ts';
 import { readableBy } from './readable.ts';
 
 export const Rate = z.object({
-  bytesPerSecond: z.int(),
-  /** What may pass at once after a pause; null: a twentieth of a second's, 68 KiB at least. */
-  burstBytes: z.int().nullable(),
+  bytesPerSecond: z.int().describe('Bytes per second'),
+  burstBytes: z.int().nullable().describe('Bytes that may pass at once above the rate; null: chosen from the rate'),
 });
 export type Rate = z.infer<typeof Rate>;
 
@@ -29,12 +28,12 @@ export function parseRate(text: string): Rate | null {
   if (bytesPerSecond === null || burstBytes === undefined || more.length > 0)
     throw new VivError(
       'invalid',
-      `${JSON.stringify(text)} is no rate; write it like 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst) or none`,
+      `${JSON.stringify(text)} is not a rate; write it like 10Mbit, 1MiB (a second), 10Mbit/256KiB (rate/burst) or none`,
     );
   if (bytesPerSecond < leastBytesPerSecond || bytesPerSecond > mostBytesPerSecond)
-    throw new VivError('invalid', `${JSON.stringify(text)} is no rate for a network: from 8kbit to 1000Gbit can be had`);
+    throw new VivError('invalid', `${JSON.stringify(text)} is out of range: a rate is from 8kbit to 1000Gbit`);
   if (burstBytes !== null && (burstBytes < leastBurstBytes || burstBytes > mostBurstBytes))
-    throw new VivError('invalid', `${JSON.stringify(text)}: what may pass at once is between 68KiB and 2GiB`);
+    throw new VivError('invalid', `${JSON.stringify(text)}: a burst is from 68KiB to 2GiB`);
   return { bytesPerSecond, burstBytes };
 }
 

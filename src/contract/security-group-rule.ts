@@ -40,7 +40,7 @@ export function parsePorts(text: string): Ports {
   const [, first, last] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
   const ports = { from: Number(first), to: Number(last ?? first) };
   if (first === undefined || ports.from < 1 || ports.to > 65535 || ports.from > ports.to)
-    throw new VivError('invalid', `${JSON.stringify(text)} is no port from 1 to 65535, nor a range such as 8000-8999`);
+    throw new VivError('invalid', `${JSON.stringify(text)} is neither a port from 1 to 65535 nor a range such as 8000-8999`);
   return ports;
 }
 

@@ -1,5 +1,5 @@
-// Security groups: rules about who may reach the NICs that are in them, and whom those may reach. Answers always pass. A NIC in several
-// groups may do what any of them allows; a group that denies a direction closes it for its NICs, but for what a rule allows.
+// Security groups: rules about which connections the NICs in them accept and open. Replies always pass. A NIC in several groups may do what
+// any of them allows; a group that denies a direction denies it for its NICs, except for what a rule allows.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Time } from './field.ts';
@@ -9,23 +9,23 @@ import { GroupName, GroupRuleText } from './security-group-rule.ts';
 export const Otherwise = z.enum(['allow', 'deny']);
 
 export const Group = z.object({
-  name: z.string(),
-  /** As in security-group-rule.ts. */
-  rules: z.array(z.string()),
-  /** What happens to what no rule allows. */
-  in: Otherwise,
-  out: Otherwise,
-  nics: z.array(z.object({ vm: z.string(), nic: z.string() })),
-  createdAt: Time,
+  name: z.string().describe('Name of the security group'),
+  rules: z.array(z.string()).describe('Rules, in order'),
+  in: Otherwise.describe('What happens to connections to its NICs that no rule allows'),
+  out: Otherwise.describe('What happens to connections from its NICs that no rule allows'),
+  nics: z
+    .array(z.object({ vm: z.string().describe('Name of the VM'), nic: z.string().describe('NIC of that VM') }))
+    .describe('NICs in the security group'),
+  createdAt: Time.describe('Time of creation'),
 });
 export type Group = z.infer<typeof Group>;
 
 const securityGroup = GroupName.describe('Name of the security group');
 const One = z.object({ securityGroup });
 const rule = GroupRuleText.describe('Rule, such as "in tcp 22 from 10.0.0.0/8"');
-const rules = z.array(rule).max(500, 'a group has at most 500 rules');
-const inHelp = 'What happens to connections to its VMs that no rule allows';
-const outHelp = 'What happens to connections of its VMs that no rule allows';
+const rules = z.array(rule).max(500, 'a security group has at most 500 rules');
+const inHelp = 'Allow or deny connections to its NICs that no rule allows';
+const outHelp = 'Allow or deny connections from its NICs that no rule allows';
 
 export const create = defineOperation({
   id: 'security-group.create',
@@ -33,10 +33,10 @@ export const create = defineOperation({
   path: '/v1/security-groups',
   permission: 'security-group.create',
   task: true,
-  summary: 'Make a security group',
+  summary: 'Create a security group',
   input: z.object({
     securityGroup,
-    rules: rules.default([]),
+    rules: rules.default([]).describe('Rule, such as "in tcp 22 from 10.0.0.0/8"'),
     in: Otherwise.default('deny').describe(inHelp),
     out: Otherwise.default('allow').describe(outHelp),
   }),
@@ -75,7 +75,7 @@ export const allow = defineOperation({
   path: '/v1/security-groups/{securityGroup}/allow',
   permission: 'security-group.allow',
   task: true,
-  summary: 'Add a rule to a security group; it counts at once',
+  summary: 'Add a rule to a security group; takes effect immediately',
   input: z.object({ securityGroup, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
@@ -88,7 +88,7 @@ export const revoke = defineOperation({
   path: '/v1/security-groups/{securityGroup}/revoke',
   permission: 'security-group.revoke',
   task: true,
-  summary: 'Take a rule away from a security group; connections that are open go on',
+  summary: 'Remove a rule from a security group; open connections continue',
   input: z.object({ securityGroup, rule }),
   output: Group,
   errors: [...failures.find, 'unsupported'],
@@ -101,10 +101,10 @@ export const set = defineOperation({
   path: '/v1/security-groups/{securityGroup}',
   permission: 'security-group.set',
   task: true,
-  summary: 'Change what a security group does, all of it at once',
+  summary: 'Replace the rules or defaults of a security group; takes effect immediately',
   input: z.object({
     securityGroup,
-    rules: rules.optional().describe('Rule, in place of those that it has'),
+    rules: rules.optional().describe('Rule, replacing all others'),
     in: Otherwise.optional().describe(inHelp),
     out: Otherwise.optional().describe(outHelp),
   }),
@@ -121,7 +121,7 @@ export const remove = defineOperation({
   task: true,
   summary: 'Remove a security group that no NIC is in',
   input: One,
-  output: z.object({ name: z.string() }),
+  output: z.object({ name: z.string().describe('Name it had') }),
   errors: ['not_found', 'in_use'],
   cli: { words: 'security-group rm', section: 'Networks', args: ['securityGroup...'] },
 });

@@ -1,5 +1,5 @@
-// Snapshots: snapshots in a VM's life that it can be restored to, and that new VMs can be forked from. Snapshots form a
-// tree: setting a VM back to an older one makes that the parent of its next one, and nothing is lost.
+// Snapshots: states of a VM that it can be restored to, and that new VMs can be forked from. They form a tree: restoring an older one
+// makes it the parent of the next one, and none is lost.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Ref, Text, Time } from './field.ts';
@@ -11,34 +11,29 @@ export const Label = Text.min(1)
   .regex(/^[^\p{Cc}]+$/u, 'a label has no control characters');
 
 export const Snapshot = z.object({
-  id: z.string(),
-  vm: Name,
-  label: z.string().nullable(),
-  /** Id of the snapshot before it; null: the VM's first. */
-  parent: z.string().nullable(),
-  createdAt: Time,
-  /** True when it has the memory of the running guest; false: its disks alone. */
-  memory: z.boolean(),
-  /** True while its memory is still being written to disk. */
-  writing: z.boolean(),
-  /** What its memory takes on disk. */
-  memoryBytes: Bytes,
-  /** What its disks take, beyond the snapshots and images below. */
-  diskBytes: Bytes,
-  /** How long the guest stood still for it. */
-  pausedMs: z.number(),
-  /** It is not removed without --force. */
-  template: z.boolean(),
-  /** The rule that made it (`hourly`, `before reset`), which may remove it too; null: somebody did. */
-  auto: z.string().nullable(),
-  /** What `snapshot.thumbnail` gives: the screen, or the end of the serial log; null: nothing. */
-  thumbnail: z.enum(['png', 'text']).nullable(),
-  /** When the last of its large files was compared with the checksums taken when it was written; null: one of them never was. */
-  checkedAt: Time.nullable(),
-  /** What is known to be wrong with one of its files; null: nothing. It is neither restored nor forked then. */
-  damage: z.string().nullable(),
-  /** The VM has gone on from here. */
-  current: z.boolean(),
+  id: z.string().describe('Id of the snapshot'),
+  vm: Name.describe('Name of the VM'),
+  label: z.string().nullable().describe('Label given by its creator'),
+  parent: z.string().nullable().describe('Id of the snapshot before it; null: the VM’s first'),
+  createdAt: Time.describe('Time it was taken'),
+  memory: z.boolean().describe('Whether it has the guest’s memory, and not its disks alone'),
+  writing: z.boolean().describe('Whether its memory is still being written to disk'),
+  memoryBytes: Bytes.describe('Bytes of its memory on disk'),
+  diskBytes: Bytes.describe('Bytes of its disks beyond the snapshots and images they are backed by'),
+  frozenFileSystems: z
+    .array(z.string())
+    .nullable()
+    .describe('Mount points of the file systems that the guest had frozen for it; null: it was not quiesced'),
+  pausedMs: z.number().describe('How long the guest was paused for it'),
+  template: z.boolean().describe('Whether it is protected from removal without --force'),
+  auto: z.string().nullable().describe('Rule that took it, which may remove it as well; null: taken by hand'),
+  thumbnail: z
+    .enum(['png', 'text'])
+    .nullable()
+    .describe('What snapshot.thumbnail returns: the screen, or the end of the serial log; null: nothing'),
+  checkedAt: Time.nullable().describe('When the last of its large files was compared with its checksums; null: one of them never was'),
+  damage: z.string().nullable().describe('Damage found in one of its files; it is neither restored nor forked then'),
+  current: z.boolean().describe('Whether the VM continues from it'),
 });
 export type Snapshot = z.infer<typeof Snapshot>;
 
@@ -55,11 +50,14 @@ export const create = defineOperation({
   summary: 'Take a snapshot of a VM: memory, disks, firmware variables and TPM at one instant',
   input: z.object({
     vm,
-    label: Label.optional().describe('What you will call it'),
-    disksOnly: z.boolean().default(false).describe('Without memory: restored, the VM boots'),
-    quiesce: z.boolean().default(false).describe('Have the guest write out and freeze its file systems for the moment'),
-    template: z.boolean().default(false).describe('Protect it from removal'),
-    auto: Label.optional().describe('The rule that makes it: it goes when that rule keeps it no longer'),
+    label: Label.optional().describe('Label of the snapshot (default: none, only its id)'),
+    disksOnly: z.boolean().default(false).describe('Take the disks only: restored, the VM is stopped'),
+    quiesce: z
+      .boolean()
+      .default(false)
+      .describe('Have the guest agent flush and freeze the file systems meanwhile; fails where it can freeze none'),
+    template: z.boolean().default(false).describe('Protect it from removal without --force'),
+    auto: Label.optional().describe('Policy rule that takes it, and removes it when it no longer keeps it'),
   }),
   output: Snapshot,
   errors: [
@@ -90,7 +88,7 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/vms/{vm}/snapshots',
   permission: 'snapshot.read',
-  summary: 'List a VM’s snapshots, oldest first',
+  summary: 'List the snapshots of a VM, oldest first',
   input: z.object({ vm }),
   output: z.array(Snapshot),
   errors: ['invalid', 'not_found', 'ambiguous'],
@@ -102,7 +100,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/vms/{vm}/snapshots/{snapshot}',
   permission: 'snapshot.read',
-  summary: 'Show one snapshot',
+  summary: 'Show a snapshot',
   input: One,
   output: Snapshot,
   errors: ['invalid', 'not_found', 'ambiguous'],
@@ -110,41 +108,36 @@ export const show = defineOperation({
 });
 
 export const DiskDifference = z.object({
-  /** The VM's disk. */
-  id: z.string(),
-  /** Counted in blocks of 64 KiB. */
-  changedBytes: Bytes,
-  /** Offsets as the guest sees the disk, in order, at most 1000. */
-  ranges: z.array(z.object({ offset: Bytes, length: Bytes })),
-  /** How many ranges are left out behind them. */
-  more: z.int(),
+  id: z.string().describe('Disk of the VM'),
+  changedBytes: Bytes.describe('Bytes that differ, counted in blocks of 64 KiB'),
+  ranges: z
+    .array(z.object({ offset: Bytes.describe('Offset as the guest sees the disk'), length: Bytes.describe('Length in bytes') }))
+    .describe('Ranges that differ, in order, at most 1000'),
+  more: z.int().describe('Number of ranges not listed'),
 });
 export const FileDifference = z.object({
-  added: z.int(),
-  removed: z.int(),
-  changed: z.int(),
-  list: z.array(
-    z.object({
-      /** The file system: its disk, and the number of its partition where it has some (`root`, `root1`). */
-      on: z.string(),
-      /** From the root of its file system. Bytes that are no text are \\xNN, a backslash is doubled. */
-      path: z.string(),
-      change: z.enum(['added', 'removed', 'changed']),
-      kind: z.enum(['file', 'directory', 'link', 'other']),
-      bytes: Bytes,
-    }),
-  ),
-  /** How many are left out of the list. */
-  more: z.int(),
+  added: z.int().describe('Number of files added'),
+  removed: z.int().describe('Number of files removed'),
+  changed: z.int().describe('Number of files changed'),
+  list: z
+    .array(
+      z.object({
+        on: z.string().describe('File system: the disk and the number of the partition, such as root1'),
+        path: z.string().describe('Path in that file system; bytes that are not text are \\xNN, a backslash is doubled'),
+        change: z.enum(['added', 'removed', 'changed']).describe('What happened to it'),
+        kind: z.enum(['file', 'directory', 'link', 'other']).describe('What it is'),
+        bytes: Bytes.describe('Its size'),
+      }),
+    )
+    .describe('Files that differ'),
+  more: z.int().describe('Number of files not listed'),
 });
 export type FileDifference = z.infer<typeof FileDifference>;
 
 export const Difference = z.object({
-  disks: z.array(DiskDifference),
-  /** Null: they were not asked for, or could not be read. */
-  files: FileDifference.nullable(),
-  /** Why they, or those of some file systems, could not be read. */
-  filesReason: z.string().nullable(),
+  disks: z.array(DiskDifference).describe('Differences of each disk'),
+  files: FileDifference.nullable().describe('Differences of files; null: not asked for, or not readable'),
+  filesReason: z.string().nullable().describe('Why the files, or those of some file systems, could not be read'),
 });
 export type Difference = z.infer<typeof Difference>;
 
@@ -154,7 +147,7 @@ export const diff = defineOperation({
   path: '/v1/vms/{vm}/snapshots/{snapshot}/diff',
   permission: 'snapshot.diff',
   task: true,
-  summary: 'Tell which regions of a VM’s disks, and which files, differ between two snapshots',
+  summary: 'Compare two snapshots of a VM: which regions of its disks, and which files, differ',
   input: z.object({
     vm,
     snapshot,
@@ -162,7 +155,9 @@ export const diff = defineOperation({
     files: z
       .boolean()
       .default(true)
-      .describe('Which files, read by a guest of its own for ext2 to ext4, XFS, btrfs and FAT, in partitions, on LVM and on software RAID'),
+      .describe(
+        'Whether files are compared, read by a helper VM: ext2 to ext4, XFS, btrfs and FAT, in partitions, on LVM and on software RAID',
+      ),
   }),
   output: Difference,
   errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
@@ -171,7 +166,7 @@ export const diff = defineOperation({
     section: 'Snapshots and forks',
     prints: 'difference',
     args: ['vm', 'snapshot', 'to'],
-    without: { files: 'The regions of its disks alone: no guest reads which files differ' },
+    without: { files: 'Compare the regions of the disks only' },
   },
 });
 
@@ -181,7 +176,7 @@ export const thumbnail = defineOperation({
   path: '/v1/vms/{vm}/snapshots/{snapshot}/thumbnail',
   permission: 'snapshot.read',
   transport: 'download',
-  summary: 'Give a snapshot’s small picture of the screen, or the end of its serial log',
+  summary: 'Save the thumbnail of a snapshot: its screen as PNG, or the end of its serial log',
   input: One,
   output: z.unknown(),
   errors: ['invalid', 'not_found', 'ambiguous', 'corrupt'],
@@ -195,8 +190,8 @@ export const restore = defineOperation({
   permission: 'snapshot.restore',
   risk: 'loss',
   task: true,
-  summary: 'Set a VM back to one of its snapshots; no snapshot is lost by it',
-  input: One.extend({ start: z.boolean().default(true).describe('Let it go on from there at once, where the snapshot has memory') }),
+  summary: 'Restore a VM to one of its snapshots; no snapshot is lost',
+  input: One.extend({ start: z.boolean().default(true).describe('Whether it continues immediately, where the snapshot has memory') }),
   output: Vm,
   errors: [
     'invalid',
@@ -216,21 +211,17 @@ export const restore = defineOperation({
     words: 'snapshot restore',
     section: 'Snapshots and forks',
     args: ['vm', 'snapshot'],
-    without: { start: 'Leave it asleep at that point: viv start lets it go on from there' },
-    confirm: 'Set {vm} back to {snapshot}? What it has done since then is lost',
+    without: { start: 'Leave it suspended: viv start continues from the snapshot' },
+    confirm: 'Restore {vm} to {snapshot}? What it has done since is lost',
   },
 });
 
 export const Verification = z.object({
-  vm: Name,
-  /** How many snapshots are whole. */
-  snapshots: z.int(),
-  /** How many files have been read and compared with their checksums; those that snapshots have in common count once. */
-  files: z.int(),
-  /** How many had no checksums yet, and have them from now on: nothing can be said of them before. */
-  checksummed: z.int(),
-  /** What has been read. */
-  bytes: Bytes,
+  vm: Name.describe('Name of the VM'),
+  snapshots: z.int().describe('Number of snapshots without damage'),
+  files: z.int().describe('Number of files read and compared with their checksums; files that snapshots share count once'),
+  checksummed: z.int().describe('Number of files without checksums until now, which get them'),
+  bytes: Bytes.describe('Bytes read'),
 });
 export type Verification = z.infer<typeof Verification>;
 
@@ -240,8 +231,8 @@ export const verify = defineOperation({
   path: '/v1/vms/{vm}/snapshots/verify',
   permission: 'snapshot.verify',
   task: true,
-  summary: 'Read all that a VM’s snapshots are made of again and compare it with the checksums taken when it was written',
-  input: z.object({ vm, snapshot: snapshot.optional().describe('Label or id of a snapshot; all of them by default') }),
+  summary: 'Read all files of the snapshots of a VM and compare them with their checksums',
+  input: z.object({ vm, snapshot: snapshot.optional().describe('Label or id of the snapshot (default: all)') }),
   output: Verification,
   errors: ['invalid', ...failures.find, 'corrupt', 'wrong_state', 'no_space'],
   cli: { words: 'snapshot verify', section: 'Snapshots and forks', prints: 'verification', args: ['vm', 'snapshot?'] },
@@ -255,15 +246,15 @@ export const remove = defineOperation({
   risk: 'loss',
   worksWhenDiskFull: true,
   task: true,
-  summary: 'Remove a snapshot; VMs and snapshots that build on it stay whole',
-  input: One.extend({ force: z.boolean().default(false).describe('A template as well') }),
-  output: z.object({ id: z.string() }),
+  summary: 'Remove a snapshot; VMs and snapshots that depend on it keep working',
+  input: One.extend({ force: z.boolean().default(false).describe('Remove it even if it is a template') }),
+  output: z.object({ id: z.string().describe('Id it had') }),
   errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
   cli: {
     words: 'snapshot rm',
     section: 'Snapshots and forks',
     args: ['vm', 'snapshot'],
     short: { force: 'f' },
-    confirm: 'Remove the snapshot {snapshot} of {vm}?',
+    confirm: 'Remove snapshot {snapshot} of {vm}?',
   },
 });

@@ -23,9 +23,9 @@ export const ClientControl = z.discriminatedUnion('type', [
 export type ClientControl = z.infer<typeof ClientControl>;
 
 export const ErrorBodySchema = z.object({
-  code: z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]),
-  message: z.string(),
-  details: z.record(z.string(), z.unknown()).optional(),
+  code: z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]).describe('Error code'),
+  message: z.string().describe('What failed, why, and what to do next'),
+  details: z.record(z.string(), z.unknown()).optional().describe('Facts for programs'),
 });
 
 export const ServerControl = z.discriminatedUnion('type', [

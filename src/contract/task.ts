@@ -1,4 +1,4 @@
-// Tasks: every change that is under way or was made.
+// Tasks: every change in progress, and the latest that ended.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
@@ -9,51 +9,49 @@ import { ErrorBodySchema } from './stream.ts';
 export const TaskState = z.enum(['running', 'done', 'failed', 'cancelled']);
 
 export const TaskStep = z.object({
-  name: z.string(),
-  state: z.enum(['waiting', 'running', 'done', 'failed', 'undone']),
-  startedAt: Time.nullable(),
-  endedAt: Time.nullable(),
+  name: z.string().describe('What the step does'),
+  state: z.enum(['waiting', 'running', 'done', 'failed', 'undone']).describe('State of the step'),
+  startedAt: Time.nullable().describe('Time at which it began'),
+  endedAt: Time.nullable().describe('Time at which it ended'),
 });
 
 export const Progress = z.object({
-  /** What it is doing, for a person. */
-  message: z.string(),
-  done: z.number().nullable(),
-  total: z.number().nullable(),
-  unit: z.enum(['bytes', 'steps']).nullable(),
+  message: z.string().describe('What is being done, for a person'),
+  done: z.number().nullable().describe('Amount done, in unit'),
+  total: z.number().nullable().describe('Whole amount, in unit; null: not known'),
+  unit: z.enum(['bytes', 'steps']).nullable().describe('Unit of done and total'),
 });
 export type Progress = z.infer<typeof Progress>;
 
 export const Task = z.object({
-  id: z.string(),
-  operation: z.string(),
-  /** What it acts on: a VM's or image's name, for a person. */
-  target: z.string().nullable(),
-  state: TaskState,
-  steps: z.array(TaskStep),
-  progress: Progress.nullable(),
-  /** The last lines it logged. */
-  log: z.array(z.string()),
-  output: z.unknown(),
-  error: ErrorBodySchema.nullable(),
-  /** Why undoing failed, if it did. */
-  undoError: z.string().nullable(),
-  /** True when the daemon ended in the middle and took it up again on return. */
-  recovered: z.boolean(),
-  createdAt: Time,
-  endedAt: Time.nullable(),
+  id: z.string().describe('Id of the task'),
+  operation: z.string().describe('Operation it carries out, such as vm.start'),
+  target: z.string().nullable().describe('Name of what it acts on'),
+  state: TaskState.describe('running, then done, failed or cancelled; undone after failed and cancelled unless undoError is set'),
+  steps: z.array(TaskStep).describe('Steps, in order'),
+  progress: Progress.nullable().describe('Progress of the current step'),
+  log: z.array(z.string()).describe('Last lines of its log'),
+  output: z.unknown().describe('Result of the operation; null until it is done'),
+  error: ErrorBodySchema.nullable().describe('Why it failed'),
+  undoError: z.string().nullable().describe('Why what it did could not be undone'),
+  recovered: z.boolean().describe('Whether it was continued after the daemon had ended during it'),
+  createdAt: Time.describe('Time at which it was accepted'),
+  endedAt: Time.nullable().describe('Time at which it ended'),
 });
 export type Task = z.infer<typeof Task>;
 
-const One = z.object({ task: Ref.describe('Task id') });
+const One = z.object({ task: Ref.describe('Id of the task') });
 
 export const list = defineOperation({
   id: 'task.list',
   method: 'GET',
   path: '/v1/tasks',
   permission: 'task.read',
-  summary: 'List tasks, newest first',
-  input: z.object({ state: TaskState.optional(), limit: z.coerce.number().int().min(1).max(1000).default(50) }),
+  summary: 'List the tasks, newest first',
+  input: z.object({
+    state: TaskState.optional().describe('Only tasks in this state'),
+    limit: z.coerce.number().int().min(1).max(1000).default(50).describe('Number of tasks'),
+  }),
   output: z.array(Task),
   errors: [],
   cli: { words: 'task ls', section: 'Tasks and events', prints: 'task-table' },
@@ -64,7 +62,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/tasks/{task}',
   permission: 'task.read',
-  summary: 'Show one task',
+  summary: 'Show a task',
   input: One,
   output: Task,
   errors: [...failures.find],
@@ -77,21 +75,21 @@ export const cancel = defineOperation({
   path: '/v1/tasks/{task}/cancel',
   permission: 'task.cancel',
   worksWhenDiskFull: true,
-  summary: 'Cancel a running task; what it did is undone',
+  summary: 'Cancel a running task and undo what it did',
   input: One,
   output: Task,
   errors: [...failures.find, 'wrong_state'],
   cli: { words: 'task cancel', section: 'Tasks and events', prints: 'id', args: ['task'] },
 });
 
-/** One event per change, the first at once, the last when it has ended. */
+/** One event per change: the first immediately, the last when it has ended. */
 export const follow = defineOperation({
   id: 'task.follow',
   method: 'GET',
   path: '/v1/tasks/{task}/follow',
   permission: 'task.read',
   transport: 'events',
-  summary: 'Follow one task until it ends',
+  summary: 'Follow a task until it ends',
   input: One,
   output: Task,
   errors: [...failures.find],

@@ -1,4 +1,4 @@
-// What a VM is made with, and which of it can be changed afterwards.
+// What a VM is created with, and which of it can be changed afterwards.
 import { z } from 'zod';
 import { GiB, ImageRef, MiB, Name, Text } from './field.ts';
 import { ForwardText } from './forward.ts';
@@ -22,55 +22,58 @@ export const GuestUser = z
   .max(32)
   .regex(/^[a-z_][a-z0-9_-]*$/, 'a user name is made of a-z, 0-9, _ and -');
 
-const snapshotPolicyHelp = 'Automatic snapshots, such as "every 10 min keep 12, hourly keep 24, before risky operations"; none: no more';
+const snapshotPolicyHelp =
+  'When snapshots are taken automatically, such as "every 10 min keep 12, hourly keep 24, before risky operations", or none';
 
 /** What `create` and `run` take. */
 export const VmOptions = z.object({
-  image: ImageRef.describe('Image it is made from, such as tiny or debian:12'),
-  name: Name.optional().describe('Name; made up by default'),
-  project: Name.optional().describe('Project that owns it; default: the caller’s only one, or none'),
-  cpus: cpus.default(1).describe('Virtual CPUs'),
-  memoryBytes: memoryBytes.optional().describe('Memory; the image says how much by default'),
-  diskBytes: diskBytes.optional().describe('Size of its disk; the image’s own by default'),
+  image: ImageRef.describe('Image to create it from, such as tiny or debian:12'),
+  name: Name.optional().describe('Name of the VM (default: a generated one)'),
+  project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
+  cpus: cpus.default(1).describe('Number of virtual CPUs'),
+  memoryBytes: memoryBytes.optional().describe('Memory of the guest (default: what the image recommends)'),
+  diskBytes: diskBytes.optional().describe('Size of the system disk (default: the image’s)'),
   networks: z
     .array(NicText)
     .max(8)
     .optional()
-    .describe('Network of a NIC, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no network'),
+    .describe(
+      'Network of a NIC, such as default or back,mac=52:54:00:12:34:56,address=10.1.2.9; user: QEMU’s own NAT; none: no NIC (default: default)',
+    ),
   forwards: z
     .array(ForwardText)
     .max(64)
     .default([])
-    .describe('Port of the host that leads to it: [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80'),
-  accel: Accel.default('auto').describe('How guest instructions are executed'),
-  firmware: Firmware.optional().describe('Firmware; the image says which by default'),
-  tpm: z.boolean().default(false).describe('A TPM 2.0 of its own'),
-  restart: RestartPolicy.default('no').describe('What happens when it ends by itself'),
-  autostart: z.boolean().default(false).describe('Start it with the host'),
+    .describe('Port forward to the VM: [ADDRESS:]PORT[-LAST][:PORT][/tcp|/udp], such as 8080:80'),
+  accel: Accel.default('auto').describe('Accelerator: kvm, tcg (emulation), or auto for kvm where it works'),
+  firmware: Firmware.optional().describe('Firmware (default: the image’s)'),
+  tpm: z.boolean().default(false).describe('Give it a TPM 2.0'),
+  restart: RestartPolicy.default('no').describe('Start it again when it ends by itself: no, on-failure or always'),
+  autostart: z.boolean().default(false).describe('Start it when the host starts'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
   snapshotPolicy: SnapshotPolicyText.optional().describe(snapshotPolicyHelp),
-  hostname: Name.optional().describe('Host name inside; the VM’s name by default'),
-  users: z.array(GuestUser).max(32).default([]).describe('Users that cloud-init makes, with sudo and the SSH keys'),
-  sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys let in (viv passes your own)'),
+  hostname: Name.optional().describe('Host name inside the guest (default: the VM’s name)'),
+  users: z.array(GuestUser).max(32).default([]).describe('User that cloud-init creates, with sudo and the SSH keys'),
+  sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys that may log in'),
   userData: Text.max(1 * MiB)
     .optional()
-    .describe('cloud-init user data, passed on byte for byte'),
-  cdroms: z.array(ImageRef).max(4).default([]).describe('ISO images in its CD drives'),
-  boot: z.array(BootDevice).max(3).optional().describe('Boot order'),
+    .describe('cloud-init user data, passed on unchanged'),
+  cdroms: z.array(ImageRef).max(4).default([]).describe('ISO image in a CD drive'),
+  boot: z.array(BootDevice).max(3).optional().describe('Boot order, such as cdrom,disk (default: disk first)'),
 });
 export type VmOptions = z.infer<typeof VmOptions>;
 
 /** What `set` takes. */
 export const VmSettings = z.object({
-  cpus: cpus.optional(),
-  memoryBytes: memoryBytes.optional(),
-  diskBytes: diskBytes.optional().describe('New size of the root disk; it can only grow'),
-  accel: Accel.optional(),
-  tpm: z.boolean().optional().describe('A TPM 2.0 of its own; what one has kept stays when it is taken out'),
-  restart: RestartPolicy.optional(),
-  autostart: z.boolean().optional(),
-  removeOnStop: z.boolean().optional(),
+  cpus: cpus.optional().describe('Number of virtual CPUs'),
+  memoryBytes: memoryBytes.optional().describe('Memory of the guest'),
+  diskBytes: diskBytes.optional().describe('Size of the system disk, which can only grow'),
+  accel: Accel.optional().describe('Accelerator: kvm, tcg (emulation), or auto for kvm where it works'),
+  tpm: z.boolean().optional().describe('Whether it has a TPM 2.0; the state of a removed TPM is kept'),
+  restart: RestartPolicy.optional().describe('Start it again when it ends by itself: no, on-failure or always'),
+  autostart: z.boolean().optional().describe('Whether it starts when the host starts'),
+  removeOnStop: z.boolean().optional().describe('Whether it is removed when it stops'),
   snapshotPolicy: SnapshotPolicyText.optional().describe(snapshotPolicyHelp),
-  boot: z.array(BootDevice).max(3).optional(),
-  cdroms: z.array(ImageRef).max(4).optional(),
+  boot: z.array(BootDevice).max(3).optional().describe('Boot order, such as cdrom,disk'),
+  cdroms: z.array(ImageRef).max(4).optional().describe('ISO image in a CD drive; replaces all others'),
 });

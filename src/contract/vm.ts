@@ -6,7 +6,7 @@ import { defineOperation } from './operation.ts';
 import { GuestUser, VmOptions, VmSettings } from './vm-options.ts';
 import { Vm, VmState } from './vm-state.ts';
 
-const vm = Ref.describe('Name or id');
+const vm = Ref.describe('Name or id of the VM');
 const One = z.object({ vm });
 
 export const create = defineOperation({
@@ -15,7 +15,7 @@ export const create = defineOperation({
   path: '/v1/vms',
   permission: 'vm.create',
   task: true,
-  summary: 'Make a VM without starting it',
+  summary: 'Create a VM without starting it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
@@ -28,7 +28,7 @@ export const run = defineOperation({
   path: '/v1/vms/run',
   permission: 'vm.create',
   task: true,
-  summary: 'Make a VM and start it',
+  summary: 'Create a VM and start it',
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
@@ -40,7 +40,7 @@ export const list = defineOperation({
   method: 'GET',
   path: '/v1/vms',
   permission: 'vm.read',
-  summary: 'List VMs',
+  summary: 'List the VMs',
   input: z.object({ state: VmState.optional().describe('Only VMs in this state') }),
   output: z.array(Vm),
   errors: [],
@@ -52,7 +52,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/vms/{vm}',
   permission: 'vm.read',
-  summary: 'Show one VM',
+  summary: 'Show a VM',
   input: One,
   output: Vm,
   errors: [...failures.find],
@@ -65,9 +65,13 @@ export const set = defineOperation({
   path: '/v1/vms/{vm}',
   permission: 'vm.set',
   task: true,
-  summary: 'Change settings and say what applies now and what at the next start',
+  summary: 'Change settings of a VM, and report which apply now and which at the next start',
   input: VmSettings.extend({ vm }),
-  output: z.object({ vm: Vm, applied: z.array(z.string()), atNextStart: z.array(z.string()) }),
+  output: z.object({
+    vm: Vm.describe('The VM afterwards'),
+    applied: z.array(z.string()).describe('Settings that changed now'),
+    atNextStart: z.array(z.string()).describe('Settings that change at the next start'),
+  }),
   errors: [...failures.find, 'wrong_state', ...failures.files, ...failures.qemu],
   cli: { words: 'set', section: 'VMs', args: ['vm'], custom: true },
 });
@@ -78,8 +82,8 @@ export const rename = defineOperation({
   path: '/v1/vms/{vm}/rename',
   permission: 'vm.rename',
   task: true,
-  summary: 'Give a VM another name',
-  input: z.object({ vm, name: Name.describe('New name') }),
+  summary: 'Rename a VM',
+  input: z.object({ vm, name: Name.describe('New name of the VM') }),
   output: Vm,
   errors: [...failures.find, 'name_taken'],
   cli: { words: 'rename', section: 'VMs', args: ['vm', 'name'] },
@@ -94,8 +98,8 @@ export const remove = defineOperation({
   worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a VM and its disks',
-  input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, at once, and take its templates too') }),
-  output: z.object({ id: z.string(), name: Name }),
+  input: z.object({ vm, force: z.boolean().default(false).describe('Stop it first, by force, and remove its templates as well') }),
+  output: z.object({ id: z.string().describe('Id it had'), name: Name.describe('Name it had') }),
   errors: [...failures.find, 'wrong_state', 'in_use'],
   cli: { words: 'rm', section: 'VMs', args: ['vm...'], short: { force: 'f' }, confirm: 'Remove {vm} with its disks and snapshots?' },
 });
@@ -106,7 +110,7 @@ export const start = defineOperation({
   path: '/v1/vms/{vm}/start',
   permission: 'vm.start',
   task: true,
-  summary: 'Start a VM, or wake a suspended one',
+  summary: 'Start a VM, or resume a suspended one',
   input: One,
   output: Vm,
   errors: [...failures.find, 'wrong_state', ...failures.start],
@@ -121,11 +125,11 @@ export const stop = defineOperation({
   risk: 'disruption',
   worksWhenDiskFull: true,
   task: true,
-  summary: 'Stop a VM: politely, and firmly after a deadline',
+  summary: 'Stop a VM gracefully, and by force after a timeout',
   input: z.object({
     vm,
-    force: z.boolean().default(false).describe('Do not ask the guest'),
-    timeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe('How long the guest may take'),
+    force: z.boolean().default(false).describe('Stop it by force, without asking the guest'),
+    timeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe('How long the guest may take to shut down'),
   }),
   output: Vm,
   errors: [...failures.find, 'wrong_state', 'in_use', ...failures.qemu],
@@ -162,10 +166,10 @@ const verb = <const V extends string>(name: V, summary: string) =>
     cli: { words: name, section: 'VMs', args: ['vm...'] },
   });
 
-export const reset = verb('reset', 'Reset a VM as its reset button would');
-export const pause = verb('pause', 'Stop a VM’s CPUs; its memory stays');
-export const resume = verb('resume', 'Let a paused VM go on');
-export const suspend = verb('suspend', 'Save a VM’s memory to disk and end its process; start wakes it');
+export const reset = verb('reset', 'Reset a VM, like its reset button');
+export const pause = verb('pause', 'Pause the CPUs of a VM; its memory stays');
+export const resume = verb('resume', 'Resume a paused VM');
+export const suspend = verb('suspend', 'Save the memory of a VM to disk and end its process; start resumes it');
 
 export const fork = defineOperation({
   id: 'vm.fork',
@@ -173,26 +177,23 @@ export const fork = defineOperation({
   path: '/v1/vms/{vm}/fork',
   permission: 'vm.fork',
   task: true,
-  summary: 'Make VMs that go on from where a running one is, or from one of its snapshots',
+  summary: 'Create VMs that continue from the present state of another one, or from one of its snapshots',
   input: z.object({
     vm,
-    snapshot: Text.min(1).max(200).optional().describe('Label or id of one of its snapshots; its present state by default'),
-    count: z.int().min(1).max(1000).default(1).describe('How many'),
+    snapshot: Text.min(1).max(200).optional().describe('Label or id of one of its snapshots (default: its present state)'),
+    count: z.int().min(1).max(1000).default(1).describe('Number of forks'),
     name: z
       .string()
       .max(63)
       .regex(/^[a-z0-9{]([a-z0-9{}-]*[a-z0-9}])?$/, 'a name is made of a-z, 0-9 and -; {} stands for the number')
       .optional()
-      .describe('Name, with {} for the number; the VM’s name and a number by default'),
-    full: z
-      .boolean()
-      .default(false)
-      .describe('Copy every file: stopped VMs that stand alone, from a stopped one or a snapshot without memory'),
+      .describe('Name of the forks, with {} for the number (default: the VM’s name and a number)'),
+    full: z.boolean().default(false).describe('Copy every file: independent, stopped VMs from a stopped VM or a snapshot without memory'),
     tpm: z
       .enum(['copy', 'replace'])
       .default('copy')
-      .describe('copy: the same TPM, with its keys and all that is sealed; replace: new ones, for forks that are stopped'),
-    removeOnStop: z.boolean().default(false).describe('Remove them when they stop'),
+      .describe('copy: a TPM with the same keys and sealed data; replace: a new TPM, for stopped forks'),
+    removeOnStop: z.boolean().default(false).describe('Remove the forks when they stop'),
   }),
   output: z.array(Vm),
   errors: [
@@ -222,11 +223,11 @@ export const wait = defineOperation({
   audit: false,
   risk: 'none',
   worksWhenDiskFull: true,
-  summary: 'Wait until a VM has reached a condition',
+  summary: 'Wait until a VM has reached a state',
   input: z.object({
     vm,
-    for: z.enum(['running', 'agent', 'stopped']).default('agent').describe('agent: its guest agent answers'),
-    timeoutMs: z.int().min(0).max(3_600_000).default(180_000),
+    for: z.enum(['running', 'agent', 'stopped']).default('agent').describe('State to wait for; agent: its guest agent answers'),
+    timeoutMs: z.int().min(0).max(3_600_000).default(180_000).describe('How long to wait before it fails'),
   }),
   output: Vm,
   errors: [...failures.find, 'timeout', 'wrong_state'],
@@ -244,27 +245,35 @@ export const exec = defineOperation({
   summary: 'Run a command inside a VM',
   input: z.object({
     vm,
-    command: z.array(Text).max(4096).default([]).describe('Program and arguments; empty: the user’s login shell'),
+    command: z.array(Text).max(4096).default([]).describe('Program and arguments (default: the user’s login shell)'),
     env: z
       .record(z.string().regex(/^[^=\0]+$/), Text)
       .default({})
-      .describe('Variables of its environment'),
-    cwd: Text.optional().describe('Directory it runs in'),
-    user: GuestUser.optional().describe('Run as this user of the guest; root by default'),
+      .describe('Environment variable of the command'),
+    cwd: Text.optional().describe('Working directory of the command'),
+    user: GuestUser.optional().describe('User of the guest that runs it (default: root)'),
     terminal: z
-      .object({ rows: z.int().min(1).max(10000), columns: z.int().min(1).max(10000), type: Text.max(64).default('xterm-256color') })
-      .optional(),
-    stdin: z.boolean().default(true).describe('False: its standard input is empty'),
-    timeoutMs: z.int().min(1).optional().describe('It is killed when it runs longer'),
+      .object({
+        rows: z.int().min(1).max(10000).describe('Rows'),
+        columns: z.int().min(1).max(10000).describe('Columns'),
+        type: Text.max(64).default('xterm-256color').describe('Value of TERM'),
+      })
+      .optional()
+      .describe('Run it on a terminal of this size'),
+    stdin: z.boolean().default(true).describe('Whether it reads standard input'),
+    timeoutMs: z.int().min(1).optional().describe('Kill the command when it runs longer'),
     waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
   }),
-  output: z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() }),
+  output: z.object({
+    exitCode: z.int().nullable().describe('Exit code; null: ended by a signal'),
+    signal: z.string().nullable().describe('Signal that ended it'),
+  }),
   errors: [...failures.find, ...failures.guest],
   cli: {
     words: 'exec',
     section: 'Inside a VM',
     args: ['vm'],
-    without: { stdin: 'Give it an empty standard input' },
+    without: { stdin: 'Give the command an empty standard input' },
     short: { env: 'e', cwd: 'w', user: 'u' },
     custom: true,
   },
@@ -277,7 +286,7 @@ export const console = defineOperation({
   permission: 'vm.console',
   audit: true,
   transport: 'socket',
-  summary: 'Attach to a VM’s serial line',
+  summary: 'Attach to the serial console of a VM',
   input: z.object({
     vm,
     scrollbackBytes: z
@@ -285,9 +294,9 @@ export const console = defineOperation({
       .min(0)
       .max(1 * MiB)
       .default(64 * 1024)
-      .describe('Earlier output shown first'),
+      .describe('Amount of earlier output shown first'),
   }),
-  output: z.object({ reason: z.string() }),
+  output: z.object({ reason: z.string().describe('Why the session ended') }),
   errors: [...failures.find, 'wrong_state', 'qemu_failed'],
   cli: { words: 'console', section: 'Inside a VM', args: ['vm'], custom: true },
 });
@@ -298,9 +307,9 @@ export const view = defineOperation({
   path: '/v1/vms/{vm}/view',
   permission: 'vm.view',
   audit: true,
-  summary: 'Say where a VM’s screen can be seen',
+  summary: 'Open the screen of a VM, or print where it can be seen',
   input: One,
-  output: z.object({ protocol: z.literal('vnc'), socket: z.string().describe('Unix socket on the host') }),
+  output: z.object({ protocol: z.literal('vnc').describe('Protocol'), socket: z.string().describe('Unix socket on the host') }),
   errors: [...failures.find, 'wrong_state'],
   cli: { words: 'view', section: 'Inside a VM', args: ['vm'], custom: true },
 });
@@ -311,12 +320,12 @@ export const logs = defineOperation({
   path: '/v1/vms/{vm}/logs',
   permission: 'vm.read',
   transport: 'download',
-  summary: 'Read what a VM wrote to its serial line, across restarts',
+  summary: 'Print what a VM wrote to its serial console, across restarts',
   input: z.object({
     vm,
-    follow: z.boolean().default(false).describe('Go on as it is written'),
-    tailBytes: z.int().min(0).optional().describe('Only the last part'),
-    source: z.enum(['serial', 'qemu']).default('serial'),
+    follow: z.boolean().default(false).describe('Continue as output is written'),
+    tailBytes: z.int().min(0).optional().describe('Only the last part of this size'),
+    source: z.enum(['serial', 'qemu']).default('serial').describe('serial: the guest’s serial console; qemu: messages of its QEMU'),
   }),
   output: z.unknown(),
   errors: [...failures.find],
@@ -332,10 +341,14 @@ export const copyIn = defineOperation({
   summary: 'Unpack a tar stream inside a VM',
   input: z.object({
     vm,
-    path: Text.min(1).max(4096).describe('Directory inside, made if absent'),
-    waitMs: z.int().min(0).max(3_600_000).default(120_000),
+    path: Text.min(1).max(4096).describe('Directory in the guest, created if absent'),
+    waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
   }),
-  output: z.object({ files: z.int(), bytes: Bytes }),
+  output: z.object({
+    files: z.int().describe('Files and hard links that were created'),
+    bytes: Bytes.describe('Bytes of their content'),
+    skipped: z.array(z.string()).describe('`NAME: reason` of each entry that was left out (FIFOs and devices), at most 100'),
+  }),
   errors: [...failures.find, ...failures.guest],
 });
 
@@ -346,11 +359,11 @@ export const copyOut = defineOperation({
   permission: 'vm.exec',
   audit: true,
   transport: 'download',
-  summary: 'Read a file or tree from inside a VM as a tar stream',
+  summary: 'Read a file or tree of a VM as a tar stream',
   input: z.object({
     vm,
-    path: Text.min(1).max(4096).describe('File or directory inside'),
-    waitMs: z.int().min(0).max(3_600_000).default(120_000),
+    path: Text.min(1).max(4096).describe('File or directory in the guest'),
+    waitMs: z.int().min(0).max(3_600_000).default(120_000).describe('How long to wait for the guest agent'),
   }),
   output: z.unknown(),
   errors: [...failures.find, ...failures.guest],

@@ -1,4 +1,4 @@
-// Warm pools: forks of a snapshot that stand ready, so that one is there the moment it is asked for.
+// Warm pools: running forks of a snapshot that are kept ready, so that taking one is immediate.
 import { z } from 'zod';
 import { failures } from './errors.ts';
 import { Bytes, Name, Text, Time } from './field.ts';
@@ -6,26 +6,20 @@ import { defineOperation } from './operation.ts';
 import { Vm } from './vm-state.ts';
 
 export const WarmPool = z.object({
-  name: Name,
-  /** Name of the VM whose snapshot it is. */
-  vm: z.string(),
-  /** Label of the snapshot, or its id where it has none. */
-  snapshot: z.string(),
-  snapshotId: z.string(),
-  /** How many are kept ready. */
-  size: z.int(),
-  /** How many are ready now. */
-  ready: z.int(),
-  /** Memory of the host that they hold. */
-  memoryBytes: Bytes,
-  /** Why it is not full and not being filled; null when it is. */
-  problem: z.string().nullable(),
-  createdAt: Time,
+  name: Name.describe('Name of the warm pool'),
+  vm: z.string().describe('Name of the VM whose snapshot is forked'),
+  snapshot: z.string().describe('Label of the snapshot, or its id'),
+  snapshotId: z.string().describe('Id of the snapshot'),
+  size: z.int().describe('Number of VMs kept ready'),
+  ready: z.int().describe('Number of VMs that are ready now'),
+  memoryBytes: Bytes.describe('Memory of the host that the ready VMs take'),
+  problem: z.string().nullable().describe('Why it is not full and is not being filled; null: it is'),
+  createdAt: Time.describe('Time of creation'),
 });
 export type WarmPool = z.infer<typeof WarmPool>;
 
 const warmPool = Name.describe('Name of the warm pool');
-const size = z.int().min(0).max(1000).describe('How many VMs are kept ready');
+const size = z.int().min(0).max(1000).describe('Number of VMs kept ready');
 const One = z.object({ warmPool });
 
 export const create = defineOperation({
@@ -34,12 +28,12 @@ export const create = defineOperation({
   path: '/v1/warm-pools',
   permission: 'warm-pool.create',
   task: true,
-  summary: 'Keep forks of a snapshot ready; they are made in the background',
+  summary: 'Create a warm pool: running forks of a snapshot, kept ready',
   input: z.object({
     warmPool,
     from: Text.max(270)
       .regex(/^[^@]+@.+$/s, 'a snapshot is named like web@before-upgrade')
-      .describe('Snapshot with memory that they are forks of, such as web@before-upgrade'),
+      .describe('Snapshot with memory to fork, such as web@before-upgrade'),
     size: size.default(5),
   }),
   output: WarmPool,
@@ -64,7 +58,7 @@ export const show = defineOperation({
   method: 'GET',
   path: '/v1/warm-pools/{warmPool}',
   permission: 'warm-pool.read',
-  summary: 'Show one warm pool',
+  summary: 'Show a warm pool',
   input: One,
   output: WarmPool,
   errors: ['not_found'],
@@ -77,7 +71,7 @@ export const set = defineOperation({
   path: '/v1/warm-pools/{warmPool}',
   permission: 'warm-pool.set',
   task: true,
-  summary: 'Change how many VMs a warm pool keeps ready',
+  summary: 'Change the number of VMs that a warm pool keeps ready',
   input: One.extend({ size }),
   output: WarmPool,
   errors: ['not_found'],
@@ -91,9 +85,9 @@ export const remove = defineOperation({
   permission: 'warm-pool.remove',
   worksWhenDiskFull: true,
   task: true,
-  summary: 'Remove a warm pool and end what is ready in it; VMs taken from it stay',
+  summary: 'Remove a warm pool and its ready VMs; VMs taken from it stay',
   input: One,
-  output: z.object({ name: Name }),
+  output: z.object({ name: Name.describe('Name it had') }),
   errors: ['not_found'],
   cli: { words: 'warm-pool rm', section: 'Snapshots and forks', args: ['warmPool...'] },
 });
@@ -104,21 +98,21 @@ export const take = defineOperation({
   path: '/v1/warm-pools/{warmPool}/take',
   permission: 'warm-pool.take',
   task: true,
-  summary: 'Take a running VM out of a warm pool; an empty one makes it at once',
-  input: One.extend({ name: Name.optional().describe('Name of the VM; the warm pool’s name and a number by default') }),
+  summary: 'Take a running VM out of a warm pool; an empty one forks it immediately',
+  input: One.extend({ name: Name.optional().describe('Name of the VM (default: the warm pool’s name and a number)') }),
   output: Vm,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],
   cli: { words: 'warm-pool take', section: 'Snapshots and forks', args: ['warmPool'] },
 });
 
-/** What the daemon does in the background; calling it brings no harm. */
+/** What the daemon does in the background; calling it is harmless. */
 export const fill = defineOperation({
   id: 'warm-pool.fill',
   method: 'POST',
   path: '/v1/warm-pools/{warmPool}/fill',
   permission: 'warm-pool.set',
   task: true,
-  summary: 'Make one VM that a warm pool lacks',
+  summary: 'Fork one VM that a warm pool lacks',
   input: One,
   output: WarmPool,
   errors: ['not_found', 'name_taken', 'in_use', ...failures.start],

@@ -35,6 +35,8 @@ export interface Paths {
   /** checksums/<name>: what the files of snapshots were like when they were written. */
   readonly checksums: string;
   readonly cache: string;
+  /** history/<VM id>, history/host: what was measured. */
+  readonly history: string;
   layer(id: string): string;
   /** Where the checksums of a layer or of a snapshot's memory are. */
   checksumsOf(file: string): string;
@@ -106,6 +108,7 @@ export function pathsIn(
     snapshots: join(stateDirectory, 'snapshots'),
     checksums: join(stateDirectory, 'sums'),
     cache: join(stateDirectory, 'cache'),
+    history: join(stateDirectory, 'history'),
     layer: (id) => join(stateDirectory, 'layers', `${id}.qcow2`),
     // layers/<id>.qcow2 and snapshots/<id>/memory
     checksumsOf: (file) => join(stateDirectory, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),

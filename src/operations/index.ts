@@ -1,5 +1,11 @@
 // The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.
 
+import { handler as alertCreate } from './alert/create.ts';
+import { handler as alertList } from './alert/list.ts';
+import { handler as alertRemove } from './alert/remove.ts';
+import { handler as alertShow } from './alert/show.ts';
+import { handler as alertSilence } from './alert/silence.ts';
+import { handler as alertTest } from './alert/test.ts';
 import { handler as auditFollow } from './audit/follow.ts';
 import { handler as auditList } from './audit/list.ts';
 import { handler as auditVerify } from './audit/verify.ts';
@@ -26,6 +32,7 @@ import { handler as imageVerify } from './image/verify.ts';
 import { handler as listenerRemove } from './listener/remove.ts';
 import { handler as listenerSet } from './listener/set.ts';
 import { handler as listenerShow } from './listener/show.ts';
+import { handler as metricsShow } from './metrics/show.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
 import { handler as networkList } from './network/list.ts';
@@ -68,6 +75,7 @@ import { handler as snapshotRestore } from './snapshot/restore.ts';
 import { handler as snapshotShow } from './snapshot/show.ts';
 import { handler as snapshotThumbnail } from './snapshot/thumbnail.ts';
 import { handler as snapshotVerify } from './snapshot/verify.ts';
+import { handler as statsShow } from './stats/show.ts';
 import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
@@ -76,6 +84,7 @@ import { handler as ticketCreate } from './ticket/create.ts';
 import { handler as tokenCreate } from './token/create.ts';
 import { handler as tokenList } from './token/list.ts';
 import { handler as tokenRemove } from './token/remove.ts';
+import { handler as topShow } from './top/show.ts';
 import { handler as userCan } from './user/can.ts';
 import { handler as userCreate } from './user/create.ts';
 import { handler as userGrant } from './user/grant.ts';
@@ -191,6 +200,15 @@ export const handlers: Handlers = {
   'host.shutdown': hostShutdown,
   'host.status': hostStatus,
   'host.show': hostShow,
+  'top.show': topShow,
+  'stats.show': statsShow,
+  'metrics.show': metricsShow,
+  'alert.list': alertList,
+  'alert.create': alertCreate,
+  'alert.show': alertShow,
+  'alert.silence': alertSilence,
+  'alert.test': alertTest,
+  'alert.remove': alertRemove,
   'task.list': taskList,
   'task.show': taskShow,
   'task.cancel': taskCancel,

@@ -8,7 +8,7 @@ import { hostDirectories } from './paths.ts';
 const knockDeadlineMs = 5000;
 
 export interface ConnectOptions {
-  /** The daemon's Unix socket; told from `home` by default. No daemon is started for it. */
+  /** The daemon's Unix socket; default: that of `stateDirectory`. No daemon is started for it. */
   socket?: string;
   /** State folder of the host (VIV_HOME). */
   stateDirectory?: string;
@@ -22,9 +22,9 @@ export interface ConnectOptions {
   /** SHA-256 of the certificate that the host has to present, as `viv up --listen` prints it; instead of `ca`. */
   fingerprint?: string;
   signal?: AbortSignal;
-  /** Told when a daemon is being started. */
+  /** Called when a daemon is being started. */
   onStart?: () => void;
-  /** Told what the user should know of how it was started. */
+  /** Called with what the user should know about how it was started. */
   onNotice?: (message: string) => void;
 }
 
@@ -81,7 +81,7 @@ export function knock(socket: string, signal?: AbortSignal): Promise<void> {
     });
     stream.once('error', (error) => reject(translate(error, socket, signal)));
     stream.once('close', () =>
-      reject(new VivError('unavailable', `The daemon on ${socket} went away before it had answered; see: viv status`)),
+      reject(new VivError('unavailable', `the daemon on ${socket} closed the connection before it answered; see: viv status`)),
     );
   });
 }

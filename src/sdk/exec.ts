@@ -40,10 +40,7 @@ export async function collect(session: Session, options: ExecOptions, what: stri
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       total += chunk.length;
       if (total > max)
-        throw new VivError(
-          'too_large',
-          `${what} wrote more than ${max} bytes; give a larger maxBytes, or use spawn to read it as a stream`,
-        );
+        throw new VivError('too_large', `${what} wrote more than ${max} bytes; set a larger maxBytes, or use spawn to read it as a stream`);
       chunks.push(chunk);
       listen?.(chunk);
     }

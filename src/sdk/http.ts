@@ -113,7 +113,7 @@ export function errorFrom(body: string, status: number): VivError {
   } catch {
     // not ours: told below
   }
-  return new VivError('internal', `The daemon answered with status ${status} and no explanation`, {
+  return new VivError('internal', `the daemon answered with status ${status} and no explanation`, {
     details: { body: body.slice(0, 1000) },
   });
 }
@@ -143,13 +143,13 @@ export function translate(error: unknown, socket: string, signal?: AbortSignal):
       cause: error,
     });
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
-    return new VivError('unavailable', `No daemon answers on ${socket}; start it with: viv up`, { cause: error });
+    return new VivError('unavailable', `no daemon answers on ${socket}; start it with: viv up`, { cause: error });
   if (code === 'EACCES' || code === 'EPERM')
-    return new VivError('forbidden', `You may not use the daemon on ${socket}; ask its owner, or run one of your own with VIV_HOME`, {
+    return new VivError('forbidden', `permission to use the daemon on ${socket} is denied; ask its owner, or run your own with VIV_HOME`, {
       cause: error,
     });
   if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE')
-    return new VivError('unavailable', `The connection to the daemon on ${socket} broke before it had answered; see: viv status`, {
+    return new VivError('unavailable', `the connection to the daemon on ${socket} broke before it answered; see: viv status`, {
       cause: error,
     });
   return error;

@@ -9,7 +9,7 @@ export type { VmOptions } from '../contract/vm-options.ts';
 export type { Vm as VmInfo, VmState } from '../contract/vm-state.ts';
 export { Client, type CreateOptions } from './client.ts';
 export { type ConnectOptions, connect } from './connect.ts';
-export type { CopyOptions } from './copy.ts';
+export type { Copied, CopyOptions } from './copy/copied.ts';
 export type { ExecOptions, ExecResult } from './exec.ts';
 export type { Body, CallOptions, Calls, Method, Session } from './types.ts';
 export { type Settings, type SpawnOptions, type TerminalOptions, Vm } from './vm.ts';

@@ -75,7 +75,7 @@ async function taskOutput(connection: Connection, begun: Task, onTask: (task: Ta
   if (task.state === 'done') return task.output;
   if (task.error) throw VivError.fromBody(task.error as ErrorBody);
   if (task.state === 'cancelled') throw new VivError('cancelled', `${task.operation} was cancelled`, { details: { task: task.id } });
-  throw new VivError('unavailable', `Task ${task.id} could not be watched to its end; see: viv task show ${task.id}`);
+  throw new VivError('unavailable', `lost sight of task ${task.id} before it ended; see: viv task show ${task.id}`);
 }
 
 /** Events in order, none twice and none missed: after a break it asks again from the last one seen. @param revive where the daemon has died */

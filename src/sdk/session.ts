@@ -37,7 +37,7 @@ export async function openSession(endpoint: Endpoint, path: string, input: unkno
         try {
           reject(VivError.fromBody(JSON.parse(Buffer.concat(chunks).toString('utf8')) as ErrorBody));
         } catch {
-          reject(new VivError('internal', `The daemon answered with status ${answer.statusCode} and no explanation`));
+          reject(new VivError('internal', `the daemon answered with status ${answer.statusCode} and no explanation`));
         }
         ws.terminate();
       });
@@ -120,7 +120,9 @@ function streams(ws: WebSocket, socket: string, signal?: AbortSignal): Session {
   ws.on('close', () => {
     const why = signal?.aborted
       ? signal.reason
-      : new VivError('unavailable', `The connection to the daemon on ${socket} broke; the command was ended with it`, { cause: failure });
+      : new VivError('unavailable', `the connection to the daemon on ${socket} broke, which ended the command; see: viv status`, {
+          cause: failure,
+        });
     end(why); // no effect after `exit` or `error`
   });
 

@@ -9,7 +9,7 @@ import { knock } from './connect.ts';
 import type { HostDirectories } from './paths.ts';
 import { startAsUnit } from './start-unit.ts';
 
-/** One that ends is told at once, so patience costs nothing: on an emulated VM it needs 15 s, where many VMs are taken up again more. */
+/** A daemon that ends is noticed immediately. On an emulated host a start takes 15 s, and longer where many VMs are adopted. */
 const deadlineMs = 60_000;
 
 /** Where the daemon's program is: beside us in the package, bundled or as source in a checkout. */
@@ -21,10 +21,7 @@ function daemonEntry(): string {
     const path = fileURLToPath(new URL(candidate, import.meta.url));
     if (existsSync(path)) return path;
   }
-  throw new VivError(
-    'unavailable',
-    'The daemon’s program is not beside the SDK; this installation of Vivarium is incomplete, install it again',
-  );
+  throw new VivError('unavailable', 'the daemon’s program is missing: this installation of Vivarium is incomplete. Install it again');
 }
 
 /**
@@ -91,17 +88,17 @@ async function startBeside(options: Starting): Promise<void> {
         reject(
           new VivError(
             'unavailable',
-            `${what}${lastWords() ? `. Its last words:\n${lastWords()}` : ''}\nThe whole log is in ${paths.daemonLog}`,
+            `${what}${lastWords() ? `. Its last output:\n${lastWords()}` : ''}\nThe log is in ${paths.daemonLog}`,
           ),
         );
       const look = () => knock(paths.apiSocket, options.signal).then(resolve, () => {});
-      child.once('error', (error) => fail(`The daemon could not be started: ${error.message}`));
+      child.once('error', (error) => fail(`cannot start the daemon: ${error.message}`));
       // Another caller may have started one in the same moment: then ours gives way, and theirs will answer.
       child.once('exit', (code, signal) =>
         knock(paths.apiSocket, options.signal).then(resolve, () => {
           if (over) return; // it has answered meanwhile
           if (code === stateDirectoryTakenExitCode) again = setInterval(look, 100);
-          else fail(`The daemon ended at once (${signal ?? `exit code ${code}`})`);
+          else fail(`the daemon ended during its start (${signal ?? `exit code ${code}`})`);
         }),
       );
       watcher = watch(dirname(paths.apiSocket), (_event, name) => {
@@ -109,7 +106,7 @@ async function startBeside(options: Starting): Promise<void> {
       });
       watcher.on('error', reject);
       timer = setTimeout(
-        () => fail(`The daemon${again ? '' : ` (pid ${child.pid})`} did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`),
+        () => fail(`the daemon${again ? '' : ` (pid ${child.pid})`} did not answer on ${paths.apiSocket} within ${deadlineMs / 1000} s`),
         deadlineMs,
       );
       abort = () => reject(options.signal?.reason);

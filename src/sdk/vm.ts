@@ -6,7 +6,7 @@ import type { Difference, Snapshot, Verification } from '../contract/snapshot.ts
 import type * as contract from '../contract/vm.ts';
 import type { Vm as VmInfo, VmState } from '../contract/vm-state.ts';
 import type { Client } from './client.ts';
-import type { CopyOptions } from './copy.ts';
+import type { Copied, CopyOptions } from './copy/copied.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
 import type { CallOptions, Session } from './types.ts';
 
@@ -78,14 +78,14 @@ export class Vm {
   }
 
   /** Copies a local file or tree to a path in the guest, as `cp -r` would: into `guestPath` when that is a directory or ends with /. */
-  async copyTo(localPath: string, guestPath: string, options: CopyOptions = {}): Promise<{ files: number; bytes: number }> {
-    const { copyTo } = await import('./copy.ts');
+  async copyTo(localPath: string, guestPath: string, options: CopyOptions = {}): Promise<Copied> {
+    const { copyTo } = await import('./copy/copy-to.ts');
     return copyTo(this.#client, this, localPath, guestPath, options);
   }
 
-  /** Copies a file or tree of the guest to a local path, as `cp -r` would. */
-  async copyFrom(guestPath: string, localPath: string, options: CopyOptions = {}): Promise<{ files: number; bytes: number }> {
-    const { copyFrom } = await import('./copy.ts');
+  /** Copies a file or tree of the guest to a local path, as `cp -r` would. Files lose the setuid and setgid bits. */
+  async copyFrom(guestPath: string, localPath: string, options: CopyOptions = {}): Promise<Copied> {
+    const { copyFrom } = await import('./copy/copy-from.ts');
     return copyFrom(this.#client, this, guestPath, localPath, options);
   }
 

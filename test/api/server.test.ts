@@ -59,7 +59,7 @@ test('what is missing or does not fit is told in terms of the field', async () =
   assert.equal(await says({ image: 'tiny', memoryBytes: 5 }), 'memoryBytes: a VM has at least 32 MiB of memory');
   assert.match((await says({ image: 'tiny', name: '../x\n' })) ?? '', /^name: a name is made of/);
   assert.match((await says([1])) ?? '', /takes a JSON object/);
-  assert.equal((await ask(api.socket, 'POST', '/v1/vms', '{"image":')).body.message, 'The request’s body is no JSON');
+  assert.equal((await ask(api.socket, 'POST', '/v1/vms', '{"image":')).body.message, 'the request body is not JSON');
   assert.equal((await ask(api.socket, 'POST', '/v1/vms', '{"image":"tiny","__proto__":{"cpus":9}}')).status, 400);
   assert.equal((await ask(api.socket, 'POST', '/v1/vms', 'image=tiny', { 'content-type': 'text/plain' })).body.code, 'invalid');
 });
@@ -193,7 +193,7 @@ test('with a full disk changes are refused with the reason, and what frees space
   );
   const refused = await ask(api.socket, 'POST', '/v1/vms', JSON.stringify({ image: 'tiny' }));
   assert.equal(refused.status, 507);
-  assert.equal(refused.body.message, 'vm.create is refused for now: only 3 MiB are free on /var; remove something');
+  assert.equal(refused.body.message, 'vm.create is refused at the moment: only 3 MiB are free on /var; remove something');
   assert.equal((await ask(api.socket, 'POST', '/v1/vms/web/stop')).status, 200);
   assert.equal((await ask(api.socket, 'GET', '/v1/vms')).status, 200);
 });
@@ -202,7 +202,7 @@ test('the socket is its owner’s alone, a stale one is replaced, a living one i
   await using api = await toy();
   assert.equal((await stat(api.socket)).mode & 0o007, 0);
   const second = createServer({ handlers: {} as never, services: { log: { debug() {} } } as never, tasks: {} as never });
-  await assert.rejects(second.listen(api.socket), { code: 'in_use', message: /Another daemon answers/ });
+  await assert.rejects(second.listen(api.socket), { code: 'in_use', message: /another daemon answers/ });
   const file = join(api.folder, 'file');
   await writeFile(file, 'precious');
   await assert.rejects(second.listen(file), { code: 'in_use', message: /no socket/ });
@@ -320,7 +320,10 @@ test('a download whose reader leaves ends its source, and one that the daemon’
     for await (const chunk of followed) assert.equal(String(chunk), 'booting\n');
   })();
   const [why] = await Promise.all([read.catch((error: unknown) => error), api[Symbol.asyncDispose]()]);
-  assert.deepEqual([(why as VivError).code, (why as VivError).message], ['unavailable', 'The daemon is stopping']);
+  assert.deepEqual(
+    [(why as VivError).code, (why as VivError).message],
+    ['unavailable', 'the daemon is stopping; try again when it is back'],
+  );
 });
 
 test('an upload arrives byte for byte; one that is broken off is an error for the handler; one refused early gets its answer', async () => {
@@ -339,11 +342,11 @@ test('an upload arrives byte for byte; one that is broken off is an error for th
         outcome.resolve(error);
         throw error;
       }
-      return { files: 1, bytes };
+      return { files: 1, bytes, skipped: [] };
     },
   });
   const big = Buffer.alloc(5 * 1024 * 1024, 'a');
-  assert.deepEqual(await api.client.vm.copyIn({ vm: 'web', path: '/x' }, bytesOf(big)), { files: 1, bytes: big.length });
+  assert.deepEqual(await api.client.vm.copyIn({ vm: 'web', path: '/x' }, bytesOf(big)), { files: 1, bytes: big.length, skipped: [] });
   await assert.rejects(api.client.vm.copyIn({ vm: 'web', path: '/refused' }, bytesOf(big, big, big)), {
     code: 'guest_failed',
     message: 'No such place',

@@ -73,7 +73,7 @@ test('without systemd --at-boot yes says so and changes nothing; no is as it was
   await using server = await fakeServer();
   const { code, stderr } = await viv(server.stateDirectory, ['up', '--at-boot', 'yes']);
   assert.equal(code, 1);
-  assert.match(stderr, /^viv: this host was not started by systemd, so nothing was set up; .*viv daemon\n$/);
+  assert.match(stderr, /^viv: this host does not run systemd, so nothing was set up\. .*viv daemon\n$/);
   assert.equal(server.asked.length, 0);
   assert.equal((await viv(server.stateDirectory, ['up', '--at-boot', 'maybe'])).code, 2);
 });

@@ -111,7 +111,7 @@ test('wrong lines are refused with the way to write them', async () => {
     ['ls', ['--foo'], /unknown option '--foo'/],
     ['stop', ['--forc', 'x'], /did you mean --force/],
     ['exec', ['web'], /after --/],
-    ['exec', ['web', 'ls'], /stands after --/],
+    ['exec', ['web', 'ls'], /the command follows --/],
     ['run', ['tiny', '--memory', 'much'], /--memory: "much" is not a size/],
     ['run', ['tiny', '--accel', 'fast'], /"fast" is not one of auto, kvm, tcg/],
     ['run', ['tiny', '--cpus', '1.5'], /whole number/],

@@ -6,7 +6,7 @@ import type { Snapshot } from '../../src/contract/snapshot.ts';
 
 const snapshot = (label: string, parent: string | null, more: Partial<Snapshot> = {}): Snapshot => ({
   ...{ id: `id-${label}`, vm: 'web', label, parent, createdAt: 0, memory: true, writing: false, memoryBytes: 2 ** 20, diskBytes: 0 },
-  ...{ pausedMs: 1, template: false, auto: null, thumbnail: null, checkedAt: null, damage: null, current: false },
+  ...{ frozenFileSystems: null, pausedMs: 1, template: false, auto: null, thumbnail: null, checkedAt: null, damage: null, current: false },
   ...more,
 });
 

@@ -146,7 +146,7 @@ test('rm asks on a terminal and does nothing without a yes', async () => {
   try {
     await no.shows('Remove web with its disks and snapshots? [y/N] ');
     no.pty.write('n\r');
-    assert.match(await no.shows('END\r\n'), /nothing was done/);
+    assert.match(await no.shows('END\r\n'), /nothing was changed/);
     assert.equal(server.asked.length, 0);
   } finally {
     no.pty.kill();

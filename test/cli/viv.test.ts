@@ -85,7 +85,7 @@ test('wrong use ends with 2 and says what was meant', async () => {
     [['--frob'], /unknown option/],
     [['image', 'sl'], /viv image ls/],
     [['run', 'tiny', '--memory', 'much'], /512MiB/],
-    [['exec', 'web', 'ls'], /after --/],
+    [['exec', 'web', 'ls'], /the command follows --/],
   ] as const) {
     const { code, stdout, stderr } = await viv(server.stateDirectory, line);
     assert.equal(code, 2, line.join(' '));
@@ -155,7 +155,7 @@ test('a user-data file that is no text is refused before anything happens', asyn
   await writeFile(join(server.stateDirectory, 'data'), Buffer.from([0xff, 0xfe, 0]));
   const { code, stderr } = await viv(server.stateDirectory, ['create', 'tiny', '--user-data', join(server.stateDirectory, 'data')]);
   assert.equal(code, 2);
-  assert.match(stderr, /is not text in UTF-8/);
+  assert.match(stderr, /is not UTF-8 text/);
   assert.equal(server.asked.length, 0);
 });
 
@@ -282,7 +282,7 @@ test('a second Ctrl-C leaves and says which task goes on', async () => {
   running.kill('SIGINT');
   const { code, stderr } = await running.ended;
   assert.equal(code, 130);
-  assert.match(stderr, /task t1 goes on/);
+  assert.match(stderr, /task t1 continues/);
 });
 
 test('a reader that has seen enough ends viv in silence', async () => {
@@ -316,7 +316,7 @@ test('completion knows commands, flags, choices and the VMs of a running daemon'
   server.on('GET /v1/vms', vms);
   const complete = async (...words: string[]) =>
     (await viv(server.stateDirectory, ['__complete', ...words])).stdout.split('\n').filter(Boolean);
-  assert.deepEqual(await complete('sta'), ['start', 'status']);
+  assert.deepEqual(await complete('sta'), ['start', 'stats', 'status']);
   assert.deepEqual(await complete('image', 's'), ['show']);
   // A daemon that is slow is not waited for: who completes goes on typing.
   await eventually('VMs are known', async () => assert.deepEqual(await complete('start', ''), ['db', 'web']));
@@ -331,9 +331,9 @@ test('completion knows commands, flags, choices and the VMs of a running daemon'
 test('a flag in the wrong place is told where it belongs', async () => {
   await using server = await fakeServer();
   const cases: [string[], RegExp][] = [
-    [['exec', 'web', 'uname', '-a'], /'-a'; what runs inside stands after --: viv exec NAME -- COMMAND/],
+    [['exec', 'web', 'uname', '-a'], /'-a'; the command to run follows --: viv exec NAME -- COMMAND/],
     [['run', 'tiny', '--cpu', '2'], /did you mean --cpus/],
-    [['--json', 'ls'], /"--json" stands after the command: viv ls --json/],
+    [['--json', 'ls'], /"--json" belongs after the command: viv ls --json/],
     [['set', 'web', 'cpus=-1'], /^viv: cpus: /],
   ];
   for (const [words, said] of cases) {

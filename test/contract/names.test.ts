@@ -27,6 +27,9 @@ const commands: Readonly<Record<string, string>> = {
   'user.recover': 'access recover', // on the host itself, and seldom
   'audit.list': 'audit', //          there is one audit log
   'event.list': 'events', //         read more than anything else of a host
+  'top.show': 'top', //              as everywhere
+  'stats.show': 'stats', //          there is one history of each
+  'metrics.show': 'metrics', //      there is one such text
 };
 /** Paths that do not follow from the id. */
 const paths: Readonly<Record<string, string>> = {
@@ -34,6 +37,9 @@ const paths: Readonly<Record<string, string>> = {
   'listener.set': '/v1/listener', // there is one listener
   'listener.show': '/v1/listener',
   'listener.remove': '/v1/listener',
+  'top.show': '/v1/top', //          there is one now
+  'stats.show': '/v1/stats', //      of the host, or of a VM
+  'metrics.show': '/metrics', //     where Prometheus looks for it
   'image.catalog': '/v1/catalog', // below /v1/images it would hide an image of that name
 };
 

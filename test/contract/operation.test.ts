@@ -61,6 +61,8 @@ test('with a full disk what reads, what frees space and what hardly writes works
       'image.verify',
       'image.remove',
       'host.shutdown',
+      'alert.test',
+      'alert.remove',
       'task.cancel',
     ],
   );

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { operationList } from '../../src/contract/index.ts';
@@ -366,6 +367,24 @@ describe('every operation', () => {
     assert.equal((await api.listener.show({}))?.url, opened.url);
     assert.deepEqual(await api.listener.remove({}), { closed: true });
     assert.equal(await api.listener.show({}), null);
+  });
+
+  test('what is measured can be asked for, and alerts created, shown, tried, silenced and removed', async () => {
+    assert.equal((await api.top.show({})).host.cpus > 0, true);
+    assert.equal((await api.stats.show({})).vm, null);
+    assert.match(await text(await api.metrics.show({})), /^vivarium_build_info/m);
+    assert.equal((await api.alert.create({ alert: 'busy', rule: 'cpuPercent > 90 for 5m' })).rule, 'cpuPercent > 90 for 5m');
+    assert.deepEqual(
+      (await api.alert.list({})).map(({ name }) => name),
+      ['busy'],
+    );
+    assert.deepEqual((await api.alert.show({ alert: 'busy' })).to, ['log']);
+    assert.deepEqual(
+      (await api.alert.test({ alert: 'busy' })).deliveries.map(({ delivered }) => delivered),
+      [true],
+    );
+    assert.ok(((await api.alert.silence({ alert: 'busy' })).silencedUntil ?? 0) > Date.now());
+    assert.deepEqual(await api.alert.remove({ alert: 'busy' }), { name: 'busy' });
   });
 
   test('none was left out', () => {

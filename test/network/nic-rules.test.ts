@@ -92,11 +92,11 @@ test('a NIC in a group is guarded by it at once, and a change of the group reach
 
 test('where a NIC may go and how fast is in the kernel at once, and is as it was when a daemon comes back', { skip }, async () => {
   for (const [input, words] of [
-    [{ vm: 'web', nic: 'net0', egress: ['10.0.0.0/33'] }, /no subnet/],
-    [{ vm: 'web', nic: 'net0', egress: ['all', 'none'] }, /say one of them/],
+    [{ vm: 'web', nic: 'net0', egress: ['10.0.0.0/33'] }, /neither a subnet/],
+    [{ vm: 'web', nic: 'net0', egress: ['all', 'none'] }, /exclude each other/],
   ] as const)
     await refused(host.client.nic.set({ ...input, egress: [...input.egress] }), 'invalid', words);
-  await refused(host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: 'fast' }), 'invalid', /no rate/);
+  await refused(host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: 'fast' }), 'invalid', /is not a rate/);
   await host.client.nic.set({ vm: 'web', nic: 'net0', egress: ['203.0.113.0/24', 'example.org'] });
   const nic = await host.client.nic.set({ vm: 'web', nic: 'net0', rateIn: '10Mbit', rateOut: '1MiB/256KiB' });
   assert.deepEqual([nic.rateIn?.bytesPerSecond, nic.rateOut?.burstBytes], [1_250_000, 262_144]);
@@ -143,7 +143,7 @@ test('a network has a capacity, lets forged senders through and opens the host o
   const table: [call: () => Promise<unknown>, code: string, words: RegExp][] = [
     [() => network.set({ network: 'default' }), 'invalid', /no setting of net0 of web is given/],
     [() => network.set({ network: 'default', capacity: '10Mbit/1MiB' }), 'invalid', /has no burst/],
-    [() => network.set({ network: 'default', hostAccess: ['icmp'] }), 'invalid', /says nothing of the host/],
+    [() => network.set({ network: 'default', hostAccess: ['icmp'] }), 'invalid', /is not a service of the host/],
     [
       () => network.set({ network: 'default', hostAccess: ['tcp 22 at 198.51.100.99'] }),
       'invalid',

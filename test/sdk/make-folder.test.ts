@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { pack } from 'tar-stream';
-import { unpackTree } from '../../src/sdk/copy.ts';
+import { extractTree } from '../../src/sdk/copy/copy-from.ts';
 
 const tree = () => {
   const packed = pack();
@@ -19,7 +19,7 @@ const tree = () => {
 test('folders that lead to a file are made', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'copy-'));
   try {
-    await unpackTree(tree(), folder, 'new');
+    await extractTree(tree(), folder, 'new');
     assert.ok(existsSync(join(folder, 'new/b/c')));
   } finally {
     rmSync(folder, { recursive: true });
@@ -27,5 +27,5 @@ test('folders that lead to a file are made', async () => {
 });
 
 test('where none can be made that is said at once', { timeout: 60_000, skip: process.platform !== 'linux' }, async () => {
-  await assert.rejects(unpackTree(tree(), '/proc/none', 'new'), { code: 'ENOENT' });
+  await assert.rejects(extractTree(tree(), '/proc/none', 'new'), { code: 'ENOENT' });
 });

@@ -1,16 +1,16 @@
-/* Who a program runs as, as /etc/passwd has it. */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "exec/exec.h"
+#include "file/file.h"
 
-#define MOST_PASSWD 65536u
+#define MAX_PASSWD 65536u
 #define FIELDS 7
 
-static void take(struct account *account, const char *name, uid_t uid, gid_t gid, const char *home, const char *shell) {
+static void set(struct account *account, const char *name, uid_t uid, gid_t gid, const char *home, const char *shell) {
   account->uid = uid;
   account->gid = gid;
   snprintf(account->name, sizeof account->name, "%s", name);
@@ -18,10 +18,10 @@ static void take(struct account *account, const char *name, uid_t uid, gid_t gid
   if (shell[0]) snprintf(account->shell, sizeof account->shell, "%s", shell);
 }
 
-/* Root's line. What the C library does for it (a stream, a heap) takes a copy that has run nothing yet 10 ms. */
-static int own_line(struct account *account) {
-  static char passwd[MOST_PASSWD + 1];
-  if (file_read("/etc/passwd", passwd, MOST_PASSWD) < 0) return 0;
+/* Reads root's line of /etc/passwd. The C library's way (a stream, a heap) takes 10 ms on a fork that has just resumed. */
+static bool read_root(struct account *account) {
+  static char passwd[MAX_PASSWD + 1];
+  if (file_read("/etc/passwd", passwd, MAX_PASSWD) < 0) return false;
   for (char *line = passwd, *next; line; line = next) {
     char *field[FIELDS] = {line};
     next = strchr(line, '\n');
@@ -32,17 +32,16 @@ static int own_line(struct account *account) {
       field[count] = at;
     }
     if (count < FIELDS || strcmp(field[2], "0") != 0) continue;
-    take(account, field[0], 0, (gid_t)strtoul(field[3], NULL, 10), field[5], field[6]);
-    return 1;
+    set(account, field[0], 0, (gid_t)strtoul(field[3], NULL, 10), field[5], field[6]);
+    return true;
   }
-  return 0;
+  return false;
 }
 
-/* Null: the one who runs the agent, who is always there. Returns 0 where there is no such user. */
-int account_find(const char *user, struct account *account) {
-  take(account, "root", getuid(), getgid(), "/root", "/bin/sh");
-  if (!user && getuid() == 0 && own_line(account)) return 1;
+bool account_find(const char *user, struct account *account) {
+  set(account, "root", getuid(), getgid(), "/root", "/bin/sh");
+  if (!user && getuid() == 0 && read_root(account)) return true;
   const struct passwd *entry = user ? getpwnam(user) : getpwuid(getuid());
-  if (entry) take(account, entry->pw_name, entry->pw_uid, entry->pw_gid, entry->pw_dir, entry->pw_shell);
+  if (entry) set(account, entry->pw_name, entry->pw_uid, entry->pw_gid, entry->pw_dir, entry->pw_shell);
   return entry || !user;
 }

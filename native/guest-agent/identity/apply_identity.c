@@ -1,110 +1,94 @@
-/* Makes a running copy of a machine another machine. What must be true before anybody hears from it is done here and now, by system
- * calls; programs that have to take notice are told in the background (poke.c). */
+/* Applies an identity. What must hold before anybody sees the fork is done by system calls, before the answer; programs that have to
+ * reload or restart do so in the background. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent.h"
-
-/* <linux/random.h>, which not every C library has beside it. */
-#define RNDADDENTROPY _IOW('R', 0x03, int[2])
-#define RNDRESEEDCRNG _IO('R', 0x07)
-struct entropy {
-  int bits, size;
-  uint8_t bytes[MAX_SEED];
-};
-
-/* The reason with what the system says; holds until the next one. */
-const char *because(const char *what) {
-  static char reason[512];
-  snprintf(reason, sizeof reason, "%s: %s", what, strerror(errno));
-  return reason;
-}
-
-/* Adding alone is not enough: the kernel would go on with its present key for up to minutes, as all copies would. */
-const char *random_seed(const uint8_t *seed, size_t length) {
-  struct entropy pool = {.bits = (int)(8 * length), .size = (int)length};
-  memcpy(pool.bytes, seed, length);
-  int device = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-  if (device < 0) return because("/dev/urandom cannot be opened");
-  const char *why = NULL;
-  if (ioctl(device, RNDADDENTROPY, &pool)) why = because("the kernel does not take the seed");
-  else if (ioctl(device, RNDRESEEDCRNG)) why = because("the kernel has taken the seed but does not use it at once");
-  close(device);
-  return why;
-}
+#include "identity/identity.h"
+#include "protocol/protocol.h"
+#include "system/system.h"
 
 /* The parts that are done, with a blank before each. */
 static char done[256];
 
-static void report(const char *part, const char *why) {
-  if (why) printf("skipped=%s: %s\n", part, why);
+static void report(const char *part, const char *reason) {
+  if (reason) printf("skipped=%s: %s\n", part, reason);
   else snprintf(done + strlen(done), sizeof done - strlen(done), " %s", part);
 }
 
-static void change_files(const struct identity *wanted) {
-  if (wanted->hostname) report("hostname", hostname_set(wanted->hostname));
-  if (wanted->machine_id[0]) report("machine-id", machine_id_set(wanted->machine_id));
-  if (wanted->key_count) report("ssh-keys", ssh_keys_replace(wanted->keys, wanted->key_count));
+static void change_files(const struct identity *identity) {
+  if (identity->hostname) report("hostname", hostname_set(identity->hostname));
+  if (identity->machine_id[0]) report("machine-id", machine_id_set(identity->machine_id));
+  if (identity->key_count) report("ssh-keys", ssh_host_keys_replace(identity->keys, identity->key_count));
 }
 
-/* A copy runs every piece of code for the first time, which under emulation takes ten times as long. What has a second CPU does the files
- * there, and then runs a program that does nothing: the first command that somebody waits for finds the way through the kernel known.
- * Returns where the parts that were done are told; -1: there is no such process. */
-static int change_files_beside(const struct identity *wanted) {
-  int told[2];
-  if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || pipe2(told, O_CLOEXEC)) return -1;
+/* Changes the files on another CPU, where there is one. A fork runs every piece of code for the first time, which takes ten times as long
+ * under emulation. The process then runs a program that does nothing, so that the kernel's path for starting programs is translated
+ * before the first command. Returns where the process reports the parts that are done, or -1 where there is no such process. */
+static int change_files_in_parallel(const struct identity *identity) {
+  int result[2];
+  if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || pipe2(result, O_CLOEXEC)) return -1;
   fflush(NULL);
   pid_t pid = fork();
   if (pid == 0) {
     done[0] = 0;
-    change_files(wanted);
+    change_files(identity);
     fflush(NULL);
-    dprintf(told[1], "%s.", done);
+    dprintf(result[1], "%s.", done);
     execl("/bin/true", "true", NULL);
     _exit(0);
   }
-  close(told[1]);
-  if (pid > 0) return told[0];
-  close(told[0]);
+  close(result[1]);
+  if (pid > 0) return result[0];
+  close(result[0]);
   return -1;
 }
 
-/* 0, or -1 when it has ended before it was through. Its end is not waited for: what it has begun in the background has the pipe as well. */
-static int take_told(int told) {
+/* Reads up to the full stop, not to the end: background processes that it has started hold the pipe as well. Returns -1 where the process
+ * ended before. */
+static int collect_result(int result) {
   char parts[sizeof done];
   size_t length = 0;
   while (length < sizeof parts - 1 && !(length > 0 && parts[length - 1] == '.')) {
-    ssize_t count = read(told, parts + length, sizeof parts - 1 - length);
+    ssize_t count = read(result, parts + length, sizeof parts - 1 - length);
     if (count == 0 || (count < 0 && errno != EINTR)) break;
     if (count > 0) length += (size_t)count;
   }
-  close(told);
+  close(result);
   if (length == 0 || parts[length - 1] != '.') return -1;
   snprintf(done + strlen(done), sizeof done - strlen(done), "%.*s", (int)length - 1, parts);
   return 0;
 }
 
+static void apply(const struct identity *identity) {
+  if (identity->seed_length) report("seed", random_reseed(identity->seed, identity->seed_length));
+  int result = identity->mac_count ? change_files_in_parallel(identity) : -1;
+  if (identity->mac_count) report("mac", mac_addresses_change(identity->macs, identity->mac_count));
+  if (result < 0 || collect_result(result)) change_files(identity);
+  /* Last: all of systemd reacts to a new time, which would delay the rest. */
+  if (identity->time_ms) report("time", clock_set(identity->time_ms));
+  if (identity->unknown) printf("skipped=%.40s: this agent does not know it\n", identity->unknown);
+}
+
 int identity_run(const struct request *request) {
-  static struct identity wanted;
-  char why[256];
-  int malformed = identity_read(request, &wanted, why, sizeof why);
-  if (malformed) fprintf(stderr, "%s\n", why);
-  else if (!sandboxed()) printf("skipped=all: this is no guest\n");
-  else {
-    if (wanted.seed_length) report("seed", random_seed(wanted.seed, wanted.seed_length));
-    int told = wanted.mac_count ? change_files_beside(&wanted) : -1;
-    if (wanted.mac_count) report("mac", network_change(wanted.macs, wanted.mac_count));
-    if (told < 0 || take_told(told)) change_files(&wanted);
-    /* Last: all of systemd takes notice of a clock that is set, and would take the rest its time. */
-    if (wanted.time_ms) report("time", clock_set(wanted.time_ms));
-    if (wanted.unknown) printf("skipped=%.40s: this agent does not know it\n", wanted.unknown);
-  }
+  static struct identity identity;
+  char reason[256];
+  int malformed = identity_parse(request, &identity, reason, sizeof reason);
+  if (malformed) fprintf(stderr, "%s\n", reason);
+  else if (!may_change_system()) printf("skipped=all: this is not a guest\n");
+  else apply(&identity);
   printf("done=%s\n", done + (done[0] == ' '));
   return malformed ? 1 : 0;
+}
+
+void identity_warm_up(void) {
+  static const char *const files[] = {
+      "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostname", "/etc/hosts", "/etc/ssh/sshd_config", "/etc/passwd"};
+  struct stat info;
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    if (lstat(files[i], &info)) errno = 0;
 }

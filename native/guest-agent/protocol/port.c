@@ -1,4 +1,4 @@
-/* Finds and opens the virtio-serial port, also where no udev has made its link. */
+/* Finds and opens the virtio-serial port, also in guests without udev, where no link with its name exists. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,21 +8,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "file/file.h"
+#include "protocol/protocol.h"
 
 #define PORT_NAME "org.vivarium.agent"
+#define PORTS "/sys/class/virtio-ports"
 
-static int open_named(void) {
-  DIR *ports = opendir("/sys/class/virtio-ports");
+static int open_by_name(void) {
+  DIR *ports = opendir(PORTS);
   if (!ports) return -1;
   int port = -1;
   for (struct dirent *entry; port < 0 && (entry = readdir(ports));) {
-    char path[300], name[64] = "";
-    snprintf(path, sizeof path, "/sys/class/virtio-ports/%s/name", entry->d_name);
-    FILE *file = fopen(path, "r");
-    if (!file) continue;
-    if (fgets(name, sizeof name, file)) name[strcspn(name, "\n")] = 0;
-    fclose(file);
+    char path[300], name[64];
+    snprintf(path, sizeof path, PORTS "/%s/name", entry->d_name);
+    file_read_start(path, name, sizeof name);
+    name[strcspn(name, "\n")] = 0;
     if (strcmp(name, PORT_NAME) != 0) continue;
     snprintf(path, sizeof path, "/dev/%s", entry->d_name);
     port = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -31,7 +31,7 @@ static int open_named(void) {
   return port;
 }
 
-/* A Unix socket stands in for the port in tests. */
+/* Tests use a Unix socket in place of the port. */
 static int open_socket(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) return errno = ENAMETOOLONG, -1;
@@ -41,8 +41,8 @@ static int open_socket(const char *path) {
   return fcntl(port, F_SETFL, O_NONBLOCK) ? -1 : port;
 }
 
-int port_open(const char *path, int is_socket) {
+int port_open(const char *path, bool is_socket) {
   if (path) return is_socket ? open_socket(path) : open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   int port = open("/dev/virtio-ports/" PORT_NAME, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  return port >= 0 ? port : open_named();
+  return port >= 0 ? port : open_by_name();
 }

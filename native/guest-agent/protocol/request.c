@@ -1,7 +1,6 @@
-/* The key=value strings of an OPEN frame, each ended by a zero byte. */
 #include <string.h>
 
-#include "agent.h"
+#include "protocol/protocol.h"
 
 int request_parse(struct request *request, const uint8_t *payload, size_t length) {
   request->count = 0;

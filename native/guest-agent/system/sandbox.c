@@ -1,24 +1,23 @@
-/* Whether this system may be changed. In a guest always. Tests run the agent on a host, where nothing may be, and give it namespaces
- * of its own; VIVARIUM_OUTSIDE then names the host's, and all of ours have to be others. */
-#include "agent.h"
+#include "system/system.h"
 
 #ifdef TEST
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-int sandboxed(void) {
-  static const char *const ours[] = {"/proc/self/ns/uts", "/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/self/ns/pid"};
+/* VIVARIUM_OUTSIDE lists the host's namespaces; the agent must be in none of them. */
+bool may_change_system(void) {
+  static const char *const namespaces[] = {"/proc/self/ns/uts", "/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/self/ns/pid"};
   const char *outside = getenv("VIVARIUM_OUTSIDE");
-  for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+  for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
     char name[64];
-    ssize_t length = readlink(ours[i], name, sizeof name - 1);
-    if (length <= 0 || !outside || !outside[0]) return 0;
+    ssize_t length = readlink(namespaces[i], name, sizeof name - 1);
+    if (length <= 0 || !outside || !outside[0]) return false;
     name[length] = 0;
-    if (strstr(outside, name)) return 0;
+    if (strstr(outside, name)) return false;
   }
-  return 1;
+  return true;
 }
 #else
-int sandboxed(void) { return 1; }
+bool may_change_system(void) { return true; }
 #endif

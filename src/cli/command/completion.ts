@@ -47,7 +47,7 @@ export const command: Command = {
   async run(invocation, context) {
     const shell = one(invocation, 'shell');
     const script = Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
-    if (script === undefined) throw new VivError('invalid', `${quote(shell)} is none of bash, zsh, fish`);
+    if (script === undefined) throw new VivError('invalid', `${quote(shell)} is not a supported shell; the shells are bash, zsh and fish`);
     await context.print(script);
     return 0;
   },

@@ -15,7 +15,7 @@ const shape = shapeOf(operations.vm.console);
 export const command: Command = {
   ...shape,
   flags: shape.flags.filter((flag) => flag.field !== 'json'),
-  notes: ['Ctrl-] detaches; the VM goes on.'],
+  notes: ['Ctrl-] detaches; the VM keeps running.'],
   async run(invocation, context) {
     const input = { vm: one(invocation, 'vm'), ...invocation.flags };
     checkInput(operations.vm.console, input);

@@ -2,6 +2,7 @@
 import { resolve, sep } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import { Ref } from '../../contract/field.ts';
+import type { Copied } from '../../sdk/index.ts';
 import { type Command, one } from '../command.ts';
 import type { Context } from '../context.ts';
 import { formatBytes } from '../render/quantity.ts';
@@ -17,7 +18,7 @@ export function placeOf(text: string): Place {
   const vmRef = text.slice(0, colon);
   const found = Ref.safeParse(vmRef);
   if (!found.success)
-    throw new VivError('invalid', `${quote(vmRef)} is not a VM: ${found.error.issues[0]?.message}; for a file here write ./ before it`);
+    throw new VivError('invalid', `${quote(vmRef)} is not a VM: ${found.error.issues[0]?.message}; for a local file write ./ before it`);
   const path = text.slice(colon + 1);
   if (!path.startsWith('/'))
     throw new VivError('invalid', `${quote(text)}: the path in the VM must be absolute, as in ${vmRef.slice(0, 40)}:/root`);
@@ -29,11 +30,14 @@ export const command: Command = {
   section: 'Inside a VM',
   summary: 'Copy files and trees into a VM or out of it',
   args: [
-    { field: 'source', label: 'SRC', help: 'A path here, or NAME:/PATH', optional: false, several: false },
-    { field: 'destination', label: 'DST', help: 'A path here, or NAME:/PATH', optional: false, several: false },
+    { field: 'source', label: 'SRC', help: 'Local path, or NAME:/PATH in a VM', optional: false, several: false },
+    { field: 'destination', label: 'DST', help: 'Local path, or NAME:/PATH in a VM', optional: false, several: false },
   ],
   flags: [],
-  notes: ['What is copied into a folder keeps its name. Folders on the way that are not there are made.'],
+  notes: [
+    'What is copied into a directory keeps its name. Missing parent directories are created.',
+    'FIFOs, devices and sockets inside a tree are left out and listed.',
+  ],
   examples: ['viv cp web:/etc/hosts .', 'viv cp ./site web:/srv/'],
   async run(invocation, context) {
     const from = placeOf(one(invocation, 'source'));
@@ -41,23 +45,27 @@ export const command: Command = {
     if ((from.vm === null) === (to.vm === null)) {
       throw new VivError(
         'invalid',
-        from.vm === null ? 'neither path is in a VM; write one as NAME:/PATH' : 'both paths are in VMs; copy to this host first, then on',
+        from.vm === null
+          ? 'neither path is in a VM; write one as NAME:/PATH'
+          : 'both paths are in VMs; copy to this host first, then to the other VM',
       );
     }
     const client = await context.client();
     const { signal } = context.interrupts;
     const progress = progressOf(context, clean(from.path));
+    let copied: Copied | null = null;
     try {
       if (from.vm !== null) {
         const vm = await client.vm(from.vm, { signal });
-        await vm.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
+        copied = await vm.copyFrom(from.path, local(to.path), { signal, onProgress: progress.show });
       } else if (to.vm !== null) {
         const vm = await client.vm(to.vm, { signal });
-        await vm.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
+        copied = await vm.copyTo(local(from.path), to.path, { signal, onProgress: progress.show });
       }
     } finally {
       progress.end();
     }
+    for (const entry of copied?.skipped ?? []) context.screen.say(`left out ${clean(entry)}`);
     return 0;
   },
 };

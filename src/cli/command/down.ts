@@ -29,7 +29,7 @@ export const command: Command = {
       if (performance.now() > end)
         throw new VivError(
           'timeout',
-          `the daemon (pid ${answer.pid}) has not ended within ${deadlineMs / 1000} s; its log says why (viv status --json tells where its state is)`,
+          `the daemon (pid ${answer.pid}) did not end within ${deadlineMs / 1000} s; its log says why (viv status shows where it is)`,
         );
       await new Promise((resolve) => setTimeout(resolve, 25));
     }

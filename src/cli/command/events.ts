@@ -11,9 +11,9 @@ const shape = shapeOf(operations.event.list);
 
 export const command: Command = {
   ...shape,
-  summary: 'List what happened lately, or follow what happens',
-  flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Go on as it happens, until Ctrl-C' }],
-  notes: ['--json gives one list; with --follow one document per line.'],
+  summary: 'List the latest events, or follow them',
+  flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Continue with new events until Ctrl-C' }],
+  notes: ['--json prints one list, and with --follow one document per line.'],
   async run({ flags }, context) {
     const { json, follow, ...input } = flags;
     checkInput(operations.event.list, input);

@@ -11,15 +11,15 @@ export const command: Command = {
   ...shape,
   flags: [
     ...shape.flags.filter((flag) => flag.field !== 'json'),
-    { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Give it a terminal, for programs that draw on the screen' },
+    { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Run the command on a terminal' },
   ],
   rest: {
     label: 'COMMAND ARG...',
     required: true,
-    help: 'What to run; viv ends with its exit code, or 128 and the number of the signal that ended it.',
+    help: 'Command to run; viv ends with its exit code, or 128 plus the number of the signal that ended it.',
   },
   notes: [
-    'Standard input is passed on; in a loop that reads its own input say --no-stdin. Ctrl-C and SIGTERM go to the command; three in a row leave a guest that does not react.',
+    'The command reads standard input; in a loop that reads its own input use --no-stdin. Ctrl-C and SIGTERM go to the command; three in a row detach from a guest that does not react.',
   ],
   examples: ['viv exec web -- systemctl status', 'tar c site | viv exec web --cwd /srv -- tar x', 'viv exec -t web -- top'],
   async run(invocation, context) {

@@ -1,4 +1,4 @@
-// `viv fork NAME[@SNAPSHOT]`: VMs that go on from where another one is, or was.
+// `viv fork NAME[@SNAPSHOT]`: VMs that continue from the present state of another one, or from one of its snapshots.
 import { operations } from '../../contract/index.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
@@ -12,13 +12,13 @@ export const command: Command = {
   ...shape,
   args: shape.args.map((argument) => ({
     ...argument,
-    label: 'NAME[@POINT]',
+    label: 'NAME[@SNAPSHOT]',
     help: 'VM, or one of its snapshots (viv snapshot ls NAME)',
   })),
   notes: [
-    'A forked VM has the memory, the processes and the disks of the other one, and an identity of its own.',
-    'A fork of a stopped VM, or of a snapshot without memory, is a stopped one, laid on the same files. With --full it is a copy that',
-    'stands alone: the other one, its snapshots and its image can be removed.',
+    'A fork has the memory, the processes and the disks of the other VM, and its own identity.',
+    'A fork of a stopped VM, or of a snapshot without memory, is stopped and backed by the same files. With --full it is independent:',
+    'the other VM, its snapshots and its image can be removed.',
   ],
   examples: [
     'viv fork web',

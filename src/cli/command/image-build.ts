@@ -26,14 +26,14 @@ export function parseRecipe(text: string, file: string): Recipe {
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const place = issue?.path.length ? `${issue.path.join('.')}: ` : '';
-  throw new VivError('invalid', `${quote(file)} is not a recipe: ${place}${issue ? sentenceOf(issue) : 'it has another shape'}`);
+  throw new VivError('invalid', `${quote(file)} is not a recipe: ${place}${issue ? sentenceOf(issue) : 'it is not valid'}`);
 }
 
 export const command: Command = {
   ...shape,
   args: [{ field: 'file', label: 'FILE', help: 'Recipe in JSON', optional: false, several: false }],
   notes: [
-    'A recipe: {"name": "web", "base": "debian:12", "packages": ["nginx"], "files": [{"path": "/etc/motd", "content": "hello\\n"}], "commands": ["systemctl enable nginx"]}',
+    'Example of a recipe: {"name": "web", "base": "debian:12", "packages": ["nginx"], "files": [{"path": "/etc/motd", "content": "hello\\n"}], "commands": ["systemctl enable nginx"]}',
   ],
   async run(invocation, context) {
     const file = one(invocation, 'file');

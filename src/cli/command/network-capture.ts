@@ -20,7 +20,7 @@ export const command: Command = {
       kind: 'text',
       value: 'FILE',
       short: 'o',
-      help: 'Write into this file; to standard output by default',
+      help: 'File to write (default: standard output)',
     },
   ],
   examples: ['viv network capture default -o web.pcap --filter "tcp port 80"', 'viv network capture default | wireshark -k -i -'],
@@ -31,7 +31,7 @@ export const command: Command = {
     if (output === undefined && context.stdout.isTTY === true)
       throw new VivError(
         'invalid',
-        'frames are no text for a terminal; give a file with -o FILE, or a program such as: | wireshark -k -i -',
+        'frames are not printed on a terminal; write them to a file with -o FILE, or to a program: | wireshark -k -i -',
       );
     const client = await context.client();
     const stream = await client.network.capture(input, { signal: context.interrupts.signal });

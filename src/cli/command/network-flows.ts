@@ -11,9 +11,12 @@ const shape = shapeOf(operations.flow.list);
 
 export const command: Command = {
   ...shape,
-  flags: [...shape.flags, { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Go on as they are made, until Ctrl-C' }],
+  flags: [
+    ...shape.flags,
+    { name: 'follow', field: 'follow', kind: 'boolean', short: 'f', help: 'Continue with new connections until Ctrl-C' },
+  ],
   notes: [
-    '--json gives one list; with --follow one document per line. At most 100 dropped and 500 other connections a second are listed; all are counted.',
+    '--json prints one list, and with --follow one document per line. At most 100 dropped and 500 other connections a second are listed; all are counted.',
   ],
   examples: ['viv network flows --dropped --follow', 'viv network flows --vm web --limit 20'],
   async run({ flags }, context) {

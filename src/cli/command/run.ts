@@ -20,22 +20,24 @@ export const command: Command = {
     ...vmFlags(operations.vm.run).map((flag) =>
       flag.field === 'removeOnStop' ? { ...flag, help: 'Remove it when it stops, or when the command has ended' } : flag,
     ),
-    { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its agent answers' },
-    { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Give the command a terminal' },
+    { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its guest agent answers' },
+    { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Run the command on a terminal' },
   ],
-  rest: { label: 'COMMAND ARG...', required: false, help: 'Run in it as soon as its agent answers; viv ends with its exit code.' },
-  notes: ['An image of the catalog that is not here yet is fetched or built first.'],
+  rest: {
+    label: 'COMMAND ARG...',
+    required: false,
+    help: 'Command to run in it when its guest agent answers; viv ends with its exit code.',
+  },
+  notes: ['An image of the catalog that is not on this host is downloaded or built first.'],
   examples: ['viv run tiny', 'viv run tiny --rm -- uname -a', 'viv run debian:12 web --cpus 2 --memory 1GiB --disk 10GiB --user me'],
   async run(invocation, context) {
     const { rest } = invocation;
     const { tty, ...flags } = invocation.flags;
     const json = flags['json'] === true;
-    if (rest !== null && rest.length === 0)
-      throw new VivError('invalid', 'nothing stands after --; leave it out, or write the command to run');
+    if (rest !== null && rest.length === 0) throw new VivError('invalid', 'no command follows --; write one, or leave -- out');
     if (rest !== null && json)
-      throw new VivError('invalid', '--json has no place beside a command, whose output comes on stdout; leave one out');
-    if (tty === true && rest === null)
-      throw new VivError('invalid', '--tty is for a command after --; for a terminal of its own use viv shell');
+      throw new VivError('invalid', '--json and a command exclude each other, because both write to stdout; leave one out');
+    if (tty === true && rest === null) throw new VivError('invalid', '--tty needs a command after --; for a login shell use viv shell');
     if (tty === true) needTerminal(context);
     const input = await vmInput({ ...invocation, flags }, context);
     checkInput(operations.vm.run, input);
@@ -56,7 +58,7 @@ export const command: Command = {
     }
     await context.print(json ? asJson(shown) : clean(vm.name));
     if (problem !== undefined) {
-      if (isAbort(problem)) context.screen.say(`${clean(vm.name)} goes on starting`);
+      if (isAbort(problem)) context.screen.say(`${clean(vm.name)} continues to start`);
       throw problem;
     }
     if (context.stderr.isTTY === true && !json) {

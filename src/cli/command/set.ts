@@ -28,7 +28,7 @@ export function parseSettings(texts: readonly string[]): Record<string, unknown>
         );
         throw new VivError(
           'invalid',
-          `${quote(key)} is not a setting${close ? `; did you mean ${close}?` : `; there are ${settings.map((candidate) => candidate.name).join(', ')}`}`,
+          `${quote(key)} is not a setting${close ? `; did you mean ${close}?` : `; the settings are ${settings.map((candidate) => candidate.name).join(', ')}`}`,
         );
       }
       if (at === -1) throw new VivError('invalid', `${key} has no value; write it like ${key}=${flag.value ?? 'true'}`);

@@ -12,7 +12,7 @@ const shape = shapeOf(operations.snapshot.thumbnail);
 
 export const command: Command = {
   ...shape,
-  args: [...shape.args, { field: 'file', label: 'FILE', help: 'Where it is written; it is replaced', optional: false, several: false }],
+  args: [...shape.args, { field: 'file', label: 'FILE', help: 'File to write, replaced if it exists', optional: false, several: false }],
   flags: shape.flags.filter((flag) => flag.field !== 'json'),
   async run(invocation, context) {
     const input = { vm: one(invocation, 'vm'), snapshot: one(invocation, 'snapshot') };

@@ -13,7 +13,7 @@ const deadlineMs = 10_000;
 
 export const command: Command = {
   ...shapeOf(operations.host.status),
-  notes: ['Exit code 1 where no daemon is running; this command does not start one.'],
+  notes: ['Ends with exit code 1 if no daemon is running; it does not start one.'],
   async run({ flags }, context) {
     const json = flags['json'] === true;
     const status = await context
@@ -24,7 +24,7 @@ export const command: Command = {
         if ((error as Error).name === 'TimeoutError')
           throw new VivError(
             'timeout',
-            `the daemon takes connections but has not answered within ${deadlineMs / 1000} s; end its process and start it again, VMs go on meanwhile`,
+            `the daemon accepts connections but did not answer within ${deadlineMs / 1000} s. End its process and start it again; VMs keep running`,
             { cause: error },
           );
         throw error;

@@ -15,7 +15,7 @@ import { checkInput } from '../parse/check-input.ts';
 export const command: Command = {
   words: 'up',
   section: 'Host',
-  summary: 'Start the daemon in the background, if it is not running yet',
+  summary: 'Start the daemon in the background if it is not running',
   args: [],
   flags: [
     {
@@ -24,7 +24,7 @@ export const command: Command = {
       kind: 'choice',
       choices: ['yes', 'no'],
       value: 'yes|no',
-      help: 'From now on start it with the host, by systemd, or no longer; as it was by default',
+      help: 'Whether systemd starts the daemon when the host boots (default: unchanged)',
     },
     {
       name: 'listen',
@@ -46,8 +46,8 @@ export const command: Command = {
     jsonFlag,
   ],
   notes: [
-    '--at-boot yes makes a unit of systemd: the system’s for root, else one of the user’s own, who lingers from then on.',
-    'It starts again what is to run (--autostart, --restart), and the daemon itself where that ends by a failure.',
+    '--at-boot yes installs a systemd unit: a system unit for root, else a user unit with lingering enabled.',
+    'At boot the daemon starts VMs with --autostart or --restart; systemd restarts the daemon after a failure.',
   ],
   examples: ['viv up', 'viv up --listen 0.0.0.0:8843', 'viv up --at-boot yes'],
   async run({ flags }, context) {
@@ -59,7 +59,7 @@ export const command: Command = {
     const line = `daemon ${status.version} is running (pid ${status.pid}), state in ${status.stateDirectory}`;
     await context.print(flags['json'] === true ? asJson(listening === undefined ? status : { ...status, listener: listening }) : line);
     if (listening && flags['json'] !== true) await context.print(listenerLines(listening).join('\n'));
-    if (atBoot === 'no') context.screen.say('it does not start with the host');
+    if (atBoot === 'no') context.screen.say('the daemon does not start at boot');
     return 0;
   },
 };
@@ -104,7 +104,7 @@ const listenerLines = ({ url, fingerprint, setUpLink }: Listening): string[] => 
 async function upAtBoot(context: Context): Promise<Client> {
   const systemd = systemdOf(context);
   const hint = await enableAtBoot(systemd);
-  context.screen.say(hint || `it starts with the host from now on, by ${systemd.unit.file}`);
+  context.screen.say(hint || `the daemon starts at boot, by ${systemd.unit.file}`);
   return context.client();
 }
 

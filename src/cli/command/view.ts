@@ -49,7 +49,7 @@ export const command: Command = {
     const viewer = chooseViewer(context.env, place.socket);
     if (viewer === null) {
       await context.print(place.socket);
-      context.screen.say(`its screen speaks VNC on this socket; on a desktop with virt-viewer: remote-viewer vnc+unix://${place.socket}`);
+      context.screen.say(`this socket serves the screen by VNC; on a desktop with virt-viewer: remote-viewer vnc+unix://${place.socket}`);
       context.screen.say(`from another computer: ssh -L 5900:${place.socket} THIS-HOST, and a VNC viewer there on localhost:5900`);
       return 0;
     }

@@ -25,10 +25,10 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   const message =
     issue?.code === 'invalid_union'
       ? field === 'address'
-        ? 'it is no IPv4 or IPv6 address'
-        : 'it is neither a name nor an address that this takes'
+        ? 'it is not an IPv4 or IPv6 address'
+        : 'it is neither a valid name nor a valid address'
       : issue
         ? sentenceOf(issue)
-        : 'it cannot be used';
+        : 'it is not valid';
   throw new VivError('invalid', `${as}${shown}: ${message}`);
 }

@@ -97,7 +97,7 @@ export function flagOf(field: string, outer: z.ZodType, desired?: string, short?
     name,
     field,
     kind,
-    help: without ?? (help || sentence(stem)),
+    help: without ?? help,
     ...(short ? { short } : {}),
     ...(value ? { value } : {}),
     ...(choices ? { choices } : {}),
@@ -105,11 +105,6 @@ export function flagOf(field: string, outer: z.ZodType, desired?: string, short?
     ...(said ? { standard: said } : {}),
   };
 }
-
-const sentence = (stem: string) => {
-  const words = kebab(stem).replaceAll('-', ' ');
-  return words.charAt(0).toUpperCase() + words.slice(1);
-};
 
 function kindOf(schema: z.ZodType): FlagKind | null {
   switch (schema.def.type) {
@@ -148,12 +143,13 @@ export function argumentsOf(operation: Operation): Argument[] {
   return (operation.cli?.args ?? []).map((given) => {
     const field = given.replace(/[?.+]+$/, '');
     const schema = operation.input.shape[field] as z.ZodType | undefined;
+    const several = given.endsWith('...');
     return {
       field,
-      label: labelOf(field, operation),
+      label: labelOf(several && takesList(operation, field) ? field.replace(/s$/, '') : field, operation),
       help: schema ? unwrap(schema).help : '',
       optional: given.endsWith('?'),
-      several: given.endsWith('...'),
+      several,
       ...(given.endsWith('+') ? { words: true } : {}),
     };
   });

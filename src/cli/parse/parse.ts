@@ -44,7 +44,7 @@ export function parse(command: Command, words: readonly string[], width = 100): 
   if (command.rest?.required && (rest === null || rest.length === 0)) {
     throw new VivError(
       'invalid',
-      `${command.words}: the command is missing; write it after --, as in: viv ${command.words} ${command.args.map((argument) => argument.label).join(' ')} -- uname -a`,
+      `${command.words}: the command is missing; write it after --, such as: viv ${command.words} ${command.args.map((argument) => argument.label).join(' ')} -- uname -a`,
     );
   }
   return { args, flags, rest };
@@ -92,10 +92,10 @@ function optionFor(flag: Flag): Option {
   if (flag.kind === 'boolean') {
     return new Option(flag.standard === 'true' ? `${short}--no-${flag.name}` : `${short}--${flag.name}`, flag.help);
   }
-  const standard = flag.standard ? ` (${flag.standard} by default)` : '';
+  const standard = flag.standard ? ` (default: ${flag.standard})` : '';
   const option = new Option(
     `${short}--${flag.name} <${flag.value ?? 'VALUE'}>`,
-    `${flag.help}${standard}${flag.repeat ? ' (may be repeated)' : ''}`,
+    `${flag.help}${standard}${flag.repeat ? ' (repeatable)' : ''}`,
   );
   return option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]);
 }
@@ -105,7 +105,7 @@ function complaint(command: Command, error: CommanderError, given: readonly stri
   const see = `see: viv ${command.words} --help`;
   const as = command.words;
   if (error.code === 'commander.excessArguments') {
-    return `${as}: ${quote(given[command.args.length] ?? '')} is one argument too many; ${command.rest ? 'the command stands after --' : see}`;
+    return `${as}: ${quote(given[command.args.length] ?? '')} is one argument too many; ${command.rest ? 'the command follows --' : see}`;
   }
   // `viv exec web uname -a`: the flag was meant for the command inside.
   if (error.code === 'commander.unknownOption' && !error.message.includes('\n') && command.rest && given.length >= command.args.length) {
@@ -115,7 +115,7 @@ function complaint(command: Command, error: CommanderError, given: readonly stri
       ?.replace(
         /^error: /,
         '',
-      )}; what runs inside stands after --: viv ${as} ${command.args.map((argument) => argument.label).join(' ')} -- ${label}`;
+      )}; the command to run follows --: viv ${as} ${command.args.map((argument) => argument.label).join(' ')} -- ${label}`;
   }
   const [first = '', hint] = cleanLines(error.message).split('\n');
   const said = shorten(first.replace(/^error: /, ''), 120).replace(/argument '([^']+)'/, 'argument $1');

@@ -1,5 +1,6 @@
 // What a command prints when --json is not given: for each kind of result that the contract names, how it looks.
 
+import type { Alert } from '../../contract/alert.ts';
 import type { Forward } from '../../contract/forward.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
@@ -16,6 +17,7 @@ import type { User } from '../../contract/user.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { projectSheet, projectTable, roleSheet, roleTable, sessionTable, tokenTable, userSheet, userTable } from './access.ts';
+import { alertSheet, alertTable } from './alert.ts';
 import { differenceTable } from './difference.ts';
 import { forwardTable } from './forward.ts';
 import { catalogTable, imageName, imageSheet, imageTable } from './image.ts';
@@ -45,6 +47,11 @@ const named = { called: ({ name }: { name: string }) => name };
 const ids = { called: ({ id }: { id: string }) => id, quiet: 'Print ids only' };
 
 const lists = {
+  'alert-table': {
+    table: alertTable,
+    ...named,
+    none: () => 'no alerts yet; create one with: viv alert create busy "cpuPercent > 90 for 5m"',
+  } satisfies List<Alert>,
   'catalog-table': { table: catalogTable, ...named } satisfies List<CatalogEntry>,
   'forward-table': { table: forwardTable, ...named } satisfies List<Forward>,
   'image-table': {
@@ -77,6 +84,7 @@ const lists = {
 const ones = {
   name: (output: unknown) => [clean(nameOf(output))],
   id: ({ id }: { id: string }) => [id],
+  'alert-sheet': (alert: Alert) => alertSheet(alert),
   difference: (difference: Difference, width: number | undefined) => differenceTable(difference, width),
   'image-sheet': (image: Image) => imageSheet(image),
   'network-sheet': (network: Network) => networkSheet(network),

@@ -62,6 +62,7 @@ export function snapshotSheet(snapshot: Snapshot): string[] {
     ['looked at', snapshot.checkedAt === null ? null : formatTime(snapshot.checkedAt)],
     ['damaged', snapshot.damage],
     ['stood still', `${snapshot.pausedMs} ms`],
+    ['frozen file systems', snapshot.frozenFileSystems === null ? null : snapshot.frozenFileSystems.join(', ')],
     ['made by', snapshot.auto === null ? null : `the policy (${snapshot.auto}), which may remove it`],
     [
       'thumbnail',

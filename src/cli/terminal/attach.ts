@@ -55,7 +55,7 @@ export async function attach(
         const now = performance.now();
         inARow = now - last > inARowMs ? 1 : inARow + 1;
         last = now;
-        if (inARow === leaveAfter - 1) context.screen.say('viv: the command has been told; once more leaves without its answer');
+        if (inARow === leaveAfter - 1) context.screen.say('viv: the command got the signal; once more detaches from it');
         if (name === 'SIGHUP' || inARow >= leaveAfter) leaving.abort();
       }),
     );
@@ -97,5 +97,5 @@ export async function flow(from: NodeJS.ReadableStream, to: NodeJS.WritableStrea
 /** For `-t`: both ends must be a terminal. */
 export function needTerminal(context: Context): void {
   if (context.stdin.isTTY === true && context.stdout.isTTY === true) return;
-  throw new VivError('invalid', 'there is no terminal here to pass on; leave out --tty');
+  throw new VivError('invalid', 'standard input is not a terminal; leave --tty out');
 }

@@ -10,7 +10,7 @@ export async function confirm(context: Context, question: string): Promise<void>
   const reader = createInterface({ input: context.stdin, output: context.stderr });
   try {
     const answer = await reader.question(`${shorten(clean(question), 300)} [y/N] `, { signal: context.interrupts.signal });
-    if (!/^y(es)?$/i.test(answer.trim())) throw new VivError('cancelled', 'nothing was done, because the answer was not yes');
+    if (!/^y(es)?$/i.test(answer.trim())) throw new VivError('cancelled', 'nothing was changed, because the answer was not yes');
   } finally {
     reader.close();
   }

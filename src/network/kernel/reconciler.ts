@@ -95,6 +95,11 @@ export class NetworksHere {
     return this.#capability.found;
   }
 
+  /** A process in the namespace that the networks are in; null where there is none. */
+  get namespacePid(): number | null {
+    return this.#parts?.namespace.holder?.pid ?? null;
+  }
+
   /** Why a network that VMs run in does not lead where it should. */
   problemOf(network: string): VivError | undefined {
     const parts = this.#parts;

@@ -2,7 +2,7 @@
 // goes on, from the layers that nobody changes any more.
 
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
-import { thawed } from '../../vm/capture/quiesce.ts';
+import { quiesced } from '../../vm/capture/quiesce.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
 import type { HandlerOf, TaskContext } from '../handler.ts';
@@ -53,7 +53,11 @@ export const handler: HandlerOf<'snapshot.create'> = {
       name: 'freeze',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
-        await thawed(vm, state.quiesce, () => freeze(vm, context.services, freezingOf(state), state.memory));
+        const { services } = context;
+        const act = () => freeze(vm, services, freezingOf(state), state.memory);
+        if (!state.quiesce) return void (await act());
+        const { result, frozen } = await quiesced(vm, act);
+        await services.snapshots.put({ ...result, frozenFileSystems: frozen });
       },
     },
     {

@@ -34,6 +34,7 @@ export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, paths }
     writing: snapshot.memory?.in === 'process',
     memoryBytes: snapshot.memoryBytes,
     diskBytes: sizes.reduce((sum, size) => sum + size, 0),
+    frozenFileSystems: snapshot.frozenFileSystems,
     pausedMs: Math.round(snapshot.pausedMs * 10) / 10,
     template: snapshot.template,
     auto: snapshot.auto,

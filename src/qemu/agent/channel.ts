@@ -1,28 +1,28 @@
-// What the host asks of a guest's agent. client.ts speaks our agent's frames (docs/internals/agent-protocol.md); fallback.ts does what
-// qemu-guest-agent can (exec without streaming) behind the same interface.
+// What the host asks of a guest agent. client.ts speaks the protocol of Vivarium's agent (docs/internals/agent-protocol.md); fallback.ts
+// does what qemu-guest-agent can (exec without streaming) behind the same interface.
 import type { Readable, Writable } from 'node:stream';
 
 export interface ExecRequest {
-  /** Program and arguments; empty: the user's login shell. */
+  /** Program and arguments (empty: the user's login shell). */
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly user?: string;
-  /** With a terminal, everything the command prints comes on stdout. */
+  /** On a terminal, everything the command prints arrives on stdout. */
   readonly terminal?: { readonly rows: number; readonly columns: number; readonly type: string };
 }
 
 export type ExecEnd = { readonly exitCode: number | null; readonly signal: string | null };
 
-/** A command inside the guest. Ends, with an error, when the port closes. */
+/** A command in the guest. Ends with an error when the port closes. */
 export interface ExecChannel {
   /** Its process id in the guest, once it has started. */
   readonly started: Promise<number | null>;
-  /** Ending it closes the command's standard input. Honours back-pressure. */
+  /** Ending it closes the command's standard input. Applies back-pressure. */
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** When the command has ended and all it wrote has been delivered. Rejects with VivError (guest_failed, no_agent). */
+  /** Resolves when the command has ended and its output has been delivered. Rejects with VivError (guest_failed, no_agent). */
   readonly ended: Promise<ExecEnd>;
   resize(rows: number, columns: number): void;
   signal(name: string): void;
@@ -50,53 +50,66 @@ export interface MacChange {
   readonly addresses?: readonly string[];
 }
 
-/** What makes a running copy of a VM another one. Left-out fields stay as they are. */
+/** The identity that a fork gets. Absent fields stay as they are. */
 export interface IdentityRequest {
-  /** 32 to 512 random bytes for the kernel's generator, used at once. */
+  /** 32 to 512 random bytes for the kernel's random number generator, which uses them immediately. */
   readonly seedBytes?: Buffer;
   readonly timeMs?: number;
   /**
-   * The interface that has address `old` gets `new`. It drops what DHCP gave it and asks anew, unless its IP addresses are to be kept,
-   * because nobody else is in its network. `addresses` are its own, with the prefix of its network (10.1.2.3/24), at most one of each
-   * family: where it had one in that network it has this one at once.
+   * The interface with MAC address `old` gets `new`. It loses its leased IP addresses and asks for new ones, unless `keepAddresses` is set
+   * because it is alone in its network. `addresses` are the ones assigned to it, with the prefix of their subnet (10.1.2.3/24), at most
+   * one per family: they immediately replace the old ones in the same subnet.
    */
   readonly macs?: readonly MacChange[];
   readonly hostname?: string;
   /** 32 hexadecimal digits. */
   readonly machineId?: string;
-  /** One of each type. Where the guest has host keys, these take the place of all of them. */
+  /** One per type. They replace all host keys of a guest that has any. */
   readonly sshKeys?: readonly HostKey[];
 }
 
 export interface IdentityResult {
-  /** Of `seed time mac hostname machine-id ssh-keys` those that are done in full. */
+  /** Those of `seed time mac hostname machine-id ssh-keys` that are done completely. */
   readonly done: string[];
-  /** `PART: why` of each that the guest cannot do. */
+  /** `PART: reason` of each that the guest cannot do. */
   readonly skipped: string[];
 }
 
-/** One connection to a guest's agent; it ends when the port closes. */
+/** What a guest has copied. */
+export interface CopyResult {
+  readonly files: number;
+  readonly bytes: number;
+  /** `NAME: reason` of each entry that was left out, at most 100. */
+  readonly skipped: string[];
+}
+
+export interface FreezeResult {
+  /** Mount points of the file systems that are frozen. */
+  readonly frozen: string[];
+  /** `MOUNT POINT: reason` of each that cannot be frozen. */
+  readonly skipped: string[];
+}
+
+/** One connection to a guest agent. It ends when the port closes. */
 export interface AgentConnection {
   readonly facts: GuestFacts;
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
   exec(request: ExecRequest): ExecChannel;
-  /** Unpacks a tar stream into directory `path` of the guest. */
-  copyIn(path: string, tar: Readable, signal: AbortSignal): Promise<{ files: number; bytes: number }>;
-  /** A file or tree as a tar stream, names relative to the parent of `path`. */
+  /** Extracts a tar stream into directory `path` of the guest. */
+  copyIn(path: string, tar: Readable, signal: AbortSignal): Promise<CopyResult>;
+  /** A file or tree as a tar stream, with names relative to the parent of `path`. Fails at its end where something could not be read. */
   copyOut(path: string, signal: AbortSignal): Readable;
-  /** Sets host name and clock; used after start, fork and wake. Left-out fields stay as they are. */
+  /** Sets host name and clock. Absent fields stay as they are. */
   configure(settings: { hostname?: string; timeMs?: number }): Promise<void>;
-  /**
-   * Makes the guest somebody else, before it does anything else. May be repeated. @throws VivError invalid (nothing was sent),
-   * guest_failed, no_agent
-   */
+  /** Gives a fork its identity, before any other request. Idempotent. @throws VivError invalid (nothing was sent), guest_failed, no_agent */
   identity(request: IdentityRequest): Promise<IdentityResult>;
-  /** Asks the guest to power off or reboot; resolves when it has accepted. */
-  power(what: 'poweroff' | 'reboot'): Promise<void>;
-  /** Writes the guest's file systems out and freezes them; they thaw by themselves after `timeoutMs`. */
-  freeze(timeoutMs: number): Promise<void>;
-  thaw(): Promise<void>;
+  /** Asks the guest to power off or reboot. Resolves when it has accepted. */
+  power(action: 'poweroff' | 'reboot'): Promise<void>;
+  /** Flushes and freezes the guest's file systems. They thaw by themselves after `timeoutMs`. @throws VivError guest_failed (nothing is frozen) */
+  freeze(timeoutMs: number): Promise<FreezeResult>;
+  /** @returns whether they had thawed by themselves before */
+  thaw(): Promise<{ expired: boolean }>;
   ping(timeoutMs: number): Promise<void>;
   close(): void;
 }

@@ -1,11 +1,20 @@
-// What qemu-guest-agent can do, behind the same interface, for guests that do not have our agent. It answers one request at a
-// time and cannot stream: a command's output comes when it has ended, there is no terminal and no copying.
+// What qemu-guest-agent can do, behind the same interface, for guests without Vivarium's agent. It answers one request at a time and
+// cannot stream: a command's output arrives when it has ended, and there is no terminal and no copying.
 import { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
-import type { AgentConnection, ExecChannel, ExecEnd, ExecRequest, GuestFacts, IdentityRequest, IdentityResult } from './channel.ts';
+import type {
+  AgentConnection,
+  ExecChannel,
+  ExecEnd,
+  ExecRequest,
+  FreezeResult,
+  GuestFacts,
+  IdentityRequest,
+  IdentityResult,
+} from './channel.ts';
 import type { GuestAgentPort } from './guest-agent-port.ts';
 import { checkIdentity, readIdentityResult } from './identity.ts';
 import { identityArguments, identityInput, identityScript } from './identity-script.ts';
@@ -13,12 +22,13 @@ import { signalName } from './signal.ts';
 
 const firstPollMs = 20;
 const longestPollMs = 500;
-const mostInputBytes = 1024 * 1024;
-/** Input that has not begun by then is none: qemu-guest-agent takes it whole with the command, and most commands read none. */
-const inputBeginsMs = 1000;
+const maxInputBytes = 1024 * 1024;
+/** Standard input must begin within this time: qemu-guest-agent gets all of it with the command, and most commands read none. */
+const inputStartsWithinMs = 1000;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const Info = z.object({ version: z.string() });
+const FileSystems = z.array(z.object({ mountpoint: z.string(), disk: z.array(z.unknown()).default([]) }));
 const Started = z.object({ pid: z.int() });
 const Status = z.object({
   exited: z.boolean(),
@@ -35,22 +45,22 @@ export async function connectGuestAgentFallback(port: GuestAgentPort, signal: Ab
   return new Fallback(port, version);
 }
 
-/** @throws no_agent where the guest's answer has another shape */
+/** @throws no_agent where the guest's answer does not match the schema */
 function parsed<T>(schema: z.ZodType<T>, answer: unknown): T {
   const { success, data, error } = schema.safeParse(answer);
-  if (!success) throw new VivError('no_agent', 'qemu-guest-agent sent an answer that cannot be understood', { cause: error });
+  if (!success) throw new VivError('no_agent', 'qemu-guest-agent sent an unexpected answer', { cause: error });
   return data;
 }
 
 function partNames({ seedBytes, macs, hostname, machineId, sshKeys }: IdentityRequest): string[] {
-  const asked = { seed: seedBytes, mac: macs, hostname, 'machine-id': machineId, 'ssh-keys': sshKeys };
-  return Object.entries(asked).flatMap(([part, value]) => (value === undefined ? [] : [part]));
+  const requested = { seed: seedBytes, mac: macs, hostname, 'machine-id': machineId, 'ssh-keys': sshKeys };
+  return Object.entries(requested).flatMap(([part, value]) => (value === undefined ? [] : [part]));
 }
 
 const unsupported = (what: string) =>
   new VivError(
     'unsupported',
-    `${what} needs Vivarium's own agent in the guest; this guest has only qemu-guest-agent. Install ours from the CD image agent`,
+    `the guest has only qemu-guest-agent, and ${what} needs Vivarium's guest agent. Install it from the CD image agent`,
   );
 
 type Line = Pick<GuestAgentPort, 'ask'>;
@@ -68,7 +78,7 @@ class Fallback implements AgentConnection {
     this.#line = {
       ask: (execute, given) =>
         port.ask(execute, given).catch((error: unknown) => {
-          // Once it has not answered, it has to be found again.
+          // An agent that did not answer has to be found again.
           if (error instanceof VivError && error.code === 'no_agent') this.close();
           throw error;
         }),
@@ -114,24 +124,36 @@ class Fallback implements AgentConnection {
     const [printed, end] = await Promise.all([text(command.stdout), command.ended]).catch(
       (error: unknown) => [refused(error), null] as const,
     );
-    // Some guests forbid guest-exec (Fedora, Rocky and their like): what was asked for is then named, none of it is done.
+    // Some guests forbid guest-exec (Fedora, Rocky): then every requested part is reported as skipped.
     if (end?.exitCode !== 0)
       return { done, skipped: [...skipped, ...partNames(rest).map((part) => `${part}: ${end ? 'its script failed' : printed}`)] };
     const result = readIdentityResult(printed);
     return { done: [...done, ...result.done], skipped: [...skipped, ...result.skipped] };
   }
 
-  async power(what: 'poweroff' | 'reboot'): Promise<void> {
+  async power(action: 'poweroff' | 'reboot'): Promise<void> {
     // It does not answer when it succeeds.
-    await Promise.race([this.#line.ask('guest-shutdown', { mode: what === 'poweroff' ? 'powerdown' : 'reboot' }), delay(500)]);
+    await Promise.race([this.#line.ask('guest-shutdown', { mode: action === 'poweroff' ? 'powerdown' : 'reboot' }), delay(500)]);
   }
 
-  async freeze(): Promise<void> {
-    await this.#line.ask('guest-fsfreeze-freeze');
+  async freeze(): Promise<FreezeResult> {
+    const mountPoints = await this.#mountPoints();
+    const count = parsed(z.int().min(0), await this.#line.ask('guest-fsfreeze-freeze'));
+    // It reports only their number.
+    return {
+      frozen: mountPoints.length === count ? mountPoints : Array.from({ length: count }, (_, index) => `file system ${index + 1}`),
+      skipped: [],
+    };
   }
 
-  async thaw(): Promise<void> {
-    await this.#line.ask('guest-fsfreeze-thaw');
+  /** Empty where the guest does not allow the request. */
+  async #mountPoints(): Promise<string[]> {
+    const answer = await this.#line.ask('guest-get-fsinfo').catch(() => []);
+    return parsed(FileSystems, answer).flatMap(({ mountpoint, disk }) => (disk.length > 0 ? [mountpoint] : []));
+  }
+
+  async thaw(): Promise<{ expired: boolean }> {
+    return { expired: parsed(z.int().min(0), await this.#line.ask('guest-fsfreeze-thaw')) === 0 };
   }
 
   async ping(): Promise<void> {
@@ -144,7 +166,7 @@ class Fallback implements AgentConnection {
   }
 }
 
-/** guest-exec with captured output: standard input is sent whole at the start, output comes at the end. */
+/** guest-exec with captured output: all standard input is sent at the start, all output arrives at the end. */
 class CapturedCommand implements ExecChannel {
   readonly started: Promise<number | null>;
   readonly ended: Promise<ExecEnd>;
@@ -160,18 +182,18 @@ class CapturedCommand implements ExecChannel {
     const pieces: Buffer[] = [];
     let bytes = 0;
     const input = Promise.withResolvers<Buffer>();
-    let tooLate = false;
+    let startedWithoutInput = false;
     const noInput = setTimeout(() => {
-      tooLate = true;
+      startedWithoutInput = true;
       input.resolve(Buffer.alloc(0));
-    }, inputBeginsMs);
+    }, inputStartsWithinMs);
     this.stdin = new Writable({
       write(chunk: Buffer, _encoding, done) {
         clearTimeout(noInput);
         bytes += chunk.length;
         pieces.push(chunk);
-        if (tooLate) done(unsupported(`standard input that begins ${inputBeginsMs / 1000} s after the command`));
-        else done(bytes > mostInputBytes ? unsupported('standard input of more than 1 MiB') : null);
+        if (startedWithoutInput) done(unsupported(`standard input that begins ${inputStartsWithinMs / 1000} s after the command`));
+        else done(bytes > maxInputBytes ? unsupported('standard input of more than 1 MiB') : null);
       },
       final(done) {
         input.resolve(Buffer.concat(pieces));
@@ -179,14 +201,16 @@ class CapturedCommand implements ExecChannel {
       },
     });
     this.stdin.once('close', () => clearTimeout(noInput));
-    const late = Promise.withResolvers<never>();
+    const lateInput = Promise.withResolvers<never>();
     this.stdin.on('error', (error) => {
       input.reject(error);
-      late.reject(error);
+      lateInput.reject(error);
     });
-    const begun = request.terminal ? Promise.reject(unsupported('a terminal')) : input.promise.then((given) => this.#start(request, given));
-    this.started = begun;
-    this.ended = Promise.race([begun.then((pid) => this.#wait(pid)), late.promise]);
+    const started = request.terminal
+      ? Promise.reject(unsupported('a terminal'))
+      : input.promise.then((given) => this.#start(request, given));
+    this.started = started;
+    this.ended = Promise.race([started.then((pid) => this.#wait(pid)), lateInput.promise]);
     this.started.catch(() => {});
     this.ended.catch(() => {
       this.stdout.push(null);
@@ -208,14 +232,14 @@ class CapturedCommand implements ExecChannel {
 
   async #start({ command, env, cwd, user }: ExecRequest, input: Buffer): Promise<number> {
     const words = command.length === 0 ? ['sh', '-l'] : command;
-    // guest-exec knows neither directory nor user: a shell changes to them and executes the words it is given, unread.
+    // guest-exec has neither directory nor user: a shell sets them and executes its arguments without interpreting them.
     const inFolder = cwd === undefined ? words : ['sh', '-c', 'cd "$0" && exec "$@"', cwd, ...words];
     const asUser = user === undefined ? inFolder : ['runuser', '-u', user, '--', ...inFolder];
     const [path = 'sh', ...arg] = asUser;
     const started = await this.#line.ask('guest-exec', {
       path,
       arg,
-      // Left out, a command has the agent's own environment; given, that and nothing else.
+      // Without it a command gets the agent's environment; with it, nothing else.
       ...(Object.keys(env).length === 0
         ? {}
         : { env: Object.entries({ PATH: defaultPath, ...env }).map(([name, value]) => `${name}=${value}`) }),
@@ -229,7 +253,7 @@ class CapturedCommand implements ExecChannel {
   async #wait(pid: number): Promise<ExecEnd> {
     for (let pauseMs = firstPollMs; ; pauseMs = Math.min(longestPollMs, pauseMs * 1.5)) {
       const status = parsed(Status, await this.#line.ask('guest-exec-status', { pid }));
-      if (this.#closed) throw new VivError('cancelled', 'the command in the guest was ended');
+      if (this.#closed) throw new VivError('cancelled', 'the command in the guest was stopped');
       if (status.exited) {
         this.stdout.push(Buffer.from(status['out-data'] ?? '', 'base64'));
         this.stderr.push(Buffer.from(status['err-data'] ?? '', 'base64'));

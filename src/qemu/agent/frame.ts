@@ -1,8 +1,8 @@
-// The agent's frames (docs/internals/agent-protocol.md): bytes in, frames out, bounded. Pure.
+// Encodes and decodes the agent's frames (docs/internals/agent-protocol.md). Pure; what it buffers is bounded.
 import { VivError } from '../../contract/errors.ts';
 
 export const maxPayload = 65_536;
-export const startCredit = 262_144;
+export const initialCredit = 262_144;
 const headerBytes = 12;
 const letterV = 0x56;
 
@@ -55,12 +55,12 @@ export function decodePairs(bytes: Buffer): Map<string, string> {
   return new Map(pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
 }
 
-/** Cuts bytes into payloads, none too long and none in which the guest would see the magic. */
+/** Splits bytes into payloads that fit a frame, and in which the guest does not recognize the magic. */
 export function* payloads(bytes: Buffer): Generator<Buffer> {
-  const tell = magic.subarray(0, 8);
+  const prefix = magic.subarray(0, 8);
   for (let from = 0; from < bytes.length; ) {
     let to = Math.min(bytes.length, from + maxPayload);
-    const at = bytes.subarray(from, to).indexOf(tell);
+    const at = bytes.subarray(from, to).indexOf(prefix);
     if (at >= 0) to = from + at + 4;
     yield bytes.subarray(from, to);
     from = to;
@@ -69,7 +69,7 @@ export function* payloads(bytes: Buffer): Generator<Buffer> {
 
 const helloBytes = headerBytes + nonceBytes;
 
-/** Takes what the guest sends. Before its greeting everything else is thrown away; after it anything that is no frame is a fault. */
+/** Decodes what the guest sends. Everything before its greeting is discarded; after it, anything but a frame is an error. */
 export class Decoder {
   readonly #nonce: Buffer;
   #bytes: Buffer = Buffer.alloc(0);
@@ -79,8 +79,8 @@ export class Decoder {
     this.#nonce = nonce;
   }
 
-  /** True while a READY frame may stand in what was thrown away. @throws no_agent where the guest does not keep to the protocol */
-  take(bytes: Buffer): { frames: Frame[]; ready: boolean } {
+  /** @returns ready: a READY frame was in what was discarded. @throws no_agent where the guest breaks the protocol */
+  decode(bytes: Buffer): { frames: Frame[]; ready: boolean } {
     this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
     const ready = !this.#greeted && this.#skipToHello();
     const frames: Frame[] = [];
@@ -88,7 +88,7 @@ export class Decoder {
     return { frames, ready };
   }
 
-  /** Looks for the HELLO frame with our nonce; keeps only what may be its beginning. */
+  /** Searches for the HELLO frame with the nonce. Keeps only what may be its beginning. */
   #skipToHello(): boolean {
     const at = this.#bytes.indexOf(this.#nonce);
     const start = at - headerBytes;
@@ -107,7 +107,7 @@ export class Decoder {
     if (!this.#greeted || this.#bytes.length < headerBytes) return null;
     const length = this.#bytes.readUInt32LE(8);
     if (this.#bytes[0] !== letterV || length > maxPayload)
-      throw new VivError('no_agent', 'the guest’s agent sent something that is no frame');
+      throw new VivError('no_agent', 'the guest agent sent something other than a frame');
     if (this.#bytes.length < headerBytes + length) return null;
     const frame = {
       type: this.#bytes[1] ?? 0,

@@ -1,5 +1,5 @@
-// The line to qemu-guest-agent: JSON, one request at a time, answers in order and without a name. It is open and read for as long
-// as the VM lives, because a guest whose agent writes to a port that nobody reads cannot shut down.
+// The connection to qemu-guest-agent: JSON lines, one request at a time, answers in order and without an id. It stays open and is read
+// for as long as the VM runs, because a guest whose agent writes to a port that nobody reads cannot shut down.
 import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
@@ -7,7 +7,7 @@ import { VivError } from '../../contract/errors.ts';
 
 const longestLine = 64 * 1024 * 1024;
 const answerDeadlineMs = 20_000;
-/** What nobody in the guest has read yet is asked again after this long. */
+/** The greeting is repeated after this time, because an agent that starts later may not see the first one. */
 const syncEveryMs = 5000;
 
 const Answer = z.object({ return: z.unknown().optional(), error: z.object({ desc: z.string() }).optional() });
@@ -17,10 +17,10 @@ export class GuestAgentPort {
   readonly #socket: Socket;
   #rest: string[] = [];
   #restLength = 0;
-  #hear: ((line: string) => void) | null = null;
+  #onLine: ((line: string) => void) | null = null;
   #turn: Promise<unknown> = Promise.resolve();
-  /** False while answers may be on their way that nobody waits for any more. */
-  #inStep = false;
+  /** False while late answers to abandoned requests may still arrive. */
+  #synced = false;
 
   /** @param path QEMU's socket of the port */
   constructor(path: string) {
@@ -28,29 +28,29 @@ export class GuestAgentPort {
     this.#socket = socket;
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.setEncoding('latin1');
-    socket.on('error', () => {}); // told by `closed`
-    socket.on('data', (text: string) => this.#take(text));
+    socket.on('error', () => {}); // `closed` reports it
+    socket.on('data', (text: string) => this.#receive(text));
   }
 
   close(): void {
     this.#socket.destroy();
   }
 
-  /** Waits until the agent answers, however long that takes. @throws no_agent when the port is closed; the signal's reason */
+  /** Waits until the agent answers. @throws no_agent when the port is closed; the signal's reason */
   async find(signal: AbortSignal): Promise<void> {
     const sent = new Set<number>();
     let found = false;
     while (!found) {
       const id = newSyncId();
       sent.add(id);
-      // The byte ends whatever an earlier listener had begun (QEMU's docs/interop/qemu-ga-ref, guest-sync-delimited).
+      // The byte 0xff ends a request that an earlier connection has begun (QEMU's docs/interop/qemu-ga-ref, guest-sync-delimited).
       this.#send(`\xff${sync(id)}`);
       found = await this.#until((line) => sent.has(syncIn(line) ?? -1), syncEveryMs, signal);
     }
-    this.#inStep = false;
+    this.#synced = false;
   }
 
-  /** @throws guest_failed with the agent's own words; no_agent when it does not answer */
+  /** @throws guest_failed with the agent's own message; no_agent when it does not answer */
   ask(execute: string, given: Record<string, unknown> = {}): Promise<unknown> {
     const asked = this.#turn.then(() => this.#ask(execute, given));
     this.#turn = asked.catch(() => {});
@@ -58,29 +58,29 @@ export class GuestAgentPort {
   }
 
   async #ask(execute: string, given: Record<string, unknown>): Promise<unknown> {
-    if (!this.#inStep) await this.#fallIntoStep();
+    if (!this.#synced) await this.#synchronize();
     const answers: string[] = [];
     this.#send(`${JSON.stringify({ execute, arguments: given })}\n`);
     if (!(await this.#until((line) => answers.push(line) > 0, answerDeadlineMs))) {
-      this.#inStep = false; // a late answer would be taken for the next one's
+      this.#synced = false; // a late answer would be taken for that of the next request
       throw new VivError('no_agent', `qemu-guest-agent did not answer ${execute} within ${answerDeadlineMs / 1000} s`);
     }
     const answer = parseAnswer(answers[0] as string);
-    if (answer.error) throw new VivError('guest_failed', `the guest could not do it: ${answer.error.desc.slice(0, 500)}`);
+    if (answer.error) throw new VivError('guest_failed', `qemu-guest-agent refused ${execute}: ${answer.error.desc.slice(0, 500)}`);
     return answer.return;
   }
 
-  /** Everything before the answer to this one belongs to earlier questions. */
-  async #fallIntoStep(): Promise<void> {
+  /** Everything before the answer to this request belongs to earlier ones. */
+  async #synchronize(): Promise<void> {
     const id = newSyncId();
     this.#send(sync(id));
     if (!(await this.#until((line) => syncIn(line) === id, answerDeadlineMs)))
       throw new VivError('no_agent', `qemu-guest-agent did not answer within ${answerDeadlineMs / 1000} s`);
-    this.#inStep = true;
+    this.#synced = true;
   }
 
-  /** Whether a line came in time for which `wanted` holds. @throws no_agent when the port is closed; the signal's reason */
-  async #until(desired: (line: string) => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+  /** Whether a line that `accepts` recognizes arrived in time. @throws no_agent when the port is closed; the signal's reason */
+  async #until(accepts: (line: string) => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     const lost = () => reject(new VivError('no_agent', 'the connection to qemu-guest-agent was lost'));
     const stop = () => reject(signal?.reason);
@@ -89,31 +89,31 @@ export class GuestAgentPort {
     signal?.addEventListener('abort', stop, { once: true });
     if (this.#socket.destroyed) lost();
     if (signal?.aborted) stop();
-    this.#hear = (line) => desired(line) && resolve(true);
+    this.#onLine = (line) => accepts(line) && resolve(true);
     try {
       return await promise;
     } finally {
-      this.#hear = null;
+      this.#onLine = null;
       clearTimeout(timer);
       this.#socket.off('close', lost);
       signal?.removeEventListener('abort', stop);
     }
   }
 
-  /** While nobody in the guest reads, questions pile up; one that waits is enough. */
+  /** Without a reader in the guest greetings would queue up; one is enough. */
   #send(text: string): void {
     if (this.#socket.writableLength === 0 || !text.startsWith('\xff')) this.#socket.write(text, 'latin1');
   }
 
-  /** What came before has no end of line: it is not looked at again. */
-  #take(text: string): void {
+  /** Keeps an unfinished line in pieces, so that it is not scanned again. */
+  #receive(text: string): void {
     const lines = text.split('\n');
     const last = lines.pop() as string;
     for (const line of lines) {
       const whole = Buffer.from([...this.#rest, line].join(''), 'latin1').toString('utf8');
       this.#rest = [];
       this.#restLength = 0;
-      this.#hear?.(whole);
+      this.#onLine?.(whole);
     }
     this.#rest.push(last);
     this.#restLength += last.length;
@@ -124,7 +124,7 @@ export class GuestAgentPort {
 const newSyncId = (): number => randomInt(2 ** 31);
 const sync = (id: number): string => `${JSON.stringify({ execute: 'guest-sync-delimited', arguments: { id } })}\n`;
 
-/** The id that a line answers; null where it answers something else, or is the remains of that. */
+/** The id that a line answers, or null. The line may begin with the rest of an earlier answer. */
 function syncIn(line: string): number | null {
   try {
     const { return: id } = Answer.parse(JSON.parse(line.replace(/^[^{]*/, '')));
@@ -138,6 +138,6 @@ function parseAnswer(line: string): z.infer<typeof Answer> {
   try {
     return Answer.parse(JSON.parse(line));
   } catch (cause) {
-    throw new VivError('no_agent', 'qemu-guest-agent sent something that is no answer', { cause });
+    throw new VivError('no_agent', 'qemu-guest-agent sent something other than an answer', { cause });
   }
 }

@@ -1,10 +1,11 @@
-// The same for guests that have only qemu-guest-agent: a script for /bin/sh. Its values come as arguments, secrets on standard input;
-// nothing is ever put into its text. What it cannot do it says like our agent does (identity.ts).
+// Applies an identity in guests that have only qemu-guest-agent: a script for /bin/sh. Values are arguments, secrets are on standard input,
+// and nothing is inserted into its text. It reports like Vivarium's agent (identity.ts).
 import type { IdentityRequest } from './channel.ts';
 
-/** Arguments: host name, machine-id, then OLD NEW IPS for each interface (MAC addresses, and its own IP addresses with commas between); empty:
- * not asked for. Standard input: `seed HEX` and
- * `key TYPE PRIVATE PUBLIC` lines, the keys in base64. */
+/**
+ * Arguments: host name, machine-id, then OLD NEW IPS for each interface (MAC addresses, and the assigned IP addresses separated by
+ * commas). An empty argument changes nothing. Standard input: lines `seed HEX` and `key TYPE PRIVATE PUBLIC`, the keys in base64.
+ */
 export const identityScript = `
 umask 077
 done=
@@ -35,7 +36,7 @@ with open("/dev/urandom", "wb") as device:
     fcntl.ioctl(device, 0x5207)' "$type" 2>/dev/null; then did seed
       else
         printf %s "$type" >/dev/urandom
-        skip seed 'it is mixed in, but the guest has nothing that makes its kernel use it at once'
+        skip seed 'it is added, but the guest has neither perl nor python3 to make its kernel use it immediately'
       fi ;;
     key)
       keys="$keys $type "
@@ -53,7 +54,7 @@ while [ $# -ge 3 ]; do
     [ -z "$found" ] || [ -e "$folder/device" ] || continue
     found=\${folder##*/}
   done 2>/dev/null
-  if [ -z "$found" ]; then skip mac "no interface has the address $1"
+  if [ -z "$found" ]; then skip mac "no interface with the address $1"
   else
     had=$(ip -o addr show dev "$found" scope global dynamic 2>/dev/null)
     ways=$(ip -4 route show default dev "$found" 2>/dev/null | sed 's/ src [^ ]*//')
@@ -66,7 +67,7 @@ while [ $# -ge 3 ]; do
         case $had in *" $family "*) ip addr add "$own" dev "$found" $only valid_lft 315360000 preferred_lft 315360000 2>/dev/null ;; esac
       done
       echo "$ways" | while read -r way; do [ -z "$way" ] || ip -4 route add $way dev "$found" 2>/dev/null; done
-    else skip mac "$found does not take another address"; fi
+    else skip mac "cannot set the address of $found"; fi
   fi
   shift 3
 done
@@ -87,8 +88,8 @@ if [ -n "$name" ]; then
           echo "$line"
         done </etc/hosts | replace /etc/hosts 644; } 2>/dev/null || failed=1
     fi
-    if [ -z "$failed" ]; then did hostname; else skip hostname 'it is set, but its files cannot be written'; fi
-  else skip hostname 'it cannot be set'; fi
+    if [ -z "$failed" ]; then did hostname; else skip hostname 'it is set, but cannot write its files'; fi
+  else skip hostname 'cannot set the host name'; fi
 fi
 
 if [ -n "$id" ]; then
@@ -98,14 +99,14 @@ if [ -n "$id" ]; then
     [ ! -L "$file" ] || continue
     if { echo "$id" | replace "$file" 444; } 2>/dev/null; then written=1; else failed=1; fi
   done
-  if [ -n "$failed" ]; then skip machine-id 'its file cannot be written'
+  if [ -n "$failed" ]; then skip machine-id 'cannot write its file'
   elif [ -n "$written" ]; then did machine-id
   else skip machine-id 'the guest has none'; fi
 fi
 
 if [ -n "$keys" ]; then
   if [ -z "$hadkeys" ]; then skip ssh-keys 'the guest has none'
-  elif [ -n "$keysfailed" ]; then skip ssh-keys 'they cannot be written in /etc/ssh'
+  elif [ -n "$keysfailed" ]; then skip ssh-keys 'cannot write to /etc/ssh'
   else
     for file in /etc/ssh/ssh_host_*_key; do
       type=\${file##*/ssh_host_} type=\${type%_key}

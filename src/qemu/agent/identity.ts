@@ -1,45 +1,46 @@
-// What makes a running copy of a VM another one: the request as pairs for the guest's agent, checked, and what it answered.
+// The identity of a fork: the request to the guest agent, checked, and its answer.
 import { isIP } from 'node:net';
 import { VivError } from '../../contract/errors.ts';
 import type { IdentityRequest, IdentityResult, MacChange } from './channel.ts';
 
-export const leastSeedBytes = 32;
-const mostSeedBytes = 512;
-const mostMacs = 32;
-const mostReason = 300;
+export const minSeedBytes = 32;
+const maxSeedBytes = 512;
+const maxMacs = 32;
+const maxReasonLength = 300;
 
 const mac = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
-/** RFC 1123; Linux takes 64 characters in all. */
+/** RFC 1123. Linux allows 64 characters in total. */
 const hostname = /^(?=.{1,64}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 const keyTypes: readonly string[] = ['rsa', 'ecdsa', 'ed25519', 'dsa'];
 
-/** @throws VivError invalid where the guest would refuse it, so that half a request is never sent */
+/** @throws VivError invalid where the guest would reject it, so that nothing is sent */
 export function checkIdentity(request: IdentityRequest): void {
   const { seedBytes, timeMs, machineId, macs = [], sshKeys = [] } = request;
-  const wrong = (what: string): never => {
-    throw new VivError('invalid', `the guest cannot be given this identity: ${what}`);
+  const reject = (reason: string): never => {
+    throw new VivError('invalid', `the identity of the fork is invalid: ${reason}`);
   };
-  if (seedBytes && (seedBytes.length < leastSeedBytes || seedBytes.length > mostSeedBytes))
-    wrong(`the seed has ${seedBytes.length} bytes, not ${leastSeedBytes} to ${mostSeedBytes}`);
-  if (timeMs !== undefined && !(timeMs >= 1 && timeMs < 1e15)) wrong(`${timeMs} is no time in ms since 1970`);
-  if (request.hostname !== undefined && !hostname.test(request.hostname)) wrong('its host name is not letters, digits, dashes and dots');
+  if (seedBytes && (seedBytes.length < minSeedBytes || seedBytes.length > maxSeedBytes))
+    reject(`the seed has ${seedBytes.length} bytes, not ${minSeedBytes} to ${maxSeedBytes}`);
+  if (timeMs !== undefined && !(timeMs >= 1 && timeMs < 1e15)) reject(`${timeMs} is not a time in ms since 1970`);
+  if (request.hostname !== undefined && !hostname.test(request.hostname))
+    reject('the host name must consist of letters, digits, dashes and dots');
   if (machineId !== undefined && (!/^[0-9a-f]{32}$/i.test(machineId) || /^0+$/.test(machineId)))
-    wrong('its machine-id is not 32 hexadecimal digits');
-  if (macs.length > mostMacs) wrong(`it has more than ${mostMacs} network addresses`);
+    reject('the machine-id must be 32 hexadecimal digits, not all of them zero');
+  if (macs.length > maxMacs) reject(`it has more than ${maxMacs} MAC addresses`);
   for (const { old, new: own } of macs)
     if (!mac.test(old) || !mac.test(own) || Number.parseInt(own.slice(0, 2), 16) % 2 === 1)
-      wrong('a network address is not one interface’s own, like 52:54:00:12:34:56');
+      reject('a MAC address must be a unicast address like 52:54:00:12:34:56');
   for (const { addresses = [], keepAddresses } of macs) {
     const families = addresses.map(familyOf);
-    if (families.includes(0)) wrong('an IP address is not given with its network’s prefix, like 10.1.2.3/24');
-    if (new Set(families).size < families.length) wrong('an interface has two IP addresses of one family');
-    if (keepAddresses && addresses.length > 0) wrong('an interface both keeps its IP addresses and gets others');
+    if (families.includes(0)) reject('an IP address must have the prefix of its subnet, like 10.1.2.3/24');
+    if (new Set(families).size < families.length) reject('an interface has two IP addresses of one family');
+    if (keepAddresses && addresses.length > 0) reject('an interface both keeps its IP addresses and gets others');
   }
-  if (new Set(sshKeys.map(({ type }) => type)).size < sshKeys.length) wrong('it has two SSH host keys of one type');
-  for (const { type } of sshKeys) if (!keyTypes.includes(type)) wrong(`${type} is no type of an SSH host key`);
+  if (new Set(sshKeys.map(({ type }) => type)).size < sshKeys.length) reject('it has two SSH host keys of one type');
+  for (const { type } of sshKeys) if (!keyTypes.includes(type)) reject(`${type} is not a type of SSH host key`);
 }
 
-/** 4 or 6; 0: it is no address with a prefix. */
+/** 4 or 6, or 0 where it is not an address with a prefix. */
 function familyOf(text: string): number {
   const [address = '', prefix = '', ...rest] = text.split('/');
   const family = address.includes('%') ? 0 : isIP(address);
@@ -47,7 +48,7 @@ function familyOf(text: string): number {
   return fits && rest.length === 0 ? family : 0;
 }
 
-/** One pair for all of them, which an agent that does not know it passes over. */
+/** One pair for all interfaces, because an agent skips a key that it does not know. */
 function addressPairs(macs: readonly MacChange[]): (readonly [string, string])[] {
   const words = macs.flatMap(({ new: own, addresses = [] }) => (addresses.length === 0 ? [] : [own, ...addresses]));
   return words.length === 0 ? [] : [['addresses', words.join(' ')]];
@@ -69,7 +70,7 @@ export function identityPairs(request: IdentityRequest): (readonly [string, stri
   ];
 }
 
-/** Lines `done=PART PART…` and `skipped=PART: why`. The guest's words: bounded, and what is neither is passed over. */
+/** Parses lines `done=PART PART…` and `skipped=PART: reason`. The guest's text: bounded, and other lines are ignored. */
 export function readIdentityResult(text: string): IdentityResult {
   const lines = text.split('\n').slice(0, 200);
   const after = (key: string) => lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
@@ -77,6 +78,6 @@ export function readIdentityResult(text: string): IdentityResult {
     done: after('done')
       .flatMap((words) => words.split(' '))
       .filter((word) => /^[a-z-]{1,40}$/.test(word)),
-    skipped: after('skipped').map((reason) => reason.replace(/[^\x20-\x7e]/g, '?').slice(0, mostReason)),
+    skipped: after('skipped').map((reason) => reason.replace(/[^\x20-\x7e]/g, '?').slice(0, maxReasonLength)),
   };
 }

@@ -1,4 +1,4 @@
-// Linux' signal numbers, which are the guest's (signal(7), the same on every architecture that is supported).
+// Signal numbers of Linux guests (signal(7)), the same on every supported architecture.
 const numbers: Readonly<Record<string, number>> = {
   SIGHUP: 1,
   SIGINT: 2,

@@ -66,7 +66,7 @@ export function planSnapshot(
   const { kind, label, template, auto } = wish;
   const snapshot: SnapshotRecord = {
     ...{ id: newId(), vm: vm.id, kind, label, template, auto, parent: vm.record.at, createdAt: services.clock.now() },
-    ...{ complete: false, memory: null, memoryBytes: 0, pausedMs: 0, thumbnail: null, checksums: null },
+    ...{ complete: false, memory: null, memoryBytes: 0, frozenFileSystems: null, pausedMs: 0, thumbnail: null, checksums: null },
     vmRecord: { ...vm.record, ...asLayers(vm.record, overlays) },
   };
   return { snapshot, overlays };

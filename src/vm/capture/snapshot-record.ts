@@ -44,6 +44,8 @@ export const SnapshotRecord = z.object({
   /** What is in its thumbnail file. */
   thumbnail: z.enum(['png', 'text']).nullable().default(null),
   checksums: SnapshotChecksums.nullable().default(null),
+  /** Mount points that the guest had frozen; null: it was not quiesced. */
+  frozenFileSystems: z.array(z.string()).nullable().default(null),
   /** How long the guest stood still for it, in ms. */
   pausedMs: z.number(),
   /** The VM, with its disks' files as they are kept: layers. */

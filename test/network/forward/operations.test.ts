@@ -80,7 +80,7 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     ['web', ['9010-9000'], 'invalid', /the smaller one/],
     ['web', ['9000-10000'], 'invalid', /at most 1000/],
     ['web', ['0:80'], 'invalid', /1 to 65535/],
-    ['web', ['300.1.1.1:80'], 'invalid', /no address/],
+    ['web', ['300.1.1.1:80'], 'invalid', /is not an address/],
     ['web', ['::1:80'], 'invalid', /is written as/],
     ['web', ['9000/sctp'], 'invalid', /is written as/],
     ['old', ['9000'], 'unsupported', /QEMU’s own network/],

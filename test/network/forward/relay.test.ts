@@ -205,7 +205,7 @@ for (const how of ['sanitized', 'shipped'] as const)
         assert.equal(tried('host', ...words).status, 125, words.join(' '));
     });
 
-    test('it keeps no right, who makes its sockets keeps one, and both are nobody', () => {
+    test('the relay has no capability, its socket broker has one, and both run as nobody', () => {
       const statusOf = (name: string) => {
         const [pid] = lab.ok(null, ['pgrep', name]).split('\n');
         return lab.ok(null, ['cat', `/proc/${pid}/status`]);
@@ -222,21 +222,21 @@ for (const how of ['sanitized', 'shipped'] as const)
       }
     });
 
-    test('who makes its sockets has none of its ports and ends with it, and it ends where nobody makes them', async () => {
+    test('the socket broker has none of the ports, and it and the relay end together', async () => {
       const ended = (pid: string) =>
         eventually(`process ${pid} ends`, () => lab.run(null, ['grep', '-q', '^State:.[^ZX]', `/proc/${pid}/status`]).status !== 0);
-      const makerOf = (pid: string) => lab.ok(null, ['pgrep', '-P', pid]).trim();
+      const brokerOf = (pid: string) => lab.ok(null, ['pgrep', '-P', pid]).trim();
       const started = async (port: string) => {
         await serve('tcp', '*', port, '5000', 'client', guest.four);
         return lab.ok(null, ['pgrep', '-n', 'vivarium-port-f']).trim();
       };
       const first = await started('8100-8100');
-      const maker = makerOf(first);
-      assert.equal(lab.ok(null, ['cat', `/proc/${maker}/cmdline`]).replaceAll('\0', ''), '');
+      const broker = brokerOf(first);
+      assert.equal(lab.ok(null, ['cat', `/proc/${broker}/cmdline`]).replaceAll('\0', ''), '');
       lab.ok(null, ['kill', '-9', first]);
-      await ended(maker);
+      await ended(broker);
       const second = await started('8100-8100');
-      lab.ok(null, ['kill', '-9', makerOf(second)]);
+      lab.ok(null, ['kill', '-9', brokerOf(second)]);
       assert.match(String(await soon(who('host', '127.0.0.1', 8100))), /^error |^$/);
       await ended(second);
     });
@@ -248,6 +248,6 @@ test('what relaying does not take ends it', () => {
   const never = ['open', 'exec', 'fork', 'netlink', 'raw', 'packet', 'icmp', 'option', 'ioctl', 'code'];
   for (const what of ['nothing', 'nodelay', 'connect']) assert.equal(outcome('relay', what), null, what);
   for (const what of [...never, 'tcp', 'mark', 'transparent']) assert.equal(outcome('relay', what), 'SIGSYS', what);
-  for (const what of ['nothing', 'tcp', 'mark', 'transparent']) assert.equal(outcome('maker', what), null, what);
-  for (const what of [...never, 'nodelay', 'connect']) assert.equal(outcome('maker', what), 'SIGSYS', what);
+  for (const what of ['nothing', 'tcp', 'mark', 'transparent']) assert.equal(outcome('broker', what), null, what);
+  for (const what of [...never, 'nodelay', 'connect']) assert.equal(outcome('broker', what), 'SIGSYS', what);
 });

@@ -1,4 +1,4 @@
-// Builds native/guest-agent with sanitizers, in the form for tests: power and names are only recorded.
+// Builds native/guest-agent with sanitizers and -DTEST: it only reports what it would do to power, clock and file systems.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 export const guestFolder = fileURLToPath(new URL('../../../native/guest-agent', import.meta.url));
 const built = fileURLToPath(new URL('../../../.build/native-test', import.meta.url));
 
-/** Why nothing can be built here; false where it can. */
+/** Why the agent cannot be built here; false where it can. */
 export const cannotBuild = (() => {
   try {
     execFileSync('gcc', ['--version'], { stdio: 'ignore' });
@@ -26,19 +26,22 @@ export function buildAgent(): string {
   );
 }
 
-/** The agent's parser with the mutations of parser-fuzz.c. */
+/** The agent's frame parser, driven by parser-fuzz.c. */
 export function buildParserFuzz(): string {
   const own = fileURLToPath(new URL('parser-fuzz.c', import.meta.url));
   return build('parser-fuzz', [own, join(guestFolder, 'protocol/frame_parser.c'), join(guestFolder, 'protocol/request.c')]);
 }
 
-/** What reads a request for an identity, with the mutations of identity-fuzz.c. */
+/** The agent's parser of identities, driven by identity-fuzz.c. */
 export function buildIdentityFuzz(): string {
   const own = fileURLToPath(new URL('identity-fuzz.c', import.meta.url));
-  return build('identity-fuzz', [own, join(guestFolder, 'identity/parse_identity.c'), join(guestFolder, 'protocol/request.c')]);
+  return build('identity-fuzz', [
+    own,
+    ...['identity/parse_identity.c', 'protocol/request.c', 'system/clock.c', 'system/error.c'].map((name) => join(guestFolder, name)),
+  ]);
 }
 
-/** Nothing is done where the program is newer than its sources. */
+/** Does nothing where the program is newer than its sources. */
 function build(name: string, files: readonly string[]): string {
   const program = join(built, name);
   const headers = readdirSync(guestFolder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.h'));

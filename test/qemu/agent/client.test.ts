@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { VivError } from '../../../src/contract/errors.ts';
 import type { AgentConnection } from '../../../src/qemu/agent/channel.ts';
 import { connectAgent } from '../../../src/qemu/agent/client.ts';
-import { encode, encodePairs, maxPayload, payloads, startCredit, type } from '../../../src/qemu/agent/frame.ts';
+import { encode, encodePairs, initialCredit, maxPayload, payloads, type } from '../../../src/qemu/agent/frame.ts';
 import { eventually } from '../../eventually.ts';
 
 const options = { timeout: 120_000 };
@@ -117,7 +117,7 @@ for (const [what, bytes] of [
   ['a frame of an unknown kind', encode(99, 1)],
   [
     'more output than it was allowed',
-    Buffer.concat(Array.from({ length: 5 + (4 * startCredit) / maxPayload }, () => encode(type.out, 1, Buffer.alloc(maxPayload)))),
+    Buffer.concat(Array.from({ length: 5 + (4 * initialCredit) / maxPayload }, () => encode(type.out, 1, Buffer.alloc(maxPayload)))),
   ],
   ['an end that is cut short', encode(type.exited, 1, Buffer.alloc(3))],
 ] as const)

@@ -1,6 +1,8 @@
 // Files in and out through the agent: as they were, and never outside the folder that was named.
 import assert from 'node:assert/strict';
-import { lstat, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -19,9 +21,14 @@ function tar(entries: readonly (Partial<Header> & { name: string } & { content?:
   return Readable.from(stream as unknown as AsyncIterable<Buffer>); // it is no stream of Node
 }
 
-async function entries(stream: Readable): Promise<Map<string, { header: Header; content: Buffer }>> {
+/** @param filenameEncoding latin1: each byte of a name is one character */
+async function entries(
+  stream: Readable,
+  filenameEncoding: BufferEncoding = 'utf8',
+): Promise<Map<string, { header: Header; content: Buffer }>> {
   const found = new Map<string, { header: Header; content: Buffer }>();
-  const reader = extract();
+  // The types do not know the option.
+  const reader = extract({ filenameEncoding } as Parameters<typeof extract>[0]);
   stream.on('error', (error) => reader.destroy(error));
   stream.pipe(reader);
   for await (const entry of reader) {
@@ -48,7 +55,7 @@ test('a tree goes in with its modes, links and long names, and is counted', opti
     never,
   );
   const at = (name: string) => join(port.folder, 'new/place', name);
-  assert.deepEqual(counted, { files: 4, bytes: 7 });
+  assert.deepEqual(counted, { files: 4, bytes: 7, skipped: [] });
   assert.equal((await stat(at('dir'))).mode & 0o7777, 0o2750);
   assert.equal((await stat(at('dir/run'))).mode & 0o7777, 0o755);
   assert.equal((await stat(at('dir/again'))).ino, (await stat(at('dir/run'))).ino);
@@ -129,4 +136,137 @@ test('a large file comes out as it is, and one that is not there is named', opti
   const none = join(port.folder, 'none');
   const message = `the guest cannot read ${none}: No such file or directory`;
   await assert.rejects(agent.copyOut(none, never).toArray(), { code: 'guest_failed', message });
+});
+
+const isRoot = process.getuid?.() === 0;
+
+test('modes, times and the sticky bit of files and folders go in as they are, and never wider', options, async (t) => {
+  const { agent, port } = await startAgent(t);
+  const mtime = new Date('2001-02-03T04:05:06Z');
+  await agent.copyIn(
+    port.folder,
+    tar([
+      { name: 'closed', type: 'directory', mode: 0o500, mtime },
+      { name: 'closed/own', mode: 0o400, mtime, content: 'x' },
+      { name: 'shared', type: 'directory', mode: 0o1777, mtime },
+      { name: 'shared/inner', type: 'directory', mode: 0o700, mtime },
+      { name: 'shared/inner/file', mode: 0o4711, mtime, content: 'y' },
+      { name: 'shared/link', type: 'symlink', linkname: 'inner', mtime },
+    ]),
+    never,
+  );
+  const facts = async (name: string) => {
+    const { mode, mtime: time } = await lstat(join(port.folder, name));
+    return [(mode & 0o7777).toString(8), time.toISOString()];
+  };
+  const at = mtime.toISOString();
+  assert.deepEqual(await facts('closed/own'), ['400', at]);
+  assert.deepEqual(await facts('closed'), ['500', at]);
+  assert.deepEqual(await facts('shared'), ['1777', at]);
+  assert.deepEqual(await facts('shared/inner'), ['700', at]);
+  assert.deepEqual(await facts('shared/inner/file'), ['4711', at]);
+  assert.equal((await facts('shared/link'))[1], at);
+  await chmod(join(port.folder, 'closed'), 0o700); // it has to be removed
+});
+
+test('a folder that exists keeps its owner, mode and time', { ...options, skip: cannotBuild || !isRoot }, async (t) => {
+  const { agent, port } = await startAgent(t);
+  const folder = join(port.folder, 'home');
+  await mkdir(folder, { mode: 0o750 });
+  spawnSync('chown', ['nobody', folder]);
+  const { uid, mode } = await stat(folder);
+  await agent.copyIn(port.folder, tar([{ name: 'home', type: 'directory', mode: 0o755, uid: 0 }]), never);
+  assert.deepEqual([(await stat(folder)).uid, (await stat(folder)).mode], [uid, mode]);
+});
+
+test('names that are not UTF-8 go in and come out byte for byte', options, async (t) => {
+  const { agent, port } = await startAgent(t);
+  const folder = join(port.folder, 'latin');
+  await mkdir(folder);
+  const names = ['\xe4', '\xf6', '\xfc', `\xe9${'n'.repeat(140)}`].map((name) => Buffer.from(name, 'latin1'));
+  const inFolder = (name: Buffer) => Buffer.concat([Buffer.from(`${folder}/`), name]);
+  for (const name of names) await writeFile(inFolder(name), name);
+  const out = await entries(agent.copyOut(folder, never), 'latin1');
+  const sent = names.map((name) => `latin/${name.toString('latin1')}`);
+  assert.deepEqual([...out.keys()].sort(), ['latin/', ...sent].sort());
+
+  const again = Buffer.concat((await agent.copyOut(folder, never).toArray()) as Buffer[]);
+  await agent.copyIn(join(port.folder, 'copy'), Readable.from([again]), never);
+  const arrived = await readdir(join(port.folder, 'copy/latin'), { encoding: 'buffer' });
+  assert.deepEqual(arrived.map((name) => name.toString('latin1')).sort(), names.map((name) => name.toString('latin1')).sort());
+});
+
+test('files of /proc and /sys come out with their content', options, async (t) => {
+  const { agent } = await startAgent(t);
+  const kernel = await entries(agent.copyOut('/proc/version', never));
+  assert.equal(kernel.get('version')?.content.toString(), await readFile('/proc/version', 'utf8'));
+  const sys = '/sys/kernel/mm/transparent_hugepage/enabled';
+  const found = await entries(agent.copyOut(sys, never));
+  assert.equal(found.get('enabled')?.content.toString(), await readFile(sys, 'utf8'));
+});
+
+test('FIFOs and sockets come out as what they are, and going in they are reported', options, async (t) => {
+  const { agent, port } = await startAgent(t);
+  const folder = join(port.folder, 'special');
+  await mkdir(folder);
+  assert.equal(spawnSync('mkfifo', [join(folder, 'pipe')]).status, 0);
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(join(folder, 'socket'), resolve));
+  t.after(() => server.close());
+  await writeFile(join(folder, 'file'), 'x');
+  const found = await entries(agent.copyOut(folder, never));
+  assert.equal(found.get('special/pipe')?.header.type, 'fifo');
+  assert.equal((found.get('special/socket')?.header.pax as Record<string, string>)?.['VIVARIUM.type'], 'socket');
+  assert.equal(found.get('special/file')?.content.toString(), 'x');
+
+  const { skipped, files } = await agent.copyIn(
+    join(port.folder, 'in'),
+    tar([
+      { name: 'pipe', type: 'fifo' },
+      { name: 'null', type: 'character-device' },
+      { name: 'file', content: 'x' },
+    ]),
+    never,
+  );
+  assert.deepEqual({ skipped, files }, { skipped: ['pipe: it is a FIFO', 'null: it is a device'], files: 1 });
+});
+
+test('what cannot be read is reported at the end, and everything else comes out', {
+  ...options,
+  skip: cannotBuild || !isRoot,
+}, async (t) => {
+  const { agent, port } = await startAgent(t);
+  const tree = join(port.folder, 'tree');
+  await mkdir(tree);
+  await writeFile(join(tree, 'after'), 'x');
+  await symlink('/proc/self/mem', join(tree, 'link'));
+  // Reading the memory of a process at address 0 fails, also for root.
+  const bind = join(tree, 'before');
+  await writeFile(bind, '');
+  if (spawnSync('mount', ['--bind', '/proc/self/mem', bind]).status !== 0) return t.skip('no file can be mounted here');
+  const seen: string[] = [];
+  const reader = extract();
+  const stream = agent.copyOut(tree, never);
+  stream.on('error', (error) => reader.destroy(error));
+  stream.pipe(reader);
+  const mounted = { [Symbol.dispose]: () => void spawnSync('umount', [bind]) };
+  using _ = mounted;
+  await assert.rejects(
+    async () => {
+      for await (const entry of reader) {
+        seen.push(entry.header.name);
+        entry.resume();
+      }
+    },
+    { code: 'guest_failed', message: new RegExp(`cannot read ${tree}: tree/before: (Input/output error|No such process)`) },
+  );
+  assert.ok(seen.includes('tree/after'), String(seen));
+});
+
+test('a folder’s time goes out as it is', options, async (t) => {
+  const { agent, port } = await startAgent(t);
+  await mkdir(join(port.folder, 'dated'));
+  await utimes(join(port.folder, 'dated'), 981173106, 981173106);
+  const found = await entries(agent.copyOut(join(port.folder, 'dated'), never));
+  assert.equal(found.get('dated/')?.header.mtime?.toISOString(), '2001-02-03T04:05:06.000Z');
 });

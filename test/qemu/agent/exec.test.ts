@@ -1,6 +1,8 @@
 // Commands through the agent: streams, terminals, signals, ends.
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import type { AgentConnection, ExecRequest } from '../../../src/qemu/agent/channel.ts';
@@ -30,6 +32,17 @@ test('the agent comes before a busy guest’s other work, and what it runs does 
   const { agent } = await startAgent(t);
   const nice = 'awk "{ print \\$19 }" /proc/$PPID/stat /proc/self/stat';
   assert.equal((await run(agent, ['sh', '-c', nice])).out, `-15\n${getPriority()}\n`);
+});
+
+test('a process that a command leaves in the background survives its next writes', options, async (t) => {
+  const { agent, port } = await startAgent(t);
+  const [gate, done] = [join(port.folder, 'gate'), join(port.folder, 'done')];
+  const writes = 'head -c 1000000 /dev/zero; echo error >&2; echo survived >"$1"';
+  const end = await run(agent, ['sh', '-c', `mkfifo "$0" "$1"; { read -r _ <"$0"; ${writes}; } & echo started`, gate, done]);
+  assert.deepEqual(end, { out: 'started\n', err: '', exitCode: 0, signal: null });
+  const survived = readFile(done, 'utf8');
+  await writeFile(gate, 'go\n');
+  assert.equal(await survived, 'survived\n');
 });
 
 test('a signal ends the command’s whole group and is told by its name', options, async (t) => {

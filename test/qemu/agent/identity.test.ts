@@ -258,7 +258,7 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
   // Here there is no systemd that could restart it.
   assert.equal(
     await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
-    "# The guest's addresses are its own for life.\n[Network]\nKeepConfiguration=dhcp\n",
+    '# Vivarium assigns a VM its addresses for life.\n[Network]\nKeepConfiguration=dhcp\n',
   );
   // What the router said holds while networkd learns it again: it takes its own routes away, and the kernel's not.
   const routes = await sh(agent, 'ip -6 -details route show default; ip -6 route show fd77::/64');
@@ -350,7 +350,7 @@ test('outside of a sandbox the agent under test changes nothing', { skip: cannot
   const { agent } = await startAgent(t);
   assert.deepEqual(await agent.identity({ hostname: 'other', machineId: '1'.repeat(32) }), {
     done: [],
-    skipped: ['all: this is no guest'],
+    skipped: ['all: this is not a guest'],
   });
   assert.equal(hostname(), before);
 });
@@ -391,7 +391,7 @@ test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild,
   ])
     await assert.rejects(agent.identity({ sshKeys }), {
       code: 'guest_failed',
-      message: /SSH host key is not given as TYPE PRIVATE PUBLIC/,
+      message: /cannot apply its identity: an SSH host key must be given as TYPE PRIVATE PUBLIC/,
     });
 });
 
@@ -428,7 +428,7 @@ test('a guest with only qemu-guest-agent gets what a script can do, and its secr
   });
   const { done, skipped } = readIdentityResult(stdout);
   assert.deepEqual(done, ['mac', 'hostname', 'machine-id', 'ssh-keys'], stderr);
-  assert.match(skipped.join(), /^seed: it is mixed in, but/);
+  assert.match(skipped.join(), /^seed: it is added, but/);
   assert.match(stdout, /\nweb-5\n/);
   assert.match(stdout, new RegExp(child));
   assert.doesNotMatch(stdout, /10\.9\.0\.5|fd09/, 'it had none in IPv6');

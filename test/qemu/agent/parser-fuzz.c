@@ -1,10 +1,10 @@
-/* Feeds the agent's parser with frames that are mutated in a fixed way, in pieces of every size. Ends with 0 when every greeting
- * was seen and no sanitizer spoke. Argument: how many rounds. */
+/* Feeds the agent's frame parser with frames that are mutated in a reproducible way, in pieces of every size. Exits with 0 when every
+ * greeting was recognized and no sanitizer reported anything. Argument: the number of rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
+#include "protocol/protocol.h"
 
 static uint64_t state = 88172645463325252ull;
 static uint32_t next(uint32_t below) {
@@ -15,12 +15,12 @@ static uint32_t next(uint32_t below) {
 }
 
 static struct parser parser;
-static uint8_t wanted[NONCE_LENGTH];
+static uint8_t expected[NONCE_LENGTH];
 static unsigned long greeted, frames, requests, pings;
 static struct request request;
 
 static void on_hello(const uint8_t nonce[NONCE_LENGTH]) {
-  if (memcmp(nonce, wanted, NONCE_LENGTH) == 0) greeted++;
+  if (memcmp(nonce, expected, NONCE_LENGTH) == 0) greeted++;
 }
 
 static void on_frame(uint8_t type, uint32_t channel, const uint8_t *payload, size_t length) {
@@ -35,7 +35,7 @@ static void on_frame(uint8_t type, uint32_t channel, const uint8_t *payload, siz
   }
 }
 
-static const struct events events = {on_hello, on_frame};
+static const struct parser_events events = {on_hello, on_frame};
 static uint8_t stream[1 << 18];
 static size_t length;
 
@@ -45,10 +45,10 @@ static void add(const void *bytes, size_t count) {
 }
 
 static void add_frame(uint8_t type, uint32_t channel, const void *payload, uint32_t count) {
-  uint8_t head[HEADER] = {'V', type};
+  uint8_t head[HEADER_LENGTH] = {'V', type};
   put32(head + 4, channel);
   put32(head + 8, count);
-  add(head, HEADER);
+  add(head, HEADER_LENGTH);
   add(payload, count);
 }
 
@@ -56,7 +56,7 @@ static void feed(void) {
   for (size_t at = 0; at < length;) {
     size_t count = next(4) ? 1 + next(600) : 1 + next(7);
     if (count > length - at) count = length - at;
-    uint8_t *exact = malloc(count); /* so that reading past the piece is seen */
+    uint8_t *exact = malloc(count); /* so that a sanitizer detects reading past the piece */
     memcpy(exact, stream + at, count);
     parser_feed(&parser, exact, count, &events);
     free(exact);
@@ -80,24 +80,31 @@ int main(int count, char **arguments) {
     for (uint32_t i = next(6); i > 0; i--) {
       size_t at = next((uint32_t)length);
       switch (next(4)) {
-        case 0: stream[at] = (uint8_t)next(256); break;
-        case 1: stream[at] ^= (uint8_t)(1u << next(8)); break;
-        case 2: length = at + 1; break;
-        default: memcpy(stream + at, MAGIC, MAGIC_LENGTH < length - at ? MAGIC_LENGTH : length - at);
+      case 0:
+        stream[at] = (uint8_t)next(256);
+        break;
+      case 1:
+        stream[at] ^= (uint8_t)(1u << next(8));
+        break;
+      case 2:
+        length = at + 1;
+        break;
+      default:
+        memcpy(stream + at, MAGIC, MAGIC_LENGTH < length - at ? MAGIC_LENGTH : length - at);
       }
     }
     feed();
-    /* Whatever came before, a new greeting is seen, and the frame after it; but for one whose nonce an unfinished greeting takes. */
-    unsigned long before = greeted, heard = pings;
-    for (int attempt = 0; attempt < 2 && (greeted == before || pings == heard); attempt++) {
+    /* A new greeting, and the frame after it, is recognized whatever came before, except where an unfinished greeting takes its nonce. */
+    unsigned long before = greeted, pings_before = pings;
+    for (int attempt = 0; attempt < 2 && (greeted == before || pings == pings_before); attempt++) {
       length = 0;
-      for (size_t at = 0; at < NONCE_LENGTH; at++) wanted[at] = (uint8_t)next(256);
+      for (size_t at = 0; at < NONCE_LENGTH; at++) expected[at] = (uint8_t)next(256);
       add(MAGIC, MAGIC_LENGTH);
-      add(wanted, NONCE_LENGTH);
+      add(expected, NONCE_LENGTH);
       add_frame(OPEN, 77, ping, sizeof ping);
       feed();
     }
-    if (greeted == before || pings == heard) return fprintf(stderr, "round %lu: the greeting was not seen\n", round), 1;
+    if (greeted == before || pings == pings_before) return fprintf(stderr, "round %lu: the greeting was not recognized\n", round), 1;
   }
   printf("rounds=%lu frames=%lu requests=%lu\n", rounds, frames, requests);
   return 0;

@@ -1,5 +1,5 @@
 // A guest made of namespaces: its own host name, network, processes and mounts, with /etc, /var/lib and /run of its own, so that an
-// agent may change all of them. Nothing of this VM is reached: the agent itself refuses where a namespace is the test's own.
+// agent may change all of them. It cannot reach the host: the agent itself refuses where a namespace is the host's.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 const namespaces = ['--mount', '--uts', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'];
 const own = process.getuid?.() === 0 ? namespaces : ['--user', '--map-root-user', ...namespaces];
 
-/** Why there can be none here; false where there can. */
+/** Why there can be no sandbox here; false where there can. */
 export const noSandbox = (() => {
   const tried = spawnSync(
     'unshare',
@@ -17,7 +17,7 @@ export const noSandbox = (() => {
       timeout: 60_000,
     },
   );
-  return tried.status === 0 ? false : `no namespaces can be made here: ${tried.error?.message ?? tried.stderr.trim()}`;
+  return tried.status === 0 ? false : `cannot create namespaces here: ${tried.error?.message ?? tried.stderr.trim()}`;
 })();
 
 export interface Sandbox {
@@ -26,7 +26,7 @@ export interface Sandbox {
   readonly env: Record<string, string>;
 }
 
-/** It has no devices of this VM. @param files what the guest has below / (etc, var/lib and run only) @param setup shell commands that run in it first */
+/** @param files the guest's files below /etc, /var/lib and /run @param setup shell commands that run in it first */
 export function sandbox(folder: string, files: Readonly<Record<string, string>>, setup = ''): Sandbox {
   for (const name of ['etc', 'var/lib', 'run']) mkdirSync(join(folder, name), { recursive: true });
   for (const [name, content] of Object.entries(files)) {

@@ -1,5 +1,5 @@
-// The agent as a program of this host, behind a port like QEMU's: one Unix socket for the host, one for the guest. The host may
-// come and go while the guest's side stays open, as with a daemon that is killed and started at once.
+// Runs the agent as a program of this host, behind a port like QEMU's: one Unix socket for the host, one for the guest. The host may
+// disconnect and reconnect while the guest's side stays open, as with a daemon that is killed and restarted.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -18,17 +18,17 @@ export interface Port {
   readonly path: string;
   /** Where the agent connects. */
   readonly guestPath: string;
-  /** Everything the agent has written to its standard error, which is what sanitizers use. */
-  complaints(): string;
-  startAgent(within?: Sandbox): ChildProcess;
+  /** What the agent has written to standard error, where sanitizers report. */
+  errors(): string;
+  startAgent(inside?: Sandbox): ChildProcess;
 }
 
-/** A port with nobody in the guest yet. What the host sends meanwhile waits, as in QEMU. */
+/** A port without an agent yet. What the host sends is buffered, as in QEMU. */
 export async function openPort(t: TestContext): Promise<Port> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-agent-'));
   const path = join(folder, 'host.sock');
   const guestPath = join(folder, 'guest.sock');
-  let words = '';
+  let errorText = '';
   let host: Socket | null = null;
   let guest: Socket | null = null;
   const sockets = new Set<Socket>();
@@ -78,20 +78,20 @@ export async function openPort(t: TestContext): Promise<Port> {
       [...programs].map((program) => program.exitCode ?? program.signalCode ?? new Promise((ended) => program.once('exit', ended))),
     );
     await rm(folder, { recursive: true, force: true });
-    assert.equal(words, '', 'the agent complained');
+    assert.equal(errorText, '', 'the agent reported errors');
   });
   return {
     folder,
     path,
     guestPath,
-    complaints: () => words,
-    startAgent(within) {
+    errors: () => errorText,
+    startAgent(inside) {
       // No leak check at exit: a channel's process is a fork that ends by exec or _exit.
-      const env = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0', ...within?.env };
-      const [command = '', ...given] = [...(within?.command ?? []), buildAgent(), '--socket', guestPath];
+      const env = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0', ...inside?.env };
+      const [command = '', ...given] = [...(inside?.command ?? []), buildAgent(), '--socket', guestPath];
       const program = spawn(command, given, { stdio: ['ignore', 'ignore', 'pipe'], env });
       program.stderr?.setEncoding('utf8').on('data', (text: string) => {
-        words += text;
+        errorText += text;
       });
       programs.add(program);
       return program;
@@ -105,7 +105,7 @@ export async function connectTo(t: TestContext, port: Port): Promise<AgentConnec
   return agent;
 }
 
-/** An agent that runs and a connection to it. */
+/** A running agent, and a connection to it. */
 export async function startAgent(t: TestContext): Promise<{ agent: AgentConnection; port: Port }> {
   const port = await openPort(t);
   port.startAgent();
