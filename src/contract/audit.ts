@@ -5,34 +5,41 @@ import { defineOperation } from './operation.ts';
 
 /** Who asks: kept with tasks, and in audit records. */
 export const Actor = z.object({
-  /** Id of the user; null: a local account without one, the daemon, or not known. */
-  user: z.string().nullable(),
-  name: z.string(),
-  via: z.enum(['socket', 'session', 'token', 'daemon', 'none']),
-  session: z.string().nullable(),
-  token: z.string().nullable(),
-  /** Network address, or `uid N` on the host's socket. */
-  from: z.string().nullable(),
+  user: z.string().nullable().describe('Id of the user; null: a local account without one, the daemon, or not known'),
+  name: z.string().describe('Name at that time'),
+  via: z.enum(['socket', 'session', 'token', 'daemon', 'none']).describe('How the caller was known'),
+  session: z.string().nullable().describe('Id of the session'),
+  token: z.string().nullable().describe('Id of the token'),
+  from: z.string().nullable().describe('Network address, or uid N on the host’s socket'),
 });
+
 export type Actor = z.infer<typeof Actor>;
 
 /** What a request acts on, with its name at that time. */
-export const AuditObject = z.object({ kind: z.string(), id: z.string(), name: z.string().nullable() });
+export const AuditObject = z.object({
+  kind: z.string().describe('Kind of object, such as vm'),
+  id: z.string().describe('Id of the object'),
+  name: z.string().nullable().describe('Name at that time'),
+});
+
 export type AuditObject = z.infer<typeof AuditObject>;
 
 export const AuditRecord = z.object({
-  /** Grows by one; a gap shows that a record was removed. */
-  sequence: z.int(),
-  at: Time,
-  actor: Actor,
-  operation: z.string(),
-  objects: z.array(AuditObject),
-  /** begun: a task was accepted; its end follows as a record of its own. */
-  outcome: z.enum(['begun', 'done', 'failed', 'cancelled', 'refused']),
-  /** Error code and message of a failure or refusal. */
-  error: z.object({ code: z.string(), message: z.string() }).nullable(),
-  task: z.string().nullable(),
+  sequence: z.int().describe('Number of the record; grows by one, so that a gap shows a removed record'),
+  at: Time.describe('Time of the record'),
+  actor: Actor.describe('Who'),
+  operation: z.string().describe('What, such as vm.start'),
+  objects: z.array(AuditObject).describe('What it acted on'),
+  outcome: z
+    .enum(['begun', 'done', 'failed', 'cancelled', 'refused'])
+    .describe('How it ended; begun: a task was accepted, and its end follows as a record of its own'),
+  error: z
+    .object({ code: z.string().describe('Error code'), message: z.string().describe('Error message') })
+    .nullable()
+    .describe('Why it failed or was refused'),
+  task: z.string().nullable().describe('Id of the task'),
 });
+
 export type AuditRecord = z.infer<typeof AuditRecord>;
 
 const filters = {
@@ -71,7 +78,7 @@ export const follow = defineOperation({
 
 export const verify = defineOperation({
   id: 'audit.verify',
-  method: 'POST',
+  method: 'GET',
   path: '/v1/audit/verify',
   permission: 'audit.read',
   summary: 'Verify the audit log’s chain, its keyed head and its anchors',
@@ -83,14 +90,13 @@ export const verify = defineOperation({
       .describe('Anchor kept elsewhere, as SEQUENCE:HASH (repeatable)'),
   }),
   output: z.object({
-    valid: z.boolean(),
-    /** Why not, naming the first wrong record. */
-    problem: z.string().nullable(),
-    first: z.int(),
-    last: z.int(),
-    records: z.int(),
-    anchors: z.int(),
-    durationMs: z.number(),
+    valid: z.boolean().describe('Whether the log is as it was written'),
+    problem: z.string().nullable().describe('Why not, naming the first wrong record'),
+    first: z.int().describe('Number of the first record'),
+    last: z.int().describe('Number of the last record'),
+    records: z.int().describe('Number of records that were verified'),
+    anchors: z.int().describe('Number of anchors that were compared'),
+    durationMs: z.number().describe('How long it took'),
   }),
   errors: ['timeout'],
   cli: { words: 'audit verify', section: 'Access', custom: true },

@@ -3,6 +3,7 @@
 import * as alert from './alert.ts';
 import * as audit from './audit.ts';
 import * as event from './event.ts';
+import * as explain from './explain.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
 import * as host from './host.ts';
@@ -40,6 +41,7 @@ export const operations = {
     suspend: vm.suspend,
     reset: vm.reset,
     set: vm.set,
+    explain: explain.explain,
     rename: vm.rename,
     remove: vm.remove,
     wait: vm.wait,

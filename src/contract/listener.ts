@@ -6,15 +6,13 @@ import { defineOperation } from './operation.ts';
 export const defaultPort = 8843;
 
 export const Listener = z.object({
-  address: z.string(),
-  port: z.int(),
-  /** Where other computers reach it. */
-  url: z.string(),
-  /** SHA-256 of the certificate that clients pin: that of the host's authority, or of the certificate file. */
-  fingerprint: z.string(),
-  /** When the server's certificate ends; the host's own is renewed by itself before. */
-  certificateUntil: z.int(),
+  address: z.string().describe('Address that it listens on'),
+  port: z.int().describe('Port that it listens on'),
+  url: z.string().describe('Where other computers reach it'),
+  fingerprint: z.string().describe('SHA-256 of the certificate that clients pin: that of the host’s authority, or of the certificate file'),
+  certificateUntil: z.int().describe('Time at which the server’s certificate ends; the host’s own is renewed by itself before'),
 });
+
 export type Listener = z.infer<typeof Listener>;
 
 const file = Text.regex(/^\//, 'the path is absolute').max(4096);
@@ -33,7 +31,7 @@ const Asked = z.object({
     )
     .max(20)
     .default([])
-    .describe('Further host name or address that clients use (repeatable); the first one is shown in links'),
+    .describe('Further host name or address that clients use (repeatable)'),
   certificate: file.optional().describe('Certificate file (PEM) instead of the host’s own; read again when it changes'),
   key: file.optional().describe('Key file of the certificate'),
 });
@@ -45,7 +43,9 @@ export const set = defineOperation({
   permission: 'listener.set',
   summary: 'Serve the API over HTTPS on an address, now and after each start of the daemon',
   input: Asked,
-  output: Listener.extend({ setUpLink: z.string().nullable() }),
+  output: Listener.extend({
+    setUpLink: z.string().nullable().describe('Link by which the first administrator is created; null: there are users'),
+  }),
   errors: ['in_use', 'not_found', 'unsupported'],
 });
 
@@ -67,6 +67,6 @@ export const remove = defineOperation({
   permission: 'listener.remove',
   summary: 'Close the network listener and its connections',
   input: z.object({}),
-  output: z.object({ closed: z.boolean() }),
+  output: z.object({ closed: z.boolean().describe('Whether there was one') }),
   errors: [],
 });

@@ -54,6 +54,7 @@ export type Print =
   | 'alert-table'
   | 'catalog-table'
   | 'difference'
+  | 'explanation'
   | 'forward-table'
   | 'image-sheet'
   | 'image-table'

@@ -9,28 +9,32 @@ import { objectKinds } from './role.ts';
 export const quotaNames = ['vms', 'vcpus', 'memoryBytes', 'diskBytes', 'snapshots', 'networks', 'forwards'] as const;
 export type QuotaName = (typeof quotaNames)[number];
 
+const most = (what: string) => z.int().nonnegative().nullable().describe(`Most ${what}; null: no limit`);
+
 export const Quotas = z.object({
-  vms: z.int().nonnegative().nullable(),
-  vcpus: z.int().nonnegative().nullable(),
-  memoryBytes: Bytes.nullable(),
-  diskBytes: Bytes.nullable(),
-  snapshots: z.int().nonnegative().nullable(),
-  networks: z.int().nonnegative().nullable(),
-  forwards: z.int().nonnegative().nullable(),
+  vms: most('VMs'),
+  vcpus: most('vCPUs of all VMs'),
+  memoryBytes: most('memory of all VMs'),
+  diskBytes: most('disk of all VMs, as the guests see it'),
+  snapshots: most('snapshots'),
+  networks: most('networks'),
+  forwards: most('port forwards'),
 });
+
 export type Quotas = z.infer<typeof Quotas>;
 
 export const Usage = z.record(z.enum(quotaNames), z.number());
 export type Usage = z.infer<typeof Usage>;
 
 export const Project = z.object({
-  id: z.string(),
-  name: Name,
-  summary: z.string(),
-  quotas: Quotas,
-  used: Usage,
-  createdAt: Time,
+  id: z.string().describe('Id, never used again'),
+  name: Name.describe('Name, unique on this host'),
+  summary: z.string().describe('What the project is for'),
+  quotas: Quotas.describe('Limits of what it owns'),
+  used: Usage.describe('What it owns now, by quota'),
+  createdAt: Time.describe('Time of creation'),
 });
+
 export type Project = z.infer<typeof Project>;
 
 const project = Name.describe('Name of the project');
@@ -101,7 +105,7 @@ export const remove = defineOperation({
   permission: 'project.manage',
   summary: 'Remove a project that owns nothing',
   input: One,
-  output: z.object({ name: Name }),
+  output: z.object({ name: Name.describe('Name of the project that was removed') }),
   errors: ['not_found', 'in_use', 'busy'],
   cli: { words: 'project rm', section: 'Access', args: ['project...'] },
 });

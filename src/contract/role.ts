@@ -19,12 +19,12 @@ export const roleSummaries: Readonly<Record<BuiltInRole, string>> = {
 };
 
 export const Role = z.object({
-  name: Name,
-  builtIn: z.boolean(),
-  summary: z.string(),
-  /** In the order of the alphabet, patterns resolved. */
-  permissions: z.array(z.string()),
+  name: Name.describe('Name, unique on this host'),
+  builtIn: z.boolean().describe('Whether every host has it; it cannot be changed then'),
+  summary: z.string().describe('What the role is for'),
+  permissions: z.array(z.string()).describe('Permissions, in the order of the alphabet, patterns resolved'),
 });
+
 export type Role = z.infer<typeof Role>;
 
 /** Kinds of objects that a role can be assigned on and that a project can own. Snapshots, disks and port forwards follow their VM. */
@@ -99,7 +99,7 @@ export const remove = defineOperation({
   permission: 'role.manage',
   summary: 'Remove a role that is assigned to no user',
   input: One,
-  output: z.object({ name: Name }),
+  output: z.object({ name: Name.describe('Name of the role that was removed') }),
   errors: [...failures.find, 'wrong_state', 'in_use', 'busy'],
   cli: { words: 'role rm', section: 'Access', args: ['role...'] },
 });

@@ -13,7 +13,11 @@ export const create = defineOperation({
     vm: Ref.describe('VM that is opened'),
     kind: z.enum(['exec', 'console', 'view']).describe('What is opened: exec, console or view'),
   }),
-  output: z.object({ ticket: z.string(), protocols: z.array(z.string()), expiresAt: Time }),
+  output: z.object({
+    ticket: z.string().describe('The secret'),
+    protocols: z.array(z.string()).describe('Subprotocols to open the WebSocket with'),
+    expiresAt: Time.describe('Time from which it is refused'),
+  }),
   errors: ['not_found', 'ambiguous'],
 });
 

@@ -6,17 +6,16 @@ import { PermissionPattern, ScopeText } from './role.ts';
 import { UserName } from './user.ts';
 
 export const Token = z.object({
-  id: z.string(),
-  name: z.string(),
-  user: UserName,
-  /** Null: all that its owner may. */
-  permissions: z.array(z.string()).nullable(),
-  /** Null: wherever its owner may. */
-  on: z.array(ScopeText).nullable(),
-  createdAt: Time,
-  expiresAt: Time,
-  lastUsedAt: Time.nullable(),
+  id: z.string().describe('Id of the token'),
+  name: z.string().describe('What the token is for'),
+  user: UserName.describe('Owner'),
+  permissions: z.array(z.string()).nullable().describe('Permissions it is limited to; null: all that its owner has'),
+  on: z.array(ScopeText).nullable().describe('Where it counts; null: wherever its owner has rights'),
+  createdAt: Time.describe('Time of creation'),
+  expiresAt: Time.describe('Time from which it is refused'),
+  lastUsedAt: Time.nullable().describe('Time of the last use, to the minute; null: never'),
 });
+
 export type Token = z.infer<typeof Token>;
 
 export const create = defineOperation({
@@ -27,12 +26,12 @@ export const create = defineOperation({
   summary: 'Create an API token; its secret is shown once',
   input: z.object({
     name: Text.min(1).max(80).describe('What the token is for'),
-    user: UserName.optional().describe('Owner, on the host’s socket; default: the caller'),
+    user: UserName.optional().describe('Owner, on the host’s socket (default: the caller)'),
     permission: z.array(PermissionPattern).min(1).max(200).optional().describe('Permission it is limited to, such as vm.read (repeatable)'),
     on: z.array(ScopeText).min(1).max(100).optional().describe('Where it counts, such as project:web (repeatable)'),
     days: z.int().min(1).max(366).default(90).describe('Days until it expires'),
   }),
-  output: Token.extend({ secret: z.string() }),
+  output: Token.extend({ secret: z.string().describe('The secret, shown only now') }),
   errors: ['not_found', 'ambiguous', 'busy'],
   cli: { words: 'token create', section: 'Access', args: ['name'], custom: true },
 });
@@ -56,7 +55,7 @@ export const remove = defineOperation({
   permission: 'signed-in',
   summary: 'Revoke an API token',
   input: z.object({ token: z.string().max(64).describe('Id of the token') }),
-  output: z.object({ id: z.string() }),
+  output: z.object({ id: z.string().describe('Id of the token that was revoked') }),
   errors: ['not_found', 'busy'],
   cli: { words: 'token rm', section: 'Access', args: ['token...'] },
 });

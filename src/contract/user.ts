@@ -12,27 +12,43 @@ export const UserName = z
 /** NIST SP 800-63B-4: length is what counts, composition rules are not asked for. */
 export const Password = z.string().min(12, 'a password has at least 12 characters').max(256, 'a password has at most 256 characters');
 
-export const Grant = z.object({ role: Name, on: ScopeText });
+export const Grant = z.object({
+  role: Name.describe('Name of the role'),
+  on: ScopeText.describe('Where it counts, with the names of today: host, project:NAME, vm:NAME, network:NAME or image:NAME'),
+});
+
 export type Grant = z.infer<typeof Grant>;
 
-export const User = z.object({
-  id: z.string(),
-  name: UserName,
-  /** The local account whose processes are this user on the host's socket. */
-  uid: z.int().nullable(),
-  disabled: z.boolean(),
-  /** Where the roles count is shown with today's names. */
-  grants: z.array(Grant),
-  signIn: z.object({
-    password: z.boolean(),
-    totp: z.boolean(),
-    recoveryCodes: z.int(),
-    passkeys: z.array(z.object({ id: z.string(), name: z.string(), createdAt: Time, lastUsedAt: Time.nullable() })),
-    identities: z.array(z.object({ issuer: z.string(), subject: z.string() })),
-  }),
-  createdAt: Time,
-  lastSignInAt: Time.nullable(),
+const PasskeyInfo = z.object({
+  id: z.string().describe('Id of the credential'),
+  name: z.string().describe('Name that the user gave it'),
+  createdAt: Time.describe('Time of registration'),
+  lastUsedAt: Time.nullable().describe('Time of the last sign-in with it; null: never'),
 });
+
+export const User = z.object({
+  id: z.string().describe('Id, never used again'),
+  name: UserName.describe('Name, unique on this host'),
+  uid: z.int().nullable().describe('Local account whose processes are this user on the host’s socket; null: none'),
+  disabled: z.boolean().describe('Whether every sign-in and token is refused'),
+  grants: z.array(Grant).describe('Roles, and where they count'),
+  signIn: z
+    .object({
+      password: z.boolean().describe('Whether the user has a password'),
+      totp: z.boolean().describe('Whether one-time codes are asked for'),
+      recoveryCodes: z.int().describe('Number of recovery codes that are left'),
+      passkeys: z.array(PasskeyInfo).describe('Passkeys'),
+      identities: z
+        .array(
+          z.object({ issuer: z.string().describe('URL of the OIDC provider'), subject: z.string().describe('Subject at that provider') }),
+        )
+        .describe('Identities at OIDC providers'),
+    })
+    .describe('What the user can sign in with'),
+  createdAt: Time.describe('Time of creation'),
+  lastSignInAt: Time.nullable().describe('Time of the last sign-in; null: never'),
+});
+
 export type User = z.infer<typeof User>;
 
 const user = UserName.describe('Name of the user');
@@ -105,9 +121,9 @@ export const remove = defineOperation({
   permission: 'user.manage',
   summary: 'Remove a user with its sessions and tokens; VMs stay',
   input: One,
-  output: z.object({ name: UserName }),
+  output: z.object({ name: UserName.describe('Name of the user that was removed') }),
   errors: ['not_found', 'busy'],
-  risk: 'disruption',
+  risk: 'loss',
   cli: { words: 'user rm', section: 'Access', args: ['user...'], confirm: 'Remove the user {user}?' },
 });
 
@@ -157,7 +173,10 @@ export const totpBegin = defineOperation({
   permission: 'signed-in',
   summary: 'Begin to set up one-time codes; they are asked for once a valid code has confirmed them',
   input: One,
-  output: z.object({ secret: z.string(), uri: z.string() }),
+  output: z.object({
+    secret: z.string().describe('Secret, in base 32'),
+    uri: z.string().describe('What an authenticator reads from a QR code'),
+  }),
   errors: ['not_found', 'wrong_state', 'busy'],
 });
 
@@ -173,7 +192,7 @@ export const totpConfirm = defineOperation({
       .regex(/^\d{6}$/, 'a one-time code has six digits')
       .describe('Code that the authenticator shows'),
   }),
-  output: z.object({ recoveryCodes: z.array(z.string()) }),
+  output: z.object({ recoveryCodes: z.array(z.string()).describe('Codes that each stand for one one-time code; shown only now') }),
   errors: ['not_found', 'wrong_state', 'rate_limited', 'busy'],
 });
 
@@ -182,6 +201,7 @@ export const totpRemove = defineOperation({
   method: 'POST',
   path: '/v1/users/{user}/totp-remove',
   permission: 'user.manage',
+  risk: 'loss',
   summary: 'Remove one-time codes and recovery codes from a user',
   input: One,
   output: User,
@@ -197,7 +217,7 @@ export const recover = defineOperation({
   permission: 'user.manage',
   summary: 'Make a single-use link, valid for 15 minutes, by which a user sets a new password and loses the second factor',
   input: One,
-  output: z.object({ link: z.string(), expiresAt: Time }),
+  output: z.object({ link: z.string().describe('Link for the user'), expiresAt: Time.describe('Time from which it is refused') }),
   errors: ['not_found', 'unsupported'],
   cli: { words: 'access recover', section: 'Access', args: ['user'], custom: true },
 });
@@ -212,9 +232,14 @@ export const can = defineOperation({
     verb: Text.max(80)
       .regex(/^[a-zA-Z.-]+$/, 'a verb is written like start, vm.start or vm.read')
       .describe('What is to be done: start, snapshot.restore, image.import'),
-    object: Text.max(200).optional().describe('VM, or project:NAME, network:NAME, image:NAME; default: the host'),
+    object: Text.max(200).optional().describe('VM, or project:NAME, network:NAME, image:NAME (default: the host)'),
   }),
-  output: z.object({ allowed: z.boolean(), permission: z.string(), reason: z.string().nullable(), through: z.array(Grant) }),
+  output: z.object({
+    allowed: z.boolean().describe('Whether the user may'),
+    permission: z.string().describe('Permission that it needs'),
+    reason: z.string().nullable().describe('Why not'),
+    through: z.array(Grant).describe('Role that allows it'),
+  }),
   errors: ['not_found', 'ambiguous'],
   cli: { words: 'can', section: 'Access', args: ['user', 'verb', 'object?'], custom: true },
 });

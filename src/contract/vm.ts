@@ -19,7 +19,13 @@ export const create = defineOperation({
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
-  cli: { words: 'create', section: 'VMs', args: ['image', 'name?'], custom: true },
+  cli: {
+    without: { freePageReporting: 'Keep memory that the guest frees' },
+    words: 'create',
+    section: 'VMs',
+    args: ['image', 'name?'],
+    custom: true,
+  },
 });
 
 export const run = defineOperation({
@@ -32,7 +38,14 @@ export const run = defineOperation({
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
-  cli: { words: 'run', section: 'VMs', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
+  cli: {
+    without: { freePageReporting: 'Keep memory that the guest frees' },
+    words: 'run',
+    section: 'VMs',
+    args: ['image', 'name?'],
+    flags: { removeOnStop: 'rm' },
+    custom: true,
+  },
 });
 
 export const list = defineOperation({

@@ -41,6 +41,7 @@ export interface HostFactsOptions {
   readonly committedBytes: () => number;
   /** Held by what stands ready in pools. */
   readonly warmPoolBytes: () => Promise<number>;
+  readonly capacity: () => Promise<Host['capacity']>;
   /** What kinds of networks VMs can have here, and what is missing for better ones. */
   readonly networks: () => Promise<Host['networks']>;
 }
@@ -100,6 +101,7 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         arch: arch() === 'x64' ? 'x86_64' : arch() === 'arm64' ? 'aarch64' : arch(),
         cpus: readCpus(),
         memory: { ...memory, committedBytes: options.committedBytes(), warmPoolBytes: await options.warmPoolBytes() },
+        capacity: await options.capacity(),
         storage: { path: paths.stateDirectory, ...storage },
         accelerators: [
           { name: 'kvm', works: proof.works, detail: proof.detail, durationMs: proof.durationMs },

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOverlay } from '../storage/disk.ts';
 import type { SnapshotRecord } from '../vm/capture/snapshot-record.ts';
-import { guardOf } from '../vm/device/nics.ts';
+import { rulesOf } from '../vm/device/nics.ts';
 import { copyTpm } from '../vm/device/tpm.ts';
 import { own } from '../vm/files.ts';
 import { makeVarsOver, overlaysOver } from '../vm/fork/fork-record.ts';
@@ -54,7 +54,7 @@ export async function setBack(vm: Vm, services: Uses<'paths'>, snapshot: Snapsho
     started: withMemory ? then.started : null,
     resumeFrom: withMemory ? snapshot.id : null,
     // What a NIC may do is the host's to say, and no part of what the VM was.
-    nics: then.nics.map((nic) => ({ ...nic, ...guardOf(now.find(({ id }) => id === nic.id) ?? nic) })),
+    nics: then.nics.map((nic) => ({ ...nic, ...rulesOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));
   await copyTpm(services.paths.snapshot(snapshot.id).tpm, vm.paths.tpm, vm.record);

@@ -16,7 +16,14 @@ export interface OpenMemory {
 }
 
 /** @throws unsupported where the memory of a snapshot cannot be mapped on this host; corrupt, not_found where it is gone */
-export async function openMemory(bytes: number, socket: string, snapshot: SnapshotRecord | null, paths: Paths): Promise<OpenMemory> {
+export async function openMemory(
+  { bytes, hugepages, ksm }: { bytes: number; hugepages: boolean; ksm: boolean },
+  socket: string,
+  snapshot: SnapshotRecord | null,
+  paths: Paths,
+): Promise<OpenMemory> {
+  // They are allocated whole, and a layer takes what was written alone.
+  if (hugepages && snapshot === null) return { layers: null, close: () => {} };
   const library = await memoryLibrary();
   if (library === null) {
     if (snapshot === null) return { layers: null, close: () => {} };
@@ -39,7 +46,8 @@ export async function openMemory(bytes: number, socket: string, snapshot: Snapsh
         snapshot === null
           ? [keep(createMemoryFile('vivarium-memory', memoryBytesOf(bytes)))]
           : await layersOf(snapshot, bytes, paths, keep),
-      own: snapshot === null,
+      // The kernel merges private pages only, so mapping it as its own and shared would merge nothing.
+      own: snapshot === null && !ksm,
     };
     return { layers, close };
   } catch (error) {

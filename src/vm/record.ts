@@ -1,7 +1,8 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { NicGuard, openGuard } from '../contract/nic-spec.ts';
+import { defaultNicRules, NicRules } from '../contract/nic-spec.ts';
+import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
 
@@ -39,10 +40,10 @@ export const NicRecord = z.object({
   slot: z.int().nullable().default(null),
   vlan: z.int().nullable().default(null),
   trunk: z.array(z.int()).default([]),
-  securityGroups: NicGuard.shape.securityGroups.default(openGuard.securityGroups),
-  egress: NicGuard.shape.egress.default(openGuard.egress),
-  rateIn: NicGuard.shape.rateIn.default(openGuard.rateIn),
-  rateOut: NicGuard.shape.rateOut.default(openGuard.rateOut),
+  securityGroups: NicRules.shape.securityGroups.default(defaultNicRules.securityGroups),
+  egress: NicRules.shape.egress.default(defaultNicRules.egress),
+  rateIn: NicRules.shape.rateIn.default(defaultNicRules.rateIn),
+  rateOut: NicRules.shape.rateOut.default(defaultNicRules.rateOut),
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 
@@ -57,6 +58,7 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean().default(false),
+  resources: ResourceSettings.prefault({}),
   /** Automatic snapshots; null: none. */
   snapshotPolicy: SnapshotPolicy.nullable().default(null),
   /** Null: the VM's name. */
@@ -86,6 +88,8 @@ export const VmRecord = z.object({
     machineType: z.string().default(''),
     cdroms: z.array(Cd),
     slots: z.int().default(0),
+    /** A VM that was started before there were balloons has none. */
+    balloon: z.boolean().default(false),
     /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
     announces: z.boolean().default(true),
     /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */

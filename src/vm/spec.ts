@@ -1,6 +1,7 @@
 // From what was asked for and the image to a VM's record, and from the record to what QEMU is started with. Pure.
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
+import { effective, mergeResources, ResourceSettings } from '../contract/resource.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { VmOptions } from '../contract/vm-options.ts';
 import type { BootDevice } from '../contract/vm-state.ts';
@@ -93,6 +94,7 @@ export function newRecord(
       autostart: options.autostart,
       removeOnStop: options.removeOnStop,
       tpm: options.tpm,
+      resources: mergeResources(ResourceSettings.parse({}), ResourceSettings.parse(options)),
       snapshotPolicy: options.snapshotPolicy === undefined ? null : parseSnapshotPolicy(options.snapshotPolicy),
       hostname: options.hostname ?? null,
     },
@@ -134,9 +136,33 @@ const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
 /** What it is started with: a suspended VM wakes as what it was when it went to sleep, whatever has been set since. */
 export function startSettings(record: VmRecord): VmRecord['settings'] {
   if (record.state !== 'suspended' || record.started === null) return record.settings;
-  const { cpus, memoryBytes, firmware, boot, tpm, accelInUse } = record.started;
-  return { ...record.settings, cpus, memoryBytes, firmware, boot, tpm, accel: accelInUse };
+  const { cpus, memoryBytes, firmware, boot, tpm, accelInUse, resources } = record.started;
+  return {
+    ...record.settings,
+    ...{ cpus, memoryBytes, firmware, boot, tpm, accel: accelInUse },
+    resources: withDevices(record.settings.resources, resources),
+  };
 }
+
+/** The settings that QEMU's devices and memory are made of: a saved state fits those that it was made with. */
+const deviceSettings = ['maxCpus', 'cpuModel', 'cpuFeatures', 'memoryMaximumBytes', 'freePageReporting', 'hugepages', 'ksm'] as const;
+
+const withDevices = (resources: ResourceSettings, started: ResourceSettings): ResourceSettings => ({
+  ...resources,
+  ...Object.fromEntries(deviceSettings.map((name) => [name, started[name]])),
+});
+
+/** Those that differ from what it was started with, and take effect at its next start. */
+export const pendingDevices = (resources: ResourceSettings, started: ResourceSettings): (keyof ResourceSettings)[] =>
+  deviceSettings.filter((name) => JSON.stringify(resources[name]) !== JSON.stringify(started[name]));
+
+/** The memory that its guest is booted with; its balloon holds what is more than it has. */
+export const bootMemoryBytes = ({ memoryBytes, cpus, resources }: VmRecord['settings']): number =>
+  effective(resources, { cpus, memoryBytes }).memoryMaximumBytes;
+
+/** A saved state fits a VM with a balloon if it was made by one. Huge pages cannot be discarded one by one. */
+export const startBalloon = ({ state, started, settings }: VmRecord): boolean =>
+  state === 'suspended' && started !== null ? started.balloon : !settings.resources.hugepages;
 
 /** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
 export const cdsInUse = ({ state, started }: VmRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
@@ -167,6 +193,10 @@ export const startOffers = ({ state, started }: VmRecord): { announces: boolean;
   queueReset: state === 'suspended' && started !== null && started.queueReset,
 });
 
+/** Whether its process has a balloon, or will have one. */
+export const hasBalloon = (record: VmRecord): boolean =>
+  record.state === 'running' || record.state === 'paused' ? (record.started?.balloon ?? false) : startBalloon(record);
+
 export const hostnameOf = (record: VmRecord): string => record.settings.hostname ?? record.name;
 
 /** What QEMU is started with. `marker` is how its process is told to be this VM's. */
@@ -187,6 +217,7 @@ export function qemuConfig(
   },
 ): QemuConfig {
   const settings = startSettings(record);
+  const { resources } = settings;
   const order = bootOrder(settings.boot);
   let cds = 0;
   const backendOf = (nic: string) => {
@@ -201,7 +232,13 @@ export function qemuConfig(
     machineType: host.machineType,
     accel: host.accel,
     cpus: settings.cpus,
-    memoryBytes: settings.memoryBytes,
+    maxCpus: resources.maxCpus > 0 ? resources.maxCpus : null,
+    cpuModel: resources.cpuModel,
+    cpuFeatures: resources.cpuFeatures,
+    memoryBytes: bootMemoryBytes(settings),
+    balloon: startBalloon(record) ? { freePageReporting: resources.freePageReporting } : null,
+    hugepages: resources.hugepages,
+    ksm: resources.ksm,
     memory: host.memory,
     firmware:
       settings.firmware === 'uefi' && host.firmwareCode !== null

@@ -12,6 +12,7 @@ import type { VmEvents } from './events.ts';
 import { stoppedBy } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import { VmRuntime } from './runtime.ts';
+import { pendingDevices } from './spec.ts';
 
 export class Vm {
   readonly paths: VmPaths;
@@ -172,6 +173,8 @@ function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[
     autostart: settings.autostart,
     removeOnStop: settings.removeOnStop,
     tpm: settings.tpm,
+    resources: settings.resources,
+    resourceUse: null,
     snapshotPolicy: settings.snapshotPolicy === null ? null : formatSnapshotPolicy(settings.snapshotPolicy),
     pending: active || record.state === 'suspended' ? pending(record) : [],
     pid: live?.process.pid ?? null,
@@ -191,6 +194,8 @@ export function pending(record: VmRecord): string[] {
   const names = (['cpus', 'memoryBytes', 'accel', 'firmware', 'boot', 'tpm'] as const).filter(
     (name) => JSON.stringify(settings[name]) !== JSON.stringify(started[name]),
   );
+  const devices = pendingDevices(settings.resources, started.resources);
   const cdroms = record.disks.filter((disk) => disk.kind === 'cdrom').map((disk) => disk.file);
-  return JSON.stringify(cdroms) === JSON.stringify(started.cdroms.map(({ file }) => file)) ? names : [...names, 'cdroms'];
+  const changed = JSON.stringify(cdroms) !== JSON.stringify(started.cdroms.map(({ file }) => file));
+  return [...names, ...devices, ...(changed ? ['cdroms'] : [])];
 }

@@ -241,6 +241,16 @@ test('host names what is missing and how to install it', async () => {
     arch: 'x86_64',
     cpus: { model: 'm', count: 2 },
     memory: { totalBytes: 2 ** 32, availableBytes: 2 ** 31, committedBytes: 0, warmPoolBytes: 0 },
+    capacity: {
+      reservableBytes: 2 ** 31,
+      reservedBytes: 0,
+      givableBytes: 2 ** 32,
+      givenBytes: 0,
+      overcommitRatio: 2,
+      vcpus: 0,
+      reservedCpus: 0,
+      more: [],
+    },
     storage: { path: '/s', totalBytes: 2 ** 40, freeBytes: 2 ** 39, reserveBytes: 2 ** 30 },
     accelerators: [
       { name: 'kvm', works: false, detail: 'made no progress', durationMs: 2000 },

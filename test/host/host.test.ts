@@ -103,6 +103,16 @@ test('a host without a working KVM says so at once where KVM is asked for, and e
     findQemu: async () => ({ path: '/usr/bin/qemu-system-x86_64', version: '10.0.2' }),
     committedBytes: () => 42,
     warmPoolBytes: async () => 0,
+    capacity: async () => ({
+      reservableBytes: 0,
+      reservedBytes: 0,
+      givableBytes: 0,
+      givenBytes: 0,
+      overcommitRatio: 2,
+      vcpus: 0,
+      reservedCpus: 0,
+      more: [],
+    }),
     networks: async () => [],
   });
   const host = createHostFacts(options('1'));

@@ -36,7 +36,7 @@ export const networkSheet = (network: Network): string[] =>
     ['subnets', [network.ipv4, network.ipv6].filter((subnet) => subnet !== null)],
     ['gateways', network.gateways],
     ['interface', network.interface],
-    ['forged senders', network.guarded ? null : 'let through'],
+    ['spoofing', network.spoofing === 'drop' ? null : network.spoofing],
     [
       'capacity',
       network.capacityBytesPerSecond === null ? null : formatRate({ bytesPerSecond: network.capacityBytesPerSecond, burstBytes: null }),

@@ -2,6 +2,7 @@
 import type { Vm } from '../../contract/vm-state.ts';
 import { formatEgress, formatRate } from './nic.ts';
 import { formatBytes, formatDuration, formatTime } from './quantity.ts';
+import { resourceRows } from './resource.ts';
 import { type Column, renderSheet, renderTable } from './table.ts';
 
 const columnsOf = (now: number): Column<Vm>[] => [
@@ -32,6 +33,7 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
     ['system', `${vm.arch}, ${vm.firmware}`],
     ['cpus', String(vm.cpus)],
     ['memory', formatBytes(vm.memoryBytes)],
+    ...resourceRows(vm),
     ['accelerator', vm.accelInUse && vm.accelInUse !== vm.accel ? `${vm.accelInUse} (${vm.accel})` : vm.accel],
     [
       'disks',

@@ -13,6 +13,7 @@ import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { dropVm, insertVm } from '../../vm/register.ts';
 import { nameTaken } from '../../vm/registry.ts';
+import { checkSettings } from '../../vm/resource/check.ts';
 import { newRecord } from '../../vm/spec.ts';
 import type { Step } from '../handler.ts';
 import { projectId } from '../project/one.ts';
@@ -43,8 +44,9 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const id = idWithOwnMacs(takenMacs(services));
   const uid = services.ownUsers ? vmIdentity(id, takenUids(services)) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now(), project: projectId(options.project, services) };
-  const chosen = await networks.chosen(options.networks);
+  const chosen = await networks.choice.resolve(options.networks);
   const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
+  checkSettings(record, services.resources.enforcer.hostCpus);
   return { id, name, record, forwards: await networks.forwards.checked(options.forwards, record, null) };
 }
 

@@ -10,6 +10,7 @@ import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
+import { vmPorts } from '../../vm/device/port-source.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles, pendingIdentity } from '../../vm/fork/fork-record.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../vm/fork/full-clone.ts';
@@ -225,7 +226,7 @@ function planned({ id, from, count, pattern, full }: Forking, services: Services
 /** Their taps are made while the snapshot is, which takes about as long. */
 function expectNics({ id, from, name, children = [] }: Forking, services: Services): void {
   const parent = from === null ? services.vms.get(id).record : services.snapshots.get(from).vmRecord;
-  for (const child of children) services.networks.expect(pendingIdentity(parent, child, name, child.createdAt));
+  for (const child of children) services.networks.expect(vmPorts(pendingIdentity(parent, child, name, child.createdAt), null));
 }
 
 function recordOf(snapshot: SnapshotRecord, child: Plan['children'][number], state: Forking, services: Services): VmRecord {

@@ -1,7 +1,7 @@
 // A VM's NICs in its record: from what was asked for, and which slot each is in. Pure.
 import { createHash } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
-import { type NicGuard, type NicWish, parseNicWish } from '../../contract/nic-spec.ts';
+import { type NicRules, type NicWish, parseNicWish } from '../../contract/nic-spec.ts';
 import { newId } from '../../host/id.ts';
 import type { NicRecord, VmRecord } from '../record.ts';
 
@@ -63,7 +63,7 @@ export function nicFrom(wish: NicWish, id: string, others: readonly NicRecord[])
     slot,
     vlan: wish.vlan,
     trunk: wish.trunk,
-    ...wish.guard,
+    ...wish.rules,
   };
 }
 
@@ -83,4 +83,4 @@ export function slotsOf({ arch, state, started, nics }: VmRecord): number {
 }
 
 /** What a NIC may do, of all that it is. */
-export const guardOf = ({ securityGroups, egress, rateIn, rateOut }: NicGuard): NicGuard => ({ securityGroups, egress, rateIn, rateOut });
+export const rulesOf = ({ securityGroups, egress, rateIn, rateOut }: NicRules): NicRules => ({ securityGroups, egress, rateIn, rateOut });

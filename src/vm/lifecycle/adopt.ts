@@ -10,6 +10,7 @@ import { findTpms } from '../../qemu/tpm.ts';
 import { watchTpm } from '../device/tpm.ts';
 import { removeFiles } from '../files.ts';
 import { dropVm } from '../register.ts';
+import { adoptLimits, placeProcess } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { connect } from './connect.ts';
@@ -31,7 +32,7 @@ export interface Adopted {
  * @param isWarm whether a VM is a member of a warm pool
  */
 export async function adoptAll(
-  services: Uses<'vms' | 'networks' | 'processes' | 'paths' | 'log' | 'bootId'>,
+  services: Uses<'vms' | 'networks' | 'processes' | 'paths' | 'log' | 'bootId' | 'resources'>,
   isWarm: (vm: Vm) => boolean,
   signal: AbortSignal,
 ): Promise<Adopted> {
@@ -70,7 +71,7 @@ const vmOf = (folder: string, services: Uses<'vms'>): Vm | undefined => services
 
 async function adopt(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'bootId'>,
+  services: Uses<'networks' | 'processes' | 'bootId' | 'resources'>,
   isWarm: (vm: Vm) => boolean,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
@@ -91,7 +92,11 @@ async function adopt(
 }
 
 /** One that is half-made, or does not answer, is taken up by the task that makes it, or swept. */
-async function adoptReady(vm: Vm, services: Uses<'networks' | 'processes'>, signal: AbortSignal): Promise<keyof Adopted | null> {
+async function adoptReady(
+  vm: Vm,
+  services: Uses<'networks' | 'processes' | 'resources'>,
+  signal: AbortSignal,
+): Promise<keyof Adopted | null> {
   if (vm.record.state !== 'suspended') return null;
   const process = await services.processes.of(vm);
   const qmp = process && (await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited }).catch(() => null));
@@ -99,6 +104,7 @@ async function adoptReady(vm: Vm, services: Uses<'networks' | 'processes'>, sign
   const { status } = await queryStatus(qmp);
   if (status === 'paused' || status === 'prelaunch') {
     connect(vm, services, process, qmp, { held: true });
+    placeProcess(vm.id, process, services);
     vm.runtime.hold();
     return 'adopted';
   }
@@ -106,9 +112,10 @@ async function adoptReady(vm: Vm, services: Uses<'networks' | 'processes'>, sign
   return null;
 }
 
-async function adoptProcess(vm: Vm, services: Uses<'networks'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
+async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
   const live = connect(vm, services, process, qmp);
+  adoptLimits(vm, live, services);
   const { status } = await queryStatus(live.qmp);
   hearStatus(vm, live, status);
   const { record } = vm;

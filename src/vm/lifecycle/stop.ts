@@ -42,7 +42,7 @@ export async function endQemu(vm: Vm, services: Uses<'networks' | 'processes'>):
     if (process) await endProcess(process, vm.paths);
     else await endTpm(vm.paths.tpm);
     vm.runtime.disconnect();
-    services.networks.ended(vm.id);
+    services.networks.detached(vm.id);
     await rm(vm.paths.run, { recursive: true, force: true });
   } finally {
     vm.runtime.abandonEnd();

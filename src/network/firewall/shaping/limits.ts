@@ -1,16 +1,16 @@
-// Limits as lines for `ip -batch` and `tc -batch`. What a guest receives waits at its port; what it sends is turned over to a device of its own (ifb),
-// for only what leaves an interface can wait. Where a network has a capacity, its bridge (from the world) and the uplink (to the world) have a class for
-// each port: an equal share is its own, and what others leave free is lent.
+// Rate limits as input of `ip -batch` and `tc -batch`. What a guest receives is queued at its tap; what it sends is redirected to an ifb device, because only
+// egress of an interface can be queued. Where a network has a capacity, its bridge (from the uplink) and the uplink (to the outside) have an HTB class for
+// each port: an equal share is guaranteed, unused shares are borrowed.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { VivError } from '../../contract/errors.ts';
-import { leastBurstBytes, leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../contract/rate.ts';
-import { factsOf } from './facts.ts';
-import type { FirewallModel, Rate } from './model.ts';
+import { VivError } from '../../../contract/errors.ts';
+import { leastBurstBytes, leastBytesPerSecond, mostBurstBytes, mostBytesPerSecond } from '../../../contract/rate.ts';
+import { factsOf } from '../facts.ts';
+import type { FirewallModel, Rate } from '../model.ts';
 import { type Share, sharesOf } from './shares.ts';
 
 export interface LimitPlan {
-  /** For `tc -force -batch -`, then `ip -force -batch -`: what is in the way, or gone already. */
+  /** For `tc -force -batch -`, then `ip -force -batch -`: what conflicts, or is gone already. */
   readonly undoQueues: string;
   readonly undoLinks: string;
   /** For `ip -batch -`, then `tc -batch -`. */
@@ -19,7 +19,7 @@ export interface LimitPlan {
   readonly after: Limited;
 }
 
-/** What is set up, as a word for each interface that something is set up for. */
+/** What is configured, as a word for each interface. */
 export type Limited = ReadonlyMap<string, string>;
 
 interface Setup {
@@ -28,12 +28,12 @@ interface Setup {
   readonly queues: readonly string[];
 }
 
-const longestWaitMs = 50;
-/** As many full frames as wait at an interface without a limit, or what takes a second. */
+const maxLatencyMs = 50;
+/** As many full frames as an interface without a limit queues. */
 const relayedQueueBytes = 1000 * 1514;
 const leastQueueBytes = 128 * 1024;
 
-/** @param before what is set up now, some of it perhaps for interfaces that are gone */
+/** @param before what is configured now, perhaps for interfaces that are gone */
 export function limitsFor(desired: FirewallModel, before: Limited): LimitPlan {
   const setups = setupsOf(desired);
   const there = new Set(interfacesOf(desired));
@@ -52,8 +52,8 @@ export function limitsFor(desired: FirewallModel, before: Limited): LimitPlan {
 
 const Queues = z.array(z.object({ kind: z.string(), handle: z.string().optional(), dev: z.string() }));
 
-/** What a kernel has, from `tc -json qdisc show`: a limit is known by the handle of its queue. */
-export function limitedNow(text: string): Limited {
+/** What the kernel has, from `tc -json qdisc show`: the handle of a queue identifies its limit. */
+export function appliedLimits(text: string): Limited {
   const queues = Queues.parse(JSON.parse(text));
   const handles = new Map(queues.filter(({ kind }) => kind === 'tbf').map(({ dev, handle = '' }) => [dev, handle.replace(':', '')]));
   const found = new Map<string, string>();
@@ -61,7 +61,7 @@ export function limitedNow(text: string): Limited {
   for (const { dev, kind } of queues) {
     if (isHelper(dev) || !['tbf', 'ingress', 'htb'].includes(kind)) continue;
     owned.add(helperOf(dev));
-    // What is shared is made anew: its classes are not looked at.
+    // Classes are not compared: always replaced.
     found.set(dev, kind === 'htb' ? 'shared' : wordOf(handles.get(dev), handles.get(helperOf(dev))));
   }
   for (const { dev } of queues) if (isHelper(dev) && !owned.has(dev)) found.set(dev, 'left');
@@ -69,7 +69,7 @@ export function limitedNow(text: string): Limited {
 }
 
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
-/** The device that what a guest sends is turned over to. */
+/** The ifb device that a guest's traffic is redirected to. */
 const helperOf = (name: string): string => `ifb${hash(name).slice(0, 12)}`;
 const isHelper = (name: string): boolean => /^ifb[0-9a-f]{12}$/.test(name);
 const wordOf = (toGuest = '', fromGuest = ''): string => `${toGuest}/${fromGuest}`;
@@ -110,16 +110,16 @@ function portSetup(name: string, toGuest: Rate | undefined, fromGuest: Rate | un
   };
 }
 
-/** The handle follows from the rate, so that it tells which one is set; 1 and ffff are others'. */
+/** The handle is derived from the rate, so that it identifies it; 1 and ffff are reserved. */
 function bucket(rate: Rate, relayed: boolean): { handle: string; words: string } {
   const queueBytes = Math.max(leastQueueBytes, Math.min(relayedQueueBytes, rate.bytesPerSecond));
-  const waits = relayed ? `limit ${queueBytes}` : `latency ${longestWaitMs}ms`;
+  const waits = relayed ? `limit ${queueBytes}` : `latency ${maxLatencyMs}ms`;
   const limit = `tbf rate ${bytes(rate.bytesPerSecond)}bps burst ${burst(rate)}b ${waits}`;
   const handle = (2 + (Number.parseInt(hash(limit).slice(0, 4), 16) % 0xfff0)).toString(16);
   return { handle, words: `root handle ${handle}: ${limit}` };
 }
 
-/** "bps" is bytes a second to tc. What has no class (our own DHCP and DNS) does not wait. */
+/** "bps" means bytes per second to tc. What has no class (DHCP and DNS) is not queued. */
 function sharedBy(name: string, shares: readonly Share[]): Setup {
   const classes = shares.flatMap(({ capacityBytesPerSecond: capacity, number, ports }) => {
     const whole = bytes(capacity);
@@ -140,16 +140,16 @@ function bytes(perSecond: number): number {
   if (Number.isSafeInteger(perSecond) && perSecond >= leastBytesPerSecond && perSecond <= mostBytesPerSecond) return perSecond;
   throw new VivError(
     'invalid',
-    `${perSecond} bytes a second is no limit for a network: it is between ${leastBytesPerSecond} and ${mostBytesPerSecond}`,
+    `${perSecond} bytes per second is not a valid rate; it is between ${leastBytesPerSecond} and ${mostBytesPerSecond}`,
   );
 }
 
-/** 50 ms of the rate when it is left out: a busy host's timers come late. */
+/** Default: 50 ms of the rate, because timers of a busy host fire late. */
 function burst({ bytesPerSecond, burstBytes }: Rate): number {
-  const wished = burstBytes ?? Math.floor(bytesPerSecond / 20);
-  if (!Number.isSafeInteger(wished) || wished < 0 || wished > mostBurstBytes)
-    throw new VivError('invalid', `${wished} bytes are no burst: it is at most 2 GiB`);
-  return Math.max(leastBurstBytes, wished);
+  const requested = burstBytes ?? Math.floor(bytesPerSecond / 20);
+  if (!Number.isSafeInteger(requested) || requested < 0 || requested > mostBurstBytes)
+    throw new VivError('invalid', `${requested} bytes is not a valid burst; it is at most 2 GiB`);
+  return Math.max(leastBurstBytes, requested);
 }
 
 function lines(all: readonly string[]): string {

@@ -1,4 +1,4 @@
-// What passes through the networks and what is refused: counts, frames, and the log of new connections.
+// Observes traffic in the networks: counters, frames, and new connections.
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
 import { findProgram } from '../../host/find-program.ts';
@@ -6,23 +6,27 @@ import { runOk, runProgram } from '../../host/run.ts';
 import { streamProgram } from '../../host/stream.ts';
 import type { NetworkPrograms } from '../capability.ts';
 import { countersArguments, type PortCounters, readCounters } from '../firewall/counters.ts';
-import type { Flow } from '../firewall/flow.ts';
 import type { FirewallModel } from '../firewall/model.ts';
 import { named } from '../kernel/interface-index.ts';
 import { type TrafficByTap, trafficFrom } from './counters.ts';
-import { flowRecorder, recordedFlows } from './record.ts';
+import type { Flow } from './nflog.ts';
+import { flowRecorder, recordedFlows } from './recorder.ts';
 
 const deadlineMs = 30_000;
 const keepBytes = 256 * 1024 * 1024;
 
-export class Watching {
+export class TrafficMonitor {
   readonly #enter: readonly string[];
   readonly #programs: NetworkPrograms;
   readonly #env: NodeJS.ProcessEnv;
   readonly #folder: string;
   readonly #has: (pid: number) => Promise<boolean>;
 
-  /** @param enter what goes before a program's words so that it runs where the networks are @param has whether a process is there @param folder for run files */
+  /**
+   * @param enter the words before a program's own that run it in the namespace
+   * @param has whether a process is in the namespace
+   * @param folder for run files
+   */
   constructor(where: {
     enter: readonly string[];
     has: (pid: number) => Promise<boolean>;
@@ -37,34 +41,37 @@ export class Watching {
     this.#folder = where.folder;
   }
 
-  /** What has passed through each tap. */
+  /** Bytes and packets through each tap. */
   async traffic(): Promise<TrafficByTap> {
-    const [first, rest] = this.#there(this.#programs.ip, '-statistics', '-json', 'link', 'show');
+    const [first, rest] = this.#inNamespace(this.#programs.ip, '-statistics', '-json', 'link', 'show');
     return trafficFrom(await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes }));
   }
 
-  /** What was refused at each tap. @param model the rules that the kernel has */
-  async refused(model: FirewallModel): Promise<ReadonlyMap<string, PortCounters>> {
+  /** What was dropped at each tap. @param model the rules in the kernel */
+  async dropped(model: FirewallModel): Promise<ReadonlyMap<string, PortCounters>> {
     const read = async (args: readonly string[]) => {
-      const [first, rest] = this.#there(this.#programs.nft, ...args);
+      const [first, rest] = this.#inNamespace(this.#programs.nft, ...args);
       return await runOk(first, rest, { timeoutMs: deadlineMs, keepBytes });
     };
     return readCounters(model, await Promise.all(countersArguments.map(read)));
   }
 
-  /** Frames that pass an interface, as pcap; null where it is not there now. @throws missing_program, invalid where the filter cannot be understood */
+  /** Frames that pass an interface, as pcap; null: the interface does not exist now. @throws missing_program; invalid where the filter is not valid */
   async capture(
     device: string,
     { filter, packets }: { filter: string | null; packets: number | null },
     signal: AbortSignal,
   ): Promise<Readable | null> {
-    const [show, link] = this.#there(this.#programs.ip, 'link', 'show', 'dev', device);
+    const [show, link] = this.#inNamespace(this.#programs.ip, 'link', 'show', 'dev', device);
     if ((await runProgram(show, link, { timeoutMs: deadlineMs, signal })).exitCode !== 0) return null;
     const narrow = filter !== null || packets !== null;
     const tcpdump = narrow ? await findProgram('tcpdump', this.#env) : null;
     if (narrow && tcpdump === null)
-      throw new VivError('missing_program', 'tcpdump is not installed, which finds what fits; install it with: apt-get install tcpdump');
-    const [first, rest] = this.#there(this.#programs.tap, 'watch', device);
+      throw new VivError(
+        'missing_program',
+        'a filter or a packet limit needs tcpdump, which is not installed; install it with: apt-get install tcpdump',
+      );
+    const [first, rest] = this.#inNamespace(this.#programs.tap, 'watch', device);
     const all = await streamProgram(first, rest, { timeoutMs: deadlineMs, signal });
     if (tcpdump === null) return all;
     const words = ['-r', '-', '-n', '-U', '-Z', 'root', '-w', '-', ...(packets === null ? [] : ['-c', String(packets)]), '--'];
@@ -76,17 +83,17 @@ export class Watching {
     }
   }
 
-  /** What the rules say of new connections, with the names of the interfaces: first what is kept of it, then what comes. The names are those at the call. */
+  /** New connections with the names of their interfaces: first those that were recorded, then new ones as they come. */
   async flows(signal: AbortSignal): Promise<AsyncGenerator<Flow & { from: string | null; to: string | null }>> {
     const [folder, program] = [this.#folder, this.#programs.tap];
-    const [ip, list] = this.#there(this.#programs.ip, '-json', 'link', 'show');
+    const [ip, list] = this.#inNamespace(this.#programs.ip, '-json', 'link', 'show');
     const links = () => runOk(ip, list, { timeoutMs: deadlineMs, signal, keepBytes });
     const first = await links();
     const recorder = await flowRecorder({ folder, program, enter: this.#enter, has: this.#has }, signal);
     return named(recordedFlows(folder, recorder, signal), links, first);
   }
 
-  #there(program: string, ...args: readonly string[]): [string, string[]] {
+  #inNamespace(program: string, ...args: readonly string[]): [string, string[]] {
     const [first = program, ...rest] = [...this.#enter, program, ...args];
     return [first, rest];
   }

@@ -1,8 +1,8 @@
-// Fair shares of a network's capacity: a number for each port (and each network), which the rules write on packets to and from the world and the queues of
-// limits.ts go by. The numbers follow from names, so that a port that comes or goes leaves the others' alone.
+// Fair shares of a network's capacity: an HTB class number for each port and network, which the rules set as the priority of packets to and from the uplink.
+// Numbers are derived from names, so that adding or removing a port leaves the others' unchanged.
 import { createHash } from 'node:crypto';
-import type { Facts, NetworkFacts, PortFacts } from './facts.ts';
-import type { Table } from './ruleset.ts';
+import type { Facts, NetworkFacts, PortFacts } from '../facts.ts';
+import type { Table } from '../ruleset.ts';
 
 export interface Share {
   readonly network: NetworkFacts;
@@ -12,7 +12,7 @@ export interface Share {
   readonly ports: readonly { readonly port: PortFacts; readonly number: string }[];
 }
 
-/** For the networks that have a capacity. */
+/** Of the networks that have a capacity. */
 export function sharesOf(facts: Facts): Share[] {
   const taken = new Set<number>([0, 1]);
   const pick = (name: string): string => {
@@ -29,7 +29,7 @@ export function sharesOf(facts: Facts): Share[] {
   });
 }
 
-/** Before a nat network's sender is masked. */
+/** Before source NAT. */
 export function writeShares(table: Table, facts: Facts): void {
   const shares = sharesOf(facts);
   if (shares.length === 0) return;

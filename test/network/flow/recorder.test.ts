@@ -8,8 +8,8 @@ import { after, before, describe, test } from 'node:test';
 import { tapProgram } from '../../../src/host/guest-asset.ts';
 import { startTicksOf } from '../../../src/host/process-start.ts';
 import type { Staying } from '../../../src/host/state-directory-lock.ts';
-import { readFlows } from '../../../src/network/firewall/flow.ts';
-import { recordedFlows } from '../../../src/network/flow/record.ts';
+import { parseFlows } from '../../../src/network/flow/nflog.ts';
+import { recordedFlows } from '../../../src/network/flow/recorder.ts';
 import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab, type Running } from '../firewall/lab.ts';
 
@@ -114,7 +114,7 @@ describe('the record of flows', { skip: noLab }, () => {
     const kept = async () => {
       const bytes = Buffer.from(lab.ok(null, ['base64', join(small, 'flows.1')]), 'base64');
       const ports: number[] = [];
-      for await (const { targetPort } of readFlows([bytes] as unknown as AsyncIterable<Uint8Array>)) ports.push(targetPort ?? 0);
+      for await (const { targetPort } of parseFlows([bytes] as unknown as AsyncIterable<Uint8Array>)) ports.push(targetPort ?? 0);
       return ports;
     };
     await send(10_000, 11_999);

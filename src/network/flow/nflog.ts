@@ -1,33 +1,33 @@
-// The flow log: each new connection with its verdict, as the rules tell it to the NFLOG group. vivarium-net-tap keeps it as pcap (link type NFLOG,
-// ../flow-record.ts), which is read here; no one listening costs next to nothing.
+// Parses what the rules log to the NFLOG group: each new connection with its verdict, as pcap with link type NFLOG (written by the flow recorder).
 import type { FlowVerdict } from '../../contract/flow.ts';
-import { verdicts } from './verdict.ts';
+import { verdicts } from '../firewall/verdict.ts';
 
 export interface Flow {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly verdict: FlowVerdict;
-  /** The indexes of the interfaces it came by and would leave by; of ports for what stays on a bridge, else of bridges. */
+  /** Indexes of the interfaces it came in by and would leave by: ports for bridged traffic, bridges for routed traffic. */
   readonly fromIndex: number | null;
   readonly toIndex: number | null;
   readonly protocol: 'tcp' | 'udp' | 'icmp' | 'arp' | 'other';
-  /** Addresses; ARP: the sender's and the target's. null where the frame has none. */
+  /** Addresses; ARP: the sender's and the target's. Null: the frame has none. */
   readonly source: string | null;
   readonly target: string | null;
   readonly sourcePort: number | null;
   readonly targetPort: number | null;
 }
 
-/** First word of a capture, and into how many parts it divides a second. */
+/** Magic numbers of pcap, with the resolution of their time stamps. */
 const fractions = new Map([
   [0xa1b2c3d4, 1_000_000],
   [0xa1b23c4d, 1_000_000_000],
 ]);
 const linkTypeNflog = 239;
-const mostBytes = 262_144; // of one packet, tcpdump's own limit
+/** Of one packet: tcpdump's own limit. */
+const maxPacketBytes = 262_144;
 
-/** Throws when the bytes are no such capture. */
-export async function* readFlows(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Flow> {
+/** @throws where the bytes are not such a capture */
+export async function* parseFlows(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Flow> {
   let rest = Buffer.alloc(0);
   let header: { little: boolean; fraction: number } | null = null;
   for await (const chunk of bytes) {
@@ -40,10 +40,10 @@ export async function* readFlows(bytes: AsyncIterable<Uint8Array>): AsyncGenerat
     const number = (at: number) => (header?.little ? rest.readUInt32LE(at) : rest.readUInt32BE(at));
     while (rest.length >= 16) {
       const length = number(8);
-      if (length > mostBytes) throw new Error(`the flow log is broken: a packet of ${length} bytes`);
+      if (length > maxPacketBytes) throw new Error(`the flow record is damaged: a packet of ${length} bytes`);
       if (rest.length < 16 + length) break;
       const at = number(0) * 1000 + Math.floor((number(4) * 1000) / header.fraction);
-      const flow = flowOf(at, rest.subarray(16, 16 + length), header.little);
+      const flow = parseFlow(at, rest.subarray(16, 16 + length), header.little);
       rest = rest.subarray(16 + length);
       if (flow) yield flow;
     }
@@ -56,13 +56,13 @@ function captureHeader(bytes: Buffer): { little: boolean; fraction: number } {
     const fraction = fractions.get(number(0));
     if (fraction !== undefined && (number(20) & 0xffff) === linkTypeNflog) return { little, fraction };
   }
-  throw new Error('the flow log is no capture of an NFLOG group');
+  throw new Error('the flow record is not a capture of an NFLOG group');
 }
 
-/** NFLOG's own attributes (linux/netfilter/nfnetlink_log.h): length and type in the host's order, values in the network's. */
+/** NFLOG attributes (linux/netfilter/nfnetlink_log.h): length and type in host byte order, values in network byte order. */
 const attribute = { packetHeader: 1, inIndex: 4, outIndex: 5, physicalInIndex: 6, physicalOutIndex: 7, payload: 9, prefix: 10 } as const;
 
-function flowOf(at: number, packet: Buffer, little: boolean): Flow | null {
+function parseFlow(at: number, packet: Buffer, little: boolean): Flow | null {
   const found = new Map<number, Buffer>();
   for (let from = 4; from + 4 <= packet.length; ) {
     const length = little ? packet.readUInt16LE(from) : packet.readUInt16BE(from);
@@ -115,7 +115,7 @@ function four(data: Buffer, at: number): string {
   return [...data.subarray(at, at + 4)].join('.');
 }
 
-/** As it is mostly written: the longest run of zeros left out (RFC 5952). */
+/** With the longest run of zeros compressed (RFC 5952). */
 function six(data: Buffer, at: number): string {
   const words = Array.from({ length: 8 }, (_, index) => data.readUInt16BE(at + index * 2).toString(16)).join(':');
   const runs = [...words.matchAll(/\b0(?::0)+\b/g)].sort((one, other) => other[0].length - one[0].length);

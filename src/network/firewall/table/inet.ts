@@ -1,19 +1,19 @@
-// The inet family: what the namespace routes, what is meant for the namespace itself, and what is rewritten on its way.
+// The inet table: what the namespace routes, and what is addressed to the namespace itself.
 //
-//   track    marks what belongs to an accepted connection (with br_netfilter: also for frames that stay on one bridge)
-//   local    guests reach our DHCP and DNS on their own gateway and nothing else here; nobody else reaches anything
-//   route    by the kinds of network; the host's own addresses are refused; then the receiving port's groups
-//   relayed  what forwards bring (relays.ts): the receiving port's groups
-//   nat networks' senders are masqueraded, at the uplink only
-import { VivError } from '../../contract/errors.ts';
-import type { Address, Family } from './address.ts';
-import { address } from './address.ts';
-import { type Facts, type NetworkFacts, portText } from './facts.ts';
-import { addressSets, groupChain, groupChains } from './groups.ts';
-import { relayed, told, tracked } from './relays.ts';
-import { Table } from './ruleset.ts';
-import { writeShares } from './shares.ts';
-import { accepted, refused } from './verdict.ts';
+//   track       marks packets of accepted connections (with br_netfilter: bridged frames as well)
+//   input       guests reach DHCP and DNS on their own gateway and nothing else here; nobody else reaches anything
+//   forward     by the kinds of network; the host's addresses and link-local ones are dropped; then the receiving port's security groups
+//   relayed     packets of port forwards (relayed.ts): the receiving port's security groups
+//   source_nat  source NAT of nat networks, at the uplink only
+import { VivError } from '../../../contract/errors.ts';
+import type { Address, Family } from '../address.ts';
+import { address } from '../address.ts';
+import { type Facts, type NetworkFacts, portText } from '../facts.ts';
+import { addressSets, groupChain, groupChains } from '../groups.ts';
+import { Table } from '../ruleset.ts';
+import { writeShares } from '../shaping/shares.ts';
+import { accepted, dropped } from '../verdict.ts';
+import { markReplies, rejectRelayed, relayed } from './relayed.ts';
 
 const ip = (family: Family) => (family === 4 ? 'ip' : 'ip6');
 
@@ -22,23 +22,23 @@ export function inetTable(facts: Facts): Table {
   table.lasting(facts.ports, 'places', (part) => {
     counters(part, facts);
     bridges(part, facts);
-    entering(part, facts);
+    groupsOfAddresses(part, facts);
   });
   table.chain('accepted', null, accepted);
   const bySender = ([4, 6] as const).map((family) => `${ip(family)} saddr @count_out_${family}`);
-  table.chain('refused_host', null, refused('drop host', ...bySender));
-  table.chain('refused_network', null, refused('drop network', ...bySender));
+  table.chain('dropped_host', null, dropped('drop host', ...bySender));
+  table.chain('dropped_network', null, dropped('drop network', ...bySender));
   table.chain(
-    'refused_in',
+    'dropped_in',
     null,
-    refused('drop in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...told),
+    dropped('drop in', ...([4, 6] as const).map((family) => `${ip(family)} daddr @count_in_${family}`)).toSpliced(-1, 0, ...rejectRelayed),
   );
   table.chain('track', 'type filter hook prerouting priority -150; policy accept', [
     'ct state established,related meta mark set meta mark | 0x1',
-    tracked,
+    markReplies,
   ]);
-  local(table, facts);
-  route(table, facts);
+  input(table, facts);
+  forward(table, facts);
   relayed(table);
   writeShares(table, facts);
   if (facts.uplink !== null) masquerade(table, facts, facts.uplink);
@@ -54,14 +54,14 @@ function counters(table: Table, { ports }: Facts): void {
   }
 }
 
-function entering(table: Table, { ports }: Facts): void {
+function groupsOfAddresses(table: Table, { ports }: Facts): void {
   for (const family of [4, 6] as const) {
     const entries = ports.flatMap(({ addresses, network, groups }) =>
       addresses.flatMap((own) =>
         own.family === family ? [[`${network.bridge} . ${own.text}`, `jump ${groupChain(groups, 'in') ?? 'accepted'}`] as const] : [],
       ),
     );
-    table.map(`entering_${family}`, `type ifname . ipv${family}_addr : verdict`, entries);
+    table.map(`inbound_${family}`, `type ifname . ipv${family}_addr : verdict`, entries);
   }
 }
 
@@ -73,7 +73,7 @@ function bridges(table: Table, { networks }: Facts): void {
     of(() => true),
   );
   table.set(
-    'outward',
+    'with_uplink',
     'type ifname',
     of(({ kind }) => kind === 'nat' || kind === 'routed'),
   );
@@ -88,12 +88,12 @@ function bridges(table: Table, { networks }: Facts): void {
     of(({ kind }) => kind === 'nat'),
   );
   table.set(
-    'unguarded',
+    'unchecked',
     'type ifname',
-    of(({ guarded }) => !guarded),
+    of(({ spoofing }) => spoofing === 'allow'),
   );
   table.set(
-    'same',
+    'same_bridge',
     'type ifname . ifname',
     networks.map(({ bridge }) => `${bridge} . ${bridge}`),
   );
@@ -107,7 +107,7 @@ function bridges(table: Table, { networks }: Facts): void {
   }
 }
 
-function local(table: Table, facts: Facts): void {
+function input(table: Table, facts: Facts): void {
   for (const family of [4, 6] as const) {
     const own = ({ gateways }: NetworkFacts) => gateways.filter((gateway: Address) => gateway.family === family);
     table.set(
@@ -116,7 +116,7 @@ function local(table: Table, facts: Facts): void {
       facts.networks.flatMap((network) => own(network).map(({ text }) => `${network.bridge} . ${text}`)),
     );
   }
-  table.chain('local_guest', null, [
+  table.chain('input_guest', null, [
     'icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     'meta l4proto igmp accept',
     'udp sport 68 udp dport 67 accept',
@@ -126,12 +126,12 @@ function local(table: Table, facts: Facts): void {
       `iifname . ${ip(family)} daddr @gateways_${family} ${family === 4 ? 'icmp type echo-request' : 'icmpv6 type echo-request'} accept`,
     ]),
     ...hostAccess(facts),
-    'goto refused_host',
+    'goto dropped_host',
   ]);
-  table.chain('local', 'type filter hook input priority 0; policy accept', [
+  table.chain('input', 'type filter hook input priority 0; policy accept', [
     'iifname "lo" accept',
     'ct state established,related accept',
-    'iifname @bridges goto local_guest',
+    'iifname @bridges goto input_guest',
     'icmp type echo-request accept',
     'icmpv6 type { echo-request, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept',
     'udp dport { 68, 546 } accept',
@@ -139,47 +139,51 @@ function local(table: Table, facts: Facts): void {
   ]);
 }
 
-function route(table: Table, facts: Facts): void {
+function forward(table: Table, facts: Facts): void {
   const host = addressSets(table, 'host', () => facts.hostAddresses);
   const fromHost = host.map(({ family, text }) => `oifname @nat ${ip(family)} saddr ${text} return`);
-  groupChains(table, facts, 'in', 'goto accepted', 'refused_in');
-  table.chain('to_world', null, [
+  groupChains(table, facts, 'in', 'goto accepted', 'dropped_in');
+  table.chain('to_uplink', null, [
     ...hostAccess(facts),
-    ...host.map(({ family, text }) => `${ip(family)} daddr ${text} goto refused_host`),
-    'iifname @outward goto accepted',
-    'goto refused_network',
+    ...host.map(({ family, text }) => `${ip(family)} daddr ${text} goto dropped_host`),
+    'iifname @with_uplink goto accepted',
+    'goto dropped_network',
   ]);
-  table.chain('from_world', null, [
-    'ip saddr @inside_4 goto refused_network',
-    'ip6 saddr @inside_6 goto refused_network',
+  table.chain('from_uplink', null, [
+    'ip saddr @inside_4 goto dropped_network',
+    'ip6 saddr @inside_6 goto dropped_network',
     'oifname @routed return',
     ...fromHost,
-    'goto refused_network',
+    'goto dropped_network',
   ]);
-  table.chain('from_guest', null, ['iifname . oifname @same return', 'iifname @outward oifname @routed return', 'goto refused_network']);
+  table.chain('from_guest', null, [
+    'iifname . oifname @same_bridge return',
+    'iifname @with_uplink oifname @routed return',
+    'goto dropped_network',
+  ]);
   table.chain('to_guest', null, [
-    'iifname vmap @sides',
-    'oifname . ip daddr vmap @entering_4',
-    'oifname . ip6 daddr vmap @entering_6',
-    'oifname @unguarded goto accepted',
-    'oifname vmap @standing',
+    'iifname vmap @sources',
+    'oifname . ip daddr vmap @inbound_4',
+    'oifname . ip6 daddr vmap @inbound_6',
+    'oifname @unchecked goto accepted',
+    'oifname vmap @final',
     'accept',
   ]);
-  // its maps are empty while the table is exchanged, and the other one decides: see bridge.ts
+  // empty while the table is replaced, when the other one decides: see bridge.ts
   table.map(
-    'standing',
+    'final',
     'type ifname : verdict',
-    facts.networks.map(({ bridge }) => [bridge, 'goto refused_network'] as const),
+    facts.networks.map(({ bridge }) => [bridge, 'goto dropped_network'] as const),
   );
-  const uplink = facts.uplink === null ? [] : [[facts.uplink, 'jump from_world'] as const];
-  table.map('sides', 'type ifname : verdict', [...facts.networks.map(({ bridge }) => [bridge, 'jump from_guest'] as const), ...uplink]);
-  table.chain('route', 'type filter hook forward priority 0; policy accept', [
-    // it stays on its bridge, whose own table decides
+  const uplink = facts.uplink === null ? [] : [[facts.uplink, 'jump from_uplink'] as const];
+  table.map('sources', 'type ifname : verdict', [...facts.networks.map(({ bridge }) => [bridge, 'jump from_guest'] as const), ...uplink]);
+  table.chain('forward', 'type filter hook forward priority 0; policy accept', [
+    // bridged: the bridge table decides
     'meta mark & 0x2 == 0x0 iifname @bridges accept',
     'ct state established,related accept',
     'oifname @bridges goto to_guest',
-    ...(facts.uplink === null ? [] : [`iifname @bridges oifname ${facts.uplink} goto to_world`]),
-    'goto refused_network',
+    ...(facts.uplink === null ? [] : [`iifname @bridges oifname ${facts.uplink} goto to_uplink`]),
+    'goto dropped_network',
   ]);
 }
 
@@ -187,10 +191,10 @@ function hostAccess(facts: Facts): string[] {
   return facts.hostAccess.flatMap((access) => {
     const network = facts.networks.find(({ name }) => name === access.network);
     if (!network) {
-      throw new VivError('invalid', `an exception for the host is for network ${JSON.stringify(access.network)}, which is not there`);
+      throw new VivError('invalid', `a host access rule is for network ${JSON.stringify(access.network)}, which is not there`);
     }
-    const where = access.address === undefined ? null : address(access.address, 'the address of an exception for the host');
-    const ports = `${access.protocol} dport ${portText(access.ports, 'an exception for the host')}`;
+    const where = access.address === undefined ? null : address(access.address, 'the address of a host access rule');
+    const ports = `${access.protocol} dport ${portText(access.ports, 'a host access rule')}`;
     const families = where
       ? [`${ip(where.family)} daddr ${where.text}`]
       : ([4, 6] as const).flatMap((family) => [`${ip(family)} daddr @host_${family}`]);
@@ -202,13 +206,13 @@ function masquerade(table: Table, { networks }: Facts, uplink: string): void {
   for (const family of [4, 6] as const) {
     const subnets = networks.filter(({ kind }) => kind === 'nat').flatMap((network) => network.subnets);
     table.set(
-      `masked_${family}`,
+      `nat_subnets_${family}`,
       `type ipv${family}_addr; flags interval`,
       subnets.filter((net) => net.family === family).map(({ text }) => text),
     );
   }
-  table.chain('mask', 'type nat hook postrouting priority 100; policy accept', [
-    `oifname ${uplink} ip saddr @masked_4 masquerade`,
-    `oifname ${uplink} ip6 saddr @masked_6 masquerade`,
+  table.chain('source_nat', 'type nat hook postrouting priority 100; policy accept', [
+    `oifname ${uplink} ip saddr @nat_subnets_4 masquerade`,
+    `oifname ${uplink} ip6 saddr @nat_subnets_6 masquerade`,
   ]);
 }

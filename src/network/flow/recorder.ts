@@ -1,27 +1,28 @@
-// What the rules have told, kept by a process that outlives the daemon (vivarium-net-tap flows, native/net-tap/flow_files.c): two files that are written by turns. A daemon
-// that comes back reads what is there, and all of them read on as it comes.
+// The flow recorder: a process that outlives the daemon (vivarium-net-tap flows, native/net-tap/flow_files.c) and writes what the rules log to two files
+// in turn. A daemon that returns reads what is there, and then what is added.
 import { watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { isProcess } from '../../host/process-start.ts';
 import { endStaying, findStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
-import { type Flow, readFlows } from '../firewall/flow.ts';
 import { logGroup } from '../firewall/names.ts';
+import { type Flow, parseFlows } from './nflog.ts';
 
 const startDeadlineMs = 10_000;
-/** Whether it is still there is asked so often while nothing is told. */
-const lookAfterMs = 2000;
+/** How often it is checked that the recorder is alive while nothing is logged. */
+const checkEveryMs = 2000;
 const headerBytes = 24;
-/** Where the header has the number of its file. */
+/** Offset of the file's sequence number in the header. */
 const numberAt = 12;
 
 const files = (folder: string): string[] => ['flows.0', 'flows.1'].map((name) => join(folder, name));
 const find = (folder: string): Promise<Staying | null> => findStaying(join(folder, 'flows.pid'), `\0${folder}\0`);
 
 /**
- * The process that keeps them, begun where there is none.
- * @param enter what goes before a program's words so that it runs where the networks are @param has whether a process is there
+ * The recorder, started where none runs.
+ * @param enter the words before a program's own that run it in the namespace
+ * @param has whether a process is in the namespace
  */
 export async function flowRecorder(
   { folder, program, enter, has }: { folder: string; program: string; enter: readonly string[]; has: (pid: number) => Promise<boolean> },
@@ -40,28 +41,28 @@ export async function endFlowRecorder(folder: string): Promise<void> {
   if (recorder !== null) await endStaying(recorder);
 }
 
-/** All that is kept, the oldest first, and then what comes. @throws where the process has ended */
+/** Everything that was recorded, oldest first, and then what is added. @throws where the recorder has ended */
 export async function* recordedFlows(folder: string, recorder: Staying, signal: AbortSignal): AsyncGenerator<Flow> {
-  let wake = () => {};
-  let told = false;
-  const tell = () => {
-    told = true;
-    wake();
+  let notify = () => {};
+  let hasChanged = false;
+  const onChange = () => {
+    hasChanged = true;
+    notify();
   };
-  const watcher = watch(folder, tell);
-  watcher.on('error', () => {}); // then it is looked at now and then
-  signal.addEventListener('abort', tell);
+  const watcher = watch(folder, onChange);
+  watcher.on('error', () => {}); // then the files are polled
+  signal.addEventListener('abort', onChange);
   const more = async (): Promise<void> => {
     signal.throwIfAborted();
-    if (!told) {
+    if (!hasChanged) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, lookAfterMs);
-      wake = resolve;
+      const timer = setTimeout(resolve, checkEveryMs);
+      notify = resolve;
       await promise;
       clearTimeout(timer);
     }
-    if (!told && !(await isProcess(recorder.pid, recorder.startTicks))) throw new Error('the process that keeps the flow log has ended');
-    told = false;
+    if (!hasChanged && !(await isProcess(recorder.pid, recorder.startTicks))) throw new Error('the flow recorder has ended');
+    hasChanged = false;
   };
   try {
     for (let last = 0; ; ) {
@@ -71,10 +72,10 @@ export async function* recordedFlows(folder: string, recorder: Staying, signal: 
         continue;
       }
       last = next.number;
-      yield* readFlows(grown(folder, next, more));
+      yield* parseFlows(grown(folder, next, more));
     }
   } finally {
-    signal.removeEventListener('abort', tell);
+    signal.removeEventListener('abort', onChange);
     watcher.close();
   }
 }
@@ -97,17 +98,17 @@ const numbered = (folder: string): Promise<Numbered[]> =>
     }),
   );
 
-/** 0: it has none yet. */
+/** 0: the file has none yet. */
 async function numberOf(file: FileHandle): Promise<number> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, 0);
   return bytesRead < headerBytes ? 0 : endianness() === 'LE' ? buffer.readUInt32LE(numberAt) : buffer.readUInt32BE(numberAt);
 }
 
-/** What is in the file and what is added to it, until the other one has been begun; or until this one has, by whom was too fast for us. */
+/** The content of the file and what is added to it, until the recorder has started the other file, or has started this one again. */
 async function* grown(folder: string, { path, number }: Numbered, more: () => Promise<void>): AsyncGenerator<Uint8Array> {
   const file = await open(path, 'r');
   try {
-    for (let at = 0, whole = false; ; ) {
+    for (let at = 0, isComplete = false; ; ) {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(65_536), 0, 65_536, at);
       if ((await numberOf(file)) !== number) return;
       at += bytesRead;
@@ -115,9 +116,9 @@ async function* grown(folder: string, { path, number }: Numbered, more: () => Pr
         yield buffer.subarray(0, bytesRead);
         continue;
       }
-      if (whole) return;
-      whole = (await numbered(folder)).some((other) => other.number > number);
-      if (!whole) await more();
+      if (isComplete) return;
+      isComplete = (await numbered(folder)).some((other) => other.number > number);
+      if (!isComplete) await more();
     }
   } finally {
     await file.close();
