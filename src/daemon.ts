@@ -32,6 +32,7 @@ import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
 import { Alerts } from './resource/alert/alerts.ts';
+import { Anomalies } from './resource/anomaly/anomalies.ts';
 import { Enforcer } from './resource/enforcer.ts';
 import { Governor } from './resource/governor/governor.ts';
 import { Histories } from './resource/history/histories.ts';
@@ -41,6 +42,7 @@ import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
+import type { Migrated } from './store/migration/schema.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
@@ -89,7 +91,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
-  const store = await openSqliteStore(paths.store);
+  const migrated: Migrated[] = [];
+  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
@@ -108,6 +111,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
   };
   const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
+  for (const { release, copy } of migrated)
+    events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
@@ -146,15 +151,21 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
   const networks = await Networks.open({ paths, env, store, log, bus, asRoot: ownUsers }, portSource(vms, snapshots));
+  const anomalies = new Anomalies({
+    histories,
+    record: (event) => events.record(event),
+    onProblem: (error) => log.warn({ error }, 'what a VM uses could not be compared with its history'),
+  });
   const monitor = new Monitor({
     clock,
-    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
+    vms: () => vms.list().map(measuredVm),
     networkNamespacePid: () => networks.reconciler.namespacePid,
     storage: diskRoom(paths.stateDirectory, undefined),
   });
   monitor.onLook((look) => {
     histories.record(look);
     alerts.onLook(look);
+    anomalies.onLook(look);
   });
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
@@ -295,6 +306,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await networks.stop();
     await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await anomalies.settled();
     await histories.close();
     await alerts.stop();
     events.record({

@@ -21,7 +21,7 @@ export interface ServerOptions {
   readonly handlers: Handlers;
   readonly services: Services;
   readonly tasks: TaskEngine;
-  /** Parse every answer by its schema and look every error up in its operation's list, and fail on one that does not fit: for tests. */
+  /** For tests: parse every answer by its schema and look every error up in its operation's list; fail on one that does not match. */
   readonly checkResponses?: boolean;
   /** Who is at the other end; the kernel is asked by default. */
   readonly peer?: PeerUid;
@@ -82,14 +82,14 @@ export function createServer(options: ServerOptions): ApiServer {
 
   const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
   const explain = (error: unknown, operation: string): VivError => {
-    const told = toVivError(error, services.log, operation);
-    if (!options.checkResponses || (known.get(operation)?.includes(told.code) ?? true)) return told;
-    return toVivError(new Error(`${operation} does not declare the error ${told.code} (${told.message})`), services.log, operation);
+    const answer = toVivError(error, services.log, operation);
+    if (!options.checkResponses || (known.get(operation)?.includes(answer.code) ?? true)) return answer;
+    return toVivError(new Error(`${operation} does not declare the error ${answer.code} (${answer.message})`), services.log, operation);
   };
   const fail = (reply: FastifyReply, error: unknown, operation: string) => {
-    const told = explain(error, operation);
-    services.log.debug({ operation, code: told.code, message: told.message }, 'request failed');
-    return reply.code(told.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(told.toBody()));
+    const answer = explain(error, operation);
+    services.log.debug({ operation, code: answer.code, message: answer.message }, 'request failed');
+    return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.toBody()));
   };
   const identifier = new Identifier(services.access, options.peer);
   const tools = {

@@ -61,7 +61,7 @@ export class Uplinks {
       this.#conflicts = new Map();
       return;
     }
-    await turnOn(made.forwards, made.forwarding, this.#isNew);
+    await turnOn(made.forwards, this.#isNew);
     this.#isNew = false;
     const device = uplinkOnHost(this.#stateDirectory);
     const { ipv4, ipv6 } = made;
@@ -124,7 +124,7 @@ export class Uplinks {
     if (made !== null) {
       await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#stateDirectory)], { timeoutMs: deadlineMs });
       await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOnHost(this.#stateDirectory)], { timeoutMs: deadlineMs });
-      await turnOff(this.#programs.ip, made.forwarding);
+      await turnOff(this.#programs.ip);
     }
     this.forget();
   }
