@@ -1,7 +1,7 @@
 // Keeps the warm pools as full as they are meant to be: what lacks is made through the task engine, one at a time, later and later
 // where that fails. When the host's memory becomes scarce what stands ready is given up first, and made again when there is room.
 import { MiB } from '../contract/field.ts';
-import { measureMemory } from '../host/memory.ts';
+import { measureMemory } from '../host/system/memory.ts';
 import { overheadBytes } from '../vm/lifecycle/check-start.ts';
 import type { Vm } from '../vm/vm.ts';
 import { abandon, isMember, isReady, membersOf, readyIn } from './members.ts';

@@ -1,7 +1,7 @@
 // The host shuts down, or whatever else takes all processes with it: the VMs' guests are asked to do so too, all at once. What each
 // is meant to be stays, so that what comes back with the host is what would come back after a power failure.
 import { guestsDeadlineMs } from '../../contract/ending.ts';
-import type { GoingDown } from '../../host/shutting-down.ts';
+import type { GoingDown } from '../../host/system/shutdown.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { askGuest, endQemu } from './stop.ts';
