@@ -26,6 +26,7 @@ import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
 import { KvmProver, proofMarker } from './qemu/kvm/prover.ts';
 import { Alerts } from './resource/alert/alerts.ts';
+import { Anomalies } from './resource/anomaly/anomalies.ts';
 import { Enforcer } from './resource/enforcer.ts';
 import { Governor } from './resource/governor/governor.ts';
 import { Histories } from './resource/history/histories.ts';
@@ -140,15 +141,21 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
   const networks = await Networks.open({ paths, env, store, log, bus, asRoot: ownUsers }, portSource(vms, snapshots));
+  const anomalies = new Anomalies({
+    histories,
+    record: (event) => events.record(event),
+    onProblem: (error) => log.warn({ error }, 'what a VM uses could not be compared with its history'),
+  });
   const monitor = new Monitor({
     clock,
-    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
+    vms: () => vms.list().map(measuredVm),
     networkNamespacePid: () => networks.reconciler.namespacePid,
     storage: diskRoom(paths.stateDirectory, undefined),
   });
   monitor.onLook((look) => {
     histories.record(look);
     alerts.onLook(look);
+    anomalies.onLook(look);
   });
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
@@ -271,6 +278,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await networks.stop();
     await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await anomalies.settled();
     await histories.close();
     await alerts.stop();
     events.record({

@@ -51,25 +51,25 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
 
 export const createSteps: readonly Step<Creating>[] = [
   {
-    name: 'reserve its name',
+    name: 'register the VM',
     run: async ({ record }, { services }) => {
       await insertVm(record, services);
     },
     undo: ({ id }, { services }) => dropVm(id, services),
   },
   {
-    name: 'enter its forwards',
+    name: 'record the port forwards',
     // One begun by a version that knew none has none.
     run: async ({ forwards = [] }, { services }) => services.networks.forwards.enter(forwards),
     undo: ({ forwards = [] }, { services }) => services.networks.forwards.drop(forwards),
   },
   {
-    name: 'make its disks',
+    name: 'create the disks',
     run: ({ record }, { services, signal }) => makeFiles(record, services, signal),
     undo: ({ record }, { services }) => removeFiles(record, services),
   },
   {
-    name: 'enter it',
+    name: 'complete the record',
     run: async ({ id }, { services }) => {
       const vm = services.vms.get(id);
       if (vm.record.complete) return;
