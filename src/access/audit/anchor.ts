@@ -1,7 +1,7 @@
 // Anchors: links of the audit log's chain that are kept outside of it, in the system's journal, where root of another moment, or a remote journal, keeps them. An
 // end of the log that was cut off, or a log that was made anew with its key, does not agree with them.
 import type { Logger } from 'pino';
-import { runProgram } from '../../host/run.ts';
+import { runProgram } from '../../host/process/run.ts';
 import type { Link } from './chain.ts';
 
 const tag = 'vivarium-audit';

@@ -8,7 +8,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AuditRecord } from '../../contract/audit.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { type Store, StoreConflict, type Transaction } from '../../store/store.ts';
 import { canonical } from './canonical.ts';
 import { ChainCheck, type ChainedRecord, genesis, type Link, nextHash, type SealedLink, sealHolds, sealOf } from './chain.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import { VivError } from '../../contract/errors.ts';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import type { ChainedRecord } from './chain.ts';
 
 const compress = promisify(zstdCompress);

@@ -4,7 +4,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Clock } from '../../host/clock.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { createAuthority, fingerprintOf, issueServer, type KeyPair, staleness } from './authority.ts';
 
 const lookEveryMs = 60_000;

@@ -1,6 +1,6 @@
 // Two ends of one connection without a name: nobody else can connect, and each side hears of the other's end (socketpair(2)).
 import koffi from 'koffi';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 
 const unix = 1;
 const streamCloseOnExec = 1 | 0o2000000;

@@ -1,6 +1,6 @@
 // Writing an ISO 9660 image (Joliet and Rock Ridge) of a few files, with whichever program the host has for it.
-import { VivError } from '../contract/errors.ts';
-import { ProgramMissing, runOk } from './run.ts';
+import { VivError } from '../../contract/errors.ts';
+import { ProgramMissing, runOk } from '../process/run.ts';
 
 export interface IsoFile {
   readonly name: string;

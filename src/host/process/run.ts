@@ -1,6 +1,6 @@
 // Running a program to its end: arguments are an array, there is always a deadline, output is bounded.
 import type { Readable } from 'node:stream';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 import { spawn } from './spawn.ts';
 
 export interface RunOptions {

@@ -1,6 +1,6 @@
 // Memory that has a descriptor and no name: it is gone when the last process lets go of it (memfd_create(2)).
 import koffi from 'koffi';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 
 const closeOnExec = 1;
 const allowSealing = 2;

@@ -1,7 +1,7 @@
 // Whether this daemon's VMs end with what ends it: the host is on its way down, or the user's own systemd, which takes every process
 // of its units with it. Asked when the daemon is told to end, because it also ends alone, and VMs go on then.
 import { readFile } from 'node:fs/promises';
-import { runProgram } from './run.ts';
+import { runProgram } from '../process/run.ts';
 
 const deadlineMs = 10_000;
 

@@ -1,7 +1,7 @@
 // Small files that are written and read whole: a reader sees the old content or the new, never a part.
 import { constants } from 'node:fs';
 import { open, rename, writeFile } from 'node:fs/promises';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 
 /** @param mode of a new file; default: 0o666 without the process' umask */
 export async function writeWhole(file: string, text: string, mode?: number): Promise<void> {

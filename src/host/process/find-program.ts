@@ -1,7 +1,7 @@
 // Where a program is, as the shell would find it.
 import { constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { isUsable } from './usable.ts';
+import { isUsable } from '../file/usable.ts';
 
 /** Null where it is not installed. An ordinary user's PATH may lack the sbin folders, where some programs are. */
 export async function findProgram(name: string, env: Readonly<Record<string, string | undefined>>): Promise<string | null> {

@@ -2,10 +2,10 @@
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { VivError } from '../contract/errors.ts';
-import { argumentsOf } from './process-arguments.ts';
-import { startTicksOf } from './process-start.ts';
+import { VivError } from '../../contract/errors.ts';
+import { argumentsOf } from './arguments.ts';
 import { type Program, spawn } from './spawn.ts';
+import { startTicksOf } from './start-ticks.ts';
 
 export interface Staying {
   readonly pid: number;

@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import koffi from 'koffi';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 
 /** flock(2): LOCK_EX | LOCK_NB. */
 const exclusiveNow = 2 | 4;

@@ -1,7 +1,7 @@
 // The programs Vivarium uses, whether they are here, and the command that installs each on this distribution.
-import { findProgram } from './find-program.ts';
-import type { Distribution } from './os-facts.ts';
-import { runProgram } from './run.ts';
+import { findProgram } from '../process/find-program.ts';
+import { runProgram } from '../process/run.ts';
+import type { Distribution } from './distribution.ts';
 
 export interface KnownProgram {
   readonly name: string;

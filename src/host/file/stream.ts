@@ -1,8 +1,8 @@
 // A program whose output is read while it runs. It ends when the reader goes away.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { VivError } from '../contract/errors.ts';
-import { spawn } from './spawn.ts';
+import { VivError } from '../../contract/errors.ts';
+import { spawn } from '../process/spawn.ts';
 
 /**
  * Its standard output, once there is some; `input` is its standard input, and ends with it. The stream fails with its last words where it ends with a failure.

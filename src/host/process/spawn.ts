@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 
 export interface SpawnOptions {
   /** For each descriptor of the program: one of ours, a pipe to us (the first three only), or nothing. */

@@ -1,6 +1,6 @@
 // Where a file has data and where it has holes (lseek(2), SEEK_DATA and SEEK_HOLE).
 import koffi from 'koffi';
-import { VivError } from '../contract/errors.ts';
+import { VivError } from '../../contract/errors.ts';
 
 const seekData = 3;
 const seekHole = 4;
