@@ -10,10 +10,11 @@ const camel = (id: string) => id.replace(/[.-](\w)/g, (_, letter: string) => let
 
 export function operationTable(ids: readonly string[]): string {
   const file = (id: string) => `./${id.replace('.', '/')}.ts`;
-  const imports = ids.map((id) => `import { handler as ${camel(id)} } from '${file(id)}';`).toSorted(byPath);
+  const handlers = ids.map((id) => `import { handler as ${camel(id)} } from '${file(id)}';`);
+  const imports = [...handlers, "import type { Handlers } from './handler.ts';"].toSorted(byPath);
   return [
     '// The table of handlers, in the order of the contract; written by `npm run operations`. An operation without a handler does not compile.',
-    "import type { Handlers } from './handler.ts';",
+    '',
     ...imports,
     '',
     'export const handlers: Handlers = {',

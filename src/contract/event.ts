@@ -13,6 +13,14 @@ export const Event = z.object({
 });
 export type Event = z.infer<typeof Event>;
 
+const EventType = z
+  .string()
+  .max(100)
+  .regex(/^[a-z-]+(\.[a-z_-]+)?$/, 'a type of events is written like vm.started, or vm for all of a noun');
+
+/** Whether an event is of a type, or of its noun. */
+export const isOfType = (event: Pick<Event, 'type'>, type: string): boolean => event.type === type || event.type.startsWith(`${type}.`);
+
 export const list = defineOperation({
   id: 'event.list',
   method: 'GET',
@@ -22,6 +30,7 @@ export const list = defineOperation({
   input: z.object({
     after: z.coerce.number().int().min(0).optional().describe('Only events after this sequence number'),
     limit: z.coerce.number().int().min(1).max(1000).default(100).describe('Number of events'),
+    type: EventType.optional().describe('Only events of this type, or of this noun, such as governor'),
   }),
   output: z.array(Event),
   errors: [],
@@ -37,6 +46,7 @@ export const follow = defineOperation({
   summary: 'Follow the events',
   input: z.object({
     after: z.coerce.number().int().min(0).optional().describe('Begin after this sequence number (default: only new events)'),
+    type: EventType.optional().describe('Only events of this type, or of this noun'),
   }),
   output: Event,
   errors: [],

@@ -34,6 +34,20 @@ export const Host = z.object({
       warmPoolBytes: Bytes.describe('Memory that ready VMs of warm pools take'),
     })
     .describe('Memory of the host'),
+  capacity: z
+    .object({
+      reservableBytes: Bytes.describe('What memory minimums may add up to: all memory less the host’s reserve'),
+      reservedBytes: Bytes.describe('Memory that running VMs have reserved'),
+      givableBytes: Bytes.describe('What running VMs may be given: the reservable memory times the overcommit ratio'),
+      givenBytes: Bytes.describe('Memory given to running VMs; a fork counts with what it does not share'),
+      overcommitRatio: z.number().describe('Memory that may be given, as a multiple of what the host has'),
+      vcpus: z.int().describe('vCPUs of running VMs'),
+      reservedCpus: z.number().describe('CPUs that running VMs have reserved'),
+      more: z
+        .array(z.object({ like: z.string().describe('Name of a VM'), count: z.int().describe('How many more VMs like it fit') }))
+        .describe('How many more VMs could be started now'),
+    })
+    .describe('What VMs have been promised, and can be promised'),
   storage: z
     .object({
       path: z.string().describe('State directory'),

@@ -1,6 +1,7 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start. Its order is that of help and documents: what is needed most comes first.
 import * as alert from './alert.ts';
 import * as event from './event.ts';
+import * as explain from './explain.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
 import * as host from './host.ts';
@@ -31,6 +32,7 @@ export const operations = {
     suspend: vm.suspend,
     reset: vm.reset,
     set: vm.set,
+    explain: explain.explain,
     rename: vm.rename,
     remove: vm.remove,
     wait: vm.wait,

@@ -49,6 +49,7 @@ export type Print =
   | 'alert-table'
   | 'catalog-table'
   | 'difference'
+  | 'explanation'
   | 'forward-table'
   | 'image-sheet'
   | 'image-table'

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { GiB, ImageRef, MiB, Name, Text } from './field.ts';
 import { ForwardText } from './forward.ts';
 import { NicText } from './nic-spec.ts';
+import { resourceChanges, resourceOptions } from './resource.ts';
 import { SnapshotPolicyText } from './snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy } from './vm-state.ts';
 
@@ -47,6 +48,7 @@ export const VmOptions = z.object({
   accel: Accel.default('auto').describe('Accelerator: kvm, tcg (emulation), or auto for kvm where it works'),
   firmware: Firmware.optional().describe('Firmware (default: the image’s)'),
   tpm: z.boolean().default(false).describe('Give it a TPM 2.0'),
+  ...resourceOptions,
   restart: RestartPolicy.default('no').describe('Start it again when it ends by itself: no, on-failure or always'),
   autostart: z.boolean().default(false).describe('Start it when the host starts'),
   removeOnStop: z.boolean().default(false).describe('Remove it when it stops'),
@@ -69,6 +71,7 @@ export const VmSettings = z.object({
   diskBytes: diskBytes.optional().describe('Size of the system disk, which can only grow'),
   accel: Accel.optional().describe('Accelerator: kvm, tcg (emulation), or auto for kvm where it works'),
   tpm: z.boolean().optional().describe('Whether it has a TPM 2.0; the state of a removed TPM is kept'),
+  ...resourceChanges,
   restart: RestartPolicy.optional().describe('Start it again when it ends by itself: no, on-failure or always'),
   autostart: z.boolean().optional().describe('Whether it starts when the host starts'),
   removeOnStop: z.boolean().optional().describe('Whether it is removed when it stops'),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from './field.ts';
 import { Nic } from './nic-spec.ts';
+import { ResourceSettings, ResourceUse } from './resource.ts';
 
 /**
  *            start                    suspend
@@ -81,6 +82,8 @@ export const Vm = z.object({
   autostart: z.boolean().describe('Whether it starts with the host'),
   removeOnStop: z.boolean().describe('Whether it is removed when it stops'),
   tpm: z.boolean().describe('Whether it has a TPM 2.0'),
+  resources: ResourceSettings.describe('Share of the host’s CPU, memory and disk I/O'),
+  resourceUse: ResourceUse.nullable().describe('What it has of the host now; only in vm.show, of a VM that runs'),
   snapshotPolicy: z.string().nullable().describe('When snapshots are taken automatically, such as hourly keep 24; null: never'),
   pending: z.array(z.string()).describe('Settings that take effect at the next start'),
   pid: z.int().nullable().describe('Process id of its QEMU on the host'),

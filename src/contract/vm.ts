@@ -19,7 +19,13 @@ export const create = defineOperation({
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files],
-  cli: { words: 'create', section: 'VMs', args: ['image', 'name?'], custom: true },
+  cli: {
+    without: { freePageReporting: 'Keep memory that the guest frees' },
+    words: 'create',
+    section: 'VMs',
+    args: ['image', 'name?'],
+    custom: true,
+  },
 });
 
 export const run = defineOperation({
@@ -32,7 +38,14 @@ export const run = defineOperation({
   input: VmOptions,
   output: Vm,
   errors: [...failures.find, 'name_taken', ...failures.files, ...failures.start, 'wrong_state'],
-  cli: { words: 'run', section: 'VMs', args: ['image', 'name?'], flags: { removeOnStop: 'rm' }, custom: true },
+  cli: {
+    without: { freePageReporting: 'Keep memory that the guest frees' },
+    words: 'run',
+    section: 'VMs',
+    args: ['image', 'name?'],
+    flags: { removeOnStop: 'rm' },
+    custom: true,
+  },
 });
 
 export const list = defineOperation({
@@ -347,7 +360,7 @@ export const copyIn = defineOperation({
   output: z.object({
     files: z.int().describe('Files and hard links that were created'),
     bytes: Bytes.describe('Bytes of their content'),
-    skipped: z.array(z.string()).describe('Entries that were left out (FIFOs and devices), each as `NAME: reason`; at most 100'),
+    skipped: z.array(z.string()).describe('Entries that were left out (FIFOs and devices), each as NAME: reason, at most 100'),
   }),
   errors: [...failures.find, ...failures.guest],
 });

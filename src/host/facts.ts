@@ -5,12 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
 import type { Host } from '../contract/host.ts';
-import { diskRoom } from './disk-space.ts';
-import { measureMemory } from './memory.ts';
-import { readCpus, readDistribution } from './os-facts.ts';
+import { diskRoom } from './file/disk-space.ts';
+import { isUsable } from './file/usable.ts';
 import type { Paths } from './paths.ts';
-import { type FoundProgram, findPrograms } from './programs.ts';
-import { isUsable } from './usable.ts';
+import { readCpus, readDistribution } from './system/distribution.ts';
+import { measureMemory } from './system/memory.ts';
+import { type FoundProgram, findPrograms } from './system/programs.ts';
 
 export interface HostFacts {
   /** @param options.prove proves KVM anew and waits for the answer */
@@ -41,6 +41,7 @@ export interface HostFactsOptions {
   readonly committedBytes: () => number;
   /** Held by what stands ready in pools. */
   readonly warmPoolBytes: () => Promise<number>;
+  readonly capacity: () => Promise<Host['capacity']>;
   /** What kinds of networks VMs can have here, and what is missing for better ones. */
   readonly networks: () => Promise<Host['networks']>;
 }
@@ -100,6 +101,7 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         arch: arch() === 'x64' ? 'x86_64' : arch() === 'arm64' ? 'aarch64' : arch(),
         cpus: readCpus(),
         memory: { ...memory, committedBytes: options.committedBytes(), warmPoolBytes: await options.warmPoolBytes() },
+        capacity: await options.capacity(),
         storage: { path: paths.stateDirectory, ...storage },
         accelerators: [
           { name: 'kvm', works: proof.works, detail: proof.detail, durationMs: proof.durationMs },

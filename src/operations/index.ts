@@ -63,6 +63,7 @@ import { handler as vmCopyIn } from './vm/copy-in.ts';
 import { handler as vmCopyOut } from './vm/copy-out.ts';
 import { handler as vmCreate } from './vm/create.ts';
 import { handler as vmExec } from './vm/exec.ts';
+import { handler as vmExplain } from './vm/explain.ts';
 import { handler as vmFork } from './vm/fork.ts';
 import { handler as vmList } from './vm/list.ts';
 import { handler as vmLogs } from './vm/logs.ts';
@@ -101,6 +102,7 @@ export const handlers: Handlers = {
   'vm.suspend': vmSuspend,
   'vm.reset': vmReset,
   'vm.set': vmSet,
+  'vm.explain': vmExplain,
   'vm.rename': vmRename,
   'vm.remove': vmRemove,
   'vm.wait': vmWait,

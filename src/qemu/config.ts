@@ -45,7 +45,18 @@ export const QemuConfig = z.object({
   machineType: z.string(),
   accel: z.enum(['kvm', 'tcg']),
   cpus: z.number().int(),
+  /** vCPUs that can be plugged in while it runs; null: none. */
+  maxCpus: z.number().int().nullable().default(null),
+  /** `default`, `host`, a level such as x86-64-v2, or QEMU's own name. */
+  cpuModel: z.string().default('default'),
+  /** +NAME or -NAME. */
+  cpuFeatures: z.array(z.string()).default([]),
   memoryBytes: z.number().int(),
+  /** Null: it has no balloon. */
+  balloon: z.object({ freePageReporting: z.boolean() }).nullable().default(null),
+  hugepages: z.boolean().default(false),
+  /** Equal pages are merged with those of other processes. */
+  ksm: z.boolean().default(false),
   firmware: z.discriminatedUnion('type', [
     z.object({ type: z.literal('bios') }),
     /** code: read-only image of the host; vars: the VM's own qcow2. */

@@ -9,6 +9,7 @@ import { GuestAgentPort } from '../qemu/agent/guest-agent-port.ts';
 import { agentPort, guestAgentPort } from '../qemu/args/port.ts';
 import type { QemuProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
+import type { BalloonWatch } from './resource/balloon-watch.ts';
 
 /** How long Vivarium's agent has before qemu-guest-agent is asked, in ms. */
 const fallbackAfterMs = 5000;
@@ -38,6 +39,8 @@ export interface VmConnectionOptions {
 export class VmConnection {
   readonly process: QemuProcess;
   readonly qmp: QmpConnection;
+  /** Null: it has no balloon. */
+  balloon: BalloonWatch | null = null;
   #guestEnd: GuestEnd = { shutdown: null, panicked: false };
   #isSwitching = false;
   #agent: AgentConnection | null = null;

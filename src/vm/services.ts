@@ -4,6 +4,9 @@ import type { Clock } from '../host/clock.ts';
 import type { EventBus } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Networks } from '../network/networks.ts';
+import type { Enforcer } from '../resource/enforcer.ts';
+import type { Governor } from '../resource/governor/governor.ts';
+import type { Capacity } from '../resource/memory/admission.ts';
 import type { DamagedFiles } from './capture/checksums.ts';
 import type { SnapshotRecords } from './capture/snapshot-record.ts';
 import type { VmEvents } from './events.ts';
@@ -24,6 +27,13 @@ export interface VmServices {
   readonly bootId: string;
   /** True when the daemon is root: each VM's QEMU has a user of its own. */
   readonly ownUsers: boolean;
+  readonly resources: {
+    readonly enforcer: Enforcer;
+    readonly clock: Clock;
+    readonly governor: () => Governor;
+    /** The host's memory as admission counts it. */
+    capacity(): Promise<Capacity>;
+  };
   readonly host: {
     /** @throws no_accelerator */
     accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;

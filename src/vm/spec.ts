@@ -1,6 +1,7 @@
-// From what was asked for and the image to a VM's record, and from the record to what QEMU is started with. Pure.
+// From options and an image to a VM's record, and from the record to what QEMU is started with. Pure.
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
+import { effective, mergeResources, ResourceSettings } from '../contract/resource.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { VmOptions } from '../contract/vm-options.ts';
 import type { BootDevice } from '../contract/vm-state.ts';
@@ -91,6 +92,7 @@ export function newRecord(
       autostart: options.autostart,
       removeOnStop: options.removeOnStop,
       tpm: options.tpm,
+      resources: mergeResources(ResourceSettings.parse({}), ResourceSettings.parse(options)),
       snapshotPolicy: options.snapshotPolicy === undefined ? null : parseSnapshotPolicy(options.snapshotPolicy),
       hostname: options.hostname ?? null,
     },
@@ -128,21 +130,45 @@ function cdrom(index: number, image: ImageFacts): DiskRecord {
 
 const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
 
-/** What it is started with: a suspended VM wakes as what it was when it went to sleep, whatever has been set since. */
+/** The settings of its next start: a suspended VM resumes with those it was suspended with. */
 export function startSettings(record: VmRecord): VmRecord['settings'] {
   if (record.state !== 'suspended' || record.started === null) return record.settings;
-  const { cpus, memoryBytes, firmware, boot, tpm, accelInUse } = record.started;
-  return { ...record.settings, cpus, memoryBytes, firmware, boot, tpm, accel: accelInUse };
+  const { cpus, memoryBytes, firmware, boot, tpm, accelInUse, resources } = record.started;
+  return {
+    ...record.settings,
+    ...{ cpus, memoryBytes, firmware, boot, tpm, accel: accelInUse },
+    resources: withDevices(record.settings.resources, resources),
+  };
 }
 
-/** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
+/** The settings that QEMU's devices and memory are made of: a saved state fits those that it was made with. */
+const deviceSettings = ['maxCpus', 'cpuModel', 'cpuFeatures', 'memoryMaximumBytes', 'freePageReporting', 'hugepages', 'ksm'] as const;
+
+const withDevices = (resources: ResourceSettings, started: ResourceSettings): ResourceSettings => ({
+  ...resources,
+  ...Object.fromEntries(deviceSettings.map((name) => [name, started[name]])),
+});
+
+/** Those that differ from what it was started with, and take effect at its next start. */
+export const pendingDevices = (resources: ResourceSettings, started: ResourceSettings): (keyof ResourceSettings)[] =>
+  deviceSettings.filter((name) => JSON.stringify(resources[name]) !== JSON.stringify(started[name]));
+
+/** The memory that its guest is booted with; its balloon holds what is more than it has. */
+export const bootMemoryBytes = ({ memoryBytes, cpus, resources }: VmRecord['settings']): number =>
+  effective(resources, { cpus, memoryBytes }).memoryMaximumBytes;
+
+/** A saved state fits a VM with a balloon if it was made by one. Huge pages cannot be discarded one by one. */
+export const startBalloon = ({ state, started, settings }: VmRecord): boolean =>
+  state === 'suspended' && started !== null ? started.balloon : !settings.resources.hugepages;
+
+/** CDs in the drives of its process, or of its suspended state. */
 export const cdsInUse = ({ state, started }: VmRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
 
-/** A suspended VM wakes on the board it slept on. */
+/** A suspended VM resumes on the machine type it was suspended on. */
 export const startMachineType = ({ arch, state, started }: VmRecord, version: Parameters<typeof machineTypeOf>[1]): string =>
   (state === 'suspended' && started?.machineType) || machineTypeOf(arch, version);
 
-/** A suspended VM wakes with the CDs it had. */
+/** A suspended VM resumes with the CDs it had. */
 export function startDisks({ state, started, disks }: VmRecord): DiskRecord[] {
   if (state !== 'suspended' || started === null) return disks;
   const cdroms = started.cdroms.map(
@@ -158,15 +184,19 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
   ...disks.filter(({ kind }) => kind === 'seed'),
 ];
 
-/** What its guest has agreed upon with its network NICs holds while it sleeps; a new start offers neither. */
+/** Features that its guest has negotiated with its NICs hold while it is suspended; a new start offers neither. */
 export const startOffers = ({ state, started }: VmRecord): { announces: boolean; queueReset: boolean } => ({
   announces: state === 'suspended' && started !== null && started.announces,
   queueReset: state === 'suspended' && started !== null && started.queueReset,
 });
 
+/** Whether its process has a balloon, or will have one. */
+export const hasBalloon = (record: VmRecord): boolean =>
+  record.state === 'running' || record.state === 'paused' ? (record.started?.balloon ?? false) : startBalloon(record);
+
 export const hostnameOf = (record: VmRecord): string => record.settings.hostname ?? record.name;
 
-/** What QEMU is started with. `marker` is how its process is told to be this VM's. */
+/** What QEMU is started with. `marker` identifies the process as this VM's. */
 export function qemuConfig(
   record: VmRecord,
   paths: VmPaths,
@@ -184,6 +214,7 @@ export function qemuConfig(
   },
 ): QemuConfig {
   const settings = startSettings(record);
+  const { resources } = settings;
   const order = bootOrder(settings.boot);
   let cds = 0;
   const backendOf = (nic: string) => {
@@ -198,7 +229,13 @@ export function qemuConfig(
     machineType: host.machineType,
     accel: host.accel,
     cpus: settings.cpus,
-    memoryBytes: settings.memoryBytes,
+    maxCpus: resources.maxCpus > 0 ? resources.maxCpus : null,
+    cpuModel: resources.cpuModel,
+    cpuFeatures: resources.cpuFeatures,
+    memoryBytes: bootMemoryBytes(settings),
+    balloon: startBalloon(record) ? { freePageReporting: resources.freePageReporting } : null,
+    hugepages: resources.hugepages,
+    ksm: resources.ksm,
     memory: host.memory,
     firmware:
       settings.firmware === 'uefi' && host.firmwareCode !== null

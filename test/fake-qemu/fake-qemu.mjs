@@ -7,11 +7,12 @@
 //   refuse       { command: words }: answered with an error
 //   dieOn        { command: words }: it ends with exit code 1 instead of answering
 //   screen       what is written by `screendump` instead of a picture
+//   guestMemory  { available, total } in bytes: its guest has a balloon driver, which reports this
 //   clings       true: its guest never lets go of a card
 //   agent        true: its guest has an agent, which does nothing and says that all went well
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 const args = process.argv.slice(2);
@@ -91,6 +92,22 @@ const netdevs = new Set(named('-netdev'));
 const devices = new Set(named('-device'));
 const notFound = (what) => Object.assign(new Error(`${what} not found`), { class: 'DeviceNotFound' });
 
+/** vCPUs: threads of this process stand for theirs, the main one excepted. */
+const smp = keysOf(`first=${valuesOf('-smp')[0] ?? '1'}`);
+const isCpu = (id) => /^cpu\d+$/.test(id);
+const firstCpus = Number(smp.cpus ?? smp.first?.replace('cpus=', '') ?? 1);
+const cpuCount = () => firstCpus + [...devices].filter(isCpu).length;
+const threadOf = (nth) => {
+  const threads = readdirSync('/proc/self/task').map(Number);
+  return threads[1 + (nth % (threads.length - 1))];
+};
+const throttles = {};
+let balloonBytes = Number.parseInt(valuesOf('-m')[0] ?? '0', 10) * 2 ** 20;
+const withBalloon = (act) => {
+  if (!devices.has('balloon')) throw Object.assign(new Error('No balloon device has been activated'), { class: 'DeviceNotActive' });
+  return act();
+};
+
 let status = valuesOf('-incoming').length > 0 ? 'inmigrate' : args.includes('-S') ? 'prelaunch' : 'running';
 let migration = {};
 const monitors = new Set();
@@ -154,6 +171,11 @@ const commands = {
   },
   device_add: ({ id, netdev }) => {
     if (devices.has(id)) throw new Error(`Duplicate device ID '${id}'`);
+    if (isCpu(id)) {
+      if (cpuCount() >= Number(smp.maxcpus ?? firstCpus)) throw new Error('Unable to add CPU: there is no slot for it');
+      devices.add(id);
+      return {};
+    }
     if (!netdevs.has(netdev)) throw new Error(`Property 'virtio-net-pci.netdev' can't find value '${netdev}'`);
     devices.add(id);
     return {};
@@ -173,6 +195,37 @@ const commands = {
     return {};
   },
   'qom-list': () => [...devices].map((name) => ({ name, type: 'child<device>' })),
+  'query-cpus-fast': () =>
+    Array.from({ length: cpuCount() }, (_, nth) => ({ 'cpu-index': nth, 'thread-id': threadOf(nth), 'qom-path': `/machine/cpu${nth}` })),
+  block_set_io_throttle: (limits) => {
+    const [, device] = /^\/machine\/peripheral\/([^/]+)\/virtio-backend$/.exec(limits.id) ?? [];
+    if (!devices.has(device)) throw new Error(`Device '${limits.id}' not found`);
+    throttles[device] = limits;
+    return {};
+  },
+  balloon: ({ value }) =>
+    withBalloon(() => {
+      balloonBytes = value;
+      emit('BALLOON_CHANGE', { actual: value });
+      return {};
+    }),
+  'query-balloon': () => withBalloon(() => ({ actual: balloonBytes })),
+  'qom-set': () => ({}),
+  'qom-get': () =>
+    withBalloon(() => {
+      const { guestMemory } = control();
+      const unknown = 2 ** 64;
+      return {
+        'last-update': guestMemory ? Math.floor(Date.now() / 1000) : 0,
+        stats: {
+          'stat-available-memory': guestMemory?.available ?? unknown,
+          'stat-total-memory': guestMemory?.total ?? unknown,
+          'stat-swap-in': unknown,
+        },
+      };
+    }),
+  /** For tests: what it was told of limits. */
+  'x-limits': () => ({ throttles, balloonBytes, cpus: cpuCount() }),
   'query-block': () => [],
   'query-jobs': () => [],
   'query-blockstats': (asked) =>

@@ -38,6 +38,7 @@ export async function startFake(
       accel: 'tcg',
       memory: 'plain',
       cpus: 1,
+      ...{ maxCpus: null, cpuModel: 'default', cpuFeatures: [], balloon: null, hugepages: false, ksm: false },
       memoryBytes: 64 * 2 ** 20,
       firmware: { type: 'bios' },
       kernel: null,

@@ -37,7 +37,7 @@ const make = (options: object, from = image, cds: { name: string; image: ImageFa
 /** What a VM was started with, before what is said here. */
 const startedWith = ({ settings }: VmRecord, more: Partial<Started> = {}): Started => ({
   ...settings,
-  ...{ accelInUse: 'tcg', machineType: 'pc-q35-9.2', announces: false, queueReset: false, cdroms: [], slots: 0 },
+  ...{ accelInUse: 'tcg', machineType: 'pc-q35-9.2', announces: false, queueReset: false, cdroms: [], slots: 0, balloon: true },
   ...more,
 });
 const host = {

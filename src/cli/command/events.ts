@@ -28,8 +28,9 @@ export const command: Command = {
     const print = (event: (typeof past)[number]) => context.print(json === true ? JSON.stringify(event) : eventLine(event));
     for (const event of ordered) await print(event);
     const after = ordered.at(-1)?.sequence ?? (input['after'] as number | undefined);
+    const type = input['type'] === undefined ? {} : { type: input['type'] as string };
     try {
-      for await (const event of client.event.follow(after === undefined ? {} : { after }, { signal })) await print(event);
+      for await (const event of client.event.follow(after === undefined ? type : { after, ...type }, { signal })) await print(event);
     } catch (error) {
       if (!isAbort(error)) throw error;
     }

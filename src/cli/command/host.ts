@@ -33,6 +33,15 @@ export function hostSheet(host: Host): string[] {
       `${formatBytes(host.memory.totalBytes)}, ${formatBytes(host.memory.availableBytes)} available, ${formatBytes(host.memory.committedBytes)} given to VMs${host.memory.warmPoolBytes > 0 ? `, ${formatBytes(host.memory.warmPoolBytes)} held by warm pools` : ''}`,
     ],
     [
+      'capacity',
+      [
+        `${formatBytes(host.capacity.givenBytes)} given of ${formatBytes(host.capacity.givableBytes)} (overcommit ratio ${host.capacity.overcommitRatio})`,
+        `${formatBytes(host.capacity.reservedBytes)} reserved of ${formatBytes(host.capacity.reservableBytes)}`,
+        `${host.capacity.vcpus} vCPUs on ${host.cpus.count} CPUs, ${host.capacity.reservedCpus} reserved`,
+        ...host.capacity.more.map(({ like, count }) => `${count} more ${count === 1 ? 'VM' : 'VMs'} like ${like} fit`),
+      ],
+    ],
+    [
       'storage',
       `${formatBytes(host.storage.freeBytes)} of ${formatBytes(host.storage.totalBytes)} free in ${host.storage.path}; changes are refused below ${formatBytes(host.storage.reserveBytes)}`,
     ],

@@ -1,6 +1,7 @@
 // What a command prints when --json is not given: for each kind of result that the contract names, how it looks.
 
 import type { Alert } from '../../contract/alert.ts';
+import type { Explanation } from '../../contract/explain.ts';
 import type { Forward } from '../../contract/forward.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
@@ -13,6 +14,7 @@ import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { alertSheet, alertTable } from './alert.ts';
 import { differenceTable } from './difference.ts';
+import { explanationLines } from './explanation.ts';
 import { forwardTable } from './forward.ts';
 import { catalogTable, imageName, imageSheet, imageTable } from './image.ts';
 import { networkSheet, networkTable } from './network.ts';
@@ -75,6 +77,7 @@ const ones = {
   id: ({ id }: { id: string }) => [id],
   'alert-sheet': (alert: Alert) => alertSheet(alert),
   difference: (difference: Difference, width: number | undefined) => differenceTable(difference, width),
+  explanation: (explanation: Explanation) => explanationLines(explanation),
   'image-sheet': (image: Image) => imageSheet(image),
   'network-sheet': (network: Network) => networkSheet(network),
   'security-group-sheet': (group: Group) => groupSheet(group),

@@ -1,10 +1,12 @@
 // `vm.set`: changes settings and says what applies now and what at the next start.
 import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
+import { mergeResources, type ResourceSettings } from '../../contract/resource.ts';
 import { parseSnapshotPolicy } from '../../contract/snapshot-policy.ts';
 import { growRootDisk } from '../../vm/device/resize-root-disk.ts';
 import { checkTpm } from '../../vm/device/tpm.ts';
 import type { DiskRecord, Settings } from '../../vm/record.ts';
+import { applyChange, checkChange, splitResources } from '../../vm/resource/change.ts';
 import { withCdroms } from '../../vm/spec.ts';
 import { pending, type Vm } from '../../vm/vm.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -15,6 +17,7 @@ interface Setting {
   id: string;
   name: string;
   settings: Partial<Settings>;
+  resources: Partial<ResourceSettings>;
   diskBytes: number | null;
   cdroms: DiskRecord[] | null;
   changed: string[];
@@ -30,36 +33,42 @@ export const handler: HandlerOf<'vm.set'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, diskBytes, cdroms, snapshotPolicy, ...rest }, { services }): Promise<Setting> => {
     const vm = services.vms.find(vmRef);
-    const settings = {
-      ...(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as Partial<Settings>),
+    const { resources, rest: plain } = splitResources(rest);
+    const settings: Partial<Settings> = {
+      ...plain,
       ...(snapshotPolicy === undefined ? {} : { snapshotPolicy: parseSnapshotPolicy(snapshotPolicy) }),
     };
     const changed = [
       ...Object.keys(settings),
+      ...Object.keys(resources),
       ...(diskBytes === undefined ? [] : ['diskBytes']),
       ...(cdroms === undefined ? [] : ['cdroms']),
     ];
     if (changed.length === 0) throw new VivError('invalid', `nothing to set; say what, for example: viv set ${vm.name} memory=1GiB`);
     check(vm, diskBytes ?? null, cdroms ?? null);
+    await checkChange(vm, settings, resources, services);
     if (rest.tpm) await checkTpm(vm.name, vm.record.arch);
     return {
       id: vm.id,
       name: vm.name,
       settings,
+      resources,
       diskBytes: diskBytes ?? null,
       cdroms: cdroms === undefined ? null : await cdromsFrom(cdroms, services.images),
       changed,
     };
   },
   // What was before it in the queue may have suspended the VM or grown its disk.
-  admit: async ({ id, diskBytes, cdroms }: Setting, { vms }) => {
-    check(vms.get(id), diskBytes, cdroms);
+  admit: async ({ id, settings, resources, diskBytes, cdroms }: Setting, services) => {
+    const vm = services.vms.get(id);
+    check(vm, diskBytes, cdroms);
+    await checkChange(vm, settings, resources, services);
     return 'accept';
   },
   steps: [
     ...before,
     {
-      name: 'grow its disk',
+      name: 'grow the root disk',
       run: async ({ id, diskBytes }, { services }) => {
         if (diskBytes === null) return;
         await growRootDisk(services.vms.get(id), diskBytes);
@@ -67,11 +76,15 @@ export const handler: HandlerOf<'vm.set'> = {
     },
     {
       name: 'record the settings',
-      run: ({ id, settings, cdroms }, { services }) =>
+      run: ({ id, settings, resources, cdroms }, { services }) =>
         services.vms.get(id).update((record) => ({
-          settings: { ...record.settings, ...settings },
+          settings: { ...record.settings, ...settings, resources: mergeResources(record.settings.resources, resources) },
           disks: cdroms === null ? record.disks : withCdroms(record.disks, cdroms),
         })),
+    },
+    {
+      name: 'apply limits',
+      run: ({ id }, { services, signal }) => applyChange(services.vms.get(id), services, signal),
     },
     ...after,
   ],

@@ -28,5 +28,14 @@ export const handler: HandlerOf<'vm.show'> = async ({ vm: vmRef }, { services })
       return shown === undefined ? [] : [{ ...shown, usedBytes, backing }];
     }),
   );
-  return { ...view, disks: disks.flat() };
+  const { enforcer } = services.resources;
+  await enforcer.settled(vm.id);
+  const use = vm.live === null ? null : enforcer.use(vm.id);
+  const resourceUse = use && {
+    cpuLimitNow: use.limitNow,
+    cpuCreditMs: use.creditMs,
+    memoryBytes: vm.live?.balloon?.actualBytes ?? null,
+    notEnforced: [...use.notEnforced],
+  };
+  return { ...view, disks: disks.flat(), resourceUse };
 };

@@ -1,6 +1,7 @@
 // The board, its CPUs and memory.
 import type { QemuConfig } from '../config.ts';
 import { memoryPath } from '../memory.ts';
+import { cpuArguments } from './cpu.ts';
 import { escaped, json } from './json.ts';
 
 /** The board of each architecture; q35 is the PC with PCI Express. */
@@ -32,16 +33,17 @@ export function machineArguments(config: QemuConfig): string[] {
     // No HPET: Linux would calibrate against it, which is slow under emulation. No i8042 quirks to keep: Windows wants the keyboard controller.
     ...['-machine', `${config.machineType}${pc ? ',hpet=off,vmport=off' : ''},memory-backend=ram`],
     ...['-accel', config.accel === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
-    ...['-cpu', config.accel === 'kvm' ? 'host' : 'max'],
-    ...['-smp', String(config.cpus)],
+    ...cpuArguments(config),
     ...['-m', `${memoryBytesOf(config.memoryBytes) / 2 ** 20}M`],
     ...json('-object', {
       ...(config.memory === 'layers'
         ? { 'qom-type': 'memory-backend-file', 'mem-path': memoryPath }
-        : { 'qom-type': 'memory-backend-memfd' }),
+        : { 'qom-type': 'memory-backend-memfd', ...(config.hugepages ? { hugetlb: true } : {}) }),
       id: 'ram',
       size: memoryBytesOf(config.memoryBytes),
       share: true,
+      // QEMU's default is on: pages would be merged with those of other owners, whose timing tells what is in them.
+      merge: config.ksm,
     }),
     ...['-rtc', 'base=utc,driftfix=slew'],
     // It stays when its guest has shut down or panicked, so that a daemon that was away can ask how the guest ended.

@@ -2,12 +2,14 @@
 import { availableParallelism } from 'node:os';
 import { VivError } from '../../contract/errors.ts';
 import { GiB, MiB } from '../../contract/field.ts';
-import { availableMemory } from '../../host/memory.ts';
+import { availableMemory } from '../../host/system/memory.ts';
 import { findQemu } from '../../qemu/binary.ts';
 import { findFirmware } from '../../qemu/firmware-files.ts';
 import { findSwtpm } from '../../qemu/tpm.ts';
 import { filesOfSnapshot } from '../capture/snapshot-files.ts';
 import { checkFiles } from '../files.ts';
+import { admitStart } from '../resource/admit.ts';
+import { checkAccelerator, checkSettings } from '../resource/check.ts';
 import type { Uses } from '../services.ts';
 import { startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
@@ -34,17 +36,20 @@ export async function checkMemory(name: string, guestBytes: number, count: numbe
 /** @returns the accelerator that it gets @throws what would make the start fail */
 export async function checkStart(
   vm: Vm,
-  services: Uses<'snapshots' | 'checks' | 'host' | 'paths' | 'bus'>,
+  services: Uses<'vms' | 'snapshots' | 'checks' | 'host' | 'paths' | 'bus' | 'resources'>,
 ): Promise<{ accel: 'kvm' | 'tcg' }> {
   const { arch } = vm.record;
   const settings = startSettings(vm.record);
   const accel = await services.host.accelerator(settings.accel);
+  checkSettings(vm.record, services.resources.enforcer.hostCpus);
+  checkAccelerator({ name: vm.name, settings }, accel);
   await findQemu(arch);
   if (settings.firmware === 'uefi') await findFirmware(arch);
   if (settings.tpm) await findSwtpm();
   await checkFiles(vm.record);
   checkSuspendedState(vm, services);
   // A VM that resumes from a snapshot shares its memory with others until it writes to it.
+  await admitStart(vm.name, vm.record, 1, vm.record.resumeFrom !== null, services);
   await checkMemory(vm.name, vm.record.resumeFrom === null ? settings.memoryBytes : 0, 1, services);
   if (settings.cpus > Math.max(availableParallelism() * 16, 64))
     throw new VivError(

@@ -3,7 +3,9 @@ import type { QemuProcess } from '../../qemu/process.ts';
 import { connectQmp, type QmpConnection } from '../../qemu/qmp.ts';
 import { VmConnection } from '../connection.ts';
 import { applyIdentity } from '../fork/apply-identity.ts';
+import { BalloonWatch } from '../resource/balloon-watch.ts';
 import type { Uses } from '../services.ts';
+import { hasBalloon } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { listen } from './qemu-events.ts';
 
@@ -16,7 +18,7 @@ export const openQmp = (vm: Vm, process: QemuProcess, signal: AbortSignal, timeo
 /** @param held its guest does not run yet, so its agent is not asked */
 export function connect(
   vm: Vm,
-  { networks }: Uses<'networks'>,
+  { networks, resources }: Uses<'networks' | 'resources'>,
   process: QemuProcess,
   qmp: QmpConnection,
   { held = false }: { held?: boolean } = {},
@@ -30,6 +32,7 @@ export function connect(
     onAgent: () => vm.changed(),
     held,
   });
+  if (hasBalloon(vm.record)) connection.balloon = new BalloonWatch(qmp, resources.clock, connection.ended);
   vm.runtime.connect(connection);
   listen(vm, connection);
   return connection;

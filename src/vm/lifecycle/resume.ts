@@ -10,12 +10,13 @@ import { flattenMeanwhile } from '../capture/flatten-chain.ts';
 import type { VmConnection } from '../connection.ts';
 import { slotsOf } from '../device/nics.ts';
 import type { VmRecord } from '../record.ts';
+import { beginBalloon, beginLimits } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
-import { startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
+import { startBalloon, startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 
-type RunServices = Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'bootId'>;
+type RunServices = Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'bootId' | 'resources'>;
 
 /** A daemon that died had recorded the VM as running, but not resumed its guest. Repeatable. */
 export async function finishRun(vm: Vm): Promise<void> {
@@ -40,6 +41,7 @@ export async function runGuest(
   vm.runtime.run();
   let ran = true;
   try {
+    beginLimits(vm, connection, services);
     if (connection.ended.aborted) {
       ran = status === 'running';
       throw new VivError('qemu_failed', 'QEMU ended at once');
@@ -53,6 +55,7 @@ export async function runGuest(
     if ((error instanceof QmpError || !ran) && before.state === 'suspended') await recordSuspended(vm, before);
     throw error;
   }
+  beginBalloon(vm, connection);
   await rm(vm.paths.suspendState, { force: true });
   await discardSuspendedState(before, services);
   if (before.resumeFrom !== null) flattenMeanwhile(vm, services);
@@ -80,6 +83,7 @@ async function recordRunning(vm: Vm, { bootId }: Uses<'bootId'>, accelInUse: 'kv
         .filter((disk) => disk.kind === 'cdrom')
         .map(({ file, digest }) => ({ file, digest })),
       slots: slotsOf(before),
+      balloon: startBalloon(before),
     },
   }));
 }

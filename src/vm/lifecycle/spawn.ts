@@ -12,14 +12,15 @@ import { withTaps } from '../device/tap-descriptors.ts';
 import { openTpm, watchTpm } from '../device/tpm.ts';
 import { makeFirmwareVars, makeRunFiles } from '../files.ts';
 import { type OpenMemory, openMemory } from '../memory.ts';
+import { placeProcess } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
-import { qemuConfig, startMachineType, startSettings } from '../spec.ts';
+import { bootMemoryBytes, qemuConfig, startMachineType, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 
 /** Starts QEMU. @param incoming it waits for a saved state before its guest runs */
 export async function spawn(
   vm: Vm,
-  services: Uses<'snapshots' | 'networks' | 'processes' | 'paths'>,
+  services: Uses<'snapshots' | 'networks' | 'processes' | 'paths' | 'resources'>,
   accel: 'kvm' | 'tcg',
   incoming: boolean,
   signal: AbortSignal,
@@ -31,11 +32,13 @@ export async function spawn(
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const network = await services.networks.plug(vm);
+  const network = await services.networks.prepareTaps(vm.record);
   let memory: OpenMemory | null = null;
   let tpm: Tpm | null = null;
   try {
-    memory = await openMemory(startSettings(record).memoryBytes, paths.memory, resumesFrom(vm, services), services.paths);
+    const { hugepages, ksm } = startSettings(record).resources;
+    const bytes = bootMemoryBytes(startSettings(record));
+    memory = await openMemory({ bytes, hugepages, ksm }, paths.memory, resumesFrom(vm, services), services.paths);
     tpm = await openTpm(record, paths);
     // QEMU inherits descriptors in this order: memory, TPM, taps.
     const tpmFd = tpm && firstFreeFd(memory.layers);
@@ -64,11 +67,12 @@ export async function spawn(
       through: through?.words ?? [],
       signal,
     });
-    if (network !== null) services.networks.has(vm.id, started);
+    placeProcess(vm.id, started, services);
+    if (network !== null) services.networks.attached(vm.id, started);
     if (tpm) void watchTpm(vm, started, tpm.exited);
     return started;
   } catch (error) {
-    if (network !== null) services.networks.unplug(vm.id, null);
+    if (network !== null) services.networks.released(vm.id, null);
     if (tpm) await endTpm(paths.tpm);
     throw error;
   } finally {

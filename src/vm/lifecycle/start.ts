@@ -18,7 +18,7 @@ import { isLoading, loadSavedState } from './load-state.ts';
 import { finishRun, runGuest } from './resume.ts';
 import { spawn } from './spawn.ts';
 
-type StartServices = Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'bootId'>;
+type StartServices = Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'bootId' | 'resources'>;
 
 /**
  * Starts QEMU, or adopts the process that is there, until its guest runs. Repeatable.
