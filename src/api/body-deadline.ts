@@ -1,4 +1,4 @@
-// Deadlines of what a client sends: a request's body has to arrive in time, and an upload must not stand still.
+// Deadlines of what a client sends: a request's body has to arrive in time, and an upload must not be silent for long.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { VivError } from '../contract/errors.ts';
 

@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
+import { type IsoFile, writeIso } from '../../host/file/iso.ts';
 import { agentKit } from '../../host/guest-asset.ts';
-import { type IsoFile, writeIso } from '../../host/iso.ts';
 
 export interface SeedSettings {
   /** A VM's own; cloud-init starts over when it changes. */
