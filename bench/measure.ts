@@ -26,8 +26,8 @@ export function percentile(times: readonly number[], share: number): number {
 
 export const median = (times: readonly number[]) => percentile(times, 0.5);
 
-/** How often something is measured: as often as is usual, or as `--rounds` says. */
-export const roundsOr = (usual: number): number => Number(process.env['VIV_BENCH_ROUNDS'] ?? usual);
+/** How often something is measured: as often as is defaultSettings, or as `--rounds` says. */
+export const roundsOr = (defaultSettings: number): number => Number(process.env['VIV_BENCH_ROUNDS'] ?? defaultSettings);
 
 /** Milliseconds of each of `count` calls, one after the other; the first `warm` are left out. */
 export async function repeat(count: number, act: (index: number) => Promise<unknown>, warm = 2): Promise<number[]> {

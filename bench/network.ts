@@ -4,12 +4,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openGuard } from '../src/contract/nic-spec.ts';
-import { nothing } from '../src/network/kernel/actual-state.ts';
+import { defaultNicRules } from '../src/contract/nic-spec.ts';
+import { emptyState } from '../src/network/kernel/actual-state.ts';
 import { bridgeMac, bridgeOf } from '../src/network/kernel/interface-names.ts';
 import { plan } from '../src/network/kernel/plan.ts';
-import { NetworksHere } from '../src/network/kernel/reconciler.ts';
-import { type Desired, type NetworkSpec, type PortSpec, usual } from '../src/network/model.ts';
+import { NetworkReconciler } from '../src/network/kernel/reconciler.ts';
+import { type Desired, defaultSettings, type NetworkSpec, type PortSpec } from '../src/network/model.ts';
 
 const [networkCount = 200, portCount = 1000] = process.argv.slice(2).map(Number);
 const stateDirectory = await mkdtemp(join(tmpdir(), 'viv-bench-'));
@@ -27,7 +27,7 @@ const networks = Array.from({ length: networkCount }, (_, nth): NetworkSpec => {
     ipv4: `10.${100 + (nth >> 8)}.${nth & 255}.1/24`,
     ipv6: `fd00:1:1:${(nth + 1).toString(16)}::1/64`,
     interface: null,
-    ...usual,
+    ...defaultSettings,
   };
 });
 const port = (nth: number): PortSpec => {
@@ -44,21 +44,19 @@ const port = (nth: number): PortSpec => {
     ipv6: `fd00:1:1:${(at + 1).toString(16)}::${host}`,
     up: true,
     vlan: null,
-    plugged: true,
-    guard: openGuard,
+    attached: true,
+    rules: defaultNicRules,
   };
 };
 const ports = Array.from({ length: portCount }, (_, nth) => port(nth));
 let desired: Desired = { networks, ports, groups: [], forwards: [] };
-const here = new NetworksHere({
+const here = new NetworkReconciler({
   stateDirectory,
   folder: join(stateDirectory, 'run'),
   env: process.env,
   log: (error) => console.error(error),
   desired: () => desired,
-  guests: () => [],
-  forwardChanged: () => {},
-  networkChanged: () => {},
+  onProblem: () => {},
   hostNames: null,
 });
 
@@ -75,10 +73,10 @@ async function timed(what: string, act: () => unknown, times = 1): Promise<void>
 
 try {
   await here.capability();
-  await timed(`${networkCount} networks, ${portCount} NICs: planned`, () => plan(desired, nothing));
+  await timed(`${networkCount} networks, ${portCount} NICs: planned`, () => plan(desired, emptyState));
   await timed('planned and applied', () => here.apply());
   const look = () => {
-    here.lookAgain();
+    here.invalidate();
     return here.apply();
   };
   await timed('looked at again, all is right, median of 11', look, 11);

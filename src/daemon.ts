@@ -6,26 +6,27 @@ import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import type { OperationId } from './contract/index.ts';
-import { bootCacheFile } from './host/boot-cache.ts';
 import { type Clock, systemClock } from './host/clock.ts';
-import { diskRoom } from './host/disk-space.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
-import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
+import { bootCacheFile } from './host/file/boot-cache.ts';
+import { diskRoom } from './host/file/disk-space.ts';
+import { lockDaemon, StateDirectoryTaken } from './host/file/lock.ts';
 import { openLog } from './host/log.ts';
-import { availableMemory } from './host/memory.ts';
 import { outgoingPolicyFrom } from './host/outgoing.ts';
 import { pathsIn } from './host/paths.ts';
-import { whatGoesDown } from './host/shutting-down.ts';
+import { availableMemory } from './host/system/memory.ts';
+import { whatGoesDown } from './host/system/shutdown.ts';
 import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
-import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
+import { KvmProver, proofMarker } from './qemu/kvm/prover.ts';
 import { Alerts } from './resource/alert/alerts.ts';
+import { Anomalies } from './resource/anomaly/anomalies.ts';
 import { Enforcer } from './resource/enforcer.ts';
 import { Governor } from './resource/governor/governor.ts';
 import { Histories } from './resource/history/histories.ts';
@@ -35,11 +36,13 @@ import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
+import type { Migrated } from './store/migration/schema.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
 import { faultsFrom } from './task/fault.ts';
 import { version } from './version.ts';
+import { portSource } from './vm/device/port-source.ts';
 import { Processes } from './vm/find-process.ts';
 import { imageUsers } from './vm/in-use.ts';
 import { adoptAll, sweep } from './vm/lifecycle/adopt.ts';
@@ -82,7 +85,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
-  const store = await openSqliteStore(paths.store);
+  const migrated: Migrated[] = [];
+  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
   const eventLog = createEventLog(store, log);
   const alerts = await Alerts.open({
     ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
@@ -97,6 +101,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
   };
   const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
+  for (const { release, copy } of migrated)
+    events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
@@ -134,16 +140,22 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
-  const networks = await Networks.open({ paths, env, store, log, bus, ownUsers }, vms, snapshots);
+  const networks = await Networks.open({ paths, env, store, log, bus, asRoot: ownUsers }, portSource(vms, snapshots));
+  const anomalies = new Anomalies({
+    histories,
+    record: (event) => events.record(event),
+    onProblem: (error) => log.warn({ error }, 'what a VM uses could not be compared with its history'),
+  });
   const monitor = new Monitor({
     clock,
-    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
-    networkNamespacePid: () => networks.here.namespacePid,
+    vms: () => vms.list().map(measuredVm),
+    networkNamespacePid: () => networks.reconciler.namespacePid,
     storage: diskRoom(paths.stateDirectory, undefined),
   });
   monitor.onLook((look) => {
     histories.record(look);
     alerts.onLook(look);
+    anomalies.onLook(look);
   });
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
@@ -195,6 +207,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     supervisor.onEnd(vm);
     warmPoolReplenisher.onEnd(vm);
   });
+  bus.on('forwards.changed', ({ vm }) => vms.byId(vm)?.changed());
   bus.on('snapshot.taken', () => scrub.onSnapshot());
   bus.on('warm-pool.changed', ({ name }) => warmPoolReplenisher.onChange(name));
   bus.on('host.memory-needed', ({ bytes }) => warmPoolReplenisher.freeMemory(bytes));
@@ -224,6 +237,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   async function afterStart(): Promise<void> {
     await kvm.sweep();
     await tasks.recoveryDone();
+    await networks.recovered();
     const swept = await sweep(services, isKept, (vm) => !present.has(vm) || tasks.activity(queueOf(vm.id)) !== null);
     await enforcer.sweep((id) => (vms.byId(id)?.live ?? null) !== null || tasks.activity(queueOf(id)) !== null);
     warmPoolReplenisher.begin();
@@ -264,6 +278,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await networks.stop();
     await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await anomalies.settled();
     await histories.close();
     await alerts.stop();
     events.record({

@@ -32,7 +32,7 @@ export interface ServerOptions {
   readonly handlers: Handlers;
   readonly services: Services;
   readonly tasks: TaskEngine;
-  /** Parse every answer by its schema and look every error up in its operation's list, and fail on one that does not fit: for tests. */
+  /** For tests: parse every answer by its schema and look every error up in its operation's list; fail on one that does not match. */
   readonly checkResponses?: boolean;
   /** Who is at the other end; the kernel is asked by default. */
   readonly peer?: PeerUid;
@@ -101,14 +101,14 @@ export function createServer(options: ServerOptions): ApiServer {
   };
   const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
   const explain = (error: unknown, operation: string): VivError => {
-    const told = toVivError(error, services.log, operation);
-    if (!options.checkResponses || (known.get(operation)?.includes(told.code) ?? true)) return told;
-    return toVivError(new Error(`${operation} does not declare the error ${told.code} (${told.message})`), services.log, operation);
+    const answer = toVivError(error, services.log, operation);
+    if (!options.checkResponses || (known.get(operation)?.includes(answer.code) ?? true)) return answer;
+    return toVivError(new Error(`${operation} does not declare the error ${answer.code} (${answer.message})`), services.log, operation);
   };
   const fail = (reply: FastifyReply, error: unknown, operation: string) => {
-    const told = explain(error, operation);
-    services.log.debug({ operation, code: told.code, message: told.message }, 'request failed');
-    return reply.code(told.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(told.toBody()));
+    const answer = explain(error, operation);
+    services.log.debug({ operation, code: answer.code, message: answer.message }, 'request failed');
+    return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.toBody()));
   };
   const send = (reply: FastifyReply, operation: Operation, value: unknown) => {
     if (options.checkResponses) operation.output.parse(value);
@@ -138,7 +138,7 @@ export function createServer(options: ServerOptions): ApiServer {
     } else {
       const { task, done } = await options.tasks.start(operation, parsed, call);
       if (/(^|[\s,])respond-async\b/i.test(String(request.headers['prefer'] ?? ''))) {
-        done.catch((error: unknown) => explain(error, operation.id)); // its caller is told by the task
+        done.catch((error: unknown) => explain(error, operation.id)); // the task reports it to its caller
         reply.code(202).header('location', `/v1/tasks/${task.id}`).header('preference-applied', 'respond-async');
         send(reply, operations.task.show as Operation, task);
       } else send(reply, operation, await done);
@@ -203,8 +203,8 @@ export function createServer(options: ServerOptions): ApiServer {
       await socket.finish({ type: 'exit', exitCode: null, signal: null, ...output }, output.reason ?? 'done');
     } catch (error) {
       if (socket.closed.aborted) return;
-      const told = explain(error, operation.id);
-      await socket.finish({ type: 'error', error: told.toBody() }, told.code);
+      const answer = explain(error, operation.id);
+      await socket.finish({ type: 'error', error: answer.toBody() }, answer.code);
     }
   };
 
@@ -265,7 +265,7 @@ export function createServer(options: ServerOptions): ApiServer {
   };
 }
 
-/** What a handler is told about its call. The signal costs something, so it is made when first asked for. */
+/** A handler's view of its call. The signal has a cost, so it is created on first use. */
 class RequestCall implements Call {
   readonly caller: Caller;
   readonly services: Services;

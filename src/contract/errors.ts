@@ -27,18 +27,18 @@ export const errorCodes = {
   cancelled: { status: 499, exit: 1 },
   unsupported: { status: 501, exit: 1 }, //      not on this host, or not yet
   unavailable: { status: 503, exit: 1 }, //      the daemon is not there or is going down
-  internal: { status: 500, exit: 1 }, //         a bug of ours
+  internal: { status: 500, exit: 1 }, //         a bug in Vivarium
 } as const satisfies Record<string, { status: number; exit: number }>;
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** What comes together, for the lists of the operations. What any operation may fail with is in contract/operation.ts. */
+/** Codes that occur together, for the lists of the operations. What any operation may fail with is in contract/operation.ts. */
 export const failures = {
   /** Finding the one thing that a name or an id means. */
   find: ['not_found', 'ambiguous'],
   /** Making or changing disks and other files of a VM or an image. */
   files: ['no_space', 'missing_program', 'corrupt', 'in_use', 'unsupported', 'timeout'],
-  /** Telling a running QEMU something. */
+  /** Sending a command to a running QEMU. */
   qemu: ['qemu_failed', 'timeout'],
   /** Starting a VM's QEMU. */
   start: [
@@ -95,7 +95,7 @@ export class VivError extends Error {
 
 const mostNamed = 5;
 
-/** `a, b, c, d, e and 3 more`: as many as a sentence bears. */
+/** `a, b, c, d, e and 3 more`: as many as fit into a sentence. */
 export function someOf(names: readonly string[]): string {
   const more = names.length - mostNamed;
   return more > 0 ? `${names.slice(0, mostNamed).join(', ')} and ${more} more` : names.join(', ');

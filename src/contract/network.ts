@@ -14,6 +14,9 @@ import { RateText } from './rate.ts';
 export const NetworkKind = z.enum(['nat', 'isolated', 'bridged', 'routed']);
 export type NetworkKind = z.infer<typeof NetworkKind>;
 
+/** Frames with a forged source address. */
+export const Spoofing = z.enum(['drop', 'allow']);
+
 export const Traffic = z.object({
   bytes: z.int().describe('Bytes'),
   packets: z.int().describe('Packets'),
@@ -45,7 +48,7 @@ export const Network = z.object({
   ipv6: z.string().nullable().describe('IPv6 subnet; null: none of Vivarium’s'),
   gateways: z.array(z.string()).describe('Addresses of its router, DHCP and DNS server'),
   interface: z.string().nullable().describe('Interface of the host that it is bridged to'),
-  guarded: z.boolean().describe('Whether frames with a forged sender are dropped'),
+  spoofing: Spoofing.describe('What happens to frames with a forged source address'),
   capacityBytesPerSecond: z
     .int()
     .nullable()
@@ -94,7 +97,7 @@ export const set = defineOperation({
   summary: 'Change what a network allows; takes effect immediately',
   input: z.object({
     network,
-    spoofing: z.enum(['drop', 'allow']).optional().describe('Drop or allow frames with a forged sender'),
+    spoofing: Spoofing.optional().describe('Drop or allow frames with a forged sender'),
     capacity: RateText.optional().describe(
       'Limit of what its VMs together exchange with the outside, in each direction, shared fairly: 100Mbit, or none',
     ),

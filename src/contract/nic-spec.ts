@@ -24,16 +24,16 @@ export const Vlan = z
   .max(4094, 'a VLAN has an id from 1 to 4094');
 
 /** Rules and limits of a NIC. */
-export const NicGuard = z.object({
+export const NicRules = z.object({
   securityGroups: z.array(z.string()).describe('Security groups it is in'),
   egress: Egress.describe('Subnets and domains allowed beyond its network; empty: none; null: all'),
   rateIn: Rate.nullable().describe('Limit of what the VM receives; null: none'),
   rateOut: Rate.nullable().describe('Limit of what the VM sends; null: none'),
 });
-export type NicGuard = z.infer<typeof NicGuard>;
+export type NicRules = z.infer<typeof NicRules>;
 
 /** Of a NIC without rules and limits. */
-export const openGuard: NicGuard = { securityGroups: [], egress: null, rateIn: null, rateOut: null };
+export const defaultNicRules: NicRules = { securityGroups: [], egress: null, rateIn: null, rateOut: null };
 
 export const Nic = z.object({
   id: z.string().describe('Name of the NIC in its VM, such as net0'),
@@ -43,7 +43,7 @@ export const Nic = z.object({
   up: z.boolean().describe('Whether its link is up'),
   vlan: z.int().nullable().describe('VLAN id of its frames; null: untagged'),
   trunk: z.array(z.int()).describe('VLAN ids that the guest may tag its frames with'),
-  ...NicGuard.shape,
+  ...NicRules.shape,
 });
 export type Nic = z.infer<typeof Nic>;
 
@@ -64,7 +64,7 @@ export interface NicWish {
   addresses: string[];
   vlan: number | null;
   trunk: number[];
-  guard: NicGuard;
+  rules: NicRules;
 }
 
 /** `none`, or names. @throws invalid */
@@ -78,7 +78,7 @@ export function parseGroups(names: readonly string[]): string[] {
 /** @throws invalid */
 export function parseNicWish(text: string): NicWish {
   const [network = '', ...options] = text.split(',');
-  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], guard: { ...openGuard } };
+  const wish: NicWish = { network, mac: null, addresses: [], vlan: null, trunk: [], rules: { ...defaultNicRules } };
   const check = <T>(schema: z.ZodType<T>, value: unknown): T => {
     const parsed = schema.safeParse(value);
     if (!parsed.success) throw new VivError('invalid', `network ${text}: ${parsed.error.issues[0]?.message ?? 'it is not valid'}`);
@@ -92,10 +92,10 @@ export function parseNicWish(text: string): NicWish {
     else if (key === 'address') wish.addresses.push(check(z.union([z.ipv4(), z.ipv6()]), value));
     else if (key === 'vlan') wish.vlan = check(Vlan, Number(value));
     else if (key === 'trunk') wish.trunk = value.split('+').map((id) => check(Vlan, Number(id)));
-    else if (key === 'security-group') wish.guard.securityGroups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
-    else if (key === 'egress') wish.guard.egress = parseEgress(check(EgressItems, value.split('+')));
-    else if (key === 'rate-in') wish.guard.rateIn = parseRate(check(RateText, value));
-    else if (key === 'rate-out') wish.guard.rateOut = parseRate(check(RateText, value));
+    else if (key === 'security-group') wish.rules.securityGroups = parseGroups(value.split('+').map((name) => check(GroupName, name)));
+    else if (key === 'egress') wish.rules.egress = parseEgress(check(EgressItems, value.split('+')));
+    else if (key === 'rate-in') wish.rules.rateIn = parseRate(check(RateText, value));
+    else if (key === 'rate-out') wish.rules.rateOut = parseRate(check(RateText, value));
     else
       throw new VivError(
         'invalid',

@@ -100,12 +100,13 @@ export function pathsIn(
     vms: join(stateDirectory, 'vms'),
     layers: join(stateDirectory, 'layers'),
     snapshots: join(stateDirectory, 'snapshots'),
-    checksums: join(stateDirectory, 'sums'),
+    checksums: join(stateDirectory, 'checksums'),
     cache: join(stateDirectory, 'cache'),
     history: join(stateDirectory, 'history'),
     layer: (id) => join(stateDirectory, 'layers', `${id}.qcow2`),
     // layers/<id>.qcow2 and snapshots/<id>/memory
-    checksumsOf: (file) => join(stateDirectory, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
+    checksumsOf: (file) =>
+      join(stateDirectory, 'checksums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
     snapshot: (id) => {
       const folder = join(stateDirectory, 'snapshots', id);
       const file = (name: string) => join(folder, name);
@@ -140,7 +141,7 @@ function vmPaths(state: string, run: string): VmPaths {
     agent: join(run, 'agent.sock'),
     qga: join(run, 'qga.sock'),
     vnc: join(run, 'vnc.sock'),
-    nics: join(run, 'cards.sock'),
+    nics: join(run, 'nics.sock'),
     process: join(run, 'process.json'),
   };
 }

@@ -1,16 +1,16 @@
-// Whether this host lets us make networks, and if not what is in the way and what to type. Asked once; a package that is installed
-// later is found at the next look.
+// Whether this host allows virtual networks, and if not why and what to do about it. Tested once; a package that is installed later is found by the next
+// test.
 import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../contract/errors.ts';
-import { findProgram } from '../host/find-program.ts';
+import { isUsable } from '../host/file/usable.ts';
 import { forwardProgram, tapProgram } from '../host/guest-asset.ts';
-import { runProgram } from '../host/run.ts';
-import { isUsable } from '../host/usable.ts';
+import { findProgram } from '../host/process/find-program.ts';
+import { runProgram } from '../host/process/run.ts';
 import type { Tracking } from './firewall/model.ts';
 import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/tracking.ts';
 
-/** Where each program is; pasta is an ordinary user's way out. */
+/** Paths of the programs; pasta is an ordinary user's uplink. */
 export interface NetworkPrograms {
   readonly ip: string;
   readonly bridge: string;
@@ -19,10 +19,10 @@ export interface NetworkPrograms {
   readonly dnsmasq: string;
   readonly nsenter: string;
   readonly unshare: string;
-  /** Ours: opens taps and hands them on. */
+  /** vivarium-net-tap. */
   readonly tap: string;
   readonly pasta: string | null;
-  /** Ours: relays forwards. */
+  /** vivarium-port-forward. */
   readonly forward: string | null;
 }
 
@@ -33,10 +33,11 @@ export type Capability =
       readonly asUser: boolean;
       readonly programs: NetworkPrograms;
       readonly tracking: Tracking;
-      /** Its bridges can tell VLANs apart. */
+      /** Bridges have VLAN filtering. */
       readonly vlans: boolean;
-      /** User and group that a program may become which needs no more; empty: it stays what it is. */
-      readonly nobody: readonly [user: string, group: string] /** What there is less of here. */;
+      /** Unprivileged user and group for programs; empty: they cannot change their user. */
+      readonly nobody: readonly [user: string, group: string];
+      /** What is not available here, as sentences. */
       readonly limits: readonly string[];
     }
   | { readonly ok: false; readonly code: ErrorCode; readonly why: string };
@@ -51,7 +52,7 @@ const packages = {
   unshare: 'util-linux',
 } as const;
 
-/** Makes one of each in a namespace that ends with it. */
+/** Creates one of each in a namespace that ends with the script. */
 const trial = `
 "$1" link add name viv0 type bridge && "$2" add table bridge viv0 && "$1" tuntap add dev viv1 mode tap || exit
 "$1" link set dev viv0 type bridge vlan_filtering 1 2>/dev/null && echo vlans
@@ -59,16 +60,16 @@ printf %s "$3" | "$2" -f - 2>/dev/null && echo bridge-tracking
 exit 0
 `;
 
-/** It takes milliseconds; an emulated host that has just booted needed more than 5 s. */
+/** Takes milliseconds; an emulated host that has just booted needed more than 5 s. */
 const trialDeadlineMs = 60_000;
 
 /** CAP_NET_ADMIN and CAP_SYS_ADMIN (capability.h). */
 const needed = (1n << 12n) | (1n << 21n);
 
-/** Whether the kernel can move a NIC's frames. Its module comes and goes while a daemon runs, so this is asked for each start. */
+/** Whether vhost-net is available. Its module may be loaded and unloaded, so each start asks. */
 export const hasVhost = (): Promise<boolean> => isUsable('/dev/vhost-net', constants.R_OK | constants.W_OK);
 
-/** Also true for root of a user namespace that has the host's networks to itself. */
+/** Also true for root of a user namespace that owns its network namespace. */
 async function isPrivileged(): Promise<boolean> {
   const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
@@ -86,7 +87,7 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   const tap = await tapProgram();
   if (tap === null) return no('missing_program', 'vivarium-net-tap has not been built; build it with: native/build.sh');
   if (!(await isUsable('/dev/net/tun', constants.R_OK | constants.W_OK)))
-    return no('unsupported', 'this user may not open /dev/net/tun; let it as root with: chmod 0666 /dev/net/tun');
+    return no('unsupported', 'this user may not open /dev/net/tun; allow it as root with: chmod 0666 /dev/net/tun');
   const at = (name: keyof typeof packages) => found.get(name) ?? name;
   const asUser = !(await isPrivileged());
   const unshare = at('unshare');
@@ -95,17 +96,15 @@ export async function findCapability(env: NodeJS.ProcessEnv): Promise<Capability
   if (tried.exitCode !== 0)
     return no(
       'unsupported',
-      `this host does not let ${asUser ? 'an ordinary user' : 'us'} make namespaces (${tried.stderr.trim()}); let it as root with sysctl user.max_user_namespaces=15000 (and, where they exist, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0)`,
+      `this host does not allow ${asUser ? 'ordinary users' : 'the daemon'} to create namespaces (${tried.stderr.trim()}); allow it as root with sysctl user.max_user_namespaces=15000 (and, where they exist, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0)`,
     );
   const pasta = asUser ? await findProgram('pasta', env) : null;
   const forward = await forwardProgram();
   const limits = [
-    ...(forward === null ? ['no forwards, because vivarium-port-forward has not been built; build it with: native/build.sh'] : []),
-    ...(asUser && pasta === null ? ['VMs have no way out, because pasta is not installed; install it with: apt-get install passt'] : []),
+    ...(forward === null ? ['no port forwards, because vivarium-port-forward has not been built; build it with: native/build.sh'] : []),
+    ...(asUser && pasta === null ? ['no uplink, because pasta is not installed; install it with: apt-get install passt'] : []),
     ...(asUser
-      ? [
-          'the host does not reach VMs by their addresses (but by forwards), and networks can be neither bridged nor routed: that takes root',
-        ]
+      ? ['the host reaches VMs only through port forwards, and networks cannot be bridged or routed, because the daemon is not root']
       : []),
   ];
   const programs = {

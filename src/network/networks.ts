@@ -1,358 +1,294 @@
-// The host's networks as VMs see them: which there are, and who is plugged in now. Whose address is which is in network-NICs.ts; what the
-// kernel has of them is brought about by network/kernel/reconciler.ts from wanted().
+// The host's virtual networks: their records, the addresses of NICs, the rules on traffic, port forwards and the flow log.
+//
+// This room needs no VM: vm/ gives it a list of NICs (PortSource in model.ts), operations change records here, and everything else follows from both:
+//
+//   records + NICs --(record/desired-state.ts)--> Desired --(kernel/reconciler.ts)--> kernel, nftables, dnsmasq, relays
+//
+// What exists while a VM uses a network, as root (as an ordinary user pasta takes the place of the pair and of the host's table):
+//
+//     host                            │ network namespace of this state directory (kernel/namespace.ts)
+//                                     │
+//     table viv_… (NAT, host access)  │   tables bridge and inet vivarium (firewall/)
+//     routes, ip_forward, /etc/hosts  │
+//              viv… ────── veth ──────┼── uplink ── routing ── br-default ─┬─ t<vm>0 ── QEMU (holds the tap's descriptor only)
+//     relays (forward/) ──────────────┼──────────────────▲        │        ├─ t<vm>1
+//                                     │                           │        └─ …
+//     eth1 ── vb… ── vj… ─── veth ────┼── j-… ── br-lan (bridged) dnsmasq: DHCP, RA, DNS (dns/)
+//                                     │
+//                                     │   net-tap flows: log of new connections (flow/)
+
 import type { Logger } from 'pino';
-import { isSubnet } from '../contract/egress.ts';
-import { VivError } from '../contract/errors.ts';
-import { type NicGuard, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
-import type { EventBus, ReportEvents } from '../host/event-bus.ts';
+import type { EventBus } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
-import type { SnapshotRecords } from '../vm/capture/snapshot-record.ts';
-import { hasVirtual, isVirtual } from '../vm/device/nics.ts';
-import type { VmRecord } from '../vm/record.ts';
-import type { VmRegistry } from '../vm/registry.ts';
-import type { Vm } from '../vm/vm.ts';
-import { formatSubnet, type Subnet, subnetOf } from './address/address.ts';
 import { NicAllocations } from './address/allocations.ts';
 import { hostNamesFile } from './address/host-names.ts';
-import { freeIpv4, freeIpv6 } from './address/subnet.ts';
+import { Attachments } from './attachments.ts';
 import { hasVhost } from './capability.ts';
+import { NetworkChoice } from './choice.ts';
+import { networkFacts } from './facts.ts';
 import { FlowLog } from './flow/log.ts';
-import { VmForwards } from './forward/forwards.ts';
-import { hostRoutes } from './kernel/host-network.ts';
-import { uplinkOutside } from './kernel/interface-names.ts';
-import { NetworksHere } from './kernel/reconciler.ts';
-import type { Desired, ForwardSpec, PortSpec } from './model.ts';
-import { portOf, specOf } from './record/desired-state.ts';
-import { NetworkRecord, NetworkRecords } from './record/network.ts';
+import { PortForwards } from './forward/forwards.ts';
+import { NetworkReconciler, type ProblemChange } from './kernel/reconciler.ts';
+import {
+  type Desired,
+  hasVirtual,
+  isVirtual,
+  type NetworkEvents,
+  type Nic,
+  type PortSource,
+  type VmPorts,
+  type VmProcess,
+} from './model.ts';
+import { desiredState } from './record/desired-state.ts';
+import { NetworkRecords } from './record/network.ts';
 import { ForwardRecords } from './record/port-forward.ts';
-import { GroupRecords, securityGroup } from './record/security-group.ts';
+import { GroupRecords } from './record/security-group.ts';
 
-export const defaultNetwork = 'default';
+/** How often DHCP, DNS, the uplink and the taps are checked. */
+const checkEveryMs = 5000;
 
-/** So often it is seen to that DHCP, DNS and the way out are there. */
-const lookAfterMs = 5000;
+export interface NetworkHost {
+  readonly paths: Pick<Paths, 'stateDirectory' | 'network' | 'flowLog'>;
+  readonly env: NodeJS.ProcessEnv;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly bus: EventBus<NetworkEvents>;
+  /** The daemon is root. */
+  readonly asRoot: boolean;
+}
 
-/** What a process needs to be started where its taps are. */
-export interface Plugged {
-  /** What goes before its program's words so that it runs there. */
+/** What a process needs to be started with its taps. */
+export interface TapLauncher {
+  /** The words before a program's own that run it in the networks' namespace. */
   readonly enter: readonly string[];
-  /** Hands the taps on. */
+  /** vivarium-net-tap. */
   readonly program: string;
   readonly vhost: boolean;
 }
 
-/** What the networks need of the host. */
-export interface NetworkHost {
-  readonly paths: Paths;
-  readonly env: NodeJS.ProcessEnv;
-  readonly store: Store;
-  readonly log: Logger;
-  readonly bus: EventBus<ReportEvents>;
-  /** True when the daemon is root. */
-  readonly ownUsers: boolean;
+interface Records {
+  readonly networks: NetworkRecords;
+  readonly groups: GroupRecords;
+  readonly forwards: ForwardRecords;
 }
 
 export class Networks {
   readonly records: NetworkRecords;
   readonly groups: GroupRecords;
-  readonly here: NetworksHere;
+  readonly reconciler: NetworkReconciler;
   readonly flows: FlowLog;
-  readonly forwards: VmForwards;
+  readonly forwards: PortForwards;
   readonly nics: NicAllocations;
-  readonly #vms: VmRegistry;
+  readonly choice: NetworkChoice;
   readonly #host: NetworkHost;
-  /** VMs whose taps are needed, and the process that has them; null: it is being started. */
-  readonly #plugged = new Map<string, number | null>();
-  /** VMs that will be entered soon, whose taps are made meanwhile, by id. */
-  readonly #coming = new Map<string, VmRecord>();
-  #making: Promise<void> = Promise.resolve();
-  #watch: NodeJS.Timeout | undefined;
-  /** What was the matter when it was looked after last. */
-  #said = '';
+  readonly #source: PortSource;
+  readonly #attachments = new Attachments(() => void this.tryReconcile());
+  #monitor: NodeJS.Timeout | undefined;
+  /** The last check's failure as text. */
+  #lastFailure = '';
 
-  private constructor(
-    host: NetworkHost,
-    vms: VmRegistry,
-    snapshots: Pick<SnapshotRecords, 'all'>,
-    records: NetworkRecords,
-    groups: GroupRecords,
-    forwards: ForwardRecords,
-  ) {
+  private constructor(host: NetworkHost, source: PortSource, records: Records) {
     const { paths, env, log } = host;
-    this.records = records;
-    this.groups = groups;
-    this.#vms = vms;
     this.#host = host;
-    this.nics = new NicAllocations(vms, snapshots, records);
-    this.here = new NetworksHere({
+    this.#source = source;
+    this.records = records.networks;
+    this.groups = records.groups;
+    this.nics = new NicAllocations(source, records.networks);
+    this.reconciler = new NetworkReconciler({
       stateDirectory: paths.stateDirectory,
       folder: paths.network,
       env,
       log: (error, message) => log.warn({ error }, message),
       desired: () => this.desired(),
-      guests: () => [...this.#plugged.values()].filter((pid) => pid !== null),
-      forwardChanged: (name, problem) => this.#forwardChanged(name, problem),
-      networkChanged: (name, problem) => this.#networkChanged(name, problem),
-      hostNames: hostNamesFile(env, host.ownUsers),
+      onProblem: (change) => this.#onProblem(change),
+      hostNames: hostNamesFile(env, host.asRoot),
     });
-    this.flows = new FlowLog(host, vms, records, this.here);
-    this.forwards = new VmForwards(forwards, vms, records, this.here);
+    this.flows = new FlowLog({ file: paths.flowLog, log, source, networks: records.networks, reconciler: this.reconciler });
+    this.forwards = new PortForwards({
+      records: records.forwards,
+      source,
+      networks: records.networks,
+      reconciler: this.reconciler,
+      changed: (vm) => void host.bus.emit('forwards.changed', { vm }),
+    });
+    this.choice = new NetworkChoice({ records: records.networks, groups: records.groups, reconciler: this.reconciler, paths, env });
   }
 
-  static async open(host: NetworkHost, vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>): Promise<Networks> {
+  /** Reads the records; the kernel is left alone until begin() or the first change. */
+  static async open(host: NetworkHost, source: PortSource): Promise<Networks> {
     const { store, log } = host;
-    const [records, groups, forwards] = await Promise.all([
+    const [networks, groups, forwards] = await Promise.all([
       NetworkRecords.open(store, log),
       GroupRecords.open(store, log),
       ForwardRecords.open(store, log),
     ]);
-    return new Networks(host, vms, snapshots, records, groups, forwards);
-  }
-
-  /** The networks that a VM gets which asks for these, or for none in particular; the default one is made where it is not there. */
-  async chosen(texts: readonly string[] | undefined): Promise<string[]> {
-    const desired = texts ?? [this.#host.env['VIV_DEFAULT_NETWORK'] || ((await this.here.capability()).ok ? defaultNetwork : 'user')];
-    const wishes = desired.map(parseNicWish);
-    const names = wishes.map(({ network }) => network).filter((name) => name !== 'user' && name !== 'none');
-    if (names.length > 0) await this.here.able();
-    for (const name of names) if (name === defaultNetwork) await this.#makeDefault();
-    for (const name of names) this.records.get(name);
-    for (const wish of wishes) {
-      await this.#checkVlans(wish);
-      await this.checkGuard(wish.guard);
-    }
-    return [...desired];
-  }
-
-  /** @throws not_found, unsupported */
-  async checkGuard({ securityGroups, egress }: Pick<NicGuard, 'securityGroups' | 'egress'>): Promise<void> {
-    for (const group of securityGroups) this.groups.get(group);
-    if (egress?.some((item) => !isSubnet(item))) await this.here.checkNames();
-  }
-
-  async #checkVlans({ network, vlan, trunk }: Pick<NicWish, 'network' | 'vlan' | 'trunk'>): Promise<void> {
-    if ((vlan === null && trunk.length === 0) || (await this.here.able()).vlans) return;
-    throw new VivError(
-      'unsupported',
-      `a NIC in ${network} cannot be in a VLAN on this host, because its kernel has no bridges that tell VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)`,
-    );
-  }
-
-  /** Subnets that are in use, by our networks and by the host's routes, each with whose it is. */
-  async taken(): Promise<{ subnet: Subnet; what: string }[]> {
-    const ours = this.records
-      .all()
-      .flatMap(({ name, ipv4, ipv6 }) =>
-        [ipv4, ipv6].flatMap((text) => (text === null ? [] : [{ subnet: subnetOf(text), what: `the subnet of the network ${name}` }])),
-      );
-    const { programs } = await this.here.able();
-    const device = uplinkOutside(this.#host.paths.stateDirectory);
-    const routes = (await hostRoutes(programs.ip)).filter((route) => route.device !== device);
-    return [
-      ...ours,
-      ...routes.map(({ subnet, device: through }) => ({
-        subnet,
-        what: `which this host reaches through ${through ?? 'a route of its own'}`,
-      })),
-    ];
-  }
-
-  /** A free one of each family. */
-  async freeSubnets(name: string): Promise<{ ipv4: string; ipv6: string }> {
-    const { stateDirectory } = this.#host.paths;
-    const taken = (await this.taken()).map(({ subnet }) => subnet);
-    const seed = `${stateDirectory}\0${name}`;
-    // The one that every VM is in has room for 4,093.
-    const prefix = name === defaultNetwork ? 20 : 24;
-    return { ipv4: formatSubnet(freeIpv4(seed, prefix, taken)), ipv6: formatSubnet(freeIpv6(stateDirectory, seed, taken)) };
+    return new Networks(host, source, { networks, groups, forwards });
   }
 
   /** For `viv host`. */
   async facts(): Promise<{ name: string; detail: string }[]> {
-    const user = { name: 'user', detail: 'NAT by QEMU itself: the way out for each VM, no way in, no neighbours' };
-    const found = await this.here.capability();
-    if (!found.ok) return [{ ...user, detail: `${user.detail}. VMs have no other, because ${found.why}` }];
-    const way = found.asUser ? 'in a namespace of this user’s, out through pasta' : 'in a namespace of their own, out through the host';
-    const lacks = [
-      ...found.limits,
-      ...(this.here.namesProblem === null ? [] : [this.here.namesProblem]),
-      ...(found.vlans ? [] : ['no VLANs, because this kernel’s bridges cannot tell them apart']),
-    ];
-    const names = this.records.all().map((network) => ({
-      name: network.name,
-      detail: [network.kind, network.ipv4, network.ipv6].filter((part) => part !== null).join(', '),
-    }));
-    return [...names, { name: 'own', detail: [`networks ${way}`, ...lacks].join('; ') }, user];
+    return networkFacts(await this.reconciler.capability(), this.records.all(), this.reconciler.namesProblem);
   }
 
-  #makeDefault(): Promise<void> {
-    const make = async () => {
-      if (this.records.byName(defaultNetwork)) return;
-      const subnets = await this.freeSubnets(defaultNetwork);
-      await this.records.insert(
-        NetworkRecord.parse({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() }),
-      );
-    };
-    this.#making = this.#making.then(make, make);
-    return this.#making;
+  /** The VM is in the store, or will not be. Repeatable. */
+  registered(id: string): void {
+    this.nics.release(id);
+    this.#attachments.registered(id);
   }
 
-  /** It is in the store now, or will not be. */
-  entered(id: string): void {
-    this.nics.entered(id);
-    this.#coming.delete(id);
-  }
-
-  /** The taps of a VM that will be entered and started soon are made from now on. Where they cannot be, plug() will say so. */
-  expect(record: VmRecord): void {
-    if (!hasVirtual(record)) return;
+  /** Starts to create the taps of a VM that will be registered and started soon. What fails is thrown by the VM's own start. */
+  expect(vm: VmPorts): void {
+    if (!hasVirtual(vm)) return;
     try {
-      this.#coming.set(record.id, this.nics.placed(record));
+      this.#attachments.expect(this.nics.reserve(vm));
     } catch {
-      return; // told when it is entered
+      return; // thrown again when the VM is registered
     }
-    this.#plugged.set(record.id, this.#plugged.get(record.id) ?? null);
-    void this.here.apply().catch(() => {});
+    void this.reconciler.apply().catch(() => {});
   }
 
-  /** It will not come after all. Repeatable. */
+  /** An expected VM will not be created. Repeatable. */
   abandon(id: string): void {
-    this.entered(id);
-    this.ended(id);
+    this.registered(id);
+    this.detached(id);
   }
 
-  /** What the kernel is meant to have. */
+  /** What the kernel should have. */
   desired(): Desired {
-    const ports: PortSpec[] = [];
-    const forwards: ForwardSpec[] = [];
-    const needed = new Set<string>();
-    for (const record of [...this.#vms.all().map((vm) => vm.record), ...this.#coming.values()]) {
-      const plugged = this.#plugged.has(record.id);
-      if (plugged) forwards.push(...this.forwards.desired(record));
-      for (const nic of record.nics) {
-        if (!isVirtual(nic) || !this.records.byName(nic.network)) continue;
-        if (plugged) needed.add(nic.network);
-        ports.push(portOf(record, nic, plugged));
-      }
-    }
-    const networks = this.records.all().filter(({ name }) => needed.has(name));
-    return {
-      networks: networks.map((network) => specOf(network, this.#host.paths.stateDirectory)),
-      ports,
-      groups: this.groups.all().map(securityGroup),
-      forwards,
-    };
+    return desiredState(
+      { networks: this.records.all(), groups: this.groups.all(), vms: [...this.#source.ports(), ...this.#attachments.upcoming()] },
+      (vm) => this.#attachments.isAttached(vm),
+      (vm) => this.forwards.desired(vm),
+      this.#host.paths.stateDirectory,
+    );
   }
 
-  /** Its VM runs all the same. */
-  #forwardChanged(name: string, problem: string | null): void {
-    const vm = this.#vms.byId(this.forwards.records.byName(name)?.vm ?? '');
-    if (!vm) return;
-    const [what, message] =
-      problem === null
-        ? ['forward_opened', `the forward ${name} to ${vm.name} is open now`]
-        : ['forward_failed', `the forward ${name} to ${vm.name} is not open: ${problem}`];
-    vm.report(`network.${what}`, message as string);
-  }
-
-  /** Its VMs run all the same. */
-  #networkChanged(name: string, problem: string | null): void {
-    const [what, message] =
-      problem === null
-        ? ['joined', `the network ${name} is joined to ${this.records.byName(name)?.interface} again`]
-        : ['unjoined', `${problem}; until that is mended, VMs in ${name} reach one another only`];
-    void this.#host.bus.emit('report', { type: `network.${what}`, name, message: message as string });
-  }
-
-  /** @throws in_use, unsupported where a network of these NICs is known not to lead where it should */
+  /** @throws in_use, unsupported where one of these NICs' networks is known not to work */
   checkProblems(nics: readonly { readonly network: string }[]): void {
     for (const { network } of nics) {
-      const problem = this.here.problemOf(network);
+      const problem = this.reconciler.problemOf(network);
       if (problem !== undefined) throw problem;
     }
   }
 
-  /** Before a VM's process gets these NICs: their taps are there. Null: it needs none. @throws missing_program, unsupported, in_use */
-  async plug(vm: Vm, nics: readonly { readonly network: string }[] = vm.record.nics): Promise<Plugged | null> {
-    if (!hasVirtual(vm.record)) return null;
-    const { programs } = await this.here.able();
-    for (const nic of vm.record.nics) if (isVirtual(nic)) this.records.get(nic.network);
-    const before = this.#plugged.get(vm.id);
-    if (before === undefined) this.#plugged.set(vm.id, null);
+  /**
+   * Before a process of the VM is started, or gets a NIC: the taps exist.
+   * @param nics those that have to work
+   * @returns null: the VM has no NIC in a virtual network
+   * @throws missing_program, unsupported, in_use
+   */
+  async prepareTaps(
+    vm: { readonly id: string; readonly nics: readonly Nic[] },
+    nics: readonly Nic[] = vm.nics,
+  ): Promise<TapLauncher | null> {
+    if (!hasVirtual(vm)) return null;
+    const { programs } = await this.reconciler.able();
+    for (const nic of vm.nics) if (isVirtual(nic)) this.records.get(nic.network);
+    const isFirst = this.#attachments.starting(vm.id);
     try {
-      await this.here.apply();
+      await this.reconciler.apply();
       this.checkProblems(nics);
       void this.flows.listen();
-      return { enter: await this.here.inside(), program: programs.tap, vhost: await hasVhost() };
+      return { enter: await this.reconciler.inside(), program: programs.tap, vhost: await hasVhost() };
     } catch (error) {
-      if (before === undefined) this.unplug(vm.id, null);
+      if (isFirst) this.#attachments.release(vm.id, null);
       throw error;
     }
   }
 
-  /** A process has them from now on, until it ends. */
-  has(id: string, process: { pid: number; exited: Promise<unknown> }): void {
-    this.#plugged.set(id, process.pid);
-    void process.exited.then(() => this.unplug(id, process.pid));
+  /** The process has the VM's taps until it ends. */
+  attached(id: string, process: VmProcess): void {
+    this.#attachments.started(id, process);
   }
 
-  /** @param pid of the process that has ended; another one that has taken its place keeps the taps */
-  unplug(id: string, pid: number | null): void {
-    if (this.#plugged.get(id) !== pid) return;
-    this.#plugged.delete(id);
-    void this.changed();
+  /** @param pid the process that has ended; null: none was started */
+  released(id: string, pid: number | null): void {
+    this.#attachments.release(id, pid);
   }
 
-  /** Its process has been ended. Repeatable. */
-  ended(id: string): void {
-    if (this.#plugged.delete(id)) void this.changed();
+  /** No process has the VM's taps any more. Repeatable. */
+  detached(id: string): void {
+    this.#attachments.ended(id);
   }
 
-  /** The kernel and dnsmasq have what is wanted now. @throws where they do not */
-  async bring(): Promise<void> {
-    const some = this.#plugged.size > 0 || (await this.here.exists().catch(() => false));
-    await this.here.apply();
-    if (some) void this.flows.listen();
+  /** Resolves when the kernel and the programs have what is desired now. @throws where they cannot */
+  async reconcile(): Promise<void> {
+    const isUsed = !this.#attachments.isEmpty || (await this.reconciler.exists().catch(() => false));
+    await this.reconciler.apply();
+    if (isUsed) void this.flows.listen();
   }
 
-  /** As bring(), for what is done already. Never throws: it is tried again with the next change. */
-  async changed(): Promise<void> {
-    await this.bring().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be brought up to date'));
+  /** As reconcile(), after a change that is final. Never throws: a failure is logged, and the monitor tries again. */
+  async tryReconcile(): Promise<void> {
+    await this.reconcile().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be reconciled'));
   }
 
-  /** On the daemon's return, when VMs have been adopted. */
+  /** When VMs have been adopted: reconciles what an earlier daemon left, and starts the monitor. */
   async begin(): Promise<void> {
-    for (const vm of this.#vms.all()) {
-      if (vm.live && hasVirtual(vm.record)) this.has(vm.id, vm.live.process);
-      // Its process may be there although it does not answer.
-      else if (vm.record.state === 'broken' && vm.record.started !== null && hasVirtual(vm.record)) this.#plugged.set(vm.id, null);
-    }
-    this.here.lookAgain();
-    // It is told by the interfaces that were there, of which some may go now.
-    if (await this.here.exists().catch(() => false)) await this.flows.listen();
-    await this.changed();
-    this.#watch = setInterval(() => void this.#lookAfter(), lookAfterMs).unref();
+    for (const { id, nics, process } of this.#source.ports()) if (process && hasVirtual({ nics })) this.attached(id, process);
+    // Of a process that the daemon does not know yet: an unfinished task has started it.
+    for (const { vmId } of await this.reconciler.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#attachments.starting(vmId);
+    this.reconciler.invalidate();
+    // The flow recorder names interfaces by those that exist when it starts, and some may be removed now.
+    if (await this.reconciler.exists().catch(() => false)) await this.flows.listen();
+    await this.tryReconcile();
+    this.#monitor = setInterval(() => void this.#check(), checkEveryMs).unref();
   }
 
-  async #lookAfter(): Promise<void> {
-    if (this.#plugged.size === 0) return;
-    const problem = await this.here.look().then(
+  /** Every unfinished task has been resumed or undone: taps that no process has are removed. */
+  async recovered(): Promise<void> {
+    const used = new Set((await this.reconciler.tapsInUse().catch(() => [])).map(({ vmId }) => vmId));
+    for (const { id, process, mayRun } of this.#source.ports())
+      if (process === null && !mayRun && !used.has(id)) this.#attachments.release(id, null);
+  }
+
+  /** The daemon stops. The networks stay while a VM uses them, and are removed otherwise. */
+  async stop(): Promise<void> {
+    clearInterval(this.#monitor);
+    await this.flows.stop();
+    const isUsed = !this.#attachments.isEmpty || (await this.reconciler.tapsInUse().catch(() => [])).length > 0;
+    if (!isUsed)
+      await this.reconciler.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
+    this.reconciler.stop();
+  }
+
+  async #check(): Promise<void> {
+    if (this.#attachments.isEmpty) return;
+    const failure = await this.reconciler.check().then(
       () => null,
       (error: unknown) => error,
     );
-    const said = problem === null ? '' : String(problem);
-    // Every few seconds, until it is mended.
-    if (said !== this.#said && problem !== null) this.#host.log.error({ error: problem }, 'the networks could not be brought up to date');
-    this.#said = said;
+    const text = failure === null ? '' : String(failure);
+    // Logged once, not with every check.
+    if (failure !== null && text !== this.#lastFailure) this.#host.log.error({ error: failure }, 'the networks could not be reconciled');
+    this.#lastFailure = text;
   }
 
-  /** The daemon goes. What no VM needs any more is removed. */
-  async stop(): Promise<void> {
-    clearInterval(this.#watch);
-    await this.flows.stop();
-    if (this.#plugged.size === 0)
-      await this.here.end().catch((error: unknown) => this.#host.log.error({ error }, 'the networks could not be removed'));
-    this.here.stop();
+  /** VMs run on; a problem is an event. */
+  #onProblem({ of, name, problem }: ProblemChange): void {
+    if (of === 'network') {
+      const host = this.records.byName(name)?.interface;
+      void this.#host.bus.emit(
+        'report',
+        problem === null
+          ? { type: 'network.uplink-restored', name, message: `the network ${name} is connected to ${host} again` }
+          : { type: 'network.uplink-lost', name, message: `${problem}; until that is repaired, VMs in ${name} reach only each other` },
+      );
+      return;
+    }
+    const vm = this.#source.byId(this.forwards.records.byName(name)?.vm ?? '');
+    if (!vm) return;
+    void this.#host.bus.emit(
+      'report',
+      problem === null
+        ? { type: 'forward.opened', subject: vm.id, name: vm.name, message: `the port forward ${name} to ${vm.name} is open` }
+        : {
+            type: 'forward.failed',
+            subject: vm.id,
+            name: vm.name,
+            message: `the port forward ${name} to ${vm.name} is not open: ${problem}`,
+          },
+    );
   }
 }

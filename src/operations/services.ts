@@ -2,6 +2,7 @@
 import type { EventBus } from '../host/event-bus.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Images } from '../image/images.ts';
+import type { NetworkEvents } from '../network/model.ts';
 import type { Alerts } from '../resource/alert/alerts.ts';
 import type { Histories } from '../resource/history/histories.ts';
 import type { Monitor } from '../resource/measure/monitor.ts';
@@ -27,4 +28,4 @@ export interface Services extends WarmPoolServices {
 }
 
 /** What the rooms emit on the one bus. */
-export type HostEvents = VmEvents & WarmPoolEvents;
+export type HostEvents = NetworkEvents & VmEvents & WarmPoolEvents;

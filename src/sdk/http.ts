@@ -97,7 +97,7 @@ export function errorFrom(body: string, status: number): VivError {
     const parsed = JSON.parse(body) as ErrorBody;
     if (parsed.code in errorCodes && typeof parsed.message === 'string') return VivError.fromBody(parsed);
   } catch {
-    // not ours: told below
+    // not an ErrorBody: handled below
   }
   return new VivError('internal', `the daemon answered with status ${status} and no explanation`, {
     details: { body: body.slice(0, 1000) },

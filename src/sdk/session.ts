@@ -51,7 +51,7 @@ function streams(ws: WebSocket, socket: string, signal?: AbortSignal): Session {
         done(error);
       },
     });
-    stream.on('error', () => {}); // also told by `exit`
+    stream.on('error', () => {}); // also reported by `exit`
     return stream;
   };
   const stdout = output();

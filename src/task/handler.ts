@@ -37,6 +37,7 @@ export interface TaskContext<Services> {
  */
 export interface Step<State, Services> {
   readonly name: string;
+  // biome-ignore lint/suspicious/noConfusingVoidType: steps that add nothing return nothing
   run(state: State, context: TaskContext<Services>): Promise<Partial<State> | void>;
   undo?(state: State, context: TaskContext<Services>): Promise<void>;
   /** What of this step cannot be undone once it has been reached: a sentence for the caller who cancels the task. Null: all can. */

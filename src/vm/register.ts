@@ -8,13 +8,13 @@ import type { Vm } from './vm.ts';
 export async function insertVm(unplaced: VmRecord, { vms, networks, processes }: Uses<'vms' | 'networks' | 'processes'>): Promise<Vm> {
   const present = vms.byId(unplaced.id);
   if (present) return present;
-  const record = networks.nics.placed(unplaced);
+  const record = networks.nics.reserve(unplaced);
   try {
     const vm = await vms.insert(record);
     processes.madeHere(record.id);
     return vm;
   } finally {
-    networks.entered(record.id);
+    networks.registered(record.id);
   }
 }
 
@@ -27,7 +27,7 @@ export async function renameVm(
 ): Promise<void> {
   if (vm.name === name) return;
   await vms.rename(vm, name, change);
-  if (hasVirtual(vm.record)) await networks.changed();
+  if (hasVirtual(vm.record)) await networks.tryReconcile();
 }
 
 /** Forgets a VM and its port forwards. Repeatable. */
@@ -37,5 +37,5 @@ export async function dropVm(id: string, { vms, networks, processes }: Uses<'vms
   await networks.forwards.drop(networks.forwards.of(id));
   await vms.drop(id);
   processes.forget(id);
-  if (hasVirtual(vm.record)) void networks.changed();
+  if (hasVirtual(vm.record)) void networks.tryReconcile();
 }

@@ -8,7 +8,7 @@ import { createServer, type ServerOptions } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import type { Event } from '../../src/contract/event.ts';
 import { operationList } from '../../src/contract/index.ts';
-import { openGuard } from '../../src/contract/nic-spec.ts';
+import { defaultNicRules } from '../../src/contract/nic-spec.ts';
 import { ResourceSettings } from '../../src/contract/resource.ts';
 import type { Task } from '../../src/contract/task.ts';
 import type { Vm } from '../../src/contract/vm-state.ts';
@@ -32,7 +32,7 @@ export function vm(name: string, more: Partial<Vm> = {}): Vm {
     accel: 'auto',
     accelInUse: 'tcg',
     disks: [{ id: 'root', kind: 'root', sizeBytes: 1024, usedBytes: 512, backing: null }],
-    nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01', addresses: [], up: true, vlan: null, trunk: [], ...openGuard }],
+    nics: [{ id: 'nic0', network: 'user', mac: '52:54:00:00:00:01', addresses: [], up: true, vlan: null, trunk: [], ...defaultNicRules }],
     forwards: [],
     boot: ['disk'],
     restart: 'no',

@@ -270,7 +270,7 @@ describe('every operation', () => {
     assert.deepEqual((await api.nic.set({ vm: 'carded', nic: 'net0', securityGroups: ['web'], egress: ['none'] })).egress, []);
     assert.equal((await api.nic.set({ vm: 'carded', nic: 'net0', rateIn: '8Mbit' })).rateIn?.bytesPerSecond, 1_000_000);
     assert.deepEqual((await api.securityGroup.show({ securityGroup: 'web' })).nics, [{ vm: 'carded', nic: 'net0' }]);
-    assert.equal((await api.network.set({ network: 'lab', spoofing: 'allow' })).guarded, false);
+    assert.equal((await api.network.set({ network: 'lab', spoofing: 'allow' })).spoofing, 'allow');
     await api.nic.set({ vm: 'carded', nic: 'net0', securityGroups: ['none'] });
     assert.deepEqual(await api.securityGroup.remove({ securityGroup: 'web' }), { name: 'web' });
     assert.deepEqual(await api.securityGroup.list({}), []);

@@ -1,7 +1,7 @@
 // The VMs of the VLANs' test, and every frame that they send: each kind under a label of its own, `times` times.
-import { openGuard } from '../../src/contract/nic-spec.ts';
-import { bridgeMac, bridgeOf, bridgeUplinkInside, tapOf } from '../../src/network/kernel/interface-names.ts';
-import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../src/network/model.ts';
+import { defaultNicRules } from '../../src/contract/nic-spec.ts';
+import { bridgeMac, bridgeOf, bridgeUplinkInNamespace, tapOf } from '../../src/network/kernel/interface-names.ts';
+import { type Desired, defaultSettings, type NetworkSpec, type PortSpec } from '../../src/network/model.ts';
 import { arp, frame, ip, udp } from '../network/firewall/frame.ts';
 import { mark, type Play, type Sending } from './vlan-guests.ts';
 
@@ -36,12 +36,21 @@ export const macOf = (name: string): string => `52:54:00:00:00:${vms[name]?.numb
 const addressOf = (name: string) => `10.77.${vms[name]?.network === 'lan' ? 0 : 1}.${vms[name]?.number}`;
 
 const network = (name: string, some: Partial<NetworkSpec>): NetworkSpec => ({
-  ...{ name, kind: 'nat', bridge: bridgeOf(name), mac: bridgeMac(stateDirectory, name), ipv4: null, ipv6: null, interface: null, ...usual },
+  ...{
+    name,
+    kind: 'nat',
+    bridge: bridgeOf(name),
+    mac: bridgeMac(stateDirectory, name),
+    ipv4: null,
+    ipv6: null,
+    interface: null,
+    ...defaultSettings,
+  },
   ...some,
 });
 const lan = network('lan', { ipv4: '10.77.0.1/24', ipv6: 'fd77::1/64' });
 const street = network('street', { kind: 'bridged', interface: 'street0' });
-export const streetJoint = bridgeUplinkInside('street');
+export const streetJoint = bridgeUplinkInNamespace('street');
 
 /** @param bridged whether the street is there as well, which takes root */
 export function world(bridged: boolean): Desired {
@@ -54,9 +63,9 @@ export function world(bridged: boolean): Desired {
       network,
       vlan,
       up: true,
-      plugged: true,
+      attached: true,
       ipv6: null,
-      guard: openGuard,
+      rules: defaultNicRules,
     },
     ipv4: network === 'lan' ? addressOf(name) : null,
   }));

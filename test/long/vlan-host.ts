@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { runOk, runProgram } from '../../src/host/run.ts';
-import { streamProgram } from '../../src/host/stream.ts';
+import { streamProgram } from '../../src/host/file/stream.ts';
+import { runOk, runProgram } from '../../src/host/process/run.ts';
 import { hasVhost } from '../../src/network/capability.ts';
-import { NetworksHere } from '../../src/network/kernel/reconciler.ts';
+import { NetworkReconciler } from '../../src/network/kernel/reconciler.ts';
 import { macOf, sendings, stateDirectory, streetJoint, tapFor, times, until, world } from './vlan-frames.ts';
 import type { Play, Played } from './vlan-guests.ts';
 
@@ -34,16 +34,16 @@ export interface Report {
 let desired = world(!asUser);
 const problems: string[] = [];
 /** Another one in the same folder is the next daemon's. */
-const daemon = (): NetworksHere =>
-  new NetworksHere({
-    ...{ stateDirectory, folder, env: process.env, guests: () => [], desired: () => desired, forwardChanged: () => {} },
-    ...{ networkChanged: () => {}, hostNames: null },
+const daemon = (): NetworkReconciler =>
+  new NetworkReconciler({
+    ...{ stateDirectory, folder, env: process.env, desired: () => desired },
+    ...{ onProblem: () => {}, hostNames: null },
     log: (error, message) => problems.push(`${message}: ${error instanceof Error ? error.message : JSON.stringify(error)}`),
   });
 
 const run = ([program = '', ...args]: readonly string[], input = ''): Promise<string> =>
   runOk(program, args, { timeoutMs: deadlineMs, input });
-const inside = async (networks: NetworksHere, ...words: readonly string[]): Promise<string> =>
+const inside = async (networks: NetworkReconciler, ...words: readonly string[]): Promise<string> =>
   run([...(await networks.inside()), ...words]);
 
 /** Beyond street0: one who knows 802.1Q, with an address in VLAN 5 and one outside of all. */
@@ -64,7 +64,7 @@ async function makeStreet(): Promise<void> {
 }
 
 /** Taps are handed out as they are to QEMU. */
-async function play(networks: NetworksHere): Promise<Played> {
+async function play(networks: NetworkReconciler): Promise<Played> {
   const { programs } = await networks.able();
   const taps = Object.fromEntries(desired.ports.map(({ owner }, nth) => [owner, 10 + nth]));
   const handed = Object.entries(taps).map(([name, fd]) => `${fd}:${tapFor(name)}`);
@@ -92,10 +92,10 @@ async function told(pcap: Readable): Promise<Record<string, number>> {
 }
 
 /** The first play, watched at the trunk's tap and beyond the bridged network's interface. */
-async function watched(networks: NetworksHere): Promise<Pick<Report, 'wire'> & { played: Played }> {
+async function watched(networks: NetworkReconciler): Promise<Pick<Report, 'wire'> & { played: Played }> {
   const signal = AbortSignal.timeout(2 * deadlineMs);
   const filter = `vlan and udp port 4000 and not ether src ${macOf('trunk')}`;
-  const trunk = await (await networks.watching())?.capture(tapFor('trunk'), { filter, packets: 2 * times }, signal);
+  const trunk = await (await networks.monitor())?.capture(tapFor('trunk'), { filter, packets: 2 * times }, signal);
   if (!trunk) throw new Error('the trunk has no tap');
   const words = [
     'netns',
@@ -117,14 +117,14 @@ async function watched(networks: NetworksHere): Promise<Pick<Report, 'wire'> & {
 }
 
 /** The kernel tells of taps that nobody has any more, and of the bridge that they were all of, when it comes to it. */
-async function settled(networks: NetworksHere): Promise<void> {
+async function settled(networks: NetworkReconciler): Promise<void> {
   const signal = AbortSignal.timeout(deadlineMs);
   const down = (text: string) => !/"ifname":"(t|br-lan)[^}]*"operstate":"(?!DOWN)/.test(text);
   while (!down(await inside(networks, 'ip', '-json', 'link', 'show'))) signal.throwIfAborted();
 }
 
 /** Interfaces that the kernel tells of while something is done. */
-async function touched(networks: NetworksHere, what: () => Promise<unknown>): Promise<string[]> {
+async function touched(networks: NetworkReconciler, what: () => Promise<unknown>): Promise<string[]> {
   await settled(networks);
   const signal = AbortSignal.timeout(deadlineMs);
   const [program = '', ...args] = [...(await networks.inside()), 'sh', '-c', 'echo begin; exec ip -o monitor link'];
@@ -152,14 +152,14 @@ async function touched(networks: NetworksHere, what: () => Promise<unknown>): Pr
   return [...new Set(names())].filter((name) => name !== 'lo');
 }
 
-async function opened(networks: NetworksHere): Promise<string[]> {
+async function opened(networks: NetworkReconciler): Promise<string[]> {
   const { programs } = await networks.able();
   const fds = ['/proc/self/fd/10', '/proc/self/fd/11'];
   return (await inside(networks, programs.tap, 'run', `10:${tapFor('a5')}:11`, '--', 'readlink', ...fds)).trim().split('\n');
 }
 
 /** What a clumsy administrator, or a bridge that was lost, leaves behind. */
-async function spoil(networks: NetworksHere): Promise<void> {
+async function spoil(networks: NetworkReconciler): Promise<void> {
   const commands = [
     `bridge vlan add dev ${tapFor('a6')} vid 5 pvid untagged`,
     `bridge vlan del dev ${tapFor('trunk')} vid 6`,
@@ -188,7 +188,7 @@ async function report(): Promise<Report> {
   const { ports } = desired;
   for (const up of [false, true]) {
     desired = { ...desired, ports: ports.map((port) => (port.owner === 'b5' ? { ...port, up } : port)) };
-    next.lookAgain();
+    next.invalidate();
     await next.apply();
   }
   plays['after somebody else’s changes'] = await play(next);

@@ -33,5 +33,5 @@ test('a program that is missing is told with the package that has it', { skip: n
 test('an ordinary user without pasta has networks without a way out, and is told which package has it', { skip: noWorld }, () => {
   const { ok, limits = [] } = without('pasta', ordinary);
   assert.equal(ok, true);
-  assert.match(limits.join('\n'), /no way out, because pasta is not installed; install it with: apt-get install passt/);
+  assert.match(limits.join('\n'), /no uplink, because pasta is not installed; install it with: apt-get install passt/);
 });

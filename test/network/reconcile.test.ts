@@ -80,18 +80,18 @@ test('an interface that cannot be a port is refused, or keeps its own network’
       (error: VivError) => error,
     );
   world.run('host', 'ip tuntap add dev tun9 mode tun; ip link add name port type veth peer name other; ip link set port up');
-  assert.match((await refused(network.create({ network: 'tunnel', kind: 'bridged', interface: 'tun9' }))).message, /no.* Ethernet/);
+  assert.match((await refused(network.create({ network: 'tunnel', kind: 'bridged', interface: 'tun9' }))).message, /not carry Ethernet/);
   await network.create({ network: 'lan', kind: 'bridged', interface: 'port' });
   await host.client.run('tiny', { name: 'edge', networks: ['lan', 'default'] });
   await host.client.vm.create({ image: 'tiny', name: 'later', networks: ['lan'] });
   world.run('host', 'ip link set port down');
-  await eventually('it is told', async () => /switched off/.test((await network.show({ network: 'lan' })).problem ?? ''));
+  await eventually('it is told', async () => /which is down/.test((await network.show({ network: 'lan' })).problem ?? ''));
   world.run('host', 'ip link set port up');
   await eventually('it is told', async () => (await network.show({ network: 'lan' })).problem === null);
   world.run('host', 'ip link del port');
-  assert.match((await refused(vm.start({ vm: 'later' }))).message, /no such interface now/);
+  assert.match((await refused(vm.start({ vm: 'later' }))).message, /does not have now/);
   world.run('host', 'ip tuntap add dev port mode tun');
-  await eventually('it is told', async () => /Ethernet|no such interface/.test((await network.show({ network: 'lan' })).problem ?? ''));
+  await eventually('it is told', async () => /Ethernet|does not have now/.test((await network.show({ network: 'lan' })).problem ?? ''));
   await host.client.run('tiny', { name: 'another' });
   await network.create({ network: 'late' });
   await host.client.nic.add({ vm: 'edge', network: 'late' });
@@ -138,14 +138,14 @@ test('a dnsmasq that cannot be started keeps those that could from being forgott
   const pidOf = (name: string) => readFile(join(folder, 'dns', name, 'pid'), 'utf8');
   try {
     await dnsmasqs.apply(desired, ['env'], signal);
-    assert.match(dnsmasqs.problemOf('b')?.message ?? '', /dnsmasq of the network b could not be started/);
+    assert.match(dnsmasqs.problemOf('b')?.message ?? '', /network b has no DHCP and DNS, because dnsmasq could not be started/);
     assert.equal(dnsmasqs.problemOf('a'), undefined);
-    assert.equal(await dnsmasqs.alive(), false);
+    assert.equal(await dnsmasqs.areAlive(), false);
     const first = await pidOf('a');
     await writeFile(join(folder, 'works'), '');
     await dnsmasqs.apply(desired, ['env'], signal);
     assert.equal(await pidOf('a'), first);
-    assert.equal(await dnsmasqs.alive(), true);
+    assert.equal(await dnsmasqs.areAlive(), true);
     assert.equal(dnsmasqs.problemOf('b'), undefined);
   } finally {
     await dnsmasqs.end();

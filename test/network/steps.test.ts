@@ -37,7 +37,7 @@ async function both(): Promise<{ store: unknown; kernel: unknown }> {
       rule: guarded && rules.includes('in tcp 8443'),
     },
     kernel: {
-      egress: /goto refused_egress/.test(ruleset),
+      egress: /goto dropped_egress/.test(ruleset),
       limited: / tbf /.test(queues),
       capacity: / htb /.test(queues),
       rule: /tcp dport 8443/.test(ruleset),
@@ -152,7 +152,7 @@ async function nics(): Promise<{ store: string[]; qemu: string[]; kernel: string
     return {
       store: nics.map((nicId) => tapOf(id, nicId.id)).sort(),
       qemu: devices.flatMap(({ name }) => (/^net\d+-dev$/.test(name) ? [tapOf(id, name.replace('-dev', ''))] : [])).sort(),
-      kernel: [...taps].flatMap(([, tap = '']) => (tapOwner(tap)?.machineId === id ? [tap] : [])).sort(),
+      kernel: [...taps].flatMap(([, tap = '']) => (tapOwner(tap)?.vmId === id ? [tap] : [])).sort(),
     };
   } finally {
     qmp.close();

@@ -1,5 +1,5 @@
 // Sizes and durations as people write them. Sizes are binary: 512MiB, 2GiB, 2G (= 2GiB), plain bytes.
-// Durations: 500ms, 30s, 5m, 2h, 1d; a bare number is seconds, as sleep and timeout of every shell have it.
+// Durations: 500ms, 30s, 5m, 2h, 1d; a bare number is in seconds, as for timeout(1).
 import { VivError } from '../../contract/errors.ts';
 import { quote } from '../render/text.ts';
 

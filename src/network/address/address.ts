@@ -4,9 +4,9 @@ import { VivError } from '../../contract/errors.ts';
 
 export interface Subnet {
   readonly family: 4 | 6;
-  /** Its first address. */
+  /** The first address. */
   readonly base: bigint;
-  /** Bits that all its addresses have in common. */
+  /** Length in bits. */
   readonly prefix: number;
 }
 
@@ -15,9 +15,9 @@ const bitsOf = (family: 4 | 6): number => (family === 4 ? 32 : 128);
 /** An IPv4 address, or an IPv6 one without a zone. */
 export const isAddress = (text: string): boolean => isIPv4(text) || (isIPv6(text) && !text.includes('%'));
 
-/** @throws invalid where it is no address */
+/** @throws invalid where it is not an address */
 export function addressOf(text: string): { family: 4 | 6; value: bigint } {
-  if (!isAddress(text)) throw new VivError('invalid', `${text} is no IPv4 or IPv6 address`);
+  if (!isAddress(text)) throw new VivError('invalid', `${text} is not an IPv4 or IPv6 address`);
   if (isIPv4(text)) return { family: 4, value: text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
   return { family: 6, value: wide(text) };
 }
@@ -34,7 +34,7 @@ function wide(text: string): bigint {
   return all.reduce((sum, group) => (sum << 16n) + BigInt(`0x${group}`), 0n);
 }
 
-/** As everybody writes it: dotted, or with the longest run of zero groups left out (RFC 5952). */
+/** Dotted, or with the longest run of zero groups compressed (RFC 5952). */
 export function formatAddress(family: 4 | 6, value: bigint): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
   const groups = Array.from({ length: 8 }, (_, at) => ((value >> BigInt(112 - at * 16)) & 0xffffn).toString(16));
@@ -55,7 +55,7 @@ export function subnetOf(text: string): Subnet {
   const { family, value } = addressOf(address);
   const prefix = bits === undefined ? bitsOf(family) : Number(bits);
   if (!/^\d{1,3}$/.test(bits ?? '0') || prefix > bitsOf(family))
-    throw new VivError('invalid', `${text} is no subnet; give one such as 10.1.2.0/24 or fd12:3456:789a::/64`);
+    throw new VivError('invalid', `${text} is not a subnet; use a form such as 10.1.2.0/24 or fd12:3456:789a::/64`);
   const shift = BigInt(bitsOf(family) - prefix);
   return { family, base: (value >> shift) << shift, prefix };
 }
@@ -75,10 +75,10 @@ export function contains(subnet: Subnet, address: string): boolean {
 /** The nth address of a subnet, from 0. */
 export const nth = (subnet: Subnet, n: bigint): string => formatAddress(subnet.family, subnet.base + n);
 
-/** Addresses that VMs can have: not the network's, the gateway's (the first) and the broadcast one. */
+/** How many addresses VMs can have: all but the network, gateway (the first) and broadcast addresses. */
 export const hostCount = (subnet: Subnet): bigint => sizeOf(subnet) - 3n;
 
-/** What a guest makes of its MAC address in a /64 by itself (RFC 4291, modified EUI-64). */
+/** The address that a guest derives from its MAC address in a /64 (RFC 4291, modified EUI-64). */
 export function fromMac(subnet: Subnet, mac: string): string {
   const bytes = mac.split(':').map((byte) => Number.parseInt(byte, 16));
   const [first = 0, second = 0, third = 0, ...rest] = bytes;

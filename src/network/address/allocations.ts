@@ -1,76 +1,77 @@
-// The NICs of all VMs in the host's networks, those at snapshots as well: whose address is which, and what is kept free for VMs to come.
-
-import type { SnapshotRecords } from '../../vm/capture/snapshot-record.ts';
-import { isVirtual } from '../../vm/device/nics.ts';
-import type { NicRecord, VmRecord } from '../../vm/record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
+// Which addresses are allocated: those of every VM's NICs, of the NICs in snapshots, and of VMs that are being registered.
+import { isVirtual, type Nic, type NicOwner, type PortSource } from '../model.ts';
 import type { NetworkRecords } from '../record/network.ts';
 import { subnetOf } from './address.ts';
-import { placed } from './allocate.ts';
+import { allocate } from './allocate.ts';
+
+/** A NIC and whose it is; `snapshot`: the VM had it when a snapshot was taken. */
+interface Allocation {
+  readonly nic: Nic;
+  readonly id: string;
+  readonly vm: string;
+  readonly snapshot: boolean;
+}
 
 export class NicAllocations {
-  readonly #vms: VmRegistry;
-  readonly #snapshots: Pick<SnapshotRecords, 'all'>;
-  readonly #records: NetworkRecords;
-  /** NICs of VMs that are being entered into the store, by the VM's id. */
-  readonly #placing = new Map<string, readonly NicRecord[]>();
+  readonly #source: PortSource;
+  readonly #networks: NetworkRecords;
+  /** NICs of VMs that are being written to the store, by the VM's id. */
+  readonly #reserved = new Map<string, readonly Nic[]>();
 
-  constructor(vms: VmRegistry, snapshots: Pick<SnapshotRecords, 'all'>, records: NetworkRecords) {
-    this.#snapshots = snapshots;
-    this.#vms = vms;
-    this.#records = records;
+  constructor(source: PortSource, networks: NetworkRecords) {
+    this.#source = source;
+    this.#networks = networks;
   }
 
   /**
-   * The record with an address for each of its NICs, kept free for it until entered() is called.
-   * @throws in_use, invalid where an address or MAC address that was asked for cannot be had
+   * The VM with an address for each of its NICs. The addresses are reserved until release() is called.
+   * @throws in_use, invalid where a requested address or MAC address is not available
    */
-  placed(record: VmRecord): VmRecord {
-    const nics: NicRecord[] = [];
-    for (const nic of record.nics) nics.push(this.#place(nic, record, nics));
-    this.#placing.set(record.id, nics);
-    return { ...record, nics };
+  reserve<V extends NicOwner>(vm: V): V {
+    const nics: Nic[] = [];
+    for (const nic of vm.nics) nics.push(this.#allocate(nic, vm, nics));
+    this.#reserved.set(vm.id, nics);
+    return { ...vm, nics };
   }
 
-  entered(id: string): void {
-    this.#placing.delete(id);
+  /** The VM is in the store, or will not be. Repeatable. */
+  release(id: string): void {
+    this.#reserved.delete(id);
   }
 
-  /** Names of the VMs and snapshots that have a NIC in it. */
+  /** Names of the VMs, snapshots included, that have a NIC in the network. */
   usersOf(network: string): string[] {
-    return [...new Set([...this.#nicsIn(network, '')].map(({ vm: vmRef }) => vmRef))];
+    return [...new Set([...this.#inNetwork(network, '')].map(({ vm }) => vm))];
   }
 
-  /** A NIC's own addresses, each with the prefix of its network; none where others give them. */
-  addressesOf({ network, ipv4, ipv6 }: NicRecord): string[] {
-    const subnets = this.#records.byName(network);
-    const within = (address: string | null, subnet: string | null) =>
+  /** The addresses of a NIC, each with the prefix length of its subnet. */
+  addressesOf({ network, ipv4, ipv6 }: Nic): string[] {
+    const subnets = this.#networks.byName(network);
+    const withPrefix = (address: string | null, subnet: string | null) =>
       address === null || subnet === null ? [] : [`${address}/${subnetOf(subnet).prefix}`];
-    return subnets ? [...within(ipv4, subnets.ipv4), ...within(ipv6, subnets.ipv6)] : [];
+    return subnets ? [...withPrefix(ipv4, subnets.ipv4), ...withPrefix(ipv6, subnets.ipv6)] : [];
   }
 
   /** NICs that are in a security group, those in snapshots as well. */
   *inGroup(group: string): Generator<{ vm: string; nic: string; snapshot: boolean }> {
-    for (const { nic, vm: vmRef, snapshot } of this.#all())
-      if (nic.securityGroups.includes(group)) yield { vm: vmRef, nic: nic.id, snapshot };
+    for (const { nic, vm, snapshot } of this.#all()) if (nic.securityGroups.includes(group)) yield { vm, nic: nic.id, snapshot };
   }
 
-  #place(nic: NicRecord, { id, name }: VmRecord, own: readonly NicRecord[]): NicRecord {
+  #allocate(nic: Nic, { id, name }: NicOwner, own: readonly Nic[]): Nic {
     if (!isVirtual(nic)) return nic;
-    const network = this.#records.get(nic.network);
-    const mine = own.filter((one) => one.network === network.name).map((one) => ({ nic: one, vm: name }));
-    return placed(nic, network, [...this.#nicsIn(network.name, id), ...mine], `${id}/${nic.id}`);
+    const network = this.#networks.get(nic.network);
+    const siblings = own.filter((one) => one.network === network.name).map((one) => ({ nic: one, vm: name }));
+    return allocate(nic, network, [...this.#inNetwork(network.name, id), ...siblings], `${id}/${nic.id}`);
   }
 
-  /** NICs of all VMs, and those that VMs had at snapshots. */
-  *#all(): Generator<{ nic: NicRecord; id: string; vm: string; snapshot: boolean }> {
-    for (const { record } of this.#vms.all()) for (const nic of record.nics) yield { nic, id: record.id, vm: record.name, snapshot: false };
-    for (const { vmRecord: vm, vm: id } of this.#snapshots.all()) for (const nic of vm.nics) yield { nic, id, vm: vm.name, snapshot: true };
+  *#all(): Generator<Allocation> {
+    for (const { id, name, nics } of this.#source.ports()) for (const nic of nics) yield { nic, id, vm: name, snapshot: false };
+    for (const { id, name, nics } of this.#source.inSnapshots()) for (const nic of nics) yield { nic, id, vm: name, snapshot: true };
   }
 
-  /** NICs in a network, those in snapshots and of VMs being entered as well, but for one VM's. */
-  *#nicsIn(network: string, but: string): Generator<{ nic: NicRecord; vm: string }> {
-    for (const { nic, id, vm: vmRef } of this.#all()) if (id !== but && nic.network === network) yield { nic, vm: vmRef };
-    for (const [id, nics] of this.#placing) if (id !== but) for (const nic of nics) if (nic.network === network) yield { nic, vm: id };
+  /** All NICs in a network but those of one VM. */
+  *#inNetwork(network: string, except: string): Generator<{ nic: Nic; vm: string }> {
+    for (const { nic, id, vm } of this.#all()) if (id !== except && nic.network === network) yield { nic, vm };
+    for (const [id, nics] of this.#reserved) if (id !== except) for (const nic of nics) if (nic.network === network) yield { nic, vm: id };
   }
 }

@@ -1,48 +1,51 @@
-// What the dnsmasqs of the networks are given: DHCP, router advertisements and DNS, made from what is in the store. Pure.
+// Configuration, reservations and host names for each network's dnsmasq. Pure.
 import { join } from 'node:path';
 import { formatAddress, formatSubnet, subnetOf } from '../address/address.ts';
 import { domainLines } from '../firewall/egress.ts';
 import type { FirewallModel } from '../firewall/model.ts';
 import { domain, fullName } from '../kernel/interface-names.ts';
-import { type Desired, leadsOut, type NetworkSpec, type PortSpec } from '../model.ts';
+import { type Desired, hasUplink, type NetworkSpec, type PortSpec } from '../model.ts';
 
 export interface DnsFiles {
-  /** What it is started with: another text means another process. */
+  /** It is restarted when this changes. */
   readonly config: string;
+  /** Read again at SIGHUP, as the reservations are. */
   readonly hosts: string;
   readonly reservations: string;
 }
 
-/** One without addresses of its own has nobody to ask in it. */
+/** A network without subnets has no DHCP or DNS. */
 export const isServed = ({ ipv4, ipv6 }: NetworkSpec): boolean => ipv4 !== null || ipv6 !== null;
 
-interface Surroundings {
-  /** Where a network's files are. */
+interface Environment {
+  /** Folder of a network's files. */
   readonly folderOf: (network: string) => string;
-  /** Name servers that other names are asked of. */
+  /** Name servers for all other names. */
   readonly servers: readonly string[];
-  /** Whom it runs as. */
+  /** User and group that it runs as. */
   readonly user: readonly [string, string];
 }
 
-/** What the dnsmasq of each network is given. Pure. @param model has the names whose addresses the firewall is to know */
-export function dnsFilesFor({ networks, ports }: Desired, model: FirewallModel, surroundings: Surroundings): Map<string, DnsFiles> {
+/** Files for each network's dnsmasq. @param model has the domain names whose addresses the firewall needs */
+export function dnsFilesFor({ networks, ports }: Desired, model: FirewallModel, environment: Environment): Map<string, DnsFiles> {
   const served = networks.filter(isServed);
-  const [portsOf, guardedOf, nicsOf] = [
+  const [portsOf, modelPortsOf, nicsOf] = [
     Map.groupBy(ports, ({ network }) => network),
     Map.groupBy(model.ports, ({ network }) => network),
     Map.groupBy(ports, ({ owner }) => owner),
   ];
-  const outward = new Set(served.filter(leadsOut).map(({ name }) => name));
+  const withUplink = new Set(served.filter(hasUplink).map(({ name }) => name));
   return new Map(
     served.map((network) => {
       const own = portsOf.get(network.name) ?? [];
       const others = own.flatMap(({ owner }) => nicsOf.get(owner) ?? []).filter((nic) => nic.network !== network.name);
       const foreign = new Set(others.map((nic) => nic.network).filter((name) => served.some((one) => one.name === name)));
-      const aside = outward.has(network.name) ? [] : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => outward.has(nic.network)));
+      const aside = withUplink.has(network.name)
+        ? []
+        : own.filter(({ owner }) => nicsOf.get(owner)?.some((nic) => withUplink.has(nic.network)));
       const files = dnsFiles(network, own, {
-        ...{ folder: surroundings.folderOf(network.name), servers: surroundings.servers, user: surroundings.user },
-        domains: domainLines(guardedOf.get(network.name) ?? []),
+        ...{ folder: environment.folderOf(network.name), servers: environment.servers, user: environment.user },
+        domains: domainLines(modelPortsOf.get(network.name) ?? []),
         foreign: [...foreign].flatMap((name) => portsOf.get(name) ?? []),
         aside: new Set(aside.map(({ mac }) => mac)),
       });
@@ -55,22 +58,22 @@ interface Serving {
   readonly folder: string;
   readonly servers: readonly string[];
   readonly user: readonly [string, string];
-  /** Lines for the names whose addresses the firewall is to know. */
+  /** Lines for the domain names whose addresses the firewall needs. */
   readonly domains: readonly string[];
-  /** NICs in other networks that VMs of this one are in as well: those ask one name server for all of them. */
+  /** NICs in other networks of VMs that are in this one as well: such a VM asks one name server for all of its networks. */
   readonly foreign: readonly PortSpec[];
-  /** MAC addresses of NICs whose VMs have another one that leads out: they ask the name server there, which knows this network's names too. */
+  /** MAC addresses of NICs whose VM has another NIC with an uplink: it asks the name server there, which has this network's names too. */
   readonly aside: ReadonlySet<string>;
 }
 
-/** What a dnsmasq is given. Pure. */
+/** Files for one dnsmasq. */
 export function dnsFiles(
   network: NetworkSpec,
   ports: readonly PortSpec[],
   { folder, servers, user, domains, foreign, aside }: Serving,
 ): DnsFiles {
   const { name, bridge, kind, ipv4, ipv6 } = network;
-  const way = kind !== 'isolated';
+  const hasRouter = kind !== 'isolated';
   const subnet = (text: string) => subnetOf(text);
   const gateway = (text: string) => text.slice(0, text.indexOf('/'));
   const config = [
@@ -82,26 +85,29 @@ export function dnsFiles(
     `addn-hosts=${join(folder, 'hosts')}`,
     `domain=${name}.${domain}`,
     `local=/${domain}/`,
-    ...(way ? servers.map((server) => `server=${server}`) : []),
+    ...(hasRouter ? servers.map((server) => `server=${server}`) : []),
     'cache-size=1000',
     ...domains,
     ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
     `dhcp-hostsfile=${join(folder, 'reservations')}`,
     `dhcp-option=option:domain-search,${name}.${domain}`,
-    // Always the same, so that no dnsmasq is started anew for a NIC.
-    ...(way ? [] : ['dns-server', 'domain-name', 'domain-search'].map((option) => `dhcp-option=tag:aside,option:${option}`)),
+    // Independent of the NICs, so that no NIC causes a restart.
+    ...(hasRouter ? [] : ['dns-server', 'domain-name', 'domain-search'].map((option) => `dhcp-option=tag:aside,option:${option}`)),
     ...(ipv4 === null
       ? []
-      : [`dhcp-range=${firstOf(subnet(ipv4))},static,${maskOf(subnet(ipv4).prefix)},12h`, ...(way ? [] : ['dhcp-option=option:router'])]),
+      : [
+          `dhcp-range=${firstOf(subnet(ipv4))},static,${maskOf(subnet(ipv4).prefix)},12h`,
+          ...(hasRouter ? [] : ['dhcp-option=option:router']),
+        ]),
     ...(ipv6 === null
       ? []
       : [
           'enable-ra',
-          // Guests that know no DHCPv6 make the same address of their MAC themselves.
+          // Guests without DHCPv6 derive the same address from their MAC address (SLAAC).
           `dhcp-range=${firstOf(subnet(ipv6))},static,slaac,64,12h`,
           `dhcp-option=option6:dns-server,[${gateway(ipv6)}]`,
           `dhcp-option=option6:domain-search,${name}.${domain}`,
-          `ra-param=${bridge},60,${way ? 1800 : 0}`,
+          `ra-param=${bridge},60,${hasRouter ? 1800 : 0}`,
         ]),
   ];
   const taken = new Set(ports.map(({ vm }) => vm));
@@ -119,7 +125,7 @@ export function dnsFiles(
   };
 }
 
-/** @param alone the VM's name alone leads to it as well */
+/** @param alone whether the VM's short name resolves to it as well */
 const hostLines = ({ vm, network, ipv4, ipv6 }: PortSpec, alone: boolean): string[] =>
   vm === null
     ? []

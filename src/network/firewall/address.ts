@@ -1,4 +1,4 @@
-// Addresses as text that is safe in a script: read by the rules of node:net, written anew from their bits.
+// Addresses as text that is safe in a script: parsed, and formatted again from their bits.
 import { VivError } from '../../contract/errors.ts';
 import { addressOf, fromMac, isAddress, subnetOf } from '../address/address.ts';
 
@@ -6,7 +6,7 @@ export type Family = 4 | 6;
 
 export interface Address {
   readonly family: Family;
-  /** Written from the bits: one address has one text. */
+  /** Canonical: one address has one text. */
   readonly text: string;
   /** Its bytes (IPv4) or its 16-bit words (IPv6). */
   readonly parts: readonly number[];
@@ -17,7 +17,7 @@ export interface Subnet {
   readonly text: string;
 }
 
-/** Read once: every change of the rules asks for the same ones. */
+/** Cached: every change of the rules parses the same addresses. */
 const read = new Map<string, Address>();
 const locals = new Map<string, Address>();
 const linkLocals = subnetOf('fe80::/64');
@@ -28,10 +28,10 @@ export function address(text: string, what: string): Address {
   if (read.size > 50_000) read.clear();
   if (!isAddress(text)) throw new VivError('invalid', `${what} is not an IPv4 or IPv6 address: ${JSON.stringify(text)}`);
   const { family, value } = addressOf(text);
-  return remembered(read, text, fromParts(family, family === 4 ? pieces(value, 4, 8) : pieces(value, 8, 16)));
+  return cache(read, text, fromParts(family, family === 4 ? pieces(value, 4, 8) : pieces(value, 8, 16)));
 }
 
-/** ADDRESS/LENGTH, or an address alone. Bits behind the length are cleared. */
+/** ADDRESS/LENGTH, or an address. Bits beyond the length are cleared. */
 export function subnet(text: string, what: string): Subnet {
   const [, plain, length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const { family, parts } = address(plain ?? text, what);
@@ -45,17 +45,17 @@ export function subnet(text: string, what: string): Subnet {
   return { family, text: `${fromParts(family, masked).text}/${kept}` };
 }
 
-/** True on its own link only. */
+/** Valid on its own link only. */
 export function isLinkLocal({ family, parts }: Address): boolean {
   return family === 6 && ((parts[0] ?? 0) & 0xffc0) === 0xfe80;
 }
 
-/** An IPv6 address as one number, for comparing with raw bytes. */
+/** An IPv6 address as one number, for comparison with raw payload. */
 export function hexadecimal({ parts }: Address): string {
   return `0x${parts.map((part) => part.toString(16).padStart(4, '0')).join('')}`;
 }
 
-/** Lower case with colons. */
+/** In lower case. */
 export function mac(text: string, what: string): string {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw new VivError('invalid', `${what} is not a MAC address: ${JSON.stringify(text)}`);
   return text.toLowerCase();
@@ -66,15 +66,15 @@ export function linkLocal(mac: string): Address {
   const known = locals.get(mac);
   if (known) return known;
   if (locals.size > 50_000) locals.clear();
-  return remembered(locals, mac, address(fromMac(linkLocals, mac), 'its link-local address'));
+  return cache(locals, mac, address(fromMac(linkLocals, mac), 'its link-local address'));
 }
 
-function remembered(where: Map<string, Address>, text: string, address: Address): Address {
-  where.set(text, address);
+function cache(into: Map<string, Address>, text: string, address: Address): Address {
+  into.set(text, address);
   return address;
 }
 
-/** The highest first. */
+/** Most significant first. */
 const pieces = (value: bigint, count: number, bits: number): number[] =>
   Array.from({ length: count }, (_, at) => Number(BigInt.asUintN(bits, value >> BigInt((count - 1 - at) * bits))));
 

@@ -1,18 +1,18 @@
-// The firewall's rules in the kernel. Those that it was given last are kept in a file as well: a daemon that comes back changes only what differs,
-// and what has been counted and what DNS has answered stays.
+// The rules in the kernel. The model that was applied last is kept in a file as well, so that the next daemon changes only what differs: counters, and
+// addresses learned from DNS, stay.
 import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { VivError } from '../../contract/errors.ts';
-import { writeWhole } from '../../host/whole-file.ts';
-import type { RunThere } from '../kernel/shaping.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import type { FirewallModel } from './model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './rules.ts';
+import type { RunInNamespace } from './shaping/shaper.ts';
 
-export class RulesHere {
+export class AppliedRules {
   readonly #file: string;
-  /** Given last. */
+  /** Applied last. */
   #model: FirewallModel | null = null;
-  /** The kernel has them; otherwise it has to be asked. */
+  /** The kernel is known to have them. */
   #inForce = false;
   #read = false;
   #isWriting = false;
@@ -21,45 +21,45 @@ export class RulesHere {
     this.#file = file;
   }
 
-  /** Those that it was given last, by whichever daemon; null: not known. */
+  /** The model that was applied last, by this daemon or an earlier one; null: not known. */
   async last(): Promise<FirewallModel | null> {
     if (!this.#read) this.#model = await readFile(this.#file, 'utf8').then((text) => JSON.parse(text) as FirewallModel, unknown);
     this.#read = true;
     return this.#model;
   }
 
-  /** Whether the kernel has them still, as far as it is known which; otherwise it gets them anew with the next change. */
-  async look(nft: string, run: RunThere): Promise<boolean> {
+  /** Whether the kernel still has them, as far as known; if not, the next apply() loads them again. */
+  async check(nft: string, run: RunInNamespace): Promise<boolean> {
     const last = await this.last();
-    if (!this.#inForce || !last || (await this.#present(nft, run)) === digestOf(last)) return true;
+    if (!this.#inForce || !last || (await this.#readDigest(nft, run)) === digestOf(last)) return true;
     this.#inForce = false;
     return false;
   }
 
-  async #present(nft: string, run: RunThere): Promise<string | null> {
+  async #readDigest(nft: string, run: RunInNamespace): Promise<string | null> {
     const answers = await Promise.all(digestArguments.map((args) => run(nft, args, '')));
     return readDigest(answers.map(({ stdout }) => stdout));
   }
 
-  /** Asks the kernel before the next change. */
+  /** The next apply() asks the kernel first. */
   forget(): void {
     this.#inForce = false;
   }
 
-  /** Only what differs is changed, at once and without a gap. @throws unsupported with the kernel's words */
-  async apply(model: FirewallModel, nft: string, run: RunThere): Promise<void> {
+  /** Changes what differs, in one transaction. @throws unsupported with nft's message */
+  async apply(model: FirewallModel, nft: string, run: RunInNamespace): Promise<void> {
     const last = await this.last();
-    const present = this.#inForce && last ? digestOf(last) : await this.#present(nft, run);
-    const { kind, script } = planFor(model, last, present);
+    const actual = this.#inForce && last ? digestOf(last) : await this.#readDigest(nft, run);
+    const { kind, script } = planFor(model, last, actual);
     if (kind !== 'nothing') {
       const { exitCode, stderr } = await run(nft, ['-f', '-'], script);
-      if (exitCode !== 0) throw new VivError('unsupported', `the rules of the networks could not be set: ${stderr.trim().slice(-500)}`);
+      if (exitCode !== 0) throw new VivError('unsupported', `the firewall rules could not be loaded: ${stderr.trim().slice(-500)}`);
     }
     this.#inForce = true;
     if (model === this.#model) return;
     this.#model = model;
-    // What is not written when the daemon dies is given anew by the next one.
-    if (!this.#isWriting) void this.#write().catch(() => {}); // as if it had never been known
+    // A daemon that dies before it is written only makes the next one load the rules again.
+    if (!this.#isWriting) void this.#write().catch(() => {}); // the next daemon loads the rules again
   }
 
   async #write(): Promise<void> {

@@ -1,5 +1,5 @@
-// What was refused, for each port: read from nft's JSON, summed over both tables. Elements of sets count it, under the port's interface where frames are
-// judged and under its addresses where packets are routed. Traffic that passed is counted by the interfaces themselves.
+// Dropped packets of each port, from nft's JSON, summed over both tables. They are counted by elements of sets: in the bridge table by interface, in the inet
+// table by address. Traffic that passes is counted by the interfaces.
 import { z } from 'zod';
 import { isAddress } from '../address/address.ts';
 import { address } from './address.ts';
@@ -7,15 +7,15 @@ import type { FirewallModel } from './model.ts';
 import { tableName } from './names.ts';
 
 export interface PortCounters {
-  /** Forged senders, and what only a network may send. */
+  /** Forged source addresses, and what only the network may send. */
   readonly spoofedPackets: number;
   readonly spoofedBytes: number;
-  /** From the guest: by its groups or egress policy, or meant for the host or another network. */
-  readonly refusedOutPackets: number;
-  readonly refusedOutBytes: number;
-  /** To the guest, by its groups. */
-  readonly refusedInPackets: number;
-  readonly refusedInBytes: number;
+  /** From the guest: by its security groups or egress policy, or addressed to the host or another network. */
+  readonly droppedOutPackets: number;
+  readonly droppedOutBytes: number;
+  /** To the guest, by its security groups. */
+  readonly droppedInPackets: number;
+  readonly droppedInBytes: number;
 }
 
 const sets = [
@@ -25,7 +25,7 @@ const sets = [
   ...['out_4', 'out_6', 'in_4', 'in_6'].map((set) => `inet count_${set}`),
 ];
 
-/** The program's arguments, one time after the other, whose outputs readCounters reads. Others' sets, which are as long as they like, are not read. */
+/** Arguments of calls of nft whose outputs readCounters() reads. */
 export const countersArguments: readonly (readonly string[])[] = sets.map((set) => {
   const [family = '', name = ''] = set.split(' ');
   return ['--json', 'list', 'set', family, tableName, name];
@@ -46,7 +46,7 @@ interface Count {
   readonly bytes: number;
 }
 
-/** By the ports' names. Counts begin anew when the whole firewall is replaced. @param outputs of countersArguments */
+/** By the ports' names. Counters restart when the tables are replaced. @param outputs of countersArguments */
 export function readCounters(model: FirewallModel, outputs: readonly string[]): Map<string, PortCounters> {
   const counts = new Map<string, Count>();
   for (const output of outputs)
@@ -64,15 +64,15 @@ export function readCounters(model: FirewallModel, outputs: readonly string[]): 
         {
           spoofedPackets: spoofed.packets,
           spoofedBytes: spoofed.bytes,
-          refusedOutPackets: out.packets,
-          refusedOutBytes: out.bytes,
-          refusedInPackets: into.packets,
-          refusedInBytes: into.bytes,
+          droppedOutPackets: out.packets,
+          droppedOutBytes: out.bytes,
+          droppedInPackets: into.packets,
+          droppedInBytes: into.bytes,
         },
       ];
     }),
   );
 }
 
-/** An address in our way of writing; an interface's name as it is. */
+/** An address in canonical form; the name of an interface as it is. */
 const written = (key: string): string => (isAddress(key) ? address(key, 'an address that is counted').text : key);

@@ -1,41 +1,41 @@
-// What the firewall is told of the networks and ports that are wanted. Pure; firewall/ makes rules of it.
+// The firewall's model of the desired state. Pure.
 import { isSubnet } from '../../contract/egress.ts';
-import type { NicGuard } from '../../contract/nic-spec.ts';
+import type { NicRules } from '../../contract/nic-spec.ts';
 import type { Rate } from '../../contract/rate.ts';
 import { formatSubnet, subnetOf } from '../address/address.ts';
-import { bridgeUplinkInside, uplinkInside } from '../kernel/interface-names.ts';
+import { bridgeUplinkInNamespace, uplinkInNamespace } from '../kernel/interface-names.ts';
 import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
 import type * as firewall from './model.ts';
 import type { FirewallModel, FirewallNetwork, FirewallPort, SecurityGroup, Tracking } from './model.ts';
 
-export interface Surroundings {
+export interface Environment {
   readonly tracking: Tracking;
-  /** Whether anything leads out. */
+  /** Whether there is an uplink. */
   readonly outward: boolean;
   readonly hostAddresses: readonly string[];
-  /** An ordinary user's way out. */
+  /** The uplink is pasta. */
   readonly relayed: boolean;
 }
 
-export function firewallOf(
+export function firewallModel(
   { networks, ports, groups }: Desired,
-  { tracking, outward, hostAddresses, relayed }: Surroundings,
+  { tracking, outward, hostAddresses, relayed }: Environment,
 ): FirewallModel {
   const known = new Set(groups.map(({ name }) => name));
-  const lost = [...new Set(ports.flatMap(({ plugged, guard }) => (plugged ? guard.securityGroups : [])))].filter(
+  const missing = [...new Set(ports.flatMap(({ attached, rules }) => (attached ? rules.securityGroups : [])))].filter(
     (name) => !known.has(name),
   );
   return {
     ...(relayed ? { relayed } : {}),
     tracking,
-    uplink: outward ? { interface: uplinkInside, hostAddresses: hostAddresses.toSorted() } : null,
-    networks: networks.map(networkOf),
-    // In the same order for whichever daemon asks, so that the same rules are known to be the same.
+    uplink: outward ? { interface: uplinkInNamespace, hostAddresses: hostAddresses.toSorted() } : null,
+    networks: networks.map(networkModel),
+    // In a fixed order, so that equal rules have the same digest.
     ports: ports
-      .filter(({ plugged }) => plugged)
+      .filter(({ attached }) => attached)
       .toSorted((one, other) => (one.tap < other.tap ? -1 : 1))
-      .map(guardedPort),
-    groups: [...groups, ...lost.map(closed)].toSorted((one, other) => (one.name < other.name ? -1 : 1)),
+      .map(portModel),
+    groups: [...groups, ...missing.map(closedGroup)].toSorted((one, other) => (one.name < other.name ? -1 : 1)),
     hostAccess: networks.flatMap(({ name, hostAccess }) =>
       hostAccess.map(({ protocol, ports: range, address }) => ({
         network: name,
@@ -47,10 +47,10 @@ export function firewallOf(
   };
 }
 
-/** What is left of a group that is not there: nothing passes. */
-const closed = (name: string): SecurityGroup => ({ name, rules: [], otherwise: { in: 'deny', out: 'deny' } });
+/** In place of a group that does not exist: denies everything. */
+const closedGroup = (name: string): SecurityGroup => ({ name, rules: [], otherwise: { in: 'deny', out: 'deny' } });
 
-function networkOf({ name, kind, bridge, ipv4, ipv6, guarded, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
+function networkModel({ name, kind, bridge, ipv4, ipv6, spoofing, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
   const own = [ipv4, ipv6].filter((text) => text !== null);
   return {
     name,
@@ -58,13 +58,13 @@ function networkOf({ name, kind, bridge, ipv4, ipv6, guarded, capacityBytesPerSe
     bridge,
     subnets: own.map((text) => formatSubnet(subnetOf(text))),
     gateways: own.map((text) => text.slice(0, text.indexOf('/'))),
-    guarded,
+    spoofing,
     ...(capacityBytesPerSecond === null ? {} : { capacityBytesPerSecond }),
-    ...(kind === 'bridged' ? { outside: bridgeUplinkInside(name) } : {}),
+    ...(kind === 'bridged' ? { outside: bridgeUplinkInNamespace(name) } : {}),
   };
 }
 
-function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan, guard }: PortSpec): FirewallPort {
+function portModel({ tap, owner, network, mac, ipv4, ipv6, vlan, rules }: PortSpec): FirewallPort {
   return {
     name: tap,
     vm: owner,
@@ -72,15 +72,15 @@ function guardedPort({ tap, owner, network, mac, ipv4, ipv6, vlan, guard }: Port
     interface: tap,
     mac,
     addresses: [ipv4, ipv6].filter((address) => address !== null),
-    groups: guard.securityGroups,
-    egress: egressOf(guard),
-    ...(guard.rateIn === null ? {} : { toGuest: rateOf(guard.rateIn) }),
-    ...(guard.rateOut === null ? {} : { fromGuest: rateOf(guard.rateOut) }),
+    groups: rules.securityGroups,
+    egress: egressOf(rules),
+    ...(rules.rateIn === null ? {} : { toGuest: rateOf(rules.rateIn) }),
+    ...(rules.rateOut === null ? {} : { fromGuest: rateOf(rules.rateOut) }),
     ...(vlan !== null && vlan.trunk.length > 0 ? { trunk: true } : {}),
   };
 }
 
-function egressOf({ egress }: NicGuard): firewall.Egress {
+function egressOf({ egress }: NicRules): firewall.Egress {
   if (egress === null) return { kind: 'all' };
   if (egress.length === 0) return { kind: 'none' };
   return { kind: 'listed', cidrs: egress.filter(isSubnet), domains: egress.filter((item) => !isSubnet(item)) };

@@ -1,4 +1,4 @@
-// The model, read: every address, interface and reference is right from here on, or a VivError says which is not.
+// The model, parsed: every address, interface and reference is valid from here on.
 import { VivError } from '../../contract/errors.ts';
 import { type Address, address, isLinkLocal, linkLocal, mac, type Subnet, subnet } from './address.ts';
 import type { FirewallModel, FirewallNetwork, FirewallPort, GroupRule, PortRange, SecurityGroup } from './model.ts';
@@ -16,11 +16,11 @@ export interface PortFacts extends Omit<FirewallPort, 'addresses' | 'network' | 
   /** Quoted. */
   readonly interface: string;
   readonly network: NetworkFacts;
-  /** Sorted names of groups that are there. */
+  /** Sorted names of existing groups. */
   readonly groups: readonly string[];
-  /** Known to the network; routed to it. */
+  /** Routable ones. */
   readonly addresses: readonly Address[];
-  /** addresses and the link-local one. */
+  /** Those and the link-local ones. */
   readonly own: readonly Address[];
 }
 
@@ -29,25 +29,25 @@ export interface Facts extends Omit<FirewallModel, 'networks' | 'ports' | 'uplin
   /** The same array as long as networks and ports are the same. */
   readonly ports: readonly PortFacts[];
   readonly groups: ReadonlyMap<string, SecurityGroup>;
-  /** Quoted; null when nothing leads out. */
+  /** Quoted; null: there is none. */
   readonly uplink: string | null;
   readonly hostAddresses: readonly Address[];
-  /** Who is in a group, by its name; whose ports a VM's are, by its. */
-  /** Each set of groups that some port is in. */
+  /** Each combination of groups that some port has. */
   readonly combinations: readonly (readonly string[])[];
+  /** Ports by group name, and by VM. */
   readonly members: Readonly<Record<'group' | 'vm', ReadonlyMap<string, readonly PortFacts[]>>>;
 }
 
 export function factsOf(model: FirewallModel): Facts {
   const groups = byName(model.groups, 'security group');
   const places = placesOf(model);
-  const uplink = model.uplink && quoted(model.uplink.interface, 'the way out of the namespace');
+  const uplink = model.uplink && quoted(model.uplink.interface, 'the uplink');
   const hostAddresses = (model.uplink?.hostAddresses ?? []).map((text) => address(text, 'an address of the host'));
   for (const [group, ports] of places.members.group) {
     if (!groups.has(group)) {
       throw new VivError(
         'invalid',
-        `port ${JSON.stringify(ports[0]?.name)} is in security group ${JSON.stringify(group)}, which is not there`,
+        `port ${JSON.stringify(ports[0]?.name)} is in security group ${JSON.stringify(group)}, which does not exist`,
       );
     }
   }
@@ -55,7 +55,7 @@ export function factsOf(model: FirewallModel): Facts {
   return { ...model, ...places, groups, uplink, hostAddresses };
 }
 
-/** Also where nobody is in the group yet. */
+/** Also of groups without members. */
 function checkRule({ ports, remote }: GroupRule, what: string): void {
   if (ports) portText(ports, what);
   if (remote.kind === 'cidr') subnet(remote.cidr, `the remote of ${what}`);
@@ -63,11 +63,11 @@ function checkRule({ ports, remote }: GroupRule, what: string): void {
 
 type Places = Pick<Facts, 'networks' | 'ports' | 'members' | 'combinations'>;
 
-/** Most changes are not of networks and ports, which are the many: the last ones are kept. */
+/** Most changes do not concern networks and ports, which are the bulk of the model: the last results are cached. */
 const lastPlaces: { text: string; places: Places }[] = [];
 const placesTexts = new WeakMap<FirewallModel, string>();
 
-/** Networks and ports of a model as one text, which is long. */
+/** Networks and ports of a model as text. */
 export function placesText(model: FirewallModel): string {
   const known = placesTexts.get(model) ?? JSON.stringify([model.networks, model.ports]);
   placesTexts.set(model, known);
@@ -85,13 +85,13 @@ function placesOf(model: FirewallModel): Places {
       'port',
     ).values(),
   ];
-  once(
+  assertUnique(
     [...networks.values()]
       .flatMap(({ bridge, outside }) => (outside === null ? [bridge] : [bridge, outside]))
       .concat(ports.map((port) => port.interface)),
     'interface',
   );
-  once(
+  assertUnique(
     ports.flatMap((port) => port.addresses.map(({ text }) => text)),
     'address',
   );
@@ -106,7 +106,7 @@ function placesOf(model: FirewallModel): Places {
 /** "80" or "8000-8010". */
 export function portText({ from, to }: PortRange, what: string): string {
   const right = [from, to].every((port) => Number.isInteger(port) && port >= 1 && port <= 65535) && from <= to;
-  if (!right) throw new VivError('invalid', `${what} has no valid ports: ${from} to ${to}; ports are 1 to 65535, the first one first`);
+  if (!right) throw new VivError('invalid', `${what} has an invalid port range, ${from} to ${to}; ports are 1 to 65535 in ascending order`);
   return from === to ? `${from}` : `${from}-${to}`;
 }
 
@@ -115,7 +115,7 @@ function networkFacts(network: FirewallNetwork): NetworkFacts {
   return {
     ...network,
     bridge: quoted(network.bridge, `the bridge of ${what}`),
-    outside: network.outside === undefined ? null : quoted(network.outside, `the way outside of ${what}`),
+    outside: network.outside === undefined ? null : quoted(network.outside, `the bridge uplink of ${what}`),
     subnets: network.subnets.map((text) => subnet(text, `a subnet of ${what}`)),
     gateways: network.gateways.map((text) => address(text, `a gateway of ${what}`)),
   };
@@ -124,7 +124,7 @@ function networkFacts(network: FirewallNetwork): NetworkFacts {
 function portFacts(port: FirewallPort, networks: ReadonlyMap<string, NetworkFacts>): PortFacts {
   const what = `port ${JSON.stringify(port.name)}`;
   const network = networks.get(port.network);
-  if (!network) throw new VivError('invalid', `${what} is on network ${JSON.stringify(port.network)}, which is not there`);
+  if (!network) throw new VivError('invalid', `${what} is on network ${JSON.stringify(port.network)}, which does not exist`);
   const hardware = mac(port.mac, `the MAC of ${what}`);
   const addresses = port.addresses.map((text) => address(text, `an address of ${what}`));
   const local = linkLocal(hardware);
@@ -134,14 +134,14 @@ function portFacts(port: FirewallPort, networks: ReadonlyMap<string, NetworkFact
     network,
     mac: hardware,
     groups: [...new Set(port.groups)].sort(),
-    // a link-local address is true on its own bridge only, so nothing is routed to it
+    // link-local addresses are not routed
     addresses: addresses.filter((each) => !isLinkLocal(each)),
     own: [...addresses.filter(({ text }) => text !== local.text), local],
   };
 }
 
 function byName<T extends { readonly name: string }>(things: readonly T[], what: string): Map<string, T> {
-  once(
+  assertUnique(
     things.map(({ name }) => name),
     what,
   );
@@ -160,10 +160,10 @@ function gathered(ports: readonly PortFacts[], names: (port: PortFacts) => reado
   return found;
 }
 
-function once(names: readonly string[], what: string): void {
+function assertUnique(names: readonly string[], what: string): void {
   const seen = new Set<string>();
   for (const name of names) {
-    if (seen.has(name)) throw new VivError('invalid', `two of the firewall's have the same ${what}: ${name}`);
+    if (seen.has(name)) throw new VivError('invalid', `the firewall's model has the ${what} ${name} twice`);
     seen.add(name);
   }
 }

@@ -1,5 +1,5 @@
-// Security groups as chains. Ports in the same groups share one chain, however many they are; who is in a group is a set of addresses, true because
-// nobody can forge one. A group may close a direction; then only what a rule of any of the port's groups names goes through.
+// Security groups as chains. Ports with the same groups share one chain. The members of a group are a set of addresses, which is reliable because source
+// addresses cannot be forged. Where a group denies a direction by default, only what a rule of any of the port's groups allows passes.
 import type { Address } from './address.ts';
 import { subnet } from './address.ts';
 import { type Facts, type PortFacts, portText } from './facts.ts';
@@ -7,13 +7,13 @@ import type { Direction, GroupRule, SecurityGroup } from './model.ts';
 import { named } from './names.ts';
 import type { Table } from './ruleset.ts';
 
-/** The chain for what these groups let through; null where there are none. */
+/** Name of the chain of these groups; null: there are none. */
 export function groupChain(groups: readonly string[], direction: Direction): string | null {
   return groups.length === 0 ? null : named(direction, ...groups);
 }
 
-/** Makes them for every combination that some port has. Allowed packets get `allow`, others go to `refuse`. */
-export function groupChains(table: Table, facts: Facts, direction: Direction, allow: string, refuse: string): void {
+/** Adds one for every combination that some port has. @param allow verdict of allowed packets @param drop chain of the others */
+export function groupChains(table: Table, facts: Facts, direction: Direction, allow: string, drop: string): void {
   for (const names of facts.combinations) {
     const chain = groupChain(names, direction);
     if (chain === null) continue;
@@ -22,16 +22,16 @@ export function groupChains(table: Table, facts: Facts, direction: Direction, al
     const rules = groups.flatMap((group) =>
       group.rules.filter((rule) => rule.direction === direction).flatMap((rule) => lines(table, facts, group, rule, allow)),
     );
-    table.chain(chain, null, open ? [allow] : [...new Set(rules), `goto ${refuse}`]);
+    table.chain(chain, null, open ? [allow] : [...new Set(rules), `goto ${drop}`]);
   }
 }
 
 function lines(table: Table, facts: Facts, group: SecurityGroup, rule: GroupRule, allow: string): string[] {
   const remote = rule.direction === 'in' ? 'saddr' : 'daddr';
   const what = service(rule, `a rule of security group ${JSON.stringify(group.name)}`);
-  return whose(table, facts, rule)
-    .map((whom) => (whom === null ? '' : `${whom.family === 4 ? 'ip' : 'ip6'} ${remote} ${whom.text}`))
-    .map((whom) => [whom, what, allow].filter((part) => part !== '').join(' '));
+  return remotes(table, facts, rule)
+    .map((peer) => (peer === null ? '' : `${peer.family === 4 ? 'ip' : 'ip6'} ${remote} ${peer.text}`))
+    .map((peer) => [peer, what, allow].filter((part) => part !== '').join(' '));
 }
 
 function service({ protocol, ports }: GroupRule, what: string): string {
@@ -40,17 +40,17 @@ function service({ protocol, ports }: GroupRule, what: string): string {
   return ports ? `${protocol} dport ${portText(ports, what)}` : `meta l4proto ${protocol}`;
 }
 
-function whose(table: Table, facts: Facts, { remote }: GroupRule): ({ family: 4 | 6; text: string } | null)[] {
+function remotes(table: Table, facts: Facts, { remote }: GroupRule): ({ family: 4 | 6; text: string } | null)[] {
   if (remote.kind === 'any') return [null];
   if (remote.kind === 'cidr') return [subnet(remote.cidr, 'the remote of a rule')];
-  const who = remote.kind === 'group' ? remote.group : remote.vm;
-  const members = facts.members[remote.kind].get(who) ?? nobody;
-  return addressSets(table, named(remote.kind, who), () => members.flatMap(({ own }) => own), members);
+  const name = remote.kind === 'group' ? remote.group : remote.vm;
+  const members = facts.members[remote.kind].get(name) ?? noMembers;
+  return addressSets(table, named(remote.kind, name), () => members.flatMap(({ own }) => own), members);
 }
 
-const nobody: readonly PortFacts[] = [];
+const noMembers: readonly PortFacts[] = [];
 
-/** NAME_4 and NAME_6. @param source what the addresses follow from alone, where there is such an object */
+/** Sets NAME_4 and NAME_6. @param source the object that the addresses depend on alone, if there is one */
 export function addressSets(
   table: Table,
   name: string,

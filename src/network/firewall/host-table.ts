@@ -1,18 +1,18 @@
-// The table of rules that the host itself gets where the way out leads through it: guests do not reach the host, strangers do not reach
-// guests, and what goes out bears the host's address. Pure.
+// The nftables table on the host, where the uplink leads through it: guests do not reach the host, the outside does not reach guests, and outgoing packets
+// get the host's address. Pure.
 import { createHash } from 'node:crypto';
 import type { HostAccess } from '../../contract/host-access.ts';
 import { formatPorts } from '../../contract/security-group-rule.ts';
 
 export interface HostRules {
   readonly table: string;
-  /** The host's end of the way out. */
+  /** The host's end of the uplink. */
   readonly uplink: string;
-  /** The namespace's own addresses at its end. */
+  /** Addresses of the namespace's end. */
   readonly addresses: readonly string[];
-  /** Subnets whose VMs the outside reaches by their own addresses. */
+  /** Subnets whose VMs the outside reaches directly. */
   readonly routed: readonly string[];
-  /** What of the host VMs may reach all the same; which VMs, the rules inside say. */
+  /** What of the host VMs may reach; the inet table in the namespace decides which VMs. */
   readonly open: readonly HostAccess[];
 }
 
@@ -21,7 +21,7 @@ const accepting = ({ protocol, ports, address }: HostAccess): string =>
 
 const family = (address: string): string => (address.includes(':') ? 'ip6' : 'ip');
 
-/** The program's arguments whose output says whether the rules are there: it has their digest in it. */
+/** Arguments of nft whose output has the digest of the loaded rules. */
 export const digestArguments = (table: string): string[] => ['list', 'chain', 'inet', table, 'applied'];
 
 /** Of the rules as hostRules() makes them. */
@@ -35,7 +35,7 @@ export function hostRules(desired: HostRules): string {
     `delete table inet ${desired.table}`,
     `table inet ${desired.table} {`,
     ...chains,
-    // No packet meets it: it says what all the others are.
+    // No packet gets here: it has the digest of all other chains.
     '  chain applied {',
     `    counter comment "${digest}"`,
     '  }',

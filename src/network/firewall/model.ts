@@ -1,14 +1,14 @@
-// What the firewall is told: plain facts about networks, their ports (a VM's NICs) and security groups. Nothing here is nftables;
-// names are the user's own and never reach a script (interface-names.ts), addresses are read before they do (address.ts).
+// The firewall's model: networks, their ports (VMs' NICs) and security groups, without anything of nftables. Names are the user's and never get into a script
+// (names.ts); addresses are parsed before they do (address.ts).
 
-/** How the kernel follows connections between ports of one bridge. tracking.ts finds out which it has. */
+/** How the kernel tracks connections between ports of one bridge (tracking.ts). */
 export type Tracking = 'br_netfilter' | 'bridge';
 
 export type NetworkKind = 'nat' | 'isolated' | 'bridged' | 'routed';
 export type Direction = 'in' | 'out';
 export type RuleProtocol = 'tcp' | 'udp' | 'icmp' | 'any';
 
-/** Both ends belong to it. */
+/** Inclusive. */
 export interface PortRange {
   readonly from: number;
   readonly to: number;
@@ -19,19 +19,19 @@ export interface FirewallNetwork {
   readonly kind: NetworkKind;
   /** The bridge's interface. */
   readonly bridge: string;
-  /** IPv4 and IPv6; none where it is bridged to an outside that gives the addresses. */
+  /** IPv4 and IPv6; none where the outside assigns the addresses. */
   readonly subnets: readonly string[];
-  /** The bridge's own addresses, where our DHCP and DNS answer. */
+  /** The bridge's own addresses, where DHCP and DNS answer. */
   readonly gateways: readonly string[];
-  /** Bridged: the port of the bridge that leads outside. */
+  /** Bridged: the bridge uplink's port. */
   readonly outside?: string;
-  /** Frames are checked for forged senders. Off only where the network says so. */
-  readonly guarded: boolean;
-  /** What all ports together may send to, and receive from, the world; shared fairly when it is used up. */
+  /** What happens to frames with a forged source address. */
+  readonly spoofing: 'drop' | 'allow';
+  /** What all ports together may send to, and receive from, the uplink; shared fairly when it is used up. */
   readonly capacityBytesPerSecond?: number;
 }
 
-/** What a VM may reach beyond its own network. Its neighbours are the groups' business. */
+/** What a VM may reach beyond its own network; within it, the security groups decide. */
 export type Egress =
   | { readonly kind: 'all' }
   | { readonly kind: 'none' }
@@ -39,23 +39,23 @@ export type Egress =
 
 export interface Rate {
   readonly bytesPerSecond: number;
-  /** What may pass at once after a pause; a sensible one by default. */
+  /** What may pass at once after an idle time (default: 50 ms of the rate). */
   readonly burstBytes?: number;
 }
 
 export interface FirewallPort {
-  /** Unique; any text, such as the NIC's id. Counters are told by it. */
+  /** Unique; any text. Identifies the port's counters. */
   readonly name: string;
-  /** Whose NIC it is. */
+  /** Id of its VM. */
   readonly vm: string;
   readonly network: string;
   readonly interface: string;
   readonly mac: string;
-  /** Its own addresses. The link-local one that follows from the MAC is always its own. */
+  /** Its own addresses. The link-local one derived from the MAC address is implied. */
   readonly addresses: readonly string[];
   readonly groups: readonly string[];
   readonly egress: Egress;
-  /** A trunk: frames with VLAN tags pass, only their MAC is checked; those without are as any other's. */
+  /** A trunk: of frames with VLAN tags only the MAC address is checked; untagged ones as of any other port. */
   readonly trunk?: boolean;
   readonly toGuest?: Rate;
   readonly fromGuest?: Rate;
@@ -70,39 +70,39 @@ export type Remote =
 export interface GroupRule {
   readonly direction: Direction;
   readonly protocol: RuleProtocol;
-  /** tcp and udp only; all by default. */
+  /** tcp and udp only (default: all). */
   readonly ports?: PortRange;
   readonly remote: Remote;
 }
 
-/** Answers to what a rule allows always pass. A VM in several groups may do what any of them allows; "deny" of one of them closes the direction. */
+/** Replies to allowed connections always pass. With several groups, what any of them allows is allowed; "deny" of any of them applies to the rest. */
 export interface SecurityGroup {
   readonly name: string;
   readonly rules: readonly GroupRule[];
   readonly otherwise: Readonly<Record<Direction, 'allow' | 'deny'>>;
 }
 
-/** An exception from "guests never reach the host". */
+/** What guests of a network may reach of the host. */
 export interface HostAccess {
   readonly network: string;
   readonly protocol: 'tcp' | 'udp';
   readonly ports: PortRange;
-  /** One of the host's addresses; all by default. */
+  /** One of the host's addresses (default: all). */
   readonly address?: string;
 }
 
 export interface Uplink {
-  /** The interface that leads out of the namespace. */
+  /** The namespace's end. */
   readonly interface: string;
-  /** Every address of the host itself: guests cannot reach them, and whoever comes from one may reach VMs on nat networks. */
+  /** Every address of the host: guests cannot reach them, and packets from them may reach VMs on nat networks. */
   readonly hostAddresses: readonly string[];
 }
 
 export interface FirewallModel {
-  /** What comes from outside is sent by pasta, which sends all that a guest's window holds at once, and is slow to send again what was lost. */
+  /** The uplink is pasta, which sends all that a guest's window allows at once and is slow to retransmit. */
   readonly relayed?: boolean;
   readonly tracking: Tracking;
-  /** null: nothing leads out. */
+  /** Null: there is none. */
   readonly uplink: Uplink | null;
   readonly networks: readonly FirewallNetwork[];
   readonly ports: readonly FirewallPort[];

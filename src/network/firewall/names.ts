@@ -1,11 +1,11 @@
-// What things are called inside the kernel. A user's name is never written there: it becomes a digest, the same one every time, so that a change
-// touches only what changed. Interfaces keep theirs, read strictly.
+// Names of nftables objects. A user's name never gets into a script: a digest of it does, so that the same name is always the same object. Names of
+// interfaces are checked strictly.
 import { createHash } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 
-/** Both tables have it. The namespace is ours, so it needs no further name. */
+/** Of both tables, in a namespace that has no others. */
 export const tableName = 'vivarium';
-/** The NFLOG group that every verdict is told to. */
+/** The NFLOG group that verdicts are logged to. */
 export const logGroup = 1;
 
 const known = new Map<string, string>();
@@ -23,6 +23,7 @@ export function named(kind: string, ...parts: readonly string[]): string {
 
 /** An interface's name in quotes. */
 export function quoted(name: string, what: string): string {
-  if (!/^[a-z][a-z0-9_.-]{0,14}$/i.test(name)) throw new VivError('invalid', `${what} is no name of an interface: ${JSON.stringify(name)}`);
+  if (!/^[a-z][a-z0-9_.-]{0,14}$/i.test(name))
+    throw new VivError('invalid', `${what} is not a valid name of an interface: ${JSON.stringify(name)}`);
   return `"${name}"`;
 }

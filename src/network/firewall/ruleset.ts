@@ -1,9 +1,9 @@
-// Tables as data, and the scripts that bring them into the kernel: all of them anew, or what differs between two. A script is one transaction for
-// `nft -f -`: packets meet the old rules or the new ones, never none. Connections under way are the kernel's own and survive both.
-// What a change does not touch keeps its counts, and sets that others fill (names resolved by DNS) keep what is in them.
+// Tables as data, and the scripts that load them: a replacement of everything, or the difference between two. A script is one transaction of `nft -f -`:
+// packets see the old rules or the new ones. Connections are the kernel's and survive both. What a change does not concern keeps its counters, and sets that
+// others fill (dnsmasq) keep their elements.
 //
-// What there is one of for each port is an element of a set or map, also what counts. Before it adds a rule nft reads all tables, chains, sets and named
-// objects there are, but no elements: with a named counter for each port that was most of the time that a change took.
+// What exists once for each port is an element of a set or map, counters included: before nft adds a rule it reads all tables, chains, sets and named objects,
+// but no elements. With a named counter for each port that took most of the time of a change.
 import { tableName } from './names.ts';
 
 export interface Chain {
@@ -14,9 +14,9 @@ export interface Chain {
 
 export interface Elements {
   readonly kind: 'set' | 'map';
-  /** "type ...; flags ..."; "counter" makes each element count what is found to be it. */
+  /** "type ...; flags ..."; "counter" makes each element count its matches. */
   readonly head: string;
-  /** null: filled by others. */
+  /** Null: filled by others. */
   readonly keys: readonly string[] | null;
   /** One for each key of a map. */
   readonly values: readonly string[];
@@ -37,7 +37,7 @@ export class Table {
   }
 
   /**
-   * What follows from `source` alone: built once for it, the same objects every time, so that a change of anything else need not even compare them.
+   * Adds what depends on `source` alone. It is built once for each source, so that other changes do not even compare it.
    * @param label unique for this family and source
    */
   lasting(source: object, label: string, build: (part: Table) => void): void {
@@ -69,7 +69,7 @@ const parts = new WeakMap<object, Map<string, Table>>();
 
 export type Ruleset = readonly Table[];
 
-/** The whole, in place of whatever tables of ours there are. */
+/** Replaces the tables, whatever they contain. */
 export function replacing(ruleset: Ruleset, tables: string = tableName): string {
   const lines = ruleset.flatMap(({ family }) => [
     `add table ${family} ${tables}`,
@@ -80,7 +80,7 @@ export function replacing(ruleset: Ruleset, tables: string = tableName): string 
   return finished(lines);
 }
 
-/** What turns one into the other; '' where nothing does. null: a set or a hook would have to be another one, so all is replaced. */
+/** The difference; '' where there is none. Null: the type of a set or a hook differs, so everything has to be replaced. */
 export function changing(from: Ruleset, to: Ruleset): string | null {
   const lines: string[] = [];
   for (const table of to) {
@@ -97,7 +97,7 @@ function sameShape(before: Table, after: Table): boolean {
   return true;
 }
 
-/** In the order in which nothing is used before it is there, nor deleted while it is used. */
+/** Ordered so that nothing is used before it exists or deleted while it is used. */
 function differences(before: Table, after: Table, table: string): string[] {
   const lines: string[] = [];
   const late: string[] = [];
@@ -124,10 +124,10 @@ function differences(before: Table, after: Table, table: string): string[] {
   return [...lines, ...late];
 }
 
-/** Those that the other has not, or has with another value. */
+/** Elements that the other does not have, or has with another value. */
 function missing(keys: readonly string[] | null, values: readonly string[], other: Elements | undefined): [string, string | undefined][] {
   if (keys === null || other?.keys === null || keys === other?.keys) return [];
-  if (same(keys, other?.keys) && same(values, other?.values)) return []; // as nearly all are
+  if (same(keys, other?.keys) && same(values, other?.values)) return []; // the usual case
   const there = new Map(other?.keys.map((key, at) => [key, other.values[at] ?? '']));
   return keys.map((key, at): [string, string | undefined] => [key, values[at]]).filter(([key, value]) => there.get(key) !== (value ?? ''));
 }

@@ -1,4 +1,4 @@
-// A model that has something of everything. Its rules stand for how this version writes them (rules.ts), and nothing else is made of it.
+// A model that uses everything. Its rules identify this version's way of writing rules (rules.ts); it is used for nothing else.
 import type { FirewallModel } from './model.ts';
 
 export const specimen: FirewallModel = {
@@ -11,7 +11,7 @@ export const specimen: FirewallModel = {
     subnets: kind === 'bridged' ? [] : [`198.51.${at}.0/24`, `2001:db8:${at}::/64`],
     gateways: kind === 'bridged' ? [] : [`198.51.${at}.1`, `2001:db8:${at}::1`],
     ...(kind === 'bridged' ? { outside: 'outside' } : {}),
-    guarded: kind !== 'routed',
+    spoofing: kind === 'routed' ? 'allow' : 'drop',
     capacityBytesPerSecond: 1_000_000,
   })),
   ports: (['nat', 'isolated', 'routed', 'bridged'] as const).map((network, at) => ({

@@ -1,23 +1,22 @@
-// Where packets end. Each verdict is counted for the port that it concerns and told to the NFLOG group, from where flow.ts reads it; telling is
-// limited, counting is not.
+// Final verdicts. Each is counted for its port and logged to the NFLOG group (flow/nflog.ts reads it); logging is rate-limited, counting is not.
 import type { FlowVerdict } from '../../contract/flow.ts';
 import { logGroup } from './names.ts';
 
-/** What a log line's prefix says after "viv ". */
+/** Log prefixes after "viv ", with what they mean. */
 export const verdicts = {
   accept: 'accepted',
-  'drop spoof': 'a forged sender, or what only the network itself may send',
-  'drop in': 'no rule of its groups lets it in',
-  'drop out': 'no rule of its groups lets it out',
-  'drop egress': 'its egress policy does not list the destination',
-  'drop host': 'the host and its services are not for guests',
-  'drop network': 'no way from that network to this one',
+  'drop spoof': 'the source address is forged, or only the network itself may send this',
+  'drop in': 'no rule of the receiver’s security groups allows it',
+  'drop out': 'no rule of the sender’s security groups allows it',
+  'drop egress': 'the sender’s egress policy does not list the destination',
+  'drop host': 'guests do not reach the host',
+  'drop network': 'there is no route from that network to this one',
 } as const satisfies Readonly<Record<FlowVerdict, string>>;
 
 export const accepted = log('accept', 500).concat('accept');
 
-/** @param counters one rule each: `KEY @SET`, a set whose elements count */
-export function refused(verdict: FlowVerdict, ...counters: readonly string[]): string[] {
+/** @param counters rules `KEY @SET` with a set whose elements count */
+export function dropped(verdict: FlowVerdict, ...counters: readonly string[]): string[] {
   return [...counters, ...log(verdict, 100), 'drop'];
 }
 

@@ -1,4 +1,4 @@
-// What has passed through each tap, as the kernel counts it, from the guest's side: what a tap receives is what the guest has sent.
+// The kernel's traffic counters of each tap, from the guest's side: what a tap receives is what the guest has sent.
 import { z } from 'zod';
 import { isTap } from '../kernel/interface-names.ts';
 

@@ -1,44 +1,47 @@
-// The flow log of this home: what the networks say of new connections, with the names of the VMs. The latest are kept in memory and in a file of
-// lines, so that a daemon that comes back knows them; what has passed meanwhile it is told by who kept it (network/flow/record.ts).
+// The flow log: new connections with their verdicts and the names of the VMs. The latest are kept in memory and in a file of JSON lines for the next
+// daemon; what happens while no daemon runs is kept by the recorder (recorder.ts) and read when one returns.
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
+import type { Logger } from 'pino';
 import { Flow } from '../../contract/flow.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
 import { verdicts } from '../firewall/verdict.ts';
-import { bridgeOf, bridgeUplinkInside, tapOwner } from '../kernel/interface-names.ts';
-import type { NetworksHere } from '../kernel/reconciler.ts';
-import type { NetworkHost } from '../networks.ts';
+import { bridgeOf, bridgeUplinkInNamespace, tapOwner } from '../kernel/interface-names.ts';
+import type { NetworkReconciler } from '../kernel/reconciler.ts';
+import type { PortSource } from '../model.ts';
 import type { NetworkRecords } from '../record/network.ts';
 
-const kept = 5000;
-/** The file is put aside when it is so long, and the one before it goes. */
-const mostBytes = 16 * 1024 * 1024;
+/** How many flows are kept in memory. */
+const keptFlows = 5000;
+/** The file is rotated at this size; one older file is kept. */
+const maxFileBytes = 16 * 1024 * 1024;
 const retryMs = 5000;
 
-type End = Flow['from'];
+type Endpoint = Flow['from'];
+
+interface Options {
+  readonly file: string;
+  readonly log: Logger;
+  readonly source: PortSource;
+  readonly networks: NetworkRecords;
+  readonly reconciler: NetworkReconciler;
+}
 
 export class FlowLog {
-  readonly #host: NetworkHost;
-  readonly #vms: VmRegistry;
-  readonly #records: NetworkRecords;
-  readonly #here: NetworksHere;
+  readonly #options: Options;
   readonly #followers = new Set<(flow: Flow) => void>();
-  /** Of each network. */
+  /** Bridge and bridge uplink of each network. */
   readonly #devices = new Map<string, readonly string[]>();
   #recent: Promise<Flow[]> | null = null;
   #running: Promise<void> | null = null;
   #triedAt = 0;
-  #stopping = new AbortController();
+  readonly #stopping = new AbortController();
   #unwritten: Flow[] = [];
   #writing: Promise<void> | null = null;
 
-  constructor(host: NetworkHost, vms: VmRegistry, records: NetworkRecords, here: NetworksHere) {
-    this.#host = host;
-    this.#vms = vms;
-    this.#records = records;
-    this.#here = here;
+  constructor(options: Options) {
+    this.#options = options;
   }
 
-  /** Listens from now on, where there are networks and it does not yet. Resolves when it knows the interfaces that are there now. */
+  /** Starts to read flows, where a network is in use and they are not read yet. Resolves when the names of the present interfaces are known. */
   async listen(): Promise<void> {
     if (this.#running || this.#stopping.signal.aborted || Date.now() - this.#triedAt < retryMs) return;
     this.#triedAt = Date.now();
@@ -46,7 +49,7 @@ export class FlowLog {
     this.#running = this.#read(resolve)
       .catch((error: unknown) => {
         if (!this.#stopping.signal.aborted)
-          this.#host.log.warn({ error }, 'the flow log has ended; it begins anew with the next change of the networks');
+          this.#options.log.warn({ error }, 'reading the flow log failed; it starts again with the next change of the networks');
       })
       .finally(() => {
         this.#running = null;
@@ -55,29 +58,29 @@ export class FlowLog {
     await promise;
   }
 
-  /** What is written has been written, and its process has ended. */
+  /** Resolves when everything read so far is written. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
     await this.#writing;
   }
 
-  /** The latest that fit, the oldest first. */
-  async latest(fits: (flow: Flow) => boolean, limit: number): Promise<Flow[]> {
-    return (await this.#kept()).filter(fits).slice(-limit);
+  /** The latest that match, oldest first. */
+  async latest(matches: (flow: Flow) => boolean, limit: number): Promise<Flow[]> {
+    return (await this.#kept()).filter(matches).slice(-limit);
   }
 
-  /** From now on. */
-  async *follow(fits: (flow: Flow) => boolean, signal: AbortSignal): AsyncGenerator<Flow> {
+  /** Those that match, from now on. */
+  async *follow(matches: (flow: Flow) => boolean, signal: AbortSignal): AsyncGenerator<Flow> {
     const waiting: Flow[] = [];
-    let wake = () => {};
-    const hear = (flow: Flow) => {
-      if (!fits(flow) || waiting.length >= kept) return;
+    let notify = () => {};
+    const add = (flow: Flow) => {
+      if (!matches(flow) || waiting.length >= keptFlows) return;
       waiting.push(flow);
-      wake();
+      notify();
     };
-    this.#followers.add(hear);
-    const aborted = () => wake();
+    this.#followers.add(add);
+    const aborted = () => notify();
     signal.addEventListener('abort', aborted);
     try {
       while (!signal.aborted) {
@@ -85,26 +88,26 @@ export class FlowLog {
         if (next) yield next;
         else
           await new Promise<void>((resolve) => {
-            wake = resolve;
+            notify = resolve;
             if (waiting.length > 0 || signal.aborted) resolve();
           });
       }
     } finally {
-      this.#followers.delete(hear);
+      this.#followers.delete(add);
       signal.removeEventListener('abort', aborted);
     }
   }
 
-  async #read(begun: () => void): Promise<void> {
-    const watching = await this.#here.watching();
-    if (watching === null) return;
-    const flows = await watching.flows(this.#stopping.signal);
-    begun();
+  async #read(started: () => void): Promise<void> {
+    const monitor = await this.#options.reconciler.monitor();
+    if (monitor === null) return;
+    const flows = await monitor.flows(this.#stopping.signal);
+    started();
     const recent = await this.#kept();
-    const isNew = after(recent, Date.now());
+    const isNew = newerThan(recent, Date.now());
     for await (const { at, verdict, from, to, protocol, source, target, sourcePort, targetPort } of flows) {
-      const ends = { from: this.#endOf(from, source), to: this.#endOf(to, target) };
-      // What the networks say among themselves is nobody's connection.
+      const ends = { from: this.#endpoint(from, source), to: this.#endpoint(to, target) };
+      // Traffic of the networks' own services is not a VM's connection.
       if (!ends.from?.vm && !ends.to?.vm) continue;
       const flow: Flow = {
         ...{ occurredAt: at, verdict, reason: verdicts[verdict] },
@@ -113,8 +116,8 @@ export class FlowLog {
       };
       if (!isNew(flow)) continue;
       recent.push(flow);
-      if (recent.length > kept * 1.1) recent.splice(0, recent.length - kept);
-      for (const hear of this.#followers) hear(flow);
+      if (recent.length > keptFlows * 1.1) recent.splice(0, recent.length - keptFlows);
+      for (const add of this.#followers) add(flow);
       this.#unwritten.push(flow);
       this.#writing ??= this.#write().finally(() => {
         this.#writing = null;
@@ -122,59 +125,58 @@ export class FlowLog {
     }
   }
 
-  /** A full disk loses some; the daemon goes on. */
+  /** A full disk loses flows; reading continues. */
   async #write(): Promise<void> {
-    const file = this.#host.paths.flowLog;
+    const { file, log } = this.#options;
     try {
       while (this.#unwritten.length > 0) {
         const lines = this.#unwritten.splice(0).map((flow) => `${JSON.stringify(flow)}\n`);
         await appendFile(file, lines.join(''), { mode: 0o600 });
-        if ((await stat(file)).size > mostBytes) await rename(file, `${file}.1`);
+        if ((await stat(file)).size > maxFileBytes) await rename(file, `${file}.1`);
       }
     } catch (error) {
-      this.#host.log.warn({ error }, 'the flow log could not be written');
+      log.warn({ error }, 'the flow log could not be written');
     }
   }
 
   #kept(): Promise<Flow[]> {
     this.#recent ??= (async () => {
-      const texts = await Promise.all(
-        [`${this.#host.paths.flowLog}.1`, this.#host.paths.flowLog].map((file) => readFile(file, 'utf8').catch(() => '')),
-      );
+      const { file } = this.#options;
+      const texts = await Promise.all([`${file}.1`, file].map((one) => readFile(one, 'utf8').catch(() => '')));
       const lines = texts
         .join('')
         .split('\n')
-        .slice(-kept - 1);
+        .slice(-keptFlows - 1);
       return lines.flatMap((line) => {
         try {
           return Flow.parse(JSON.parse(line));
         } catch {
-          return []; // the last one may be half a line
+          return []; // the last line may be incomplete
         }
       });
     })();
     return this.#recent;
   }
 
-  /** By the interface, which cannot be forged; what was routed is known by a bridge's, and by whose address it is there. */
-  #endOf(name: string | null, address: string | null): End {
-    if (name === null) return null;
-    const owner = tapOwner(name);
-    const tapped = owner && this.#vms.byId(owner.machineId)?.record;
-    const nic = tapped?.nics.find(({ id }) => id === owner?.nic);
-    if (tapped && nic) return { vm: tapped.name, nic: nic.id, network: nic.network };
-    const network = this.#networkOf(name);
+  /** By the tap, which cannot be forged; for routed traffic by the bridge and the address. */
+  #endpoint(device: string | null, address: string | null): Endpoint {
+    if (device === null) return null;
+    const { source } = this.#options;
+    const owner = tapOwner(device);
+    const vm = owner && source.byId(owner.vmId);
+    const nic = vm?.nics.find(({ id }) => id === owner?.nic);
+    if (vm && nic) return { vm: vm.name, nic: nic.id, network: nic.network };
+    const network = this.#networkOf(device);
     if (network !== null && address !== null)
-      for (const { record } of this.#vms.all())
-        for (const nicId of record.nics)
-          if (nicId.network === network && [nicId.ipv4, nicId.ipv6].includes(address)) return { vm: record.name, nic: nicId.id, network };
+      for (const { name, nics } of source.ports())
+        for (const one of nics)
+          if (one.network === network && (one.ipv4 === address || one.ipv6 === address)) return { vm: name, nic: one.id, network };
     return { vm: null, nic: null, network };
   }
 
-  /** By its bridge or its way to the outside; their names follow from its own, so that they are worked out once. */
   #networkOf(device: string): string | null {
-    for (const { name } of this.#records.all()) {
-      const devices = this.#devices.get(name) ?? [bridgeOf(name), bridgeUplinkInside(name)];
+    for (const { name } of this.#options.networks.all()) {
+      const devices = this.#devices.get(name) ?? [bridgeOf(name), bridgeUplinkInNamespace(name)];
       this.#devices.set(name, devices);
       if (devices.includes(device)) return name;
     }
@@ -182,8 +184,8 @@ export class FlowLog {
   }
 }
 
-/** Tells what has been told before from what has not, of what was kept until `now`. */
-function after(recent: readonly Flow[], now: number): (flow: Flow) => boolean {
+/** Whether a flow is not among those that were kept until `now`. */
+function newerThan(recent: readonly Flow[], now: number): (flow: Flow) => boolean {
   const last = recent.at(-1)?.occurredAt ?? 0;
   const keyOf = ({ occurredAt, verdict, protocol, source, target, sourcePort, targetPort }: Flow) =>
     [occurredAt, verdict, protocol, source, target, sourcePort, targetPort].join(' ');

@@ -1,169 +1,183 @@
-// Forwards of VMs: which there are, which can be had, and what the networks are to do for them.
+// Port forwards of VMs: the records, whether a new one is possible, and what the relays should serve.
 import { VivError } from '../../contract/errors.ts';
 import { type Forward, type ForwardWish, forwardName, forwardText, parseForward, sharesPort } from '../../contract/forward.ts';
-import { nicOf } from '../../vm/device/nic-hotplug.ts';
-import { isVirtual } from '../../vm/device/nics.ts';
-import type { NicRecord, VmRecord } from '../../vm/record.ts';
-import type { VmRegistry } from '../../vm/registry.ts';
-import type { Vm } from '../../vm/vm.ts';
-import type { NetworksHere } from '../kernel/reconciler.ts';
-import type { ForwardSpec } from '../model.ts';
+import type { NetworkReconciler } from '../kernel/reconciler.ts';
+import { type ForwardSpec, isVirtual, type Nic, type NicOwner, type PortSource } from '../model.ts';
 import type { NetworkRecords } from '../record/network.ts';
 import type { ForwardRecord, ForwardRecords } from '../record/port-forward.ts';
-import { type Place, tryPlace } from './port-probe.ts';
+import { type ListenSpec, probePort } from './port-probe.ts';
 
-type Owner = Pick<VmRecord, 'id' | 'name' | 'nics'>;
-
-export class VmForwards {
+export class PortForwards {
   readonly records: ForwardRecords;
-  readonly #vms: VmRegistry;
+  readonly #source: PortSource;
   readonly #networks: NetworkRecords;
-  readonly #here: NetworksHere;
-  #entering: Promise<unknown> = Promise.resolve();
+  readonly #reconciler: NetworkReconciler;
+  readonly #changed: (vmId: string) => void;
+  #inserting: Promise<unknown> = Promise.resolve();
 
-  constructor(records: ForwardRecords, vms: VmRegistry, networks: NetworkRecords, here: NetworksHere) {
-    this.records = records;
-    this.#vms = vms;
-    this.#networks = networks;
-    this.#here = here;
+  constructor(options: {
+    records: ForwardRecords;
+    source: PortSource;
+    networks: NetworkRecords;
+    reconciler: NetworkReconciler;
+    /** The list of a VM's port forwards is another one. */
+    changed: (vmId: string) => void;
+  }) {
+    this.records = options.records;
+    this.#source = options.source;
+    this.#networks = options.networks;
+    this.#reconciler = options.reconciler;
+    this.#changed = options.changed;
   }
 
-  /** By name. */
-  of(vmRef: string): ForwardRecord[] {
-    return this.records.all().filter((record) => record.vm === vmRef);
+  /** Those of a VM, sorted by name. */
+  of(vmId: string): ForwardRecord[] {
+    return this.records.all().filter((record) => record.vm === vmId);
   }
 
-  textsOf(vmRef: string): string[] {
-    return this.of(vmRef).map(forwardText);
+  textsOf(vmId: string): string[] {
+    return this.of(vmId).map(forwardText);
   }
 
   /**
-   * What is asked for as records, when all of it can be had now. Nothing changes.
-   * @param nicId the NIC; null: the first one in a network
+   * Records for the requested port forwards, when all of them are possible now. Changes nothing.
+   * @param nicId the NIC; null: the first one in a virtual network
    * @throws in_use, invalid, forbidden, unsupported, missing_program, not_found
    */
-  async checked(texts: readonly string[], owner: Owner, nicId: string | null): Promise<ForwardRecord[]> {
+  async checked(texts: readonly string[], owner: NicOwner, nicId: string | null): Promise<ForwardRecord[]> {
     if (texts.length === 0) return [];
-    const nic = this.#nic(owner, nicId);
+    const nic = this.#targetNic(owner, nicId);
     const createdAt = Date.now();
-    const asked = texts.map(parseForward).map((wish) => ({ name: forwardName(wish), ...wish, vm: owner.id, nic: nic.id, createdAt }));
-    asked.forEach((one, at) => {
-      const twin = asked.slice(0, at).find((other) => sharesPort(one, other));
+    const records = texts.map(parseForward).map((wish) => ({ name: forwardName(wish), ...wish, vm: owner.id, nic: nic.id, createdAt }));
+    records.forEach((one, at) => {
+      const twin = records.slice(0, at).find((other) => sharesPort(one, other));
       if (twin)
-        throw new VivError(
-          'invalid',
-          `${forwardText(twin)} and ${forwardText(one)} want the same port of this host; leave one of them out`,
-        );
+        throw new VivError('invalid', `${forwardText(twin)} and ${forwardText(one)} use the same port of this host; omit one of them`);
       this.#checkFree(one);
     });
-    const program = (await this.#here.able()).programs.forward;
-    if (program === null) throw new VivError('missing_program', 'vivarium-port-forward has not been built; build it with: native/build.sh');
-    await Promise.all(asked.map((one) => checkPlace(program, one)));
-    return asked;
+    const program = (await this.#reconciler.able()).programs.forward;
+    if (program === null)
+      throw new VivError(
+        'missing_program',
+        'port forwards need vivarium-port-forward, which has not been built; build it with: native/build.sh',
+      );
+    await Promise.all(records.map((one) => checkPort(program, one)));
+    return records;
   }
 
-  /** Enters all of them, or none. Repeatable. @throws in_use */
-  enter(fresh: readonly ForwardRecord[]): Promise<void> {
-    const enter = async () => {
-      for (const one of fresh) if (!this.#has(one)) this.#checkFree(one);
-      for (const one of fresh) await this.records.insert(one);
-      for (const vmRef of new Set(fresh.map((one) => one.vm))) this.#vms.byId(vmRef)?.changed();
+  /** Inserts all of them, or none. Repeatable. @throws in_use */
+  enter(records: readonly ForwardRecord[]): Promise<void> {
+    const insert = async () => {
+      for (const one of records) if (!this.#has(one)) this.#checkFree(one);
+      for (const one of records) await this.records.insert(one);
+      this.#reportChange(records);
     };
-    // One after the other: two at once could want the same port.
-    const entered = this.#entering.then(enter, enter);
-    this.#entering = entered.catch(() => {});
-    return entered;
+    // One call at a time: two could use the same port.
+    const inserted = this.#inserting.then(insert, insert);
+    this.#inserting = inserted.catch(() => {});
+    return inserted;
   }
 
-  /** Repeatable; another one that has got the same name since stays. */
-  async drop(gone: readonly ForwardRecord[]): Promise<void> {
-    for (const one of gone) if (this.#has(one)) await this.records.drop(one.name);
-    for (const vmRef of new Set(gone.map((one) => one.vm))) this.#vms.byId(vmRef)?.changed();
+  /** Repeatable; a newer one of the same name stays. */
+  async drop(records: readonly ForwardRecord[]): Promise<void> {
+    for (const one of records) if (this.#has(one)) await this.records.drop(one.name);
+    this.#reportChange(records);
   }
 
-  /** What the networks are to open for a VM that is plugged in. */
-  desired({ id, nics }: Owner): ForwardSpec[] {
-    // Answers to the world go out by this one, whichever NIC was asked.
-    const outward = nics.find((nicId) => ['nat', 'routed', 'bridged'].includes(this.#networks.byName(nicId.network)?.kind ?? ''));
-    return this.of(id).flatMap(({ nic, createdAt: _, vm: __, ...forward }) => {
-      const nicId = nics.find((one) => one.id === nic);
-      const targets = addressesOf(nicId);
-      return targets.length === 0 ? [] : [{ ...forward, targets, keepsClients: nicId === outward }];
+  /** What the relays should serve for an attached VM. */
+  desired({ id, nics }: NicOwner): ForwardSpec[] {
+    // The guest's default route: it sends its replies there, whichever NIC was asked.
+    const outward = nics.find((nic) => ['nat', 'routed', 'bridged'].includes(this.#networks.byName(nic.network)?.kind ?? ''));
+    return this.of(id).flatMap(({ nic: nicId, createdAt: _, vm: __, ...forward }) => {
+      const nic = nics.find((one) => one.id === nicId);
+      const targets = addressesOf(nic);
+      return targets.length === 0 ? [] : [{ ...forward, targets, keepsClients: nic === outward }];
     });
   }
 
   async view(record: ForwardRecord): Promise<Forward> {
-    const vm = this.#vms.byId(record.vm);
-    const targets = addressesOf(vm?.record.nics.find(({ id }) => id === record.nic));
+    const vm = this.#source.byId(record.vm);
+    const targets = addressesOf(vm?.nics.find(({ id }) => id === record.nic));
     const shown = { ...record, vm: vm?.name ?? record.vm, targets };
-    if (!vm?.live) return { ...shown, state: 'closed', problem: null };
+    if (!vm?.process) return { ...shown, state: 'closed', problem: null };
     if (targets.length === 0) return { ...shown, state: 'failed', problem: `${vm.name} has no NIC ${record.nic} with an address now` };
-    const found = await this.#here.forward(record.name);
-    if (found === 'open') return { ...shown, state: 'open', problem: null };
-    return { ...shown, state: 'failed', problem: found?.problem ?? 'it is being opened' };
+    const state = await this.#reconciler.forward(record.name);
+    if (state === 'open') return { ...shown, state: 'open', problem: null };
+    return { ...shown, state: 'failed', problem: state?.problem ?? 'it is being opened' };
   }
 
-  /** Names of the forwards that lead to a NIC. */
-  to(vmRef: string, nicId: string): string[] {
-    return this.of(vmRef).flatMap((record) => (record.nic === nicId ? [record.name] : []));
+  /** @throws in_use where port forwards lead to the NIC */
+  checkNoneTo({ id, name }: Pick<NicOwner, 'id' | 'name'>, nicId: string): void {
+    const names = this.of(id).flatMap((record) => (record.nic === nicId ? [record.name] : []));
+    if (names.length === 0) return;
+    throw new VivError(
+      'in_use',
+      `port forwards lead to the NIC ${nicId} of ${name}; remove them first with: viv forward rm ${names.join(' ')}`,
+    );
   }
 
-  #has({ name, createdAt, vm: vmRef }: ForwardRecord): boolean {
+  #reportChange(records: readonly ForwardRecord[]): void {
+    for (const vm of new Set(records.map((one) => one.vm))) this.#changed(vm);
+  }
+
+  #has({ name, createdAt, vm }: ForwardRecord): boolean {
     const found = this.records.byName(name);
-    return found?.createdAt === createdAt && found.vm === vmRef;
+    return found?.createdAt === createdAt && found.vm === vm;
   }
 
   #checkFree(wish: ForwardWish): void {
     const other = this.records.all().find((record) => sharesPort(record, wish));
     if (!other) return;
-    const vm = this.#vms.byId(other.vm);
+    const holder = this.#source.byId(other.vm)?.name ?? other.vm;
     throw new VivError(
       'in_use',
-      `${forwardText(wish)} cannot be forwarded: ${other.name} leads to ${vm?.name ?? other.vm} already; choose another port, or close that one with: viv forward rm ${other.name}`,
+      `cannot forward ${forwardText(wish)}, because ${other.name} is forwarded to ${holder} already. Choose another port, or remove that one with: viv forward rm ${other.name}`,
     );
   }
 
-  #nic({ name, nics }: Owner, asked: string | null): NicRecord {
-    const ours = nics.filter(isVirtual);
-    const nicId =
-      asked === null ? (ours.find((one) => this.#hasSubnet(one)) ?? ours[0] ?? nics[0]) : nicOf({ name, record: { nics } }, asked);
-    if (!nicId) throw new VivError('unsupported', `${name} has no NIC, so no port can lead to it; add one: viv nic add ${name} default`);
-    if (!isVirtual(nicId))
+  #targetNic({ name, nics }: NicOwner, requested: string | null): Nic {
+    const virtual = nics.filter(isVirtual);
+    const nic =
+      requested === null
+        ? (virtual.find((one) => this.#hasSubnet(one)) ?? virtual[0] ?? nics[0])
+        : nics.find((one) => one.id === requested);
+    if (!nic && requested !== null)
+      throw new VivError('not_found', `${name} has no NIC ${requested}; it has ${nics.map((one) => one.id).join(', ') || 'none'}`);
+    if (!nic)
       throw new VivError(
         'unsupported',
-        `${name} is in QEMU’s own network (user), which nothing can be forwarded into; use a network of this host’s, such as default`,
+        `cannot forward a port to ${name}, because it has no NIC; add one with: viv nic add ${name} default`,
       );
-    if (!this.#hasSubnet(nicId))
+    if (!isVirtual(nic))
       throw new VivError(
         'unsupported',
-        `the NIC ${nicId.id} of ${name} is bridged to the outside by ${nicId.network}, which gives it an address that is not known here; reach it by that address, or name another NIC with --nic`,
+        `cannot forward a port to ${name}, because it is in QEMU’s user-mode network; use a virtual network, such as default`,
       );
-    return nicId;
+    if (!this.#hasSubnet(nic))
+      throw new VivError(
+        'unsupported',
+        `cannot forward a port to the NIC ${nic.id} of ${name}, because the bridged network ${nic.network} assigns its address from outside. Use that address directly, or another NIC with --nic`,
+      );
+    return nic;
   }
 
-  #hasSubnet({ network }: NicRecord): boolean {
+  #hasSubnet({ network }: Nic): boolean {
     const found = this.#networks.byName(network);
     return found !== undefined && (found.ipv4 !== null || found.ipv6 !== null);
   }
 }
 
-const addressesOf = (nicId: NicRecord | undefined): string[] => [nicId?.ipv4, nicId?.ipv6].filter((address) => typeof address === 'string');
+const addressesOf = (nic: Nic | undefined): string[] => [nic?.ipv4, nic?.ipv6].filter((address) => typeof address === 'string');
 
 /** @throws in_use, invalid, forbidden, unsupported */
-async function checkPlace(program: string, wish: ForwardWish & Place): Promise<void> {
-  const refusal = await tryPlace(program, wish);
-  if (refusal === null) return;
-  const next =
-    refusal.code === 'in_use' ? '; choose another port, or end that' : refusal.code === 'invalid' ? '; leave it out for all of them' : '';
-  throw new VivError(refusal.code, `${forwardText(wish)} cannot be forwarded: ${refusal.why}${next}`);
-}
-
-/** @throws in_use where ports of the host lead to the NIC */
-export function checkUnforwarded({ id, name }: Vm, nicId: string, forwards: VmForwards): void {
-  const names = forwards.to(id, nicId);
-  if (names.length === 0) return;
-  throw new VivError(
-    'in_use',
-    `ports of this host lead to the NIC ${nicId} of ${name}; close them first: viv forward rm ${names.join(' ')}`,
-  );
+async function checkPort(program: string, wish: ForwardWish & ListenSpec): Promise<void> {
+  const failure = await probePort(program, wish);
+  if (failure === null) return;
+  const advice =
+    failure.code === 'in_use'
+      ? '. Choose another port, or stop that'
+      : failure.code === 'invalid'
+        ? '. Omit the address to listen on all of them'
+        : '';
+  throw new VivError(failure.code, `cannot forward ${forwardText(wish)}: ${failure.why}${advice}`);
 }

@@ -1,28 +1,27 @@
-// Whether ports of the host can be had, and if not why: the relay itself tries to open them, and for one that is taken it is looked up who has it.
-
+// Whether ports of the host can be opened, and if not why: the relay program tries, and the owner of a port that is taken is looked up.
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../../contract/errors.ts';
-import { portOwner } from '../../host/port-owner.ts';
-import { runProgram } from '../../host/run.ts';
+import { portOwner } from '../../host/process/port-owner.ts';
+import { runProgram } from '../../host/process/run.ts';
 import type { ForwardSpec } from '../model.ts';
 
-export type Place = Pick<ForwardSpec, 'protocol' | 'bind' | 'port' | 'lastPort'>;
+export type ListenSpec = Pick<ForwardSpec, 'protocol' | 'bind' | 'port' | 'lastPort'>;
 
-export interface Refusal {
+export interface ProbeFailure {
   readonly code: ErrorCode;
   readonly why: string;
 }
 
-/** How the relay ends (native/port-forward/forward.h, enum failure). */
+/** Exit codes of the relay (native/port-forward/forward.h, enum failure). */
 const portTaken = 98;
-const notOurs = 99;
+const addressNotLocal = 99;
 const notAllowed = 13;
 
-export const placeWords = ({ protocol, bind, port, lastPort }: Place): string[] => [protocol, bind ?? '*', `${port}-${lastPort}`];
+export const listenArguments = ({ protocol, bind, port, lastPort }: ListenSpec): string[] => [protocol, bind ?? '*', `${port}-${lastPort}`];
 
-/** Null: they can be had now. */
-export async function tryPlace(program: string, place: Place, signal?: AbortSignal): Promise<Refusal | null> {
-  const { exitCode, stderr } = await runProgram(program, ['try', ...placeWords(place)], {
+/** Null: they can be opened now. */
+export async function probePort(program: string, place: ListenSpec, signal?: AbortSignal): Promise<ProbeFailure | null> {
+  const { exitCode, stderr } = await runProgram(program, ['try', ...listenArguments(place)], {
     timeoutMs: 10_000,
     ...(signal ? { signal } : {}),
   });
@@ -32,14 +31,14 @@ export async function tryPlace(program: string, place: Place, signal?: AbortSign
   const named = bind === null ? `${protocol.toUpperCase()} port ${port}` : `${protocol.toUpperCase()} port ${port} of ${bind}`;
   if (exitCode === portTaken) {
     const owner = await portOwner(protocol, bind, port);
-    return { code: 'in_use', why: `${named} is taken by ${owner ?? 'somebody who cannot be found'}` };
+    return { code: 'in_use', why: `${named} is in use by ${owner ?? 'an unknown process'}` };
   }
-  if (exitCode === notOurs) return { code: 'invalid', why: `${bind} is no address of this host` };
+  if (exitCode === addressNotLocal) return { code: 'invalid', why: `${bind} is not an address of this host` };
   if (exitCode === notAllowed) {
     const first = (await readFile('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8').catch(() => '1024')).trim();
     return {
       code: 'forbidden',
-      why: `an ordinary user may not open ports below ${first}; let everybody as root with: sysctl net.ipv4.ip_unprivileged_port_start=${port}`,
+      why: `only root may open ports below ${first}. Allow it to every user with: sysctl net.ipv4.ip_unprivileged_port_start=${port}`,
     };
   }
   return {

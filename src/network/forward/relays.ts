@@ -1,41 +1,41 @@
-// The relays that carry forwards (forward/): one process for each, which outlives the daemon. Its arguments are all that it goes by, so they also
-// tell the next daemon whether it is right.
+// The relays that serve port forwards (native/port-forward/): one process each, which outlives the daemon. Its arguments are all it depends on, so the
+// next daemon compares them with what is desired.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { argumentsOf } from '../../host/process-arguments.ts';
-import { isProcess, startTicksOf } from '../../host/process-start.ts';
-import { endStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
+import { argumentsOf } from '../../host/process/arguments.ts';
+import { endStaying, type Staying, startStaying } from '../../host/process/background.ts';
+import { isProcess, startTicksOf } from '../../host/process/start-ticks.ts';
 import type { ForwardSpec } from '../model.ts';
-import { placeWords, tryPlace } from './port-probe.ts';
+import { listenArguments, probePort } from './port-probe.ts';
 
 interface Relay {
   readonly process: Staying;
   readonly words: readonly string[];
 }
 
-/** Where relays lead into. */
-export interface Inside {
-  /** Pid of a process there. */
+/** The namespace that relays forward into. */
+export interface RelayTarget {
+  /** Pid of a process in it. */
   readonly holder: number;
   readonly has: (pid: number) => Promise<boolean>;
 }
 
 const startDeadlineMs = 10_000;
-/** A relay that ended, or a port that was taken, may be had again. */
-const lookAgainMs = 30_000;
-/** Which of the words may be another one without making another relay of it: the pid of whoever holds the namespace. */
+/** How often relays that have ended, and ports that were taken, are tried again. */
+const retryEveryMs = 30_000;
+/** The argument that may differ without a restart: the pid of the namespace's holder. */
 const holderAt = 2;
 
 const sameWords = (one: readonly string[], other: readonly string[]): boolean =>
   one.length === other.length && one.every((word, at) => at === holderAt || word === other[at]);
 
-export class Forwards {
+export class Relays {
   readonly #folder: string;
   readonly #program: string | null;
   readonly #nobody: readonly [string, string];
-  readonly #changed: (name: string, problem: string | null) => void;
+  readonly #onProblem: (name: string, problem: string | null) => void;
   readonly #again: () => Promise<void>;
-  readonly #lookAgainMs: number;
+  readonly #retryEveryMs: number;
   readonly #relays = new Map<string, Relay>();
   /** Being started at this moment. */
   readonly #starting = new Set<string>();
@@ -43,27 +43,27 @@ export class Forwards {
   #timer: NodeJS.Timeout | null = null;
 
   /**
-   * @param nobody user and group that a relay becomes; empty: it stays who it is
-   * @param changed a forward has another problem now, or none any more
-   * @param again applies what is wanted once more: something may be mended by that
+   * @param nobody user and group that a relay changes to; empty: none
+   * @param onProblem a port forward has another problem, or (null) none any more
+   * @param again reconciles once more
    */
   constructor(options: {
     folder: string;
     program: string | null;
     nobody: readonly [string, string];
-    changed: (name: string, problem: string | null) => void;
+    onProblem: (name: string, problem: string | null) => void;
     again: () => Promise<void>;
-    lookAgainMs?: number;
+    retryEveryMs?: number;
   }) {
     this.#folder = join(options.folder, 'forward');
     this.#program = options.program;
     this.#nobody = options.nobody;
-    this.#changed = options.changed;
+    this.#onProblem = options.onProblem;
     this.#again = options.again;
-    this.#lookAgainMs = options.lookAgainMs ?? lookAgainMs;
+    this.#retryEveryMs = options.retryEveryMs ?? retryEveryMs;
   }
 
-  /** Why it is not open although it should be; null: nothing is known against it. */
+  /** Why it is not open although it should be; null: no reason is known. */
   problemOf(name: string): string | null {
     return this.#problems.get(name) ?? null;
   }
@@ -73,24 +73,24 @@ export class Forwards {
     return relay !== undefined && isProcess(relay.process.pid, relay.process.startTicks);
   }
 
-  /** Finds those that a daemon before this one has started. */
+  /** Finds the relays that an earlier daemon has started. */
   async adopt(): Promise<void> {
-    for (const { name, relay } of await this.#look()) if (!this.#relays.has(name)) this.#relays.set(name, relay);
+    for (const { name, relay } of await this.#find()) if (!this.#relays.has(name)) this.#relays.set(name, relay);
   }
 
-  /** Ends those that are not wanted. */
+  /** Ends the relays that are not desired. */
   async close(desired: readonly ForwardSpec[]): Promise<void> {
     const names = new Set(desired.map(({ name }) => name));
     for (const name of [...this.#problems.keys()]) if (!names.has(name)) this.#problems.delete(name);
     await Promise.all([...this.#relays.keys()].filter((name) => !names.has(name)).map((name) => this.#stop(name)));
   }
 
-  /** Brings all of them to what is wanted. One that cannot be had has a problem, and is tried again. @throws only where `signal` says so */
-  async apply(desired: readonly ForwardSpec[], inside: Inside, signal: AbortSignal): Promise<void> {
+  /** Reconciles all relays. One that cannot be started has a problem, and is tried again. @throws only when `signal` is aborted */
+  async apply(desired: readonly ForwardSpec[], target: RelayTarget, signal: AbortSignal): Promise<void> {
     await this.close(desired);
-    await Promise.all(desired.map((spec) => this.#bring(spec, inside, signal)));
+    await Promise.all(desired.map((spec) => this.#reconcile(spec, target, signal)));
     if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = desired.length === 0 ? null : setTimeout(() => void this.#lookAfter(), this.#lookAgainMs).unref();
+    this.#timer = desired.length === 0 ? null : setTimeout(() => void this.#check(), this.#retryEveryMs).unref();
   }
 
   /** Ends all of them. Repeatable. */
@@ -101,25 +101,25 @@ export class Forwards {
     this.#problems.clear();
   }
 
-  /** The daemon goes; they stay. */
+  /** The daemon stops; the relays run on. */
   stop(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
-  async #bring(spec: ForwardSpec, inside: Inside, signal: AbortSignal): Promise<void> {
+  async #reconcile(spec: ForwardSpec, target: RelayTarget, signal: AbortSignal): Promise<void> {
     const { name } = spec;
-    const words = this.#wordsOf(spec, inside.holder);
+    const words = this.#wordsOf(spec, target.holder);
     const relay = this.#relays.get(name);
-    if (relay && sameWords(relay.words, words) && (await this.isOpen(name)) && (await inside.has(relay.process.pid))) return;
+    if (relay && sameWords(relay.words, words) && (await this.isOpen(name)) && (await target.has(relay.process.pid))) return;
     if (relay) await this.#stop(name);
     this.#starting.add(name);
     try {
       this.#relays.set(name, { process: await this.#start(spec, words, signal), words });
-      this.#tell(name, null);
+      this.#setProblem(name, null);
     } catch (error) {
       signal.throwIfAborted();
-      this.#tell(name, (error as Error).message);
+      this.#setProblem(name, (error as Error).message);
     } finally {
       this.#starting.delete(name);
     }
@@ -134,23 +134,27 @@ export class Forwards {
         return await start();
       } catch (error) {
         signal.throwIfAborted();
-        const refusal = await tryPlace(program, spec, signal);
+        const refusal = await probePort(program, spec, signal);
         if (!again && refusal?.code === 'in_use' && (await this.#endStrays(spec.name))) continue;
         throw new Error(refusal?.why ?? (error as Error).message, { cause: error });
       }
   }
 
-  /** Relays of this home that it does not know: a daemon died as it started them. @param failed whose start has just failed @returns whether there were any */
+  /**
+   * Ends relays of this state directory that are not known, because a daemon died while it started them.
+   * @param failed the port forward whose start has just failed
+   * @returns whether there were any
+   */
   async #endStrays(failed: string): Promise<boolean> {
     const known = new Set([...this.#relays.values()].map(({ process }) => process.pid));
-    const strays = (await this.#look()).filter(
+    const strays = (await this.#find()).filter(
       ({ name, relay }) => !known.has(relay.process.pid) && (name === failed || !this.#starting.has(name)),
     );
     await Promise.all(strays.map(({ relay }) => endStaying(relay.process)));
     return strays.length > 0;
   }
 
-  async #look(): Promise<{ name: string; relay: Relay }[]> {
+  async #find(): Promise<{ name: string; relay: Relay }[]> {
     const found: { name: string; relay: Relay }[] = [];
     for (const entry of await readdir('/proc')) {
       if (!/^\d+$/.test(entry)) continue;
@@ -165,10 +169,10 @@ export class Forwards {
     return found;
   }
 
-  async #lookAfter(): Promise<void> {
+  async #check(): Promise<void> {
     const open = await Promise.all([...this.#relays.keys()].map((name) => this.isOpen(name)));
     if (this.#problems.size > 0 || open.includes(false)) await this.#again();
-    else if (this.#timer) this.#timer = setTimeout(() => void this.#lookAfter(), this.#lookAgainMs).unref();
+    else if (this.#timer) this.#timer = setTimeout(() => void this.#check(), this.#retryEveryMs).unref();
   }
 
   async #stop(name: string): Promise<void> {
@@ -177,11 +181,11 @@ export class Forwards {
     this.#relays.delete(name);
   }
 
-  #tell(name: string, problem: string | null): void {
+  #setProblem(name: string, problem: string | null): void {
     if (this.problemOf(name) === problem) return;
     if (problem === null) this.#problems.delete(name);
     else this.#problems.set(name, problem);
-    this.#changed(name, problem);
+    this.#onProblem(name, problem);
   }
 
   #wordsOf(spec: ForwardSpec, holder: number): string[] {
@@ -194,7 +198,7 @@ export class Forwards {
       String(holder),
       user,
       group,
-      ...placeWords(spec),
+      ...listenArguments(spec),
       String(targetPort),
       keepsClients ? 'client' : 'gateway',
       ...targets,

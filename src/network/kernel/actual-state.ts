@@ -1,30 +1,32 @@
-// What is there in the namespace, as the kernel tells it (ip -json, bridge -json). Kept by whoever has read it, and brought along with each action
-// that was done, because reading a thousand interfaces takes longer than changing one.
+// The interfaces in the namespace, as `ip -json` and `bridge -json` print them. Kept between passes and updated with each action that was carried
+// out (plan.ts), because reading a thousand interfaces takes longer than changing one.
 import { z } from 'zod';
 import { isBridge, isTap } from './interface-names.ts';
 import { unset, type Vlans, vlansFrom } from './vlans.ts';
 
-export interface PresentBridge {
+export interface ActualBridge {
   readonly addresses: readonly string[];
   readonly mac: string;
   readonly up: boolean;
-  /** It tells VLANs apart. */
+  /** VLAN filtering is on. */
   readonly vlans: boolean;
 }
-export interface PresentTap {
+export interface ActualTap {
   readonly bridge: string | null;
   readonly up: boolean;
+  /** A process had it open when it was read. */
+  readonly inUse: boolean;
 }
-export interface Present {
-  readonly bridges: ReadonlyMap<string, PresentBridge>;
-  readonly taps: ReadonlyMap<string, PresentTap>;
+export interface ActualState {
+  readonly bridges: ReadonlyMap<string, ActualBridge>;
+  readonly taps: ReadonlyMap<string, ActualTap>;
   /** Other interfaces by name, with the bridge that they are a port of. */
   readonly others: ReadonlyMap<string, string | null>;
-  /** Of the bridges' ports; those that are not here have what every port begins with. */
+  /** Of the bridges' ports; a port that is missing here has the VLANs that every port starts with. */
   readonly vlans: ReadonlyMap<string, Vlans>;
 }
 
-export const nothing: Present = { bridges: new Map(), taps: new Map(), others: new Map(), vlans: new Map() };
+export const emptyState: ActualState = { bridges: new Map(), taps: new Map(), others: new Map(), vlans: new Map() };
 
 const Links = z.array(
   z.object({
@@ -39,10 +41,13 @@ const Links = z.array(
   }),
 );
 
-/** From `ip -details -json address show` and `bridge -json vlan show`. Pure. @throws where it cannot be understood */
-export function presentFrom(text: string, vlanText: string): Present {
-  const bridges = new Map<string, PresentBridge>();
-  const taps = new Map<string, PresentTap>();
+/** A tap has a carrier while a process has it open. */
+const hasCarrier = (flags: readonly string[]): boolean => flags.includes('LOWER_UP');
+
+/** From `ip -details -json address show` and `bridge -json vlan show`. Pure. @throws where they are not what is expected */
+export function parseActualState(text: string, vlanText: string): ActualState {
+  const bridges = new Map<string, ActualBridge>();
+  const taps = new Map<string, ActualTap>();
   const others = new Map<string, string | null>();
   for (const link of Links.parse(JSON.parse(text))) {
     const up = link.flags.includes('UP');
@@ -51,16 +56,20 @@ export function presentFrom(text: string, vlanText: string): Present {
         scope === 'link' || local === undefined ? [] : [`${local}/${prefixlen}`],
       );
       bridges.set(link.ifname, { addresses, mac: link.address, up, vlans: link.linkinfo?.info_data?.vlan_filtering === 1 });
-    } else if (isTap(link.ifname)) taps.set(link.ifname, { bridge: link.master ?? null, up });
+    } else if (isTap(link.ifname)) taps.set(link.ifname, { bridge: link.master ?? null, up, inUse: hasCarrier(link.flags) });
     else others.set(link.ifname, link.master ?? null);
   }
   return { bridges, taps, others, vlans: portVlans(bridges, taps, others, vlansFrom(vlanText)) };
 }
 
+/** Names of the taps that a process has open, from `ip -json link show`. Pure. */
+export const inUseTaps = (text: string): string[] =>
+  Links.parse(JSON.parse(text)).flatMap(({ ifname, flags }) => (isTap(ifname) && hasCarrier(flags) ? [ifname] : []));
+
 function portVlans(
-  bridges: Present['bridges'],
-  taps: Present['taps'],
-  others: Present['others'],
+  bridges: ActualState['bridges'],
+  taps: ActualState['taps'],
+  others: ActualState['others'],
   listed: ReadonlyMap<string, Vlans>,
 ): Map<string, Vlans> {
   const ports = [...[...taps].map(([name, { bridge }]) => [name, bridge] as const), ...others];

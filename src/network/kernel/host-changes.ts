@@ -1,22 +1,19 @@
-// What the host itself was given for the networks (an interface and its subnets, bridges around its interfaces): written down before
-// it is made, so that whichever daemon comes can take it back.
+// What has been changed on the host itself for the networks (an interface and its subnets, bridges around its interfaces). Recorded before it is
+// changed, so that any later daemon can undo it.
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { formatSubnet } from '../address/address.ts';
 import { freeIpv4, freeIpv6 } from '../address/subnet.ts';
 import { hostRoutes } from './host-network.ts';
-import { ipv4Forwarding } from './ip-forwarding.ts';
 
 const Changes = z.object({
-  /** Subnets of the pair of interfaces that is the way out. */
+  /** Subnets of the uplink. */
   ipv4: z.string(),
   ipv6: z.string(),
-  /** Settings of the host's kernel that were 0 before: older versions wrote them here (ip-forwarding.ts). */
-  forwarding: z.array(z.string()).default([]),
-  /** Settings that the way out needs on. */
-  forwards: z.array(z.string()).default([ipv4Forwarding]),
+  /** Settings that the uplink needs on. */
+  forwards: z.array(z.string()),
   bridgeUplinks: z.array(z.object({ network: z.string(), interface: z.string() })),
 });
 type Changes = z.infer<typeof Changes>;
@@ -32,7 +29,7 @@ export class HostChanges {
     this.#file = join(folder, 'host.json');
   }
 
-  /** null: nothing was made. */
+  /** Null: nothing was changed. */
   async read(): Promise<Changes | null> {
     this.#known ??= await readFile(this.#file, 'utf8').then(
       (text) => Changes.safeParse(JSON.parse(text)).data ?? null,
@@ -41,15 +38,15 @@ export class HostChanges {
     return this.#known;
   }
 
-  /** As read(), with subnets that are free now where there are none yet; nothing is written. */
-  async begun(ip: string): Promise<Changes> {
+  /** As read(); the initial record, with free subnets, where there is none. Writes nothing. */
+  async readOrCreate(ip: string): Promise<Changes> {
     const known = await this.read();
     if (known !== null) return known;
     const taken = (await hostRoutes(ip)).map(({ subnet }) => subnet);
     const seed = `${this.#stateDirectory}\0uplink`;
     return {
       ...{ ipv4: formatSubnet(freeIpv4(seed, 30, taken)), ipv6: formatSubnet(freeIpv6(this.#stateDirectory, seed, taken)) },
-      ...{ forwarding: [], forwards: [], bridgeUplinks: [] },
+      ...{ forwards: [], bridgeUplinks: [] },
     };
   }
 
@@ -58,7 +55,7 @@ export class HostChanges {
     this.#known = changes;
   }
 
-  /** All of it has been taken back. */
+  /** All of it has been undone. */
   async drop(): Promise<void> {
     this.#known = null;
     await rm(this.#file, { force: true });

@@ -1,30 +1,30 @@
-// The host's own network, as far as it concerns ours: its routes, addresses and interfaces (`ip -json`), and its resolvers.
+// The host's own routes, addresses and interfaces (`ip -json`), and its name servers.
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { runOk } from '../../host/run.ts';
+import { runOk } from '../../host/process/run.ts';
 import { type Subnet, subnetOf } from '../address/address.ts';
 
-/** What fails is told at once; only a host with far too much to do needs as long. */
+/** Failures are immediate; only an overloaded host needs this long. */
 const deadlineMs = 60_000;
 
 export interface HostInterface {
   readonly name: string;
   readonly addresses: readonly string[];
-  /** It is a bridge itself. */
+  /** It is a bridge. */
   readonly isBridge: boolean;
   /** The bridge that it is a port of. */
   readonly master: string | null;
-  /** What passes it is Ethernet frames. */
+  /** It carries Ethernet frames. */
   readonly isEthernet: boolean;
-  /** Switched on, whether or not its cable is in. */
+  /** Administratively up, with or without a carrier. */
   readonly isUp: boolean;
 }
 
 export interface HostRoute {
   readonly subnet: Subnet;
   readonly device: string | null;
-  /** It follows from an address of the device. */
+  /** The kernel created it for an address of the device. */
   readonly byKernel: boolean;
 }
 
@@ -42,7 +42,7 @@ const Interfaces = z.array(
   }),
 );
 
-/** Routes of all tables but for what goes everywhere, nowhere or to one address of the host's own. */
+/** Routes of all tables, except default routes, blackholes and the host's own addresses. */
 export async function hostRoutes(ip: string): Promise<HostRoute[]> {
   const texts = await Promise.all(
     ['-4', '-6'].map((family) =>
@@ -58,7 +58,7 @@ export async function hostRoutes(ip: string): Promise<HostRoute[]> {
 
 const isLinkLocal = ({ family, base }: Subnet): boolean => family === 6 && base >> 118n === 0b1111111010n;
 
-/** Whether the host has learned its way out from a router: it would forget it as soon as it forwards itself (Linux, accept_ra). */
+/** Whether the host's IPv6 default route comes from a router advertisement: Linux drops it when forwarding is turned on (accept_ra). */
 export async function learnsIpv6Routes(ip: string): Promise<boolean> {
   const text = await runOk(ip, ['-6', '-json', 'route', 'show', 'default'], { timeoutMs: deadlineMs });
   return Routes.parse(text.trim() === '' ? [] : JSON.parse(text)).some(({ protocol }) => protocol === 'ra');
@@ -76,13 +76,13 @@ export async function hostInterfaces(ip: string): Promise<HostInterface[]> {
   }));
 }
 
-/** Several commands of `ip` at once; the first that fails is the last. @param ip its words @throws ProgramFailed */
+/** Runs several commands in one `ip -batch`, which ends at the first failure. @param ip words that start it @throws ProgramFailed */
 export async function runBatch(ip: readonly string[], commands: readonly string[], signal: AbortSignal): Promise<void> {
   const [program = '', ...args] = [...ip, '-batch', '-'];
   await runOk(program, args, { timeoutMs: deadlineMs, input: `${commands.join('\n')}\n`, signal });
 }
 
-/** Name servers that can be reached from elsewhere than the host itself: where it asks only itself, those that systemd-resolved asks. */
+/** Name servers that are reachable from the namespace: where the host asks only itself, those that systemd-resolved asks. */
 export async function resolvers(): Promise<string[]> {
   for (const file of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {
     const found = serversIn(await readFile(file, 'utf8').catch(() => ''));

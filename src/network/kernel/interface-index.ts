@@ -1,13 +1,13 @@
-// Names of interfaces in place of their numbers, which the kernel's log tells them by.
+// Adds the names of interfaces to flows, in which NFLOG has only their indexes.
 import { z } from 'zod';
-import type { Flow } from '../firewall/flow.ts';
+import type { Flow } from '../flow/nflog.ts';
 
 const Links = z.array(z.object({ ifindex: z.int(), ifname: z.string() }));
 
-/** An interface that is not known is looked for once in so long. */
-const lookAgainMs = 1000;
+/** How often interfaces are listed again to find an unknown one. */
+const listEveryMs = 1000;
 
-/** @param list prints `ip -json link show` @param first what it has printed already */
+/** @param list prints `ip -json link show` @param first its output before the first flow */
 export async function* named(
   flows: AsyncIterable<Flow>,
   list: () => Promise<string>,
@@ -15,12 +15,12 @@ export async function* named(
 ): AsyncGenerator<Flow & { from: string | null; to: string | null }> {
   const read = (links: string) => Links.parse(JSON.parse(links)).map(({ ifindex, ifname }) => [ifindex, ifname] as const);
   let names = new Map<number, string>(read(first));
-  let looked = 0;
+  let listedAt = 0;
   const nameOf = async (index: number | null): Promise<string | null> => {
     if (index === null) return null;
-    if (!names.has(index) && Date.now() - looked > lookAgainMs) {
-      looked = Date.now();
-      // Those that have gone are still told of.
+    if (!names.has(index) && Date.now() - listedAt > listEveryMs) {
+      listedAt = Date.now();
+      // Flows of interfaces that are gone still arrive.
       names = new Map([...names, ...read(await list())]);
     }
     return names.get(index) ?? null;

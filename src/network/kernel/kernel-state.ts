@@ -1,182 +1,237 @@
-// What the kernel has of this host's virtual networks, as far as it is known, and how it is brought to what is wanted. What is right is left alone.
+// What the kernel has of the networks, as far as it is known, and one reconcile pass over it. What is right already is left alone.
 import { VivError } from '../../contract/errors.ts';
-import { type RunOptions, runOk, runProgram } from '../../host/run.ts';
-import { isAddress } from '../address/address.ts';
+import { type RunOptions, runOk, runProgram } from '../../host/process/run.ts';
 import { type HostNames, hostNamesOf } from '../address/host-names.ts';
-import type { Able } from '../capability.ts';
-import type { Dnsmasqs } from '../dns/dnsmasq.ts';
+import type { DnsFiles } from '../dns/dnsmasq-config.ts';
 import { dnsFilesFor } from '../dns/dnsmasq-config.ts';
-import type { RulesHere } from '../firewall/applied-rules.ts';
-import { firewallOf } from '../firewall/desired-rules.ts';
-import type { Forwards } from '../forward/relays.ts';
-import { type Desired, leadsOut } from '../model.ts';
-import { nothing, type Present, presentFrom } from './actual-state.ts';
-import type { BridgeUplinks } from './bridge-uplinks.ts';
-import type { HostChanges } from './host-changes.ts';
+import type { AppliedRules } from '../firewall/applied-rules.ts';
+import { firewallModel } from '../firewall/desired-rules.ts';
+import type { FirewallModel } from '../firewall/model.ts';
+import { Shaper } from '../firewall/shaping/shaper.ts';
+import { type Desired, hasUplink } from '../model.ts';
+import { type ActualState, emptyState, parseActualState } from './actual-state.ts';
 import { hostInterfaces } from './host-network.ts';
-import { uplinkInside } from './interface-names.ts';
-import type { Namespace } from './namespace.ts';
-import { type Action, after, ipCommands, plan, vlanCommands } from './plan.ts';
-import { answerWay } from './return-route.ts';
-import { Shaping } from './shaping.ts';
-import type { Uplink, Uplinks } from './uplink.ts';
+import { uplinkInNamespace } from './interface-names.ts';
+import type { Parts } from './parts.ts';
+import { type Action, after, ipCommands, isOfPort, plan, vlanCommands } from './plan.ts';
+import { returnRouteScript } from './return-route.ts';
+import type { Uplink } from './uplink.ts';
 
 const deadlineMs = 30_000;
-const addressesLastMs = 10_000;
-/** To look closely takes several programs, of many networks 30 ms each. */
-const askAgainMs = 15_000;
-
-export interface Parts {
-  readonly able: Able;
-  readonly namespace: Namespace;
-  readonly changes: HostChanges;
-  readonly uplinks: Uplinks;
-  /** Null: an ordinary user has none. */
-  readonly bridgeUplinks: BridgeUplinks | null;
-  readonly dnsmasqs: Dnsmasqs;
-  readonly forwards: Forwards;
-}
+const keepBytes = 256 * 1024 * 1024;
+const hostAddressesLastMs = 10_000;
+/** How often what takes several programs (30 ms each with many networks) is checked. */
+const checkCloselyEveryMs = 15_000;
 
 export class KernelState {
-  readonly #env: NodeJS.ProcessEnv;
-  readonly #rules: RulesHere;
+  readonly #parts: Parts;
+  readonly #rules: AppliedRules;
   readonly #names: HostNames;
-  readonly #shaping = new Shaping();
-  #present: Present | null = null;
+  /** Name servers to use in place of the host's. */
+  readonly #resolvers: readonly string[] | null;
+  readonly #shaper = new Shaper();
+  /** Null: it has to be read. */
+  #actual: ActualState | null = null;
   #uplink: Uplink | null = null;
-  /** Answers to relays find back (return-route.ts). */
-  #answered = false;
-  /** The host's own, which may change with what it is plugged into. */
+  #hasReturnRoute = false;
+  /** The host's own addresses, which change with what it is connected to. */
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
-  /** When it was looked at closely last. */
-  #closelyMs = 0;
+  #checkedCloselyAt = 0;
 
-  constructor(env: NodeJS.ProcessEnv, rules: RulesHere, names: HostNames) {
-    this.#env = env;
+  constructor(parts: Parts, rules: AppliedRules, names: HostNames, resolvers: readonly string[] | null) {
+    this.#parts = parts;
     this.#rules = rules;
     this.#names = names;
+    this.#resolvers = resolvers;
   }
 
-  /** The namespace is new, and has nothing. */
-  none(parts: Parts): void {
-    this.lookAgain(parts);
-    this.#present = nothing;
+  /** The namespace is new and empty. */
+  reset(): void {
+    this.invalidate();
+    this.#actual = emptyState;
     this.#uplink = null;
   }
 
-  /** Looks again at what is there, instead of trusting what is known. */
-  lookAgain(parts: Parts | null): void {
-    this.#present = null;
+  /** Reads everything again at the next pass, in place of trusting what is known. */
+  invalidate(): void {
+    this.#actual = null;
     this.#rules.forget();
-    this.#answered = false;
+    this.#hasReturnRoute = false;
     this.#hostAddresses = null;
-    this.#shaping.forget();
-    parts?.uplinks.forget();
+    this.#shaper.forget();
+    this.#parts.uplinks.forget();
   }
 
-  /** Whether nobody has taken anything of it away; what is gone is given again by the next bring(). */
-  async whole(desired: Desired, parts: Parts, signal: AbortSignal): Promise<boolean> {
-    const { namespace, dnsmasqs, uplinks, bridgeUplinks } = parts;
-    await this.#names.look();
-    const closely = Date.now() - this.#closelyMs > askAgainMs;
-    if (closely) this.#closelyMs = Date.now();
-    const wayOut = this.#uplink === null ? 'whole' : await uplinks.look(closely);
-    if (wayOut === 'gone') this.#uplink = null;
-    const joined = (await bridgeUplinks?.look(desired.networks)) ?? true;
-    if (!joined) this.#present = null;
+  /** Whether nothing has been removed or ended by others; what is missing is created again by the next pass. */
+  async isIntact(desired: Desired, signal: AbortSignal): Promise<boolean> {
+    const { able, namespace, dnsmasqs, uplinks, bridgeUplinks } = this.#parts;
+    const closely = Date.now() - this.#checkedCloselyAt > checkCloselyEveryMs;
+    if (closely) this.#checkedCloselyAt = Date.now();
+    await this.#names.check();
+    const uplink = this.#uplink === null ? 'intact' : await uplinks.check(closely);
+    if (uplink === 'gone') this.#uplink = null;
+    const connected = (await bridgeUplinks?.checkAndReport(desired.networks)) ?? true;
     if (!(await namespace.find())) return false;
-    const guarded = !closely || (await this.#rules.look(parts.able.programs.nft, runner(runProgram, parts, signal)));
-    return wayOut === 'whole' && joined && guarded && (await dnsmasqs.alive());
+    const hasInterfaces = await this.#hasInterfaces(desired, closely, signal);
+    if (!connected || !hasInterfaces) this.#actual = null;
+    const hasRules = !closely || (await this.#rules.check(able.programs.nft, this.#runner(runProgram, signal)));
+    return uplink === 'intact' && connected && hasInterfaces && hasRules && (await dnsmasqs.areAlive());
   }
 
-  async #addresses(ip: string): Promise<readonly string[]> {
-    if (this.#hostAddresses === null || Date.now() - this.#hostAddresses.at > addressesLastMs)
-      this.#hostAddresses = { found: (await hostInterfaces(ip)).flatMap(({ addresses }) => addresses), at: Date.now() };
+  /** One pass. @throws what a program says */
+  async reconcile(desired: Desired, signal: AbortSignal): Promise<void> {
+    const { dnsmasqs, uplinks, relays } = this.#parts;
+    // First: whatever fails later, a port that should be closed is closed.
+    await relays.close(desired.forwards);
+    await this.#detachUnusedUplinks(desired);
+    await this.#read(desired, signal);
+    await this.#ensureUplink(desired, signal);
+    const actions = await this.#attachBridgeUplinks(desired, signal);
+    const model = await this.#firewall(desired);
+    const files = this.#dnsFiles(desired, model);
+    await all(this.#createBridges(model, actions, signal), dnsmasqs.prepare(files));
+    // A dnsmasq that starts looks at every interface, so taps are created after it: at the same time would take three times as long.
+    await all(
+      dnsmasqs.apply(files, this.#parts.namespace.enter(), signal),
+      uplinks.applyHostRules(desired.networks, signal),
+      this.#names.publish(hostNamesOf(desired)),
+    );
+    await this.#createTaps(actions, signal);
+    await this.#shaper.apply(model, this.#parts.able.programs, this.#runner(runProgram, signal));
+    await this.#openForwards(desired, signal);
+  }
+
+  async #detachUnusedUplinks({ networks }: Desired): Promise<void> {
+    const { bridgeUplinks } = this.#parts;
+    // Ports of bridges may be gone with what they led to.
+    if ((await bridgeUplinks?.detachUnused(networks)) || (await bridgeUplinks?.check(networks)) === false) this.#actual = null;
+  }
+
+  async #read(desired: Desired, signal: AbortSignal): Promise<void> {
+    const { programs, vlans } = this.#parts.able;
+    const taps = new Set(desired.ports.map(({ tap }) => tap));
+    // A tap that was in use when it was read may be free by now.
+    const isStale = this.#actual?.taps.entries().some(([tap, { inUse }]) => inUse && !taps.has(tap)) ?? true;
+    if (!isStale) return;
+    const run = this.#runner(runOk, signal);
+    this.#actual = parseActualState(
+      await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
+      vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
+    );
+  }
+
+  async #ensureUplink({ networks }: Desired, signal: AbortSignal): Promise<void> {
+    const { namespace, uplinks } = this.#parts;
+    if (this.#uplink !== null || !networks.some(hasUplink)) return;
+    const actual = this.#actual ?? emptyState;
+    this.#uplink = await uplinks.ensure(namespace.enter(), namespace.holder?.pid ?? 0, actual.others, signal);
+    this.#actual = { ...actual, others: new Map([...actual.others, [uplinkInNamespace, null]]) };
+  }
+
+  /** @returns what is left to do; a network that cannot be connected to its interface does not keep the others from being served */
+  async #attachBridgeUplinks(desired: Desired, signal: AbortSignal): Promise<Action[]> {
+    const { able, bridgeUplinks, namespace } = this.#parts;
+    const actual = this.#actual ?? emptyState;
+    for (const { name, kind } of desired.networks)
+      if (kind === 'bridged' && able.asUser)
+        throw new VivError('unsupported', `the network ${name} cannot be connected to an interface of the host, which takes root`);
+    const actions = plan(desired, actual);
+    const failed = new Set<string>();
+    for (const action of actions) {
+      if (action.do !== 'connect uplink' || actual.others.has(action.port)) continue;
+      const network = desired.networks.find(({ bridge }) => bridge === action.bridge);
+      if (network && !(await bridgeUplinks?.attach(network, namespace.holder?.pid ?? 0, signal))) failed.add(action.port);
+    }
+    return actions.filter((action) => !('port' in action && failed.has(action.port)));
+  }
+
+  async #firewall(desired: Desired): Promise<FirewallModel> {
+    const { tracking, asUser } = this.#parts.able;
+    const outward = desired.networks.some(hasUplink);
+    return firewallModel(desired, { tracking, outward, relayed: asUser, hostAddresses: outward ? await this.#addressesOfHost() : [] });
+  }
+
+  async #addressesOfHost(): Promise<readonly string[]> {
+    if (this.#hostAddresses === null || Date.now() - this.#hostAddresses.at > hostAddressesLastMs) {
+      const interfaces = await hostInterfaces(this.#parts.able.programs.ip);
+      this.#hostAddresses = { found: interfaces.flatMap(({ addresses }) => addresses), at: Date.now() };
+    }
     return this.#hostAddresses.found;
   }
 
-  /** @throws what programs say */
-  async bring(desired: Desired, parts: Parts, signal: AbortSignal): Promise<void> {
-    const { able, namespace, uplinks, bridgeUplinks, dnsmasqs, forwards } = parts;
-    const { programs } = able;
-    const enter = namespace.enter();
-    const [run, tryRun] = [runner(runOk, parts, signal), runner(runProgram, parts, signal)];
-    const holder = namespace.holder?.pid ?? 0;
-    // Whatever fails later, what is not wanted any more is not open.
-    await forwards.close(desired.forwards);
-    // Ports of bridges may be gone with what they led to.
-    if ((await bridgeUplinks?.part(desired.networks)) || (await bridgeUplinks?.check(desired.networks)) === false) this.#present = null;
-    this.#present ??= presentFrom(
-      await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
-      able.vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
+  #dnsFiles(desired: Desired, model: FirewallModel): ReadonlyMap<string, DnsFiles> {
+    const { able, dnsmasqs } = this.#parts;
+    const servers = this.#resolvers ?? this.#uplink?.servers ?? [];
+    return dnsFilesFor(desired, model, { folderOf: (network) => dnsmasqs.folderOf(network), servers, user: able.nobody });
+  }
+
+  /** Rules exist before the interfaces that they are about. */
+  async #createBridges(model: FirewallModel, actions: readonly Action[], signal: AbortSignal): Promise<void> {
+    await this.#rules.apply(model, this.#parts.able.programs.nft, this.#runner(runProgram, signal));
+    await this.#change(
+      actions.filter((action) => !isOfPort(action)),
+      signal,
     );
-    const outward = desired.networks.some(leadsOut);
-    if (outward && this.#uplink === null) {
-      this.#uplink = await uplinks.make(enter, holder, this.#present.others, signal);
-      this.#present = { ...this.#present, others: new Map([...this.#present.others, [uplinkInside, null]]) };
-    }
-    for (const network of desired.networks)
-      if (network.kind === 'bridged' && able.asUser)
-        throw new VivError('unsupported', `the network ${network.name} is bridged to an interface of the host, which takes root`);
-    const planned = plan(desired, this.#present);
-    const apart = new Set<string>();
-    for (const action of planned)
-      if (action.do === 'join' && !this.#present.others.has(action.port)) {
-        const network = desired.networks.find(({ bridge }) => bridge === action.bridge);
-        if (network && !(await bridgeUplinks?.join(network, holder, signal))) apart.add(action.port);
-      }
-    // Whoever cannot be joined to the host's interface keeps nobody else from being served.
-    const actions = planned.filter((action) => !('port' in action && apart.has(action.port)));
-    const model = firewallOf(desired, {
-      tracking: able.tracking,
-      relayed: able.asUser,
-      outward,
-      hostAddresses: outward ? await this.#addresses(programs.ip) : [],
-    });
-    const servers = this.#env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? this.#uplink?.servers ?? [];
-    const files = dnsFilesFor(desired, model, { folderOf: (network) => dnsmasqs.folderOf(network), servers, user: able.nobody });
-    const change = async (some: readonly Action[]) => {
-      const commands = ipCommands(some);
-      if (commands.length > 0) await run(programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
-      this.#present = after(this.#present ?? nothing, some);
-    };
-    const guardBridges = async () => {
-      // Rules are there before what they guard.
-      await this.#rules.apply(model, programs.nft, tryRun);
-      await change(actions.filter((action) => !ofPort(action)));
-    };
-    await all(guardBridges(), dnsmasqs.prepare(files));
-    // A dnsmasq that starts looks at every interface, so those of the VMs come after it, and not at the same time: that takes three times as long.
-    await all(dnsmasqs.apply(files, enter, signal), uplinks.serve(desired.networks, signal), this.#names.tell(hostNamesOf(desired)));
-    await change(actions.filter(({ do: what }) => what === 'make tap' || what === 'mend tap'));
+  }
+
+  async #createTaps(actions: readonly Action[], signal: AbortSignal): Promise<void> {
+    const { bridge } = this.#parts.able.programs;
+    await this.#change(
+      actions.filter(({ do: what }) => what === 'create tap' || what === 'repair tap'),
+      signal,
+    );
     const vlans = vlanCommands(actions);
-    if (vlans.length > 0) await run(programs.bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
-    await change(actions.filter(({ do: what }) => what === 'set vlans' || what === 'raise tap'));
-    await this.#shaping.apply(model, programs, tryRun);
-    if (desired.forwards.length > 0 && !this.#answered) {
-      await run('/bin/sh', ['-c', answerWay, 'sh', programs.ip], '');
-      this.#answered = true;
+    if (vlans.length > 0) await this.#runner(runOk, signal)(bridge, ['-batch', '-'], `${vlans.join('\n')}\n`);
+    await this.#change(
+      actions.filter(({ do: what }) => what === 'set vlans' || what === 'set tap up'),
+      signal,
+    );
+  }
+
+  async #change(actions: readonly Action[], signal: AbortSignal): Promise<void> {
+    const commands = ipCommands(actions);
+    if (commands.length > 0) await this.#runner(runOk, signal)(this.#parts.able.programs.ip, ['-batch', '-'], `${commands.join('\n')}\n`);
+    this.#actual = after(this.#actual ?? emptyState, actions);
+  }
+
+  async #openForwards({ forwards }: Desired, signal: AbortSignal): Promise<void> {
+    const { able, namespace, relays } = this.#parts;
+    if (forwards.length > 0 && !this.#hasReturnRoute) {
+      await this.#runner(runOk, signal)('/bin/sh', ['-c', returnRouteScript, 'sh', able.programs.ip], '');
+      this.#hasReturnRoute = true;
     }
-    await forwards.apply(desired.forwards, { holder, has: (pid) => namespace.has(pid) }, signal);
+    await relays.apply(forwards, { holder: namespace.holder?.pid ?? 0, has: (pid) => namespace.has(pid) }, signal);
+  }
+
+  /** Whether every bridge and tap is there; `closely`: as well with the addresses, VLANs and bridge that it should have. */
+  async #hasInterfaces(desired: Desired, closely: boolean, signal: AbortSignal): Promise<boolean> {
+    const { programs, vlans } = this.#parts.able;
+    const names = await this.#parts.namespace.interfaces();
+    const taps = desired.ports.flatMap(({ attached, tap }) => (attached ? [tap] : []));
+    if ([...taps, ...desired.networks.map(({ bridge }) => bridge)].some((name) => !names.has(name))) return false;
+    if (!closely) return true;
+    const run = this.#runner(runOk, signal);
+    const actual = parseActualState(
+      await run(programs.ip, ['-details', '-json', 'address', 'show'], ''),
+      vlans ? await run(programs.bridge, ['-json', 'vlan', 'show'], '') : '[]',
+    );
+    return plan(desired, actual).every(({ do: what }) => what === 'connect uplink' || what === 'set vlans');
+  }
+
+  /** Runs programs in the networks' namespace. */
+  #runner<T>(
+    run: (program: string, args: readonly string[], options: RunOptions) => Promise<T>,
+    signal: AbortSignal,
+  ): (program: string, args: readonly string[], input: string) => Promise<T> {
+    return (program, args, input) => {
+      const [first = '', ...rest] = [...this.#parts.namespace.enter(), program, ...args];
+      return run(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes });
+    };
   }
 }
 
-/** Side by side; none is at work any more when it throws. */
-async function all(...works: readonly (Promise<void> | null)[]): Promise<void> {
+/** Side by side; all of them have ended when it throws. */
+async function all(...works: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(works)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
 }
-
-/** Runs programs where the networks are. */
-function runner<T>(
-  by: (program: string, args: readonly string[], options: RunOptions) => Promise<T>,
-  { namespace }: Parts,
-  signal: AbortSignal,
-): (program: string, args: readonly string[], input: string) => Promise<T> {
-  return (program, args, input) => {
-    const [first = '', ...rest] = [...namespace.enter(), program, ...args];
-    return by(first, rest, { timeoutMs: deadlineMs, input, signal, keepBytes: 256 * 1024 * 1024 });
-  };
-}
-
-const ofPort = ({ do: what }: Action): boolean => ['make tap', 'mend tap', 'set vlans', 'raise tap'].includes(what);

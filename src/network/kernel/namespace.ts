@@ -1,33 +1,33 @@
-// The network namespace that all of this home's virtual networks are in (and, for an ordinary user, the user namespace around it). It
-// lives as long as a process in it: the holder, `cat` waiting for ever at a named pipe in our folder, which is also how it is told from
-// all other processes. It outlives the daemon; the next one finds it again, or makes another holder where only guests were left.
+// The network namespace of this state directory's virtual networks (and, for an ordinary user, the user namespace that owns it). The holder keeps it
+// alive: a `cat` that waits at a named pipe in the networks' folder, by which it is recognized. The holder outlives the daemon; the next daemon finds it
+// again, or starts another one in the same namespace where only other processes are left in it.
 import { mkdir, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { argumentsOf } from '../../host/process-arguments.ts';
-import { isProcess, startTicksOf } from '../../host/process-start.ts';
-import { runOk } from '../../host/run.ts';
-import { endStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
+import { argumentsOf } from '../../host/process/arguments.ts';
+import { endStaying, type Staying, startStaying } from '../../host/process/background.ts';
+import { runOk } from '../../host/process/run.ts';
+import { isProcess, startTicksOf } from '../../host/process/start-ticks.ts';
 import type { NetworkPrograms } from '../capability.ts';
 
 const Held = z.object({ pid: z.int().positive(), startTicks: z.int(), namespace: z.string() });
 type Held = z.infer<typeof Held>;
 
-/** What fails is told at once; only a host with far too much to do needs as long. */
+/** Failures are immediate; only an overloaded host needs this long. */
 const deadlineMs = 60_000;
 
-/** A router, without addresses of its own on what it connects, and one that believes nobody's router advertisements. */
+/** A router that accepts no router advertisements and does no duplicate address detection. */
 const setUp = `
 set -e
-say() { [ ! -e "$1" ] || echo "$2" >"$1"; }
-say /proc/sys/net/ipv4/ip_forward 1
-say /proc/sys/net/ipv6/conf/all/forwarding 1
-say /proc/sys/net/bridge/bridge-nf-call-iptables 1
-say /proc/sys/net/bridge/bridge-nf-call-ip6tables 1
-say /proc/sys/net/ipv6/conf/default/accept_ra 0
-say /proc/sys/net/ipv6/conf/default/accept_dad 0
-say /proc/sys/net/ipv6/conf/all/accept_dad 0
+set_to() { [ ! -e "$1" ] || echo "$2" >"$1"; }
+set_to /proc/sys/net/ipv4/ip_forward 1
+set_to /proc/sys/net/ipv6/conf/all/forwarding 1
+set_to /proc/sys/net/bridge/bridge-nf-call-iptables 1
+set_to /proc/sys/net/bridge/bridge-nf-call-ip6tables 1
+set_to /proc/sys/net/ipv6/conf/default/accept_ra 0
+set_to /proc/sys/net/ipv6/conf/default/accept_dad 0
+set_to /proc/sys/net/ipv6/conf/all/accept_dad 0
 "$2" link set lo up
 echo ready
 exec cat "$1" >/dev/null
@@ -53,27 +53,27 @@ export class Namespace {
     return join(this.#folder, 'holder.json');
   }
 
-  /** Whether it is there; found again where a daemon before this one has made it. */
+  /** Whether it exists, made by this daemon or an earlier one. */
   async find(): Promise<boolean> {
-    if (this.#held && (await isProcess(this.#held.pid, this.#held.startTicks))) return true;
+    const before = this.#held;
+    if (before && (await isProcess(before.pid, before.startTicks))) return true;
     const recorded = await readFile(this.#file, 'utf8').then(
       (text) => Held.safeParse(JSON.parse(text)).data ?? null,
       () => null,
     );
-    this.#held = recorded !== null && (await isProcess(recorded.pid, recorded.startTicks)) ? recorded : await this.#look();
+    const found = recorded !== null && (await isProcess(recorded.pid, recorded.startTicks)) ? recorded : await this.#search();
+    // Unless ensure() has made another one meanwhile.
+    if (this.#held === before) this.#held = found;
     return this.#held !== null;
   }
 
-  /**
-   * Makes it where it is not there. True: it was made, and is empty.
-   * @param guests processes that may still be in it although its holder has ended
-   */
-  async make(guests: readonly number[], signal: AbortSignal): Promise<boolean> {
+  /** Creates it where it does not exist. Returns true where it was created and is empty. */
+  async ensure(signal: AbortSignal): Promise<boolean> {
     if (await this.find()) return false;
     await mkdir(this.#folder, { recursive: true, mode: 0o711 });
     await rm(this.#pipe, { force: true });
     await runOk('mkfifo', ['-m', '600', this.#pipe], { timeoutMs: deadlineMs, signal });
-    const left = await this.#leftBy(guests);
+    const left = await this.#survivor();
     const { unshare, nsenter, ip } = this.#programs;
     const words =
       left !== null
@@ -93,9 +93,9 @@ export class Namespace {
     return left === null;
   }
 
-  /** What goes before a program's words so that it runs inside. */
+  /** The words before a program's own that run it in the namespace. */
   enter(): string[] {
-    if (!this.#held) throw new Error('there is no namespace to enter');
+    if (!this.#held) throw new Error('the namespace does not exist');
     return enterWords(this.#programs.nsenter, this.#held.pid, this.#asUser);
   }
 
@@ -103,12 +103,12 @@ export class Namespace {
     return this.#held;
   }
 
-  /** Whether this process is in it. */
+  /** Whether the process is in the namespace. */
   async has(pid: number): Promise<boolean> {
     return this.#held !== null && (await readlink(`/proc/${pid}/ns/net`).catch(() => null)) === this.#held.namespace;
   }
 
-  /** Ends the holder; with the last process inside all interfaces go. Repeatable. */
+  /** Ends the holder; the kernel removes the interfaces with the last process in the namespace. Repeatable. */
   async end(): Promise<void> {
     if (await this.find()) await endStaying(this.#held as Held);
     this.#held = null;
@@ -116,8 +116,8 @@ export class Namespace {
     await rm(this.#pipe, { force: true });
   }
 
-  /** A holder that no file tells of: the daemon died as it was made. Anybody may call his process so, and some may be in the host's own namespace. */
-  async #look(): Promise<Held | null> {
+  /** A holder that is not in the file, because the daemon died while it was started. Others may give a process the same arguments, so owner and namespace are checked. */
+  async #search(): Promise<Held | null> {
     const own = await readlink('/proc/self/ns/net');
     for (const name of await readdir('/proc')) {
       if (!/^\d+$/.test(name)) continue;
@@ -132,14 +132,21 @@ export class Namespace {
     return null;
   }
 
-  /** A process that keeps the namespace although its holder has gone. */
-  async #leftBy(guests: readonly number[]): Promise<number | null> {
+  /** Names of the interfaces in it. */
+  async interfaces(): Promise<Set<string>> {
+    const text = this.#held === null ? '' : await readFile(`/proc/${this.#held.pid}/net/dev`, 'utf8').catch(() => '');
+    return new Set([...text.matchAll(/^\s*([^\s:]+):/gm)].map(([, name = '']) => name));
+  }
+
+  /** A process that keeps the namespace although its holder has ended: a dnsmasq, a relay or the flow recorder. */
+  async #survivor(): Promise<number | null> {
     const before = await readFile(this.#file, 'utf8').then(
       (text) => Held.safeParse(JSON.parse(text)).data?.namespace ?? null,
       () => null,
     );
     if (before === null) return null;
-    for (const pid of guests) if ((await readlink(`/proc/${pid}/ns/net`).catch(() => null)) === before) return pid;
+    for (const pid of await readdir('/proc'))
+      if (/^\d+$/.test(pid) && (await readlink(`/proc/${pid}/ns/net`).catch(() => null)) === before) return Number(pid);
     return null;
   }
 }

@@ -1,32 +1,36 @@
-// An ordinary user's way out of the namespace: pasta (package passt), which makes the guests' connections its own.
+// An ordinary user's uplink: pasta (package passt), which makes the guests' connections from the host as its own.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { runProgram } from '../../host/run.ts';
-import { endStaying, findStaying, type Staying } from '../../host/state-directory-lock.ts';
-import { uplinkInside } from './interface-names.ts';
+import { endStaying, findStaying, type Staying } from '../../host/process/background.ts';
+import { runProgram } from '../../host/process/run.ts';
+import { uplinkInNamespace } from './interface-names.ts';
 
 const deadlineMs = 60_000;
-/** Where it answers for the host's name server. */
+/** Address at which it forwards to the host's name server. */
 const resolver = '169.254.1.53';
 
 export class Pasta {
   readonly #program: string | null;
   readonly #pidFile: string;
 
-  /** @param program null: there is none, and no way out, which `viv host` says */
+  /** @param program null: it is not installed and there is no uplink, as `viv host` says */
   constructor(program: string | null, folder: string) {
     this.#program = program;
     this.#pidFile = join(folder, 'pasta.pid');
   }
 
-  /** Starts it where it does not run. Its name servers, as they are reached from inside. @param holder pid of a process in the namespace */
-  async make(holder: number, signal: AbortSignal): Promise<string[]> {
+  /**
+   * Starts it where it does not run.
+   * @param holder pid of a process in the namespace
+   * @returns name servers as the namespace reaches them
+   */
+  async ensure(holder: number, signal: AbortSignal): Promise<string[]> {
     if (this.#program === null) return [];
     if (await this.#running()) return [resolver];
-    // No log file: Debian's AppArmor profile lets pasta write in a home, and it wants to read its log as well. It tells syslog.
+    // No log file: Debian's AppArmor profile lets pasta write but not read below a user's home. It logs to syslog.
     const words = [
-      ...['--config-net', '--ns-ifname', uplinkInside, '--no-map-gw', '--dns-forward', resolver],
+      ...['--config-net', '--ns-ifname', uplinkInNamespace, '--no-map-gw', '--dns-forward', resolver],
       ...['--quiet', '--pid', this.#pidFile],
     ];
     const closed = ['-t', '-u', '-T', '-U'].flatMap((flag) => [flag, 'none']);
@@ -37,8 +41,8 @@ export class Pasta {
     return [resolver];
   }
 
-  /** Whether it leads out still. */
-  async alive(): Promise<boolean> {
+  /** Whether it runs, where it is installed. */
+  async isAlive(): Promise<boolean> {
     return this.#program === null || (await this.#running()) !== null;
   }
 

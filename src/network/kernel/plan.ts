@@ -1,20 +1,20 @@
-// From what is wanted and what is present to what has to be done, in the order in which it is done. Pure; nothing that is right
-// already is touched, so traffic flows on while the daemon looks after the networks.
+// From the desired and the actual state to actions, in the order in which they are carried out. Pure. What is right already is not touched, so that
+// traffic is never interrupted.
 import type { Desired, NetworkSpec, PortSpec } from '../model.ts';
-import type { Present, PresentBridge } from './actual-state.ts';
-import { bridgeUplinkInside } from './interface-names.ts';
-import { outwardVlans, sameVlans, unset, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
+import type { ActualBridge, ActualState } from './actual-state.ts';
+import { bridgeUplinkInNamespace } from './interface-names.ts';
+import { sameVlans, unset, uplinkVlans, type Vlans, vlanChanges, vlansOf } from './vlans.ts';
 
 export type Action =
   | {
-      readonly do: 'make bridge';
+      readonly do: 'create bridge';
       readonly bridge: string;
       readonly mac: string;
       readonly addresses: readonly string[];
       readonly vlans: boolean;
     }
   | {
-      readonly do: 'mend bridge';
+      readonly do: 'repair bridge';
       readonly bridge: string;
       readonly add: readonly string[];
       readonly drop: readonly string[];
@@ -22,95 +22,99 @@ export type Action =
       readonly vlans: boolean;
     }
   | { readonly do: 'remove bridge'; readonly bridge: string }
-  | { readonly do: 'make tap'; readonly tap: string; readonly bridge: string; readonly up: boolean }
-  | { readonly do: 'mend tap'; readonly tap: string; readonly bridge: string; readonly up: boolean }
+  | { readonly do: 'create tap'; readonly tap: string; readonly bridge: string; readonly up: boolean }
+  | { readonly do: 'repair tap'; readonly tap: string; readonly bridge: string; readonly up: boolean }
   | { readonly do: 'set vlans'; readonly port: string; readonly from: Vlans; readonly to: Vlans }
-  | { readonly do: 'raise tap'; readonly tap: string }
+  | { readonly do: 'set tap up'; readonly tap: string }
   | { readonly do: 'remove tap'; readonly tap: string }
-  | { readonly do: 'join'; readonly port: string; readonly bridge: string };
+  | { readonly do: 'connect uplink'; readonly port: string; readonly bridge: string };
 
 const addressesOf = ({ ipv4, ipv6 }: NetworkSpec): string[] => [ipv4, ipv6].filter((address) => address !== null);
 
-export function plan(desired: Desired, present: Present): Action[] {
-  const plugged = desired.ports.filter((port) => port.plugged);
+export function plan(desired: Desired, actual: ActualState): Action[] {
+  const attached = desired.ports.filter((port) => port.attached);
   const bridgeOf = new Map(desired.networks.map(({ name, bridge }) => [name, bridge]));
-  const tagged = new Set(plugged.filter(({ vlan }) => vlan !== null).map(({ network }) => network));
-  const taps = new Set(plugged.map(({ tap }) => tap));
+  const tagged = new Set(attached.filter(({ vlan }) => vlan !== null).map(({ network }) => network));
+  const taps = new Set(attached.map(({ tap }) => tap));
   const bridges = new Set(bridgeOf.values());
-  const nics = plugged.flatMap((port) => forTap(port, bridgeOf.get(port.network), present));
+  // Of a process that no record tells of: it may belong to a task that is still to be resumed.
+  const inUse = new Set([...actual.taps.values()].flatMap((tap) => (tap.inUse && tap.bridge !== null ? [tap.bridge] : [])));
+  const nics = attached.flatMap((port) => forTap(port, bridgeOf.get(port.network), actual));
   return [
-    ...[...present.taps.keys()].filter((tap) => !taps.has(tap)).map((tap): Action => ({ do: 'remove tap', tap })),
-    ...[...present.bridges.keys()].filter((bridge) => !bridges.has(bridge)).map((bridge): Action => ({ do: 'remove bridge', bridge })),
-    ...desired.networks.flatMap((network) => forBridge(network, present.bridges.get(network.bridge), tagged.has(network.name))),
+    ...[...actual.taps].filter(([tap, { inUse }]) => !taps.has(tap) && !inUse).map(([tap]): Action => ({ do: 'remove tap', tap })),
+    ...[...actual.bridges.keys()]
+      .filter((bridge) => !bridges.has(bridge) && !inUse.has(bridge))
+      .map((bridge): Action => ({ do: 'remove bridge', bridge })),
+    ...desired.networks.flatMap((network) => forBridge(network, actual.bridges.get(network.bridge), tagged.has(network.name))),
     ...desired.networks.flatMap((network) =>
-      forJoint(
+      forBridgeUplink(
         network,
-        plugged.filter((port) => port.network === network.name),
-        present,
+        attached.filter((port) => port.network === network.name),
+        actual,
       ),
     ),
-    // What makes all NICs what they are in one go, then their VLANs in one, and only then those get through that are in one.
-    ...nics.filter(({ do: what }) => what !== 'raise tap'),
-    ...nics.filter(({ do: what }) => what === 'raise tap'),
+    // All taps in one batch, then their VLANs in one; only then are those set up that have VLANs.
+    ...nics.filter(({ do: what }) => what !== 'set tap up'),
+    ...nics.filter(({ do: what }) => what === 'set tap up'),
   ];
 }
 
-function forBridge(network: NetworkSpec, present: PresentBridge | undefined, vlans: boolean): Action[] {
+function forBridge(network: NetworkSpec, actual: ActualBridge | undefined, vlans: boolean): Action[] {
   const { bridge, mac } = network;
   const addresses = addressesOf(network);
-  if (!present) return [{ do: 'make bridge', bridge, mac, addresses, vlans }];
-  const add = addresses.filter((address) => !present.addresses.includes(address));
-  const drop = present.addresses.filter((address) => !addresses.includes(address));
-  const right = add.length === 0 && drop.length === 0 && present.up && present.mac === mac && (present.vlans || !vlans);
-  return right ? [] : [{ do: 'mend bridge', bridge, add, drop, mac, vlans: vlans && !present.vlans }];
+  if (!actual) return [{ do: 'create bridge', bridge, mac, addresses, vlans }];
+  const add = addresses.filter((address) => !actual.addresses.includes(address));
+  const drop = actual.addresses.filter((address) => !addresses.includes(address));
+  const right = add.length === 0 && drop.length === 0 && actual.up && actual.mac === mac && (actual.vlans || !vlans);
+  return right ? [] : [{ do: 'repair bridge', bridge, add, drop, mac, vlans: vlans && !actual.vlans }];
 }
 
-/** The near end of what leads to the host's interface; bridge-uplinks.ts makes it. */
-function forJoint({ kind, name, bridge }: NetworkSpec, ports: readonly PortSpec[], present: Present): Action[] {
+/** The namespace's end of the pair that leads to the host's interface; bridge-uplinks.ts creates it. */
+function forBridgeUplink({ kind, name, bridge }: NetworkSpec, ports: readonly PortSpec[], actual: ActualState): Action[] {
   if (kind !== 'bridged') return [];
-  const port = bridgeUplinkInside(name);
-  const joined = present.others.get(port) === bridge;
-  return [...(joined ? [] : [{ do: 'join', port, bridge } as const]), ...forVlans(port, joined, outwardVlans(ports), present)];
+  const port = bridgeUplinkInNamespace(name);
+  const joined = actual.others.get(port) === bridge;
+  return [...(joined ? [] : [{ do: 'connect uplink', port, bridge } as const]), ...forVlans(port, joined, uplinkVlans(ports), actual)];
 }
 
-function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, present: Present): Action[] {
+function forTap({ tap, up, vlan }: PortSpec, bridge: string | undefined, actual: ActualState): Action[] {
   if (bridge === undefined) return [];
-  const there = present.taps.get(tap);
+  const there = actual.taps.get(tap);
   const joined = there?.bridge === bridge;
-  const vlans = forVlans(tap, joined, vlansOf(vlan), present);
-  // A port begins in the first VLAN, where nobody is to hear a NIC that is in another one.
+  const vlans = forVlans(tap, joined, vlansOf(vlan), actual);
+  // A port starts in VLAN 1: one that belongs elsewhere stays down until its VLANs are set.
   const late = up && !joined && vlans.length > 0;
   const actions: Action[] = [];
-  if (!there) actions.push({ do: 'make tap', tap, bridge, up: up && !late });
-  else if (!joined || there.up !== up) actions.push({ do: 'mend tap', tap, bridge, up: up && !late });
-  return [...actions, ...vlans, ...(late ? [{ do: 'raise tap', tap } as const] : [])];
+  if (!there) actions.push({ do: 'create tap', tap, bridge, up: up && !late });
+  else if (!joined || there.up !== up) actions.push({ do: 'repair tap', tap, bridge, up: up && !late });
+  return [...actions, ...vlans, ...(late ? [{ do: 'set tap up', tap } as const] : [])];
 }
 
 /** @param joined it is a port of its bridge already */
-function forVlans(port: string, joined: boolean, to: Vlans, present: Present): Action[] {
-  const from = (joined ? present.vlans.get(port) : undefined) ?? unset;
+function forVlans(port: string, joined: boolean, to: Vlans, actual: ActualState): Action[] {
+  const from = (joined ? actual.vlans.get(port) : undefined) ?? unset;
   return sameVlans(from, to) ? [] : [{ do: 'set vlans', port, from, to }];
 }
 
-/** The plan as it is handed to `ip -batch`; VLANs are `bridge`'s business (vlanCommands). Pure. */
+/** The plan as input of `ip -batch`; vlanCommands() has the part of `bridge -batch`. Pure. */
 export function ipCommands(actions: readonly Action[]): string[] {
   const { first = [], rest = [] } = Object.groupBy(actions.flatMap(commandsOf), (command) =>
     command.startsWith('tuntap') ? 'first' : 'rest',
   );
-  // All taps are made before the first is plugged in: the kernel takes a sixth less time for a thousand.
+  // All taps are created before the first joins a bridge: the kernel needs a sixth less time for a thousand.
   return [...first, ...rest];
 }
 
 function commandsOf(action: Action): string[] {
   switch (action.do) {
-    case 'make bridge':
+    case 'create bridge':
       return [
-        // Told at once where a neighbour is, and no spanning tree: there is one bridge, and no loop to break.
+        // Forwards immediately, without a spanning tree: there is one bridge, so no loop.
         `link add name ${action.bridge} address ${action.mac} type bridge forward_delay 0 stp_state 0 mcast_snooping 0${action.vlans ? ' vlan_filtering 1' : ''}`,
         ...action.addresses.map((address) => addAddress(action.bridge, address)),
         `link set dev ${action.bridge} up`,
       ];
-    case 'mend bridge':
+    case 'repair bridge':
       return [
         ...action.drop.map((address) => `address del ${address} dev ${action.bridge}`),
         ...action.add.map((address) => addAddress(action.bridge, address)),
@@ -119,47 +123,51 @@ function commandsOf(action: Action): string[] {
       ];
     case 'remove bridge':
       return [`link del dev ${action.bridge}`];
-    case 'make tap':
+    case 'create tap':
       return [
         `tuntap add dev ${action.tap} mode tap vnet_hdr`,
-        // No address of ours on it: the namespace speaks to guests through the bridge.
+        // Without an address of its own: the namespace reaches guests through the bridge.
         `link set dev ${action.tap} master ${action.bridge} addrgenmode none ${action.up ? 'up' : 'down'}`,
       ];
-    case 'mend tap':
-      // One that is there may have been left before it was plugged in.
+    case 'repair tap':
+      // An existing one may have been left half configured.
       return action.up
         ? [`link set dev ${action.tap} master ${action.bridge} addrgenmode none up`]
         : [`link set dev ${action.tap} down`, `link set dev ${action.tap} master ${action.bridge} addrgenmode none`];
     case 'set vlans':
       return [];
-    case 'raise tap':
+    case 'set tap up':
       return [`link set dev ${action.tap} up`];
     case 'remove tap':
       return [`link del dev ${action.tap}`];
-    case 'join':
+    case 'connect uplink':
       return [`link set dev ${action.port} master ${action.bridge} addrgenmode none up`];
   }
 }
 
-/** The addresses are ours alone in there, so nobody is asked whether they are taken. */
+/** Without duplicate address detection: nobody else assigns addresses in the namespace. */
 const addAddress = (bridge: string, address: string) => `address add ${address} dev ${bridge}${address.includes(':') ? ' nodad' : ''}`;
 
-/** For `bridge -batch`. Pure. */
+/** Whether it concerns a tap, or the VLANs of a port. */
+export const isOfPort = ({ do: what }: Action): boolean =>
+  what === 'create tap' || what === 'repair tap' || what === 'set vlans' || what === 'set tap up';
+
+/** Input of `bridge -batch`. Pure. */
 export const vlanCommands = (actions: readonly Action[]): string[] =>
   actions.flatMap((action) => (action.do === 'set vlans' ? vlanChanges(action.port, action.from, action.to) : []));
 
-/** What is present once the plan has been carried out. Pure. */
-export function after(present: Present, actions: readonly Action[]): Present {
-  const bridges = new Map(present.bridges);
-  const taps = new Map(present.taps);
-  const others = new Map(present.others);
-  const vlans = new Map(present.vlans);
+/** The actual state once the actions have been carried out. Pure. */
+export function after(actual: ActualState, actions: readonly Action[]): ActualState {
+  const bridges = new Map(actual.bridges);
+  const taps = new Map(actual.taps);
+  const others = new Map(actual.others);
+  const vlans = new Map(actual.vlans);
   for (const action of actions) {
     switch (action.do) {
-      case 'make bridge':
+      case 'create bridge':
         bridges.set(action.bridge, { addresses: action.addresses, mac: action.mac, up: true, vlans: action.vlans });
         break;
-      case 'mend bridge': {
+      case 'repair bridge': {
         const was = bridges.get(action.bridge);
         const addresses = (was?.addresses ?? []).filter((address) => !action.drop.includes(address));
         bridges.set(action.bridge, {
@@ -172,18 +180,18 @@ export function after(present: Present, actions: readonly Action[]): Present {
       }
       case 'remove bridge':
         bridges.delete(action.bridge);
-        // Its ports stay, and are nobody's.
+        // Its ports stay, without a bridge.
         for (const [port, bridge] of others) if (bridge === action.bridge) others.set(port, null);
         break;
-      case 'make tap':
-      case 'mend tap':
+      case 'create tap':
+      case 'repair tap':
         if (taps.get(action.tap)?.bridge !== action.bridge) vlans.delete(action.tap);
-        taps.set(action.tap, { bridge: action.bridge, up: action.up });
+        taps.set(action.tap, { bridge: action.bridge, up: action.up, inUse: taps.get(action.tap)?.inUse ?? false });
         break;
       case 'set vlans':
         vlans.set(action.port, action.to);
         break;
-      case 'raise tap': {
+      case 'set tap up': {
         const was = taps.get(action.tap);
         if (was) taps.set(action.tap, { ...was, up: true });
         break;
@@ -192,7 +200,7 @@ export function after(present: Present, actions: readonly Action[]): Present {
         taps.delete(action.tap);
         vlans.delete(action.tap);
         break;
-      case 'join':
+      case 'connect uplink':
         others.set(action.port, action.bridge);
         vlans.delete(action.port);
     }

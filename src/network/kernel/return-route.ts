@@ -1,15 +1,15 @@
-// How answers of guests get back to the relays of forwards, which speak under their clients' addresses: what bears the mark of such an answer
-// is taken in by the namespace itself, whoever it is for. For a shell that is given `ip`; repeatable.
-import { answerMark, answerRoutes } from './interface-names.ts';
+// The return route: replies of guests to relays, which send under their clients' addresses. Packets with the reply mark are delivered in the namespace
+// itself, whatever their destination. A shell script with the path of `ip` as its argument. Repeatable.
+import { replyMark, replyRouteTable } from './interface-names.ts';
 
-const mark = `0x${answerMark.toString(16)}/0x${answerMark.toString(16)}`;
+const mark = `0x${replyMark.toString(16)}/0x${replyMark.toString(16)}`;
 
-export const answerWay = `
-way() {
-  "$1" "$2" route replace local default dev lo table ${answerRoutes} || return
-  "$1" "$2" rule show | grep -q 'fwmark ${mark} ' || "$1" "$2" rule add fwmark ${mark} lookup ${answerRoutes}
+export const returnRouteScript = `
+add_route() {
+  "$1" "$2" route replace local default dev lo table ${replyRouteTable} || return
+  "$1" "$2" rule show | grep -q 'fwmark ${mark} ' || "$1" "$2" rule add fwmark ${mark} lookup ${replyRouteTable}
 }
-way "$1" -4 || exit
-# where there is any
-[ ! -e /proc/net/if_inet6 ] || way "$1" -6
+add_route "$1" -4 || exit
+# where the kernel has IPv6
+[ ! -e /proc/net/if_inet6 ] || add_route "$1" -6
 `;

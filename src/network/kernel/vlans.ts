@@ -1,14 +1,13 @@
-// Which VLANs a bridge's port is in, each as `bridge vlan` writes it: "5 pvid untagged" is where its frames without a tag belong, "6" one
-// that it tags itself. Pure.
+// The VLANs of a bridge's port as `bridge vlan` writes them: "5 pvid untagged" is the VLAN of its untagged frames, "6" one that the port tags. Pure.
 import { z } from 'zod';
 import type { PortSpec } from '../model.ts';
 
 export type Vlans = readonly string[];
 
-/** Every port's when it has become one. */
+/** What every port of a bridge starts with. */
 export const unset: Vlans = ['1 pvid untagged'];
 
-/** A NIC in no VLAN is in the first, where the network's own services are. */
+/** A NIC without a VLAN is in VLAN 1, as the network's own services are. */
 export function vlansOf(vlan: PortSpec['vlan']): Vlans {
   if (vlan === null) return unset;
   const { access, trunk } = vlan;
@@ -16,8 +15,8 @@ export function vlansOf(vlan: PortSpec['vlan']): Vlans {
   return (access === null ? tagged : [`${access} pvid untagged`, ...tagged]).toSorted(byId);
 }
 
-/** What leads to the outside has every VLAN of the network's NICs, with its tag. */
-export function outwardVlans(ports: readonly PortSpec[]): Vlans {
+/** The bridge uplink carries every VLAN of the network's NICs, tagged. */
+export function uplinkVlans(ports: readonly PortSpec[]): Vlans {
   const ids = ports.flatMap(({ vlan }) => (vlan === null ? [] : [vlan.access, ...vlan.trunk].filter((id) => id !== null)));
   return vlansOf({ access: 1, trunk: ids });
 }
@@ -27,7 +26,7 @@ export const sameVlans = (one: Vlans, other: Vlans): boolean => one.length === o
 const idOf = (vlan: string): number => Number.parseInt(vlan, 10);
 const byId = (one: string, other: string): number => idOf(one) - idOf(other);
 
-/** For `bridge -batch`: only what differs, so that the others' frames flow on. */
+/** Input of `bridge -batch`: only what differs, so that traffic in the other VLANs is not interrupted. */
 export function vlanChanges(port: string, from: Vlans, to: Vlans): string[] {
   const kept = new Set(to.map(idOf));
   return [
@@ -44,7 +43,7 @@ const flagWords: readonly (readonly [flag: string, word: string])[] = [
   ['Egress Untagged', ' untagged'],
 ];
 
-/** From `bridge -json vlan show`, which leaves out ports without any. @throws where it cannot be understood */
+/** From `bridge -json vlan show`, which omits ports without VLANs. @throws where it is not what is expected */
 export function vlansFrom(text: string): ReadonlyMap<string, Vlans> {
   const wordsOf = (flags: readonly string[]) => flagWords.flatMap(([flag, word]) => (flags.includes(flag) ? [word] : [])).join('');
   return new Map(

@@ -1,46 +1,70 @@
-// Records of networks and VMs as the room of the networks wants them (network/model.ts). Pure.
-
-import { guardOf } from '../../vm/device/nics.ts';
-import type { NicRecord, VmRecord } from '../../vm/record.ts';
+// From records to the desired state (network/model.ts). Pure.
 import { nth, subnetOf } from '../address/address.ts';
 import { bridgeMac, bridgeOf, tapOf } from '../kernel/interface-names.ts';
-import type { NetworkSpec, PortSpec } from '../model.ts';
+import { type Desired, type ForwardSpec, isVirtual, type NetworkSpec, type Nic, type PortSpec, type VmPorts } from '../model.ts';
 import type { NetworkRecord } from './network.ts';
+import { type GroupRecord, securityGroup } from './security-group.ts';
 
-export function specOf(record: NetworkRecord, stateDirectory: string): NetworkSpec {
-  const { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess } = record;
-  const gateway = (text: string | null) => (text === null ? null : `${gatewayOf(text)}/${subnetOf(text).prefix}`);
+/**
+ * @param vms every VM, those that are about to be created as well
+ * @param isAttached whether a VM's taps are in use or are about to be
+ */
+export function desiredState(
+  { networks, groups, vms }: { networks: readonly NetworkRecord[]; groups: readonly GroupRecord[]; vms: Iterable<VmPorts> },
+  isAttached: (vm: VmPorts) => boolean,
+  forwardsOf: (vm: VmPorts) => readonly ForwardSpec[],
+  stateDirectory: string,
+): Desired {
+  const known = new Set(networks.map(({ name }) => name));
+  const inUse = new Set<string>();
+  const ports: PortSpec[] = [];
+  const forwards: ForwardSpec[] = [];
+  for (const vm of vms) {
+    const attached = isAttached(vm);
+    if (attached) forwards.push(...forwardsOf(vm));
+    for (const nic of vm.nics) {
+      if (!isVirtual(nic) || !known.has(nic.network)) continue;
+      if (attached) inUse.add(nic.network);
+      ports.push(portSpec(vm, nic, attached));
+    }
+  }
   return {
-    ...{
-      name,
-      kind,
-      bridge: bridgeOf(name),
-      mac: bridgeMac(stateDirectory, name),
-      ipv4: gateway(ipv4),
-      ipv6: gateway(ipv6),
-      interface: host,
-    },
-    ...{ guarded, capacityBytesPerSecond, hostAccess },
+    networks: networks.filter(({ name }) => inUse.has(name)).map((network) => networkSpec(network, stateDirectory)),
+    ports,
+    groups: groups.map(securityGroup),
+    forwards,
   };
 }
 
-/** The first address of a subnet is the network's own. */
+function networkSpec(record: NetworkRecord, stateDirectory: string): NetworkSpec {
+  const { name, ipv4, ipv6, createdAt: _, ...settings } = record;
+  const gateway = (subnet: string | null) => (subnet === null ? null : `${gatewayOf(subnet)}/${subnetOf(subnet).prefix}`);
+  return {
+    ...settings,
+    name,
+    bridge: bridgeOf(name),
+    mac: bridgeMac(stateDirectory, name),
+    ipv4: gateway(ipv4),
+    ipv6: gateway(ipv6),
+  };
+}
+
+/** The first address of a subnet is the gateway's. */
 export const gatewayOf = (subnet: string): string => nth(subnetOf(subnet), 1n);
 
-export function portOf({ id, name, warmPool }: VmRecord, nic: NicRecord, plugged: boolean): PortSpec {
-  const { network, mac, ipv4, ipv6, up, vlan, trunk } = nic;
+function portSpec({ id, name, isPublished }: VmPorts, nic: Nic, attached: boolean): PortSpec {
+  const { network, mac, ipv4, ipv6, up, vlan, trunk, securityGroups, egress, rateIn, rateOut } = nic;
   return {
     tap: tapOf(id, nic.id),
     owner: id,
     network,
-    // One that stands ready in a warm pool has no name of its own yet.
-    vm: warmPool === null ? name : null,
+    vm: isPublished ? name : null,
     mac,
     ipv4,
     ipv6,
     up,
     vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
-    plugged,
-    guard: guardOf(nic),
+    attached,
+    rules: { securityGroups, egress, rateIn, rateOut },
   };
 }

@@ -1,24 +1,23 @@
-// Networks as the store has them, key `network/<name>`.
+// Records of networks, key `network/<name>`.
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import { Time } from '../../contract/field.ts';
 import { HostAccess } from '../../contract/host-access.ts';
-import { NetworkKind } from '../../contract/network.ts';
+import { NetworkKind, Spoofing } from '../../contract/network.ts';
 import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
 import type { Store } from '../../store/store.ts';
-import { usual } from '../model.ts';
 
 export const NetworkRecord = z.object({
   name: z.string(),
   kind: NetworkKind,
-  /** Subnets; null: none of ours. */
+  /** Subnets; null: none. */
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
   interface: z.string().nullable(),
-  guarded: z.boolean().default(usual.guarded),
-  capacityBytesPerSecond: z.int().nullable().default(usual.capacityBytesPerSecond),
-  hostAccess: z.array(HostAccess).default([...usual.hostAccess]),
+  spoofing: Spoofing,
+  capacityBytesPerSecond: z.int().nullable(),
+  hostAccess: z.array(HostAccess),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;
@@ -27,7 +26,7 @@ const kind: Kind<NetworkRecord> = {
   noun: 'network',
   schema: NetworkRecord,
   notFound: (name) =>
-    new VivError('not_found', `there is no network named ${name}; viv network ls lists them, and viv network create ${name} makes it`),
+    new VivError('not_found', `there is no network ${name}; viv network ls lists them, and viv network create ${name} creates it`),
   nameTaken: networkNameTaken,
 };
 
@@ -38,5 +37,5 @@ export class NetworkRecords extends NamedRecords<NetworkRecord> {
 }
 
 export function networkNameTaken(name: string, cause?: unknown): VivError {
-  return new VivError('name_taken', `there is a network named ${name} already; choose another name`, { cause });
+  return new VivError('name_taken', `the network ${name} exists already; choose another name`, { cause });
 }

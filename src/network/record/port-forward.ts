@@ -1,4 +1,4 @@
-// Forwards as the store has them, key `forward/<name>`, where the name is the host's side (contract/forward.ts).
+// Records of port forwards, key `forward/<name>`; the name is the host's side (contract/forward.ts).
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
@@ -20,8 +20,8 @@ export type ForwardRecord = z.infer<typeof ForwardRecord>;
 const kind: Kind<ForwardRecord> = {
   noun: 'forward',
   schema: ForwardRecord,
-  notFound: (name) => new VivError('not_found', `there is no forward ${name}; viv forward ls lists them`),
-  nameTaken: (name, cause) => new VivError('in_use', `there is a forward ${name} already; choose another port`, { cause }),
+  notFound: (name) => new VivError('not_found', `there is no port forward ${name}; viv forward ls lists them`),
+  nameTaken: (name, cause) => new VivError('in_use', `the port forward ${name} exists already; choose another port`, { cause }),
 };
 
 export class ForwardRecords extends NamedRecords<ForwardRecord> {

@@ -1,4 +1,4 @@
-// Security groups as the store has them, key `group/<name>`. A rule's VM is kept by its id, so that nobody else comes under it who is given the name.
+// Records of security groups, key `security-group/<name>`. A rule has a VM's id, so that it does not apply to another VM that gets the name.
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
@@ -24,7 +24,7 @@ const kind: Kind<GroupRecord> = {
   notFound: (name) =>
     new VivError(
       'not_found',
-      `there is no security group named ${name}; viv security-group ls lists them, and viv security-group create ${name} makes it`,
+      `there is no security group ${name}; viv security-group ls lists them, and viv security-group create ${name} creates it`,
     ),
   nameTaken: groupNameTaken,
 };
@@ -36,10 +36,10 @@ export class GroupRecords extends NamedRecords<GroupRecord> {
 }
 
 export function groupNameTaken(name: string, cause?: unknown): VivError {
-  return new VivError('name_taken', `there is a security group named ${name} already; choose another name`, { cause });
+  return new VivError('name_taken', `the security group ${name} exists already; choose another name`, { cause });
 }
 
-/** As the firewall has it. */
+/** As the firewall's model has it. */
 export const securityGroup = ({ name, rules, in: into, out }: GroupRecord): SecurityGroup => ({
   name,
   rules: rules.map(({ direction, protocol, ports, remote }) => ({ direction, protocol, remote, ...(ports === null ? {} : { ports }) })),

@@ -1,5 +1,4 @@
-// Which flows were asked for.
-
+// The filter of `flow.list` and `flow.follow`.
 import type { z } from 'zod';
 import type { Flow, FlowFilter } from '../../contract/flow.ts';
 import type { Services } from '../services.ts';
@@ -9,7 +8,7 @@ export async function filterFrom(
   { network, vm, dropped }: z.output<typeof FlowFilter>,
   services: Services,
 ): Promise<(flow: Flow) => boolean> {
-  await services.networks.here.able();
+  await services.networks.reconciler.able();
   if (network !== undefined) services.networks.records.get(network);
   const name = vm === undefined ? undefined : services.vms.find(vm).name;
   return ({ verdict, from, to }) =>

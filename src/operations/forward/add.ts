@@ -23,19 +23,19 @@ export const handler: HandlerOf<'forward.add'> = {
       },
       undo: async ({ forwards }: Forwarding, { services: { networks } }) => {
         await networks.forwards.drop(forwards);
-        await networks.changed();
+        await networks.tryReconcile();
       },
     },
     {
       name: 'open the ports',
       run: async ({ id, name, forwards }: Forwarding, { services: { networks, events } }) => {
-        await networks.bring();
+        await networks.reconcile();
         for (const one of forwards) {
           const { state, problem } = await networks.forwards.view(one);
-          if (state === 'failed') throw new VivError('in_use', `${one.name} could not be opened for ${name}: ${problem}`);
+          if (state === 'failed') throw new VivError('in_use', `cannot forward ${one.name} to ${name}: ${problem}`);
         }
         for (const one of forwards) {
-          events.record({ type: 'forward.added', subject: id, name, message: `${one.name} of this host leads to ${name}` });
+          events.record({ type: 'forward.added', subject: id, name, message: `${one.name} is forwarded to ${name}` });
         }
       },
     },

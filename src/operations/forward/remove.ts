@@ -26,7 +26,7 @@ export const handler: HandlerOf<'forward.remove'> = {
           name,
           message: `${record.name} is no longer forwarded to ${name}`,
         });
-        await networks.changed(); // which closes it, whatever else may fail
+        await networks.tryReconcile(); // closes it, whatever else fails
       },
     },
   ],

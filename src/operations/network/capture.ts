@@ -1,4 +1,4 @@
-// `network.capture`: frames as they pass, for as long as the caller reads.
+// `network.capture`: frames as they pass, as pcap, for as long as the client reads.
 import { VivError } from '../../contract/errors.ts';
 import { bridgeOf, tapOf } from '../../network/kernel/interface-names.ts';
 import { isVirtual } from '../../vm/device/nics.ts';
@@ -17,8 +17,9 @@ export const handler: HandlerOf<'network.capture'> = async (
     if (!vm.live) throw new VivError('wrong_state', `${vm.name} is not running; start it first`);
     device = tapOf(vm.id, nic.id);
   }
-  const watching = await networks.here.watching();
-  const stream = watching && (await watching.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
-  if (stream === null) throw new VivError('wrong_state', `no VM runs in the network ${network}, so nothing passes there`);
+  const monitor = await networks.reconciler.monitor();
+  const stream = monitor && (await monitor.capture(device, { filter: filter ?? null, packets: packets ?? null }, signal));
+  if (stream === null)
+    throw new VivError('wrong_state', `no VM runs in the network ${network}, so there is nothing to capture; start one first`);
   return { stream, contentType: 'application/vnd.tcpdump.pcap' };
 };

@@ -1,4 +1,4 @@
-// `network.remove`: only one that nobody is in.
+// `network.remove`: only a network without NICs.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -17,12 +17,12 @@ export const handler: HandlerOf<'network.remove'> = {
   },
   steps: [
     {
-      name: 'forget it',
+      name: 'remove the record',
       run: async ({ name }: Removing, { services: { networks, events } }) => {
         if (!networks.records.byName(name)) return;
         checkUnused(name, networks);
         await networks.records.drop(name);
-        await networks.changed();
+        await networks.tryReconcile();
         events.record({ type: 'network.removed', name, message: `the network ${name} was removed` });
       },
     },
@@ -35,7 +35,7 @@ function checkUnused(name: string, networks: Networks): void {
   if (users.length === 0) return;
   throw new VivError(
     'in_use',
-    `VMs or their snapshots have NICs in the network ${name}: ${someOf(users)}; take them out first, or remove them`,
+    `the network ${name} is used by VMs or their snapshots: ${someOf(users)}; remove those NICs with viv nic rm, or the VMs`,
     { details: { users } },
   );
 }

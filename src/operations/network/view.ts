@@ -1,4 +1,4 @@
-// What the API shows of a network.
+// A network as the API shows it.
 import { formatHostAccess } from '../../contract/host-access.ts';
 import type { Network } from '../../contract/network.ts';
 import type { PortCounters } from '../../network/firewall/counters.ts';
@@ -8,15 +8,15 @@ import { gatewayOf } from '../../network/record/desired-state.ts';
 import type { NetworkRecord } from '../../network/record/network.ts';
 import type { Services } from '../services.ts';
 
-/** What has passed and what was refused, by tap. */
+/** Counters of what passed and what was dropped, by tap. */
 export interface Passing {
   readonly traffic: TrafficByTap;
-  readonly refused: ReadonlyMap<string, PortCounters>;
+  readonly dropped: ReadonlyMap<string, PortCounters>;
 }
 
-/** @param passing null: not asked for */
+/** @param passing null: not requested */
 export function viewOf(
-  { name, kind, ipv4, ipv6, interface: host, guarded, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
+  { name, kind, ipv4, ipv6, interface: host, spoofing, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
   { networks, vms }: Services,
   passing: Passing | null,
 ): Network {
@@ -27,15 +27,15 @@ export function viewOf(
     ipv6,
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
-    ...{ guarded, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
-    problem: networks.here.problemOf(name)?.message ?? null,
+    ...{ spoofing, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
+    problem: networks.reconciler.problemOf(name)?.message ?? null,
     nics: vms.list().flatMap((vm) =>
       vm.record.nics
         .filter((nic) => nic.network === name)
         .map((nic) => {
           const tap = tapOf(vm.id, nic.id);
           const passed = passing?.traffic.get(tap);
-          const refused = passing?.refused.get(tap);
+          const drops = passing?.dropped.get(tap);
           const addresses = [nic.ipv4, nic.ipv6].filter((address) => address !== null);
           return {
             vm: vm.name,
@@ -45,7 +45,7 @@ export function viewOf(
             up: nic.up,
             fromGuest: passed?.fromGuest ?? null,
             toGuest: passed?.toGuest ?? null,
-            dropped: refused ? { spoofed: refused.spoofedPackets, out: refused.refusedOutPackets, in: refused.refusedInPackets } : null,
+            dropped: drops ? { spoofed: drops.spoofedPackets, out: drops.droppedOutPackets, in: drops.droppedInPackets } : null,
           };
         }),
     ),

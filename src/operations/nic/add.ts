@@ -1,13 +1,13 @@
 // `nic.add`: adds a NIC to a VM. A running VM gets it immediately.
 import { VivError } from '../../contract/errors.ts';
-import { openGuard } from '../../contract/nic-spec.ts';
+import { defaultNicRules } from '../../contract/nic-spec.ts';
 import { checkPlug, dropNic, enterNic, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
-import { guardOf, nicFrom } from '../../vm/device/nics.ts';
+import { nicFrom, rulesOf } from '../../vm/device/nics.ts';
 import type { NicRecord } from '../../vm/record.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
-import { guardFrom, nicView } from './settings.ts';
+import { nicView, rulesFrom } from './settings.ts';
 
 interface Adding extends OnVm {
   nic: NicRecord;
@@ -18,16 +18,16 @@ export const handler: HandlerOf<'nic.add'> = {
   prepare: async ({ vm: vmRef, network, mac, address, vlan, trunk, link, ...asked }, { services: { vms, networks } }): Promise<Adding> => {
     const vm = vms.find(vmRef);
     const tags = [...(vlan === undefined ? [] : [`vlan=${vlan}`]), ...(trunk.length === 0 ? [] : [`trunk=${trunk.join('+')}`])];
-    await networks.chosen([[network, ...tags].join(',')]);
+    await networks.choice.resolve([[network, ...tags].join(',')]);
     check(vm);
-    const guard = { ...openGuard, ...guardFrom(asked) };
-    await networks.checkGuard(guard);
-    const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, guard };
+    const rules = { ...defaultNicRules, ...rulesFrom(asked) };
+    await networks.choice.checkRules(rules);
+    const wish = { network, mac: mac ?? null, addresses: address === undefined ? [] : [address], vlan: vlan ?? null, trunk, rules };
     checkMac(vm, wish.mac);
     const nic = { ...nicFrom(wish, vm.id, vm.record.nics), up: link !== 'down' };
-    // Asked for here already, so that nothing is begun that cannot be had.
-    networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
-    networks.nics.entered(vm.id);
+    // Reserved and released: a NIC that is not possible fails before the task starts.
+    networks.nics.reserve({ ...vm.record, nics: [...vm.record.nics, nic] });
+    networks.nics.release(vm.id);
     if (vm.live && nic.slot === null)
       throw new VivError(
         'unsupported',
@@ -43,11 +43,11 @@ export const handler: HandlerOf<'nic.add'> = {
     {
       name: 'choose a slot',
       run: async ({ id, nic }: Adding, { services: { vms } }) => {
-        // What was before it in the queue may have taken the place.
+        // An earlier task in the queue may have used the slot.
         const { network, mac, ipv4, ipv6, vlan, trunk, up } = nic;
         const vm = vms.get(id);
         checkMac(vm, mac);
-        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, guard: guardOf(nic) }, id, vm.record.nics);
+        const fresh = nicFrom({ network, mac, addresses: [], vlan, trunk, rules: rulesOf(nic) }, id, vm.record.nics);
         return { nic: { ...fresh, ipv4, ipv6, up } };
       },
     },
@@ -87,6 +87,6 @@ function checkMac({ name, record }: Vm, mac: string | null): void {
   if (has)
     throw new VivError(
       'in_use',
-      `the NIC ${has.id} of ${name} has the MAC address ${mac}; choose another one, or leave it out to have one made`,
+      `the NIC ${has.id} of ${name} has the MAC address ${mac}; choose another one, or omit it to get a generated one`,
     );
 }

@@ -1,5 +1,4 @@
 // `nic.remove`: removes a NIC from a VM, also while it runs.
-import { checkUnforwarded } from '../../network/forward/forwards.ts';
 import { checkPull, dropNic, enterNic, nicOf, plugIn, pullOut } from '../../vm/device/nic-hotplug.ts';
 import type { NicRecord } from '../../vm/record.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -17,13 +16,13 @@ export const handler: HandlerOf<'nic.remove'> = {
     const vm = vms.find(vmRef);
     const nic = nicOf(vm, nicId);
     checkPull(vm, nicId);
-    checkUnforwarded(vm, nicId, networks.forwards);
+    networks.forwards.checkNoneTo(vm, nicId);
     return { id: vm.id, name: vm.name, nicId, nic };
   },
   admit: async ({ id, nicId }: Removing, { vms, networks }) => {
     nicOf(vms.get(id), nicId);
     checkPull(vms.get(id), nicId);
-    checkUnforwarded(vms.get(id), nicId, networks.forwards);
+    networks.forwards.checkNoneTo(vms.get(id), nicId);
     return 'accept';
   },
   steps: [

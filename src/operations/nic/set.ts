@@ -1,15 +1,15 @@
 // `nic.set`: a NIC's link, security groups, egress policy and rate limits, changed together while it is in use.
 import { VivError } from '../../contract/errors.ts';
-import type { NicGuard } from '../../contract/nic-spec.ts';
-import { nicOf, setGuard, setLink } from '../../vm/device/nic-hotplug.ts';
-import { guardOf, isVirtual } from '../../vm/device/nics.ts';
+import type { NicRules } from '../../contract/nic-spec.ts';
+import { nicOf, setLink, setNicRules } from '../../vm/device/nic-hotplug.ts';
+import { isVirtual, rulesOf } from '../../vm/device/nics.ts';
 import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { type OnVm, onVm } from '../vm/one.ts';
-import { guardFrom, nicView } from './settings.ts';
+import { nicView, rulesFrom } from './settings.ts';
 
 interface Settings {
-  guard: Partial<NicGuard>;
+  rules: Partial<NicRules>;
   /** Undefined: left as it is. */
   up?: boolean;
 }
@@ -25,32 +25,32 @@ export const handler: HandlerOf<'nic.set'> = {
   prepare: async ({ vm: vmRef, nic: nicId, link, ...asked }, { services: { vms, networks } }): Promise<Setting> => {
     const vm = vms.find(vmRef);
     const nic = nicOf(vm, nicId);
-    const guard = guardFrom(asked);
-    if (link === undefined && Object.keys(guard).length === 0)
+    const rules = rulesFrom(asked);
+    if (link === undefined && Object.keys(rules).length === 0)
       throw new VivError('invalid', `no setting of ${nicId} of ${vm.name} is given; see: viv nic set --help`);
-    if (Object.keys(guard).length > 0 && !isVirtual(nic))
+    if (Object.keys(rules).length > 0 && !isVirtual(nic))
       throw new VivError(
         'unsupported',
         `${nicId} of ${vm.name} is in QEMU’s own network (user), which has no rules and no limits; use a NIC in one of Vivarium’s networks instead`,
       );
     if (link !== undefined && vm.record.state === 'suspended')
       throw new VivError('wrong_state', `cannot change the link of ${nicId}: ${vm.name} is suspended. Start it first`);
-    await networks.checkGuard({ securityGroups: [], egress: null, ...guard });
-    const change = { guard, ...(link === undefined ? {} : { up: link === 'up' }) };
-    return { id: vm.id, name: vm.name, nic: nicId, change, before: { guard: guardOf(nic), up: nic.up } };
+    await networks.choice.checkRules({ securityGroups: [], egress: null, ...rules });
+    const change = { rules, ...(link === undefined ? {} : { up: link === 'up' }) };
+    return { id: vm.id, name: vm.name, nic: nicId, change, before: { rules: rulesOf(nic), up: nic.up } };
   },
   steps: [
     {
       name: 'record the present settings',
       run: async ({ id, nic: nicId }: Setting, { services: { vms } }) => {
         const nic = nicOf(vms.get(id), nicId);
-        return { before: { guard: guardOf(nic), up: nic.up } };
+        return { before: { rules: rulesOf(nic), up: nic.up } };
       },
     },
     {
       name: 'apply the settings',
       run: async ({ id, name, nic, change }: Setting, { services }) => {
-        for (const group of change.guard.securityGroups ?? []) services.networks.groups.get(group);
+        for (const group of change.rules.securityGroups ?? []) services.networks.groups.get(group);
         await apply(services, id, nic, change);
         services.events.record({ type: 'nic.changed', subject: id, name, message: `settings of ${nic} of ${name} were changed` });
       },
@@ -58,7 +58,7 @@ export const handler: HandlerOf<'nic.set'> = {
         if (!services.vms.byId(id)) return;
         const { up } = before;
         await apply(services, id, nic, {
-          guard: Object.keys(change.guard).length === 0 ? {} : before.guard,
+          rules: Object.keys(change.rules).length === 0 ? {} : before.rules,
           ...(change.up === undefined || up === undefined ? {} : { up }),
         });
       },
@@ -67,8 +67,8 @@ export const handler: HandlerOf<'nic.set'> = {
   output: async (state: Setting, services) => nicView(state, services),
 };
 
-async function apply(services: Services, id: string, nic: string, { guard, up }: Settings): Promise<void> {
+async function apply(services: Services, id: string, nic: string, { rules, up }: Settings): Promise<void> {
   const vm = services.vms.get(id);
-  if (Object.keys(guard).length > 0) await setGuard(vm, services, nic, guard);
+  if (Object.keys(rules).length > 0) await setNicRules(vm, services, nic, rules);
   if (up !== undefined) await setLink(vm, services, nic, up);
 }

@@ -1,7 +1,7 @@
 // What `nic.add` and `nic.set` share: the settings of a NIC as they were asked for.
 import { parseEgress } from '../../contract/egress.ts';
 
-import { type Nic, type NicGuard, parseGroups } from '../../contract/nic-spec.ts';
+import { type Nic, type NicRules, parseGroups } from '../../contract/nic-spec.ts';
 import { parseRate } from '../../contract/rate.ts';
 import type { Services } from '../services.ts';
 
@@ -13,7 +13,7 @@ interface Asked {
 }
 
 /** Only what was asked for. @throws invalid */
-export const guardFrom = ({ securityGroups, egress, rateIn, rateOut }: Asked): Partial<NicGuard> => ({
+export const rulesFrom = ({ securityGroups, egress, rateIn, rateOut }: Asked): Partial<NicRules> => ({
   ...(securityGroups === undefined ? {} : { securityGroups: parseGroups(securityGroups) }),
   ...(egress === undefined ? {} : { egress: parseEgress(egress) }),
   ...(rateIn === undefined ? {} : { rateIn: parseRate(rateIn) }),

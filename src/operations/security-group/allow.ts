@@ -1,4 +1,4 @@
-// `security-group.allow`: one rule more.
+// `security-group.allow`: adds a rule.
 import type { HandlerOf } from '../handler.ts';
 import { changeGroup } from './change.ts';
 import { ruleFrom, sameRule } from './view.ts';

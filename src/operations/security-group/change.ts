@@ -1,11 +1,11 @@
-// What `security-group.allow`, `security-group.revoke` and `security-group.set` share: a group's record is changed, and the kernel has it when the task is done.
+// Shared by `security-group.allow`, `revoke` and `set`: changes the record, and reconciles the kernel before the task ends.
 import type { Group } from '../../contract/security-group.ts';
 import type { GroupRecord } from '../../network/record/security-group.ts';
 import type { Call, TaskHandler } from '../handler.ts';
 import type { Services } from '../services.ts';
 import { viewOf } from './view.ts';
 
-/** One after the other: rules of one name others. */
+/** One at a time, because rules refer to other groups. */
 export const groupQueue = 'groups';
 
 type Contents = Pick<GroupRecord, 'rules' | 'in' | 'out'>;
@@ -17,8 +17,8 @@ interface Changing<C> {
 }
 
 /**
- * @param read what is to change, from what was asked; throws what is wrong with it
- * @param change what it is then; the same however often it is applied
+ * @param read the change that was requested; throws where it is not possible
+ * @param change applies it; idempotent
  */
 export function changeGroup<I extends { securityGroup: string }, C>(
   read: (input: I, services: Services, group: GroupRecord) => C,
@@ -26,7 +26,7 @@ export function changeGroup<I extends { securityGroup: string }, C>(
 ): TaskHandler<I, Group, Changing<C>> {
   const put = async ({ networks }: Services, name: string, contents: Contents) => {
     await networks.groups.put({ ...networks.groups.get(name), ...contents });
-    await networks.bring();
+    await networks.reconcile();
   };
   return {
     target: ({ name }) => name,
@@ -38,14 +38,14 @@ export function changeGroup<I extends { securityGroup: string }, C>(
     }),
     steps: [
       {
-        name: 'see what it is now',
+        name: 'record the present rules',
         run: async ({ name }, { services: { networks } }) => {
           const { rules, in: into, out } = networks.groups.get(name);
           return { before: { rules, in: into, out } };
         },
       },
       {
-        name: 'change it',
+        name: 'apply the rules',
         run: async ({ name, change: what }, { services }) => {
           await put(services, name, change(services.networks.groups.get(name), what));
           services.events.record({ type: 'security-group.changed', name, message: `the security group ${name} was changed` });

@@ -19,10 +19,10 @@ export const handler: HandlerOf<'security-group.create'> = {
   },
   steps: [
     {
-      name: 'enter it',
+      name: 'record the security group',
       run: async ({ name, record }: Creating, { services: { networks, events } }) => {
         await networks.groups.insert(record);
-        events.record({ type: 'security-group.created', name, message: `the security group ${name} was made` });
+        events.record({ type: 'security-group.created', name, message: `the security group ${name} was created` });
       },
       undo: async ({ name, record }: Creating, { services: { networks } }) => {
         const { groups } = networks;

@@ -1,4 +1,4 @@
-// `security-group.remove`: only one that no NIC is in, and that no other group's rule names.
+// `security-group.remove`: only a group that no NIC and no other group's rule uses.
 import { someOf, VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -18,12 +18,12 @@ export const handler: HandlerOf<'security-group.remove'> = {
   },
   steps: [
     {
-      name: 'forget it',
+      name: 'remove the record',
       run: async ({ name }: Removing, { services: { networks, events } }) => {
         if (!networks.groups.byName(name)) return;
         checkUnused(name, networks);
         await networks.groups.drop(name);
-        await networks.changed();
+        await networks.tryReconcile();
         events.record({ type: 'security-group.removed', name, message: `the security group ${name} was removed` });
       },
     },

@@ -1,4 +1,4 @@
-// `security-group.revoke`: one rule less.
+// `security-group.revoke`: removes a rule.
 import { VivError } from '../../contract/errors.ts';
 import { formatGroupRule, parseGroupRule } from '../../contract/security-group-rule.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -7,7 +7,7 @@ import { sameRule } from './view.ts';
 
 export const handler: HandlerOf<'security-group.revoke'> = changeGroup(
   ({ rule: text, securityGroup: group }: { rule: string; securityGroup: string }, { vms }, { rules }) => {
-    // As it is shown: a rule's VM may have been removed, and its group as well.
+    // As it is displayed: the VM or group of a rule may have been removed.
     const desired = formatGroupRule(parseGroupRule(text.replace(/ \(removed\)$/, '')));
     const nameOf = (id: string) => vms.byId(id)?.name ?? id;
     const found = rules.find((rule) => [formatGroupRule(rule, nameOf), formatGroupRule(rule)].includes(desired));

@@ -1,4 +1,4 @@
-// `security-group.set`: other rules in place of all that there are, and what happens to what none allows.
+// `security-group.set`: replaces the rules, and what happens to packets that none allows.
 import { VivError } from '../../contract/errors.ts';
 import type { operations } from '../../contract/index.ts';
 import type { InputOf } from '../../contract/operation.ts';

@@ -1,4 +1,4 @@
-// What the API shows of a security group, and what all its operations share.
+// A security group as the API shows it, and parsing of its rules.
 import type { Group } from '../../contract/security-group.ts';
 import { formatGroupRule, type GroupRule, parseGroupRule } from '../../contract/security-group-rule.ts';
 import type { GroupRecord } from '../../network/record/security-group.ts';
@@ -10,7 +10,7 @@ export function viewOf({ name, rules, in: into, out, createdAt }: GroupRecord, {
   return { name, rules: rules.map((rule) => formatGroupRule(rule, nameOf)), in: into, out, nics, createdAt };
 }
 
-/** Its VM is found, and its group is there, or is to be `own`. @throws not_found, ambiguous, invalid */
+/** @param own name of the group that the rule is for, which need not exist yet @throws not_found, ambiguous, invalid */
 export function ruleFrom(text: string, services: Services, own: string): GroupRule {
   const rule = parseGroupRule(text);
   const { remote } = rule;

@@ -43,7 +43,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const id = idWithOwnMacs(takenMacs(services));
   const uid = services.ownUsers ? vmIdentity(id, takenUids(services)) : null;
   const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
-  const chosen = await networks.chosen(options.networks);
+  const chosen = await networks.choice.resolve(options.networks);
   const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
   checkSettings(record, services.resources.enforcer.hostCpus);
   return { id, name, record, forwards: await networks.forwards.checked(options.forwards, record, null) };
@@ -51,25 +51,25 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
 
 export const createSteps: readonly Step<Creating>[] = [
   {
-    name: 'reserve its name',
+    name: 'register the VM',
     run: async ({ record }, { services }) => {
       await insertVm(record, services);
     },
     undo: ({ id }, { services }) => dropVm(id, services),
   },
   {
-    name: 'enter its forwards',
+    name: 'record the port forwards',
     // One begun by a version that knew none has none.
     run: async ({ forwards = [] }, { services }) => services.networks.forwards.enter(forwards),
     undo: ({ forwards = [] }, { services }) => services.networks.forwards.drop(forwards),
   },
   {
-    name: 'make its disks',
+    name: 'create the disks',
     run: ({ record }, { services, signal }) => makeFiles(record, services, signal),
     undo: ({ record }, { services }) => removeFiles(record, services),
   },
   {
-    name: 'enter it',
+    name: 'complete the record',
     run: async ({ id }, { services }) => {
       const vm = services.vms.get(id);
       if (vm.record.complete) return;

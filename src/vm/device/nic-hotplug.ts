@@ -1,6 +1,6 @@
 // A VM's NICs while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
 import { VivError } from '../../contract/errors.ts';
-import type { NicGuard } from '../../contract/nic-spec.ts';
+import type { NicRules } from '../../contract/nic-spec.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
 import { hasNic, plugNic, pullNic, removeNetdev, setNicLink } from '../../qemu/nic.ts';
 import type { NicRecord, VmRecord } from '../record.ts';
@@ -45,14 +45,14 @@ export function checkPull(vm: Vm, id: string): void {
 /** Enters one more NIC. Repeatable. @throws in_use, invalid, not_found */
 export async function enterNic(vm: Vm, services: Uses<'networks'>, nic: NicRecord): Promise<void> {
   if (vm.record.nics.some(({ id }) => id === nic.id)) return;
-  const { nics } = services.networks.nics.placed({ ...vm.record, nics: [...vm.record.nics, nic] });
+  const { nics } = services.networks.nics.reserve({ ...vm.record, nics: [...vm.record.nics, nic] });
   const placed = nics.at(-1) as NicRecord;
   try {
     await vm.update((record) => ({ nics: [...record.nics, placed] }));
   } finally {
-    services.networks.nics.entered(vm.id);
+    services.networks.nics.release(vm.id);
   }
-  await services.networks.changed();
+  await services.networks.tryReconcile();
 }
 
 /** Its process gets the NIC. Repeatable. */
@@ -60,8 +60,8 @@ export async function plugIn(vm: Vm, services: Uses<'networks'>, id: string, sig
   const { live } = vm;
   if (!live) return;
   const nic = nicOf(vm, id);
-  const plugged = await services.networks.plug(vm, [nic]);
-  services.networks.has(vm.id, live.process);
+  const plugged = await services.networks.prepareTaps(vm.record, [nic]);
+  services.networks.attached(vm.id, live.process);
   if (!plugged) return;
   if (await hasNic(live.qmp, id)) return void (await setNicLink(live.qmp, id, nic.up));
   // Half of it may have been done by a daemon that died.
@@ -84,14 +84,14 @@ export async function pullOut(vm: Vm, id: string, signal: AbortSignal): Promise<
 export async function dropNic(vm: Vm, services: Uses<'networks'>, id: string): Promise<void> {
   if (!vm.record.nics.some((nic) => nic.id === id)) return;
   await vm.update((record) => ({ nics: record.nics.filter((nic) => nic.id !== id) }));
-  await services.networks.changed();
+  await services.networks.tryReconcile();
 }
 
 /** Repeatable. @throws where the kernel does not take it */
-export async function setGuard(vm: Vm, services: Uses<'networks'>, id: string, guard: Partial<NicGuard>): Promise<void> {
+export async function setNicRules(vm: Vm, services: Uses<'networks'>, id: string, rules: Partial<NicRules>): Promise<void> {
   nicOf(vm, id);
-  await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, ...guard } : nic)) }));
-  await services.networks.bring();
+  await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, ...rules } : nic)) }));
+  await services.networks.reconcile();
 }
 
 /** Repeatable. */
@@ -99,5 +99,5 @@ export async function setLink(vm: Vm, services: Uses<'networks'>, id: string, up
   nicOf(vm, id);
   await vm.update((record) => ({ nics: record.nics.map((nic) => (nic.id === id ? { ...nic, up } : nic)) }));
   if (vm.live) await setNicLink(vm.live.qmp, id, up);
-  await services.networks.changed();
+  await services.networks.tryReconcile();
 }

@@ -32,7 +32,7 @@ export async function spawn(
   await rotate(paths.qemuLog, MiB);
   const firmware = startSettings(record).firmware === 'uefi' ? await findFirmware(record.arch) : null;
   const binary = await findQemu(record.arch);
-  const network = await services.networks.plug(vm);
+  const network = await services.networks.prepareTaps(vm.record);
   let memory: OpenMemory | null = null;
   let tpm: Tpm | null = null;
   try {
@@ -68,11 +68,11 @@ export async function spawn(
       signal,
     });
     placeProcess(vm.id, started, services);
-    if (network !== null) services.networks.has(vm.id, started);
+    if (network !== null) services.networks.attached(vm.id, started);
     if (tpm) void watchTpm(vm, started, tpm.exited);
     return started;
   } catch (error) {
-    if (network !== null) services.networks.unplug(vm.id, null);
+    if (network !== null) services.networks.released(vm.id, null);
     if (tpm) await endTpm(paths.tpm);
     throw error;
   } finally {

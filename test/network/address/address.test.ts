@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { openGuard, parseNicWish } from '../../../src/contract/nic-spec.ts';
+import { defaultNicRules, parseNicWish } from '../../../src/contract/nic-spec.ts';
 import { addressOf, contains, formatAddress, formatSubnet, fromMac, nth, overlap, subnetOf } from '../../../src/network/address/address.ts';
 import { askedSubnet, checkFree, freeIpv4, freeIpv6 } from '../../../src/network/address/subnet.ts';
 import { dnsFiles } from '../../../src/network/dns/dnsmasq-config.ts';
 import { serversIn } from '../../../src/network/kernel/host-network.ts';
 import { bridgeOf, isBridge, isTap, tapOf } from '../../../src/network/kernel/interface-names.ts';
-import { usual } from '../../../src/network/model.ts';
+import { defaultSettings } from '../../../src/network/model.ts';
 
 test('an address that is written and read again is the same, and written as everybody does', () => {
   fc.assert(
@@ -84,9 +84,9 @@ test('a NIC is asked for on one line', () => {
     addresses: ['10.1.2.9', 'fd00::9'],
     vlan: 5,
     trunk: [7, 8],
-    guard: openGuard,
+    rules: defaultNicRules,
   });
-  assert.deepEqual(parseNicWish('back,security-group=web+ssh,egress=debian.org+10.0.0.0/8,rate-in=10Mbit,rate-out=1MiB/128KiB').guard, {
+  assert.deepEqual(parseNicWish('back,security-group=web+ssh,egress=debian.org+10.0.0.0/8,rate-in=10Mbit,rate-out=1MiB/128KiB').rules, {
     securityGroups: ['ssh', 'web'],
     egress: ['debian.org', '10.0.0.0/8'],
     rateIn: { bytesPerSecond: 1_250_000, burstBytes: null },
@@ -112,7 +112,15 @@ test('a NIC is asked for on one line', () => {
 });
 
 test('a dnsmasq gives each VM its own address, and one that is isolated gives no way out', () => {
-  const network = { name: 'lab', bridge: 'br-lab', mac: '', ipv4: '10.1.2.1/24', ipv6: 'fd00::1/64', interface: null, ...usual } as const;
+  const network = {
+    name: 'lab',
+    bridge: 'br-lab',
+    mac: '',
+    ipv4: '10.1.2.1/24',
+    ipv6: 'fd00::1/64',
+    interface: null,
+    ...defaultSettings,
+  } as const;
   const port = {
     tap: 't',
     owner: 'o',
@@ -123,8 +131,8 @@ test('a dnsmasq gives each VM its own address, and one that is isolated gives no
     ipv6: 'fd00::9',
     up: true,
     vlan: null,
-    plugged: true,
-    guard: openGuard,
+    attached: true,
+    rules: defaultNicRules,
   } as const;
   const given = {
     ...({ folder: '/run/lab', servers: ['192.0.2.53'], user: ['nobody', 'nogroup'], domains: [] } as const),

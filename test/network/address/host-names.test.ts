@@ -52,13 +52,13 @@ test('bytes that are no text stay what they are, and a name that leads elsewhere
   const bytes = Buffer.concat([Buffer.from('192.0.2.7 drucker # B'), Buffer.from([0xfc]), Buffer.from('ro\n')]);
   await writeFile(file, bytes);
   const names = made(file, folder);
-  await names.tell([web]);
+  await names.publish([web]);
   assert.equal((await readFile(file)).indexOf(bytes), 0);
   assert.equal(names.problem, null);
   await writeFile(file, `192.0.2.8 db.default.viv\n`);
-  await names.tell([web, db]);
-  assert.match(names.problem ?? '', /somebody else tells of db\.default\.viv, so/);
-  await names.tell([]);
+  await names.publish([web, db]);
+  assert.match(names.problem ?? '', /another line of .* defines db\.default\.viv, so/);
+  await names.publish([]);
   assert.equal(await readFile(file, 'utf8'), '192.0.2.8 db.default.viv\n');
 });
 
@@ -75,32 +75,32 @@ test('homes that write at once lose nothing of each other, and a home that is go
   await chmod(file, 0o640);
   const stateDirectories = await Promise.all(Array.from({ length: 8 }, () => mkdtemp(join(folder, 'home-'))));
   const all = stateDirectories.map((stateDirectory) => made(file, stateDirectory));
-  await Promise.all(all.map((names, nth) => names.tell([{ address: '10.1.2.3', name: `m${nth}.default.viv` }])));
+  await Promise.all(all.map((names, nth) => names.publish([{ address: '10.1.2.3', name: `m${nth}.default.viv` }])));
   const text = await readFile(file, 'utf8');
   for (const [nth] of all.entries()) assert.match(text, new RegExp(`10\\.1\\.2\\.3 m${nth}\\.default\\.viv\n`));
   assert.equal((await stat(file)).mode & 0o777, 0o640);
   for (const stateDirectory of stateDirectories.slice(1)) await rm(stateDirectory, { recursive: true });
-  await all[0]?.tell([]);
+  await all[0]?.publish([]);
   assert.equal(await readFile(file, 'utf8'), `${usual}\n`);
 });
 
 test('who finds the file changed by others writes his part again', async () => {
   await writeFile(file, usual);
   const names = made(file, folder);
-  await names.tell([web]);
+  await names.publish([web]);
   const { mtimeMs } = await stat(file);
-  await names.look();
+  await names.check();
   assert.equal((await stat(file)).mtimeMs, mtimeMs);
   await writeFile(file, 'written anew\n');
-  await names.look();
+  await names.check();
   assert.match(await readFile(file, 'utf8'), /^written anew\n[\s\S]*10\.1\.2\.3 web/);
   assert.equal(names.problem, null);
 });
 
 test('a home that is told to write nowhere, or elsewhere, takes its part away', async () => {
   await writeFile(file, `${usual}\n`);
-  await made(file, folder).tell([web]);
-  await new HostNames(null, folder, { lock: join(folder, 'lock'), usual: file }).tell([web]);
+  await made(file, folder).publish([web]);
+  await new HostNames(null, folder, { lock: join(folder, 'lock'), usual: file }).publish([web]);
   assert.equal(await readFile(file, 'utf8'), `${usual}\n`);
 });
 
@@ -108,23 +108,23 @@ test('a file that is a link is written where it is, and one that is not there is
   const link = join(folder, 'link');
   await symlink('hosts', link);
   await writeFile(file, usual);
-  await made(link, folder).tell([web]);
+  await made(link, folder).publish([web]);
   assert.match(await readFile(file, 'utf8'), /10\.1\.2\.3 web/);
   for (const [wrong, words] of [
     [join(folder, 'none'), /no such file/],
-    ['/dev/null', /it is no file/],
-    ['hosts', /no absolute path/],
+    ['/dev/null', /it is not a regular file/],
+    ['hosts', /not absolute/],
   ] as const) {
     const names = made(wrong, folder);
-    await names.tell([web]);
+    await names.publish([web]);
     assert.match(names.problem ?? '', words);
   }
   // It is tried again.
   const late = join(folder, 'late');
   const names = made(late, folder);
-  await names.tell([web]);
+  await names.publish([web]);
   await writeFile(late, '');
-  await names.look();
+  await names.check();
   assert.equal(names.problem, null);
   assert.match(await readFile(late, 'utf8'), /10\.1\.2\.3 web/);
 });
@@ -143,7 +143,7 @@ for (const { what, mounts } of [
     const module = new URL('../../../src/network/address/host-names.ts', import.meta.url).href;
     const script = `const { HostNames } = await import(${JSON.stringify(module)});
       const names = new HostNames(process.argv[1] + '/hosts', '/', { lock: ${JSON.stringify(join(folder, 'lock'))} });
-      await names.tell([{ address: '10.1.2.3', name: 'web.default.viv' }]);
+      await names.publish([{ address: '10.1.2.3', name: 'web.default.viv' }]);
       if (names.problem) throw new Error(names.problem);`;
     const run = `${mounts} && exec "$3" --input-type=module -e "$4" "$2"`;
     execFileSync('unshare', ['--mount', 'sh', '-c', run, 'sh', file, etc, process.execPath, script], { stdio: 'pipe', timeout: 60_000 });

@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { tapProgram } from '../../../src/host/guest-asset.ts';
-import { startTicksOf } from '../../../src/host/process-start.ts';
+import { startTicksOf } from '../../../src/host/process/start-ticks.ts';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
-import type { Flow } from '../../../src/network/firewall/flow.ts';
 import type { Egress, FirewallModel } from '../../../src/network/firewall/model.ts';
 import { named } from '../../../src/network/firewall/names.ts';
 import { digestOf, planFor, rulesFor } from '../../../src/network/firewall/rules.ts';
-import { recordedFlows } from '../../../src/network/flow/record.ts';
+import type { Flow } from '../../../src/network/flow/nflog.ts';
+import { recordedFlows } from '../../../src/network/flow/recorder.ts';
 import { eventually, patienceMs } from '../../eventually.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
 import { empty, network, port } from './sample.ts';
@@ -145,7 +145,7 @@ describe('egress', { skip: noLab }, () => {
       readCounters(
         model,
         countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
-      ).get('none')?.refusedOutPackets ?? 0;
+      ).get('none')?.droppedOutPackets ?? 0;
     const seen: Flow[] = [];
     const folder = await mkdtemp(join(tmpdir(), 'viv-flows-'));
     const recorder = lab.start(null, [(await tapProgram()) ?? '', 'flows', '1', folder]);
@@ -171,7 +171,7 @@ describe('egress', { skip: noLab }, () => {
       (readCounters(
         model,
         countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
-      ).get('none')?.refusedOutPackets ?? 0) >
+      ).get('none')?.droppedOutPackets ?? 0) >
         before + 1,
     );
     const told = (source: string, target: string) => seen.find((flow) => flow.source === source && flow.target === target);

@@ -161,8 +161,8 @@ describe('security groups', { skip: noLab }, () => {
         applied ?? empty,
         countersArguments.map((words) => lab.ok(null, ['nft', ...words])),
       ).get('db');
-      assert.equal((now?.refusedInPackets ?? 0) - (before?.refusedInPackets ?? 0), 3);
-      assert.ok((now?.refusedInBytes ?? 0) > (before?.refusedInBytes ?? 0));
+      assert.equal((now?.droppedInPackets ?? 0) - (before?.droppedInPackets ?? 0), 3);
+      assert.ok((now?.droppedInBytes ?? 0) > (before?.droppedInBytes ?? 0));
     });
   });
 
@@ -244,7 +244,7 @@ describe('security groups', { skip: noLab }, () => {
     const first = large(20, 100);
     const second: FirewallModel = {
       ...first,
-      networks: first.networks.map((net, index) => (index === 3 ? { ...net, kind: 'routed', guarded: false } : net)),
+      networks: first.networks.map((net, index) => (index === 3 ? { ...net, kind: 'routed', spoofing: 'allow' } : net)),
       ports: first.ports
         .slice(5)
         .map((each, index) => (index % 7 === 0 ? { ...each, groups: ['group 1'], mac: each.mac.replace('52:54:00', '52:54:01') } : each)),

@@ -1,9 +1,9 @@
 // Limits with real packets: what passes in a second, both ways, and what two ports get of a network that is full.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { limitedNow, limitsFor } from '../../../src/network/firewall/limits.ts';
 import type { FirewallModel, FirewallPort } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
+import { appliedLimits, limitsFor } from '../../../src/network/firewall/shaping/limits.ts';
 import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab } from './lab.ts';
 import { empty, network, port } from './sample.ts';
@@ -55,7 +55,7 @@ describe('limits', { skip: noLab }, () => {
       links,
       queues,
       after: desired,
-    } = limitsFor(model, limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show'])));
+    } = limitsFor(model, appliedLimits(lab.ok(null, ['tc', '-json', 'qdisc', 'show'])));
     lab.run(null, ['tc', '-force', '-batch', '-'], undoQueues);
     lab.run(null, ['ip', '-force', '-batch', '-'], undoLinks);
     lab.ok(null, ['ip', '-batch', '-'], links);
@@ -79,7 +79,7 @@ describe('limits', { skip: noLab }, () => {
   });
 
   test('what is right is left alone by whoever finds it there', () => {
-    const now = limitedNow(lab.ok(null, ['tc', '-json', 'qdisc', 'show']));
+    const now = appliedLimits(lab.ok(null, ['tc', '-json', 'qdisc', 'show']));
     const { undoQueues, undoLinks, links, queues } = limitsFor(
       modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }),
       now,
@@ -118,7 +118,7 @@ describe('limits', { skip: noLab }, () => {
 
   test('what is no limit is refused before anything changes', () => {
     for (const bytesPerSecond of [0, -1, Number.NaN, 1.5, 2 ** 60])
-      assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond } }), new Map()), /bytes a second is no limit/);
-    assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond: 5000, burstBytes: -1 } }), new Map()), /no burst/);
+      assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond } }), new Map()), /bytes per second is not a valid rate/);
+    assert.throws(() => limitsFor(modelWith({ toGuest: { bytesPerSecond: 5000, burstBytes: -1 } }), new Map()), /not a valid burst/);
   });
 });

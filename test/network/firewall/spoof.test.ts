@@ -105,7 +105,7 @@ describe('forged frames', { skip: noLab }, () => {
   });
 
   test('where the network does not guard, everything passes', async () => {
-    lab.nft(rulesFor({ ...model, networks: model.networks.map((net) => ({ ...net, guarded: false })) }));
+    lab.nft(rulesFor({ ...model, networks: model.networks.map((net) => ({ ...net, spoofing: 'allow' as const })) }));
     for (const kind of ['another MAC', 'an ARP answer for the gateway', 'a kind of frame that is not IP', 'a router advertisement']) {
       assert.equal(await delivered(forged[kind] ?? '', 10), 10, kind);
     }

@@ -125,16 +125,16 @@ describe('networks and the world', { skip: noLab }, () => {
       [null, null, null, null],
     );
     assert.equal(ask('a', 'tcp', four('e'), 5000), `5000 ${four('a')}`);
-    assert.ok((counted('a')?.refusedOutPackets ?? 0) >= 2);
+    assert.ok((counted('a')?.droppedOutPackets ?? 0) >= 2);
   });
 
   test('guests never reach the host: neither its addresses nor the namespace, but for DNS at their own gateway', () => {
     for (const guest of ['a', 'd', 'e'] as const) {
-      const before = counted(guest)?.refusedOutPackets ?? 0;
+      const before = counted(guest)?.droppedOutPackets ?? 0;
       const gateway = `10.${subnetOf(guests[guest])}.0.1`;
       for (const address of [host.four, host.six, uplink.four, gateway])
         assert.equal(none(guest, 'tcp', address, 5000), null, `${guest} to ${address}`);
-      assert.ok((counted(guest)?.refusedOutPackets ?? 0) - before >= 4);
+      assert.ok((counted(guest)?.droppedOutPackets ?? 0) - before >= 4);
       assert.equal(ask(guest, 'udp', gateway, 53), `53 ${four(guest)}`);
       assert.equal(lab.run(guest, ['ping', '-c1', '-W30', gateway]).status, 0);
     }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { forwardProgram } from '../../../src/host/guest-asset.ts';
-import { Forwards, type Inside } from '../../../src/network/forward/relays.ts';
+import { Relays, type RelayTarget } from '../../../src/network/forward/relays.ts';
 import type { ForwardSpec } from '../../../src/network/model.ts';
 import { alive, networkProcesses } from '../../daemon/test-host.ts';
 import { eventually } from '../../eventually.ts';
@@ -18,7 +18,7 @@ const skip = noLab;
 const { signal } = new AbortController();
 let folder: string;
 let holder: ChildProcess;
-let inside: Inside;
+let inside: RelayTarget;
 let program: string | null;
 
 before(async () => {
@@ -60,12 +60,12 @@ async function freePort(): Promise<number> {
   return port;
 }
 /** As reconciler.ts has them, with what is wanted. */
-function made(desired: ForwardSpec[], told: string[] = []): Forwards {
-  const forwards: Forwards = new Forwards({
+function made(desired: ForwardSpec[], told: string[] = []): Relays {
+  const forwards: Relays = new Relays({
     ...{ folder, program, nobody: process.getuid?.() === 0 ? (['nobody', 'nogroup'] as const) : (['', ''] as const) },
-    changed: (name, problem) => told.push(`${name} ${problem}`),
+    onProblem: (name, problem) => told.push(`${name} ${problem}`),
     again: () => forwards.apply(desired, inside, signal),
-    lookAgainMs: 50,
+    retryEveryMs: 50,
   });
   return forwards;
 }

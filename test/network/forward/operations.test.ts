@@ -1,4 +1,4 @@
-// Forwards through the API, with VMs that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
+// Relays through the API, with VMs that are no more than a fake QEMU: what is refused, and by whom a port is taken; what is opened and closed
 // with the VM, and what becomes of it when something dies. The host is a namespace of the test's own.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { FirewallModel } from '../../../src/network/firewall/model.ts';
 import { rulesFor } from '../../../src/network/firewall/rules.ts';
-import { answerWay } from '../../../src/network/kernel/return-route.ts';
+import { returnRouteScript } from '../../../src/network/kernel/return-route.ts';
 import { eventually } from '../../eventually.ts';
 import { type Lab, makeLab, noLab, type Running } from '../firewall/lab.ts';
 import { empty, group, network, port } from '../firewall/sample.ts';
@@ -64,7 +64,7 @@ for (const how of ['sanitized', 'shipped'] as const)
         'addr add 10.30.0.77/32 dev lo',
         'route add 192.168.77.0/24 via 198.51.100.1',
       ]);
-      lab.ok(null, ['sh', '-c', answerWay, 'sh', 'ip']);
+      lab.ok(null, ['sh', '-c', returnRouteScript, 'sh', 'ip']);
       lab.nft(rulesFor(model));
       inside = lab.start('guest', [process.execPath, file('guest.mjs'), '5000', '5004']);
       assert.equal(await inside.line(), 'ready');

@@ -1,10 +1,10 @@
 // From what is wanted and what is there to what is done: the plan as a table.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openGuard } from '../../../src/contract/nic-spec.ts';
-import { nothing, type Present, presentFrom } from '../../../src/network/kernel/actual-state.ts';
+import { defaultNicRules } from '../../../src/contract/nic-spec.ts';
+import { type ActualState, emptyState, parseActualState } from '../../../src/network/kernel/actual-state.ts';
 import { type Action, after, ipCommands, plan, vlanCommands } from '../../../src/network/kernel/plan.ts';
-import { type Desired, type NetworkSpec, type PortSpec, usual } from '../../../src/network/model.ts';
+import { type Desired, defaultSettings, type NetworkSpec, type PortSpec } from '../../../src/network/model.ts';
 
 const network = (some: Partial<NetworkSpec> = {}): NetworkSpec => ({
   name: 'default',
@@ -14,7 +14,7 @@ const network = (some: Partial<NetworkSpec> = {}): NetworkSpec => ({
   ipv4: '10.1.2.1/24',
   ipv6: null,
   interface: null,
-  ...usual,
+  ...defaultSettings,
   ...some,
 });
 const port = (some: Partial<PortSpec> = {}): PortSpec => ({
@@ -27,24 +27,24 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   ipv6: null,
   up: true,
   vlan: null,
-  plugged: true,
-  guard: openGuard,
+  attached: true,
+  rules: defaultNicRules,
   ...some,
 });
 const desired = (networks: NetworkSpec[], ports: PortSpec[]): Desired => ({ networks, ports, groups: [], forwards: [] });
 const all = desired([network()], [port()]);
-const there: Present = after(nothing, plan(all, nothing));
-const tagged = after(nothing, plan(desired([network()], [port({ vlan: { access: 5, trunk: [] } })]), nothing));
+const there: ActualState = after(emptyState, plan(all, emptyState));
+const tagged = after(emptyState, plan(desired([network()], [port({ vlan: { access: 5, trunk: [] } })]), emptyState));
 const lan = network({ name: 'lan', kind: 'bridged', interface: 'eth1', ipv4: null });
 const without = (
-  present: Present,
+  present: ActualState,
   change: (maps: {
     bridges: Map<string, unknown>;
     taps: Map<string, unknown>;
     others: Map<string, unknown>;
     vlans: Map<string, unknown>;
   }) => void,
-): Present => {
+): ActualState => {
   const maps = {
     bridges: new Map<string, unknown>(present.bridges),
     taps: new Map<string, unknown>(present.taps),
@@ -52,50 +52,50 @@ const without = (
     vlans: new Map<string, unknown>(present.vlans),
   };
   change(maps);
-  return maps as unknown as Present;
+  return maps as unknown as ActualState;
 };
 
-const table: [title: string, desired: Desired, present: Present, does: Action['do'][]][] = [
-  ['nothing is wanted and nothing is there', desired([], []), nothing, []],
-  ['everything is made, the bridge first', all, nothing, ['make bridge', 'make tap']],
+const table: [title: string, desired: Desired, present: ActualState, does: Action['do'][]][] = [
+  ['emptyState is wanted and emptyState is there', desired([], []), emptyState, []],
+  ['everything is made, the bridge first', all, emptyState, ['create bridge', 'create tap']],
   ['what is right is left alone', all, there, []],
-  ['a VM that is not plugged in has no tap', desired([network()], [port({ plugged: false })]), there, ['remove tap']],
+  ['a VM that is not plugged in has no tap', desired([network()], [port({ attached: false })]), there, ['remove tap']],
   ['what nobody wants any more goes, taps first', desired([], []), there, ['remove tap', 'remove bridge']],
-  ['a tap that somebody removed is made again', all, without(there, ({ taps }) => taps.clear()), ['make tap']],
+  ['a tap that somebody removed is made again', all, without(there, ({ taps }) => taps.clear()), ['create tap']],
   [
     'a tap that lost its bridge is put back',
     all,
     without(there, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
-    ['mend tap'],
+    ['repair tap'],
   ],
-  ['a cable is pulled', desired([network()], [port({ up: false })]), there, ['mend tap']],
+  ['a cable is pulled', desired([network()], [port({ up: false })]), there, ['repair tap']],
   [
     'a bridge that somebody shut is opened',
     all,
     without(there, ({ bridges }) =>
       bridges.set('br-default', { addresses: ['10.1.2.1/24'], mac: '06:00:00:00:00:01', up: false, vlans: false }),
     ),
-    ['mend bridge'],
+    ['repair bridge'],
   ],
-  ['a bridge gets another address', desired([network({ ipv4: '10.9.9.1/24' })], [port()]), there, ['mend bridge']],
+  ['a bridge gets another address', desired([network({ ipv4: '10.9.9.1/24' })], [port()]), there, ['repair bridge']],
   [
     'a NIC in a VLAN needs a bridge that knows them',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     there,
-    ['mend bridge', 'set vlans'],
+    ['repair bridge', 'set vlans'],
   ],
   [
     'a new NIC in a VLAN gets through when it is in it, not before',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
-    nothing,
-    ['make bridge', 'make tap', 'set vlans', 'raise tap'],
+    emptyState,
+    ['create bridge', 'create tap', 'set vlans', 'set tap up'],
   ],
-  ['a NIC in the first VLAN is as any other', desired([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['mend bridge']],
+  ['a NIC in the first VLAN is as any other', desired([network()], [port({ vlan: { access: 1, trunk: [] } })]), there, ['repair bridge']],
   [
     'a NIC in a VLAN that lost its bridge is shut until it is in its VLAN again',
     desired([network()], [port({ vlan: { access: 5, trunk: [] } })]),
     without(tagged, ({ taps }) => taps.set('tabcdefghjkmn0', { bridge: null, up: true })),
-    ['mend tap', 'set vlans', 'raise tap'],
+    ['repair tap', 'set vlans', 'set tap up'],
   ],
   [
     'a NIC whose VLAN somebody changed gets it back',
@@ -107,25 +107,25 @@ const table: [title: string, desired: Desired, present: Present, does: Action['d
     'the cable of a NIC in a VLAN is pulled, and it stays in it',
     desired([network()], [port({ up: false, vlan: { access: 5, trunk: [] } })]),
     tagged,
-    ['mend tap'],
+    ['repair tap'],
   ],
   [
     'a bridged network’s far end has the VLANs of its NICs',
     desired([lan], [port({ network: 'lan', vlan: { access: 5, trunk: [6] } })]),
-    after(nothing, plan(desired([lan], []), nothing)),
-    ['mend bridge', 'set vlans', 'make tap', 'set vlans', 'raise tap'],
+    after(emptyState, plan(desired([lan], []), emptyState)),
+    ['repair bridge', 'set vlans', 'create tap', 'set vlans', 'set tap up'],
   ],
   [
     'a bridged network that comes back while its far end is still there is joined to it again',
     desired([lan], []),
-    after(after(nothing, plan(desired([lan], []), nothing)), [{ do: 'remove bridge', bridge: 'br-default' }]),
-    ['make bridge', 'join'],
+    after(after(emptyState, plan(desired([lan], []), emptyState)), [{ do: 'remove bridge', bridge: 'br-default' }]),
+    ['create bridge', 'connect uplink'],
   ],
   [
     'a bridged network is joined to its far end',
     desired([network({ kind: 'bridged', interface: 'eth1', ipv4: null })], []),
-    nothing,
-    ['make bridge', 'join'],
+    emptyState,
+    ['create bridge', 'connect uplink'],
   ],
   ['a stranger’s interface is left alone', all, without(there, ({ others }) => others.set('uplink', null)), []],
 ];
@@ -137,12 +137,12 @@ for (const [title, want, present, does] of table) {
       actions.map((action) => action.do),
       does,
     );
-    assert.deepEqual(plan(want, after(present, actions)), [], 'once it is done nothing is left to do');
+    assert.deepEqual(plan(want, after(present, actions)), [], 'once it is done emptyState is left to do');
   });
 }
 
 test('the plan is written for ip and bridge, and guests’ taps have no address of ours', () => {
-  const actions = plan(desired([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), nothing);
+  const actions = plan(desired([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), emptyState);
   assert.deepEqual(ipCommands(actions), [
     'tuntap add dev tabcdefghjkmn0 mode tap vnet_hdr',
     'link add name br-default address 06:00:00:00:00:01 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 vlan_filtering 1',
@@ -162,7 +162,7 @@ test('the plan is written for ip and bridge, and guests’ taps have no address 
 
 test('what the kernel tells of its interfaces is read: bridges, taps with their bridge, and the others', () => {
   const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
-  const present = presentFrom(
+  const present = parseActualState(
     JSON.stringify([
       link('lo'),
       link('br-default', {
@@ -198,16 +198,16 @@ test('what the kernel tells of VLANs is read, so that a NIC that is in the right
   ];
   const first = { vlan: 1, flags: ['PVID', 'Egress Untagged'] };
   const presentWith = (...vlans: object[]) =>
-    presentFrom(
+    parseActualState(
       JSON.stringify(links),
       JSON.stringify([{ ifname: 'br-default', vlans: [first] }, ...(vlans.length > 0 ? [{ ifname: 'tabcdefghjkmn0', vlans }] : [])]),
     );
   const nic = (vlan: PortSpec['vlan']) => desired([network()], [port({ vlan })]);
-  const commands = (vlan: PortSpec['vlan'], present: Present) => vlanCommands(plan(nic(vlan), present));
+  const commands = (vlan: PortSpec['vlan'], present: ActualState) => vlanCommands(plan(nic(vlan), present));
   const five = { vlan: 5, flags: ['PVID', 'Egress Untagged'] };
   assert.deepEqual(plan(nic({ access: 5, trunk: [7] }), presentWith(five, { vlan: 7 })), []);
   assert.deepEqual(plan(nic(null), presentWith(first)), []);
-  // Of what is right nothing is touched.
+  // Of what is right emptyState is touched.
   assert.deepEqual(commands({ access: 5, trunk: [7, 8] }, presentWith(five, { vlan: 6 }, { vlan: 7 })), [
     'vlan del dev tabcdefghjkmn0 vid 6',
     'vlan add dev tabcdefghjkmn0 vid 8',
