@@ -42,7 +42,7 @@ describe('resource settings', () => {
   afterEach(async () => {
     await control({});
     for (const { name } of await host.client.vm.list({})) await host.client.vm.remove({ vm: name, force: true });
-    await eventually(async () =>
+    await eventually('groups go', async () =>
       assert.deepEqual(
         (await groupFolders(host.stateDirectory)).filter((folder) => /\/(vcpu|emulator)$/.test(folder)),
         [],
@@ -63,7 +63,7 @@ describe('resource settings', () => {
     const shown = await host.client.vm.show({ vm: 'web' });
     assert.equal(shown.resources.cpuLimit, 0.5);
     assert.equal(shown.resourceUse?.cpuLimitNow, 0.5);
-    await eventually(async () => assert.equal((await told(id)).balloonBytes, 256 * MiB));
+    await eventually('the balloon is set', async () => assert.equal((await told(id)).balloonBytes, 256 * MiB));
     assert.deepEqual((await told(id)).throttles['root-dev']?.['iops_max'], 200);
     if (isRoot) assert.match(await quotaOf(id), /^5000\b/);
     const { applied, atNextStart } = await host.client.vm.set({
@@ -107,7 +107,7 @@ describe('resource settings', () => {
     await host.client.vm.show({ vm: 'web' });
     await host.kill();
     await host.start();
-    await eventually(async () => assert.equal((await host.client.vm.show({ vm: 'web' })).resourceUse?.cpuLimitNow, 0.5));
+    await eventually('it is so', async () => assert.equal((await host.client.vm.show({ vm: 'web' })).resourceUse?.cpuLimitNow, 0.5));
     assert.equal((await told(id)).throttles['root-dev']?.['iops'], 50);
     assert.equal((await host.client.vm.set({ vm: 'web', cpuLimit: 0 })).applied[0], 'cpuLimit');
     assert.equal((await host.client.vm.show({ vm: 'web' })).resourceUse?.cpuLimitNow, null);
