@@ -18,6 +18,8 @@ export const NetworkRecord = z.object({
   spoofing: Spoofing,
   capacityBytesPerSecond: z.int().nullable(),
   hostAccess: z.array(HostAccess),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;
