@@ -21,7 +21,7 @@ test('a viewer only reads, an operator does everything that is not the whole hos
   );
   assert.deepEqual(
     idsWhere(({ permission }) => !roleAllows('operator', permission)),
-    ['image.import', 'image.export', 'host.shutdown'],
+    ['image.import', 'image.export', 'host.shutdown', 'alert.create'],
   );
   assert.ok(operationList.every(({ permission }) => roleAllows('administrator', permission)));
 });
