@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { createServer } from '../src/api/server.ts';
 import { systemClock } from '../src/host/clock.ts';
-import { diskRoom } from '../src/host/disk-space.ts';
+import { diskRoom } from '../src/host/file/disk-space.ts';
 import { outgoingPolicy } from '../src/host/outgoing.ts';
 import type { Handlers } from '../src/operations/handler.ts';
 import { handler as showMetrics } from '../src/operations/metrics/show.ts';

@@ -1,10 +1,10 @@
 // What a VM's QEMU gets as memory: an empty layer of its own, or the layers of the snapshot that it resumes from.
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
+import { createMemoryFile } from '../host/file/memory-file.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
-import { createMemoryFile } from '../host/memory-file.ts';
 import type { Paths } from '../host/paths.ts';
-import { isProcess } from '../host/process-start.ts';
+import { isProcess } from '../host/process/start-ticks.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import type { MemoryLayers } from '../qemu/memory.ts';
 import type { SnapshotMemory, SnapshotRecord } from './capture/snapshot-record.ts';

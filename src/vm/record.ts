@@ -111,6 +111,8 @@ export const VmRecord = z.object({
   /** It has resumed, and its guest has not learned the time yet. */
   resumedFromSuspend: z.boolean(),
   forkedFrom: z.string().nullable(),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
   /** The warm pool that it is a member of; it is not complete until it is taken. */
   warmPool: z.string().nullable(),
   nics: z.array(NicRecord),

@@ -190,6 +190,7 @@ function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[
     createdAt: record.createdAt,
     startedAt: active ? record.startedAt : null,
     forkedFrom: record.forkedFrom,
+    ...(record.project === null ? {} : { project: record.project }),
     snapshot: record.at,
   };
 }

@@ -1,7 +1,7 @@
 // Keeps the warm pools full: missing members are created through the task engine, one at a time, after a growing pause when that fails. When
 // the host's memory becomes scarce, members are evicted first, and created again when there is room.
 import { MiB } from '../contract/field.ts';
-import { measureMemory } from '../host/memory.ts';
+import { measureMemory } from '../host/system/memory.ts';
 import { overheadBytes } from '../vm/lifecycle/check-start.ts';
 import type { Vm } from '../vm/vm.ts';
 import { evict, isMember, isReady, membersOf, readyIn } from './members.ts';

@@ -3,7 +3,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { formatSubnet } from '../address/address.ts';
 import { freeIpv4, freeIpv6 } from '../address/subnet.ts';
 import { hostRoutes } from './host-network.ts';

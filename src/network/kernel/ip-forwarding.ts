@@ -2,8 +2,8 @@
 // off again where it was off. What was off is recorded first, in one file for all of them.
 import { readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { lockFile } from '../../host/lock.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { lockFile } from '../../host/file/lock.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { hostInterfaces } from './host-network.ts';
 import { hostLock, isUplinkOnHost } from './interface-names.ts';
 

@@ -2,7 +2,7 @@
 // pasta. What is changed on the host (interface, routes, table, forwarding) is recorded first (host-changes.ts) and undone at the end.
 import { readFile } from 'node:fs/promises';
 import { VivError } from '../../contract/errors.ts';
-import { runOk, runProgram } from '../../host/run.ts';
+import { runOk, runProgram } from '../../host/process/run.ts';
 import { formatSubnet, nth, type Subnet, subnetOf } from '../address/address.ts';
 import type { NetworkPrograms } from '../capability.ts';
 import { digestArguments, digestOf, hostRules } from '../firewall/host-table.ts';

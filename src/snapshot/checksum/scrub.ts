@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { Time } from '../../contract/field.ts';
-import { isUsable } from '../../host/usable.ts';
+import { isUsable } from '../../host/file/usable.ts';
 import { checksummedFiles, type Pace, removeUnfinishedChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { Uses } from '../services.ts';

@@ -3,7 +3,7 @@
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import { newId } from '../../host/id.ts';
 import type { Paths } from '../../host/paths.ts';
 import { type Checksums, checksumFile, decodeChecksums, encodeChecksums, firstDifference } from '../../storage/block-checksums.ts';

@@ -1,7 +1,7 @@
 // A snapshot's memory is written from the VM's process, where it was captured, into the snapshot's own file while the VM runs.
 import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import { memoryBytesOf } from '../../qemu/args/machine.ts';
 import { BlockChecksums } from '../../storage/block-checksums.ts';
 import { flatten } from '../../storage/flatten.ts';

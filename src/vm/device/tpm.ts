@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import { type Arch, MiB } from '../../contract/field.ts';
 import type { VmPaths } from '../../host/paths.ts';
-import { isProcess } from '../../host/process-start.ts';
+import { isProcess } from '../../host/process/start-ticks.ts';
 import { hasTpm } from '../../qemu/args/tpm.ts';
 import type { QemuProcess } from '../../qemu/process.ts';
 import { endTpm, findSwtpm, startTpm, type Tpm } from '../../qemu/tpm.ts';

@@ -1,7 +1,7 @@
 // The host shuts down, or something else that ends all processes: the guests are asked to shut down, all at once. `desired` stays as it
 // is, so that the same VMs start with the host as after a power failure.
 import { guestsDeadlineMs } from '../../contract/ending.ts';
-import type { GoingDown } from '../../host/shutting-down.ts';
+import type { GoingDown } from '../../host/system/shutdown.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { askGuest, endQemu } from './stop.ts';

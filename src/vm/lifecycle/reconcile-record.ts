@@ -1,6 +1,6 @@
 // After a verb has failed half-way: the record is made to match the process.
 import { rm } from 'node:fs/promises';
-import { isUsable } from '../../host/usable.ts';
+import { isUsable } from '../../host/file/usable.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 

@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Progress } from '../../contract/task.ts';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../../qemu/command.ts';
 import type { QmpConnection } from '../../qemu/qmp.ts';
 import { saveState, stopSaving } from '../../qemu/state.ts';
