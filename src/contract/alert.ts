@@ -69,8 +69,7 @@ export const create = defineOperation({
   id: 'alert.create',
   method: 'POST',
   path: '/v1/alerts',
-  // A command destination is a program that the daemon's user runs.
-  permission: 'host.alert',
+  permission: 'alert.create',
   task: true,
   summary: 'Create an alert',
   input: z.object({
