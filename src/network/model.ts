@@ -109,6 +109,8 @@ export interface PortSpec {
   readonly vlan: { readonly access: number | null; readonly trunk: readonly number[] } | null;
   /** A process of the VM uses the tap, or is about to. */
   readonly attached: boolean;
+  /** The process; null: it is not running yet, or not known. */
+  readonly pid: number | null;
   readonly rules: NicRules;
 }
 
