@@ -5,8 +5,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { createMemoryFile } from '../src/host/file/memory-file.ts';
 import { memoryLibrary } from '../src/host/guest-asset.ts';
-import { createMemoryFile } from '../src/host/memory-file.ts';
 
 /** The arguments of a running process. */
 export const argumentsOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);

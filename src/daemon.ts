@@ -2,30 +2,37 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { Access } from './access/access.ts';
+import { Anchors } from './access/audit/anchor.ts';
+import { AuditLog } from './access/audit/log.ts';
+import { NetworkListener } from './api/network-listener.ts';
 import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
-import type { OperationId } from './contract/index.ts';
-import { bootCacheFile } from './host/boot-cache.ts';
+import { type OperationId, operationList } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
-import { diskRoom } from './host/disk-space.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
-import { lockDaemon, StateDirectoryTaken } from './host/lock.ts';
+import { bootCacheFile } from './host/file/boot-cache.ts';
+import { diskRoom } from './host/file/disk-space.ts';
+import { lockDaemon, StateDirectoryTaken } from './host/file/lock.ts';
 import { openLog } from './host/log.ts';
-import { availableMemory } from './host/memory.ts';
 import { outgoingPolicyFrom } from './host/outgoing.ts';
 import { pathsIn } from './host/paths.ts';
-import { whatGoesDown } from './host/shutting-down.ts';
+import { availableMemory } from './host/system/memory.ts';
+import { whatGoesDown } from './host/system/shutdown.ts';
 import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
+import { auditedJournal, mayStillAct } from './operations/access/tasks.ts';
+import type { Call } from './operations/handler.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
-import { KvmProver, proofMarker } from './qemu/accelerator.ts';
 import { setBalloon } from './qemu/balloon.ts';
 import { findQemu } from './qemu/binary.ts';
+import { KvmProver, proofMarker } from './qemu/kvm/prover.ts';
 import { Alerts } from './resource/alert/alerts.ts';
+import { Anomalies } from './resource/anomaly/anomalies.ts';
 import { Enforcer } from './resource/enforcer.ts';
 import { Governor } from './resource/governor/governor.ts';
 import { Histories } from './resource/history/histories.ts';
@@ -35,6 +42,7 @@ import { FileChecks } from './snapshot/checksum/file-checks.ts';
 import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
+import type { Migrated } from './store/migration/schema.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
@@ -83,7 +91,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
-  const store = await openSqliteStore(paths.store);
+  const migrated: Migrated[] = [];
+  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
+  const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
+  const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
+  const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
+  const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const eventLog = createEventLog(store, log);
   const alerts = await Alerts.open({
     ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
@@ -98,6 +111,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     },
   };
   const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
+  for (const { release, copy } of migrated)
+    events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
@@ -136,20 +151,33 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
   const networks = await Networks.open({ paths, env, store, log, bus, asRoot: ownUsers }, portSource(vms, snapshots));
+  const anomalies = new Anomalies({
+    histories,
+    record: (event) => events.record(event),
+    onProblem: (error) => log.warn({ error }, 'what a VM uses could not be compared with its history'),
+  });
   const monitor = new Monitor({
     clock,
-    vms: () => vms.list().map((vm) => measuredVm(vm, () => null)),
+    vms: () => vms.list().map(measuredVm),
     networkNamespacePid: () => networks.reconciler.namespacePid,
     storage: diskRoom(paths.stateDirectory, undefined),
   });
   monitor.onLook((look) => {
     histories.record(look);
     alerts.onLook(look);
+    anomalies.onLook(look);
   });
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
-  const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
-  const internal = () => ({ caller: { name: 'daemon', uid, role: 'administrator' as const }, signal: stopping.signal, services });
+  const tasks = createTasks({
+    ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
+    journal: auditedJournal(store, audit, () => services),
+    mayAct: (record) => mayStillAct(record, services),
+  });
+  const internal = (): Call => ({
+    ...{ caller: access.daemon().ref, objects: [], client: null, setCookie: () => {}, signal: stopping.signal, services },
+    commit: (transaction) => store.commit(transaction),
+  });
   const act = async (operation: OperationId, input: object) => {
     const { done } = await tasks.start(operation, input, internal());
     await done;
@@ -158,6 +186,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const services: Services = {
     ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers, resources },
     ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
+    ...{ access, audit, anchors: () => anchors.read() },
+    listener: {
+      state: () => listener.state(),
+      open: (asked, commit) => listener.open(asked, commit),
+      close: (commit) => listener.close(commit),
+    },
     ...{ monitor, histories, alerts },
     shutdown: () => void stop(),
   };
@@ -211,7 +245,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   monitor.begin();
   alerts.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
+  const { handle, upgrade } = server;
+  const listener = new NetworkListener({ handle, upgrade, store, log, folder: paths.tls, clock });
   await server.listen(paths.apiSocket);
+  await listener.restore();
+  anchors.begin();
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({
     type: 'daemon.started',
@@ -253,6 +291,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     snapshotScheduler.stop();
     governor.stop();
     warmPoolReplenisher.stop();
+    await listener.stop();
     monitor.stop();
     await server.close();
     await scrub.stop();
@@ -267,6 +306,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await networks.stop();
     await enforcer.stop();
     for (const vm of vms.all()) vm.live?.end();
+    await anomalies.settled();
     await histories.close();
     await alerts.stop();
     events.record({
@@ -274,6 +314,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',
     });
     await events.flush();
+    await audit.close();
+    await anchors.stop();
     await store.close();
     await rm(join(paths.run, 'daemon.pid'), { force: true });
     await lock.release();

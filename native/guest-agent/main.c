@@ -35,7 +35,7 @@ static void on_child(int number) {
   (void)number;
   int saved = errno;
   if (write(child_ended[1], "", 1) < 0) {
-    /* the pipe is full, so the loop will wake up anyway */
+    /* the pipe is full, so poll returns anyway */
   }
   errno = saved;
 }

@@ -10,7 +10,7 @@
 // and leaves the memory out of a saved state (x-ignore-shared).
 //
 //   shared (an empty layer of the VM's own) --freeze, copies nothing--> private, over 1 layer --freeze--> private, over n layers
-//   private --prepare--> private, the next layer begun --freeze--> private, over one more layer
+//   private --prepare--> private, with a prepared layer --freeze--> private, over one more layer
 //
 // VIV_MEMORY=SOCKET:FD[,FD...]  the path of the control socket, and the layers as inherited descriptors, bottom first. QEMU maps the first
 // one (/proc/self/fd/FD). VIV_MEMORY=SOCKET:+FD  an empty layer, which is mapped shared until the first freeze. A program that maps no such
@@ -42,7 +42,7 @@ static char *memory;
 static size_t memory_bytes;
 static int is_shared;
 
-/** The next layer, begun by `prepare_layer`. A page that it has, and that is the same in the memory, need not be copied again. */
+/** What `prepare_layer` has written of the next layer. A page that it has, and that is the same in the memory, need not be copied again. */
 static struct {
   int fd; /* -1: there is none */
   char *view;

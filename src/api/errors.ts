@@ -8,7 +8,7 @@ interface HttpError extends Error {
   statusCode?: number;
 }
 
-/** What the caller is told. */
+/** The error that the caller gets. */
 export function toVivError(error: unknown, log: Logger, operation: string): VivError {
   if (error instanceof VivError) {
     if (error.code === 'internal') log.error({ operation, err: chain(error) }, 'operation failed');

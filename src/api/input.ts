@@ -1,5 +1,5 @@
 // From a request to an operation's input: path, query and body become one object, parsed by the operation's schema.
-// What does not fit is told in one sentence in terms of the field.
+// An error is one sentence in terms of the field.
 import type { z } from 'zod';
 import { sentenceOf } from '../contract/bound.ts';
 import { VivError } from '../contract/errors.ts';

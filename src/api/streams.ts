@@ -21,7 +21,7 @@ export async function sendStream(
   explain: (error: unknown) => VivError,
 ): Promise<void> {
   const { stream } = download;
-  const told = /(^|[\s,])trailers\b/i.test(String(response.req.headers.te ?? ''));
+  const trailers = /(^|[\s,])trailers\b/i.test(String(response.req.headers.te ?? ''));
   const stop = () => stream.destroy(signal.reason);
   response.once('close', () => stream.destroy());
   signal.addEventListener('abort', stop, { once: true });
@@ -30,7 +30,7 @@ export async function sendStream(
     response.writeHead(200, {
       'content-type': download.contentType,
       'cache-control': 'no-store',
-      ...(told ? { trailer: errorTrailer } : {}),
+      ...(trailers ? { trailer: errorTrailer } : {}),
     });
     response.flushHeaders();
     stream.pipe(response, { end: false });
@@ -39,7 +39,7 @@ export async function sendStream(
       (error: unknown) => {
         if (response.destroyed) return; // the reader has gone
         const why = explain(error);
-        if (!told) return void response.destroy();
+        if (!trailers) return void response.destroy();
         response.addTrailers({ [errorTrailer]: encodeURIComponent(JSON.stringify(why.toBody())) });
         response.end();
       },

@@ -97,7 +97,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
     new Promise((resolve) => {
       // A sender in a loop must not keep the 'close' of a broken connection from being noticed.
       if (ws.readyState !== ws.OPEN) return void setImmediate(resolve);
-      ws.send(bytes, () => resolve()); // a failure is told by `closed`
+      ws.send(bytes, () => resolve()); // a failure aborts `closed`
     });
   return {
     input: input.promise,

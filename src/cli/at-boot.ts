@@ -29,7 +29,7 @@ export async function enableAtBoot(systemd: Systemd): Promise<string> {
   return hint;
 }
 
-/** The other way round; the daemon that runs goes on. Nothing where there is no unit. */
+/** Disables and removes the unit; a running daemon continues. Does nothing where there is no unit. */
 export async function disableAtBoot(systemd: Systemd): Promise<void> {
   if (!existsSync(systemd.unit.file)) return;
   needSystemd();

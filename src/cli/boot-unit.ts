@@ -9,13 +9,13 @@ export interface BootUnit extends UnitName {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** What the daemon is told by its environment, and would not know in a unit. */
+/** Environment variables that the daemon reads, and that a unit does not have by itself. */
 const handedOn = /^(VIV_(?!DAEMON_ENTRY$|DEBUG$|TEST_).*|XDG_STATE_HOME|MALLOC_ARENA_MAX|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy)$/i;
 
 /** What the daemon itself takes to end, on a slow host. */
 const daemonEndsMs = 45_000;
 
-/** Pure. `home` is absolute; `command` is what runs the daemon in the foreground. */
+/** Pure. `stateDirectory` is absolute; `command` is what runs the daemon in the foreground. */
 export function bootUnit({
   env,
   uid,
@@ -29,7 +29,7 @@ export function bootUnit({
 }): BootUnit {
   const asked = env['VIV_HOME'] ? { VIV_HOME: stateDirectory } : {};
   const unit = unitOf(env, uid, stateDirectory);
-  const told = Object.entries({ ...env, ...asked }).filter(([key, value]) => handedOn.test(key) && value);
+  const passed = Object.entries({ ...env, ...asked }).filter(([key, value]) => handedOn.test(key) && value);
   const text = [
     '# Made by: viv up --at-boot yes. Removed by: viv up --at-boot no',
     '[Unit]',
@@ -39,11 +39,11 @@ export function bootUnit({
     '[Service]',
     '# Starting it fails where its program has gone.',
     'Type=exec',
-    ...told.map(([key, value]) => `Environment=${quoted(`${key}=${value}`)}`),
+    ...passed.map(([key, value]) => `Environment=${quoted(`${key}=${value}`)}`),
     `ExecStart=${command.map((word) => quoted(word).replaceAll('$', '$$$$')).join(' ')}`,
     'Restart=on-failure',
     'RestartSec=2',
-    '# Another daemon has this home, and serves.',
+    '# Another daemon serves this state directory.',
     `RestartPreventExitStatus=${stateDirectoryTakenExitCode}`,
     '# VMs are processes of their own: they outlive the daemon, and the end of one is not the end of the others.',
     'KillMode=process',

@@ -1,10 +1,10 @@
-// One call for each NAME: a few at a time, every failure told, the worst exit code for the whole.
+// One call for each NAME: a few at a time, every failure reported, the worst exit code for the whole.
 import type { Context } from './context.ts';
 import { describeProblem, exitCodeOf } from './problem.ts';
 
 const atATime = 8;
 
-/** Results in the order of the names; undefined where it failed (and was told). */
+/** Results in the order of the names; undefined where it failed (and was reported). */
 export async function forEachName<T>(
   context: Context,
   names: readonly string[],

@@ -94,7 +94,7 @@ export async function textOf(file: string, as: string): Promise<string> {
   }
 }
 
-/** Says what the VM lacks where this host can have no network but QEMU’s own, or an ordinary user’s have no way out. */
+/** Reports what the VM lacks where this host has no network but QEMU’s own, or a user’s networks have no uplink. */
 export async function sayNetwork(client: Client, context: Context, input: VmInput, vm: Vm): Promise<void> {
   const [nic] = vm.nics;
   const isUser = nic?.network === 'user';
@@ -102,12 +102,12 @@ export async function sayNetwork(client: Client, context: Context, input: VmInpu
   const { networks } = await client.host.show({}, { signal: context.interrupts.signal }).catch(() => ({ networks: [] }));
   const detailOf = (network: string) => networks.find(({ name }) => name === network)?.detail;
   const own = detailOf('own');
-  if (isUser && own !== undefined) return; // it was wanted so
+  if (isUser && own !== undefined) return; // as requested
   const said = isUser
     ? detailOf('user')
     : own
         ?.split('; ')
-        .filter((part) => /no way out|install it/.test(part))
+        .filter((part) => /no uplink|install it/.test(part))
         .join('; ');
   if (said) context.screen.say(`viv: ${clean(vm.name)}: ${said}`);
 }

@@ -58,7 +58,7 @@ function systemSentence(error: unknown): string | null {
   return reason && syscall && where ? `cannot ${deeds[syscall] ?? syscall} ${where}: ${reason}` : null;
 }
 
-/** After `viv: ` a sentence goes on in small letters, unless its first word is written in capitals (QEMU, KVM). */
+/** After `viv: ` a sentence continues in lower case, unless its first word is written in capitals (QEMU, KVM). */
 function lowerFirst(text: string): string {
   return /^[A-Z][a-z']*(\s|$)/.test(text) && !/^(Debian|Ubuntu|Fedora|Rocky|Alpine|FreeBSD)\b/.test(text)
     ? text.charAt(0).toLowerCase() + text.slice(1)

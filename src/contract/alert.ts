@@ -37,7 +37,7 @@ export const Alert = z.object({
     /** Waiting for delivery, or for another attempt. */
     queued: z.int(),
     delivered: z.int(),
-    /** Given up, since the daemon was started. */
+    /** Deliveries that failed for good, since the daemon was started. */
     failed: z.int(),
     /** Why the last attempt failed; null: it did not. */
     problem: z.string().nullable(),

@@ -1,6 +1,6 @@
 // Numbers about the ends of daemons and hosts that several programs have to agree upon. Without a schema: every command loads them.
 
-/** What a daemon ends with that found another in its home: that one serves, or will soon. (EX_TEMPFAIL of sysexits.h) */
+/** Exit code of a daemon that found another one in its state directory: that one serves, or will soon. (EX_TEMPFAIL of sysexits.h) */
 export const stateDirectoryTakenExitCode = 75;
 
 /** So long guests may take to shut down with their host. */

@@ -5,6 +5,7 @@
 export const errorCodes = {
   invalid: { status: 400, exit: 2 }, //          the request is malformed
   unauthenticated: { status: 401, exit: 1 }, //  who is asking is not known
+  rate_limited: { status: 429, exit: 1 }, //     too many wrong sign-ins; details say when to try again
   forbidden: { status: 403, exit: 1 }, //        who is asking may not
   not_found: { status: 404, exit: 1 }, //        no such VM, image, task
   ambiguous: { status: 409, exit: 2 }, //        an id prefix that fits several
@@ -12,6 +13,7 @@ export const errorCodes = {
   wrong_state: { status: 409, exit: 1 }, //      the VM's state does not allow this verb
   in_use: { status: 409, exit: 1 },
   busy: { status: 409, exit: 1 }, //             another operation holds it, or it changed meanwhile
+  over_quota: { status: 409, exit: 1 }, //       the project's quotas do not allow it
   too_large: { status: 413, exit: 1 },
   no_memory: { status: 507, exit: 1 }, //        the host has not enough memory for it
   no_space: { status: 507, exit: 1 }, //         the host's disk is (nearly) full
@@ -27,18 +29,18 @@ export const errorCodes = {
   cancelled: { status: 499, exit: 1 },
   unsupported: { status: 501, exit: 1 }, //      not on this host, or not yet
   unavailable: { status: 503, exit: 1 }, //      the daemon is not there or is going down
-  internal: { status: 500, exit: 1 }, //         a bug of ours
+  internal: { status: 500, exit: 1 }, //         a bug in Vivarium
 } as const satisfies Record<string, { status: number; exit: number }>;
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** What comes together, for the lists of the operations. What any operation may fail with is in contract/operation.ts. */
+/** Codes that occur together, for the lists of the operations. What any operation may fail with is in contract/operation.ts. */
 export const failures = {
   /** Finding the one thing that a name or an id means. */
   find: ['not_found', 'ambiguous'],
   /** Making or changing disks and other files of a VM or an image. */
   files: ['no_space', 'missing_program', 'corrupt', 'in_use', 'unsupported', 'timeout'],
-  /** Telling a running QEMU something. */
+  /** Sending a command to a running QEMU. */
   qemu: ['qemu_failed', 'timeout'],
   /** Starting a VM's QEMU. */
   start: [
@@ -95,7 +97,7 @@ export class VivError extends Error {
 
 const mostNamed = 5;
 
-/** `a, b, c, d, e and 3 more`: as many as a sentence bears. */
+/** `a, b, c, d, e and 3 more`: as many as fit into a sentence. */
 export function someOf(names: readonly string[]): string {
   const more = names.length - mostNamed;
   return more > 0 ? `${names.slice(0, mostNamed).join(', ')} and ${more} more` : names.join(', ');

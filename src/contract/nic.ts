@@ -11,7 +11,7 @@ import { GroupName } from './security-group-rule.ts';
 const vm = Ref.describe('Name or id of the VM');
 const nic = NicId.describe('NIC, such as net1 (viv nic ls lists them)');
 const settings = {
-  link: z.enum(['up', 'down']).optional().describe('State of its link, as if its cable were plugged in or pulled out'),
+  link: z.enum(['up', 'down']).optional().describe('State of its link'),
   securityGroups: z
     .array(GroupName.or(z.literal('none')))
     .max(16)

@@ -139,7 +139,7 @@ function responses(operation: Operation): Json {
     upload: { description: 'Done', content: { 'application/json': { schema } } },
     events: { description: 'Events, each of this shape', content: { 'text/event-stream': { schema } } },
     download: { description: 'Bytes', content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } },
-    socket: { description: 'Goes on as a WebSocket; the last control message carries this', 'x-output': schema },
+    socket: { description: 'Continues as a WebSocket; the last control message carries this', 'x-output': schema },
   };
   const byStatus = new Map<number, string[]>();
   for (const code of errorsOf(operation)) {

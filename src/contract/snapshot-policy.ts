@@ -1,4 +1,4 @@
-// When snapshots of a VM are made by themselves, and how many are kept:
+// When snapshots of a VM are taken automatically, and how many are kept:
 //   every 10 min keep 12, hourly keep 24, daily keep 7, before risky operations
 // Each part stands for itself: `every N min|hours|days|weeks keep K`, `hourly|daily|weekly keep K`, `before risky operations`.
 import { z } from 'zod';
@@ -22,7 +22,7 @@ export type SnapshotRule = z.infer<typeof SnapshotRule>;
 export const SnapshotPolicy = z.object({
   /** Shortest interval first; no two of the same. */
   rules: z.array(SnapshotRule).max(mostRules),
-  /** Before what cannot be taken back: restore, reset, a stop or restart by force, changes of disks. */
+  /** Before operations that cannot be undone: restore, reset, a stop or restart by force, changes of disks. */
   beforeRisky: z.boolean(),
 });
 export type SnapshotPolicy = z.infer<typeof SnapshotPolicy>;
@@ -59,7 +59,7 @@ export function parseSnapshotPolicy(text: string): SnapshotPolicy | null {
 
 function parseRule(part: string): SnapshotRule {
   if (part === '') throw wrong('there is nothing between two commas, or nothing at all', `for example ${example}, or none`);
-  if (part === 'none') throw wrong('“none” stands alone');
+  if (part === 'none') throw wrong('“none” excludes all other rules');
   const [, times, kept] = /^(.*?)(?: keep (\S+))?$/.exec(part) ?? [];
   const everyMs = intervalOf(times ?? '', part);
   if (kept === undefined) throw wrong(`“${part}” does not say how many are kept`, `for example ${part} keep 12`);

@@ -92,5 +92,10 @@ export const Vm = z.object({
   startedAt: Time.nullable().describe('Time of the last start'),
   forkedFrom: z.string().nullable().describe('Name, at that time, of the VM it was forked from'),
   snapshot: z.string().nullable().describe('Id of its current snapshot: the last one taken or restored'),
+  project: z.string().nullable().optional().describe('Id of the project that owns it; null or absent: none'),
+  allowed: z
+    .record(z.string(), z.union([z.literal(true), z.string()]))
+    .optional()
+    .describe('Verb -> true, or why not: its state, the caller’s permissions and the project’s quotas; only of one VM, not in lists'),
 });
 export type Vm = z.infer<typeof Vm>;

@@ -360,7 +360,7 @@ export const copyIn = defineOperation({
   output: z.object({
     files: z.int().describe('Files and hard links that were created'),
     bytes: Bytes.describe('Bytes of their content'),
-    skipped: z.array(z.string()).describe('`NAME: reason` of each entry that was left out (FIFOs and devices), at most 100'),
+    skipped: z.array(z.string()).describe('Entries that were left out (FIFOs and devices), each as NAME: reason, at most 100'),
   }),
   errors: [...failures.find, ...failures.guest],
 });

@@ -5,12 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
 import type { Host } from '../contract/host.ts';
-import { diskRoom } from './disk-space.ts';
-import { measureMemory } from './memory.ts';
-import { readCpus, readDistribution } from './os-facts.ts';
+import { diskRoom } from './file/disk-space.ts';
+import { isUsable } from './file/usable.ts';
 import type { Paths } from './paths.ts';
-import { type FoundProgram, findPrograms } from './programs.ts';
-import { isUsable } from './usable.ts';
+import { readCpus, readDistribution } from './system/distribution.ts';
+import { measureMemory } from './system/memory.ts';
+import { type FoundProgram, findPrograms } from './system/programs.ts';
 
 export interface HostFacts {
   /** @param options.prove proves KVM anew and waits for the answer */

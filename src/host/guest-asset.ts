@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
-import { isUsable } from './usable.ts';
+import { isUsable } from './file/usable.ts';
 
 export interface GuestAsset {
   readonly name: string;

@@ -17,6 +17,10 @@ export interface Paths {
   readonly daemonLog: string;
   readonly flowLog: string;
   readonly store: string;
+  /** audit/: older records of the audit log, and its key. */
+  readonly audit: string;
+  /** tls/: the host's own certificate authority and certificate. */
+  readonly tls: string;
   /** images/<digest>/ */
   readonly images: string;
   /** Further image folders, read only, shared on purpose (VIV_IMAGES, separated by colons). */
@@ -94,18 +98,21 @@ export function pathsIn(
     daemonLock: join(stateDirectory, 'daemon.lock'),
     flowLog: join(stateDirectory, 'flows.jsonl'),
     store: join(stateDirectory, 'state.db'),
+    audit: join(stateDirectory, 'audit'),
+    tls: join(stateDirectory, 'tls'),
     images: join(stateDirectory, 'images'),
     sharedImages: (env['VIV_IMAGES'] ?? '').split(':').filter((folder) => folder !== ''),
     staging: join(stateDirectory, 'staging'),
     vms: join(stateDirectory, 'vms'),
     layers: join(stateDirectory, 'layers'),
     snapshots: join(stateDirectory, 'snapshots'),
-    checksums: join(stateDirectory, 'sums'),
+    checksums: join(stateDirectory, 'checksums'),
     cache: join(stateDirectory, 'cache'),
     history: join(stateDirectory, 'history'),
     layer: (id) => join(stateDirectory, 'layers', `${id}.qcow2`),
     // layers/<id>.qcow2 and snapshots/<id>/memory
-    checksumsOf: (file) => join(stateDirectory, 'sums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
+    checksumsOf: (file) =>
+      join(stateDirectory, 'checksums', basename(file) === 'memory' ? `${basename(dirname(file))}.memory` : basename(file)),
     snapshot: (id) => {
       const folder = join(stateDirectory, 'snapshots', id);
       const file = (name: string) => join(folder, name);
@@ -140,7 +147,7 @@ function vmPaths(state: string, run: string): VmPaths {
     agent: join(run, 'agent.sock'),
     qga: join(run, 'qga.sock'),
     vnc: join(run, 'vnc.sock'),
-    nics: join(run, 'cards.sock'),
+    nics: join(run, 'nics.sock'),
     process: join(run, 'process.json'),
   };
 }

@@ -4,7 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { makeDurable } from '../host/durable.ts';
+import { makeDurable } from '../host/file/durable.ts';
 import { probeFile } from '../storage/probe.ts';
 import type { BuiltImage } from './build/types.ts';
 import { hashFile } from './hash.ts';

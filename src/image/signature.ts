@@ -3,8 +3,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
-import { ProgramMissing, runProgram } from '../host/run.ts';
-import { isUsable } from '../host/usable.ts';
+import { isUsable } from '../host/file/usable.ts';
+import { ProgramMissing, runProgram } from '../host/process/run.ts';
 import type { Signature } from './catalog.ts';
 
 /**

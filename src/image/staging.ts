@@ -1,7 +1,7 @@
 // A task's folder in staging: its name, and how it goes. The same work has the same folder, so that it is taken up where it was left.
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { runOk } from '../host/run.ts';
+import { runOk } from '../host/process/run.ts';
 import { asOwnRoot } from './build/user-namespace.ts';
 
 export function stagingKey(verb: string, ...what: readonly string[]): string {

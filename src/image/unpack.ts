@@ -5,7 +5,7 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { VivError } from '../contract/errors.ts';
-import { ProgramFailed, ProgramMissing, runOk } from '../host/run.ts';
+import { ProgramFailed, ProgramMissing, runOk } from '../host/process/run.ts';
 import { convertDisk } from '../storage/disk.ts';
 import { type DiskFormat, probeFile, usableFormat } from '../storage/probe.ts';
 import { freeSpace } from '../storage/space.ts';

@@ -3,10 +3,10 @@
 import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../contract/errors.ts';
-import { findProgram } from '../host/find-program.ts';
+import { isUsable } from '../host/file/usable.ts';
 import { forwardProgram, tapProgram } from '../host/guest-asset.ts';
-import { runProgram } from '../host/run.ts';
-import { isUsable } from '../host/usable.ts';
+import { findProgram } from '../host/process/find-program.ts';
+import { runProgram } from '../host/process/run.ts';
 import type { Tracking } from './firewall/model.ts';
 import { bridgeTrackingProbe, brNetfilterFile, trackingFrom } from './firewall/tracking.ts';
 

@@ -2,8 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
-import { findProgram } from '../host/find-program.ts';
-import { runProgram } from '../host/run.ts';
+import { findProgram } from '../host/process/find-program.ts';
+import { runProgram } from '../host/process/run.ts';
 
 export interface QemuBinary {
   readonly path: string;

@@ -1,7 +1,7 @@
 // Where distributions keep UEFI firmware: the code that is shared read-only and the template of the variables.
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
-import { isUsable } from '../host/usable.ts';
+import { isUsable } from '../host/file/usable.ts';
 
 /** Debian and Ubuntu (ovmf, qemu-efi-aarch64), Fedora (edk2-ovmf), Arch (edk2). Raw images of the same size, code and variables apart. */
 const places: Partial<Record<Arch, readonly (readonly [code: string, vars: string])[]>> = {

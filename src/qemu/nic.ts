@@ -1,7 +1,7 @@
 // NICs of a VM that runs: plugged in, pulled, and their cables.
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { runProgram } from '../host/run.ts';
+import { runProgram } from '../host/process/run.ts';
 import { nicDevice } from './args/nic.ts';
 import type { NicConfig } from './config.ts';
 import { type QmpConnection, QmpError } from './qmp.ts';

@@ -4,11 +4,11 @@ import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { argumentsOf } from '../host/process-arguments.ts';
-import { startTicksOf } from '../host/process-start.ts';
-import { type Program, spawn } from '../host/spawn.ts';
-import { writeWhole } from '../host/whole-file.ts';
-import { kvmGroup } from './kvm-device.ts';
+import { writeWhole } from '../host/file/whole-file.ts';
+import { argumentsOf } from '../host/process/arguments.ts';
+import { type Program, spawn } from '../host/process/spawn.ts';
+import { startTicksOf } from '../host/process/start-ticks.ts';
+import { kvmGroup } from './kvm/device.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
 export interface StartOptions {

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
-import { diskRoom } from '../host/disk-space.ts';
+import { diskRoom } from '../host/file/disk-space.ts';
 import { queryStatus } from './command.ts';
 import type { QmpConnection } from './qmp.ts';
 

@@ -3,10 +3,10 @@
 // copy of its folder is whole at any instant. It is found again by that folder, which is among its arguments.
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
-import { findProgram } from '../host/find-program.ts';
-import { isProcess } from '../host/process-start.ts';
-import { socketPair } from '../host/socket-pair.ts';
-import { type Program, spawn } from '../host/spawn.ts';
+import { findProgram } from '../host/process/find-program.ts';
+import { socketPair } from '../host/process/socket-pair.ts';
+import { type Program, spawn } from '../host/process/spawn.ts';
+import { isProcess } from '../host/process/start-ticks.ts';
 import { asUser, processesWith, type QemuProcess } from './process.ts';
 
 export interface TpmOptions {

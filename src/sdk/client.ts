@@ -7,6 +7,7 @@ import type { VmOptions } from '../contract/vm-options.ts';
 import type { VmState } from '../contract/vm-state.ts';
 import { type Connection, connection } from './http.ts';
 import { callsFor, methodFor } from './raw.ts';
+import type { Endpoint } from './remote.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
 import { Vm } from './vm.ts';
 
@@ -20,14 +21,15 @@ export interface Client extends Omit<Calls, 'vm'> {}
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export class Client {
+  /** The daemon's socket, or its URL. */
   readonly socket: string;
   readonly vm: VmCalls;
   readonly #connection: Connection;
 
-  /** @param revive starts a daemon where one dies with a task of this client's under way, which goes on then */
-  constructor(socket: string, revive?: Connection['revive']) {
-    this.socket = socket;
-    this.#connection = connection(socket, revive);
+  /** @param revive starts a daemon where one dies during a task of this client, which then continues */
+  constructor(endpoint: Endpoint, revive?: Connection['revive']) {
+    this.#connection = connection(endpoint, revive);
+    this.socket = this.#connection.socket;
     const { vm, ...calls } = callsFor(this.#connection);
     Object.assign(this, calls);
     const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await vm.show({ vm: ref }, options));
@@ -39,17 +41,17 @@ export class Client {
     return methodFor(this.#connection, operation)(...(args as unknown as never[])) as ReturnType<Method<Op>>;
   }
 
-  /** Makes a VM from an image and starts it. */
+  /** Creates a VM from an image and starts it. */
   async run(image: string, options: CreateOptions = {}, call: CallOptions = {}): Promise<Vm> {
     return new Vm(this, await this.vm.run({ ...options, image }, call));
   }
 
-  /** Makes a VM without starting it. */
+  /** Creates a VM without starting it. */
   async create(image: string, options: CreateOptions = {}, call: CallOptions = {}): Promise<Vm> {
     return new Vm(this, await this.vm.create({ ...options, image }, call));
   }
 
-  /** Takes a VM out of a warm pool: it runs at once, and from then on it is a VM like any other. */
+  /** Takes a running VM out of a warm pool; it is a VM like any other afterwards. */
   async take(warmPool: string, options: { name?: string } = {}, call: CallOptions = {}): Promise<Vm> {
     return new Vm(this, await this.warmPool.take({ ...options, warmPool }, call));
   }
@@ -62,7 +64,7 @@ export class Client {
     return this.image.list({}, call);
   }
 
-  /** What happens, as it happens; after a break (the daemon restarted) it goes on where it was. */
+  /** Events as they happen; after a broken connection (the daemon restarted) they continue without a gap. */
   events(options: { after?: number; signal?: AbortSignal } = {}): AsyncIterable<Event> {
     const { signal, ...input } = options;
     return this.event.follow(input, signal ? { signal } : {});

@@ -15,7 +15,7 @@ type Input = Record<string, unknown>;
 
 /** How long a task or an event stream is asked for again after the connection broke (the daemon may be restarting). */
 const reconnectMs = 20_000;
-/** Until then whoever looks after it (systemd) has had the time to start it again. */
+/** A supervisor (systemd) has had the time to start it again by then. */
 const reviveMs = 3_000;
 
 export function callsFor(connection: Connection): Calls {
@@ -36,7 +36,7 @@ export function methodFor(connection: Connection, operation: Operation): (...arg
       return async (input: Input = {}, options: CallOptions = {}) => {
         const { path, rest } = route(operation, input);
         const { openSession } = await import('./session.ts');
-        return openSession(connection.socket, path, rest, options.signal);
+        return openSession(connection.endpoint, path, rest, options.signal);
       };
     case 'upload':
       return async (input: Input, body: Body, options: CallOptions = {}) => {
@@ -60,7 +60,7 @@ async function callJson(connection: Connection, operation: Operation, input: Inp
   return taskOutput(connection, begun, options.onTask, options.signal);
 }
 
-/** Watches a task to its end; goes on watching when the daemon is restarted meanwhile. */
+/** Follows a task to its end, also across restarts of the daemon. */
 async function taskOutput(connection: Connection, begun: Task, onTask: (task: Task) => void, signal?: AbortSignal): Promise<unknown> {
   let task = begun;
   onTask(task);
@@ -112,9 +112,9 @@ async function* follow(
       if (signal?.aborted || !(error instanceof VivError) || error.code !== 'unavailable') throw error;
       broken ??= { since: Date.now(), error };
       if (Date.now() - broken.since > reconnectMs) throw error;
-      // One that was told to stop is not started again: whoever told it so wants that.
+      // A daemon that was stopped on purpose is not started again.
       if (!stopping && Date.now() - broken.since > reviveMs) {
-        await revive?.(signal).catch(() => {}); // what is wrong is told when the time is over
+        await revive?.(signal).catch(() => {}); // reported when the time is over
         revive = undefined;
       }
     }

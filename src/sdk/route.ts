@@ -1,4 +1,4 @@
-// Where the fields of an operation's input go: into the path, the query or the body. The API takes them back from there.
+// Where the fields of an operation's input go: into the path, the query or the body. The API reads them from there.
 import { VivError } from '../contract/errors.ts';
 import type { Operation } from '../contract/operation.ts';
 

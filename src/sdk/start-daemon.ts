@@ -39,14 +39,14 @@ export interface Starting {
   readonly env: NodeJS.ProcessEnv;
   readonly paths: HostDirectories;
   readonly signal?: AbortSignal;
-  /** Told why it is not started by systemd although that was asked for once. */
+  /** Called with why it is not started by systemd although a unit is enabled. */
   readonly onNotice?: (message: string) => void;
-  /** Whose daemon it is; left out: of the user who asks. */
+  /** User the daemon belongs to (default: the caller). */
   readonly uid?: number;
 }
 
 /**
- * Resolves when the daemon accepts connections: as the unit of systemd where one is enabled for its home, else as a process of its own.
+ * Resolves when the daemon accepts connections: as the systemd unit where one is enabled for its state directory, else as a process of its own.
  * Throws `unavailable` with its last words when it ends before that.
  */
 export async function startDaemon({ uid = process.getuid?.() ?? 0, onNotice = () => {}, ...options }: Starting): Promise<void> {

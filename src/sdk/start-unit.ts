@@ -1,5 +1,5 @@
-// Starting the daemon as the unit of systemd that has its home, where that is enabled: only then does systemd start it again when it
-// fails, and have it shut guests down with the host. A daemon started beside the unit would take the home from it until the next boot.
+// Starts the daemon as the systemd unit of its state directory, where that is enabled: only then does systemd restart it after a failure
+// and have it shut guests down with the host. A daemon started beside the unit would occupy the state directory until the next boot.
 import { lstat, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,15 +9,15 @@ import type { HostDirectories } from './paths.ts';
 import { type Asking, systemctl } from './systemctl.ts';
 import { type UnitName, unitOf } from './unit.ts';
 
-/** On an emulated VM the daemon needs 15 s, where many VMs are taken up again more. */
+/** On an emulated host a start takes 15 s, and longer where many VMs are adopted. */
 const deadlineMs = 60_000;
 const lookEveryMs = 100;
 /** Of these looks every so many asks systemd whether it still runs. */
 const askEvery = 10;
 
 /**
- * Resolves when it answers: true. False: no unit is enabled for this home. A unit that does not get there is no obstacle: `said` is told
- * why, and the answer is false as well.
+ * Resolves with true when the daemon answers; with false where no unit is enabled for this state directory, or where the unit does not get
+ * there: `said` is called with the reason then.
  */
 export async function startAsUnit(options: Asking & { paths: HostDirectories; said: (reason: string) => void }): Promise<boolean> {
   const unit = unitOf(options.env, options.uid, options.paths.stateDirectory);

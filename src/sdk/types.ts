@@ -6,7 +6,7 @@ import type { Signal } from '../contract/stream.ts';
 import type { Task } from '../contract/task.ts';
 
 export interface CallOptions {
-  /** Ends the waiting. A task that was begun goes on; cancel it with `client.task.cancel`. */
+  /** Ends the waiting. A task that was begun continues; cancel it with `client.task.cancel`. */
   signal?: AbortSignal;
   /** Follow the task: called with every change of it. Only for operations that are tasks. */
   onTask?: (task: Task) => void;

@@ -1,5 +1,5 @@
-// The unit of systemd that starts the daemon of a home with the host: what it is called and where it is. Made by the command line
-// (cli/boot-unit.ts) when a user asks for it; whoever finds no daemon starts this unit instead of a daemon of its own (start-unit.ts).
+// The systemd unit that starts the daemon of a state directory at boot: its name and its place. `viv up --at-boot yes` installs it
+// (cli/boot-unit.ts); a client that finds no daemon starts this unit instead of a daemon of its own (start-unit.ts).
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ export interface UnitName {
   readonly file: string;
   /** The target that wants it, without its suffix. */
   readonly desiredBy: 'multi-user' | 'default';
-  /** The line that says whose home it is. */
+  /** The line that names its state directory. */
   readonly description: string;
 }
 
@@ -24,7 +24,7 @@ export function unitOf(env: Readonly<Record<string, string | undefined>>, uid: n
     name,
     file: join(uid === 0 ? '/etc/systemd/system' : own(), name),
     desiredBy: uid === 0 ? 'multi-user' : 'default',
-    description: `Description=Vivarium, virtual VMs of ${unitText(stateDirectory)}`,
+    description: `Description=Vivarium, virtual machines of ${unitText(stateDirectory)}`,
   };
 }
 

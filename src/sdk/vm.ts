@@ -1,4 +1,4 @@
-// A VM as an object. `info` is what the daemon said last; every call that changes the VM renews it.
+// A VM as an object. `info` is the daemon's last answer; every call that changes the VM renews it.
 import type { Readable } from 'node:stream';
 import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
@@ -68,7 +68,7 @@ export class Vm {
     return this.#client.vm.console({ vm: this.id, ...input }, signal ? { signal } : {});
   }
 
-  /** What it wrote to its serial line, also before restarts; with `follow` it goes on. */
+  /** What it wrote to its serial console, across restarts; with `follow` it continues. */
   async *logs(
     options: { follow?: boolean; tailBytes?: number; source?: 'serial' | 'qemu'; signal?: AbortSignal } = {},
   ): AsyncGenerator<Buffer> {
@@ -115,13 +115,13 @@ export class Vm {
   async suspend(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.suspend({ vm: this.id }, call));
   }
-  /** VMs that go on from where this one is, or was at one of its snapshots. Each has an identity of its own before it answers. */
+  /** VMs that continue from the present state of this one, or from one of its snapshots. Each gets its own identity before it answers. */
   async fork(options: Omit<CallInputOf<typeof contract.fork>, 'vm'> = {}, call: CallOptions = {}): Promise<Vm[]> {
     const made = await this.#client.vm.fork({ vm: this.id, ...options }, call);
     return made.map((info) => new Vm(this.#client, info));
   }
 
-  /** Makes a snapshot: memory, disks, firmware variables and TPM at one instant, while it runs on. */
+  /** Takes a snapshot: memory, disks, firmware variables and TPM at one instant, while it keeps running. */
   snapshot(
     label?: string,
     options: Omit<CallInputOf<typeof snapshots.create>, 'vm' | 'label'> = {},
@@ -140,12 +140,12 @@ export class Vm {
     return this.#client.snapshot.diff({ vm: this.id, snapshot: from, to, ...options }, call);
   }
 
-  /** Reads all that a snapshot (all its snapshots) is made of again. @throws corrupt, which names the snapshots and files that are not as written */
+  /** Reads all files of a snapshot (default: all snapshots) and compares them with their checksums. @throws corrupt, naming snapshots and files that differ */
   verify(snapshot?: string, call: CallOptions = {}): Promise<Verification> {
     return this.#client.snapshot.verify({ vm: this.id, ...(snapshot === undefined ? {} : { snapshot }) }, call);
   }
 
-  /** Sets it back to a snapshot, by label or id. What it has done since is lost unless it has a snapshot; no snapshot ever is. */
+  /** Restores a snapshot, by label or id. What the VM has done since is lost; no snapshot is. */
   async restore(snapshot: string, options: { start?: boolean } = {}, call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.snapshot.restore({ vm: this.id, snapshot, ...options }, call));
   }
@@ -160,7 +160,7 @@ export class Vm {
   async refresh(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.show({ vm: this.id }, call));
   }
-  /** Changes settings; tells which apply now and which at the next start. */
+  /** Changes settings; returns which apply now and which at the next start. */
   async set(settings: Settings, call: CallOptions = {}): Promise<OutputOf<typeof contract.set>> {
     const done = await this.#client.vm.set({ vm: this.id, ...settings }, call);
     this.#renew(done.vm);

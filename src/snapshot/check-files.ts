@@ -1,6 +1,6 @@
-// Is everything that a snapshot is made of still there and whole? Asked before anything is given up for it. What takes long to read,
-// the memory's and the disks' contents, is checked by its size alone (a file that is too short would end QEMU when it is mapped), and by
-// what the last comparison with its checksums has found (verify-snapshots.ts).
+// Whether the files of a snapshot are there and whole; asked before a VM's state is replaced by it. Large files (memory, disks) are checked
+// by size only (a file that is too short would end QEMU when it is mapped), and by what the last comparison with their checksums found
+// (checksum/verify.ts).
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -24,12 +24,12 @@ function damagedSnapshot({ label, id }: SnapshotRecord, vm: string, file: string
   const name = label ?? id;
   return new VivError(
     'corrupt',
-    `the snapshot ${name} of ${vm} is damaged: its file ${file} ${damage}; nothing else is affected, and viv snapshot rm ${vm} ${name} removes it`,
+    `the snapshot ${name} of ${vm} is damaged: its file ${file} ${damage}. Nothing else is affected; remove it with: viv snapshot rm ${vm} ${name}`,
     { details: { file, damage }, cause },
   );
 }
 
-/** What can be seen without reading much. @throws corrupt, whose details are `file` and `damage` */
+/** Checks without reading large files. @throws corrupt, whose details are `file` and `damage` */
 export async function checkFiles(snapshot: SnapshotRecord, vm: string, paths: Paths): Promise<void> {
   const damaged = (file: string, what: string, cause?: unknown) => damagedSnapshot(snapshot, vm, file, what, cause);
   const sizeOf = async (file: string) => {
@@ -72,13 +72,13 @@ export async function checkFiles(snapshot: SnapshotRecord, vm: string, paths: Pa
   }
 }
 
-/** That a sleeping VM, or a copy of it, could go on here. @throws corrupt, no_accelerator, unsupported */
+/** A suspended VM, or a copy of it, can resume on this host. @throws corrupt, no_accelerator, unsupported */
 export async function checkResume(what: string, record: VmRecord, services: Uses<'host'>): Promise<void> {
   const suspended = { ...record, state: 'suspended' as const };
   if ((await memoryLibrary()) === null)
     throw new VivError(
       'unsupported',
-      `${what} cannot go on here: vivarium-qemu-preload.so, which maps its memory, is not in this installation`,
+      `${what} cannot resume on this host: vivarium-qemu-preload.so, which maps its memory, is not installed`,
     );
   await services.host.accelerator(startSettings(suspended).accel);
   const files = [
@@ -87,7 +87,7 @@ export async function checkResume(what: string, record: VmRecord, services: Uses
   ];
   for (const file of files) {
     await stat(file).catch((cause) => {
-      throw new VivError('corrupt', `${what} cannot go on without ${file}, which has been removed; put the image back`, {
+      throw new VivError('corrupt', `${what} cannot resume without ${file}, which is missing. Restore the image`, {
         details: { file },
         cause,
       });

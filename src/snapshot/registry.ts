@@ -1,4 +1,12 @@
-// All snapshots of this host's VMs, as the store has them.
+// The snapshot room: the tree of snapshots of this host's VMs. A snapshot is a VM as it was at one instant; nothing of it changes later.
+// The room owns the records, restore and removal, the schedule, comparisons and checksums. It leaves capturing to vm/capture/, and to
+// vm/ what a restored VM does next.
+//
+//   prepared ─► captured ─► writing its memory ─► complete ─► removed
+//   (record)    (paused)    (memory in process)   (files)
+//
+// registry.ts  the records      restore.ts  schedule/  automatic snapshots    checksum/  damage is noticed
+// check-files.ts                remove.ts   diff/      compare two snapshots
 import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
 import type { Store } from '../store/store.ts';
@@ -8,7 +16,7 @@ import { labelOf } from './schedule/policy.ts';
 export class SnapshotRegistry {
   readonly #store: Store;
   readonly #byId = new Map<string, { record: SnapshotRecord; revision: number }>();
-  /** Records that this version cannot read: their files are not known, so no layer is removed. */
+  /** How many records this version cannot read: their files are not known, so no layer is removed. */
   readonly unreadable: number;
 
   private constructor(store: Store, found: [SnapshotRecord, number][], unreadable: number) {
@@ -49,7 +57,7 @@ export class SnapshotRegistry {
   /** @throws not_found when it has been removed meanwhile */
   get(id: string): SnapshotRecord {
     const snapshot = this.byId(id);
-    if (!snapshot) throw new VivError('not_found', 'the snapshot has been removed meanwhile');
+    if (!snapshot) throw new VivError('not_found', 'the snapshot has been removed in the meantime');
     return snapshot;
   }
 
@@ -59,24 +67,25 @@ export class SnapshotRegistry {
     const named = snapshots.find((snapshot) => snapshot.id === ref) ?? snapshots.findLast((snapshot) => snapshot.label === ref);
     if (named) return named;
     const matching = ref.length >= 3 ? snapshots.filter((snapshot) => snapshot.id.startsWith(ref)) : [];
-    if (matching.length > 1) throw new VivError('ambiguous', `${ref} fits ${matching.length} snapshots of ${vm.name}; give more of the id`);
+    if (matching.length > 1)
+      throw new VivError('ambiguous', `${ref} matches ${matching.length} snapshots of ${vm.name}; give more of the id`);
     const [only] = matching;
     if (!only) throw new VivError('not_found', `${vm.name} has no snapshot ${ref}; viv snapshot ls ${vm.name} lists them`);
     return only;
   }
 
-  /** One name that somebody gives means one snapshot, lest the wrong one is removed. @throws name_taken, invalid */
+  /** A label given on request belongs to one snapshot of the VM, so that the right one is removed. @throws name_taken, invalid */
   checkLabel(vm: { id: string; name: string }, { label, auto }: Pick<SnapshotRecord, 'label' | 'auto'>): void {
     if (label === null || auto !== null) return;
-    if (label === 'now') throw new VivError('invalid', 'now is the VM as it is, and cannot be the name of a snapshot; choose another');
+    if (label === 'now') throw new VivError('invalid', 'now means the VM itself and cannot be the label of a snapshot. Choose another one');
     if (this.of(vm.id).some((snapshot) => snapshot.label === label || snapshot.id === label))
       throw new VivError(
         'name_taken',
-        `${vm.name} has a snapshot ${label} already; choose another name, or remove that one first: viv snapshot rm ${vm.name} ${label}`,
+        `${vm.name} has a snapshot ${label} already. Choose another label, or remove that one first: viv snapshot rm ${vm.name} ${label}`,
       );
   }
 
-  /** What a rule's next snapshot is called: with a number after it where the VM has one of that name. */
+  /** The label of a rule's next snapshot: with a number where the VM has one of that name. */
   automaticLabel(vm: string, rule: string, now: number): string {
     const label = labelOf(rule, now);
     const taken = new Set(this.of(vm).map((snapshot) => snapshot.label));
@@ -85,7 +94,7 @@ export class SnapshotRegistry {
     return unused;
   }
 
-  /** Enters or renews it. Repeatable. */
+  /** Enters or replaces a record. Repeatable. */
   async put(record: SnapshotRecord): Promise<void> {
     const { revision } = await this.#store.commit({ puts: [{ key: snapshotKey(record.id), value: record }] });
     this.#byId.set(record.id, { record, revision });

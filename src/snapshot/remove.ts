@@ -1,4 +1,4 @@
-// A snapshot is forgotten: those after it have its parent, and the layers that nobody else builds on are removed.
+// Removing a snapshot: its children get its parent, and layers that back nothing else are removed.
 import { rm } from 'node:fs/promises';
 import { collectLayers } from '../vm/capture/collect-layers.ts';
 import type { Vm } from '../vm/vm.ts';

@@ -1,4 +1,4 @@
-// Setting a VM back to one of its snapshots. What it was meanwhile is lost unless it has a snapshot too; no snapshot ever is.
+// Restoring a VM to one of its snapshots. Its present state is lost unless it has a snapshot too; no snapshot ever is.
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOverlay } from '../storage/disk.ts';
@@ -18,14 +18,14 @@ export const planRestore = (vm: Vm, snapshot: SnapshotRecord): Overlays => overl
 
 const isOwn = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
 
-/** Before anything is given up for it. @throws corrupt, no_accelerator, unsupported */
+/** Before anything changes. @throws corrupt, no_accelerator, unsupported */
 export async function checkRestore(vm: Vm, services: Uses<'checks' | 'host' | 'paths'>, snapshot: SnapshotRecord): Promise<void> {
   await checkSnapshot(snapshot, vm.name, services);
   if (snapshot.memory !== null)
     await checkResume(`${vm.name} at its snapshot ${snapshot.label ?? snapshot.id}`, snapshot.vmRecord, services);
 }
 
-/** Makes the empty files over the snapshot's layers while the VM goes on. Repeatable. */
+/** Creates the empty overlays over the snapshot's layers while the VM runs. Repeatable. */
 export async function makeRestoreOverlays(vm: Vm, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
   const record = { ...vm.record, ...overlays };
   for (const disk of overlays.disks.filter(isOwn)) {
@@ -43,8 +43,8 @@ export async function removeRestoreOverlays(vm: Vm, overlays: Overlays): Promise
   for (const file of filesOf(overlays)) if (!used.has(file)) await rm(file, { force: true });
 }
 
-/** The VM, whose process has ended, is what it was at the snapshot; with memory it sleeps, and its next start wakes it there. */
-export async function setBack(vm: Vm, services: Uses<'paths'>, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
+/** The VM, whose process has ended, gets the state of the snapshot; with memory it is suspended, and its next start resumes it. */
+export async function restoreState(vm: Vm, services: Uses<'paths'>, snapshot: SnapshotRecord, overlays: Overlays): Promise<void> {
   const { vmRecord: then } = snapshot;
   const withMemory = snapshot.memory !== null;
   await vm.update(({ settings: { restart, autostart, removeOnStop, snapshotPolicy }, nics: now }) => ({
@@ -53,7 +53,7 @@ export async function setBack(vm: Vm, services: Uses<'paths'>, snapshot: Snapsho
     ...{ state: withMemory ? 'suspended' : 'stopped', stateReason: null, desired: 'stopped', at: snapshot.id },
     started: withMemory ? then.started : null,
     resumeFrom: withMemory ? snapshot.id : null,
-    // What a NIC may do is the host's to say, and no part of what the VM was.
+    // A NIC's rules belong to the host and are not part of the VM's state.
     nics: then.nics.map((nic) => ({ ...nic, ...rulesOf(now.find(({ id }) => id === nic.id) ?? nic) })),
     seed: then.seed,
   }));
@@ -62,7 +62,7 @@ export async function setBack(vm: Vm, services: Uses<'paths'>, snapshot: Snapsho
   await removeUnusedOverlays(vm);
 }
 
-/** Also those that a daemon that died in between has left. The file of the UEFI variables it began with is not among its record's. */
+/** Also those that a daemon that died has left. The file of the UEFI variables it began with is not in its record. */
 async function removeUnusedOverlays({ record, paths }: Vm): Promise<void> {
   const used = new Set([...filesOf(record), ...(record.vars === null ? [paths.firmwareVars] : [])]);
   for (const name of await readdir(paths.state)) {

@@ -1,5 +1,5 @@
-// A small picture of a screen: from the PPM that QEMU writes to a PNG that fits a thumbnail. QEMU is not trusted: what it wrote is
-// checked against its own header. PPM, because packing a PNG in QEMU would hold its guest up.
+// A small picture of a screen: from the PPM that QEMU writes to a PNG of thumbnail size. QEMU is not trusted: the file is checked against
+// its own header. PPM, because compressing a PNG in QEMU would pause its guest.
 import { promisify } from 'node:util';
 import { crc32, deflate } from 'node:zlib';
 import { VivError } from '../contract/errors.ts';
@@ -20,12 +20,12 @@ const samples = 4;
 /** @throws corrupt where it is no PPM of 8 bits, or not as long as it says */
 export function parsePpm(bytes: Uint8Array): Picture {
   const head = /^P6\n([1-9]\d{0,4}) ([1-9]\d{0,4})\n255\n/.exec(Buffer.from(bytes.subarray(0, 32)).toString('latin1'));
-  if (!head) throw new VivError('corrupt', 'what QEMU wrote as its screen is no picture');
+  if (!head) throw new VivError('corrupt', 'QEMU’s screen dump is not a PPM image');
   const width = Number(head[1]);
   const height = Number(head[2]);
   const pixels = bytes.subarray(head[0].length);
   if (pixels.length !== width * height * 3)
-    throw new VivError('corrupt', `what QEMU wrote as a screen of ${width} x ${height} has ${pixels.length} bytes`);
+    throw new VivError('corrupt', `QEMU’s screen dump of ${width} x ${height} pixels has ${pixels.length} bytes`);
   return { width, height, pixels };
 }
 
@@ -42,12 +42,12 @@ export function fitted(picture: Picture, most: { width: number; height: number }
   for (let y = 0; y < height; y++) {
     const rows = Array.from({ length: samples }, (_, nth) => sampled(y, height, fromHeight, nth) * fromWidth);
     for (let x = 0; x < width; x++) {
-      const checksums = [0, 0, 0] as [number, number, number];
+      const sums = [0, 0, 0] as [number, number, number];
       for (let nth = 0; nth < samples; nth++) {
         const column = sampled(x, width, fromWidth, nth);
-        for (const row of rows) for (const part of [0, 1, 2] as const) checksums[part] += from[(row + column) * 3 + part] ?? 0;
+        for (const row of rows) for (const part of [0, 1, 2] as const) sums[part] += from[(row + column) * 3 + part] ?? 0;
       }
-      for (const part of [0, 1, 2] as const) pixels[(y * width + x) * 3 + part] = Math.round(checksums[part] / samples ** 2);
+      for (const part of [0, 1, 2] as const) pixels[(y * width + x) * 3 + part] = Math.round(sums[part] / samples ** 2);
     }
   }
   return { width, height, pixels };

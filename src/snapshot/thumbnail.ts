@@ -1,5 +1,5 @@
-// What a VM showed when a snapshot of it was made: a small picture of its screen, or the end of what it wrote to its serial line
-// where it shows nothing. A snapshot without one is as good as any, so nothing fails for it.
+// A snapshot's thumbnail: a small picture of the VM's screen, or the end of its serial output where the screen is blank. A snapshot
+// without one is complete, so a thumbnail that fails fails nothing else.
 import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 import { screendump } from '../qemu/command.ts';
@@ -19,11 +19,11 @@ const longestThumbnailBytes = 512 * 1024;
 
 type Thumbnail = { readonly kind: 'png' | 'text'; readonly bytes: Buffer };
 
-/** Its kernel was told that its console (the last one named) is a serial line; what else is on the screen is the kernel's own. */
+/** The kernel's console (the last one on its command line) is a serial line; the screen then shows only kernel messages. */
 const isSerialConsole = ({ kernel }: VmRecord): boolean =>
   /^(ttyS|ttyAMA|hvc)/.test(kernel?.commandLine.match(/(?<=\bconsole=)\w+/g)?.at(-1) ?? '');
 
-/** Gives the snapshot its thumbnail, where the VM is alive. Repeatable. Never fails but for the signal. */
+/** Adds the thumbnail, if the VM runs. Repeatable. Throws only the signal's reason. */
 export async function addThumbnail(vm: Vm, services: Uses<'snapshots' | 'paths' | 'log'>, id: string, signal: AbortSignal): Promise<void> {
   const { live } = vm;
   const { thumbnail: file, screen } = services.paths.snapshot(id);
@@ -41,7 +41,7 @@ export async function addThumbnail(vm: Vm, services: Uses<'snapshots' | 'paths' 
   }
 }
 
-/** Null: there is nothing to see on it. */
+/** Null: the screen is blank. */
 async function pictureOf({ record }: Vm, { qmp }: VmConnection, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
   try {
     await makeOwnFile(screen, record);
@@ -84,15 +84,15 @@ export async function readThumbnail(
   file: string,
 ): Promise<Thumbnail> {
   if (thumbnail === null)
-    throw new VivError('not_found', `${name} has no thumbnail: it was made while the VM did not run, or there was nothing to see`);
+    throw new VivError('not_found', `${name} has no thumbnail: the VM did not run when it was taken, or its screen was blank`);
   const bytes = await readBounded(file, longestThumbnailBytes).catch((cause: Error) => {
     throw new VivError('corrupt', `the thumbnail of ${name} cannot be read: ${cause.message}`, { cause });
   });
-  if (thumbnail === 'png' && pngSize(bytes) === null) throw new VivError('corrupt', `the thumbnail of ${name} is no PNG any more`);
+  if (thumbnail === 'png' && pngSize(bytes) === null) throw new VivError('corrupt', `the thumbnail of ${name} is damaged: it is not a PNG`);
   return { kind: thumbnail, bytes };
 }
 
-/** Not more than `most` bytes, whatever grows meanwhile. */
+/** At most `most` bytes, even if the file grows in the meantime. */
 async function readBounded(file: string, most: number): Promise<Buffer> {
   const handle = await open(file, 'r');
   try {

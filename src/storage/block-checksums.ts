@@ -3,7 +3,7 @@
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { dataRuns, type Run } from '../host/sparse-file.ts';
+import { dataRuns, type Run } from '../host/file/sparse-file.ts';
 
 const readAt = promisify(read);
 

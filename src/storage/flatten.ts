@@ -2,7 +2,7 @@
 import { ftruncate, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { VivError } from '../contract/errors.ts';
-import { dataRuns, type Run } from '../host/sparse-file.ts';
+import { dataRuns, type Run } from '../host/file/sparse-file.ts';
 
 const readAt = promisify(read);
 const writeAt = promisify(write);

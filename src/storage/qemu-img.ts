@@ -1,6 +1,6 @@
 // Calls qemu-img and turns its failures into ours. Every format is named explicitly; nothing here lets it guess.
 import { VivError } from '../contract/errors.ts';
-import { ProgramFailed, ProgramMissing, ProgramTimeout, type RunOptions, runOk } from '../host/run.ts';
+import { ProgramFailed, ProgramMissing, ProgramTimeout, type RunOptions, runOk } from '../host/process/run.ts';
 
 export const quick = 60_000;
 /** Copies and checks of whole disks. */

@@ -4,8 +4,8 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
 import { ChangeRing, type KeptChange } from './change-ring.ts';
+import { type Directories, type Migrated, migrate } from './migration/schema.ts';
 import { Reserve } from './reserve.ts';
-import { migrate, NewerSchema } from './schema.ts';
 import { type Change, type Entry, type Lease, type Store, StoreConflict, StoreFull, StoreLeaseLost, type Transaction } from './store.ts';
 
 interface Row {
@@ -17,23 +17,32 @@ interface Row {
 /** Longest delay of a Node timer. */
 const longestTimer = 2 ** 31 - 1;
 
+export interface SqliteOptions {
+  /** Pages of 4 KiB that it may grow to; then it is full. Default: no limit but the disk. */
+  readonly mostPages?: number;
+  /** Where files are that a migration renames. Default: none are. */
+  readonly directories?: Directories;
+  /** Called after state of an older release has been migrated. */
+  readonly onMigrated?: (migrated: Migrated) => unknown;
+}
+
 /**
- * Opens the file, making it when it is absent (its folder must exist).
- * Throws VivError: `corrupt` for a damaged file, `busy` when another process has it open, `no_space` when it cannot be made.
+ * Opens the file, creating it when it is absent (its folder must exist), and migrates state of an older release.
+ * @throws corrupt for a damaged file, busy when another process has it open, no_space when it cannot be created, unsupported for state of a
+ *   newer release, wrong_state where an older release has unfinished tasks
  */
-export async function openSqliteStore(
-  file: string,
-  options: { /** Pages of 4 KiB it may grow to; then it is full. */ mostPages?: number } = {},
-): Promise<Store> {
+export async function openSqliteStore(file: string, options: SqliteOptions = {}): Promise<Store> {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { timeout: 2000 });
     db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;');
     const { quick_check: verdict } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
     if (verdict !== 'ok') throw damaged(file, verdict);
-    migrate(db);
+    const migrated = migrate(db, file, options.directories);
     if (options.mostPages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(options.mostPages)}`);
-    return new SqliteStore(db, new Reserve(`${file}.reserve`));
+    const store = new SqliteStore(db, new Reserve(`${file}.reserve`));
+    if (migrated) options.onMigrated?.(migrated);
+    return store;
   } catch (error) {
     db?.close();
     throw openingFailed(file, error);
@@ -285,10 +294,6 @@ function damaged(file: string, why: string, cause?: unknown): VivError {
 function openingFailed(file: string, error: unknown): unknown {
   if (error instanceof VivError) return error;
   const why = error instanceof Error ? error.message : String(error);
-  if (error instanceof NewerSchema)
-    return new VivError('unsupported', `${file} was written by a newer Vivarium: ${why}; install that version or a later one`, {
-      cause: error,
-    });
   switch (codeOf(error)) {
     case 5: // SQLITE_BUSY
     case 6: // SQLITE_LOCKED

@@ -1,4 +1,4 @@
-// A VM's own folder and files: made, handed to its user, checked and removed.
+// A VM's own folder and files: created, handed to its user, checked and removed.
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -9,7 +9,7 @@ import type { VmRecord } from './record.ts';
 import type { Uses } from './services.ts';
 import { hostnameOf, startDisks, startSettings } from './spec.ts';
 
-/** Makes the folder and everything in it that a start needs. Repeatable: what is there already is made anew. */
+/** Creates the folder and everything in it that a start needs. Repeatable: files that exist are created again. */
 export async function makeFiles(record: VmRecord, services: Uses<'paths'>, signal: AbortSignal): Promise<void> {
   await makeFolder(record, services);
   for (const disk of record.disks) {

@@ -3,33 +3,33 @@ import { createHash } from 'node:crypto';
 import type { VmPaths } from '../host/paths.ts';
 import { findProcess, findProcesses, type QemuProcess } from '../qemu/process.ts';
 
-/** A program that the daemon before this one was starting when it was killed may show up a moment later. */
+/** A program that the previous daemon was starting when it was killed may appear a moment later. */
 const settledMs = 60_000;
 
 export class Processes {
-  /** Of all markers of this home. */
+  /** Of all markers of this state directory. */
   readonly prefix: string;
   readonly #begun = performance.now();
-  readonly #ours = new Set<string>();
+  readonly #created = new Set<string>();
   #strays: ReturnType<typeof findProcesses> | undefined;
 
-  /** @param home the folder that is this daemon's alone */
+  /** @param stateDirectory the folder that is this daemon's alone */
   constructor(stateDirectory: string) {
     this.prefix = `viv-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 8)}-`;
   }
 
-  /** How a VM's process is told to be its: unique for this home. */
+  /** Identifies a VM's process: unique for this state directory. */
   marker(id: string): string {
     return `${this.prefix}${id}`;
   }
 
-  /** A VM that this daemon has made: nobody before it can have started its process. */
+  /** A VM that this daemon has created: no earlier daemon can have started its process. */
   madeHere(id: string): void {
-    this.#ours.add(id);
+    this.#created.add(id);
   }
 
   forget(id: string): void {
-    this.#ours.delete(id);
+    this.#created.delete(id);
   }
 
   /**
@@ -37,7 +37,7 @@ export class Processes {
    * starts, or ends it. Those are looked for among all processes of the host, which takes 10 ms and more, as seldom as can be.
    */
   of({ id, paths }: { readonly id: string; readonly paths: VmPaths }): Promise<QemuProcess | null> {
-    return findProcess(this.marker(id), paths.process, async () => (this.#ours.has(id) ? [] : this.#ofEarlierDaemons()));
+    return findProcess(this.marker(id), paths.process, async () => (this.#created.has(id) ? [] : this.#ofEarlierDaemons()));
   }
 
   #ofEarlierDaemons(): ReturnType<typeof findProcesses> {

@@ -6,8 +6,7 @@ import type { VmConnection } from './connection.ts';
 import { isVirtual } from './device/nics.ts';
 import type { Vm } from './vm.ts';
 
-/** @param guestMemory what its guest's balloon driver reported last */
-export function measuredVm(vm: Vm, guestMemory: (vm: Vm) => GuestMemory | null): MeasuredVm {
+export function measuredVm(vm: Vm): MeasuredVm {
   const { record, live } = vm;
   return {
     id: vm.id,
@@ -16,12 +15,21 @@ export function measuredVm(vm: Vm, guestMemory: (vm: Vm) => GuestMemory | null):
     cpus: (record.started ?? record.settings).cpus,
     memoryBytes: (record.started ?? record.settings).memoryBytes,
     nics: record.nics.map((nic) => ({ id: nic.id, tap: isVirtual(nic) ? tapOf(vm.id, nic.id) : null })),
-    running: live && running(vm, live, guestMemory),
+    running: live && running(live),
   };
 }
 
-const running = (vm: Vm, live: VmConnection, guestMemory: (vm: Vm) => GuestMemory | null): MeasuredVm['running'] => ({
+const running = (live: VmConnection): MeasuredVm['running'] => ({
   pid: live.process.pid,
   diskCounters: (signal) => diskCounters(live.qmp, signal),
-  guestMemory: () => guestMemory(vm),
+  guestMemory: () => guestMemory(live.balloon),
 });
+
+/** Null where the guest has no balloon driver, or it has not answered yet. */
+function guestMemory(balloon: VmConnection['balloon']): GuestMemory | null {
+  const { guest = null, actualBytes = null } = balloon ?? {};
+  if (guest === null) return null;
+  const { totalBytes, freeBytes, availableBytes, cacheBytes } = guest;
+  const reported = { totalBytes, freeBytes, availableBytes, cacheBytes, balloonBytes: actualBytes };
+  return Object.fromEntries(Object.entries(reported).filter(([, bytes]) => bytes !== null));
+}

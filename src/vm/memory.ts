@@ -1,15 +1,15 @@
-// What a VM's QEMU is given as memory: an empty layer of its own, or those of the snapshot that it wakes from.
+// What a VM's QEMU gets as memory: an empty layer of its own, or the layers of the snapshot that it resumes from.
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { VivError } from '../contract/errors.ts';
+import { createMemoryFile } from '../host/file/memory-file.ts';
 import { memoryLibrary } from '../host/guest-asset.ts';
-import { createMemoryFile } from '../host/memory-file.ts';
 import type { Paths } from '../host/paths.ts';
-import { isProcess } from '../host/process-start.ts';
+import { isProcess } from '../host/process/start-ticks.ts';
 import { memoryBytesOf } from '../qemu/args/machine.ts';
 import type { MemoryLayers } from '../qemu/memory.ts';
 import type { SnapshotMemory, SnapshotRecord } from './capture/snapshot-record.ts';
 
-/** The descriptors are the daemon's; `close` lets go of them when the process has been started. */
+/** The descriptors are the daemon's; `close` closes them once the process has been started. */
 export interface OpenMemory {
   readonly layers: MemoryLayers | null;
   close(): void;
@@ -57,7 +57,7 @@ export async function openMemory(
 }
 
 async function layersOf(snapshot: SnapshotRecord, bytes: number, paths: Paths, keep: (fd: number) => number): Promise<number[]> {
-  if (snapshot.memory === null) throw new VivError('unsupported', 'the snapshot has no memory to wake from');
+  if (snapshot.memory === null) throw new VivError('unsupported', 'the snapshot has no memory to resume from');
   if (snapshot.memory.in === 'process') return (await openLayers(snapshot.memory)).map(keep);
   const { memory } = paths.snapshot(snapshot.id);
   try {

@@ -1,7 +1,7 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
-import { defaultNicRules, NicRules } from '../contract/nic-spec.ts';
+import { NicRules } from '../contract/nic-spec.ts';
 import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
 import { Accel, BootDevice, Firmware, RestartPolicy, StateReason, VmState } from '../contract/vm-state.ts';
@@ -13,7 +13,7 @@ export const DiskRecord = z.object({
   file: z.string(),
   format: z.enum(['qcow2', 'raw']),
   sizeBytes: Bytes,
-  /** The image's file or the layer that it is an overlay of; null: it stands alone. */
+  /** The backing file: the image's, or a layer; null: it is independent. */
   backing: z.string().nullable(),
   /** Digest of the image it is, for CDs; so that the image counts as used. */
   digest: z.string().nullable(),
@@ -21,29 +21,26 @@ export const DiskRecord = z.object({
 export type DiskRecord = z.infer<typeof DiskRecord>;
 
 /** A CD that was in a drive at the start. */
-const Cd = z.union([
-  z.object({ file: z.string(), digest: z.string().nullable() }),
-  z.string().transform((file) => ({ file, digest: null })),
-]);
+const Cd = z.object({ file: z.string(), digest: z.string().nullable() });
 
 export const NicRecord = z.object({
   id: z.string(),
-  /** Name of a network of ours, or `user`. */
+  /** Name of a virtual network, or `user` (QEMU's own). */
   network: z.string(),
   mac: z.string(),
-  /** Its for life; null until it is in the store (networks.ts), and where others give them. */
-  ipv4: z.string().nullable().default(null),
-  ipv6: z.string().nullable().default(null),
-  /** False: its cable is out. */
-  up: z.boolean().default(true),
-  /** Which hot-plug slot it is in; null: on the board itself, where it stays while the VM runs. */
-  slot: z.int().nullable().default(null),
-  vlan: z.int().nullable().default(null),
-  trunk: z.array(z.int()).default([]),
-  securityGroups: NicRules.shape.securityGroups.default(defaultNicRules.securityGroups),
-  egress: NicRules.shape.egress.default(defaultNicRules.egress),
-  rateIn: NicRules.shape.rateIn.default(defaultNicRules.rateIn),
-  rateOut: NicRules.shape.rateOut.default(defaultNicRules.rateOut),
+  /** Reserved for the life of the VM; null until it is registered, and where the network assigns addresses itself. */
+  ipv4: z.string().nullable(),
+  ipv6: z.string().nullable(),
+  /** False: the link is down. */
+  up: z.boolean(),
+  /** Its hot-plug slot; null: it is part of the machine and stays while the VM runs. */
+  slot: z.int().nullable(),
+  vlan: z.int().nullable(),
+  trunk: z.array(z.int()),
+  securityGroups: NicRules.shape.securityGroups,
+  egress: NicRules.shape.egress,
+  rateIn: NicRules.shape.rateIn,
+  rateOut: NicRules.shape.rateOut,
 });
 export type NicRecord = z.infer<typeof NicRecord>;
 
@@ -57,10 +54,10 @@ export const Settings = z.object({
   restart: RestartPolicy,
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
-  tpm: z.boolean().default(false),
+  tpm: z.boolean(),
   resources: ResourceSettings.prefault({}),
   /** Automatic snapshots; null: none. */
-  snapshotPolicy: SnapshotPolicy.nullable().default(null),
+  snapshotPolicy: SnapshotPolicy.nullable(),
   /** Null: the VM's name. */
   hostname: Name.nullable(),
 });
@@ -79,21 +76,21 @@ export const VmRecord = z.object({
   complete: z.boolean(),
   state: VmState,
   stateReason: StateReason.nullable(),
-  /** What its user asked for last; decides whether it is started again. */
+  /** What its user asked for last: whether it is started again. */
   desired: z.enum(['running', 'stopped']),
   settings: Settings,
   /** Settings it was started with; what differs takes effect at the next start. */
   started: Settings.extend({
     accelInUse: z.enum(['kvm', 'tcg']),
-    machineType: z.string().default(''),
+    machineType: z.string(),
     cdroms: z.array(Cd),
-    slots: z.int().default(0),
+    slots: z.int(),
     /** A VM that was started before there were balloons has none. */
     balloon: z.boolean().default(false),
-    /** Its guest announces its addresses when it goes on from a saved state, as those did that were started before forks did not. */
-    announces: z.boolean().default(true),
-    /** Its NICs offer what the kernel's vhost-net may not have, as those did that were started before it mattered. */
-    queueReset: z.boolean().default(true),
+    /** Its guest announces its addresses when it resumes from a saved state. VMs started by 0.1.0 and before do. */
+    announces: z.boolean(),
+    /** Its NICs offer a queue reset, which the kernel's vhost-net may not have. VMs started by 0.1.0 and before do. */
+    queueReset: z.boolean(),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
   image: z.object({ name: z.string(), digest: z.string().nullable() }),
@@ -101,24 +98,23 @@ export const VmRecord = z.object({
   /** Null: the image has no cloud-init. */
   seed: SeedSettings.nullable(),
   disks: z.array(DiskRecord),
-  /** Its UEFI variables, where they are not in the file of its own that it began with. */
-  vars: z.string().nullable().default(null),
+  /** Its UEFI variables, where they are not in the file that it began with. */
+  vars: z.string().nullable(),
   /** Group that may read the layers which it shares with the VMs it was forked from or into; null: its own user's. */
-  family: z.int().nullable().default(null),
-  /** The snapshot it came from last: the parent of its next one. */
-  at: z.string().nullable().default(null),
-  /** The snapshot whose memory it wakes from; null: from its own saved state. */
-  resumeFrom: z.string().nullable().default(null),
-  /** Set until its guest has been told that it is not the one it was forked from. */
-  pendingIdentity: z
-    .object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean().default(false) })) })
-    .nullable()
-    .default(null),
-  /** It woke and has not been told how late it is. */
-  resumedFromSuspend: z.boolean().default(false),
-  forkedFrom: z.string().nullable().default(null),
-  /** The warm pool that it stands ready in until it is taken; it is not complete for as long. */
-  warmPool: z.string().nullable().default(null),
+  family: z.int().nullable(),
+  /** The current snapshot: the parent of its next one. */
+  at: z.string().nullable(),
+  /** The snapshot whose memory it resumes from; null: its own saved state. */
+  resumeFrom: z.string().nullable(),
+  /** Set until its guest has taken its own identity. */
+  pendingIdentity: z.object({ macs: z.array(z.object({ old: z.string(), new: z.string(), keepAddresses: z.boolean() })) }).nullable(),
+  /** It has resumed, and its guest has not learned the time yet. */
+  resumedFromSuspend: z.boolean(),
+  forkedFrom: z.string().nullable(),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
+  /** The warm pool that it is a member of; it is not complete until it is taken. */
+  warmPool: z.string().nullable(),
   nics: z.array(NicRecord),
   createdAt: Time,
   startedAt: Time.nullable(),

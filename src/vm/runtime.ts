@@ -18,7 +18,7 @@ export type RuntimeState =
   | { readonly is: 'held' }
   /** The guest runs, or was paused on request. */
   | { readonly is: 'active' }
-  /** The guest is paused while its state is captured; nobody else resumes it. */
+  /** The guest is paused while its state is captured; only the capture resumes it. */
   | { readonly is: 'frozen'; readonly diskFull: boolean }
   /** The host's disk is full, and QEMU has paused the guest. On a full disk that cannot always be recorded. */
   | { readonly is: 'disk-full' }
@@ -125,7 +125,7 @@ export class VmRuntime {
     if (this.#state.is === 'ending') this.#set(this.#connection === null ? { is: 'absent' } : this.#state.before);
   }
 
-  /** The connection is of no use any more; while a verb ends the process that goes on. Repeatable. */
+  /** Closes the connection. A verb that ends the process continues with that. Repeatable. */
   disconnect(): void {
     this.#connection?.end();
     this.#connection = null;

@@ -1,4 +1,4 @@
-// From what was asked for and the image to a VM's record, and from the record to what QEMU is started with. Pure.
+// From options and an image to a VM's record, and from the record to what QEMU is started with. Pure.
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
 import { effective, mergeResources, ResourceSettings } from '../contract/resource.ts';
@@ -30,6 +30,8 @@ export interface Identity {
   readonly uuid: string;
   readonly uid: number | null;
   readonly createdAt: number;
+  /** Id of the project that owns it; default: none. */
+  readonly project?: string | null;
 }
 
 /** The record of a new VM. Throws `invalid` where options and image do not fit. */
@@ -109,6 +111,7 @@ export function newRecord(
     pendingIdentity: null,
     resumedFromSuspend: false,
     forkedFrom: null,
+    project: identity.project ?? null,
     warmPool: null,
     startedAt: null,
     bootId: null,
@@ -130,7 +133,7 @@ function cdrom(index: number, image: ImageFacts): DiskRecord {
 
 const mib = (bytes: number) => `${Math.ceil(bytes / MiB)} MiB`;
 
-/** What it is started with: a suspended VM wakes as what it was when it went to sleep, whatever has been set since. */
+/** The settings of its next start: a suspended VM resumes with those it was suspended with. */
 export function startSettings(record: VmRecord): VmRecord['settings'] {
   if (record.state !== 'suspended' || record.started === null) return record.settings;
   const { cpus, memoryBytes, firmware, boot, tpm, accelInUse, resources } = record.started;
@@ -161,14 +164,14 @@ export const bootMemoryBytes = ({ memoryBytes, cpus, resources }: VmRecord['sett
 export const startBalloon = ({ state, started, settings }: VmRecord): boolean =>
   state === 'suspended' && started !== null ? started.balloon : !settings.resources.hugepages;
 
-/** CDs that its process, or the state it sleeps in, has in its drives, whatever has been set since. */
+/** CDs in the drives of its process, or of its suspended state. */
 export const cdsInUse = ({ state, started }: VmRecord) => (state === 'stopped' || state === 'broken' ? [] : (started?.cdroms ?? []));
 
-/** A suspended VM wakes on the board it slept on. */
+/** A suspended VM resumes on the machine type it was suspended on. */
 export const startMachineType = ({ arch, state, started }: VmRecord, version: Parameters<typeof machineTypeOf>[1]): string =>
   (state === 'suspended' && started?.machineType) || machineTypeOf(arch, version);
 
-/** A suspended VM wakes with the CDs it had. */
+/** A suspended VM resumes with the CDs it had. */
 export function startDisks({ state, started, disks }: VmRecord): DiskRecord[] {
   if (state !== 'suspended' || started === null) return disks;
   const cdroms = started.cdroms.map(
@@ -184,7 +187,7 @@ export const withCdroms = (disks: readonly DiskRecord[], cdroms: readonly DiskRe
   ...disks.filter(({ kind }) => kind === 'seed'),
 ];
 
-/** What its guest has agreed upon with its network NICs holds while it sleeps; a new start offers neither. */
+/** Features that its guest has negotiated with its NICs hold while it is suspended; a new start offers neither. */
 export const startOffers = ({ state, started }: VmRecord): { announces: boolean; queueReset: boolean } => ({
   announces: state === 'suspended' && started !== null && started.announces,
   queueReset: state === 'suspended' && started !== null && started.queueReset,
@@ -196,7 +199,7 @@ export const hasBalloon = (record: VmRecord): boolean =>
 
 export const hostnameOf = (record: VmRecord): string => record.settings.hostname ?? record.name;
 
-/** What QEMU is started with. `marker` is how its process is told to be this VM's. */
+/** What QEMU is started with. `marker` identifies the process as this VM's. */
 export function qemuConfig(
   record: VmRecord,
   paths: VmPaths,

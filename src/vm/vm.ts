@@ -1,5 +1,13 @@
-// One VM of this host: its record (this is the only writer), and what is alive of it. Verbs are in start.ts, stop.ts and
-// their neighbours; they come one at a time, through the task engine's queue of this VM. News from QEMU comes in between.
+// The VM room: one VM's life. It owns the VM's record (Vm.update is the only writer), its files, its QEMU process and its devices.
+// It leaves the tree of snapshots to snapshot/, warm pools to warm-pool/, networks to network/ and what QEMU is to qemu/.
+//
+//   record.ts   what the store keeps          lifecycle/  start, stop, suspend, adopt, supervise
+//   runtime.ts  the state of the process      capture/    memory, disks and devices at one instant
+//   spec.ts     from options to QEMU          device/     NICs, TPM, serial line, cloud-init seed
+//   registry.ts which VMs there are           fork/       VMs made from others
+//
+// The states of a VM are drawn in contract/vm-state.ts, those of its process in runtime.ts. Verbs are executed one at a time, by the
+// task engine's queue of the VM; events of QEMU come in between.
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
@@ -9,7 +17,7 @@ import { type Store, StoreConflict } from '../store/store.ts';
 import type { VmConnection } from './connection.ts';
 import { SerialLine } from './device/serial-console.ts';
 import type { VmEvents } from './events.ts';
-import { stoppedBy } from './lifecycle/qemu-events.ts';
+import { pauseReason } from './lifecycle/qemu-events.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import { VmRuntime } from './runtime.ts';
 import { pendingDevices } from './spec.ts';
@@ -141,7 +149,7 @@ export class Vm {
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
 function stateOf({ state, stateReason, name }: VmRecord, runtime: VmRuntime): Pick<VmInfo, 'state' | 'stateReason'> {
   if (!runtime.isDiskFull || state !== 'running') return { state, stateReason };
-  return { state: 'paused', stateReason: { ...stoppedBy({ full: true, device: '' }, name), occurredAt: Date.now() } };
+  return { state: 'paused', stateReason: { ...pauseReason({ full: true, device: '' }, name), occurredAt: Date.now() } };
 }
 
 function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[]): VmInfo {
@@ -182,6 +190,7 @@ function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[
     createdAt: record.createdAt,
     startedAt: active ? record.startedAt : null,
     forkedFrom: record.forkedFrom,
+    ...(record.project === null ? {} : { project: record.project }),
     snapshot: record.at,
   };
 }

@@ -1,4 +1,9 @@
-// The VMs that stand ready in a pool: which there are, what they hold, and how one is taken or given up.
+// The warm-pool room: forks of a snapshot that are loaded and wait before their guest's next instruction, so that taking one is instant.
+// It owns the pools' records (records.ts), their members (this file) and filling them (replenisher.ts). Members are VMs of vm/, whose record
+// names the pool and is not complete.
+//
+//   created ─► ready (held) ─► chosen ─► taken: a VM like any other
+//                 └─► evicted: memory is scarce, the pool is smaller or removed
 
 import { readFile } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
@@ -14,10 +19,10 @@ export const readyName = (id: string): string => `ready-${id}`;
 
 export const isMember = ({ record }: Vm): boolean => record.warmPool !== null && !record.complete;
 
-/** Its process has loaded everything: one word to it and the guest goes on. */
+/** Its process has loaded everything; its guest can run at once. */
 export const isReady = (vm: Vm): boolean => isMember(vm) && vm.live !== null && vm.record.state === 'suspended';
 
-/** All of a warm pool, those that are being made as well. */
+/** All members of a warm pool, incomplete ones included. */
 export const membersOf = (services: Uses<'vms'>, warmPool: string): Vm[] =>
   services.vms.all().filter((vm) => vm.record.warmPool === warmPool && isMember(vm));
 
@@ -27,32 +32,32 @@ export const readyIn = (services: Uses<'vms' | 'warmPools'>, warmPool: string): 
     .filter((vm) => isReady(vm) && !services.warmPools.isChosen(vm))
     .sort((one, other) => one.record.createdAt - other.record.createdAt);
 
-/** It is a VM like any other from now on. Repeatable with the same name. @throws name_taken, busy when it is not in the warm pool any more */
+/** Makes it a VM like any other. Repeatable with the same name. @throws name_taken, busy when it is no member any more */
 export async function enter(services: Uses<'vms' | 'networks'>, id: string, name: string, createdAt: number): Promise<Vm> {
   const vm = services.vms.byId(id);
   if (vm?.record.complete && vm.name === name) return vm;
-  if (!vm || !isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} is not ready any more; try again`);
+  if (!vm || !isReady(vm)) throw new VivError('busy', `the member chosen to be ${name} has ended. Try again`);
   if (name !== vm.name && services.vms.nameTaken(name)) throw nameTaken(name);
   await renameVm(vm, name, services, () => {
-    if (!isReady(vm)) throw new VivError('busy', `the VM chosen to be ${name} was given up meanwhile; try again`);
+    if (!isReady(vm)) throw new VivError('busy', `the member chosen to be ${name} was evicted in the meantime. Try again`);
     return { complete: true, warmPool: null, createdAt };
   });
   return vm;
 }
 
-/** Ends it and removes what is its. Not when someone has taken it: then nothing happens. Repeatable. */
-export async function abandon(
+/** Ends and removes a member. Nothing happens when it has been taken. Repeatable. */
+export async function evict(
   vm: Vm,
   services: Uses<'vms' | 'warmPools' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>,
 ): Promise<boolean> {
   if (services.vms.byId(vm.id) !== vm || !isMember(vm) || services.warmPools.isChosen(vm)) return false;
-  // From here on nobody takes it; left like this by a daemon that dies, it is swept.
-  let mine = true;
+  // From here on it cannot be taken; if the daemon dies now, it is swept.
+  let isMine = true;
   await vm.update((record) => {
-    mine = record.warmPool !== null && !record.complete && !services.warmPools.isChosen(vm);
-    return mine ? { warmPool: null } : {};
+    isMine = record.warmPool !== null && !record.complete && !services.warmPools.isChosen(vm);
+    return isMine ? { warmPool: null } : {};
   });
-  if (!mine) return false;
+  if (!isMine) return false;
   await endNow(vm, services);
   await removeFiles(vm.record, services);
   await dropVm(vm.id, services);

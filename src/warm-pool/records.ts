@@ -1,5 +1,4 @@
-// Warm pools as the store has them, key `pool/<name>`, and the ready VMs in them: forks of a snapshot whose process has loaded
-// everything and stands still before the guest's next instruction. Their records name the warm pool and are not complete.
+// Warm pools as the store has them, key `warm-pool/<name>`.
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
@@ -26,9 +25,9 @@ const kind: Kind<WarmPoolRecord> = {
 };
 
 export class WarmPoolRegistry extends NamedRecords<WarmPoolRecord> {
-  /** VMs that a task is about to make its own, by their ids: the names they get, and the task's id. */
+  /** Members that a task is taking, by id: the names they get, and the task's id. */
   readonly #chosen = new Map<string, { name: string; task: string }>();
-  /** Why a warm pool is not full and not being filled, by its name. */
+  /** Why a warm pool is not full and not being filled, by name. */
   readonly problems = new Map<string, string>();
 
   static async open(store: Store, log: Logger): Promise<WarmPoolRegistry> {
@@ -39,12 +38,12 @@ export class WarmPoolRegistry extends NamedRecords<WarmPoolRecord> {
     await this.put({ ...this.get(name), size });
   }
 
-  /** Whether someone is about to take this VM. */
+  /** Whether a task is taking this VM. */
   isChosen({ id }: Vm): boolean {
     return this.#chosen.has(id);
   }
 
-  /** Whether a VM that is being taken gets this name. */
+  /** Whether a member that is being taken gets this name. */
   isNameChosen(name: string): boolean {
     return [...this.#chosen.values()].some((chosen) => chosen.name === name);
   }
@@ -53,8 +52,8 @@ export class WarmPoolRegistry extends NamedRecords<WarmPoolRecord> {
     this.#chosen.set(id, { name, task });
   }
 
-  /** What a task has chosen, also where it does not know of it any more. */
-  detach(task: string): void {
+  /** Releases what a task has chosen. */
+  release(task: string): void {
     for (const [id, chosen] of this.#chosen) if (chosen.task === task) this.#chosen.delete(id);
   }
 
@@ -64,8 +63,8 @@ export class WarmPoolRegistry extends NamedRecords<WarmPoolRecord> {
     if (!warmPool) return;
     const why =
       'snapshot' in what
-        ? `the warm pool ${warmPool.name} is made of ${what.label}`
-        : `the warm pool ${warmPool.name} is made of a snapshot of ${what.name}`;
+        ? `the warm pool ${warmPool.name} is filled from ${what.label}`
+        : `the warm pool ${warmPool.name} is filled from a snapshot of ${what.name}`;
     throw new VivError('in_use', `${why}; remove the warm pool first: viv warm-pool rm ${warmPool.name}`, {
       details: { warmPool: warmPool.name },
     });

@@ -1,25 +1,25 @@
-// Keeps the warm pools as full as they are meant to be: what lacks is made through the task engine, one at a time, later and later
-// where that fails. When the host's memory becomes scarce what stands ready is given up first, and made again when there is room.
+// Keeps the warm pools full: missing members are created through the task engine, one at a time, after a growing pause when that fails. When
+// the host's memory becomes scarce, members are evicted first, and created again when there is room.
 import { MiB } from '../contract/field.ts';
-import { measureMemory } from '../host/memory.ts';
+import { measureMemory } from '../host/system/memory.ts';
 import { overheadBytes } from '../vm/lifecycle/check-start.ts';
 import type { Vm } from '../vm/vm.ts';
-import { abandon, isMember, isReady, membersOf, readyIn } from './members.ts';
+import { evict, isMember, isReady, membersOf, readyIn } from './members.ts';
 import type { WarmPoolRecord } from './records.ts';
 import type { Uses } from './services.ts';
 
-export interface WarmPoolKeeping {
-  /** Makes one VM through the task engine, so that it is seen and journalled. */
+export interface ReplenisherActions {
+  /** Creates one member through the task engine, so that it is shown and journalled. */
   readonly fill: (warmPool: string) => Promise<void>;
   /** Memory of the host that stays available, in bytes; null: the usual part of it. */
   readonly reserveBytes: number | null;
 }
 
-const lookEveryMs = 2000;
-/** Whoever has taken a VM has the processors to himself for so long. */
+const checkEveryMs = 2000;
+/** A VM that was just taken has the processors to itself for this long. */
 const settleMs = 300;
-/** For so long nothing is made after it was given up for a VM, which has not touched its memory yet. */
-const restMs = 15_000;
+/** Nothing is created for this long after an eviction for a VM, which has not touched its memory yet. */
+const quietMs = 15_000;
 const mostReserveBytes = 1024 * MiB;
 
 /** Pause after the nth failure in a row, in ms: 1, 2, 4 ... 300 s. */
@@ -30,27 +30,27 @@ export const usualReserve = (totalBytes: number): number => Math.min(mostReserve
 
 export class WarmPoolReplenisher {
   readonly #services: Uses<'vms' | 'warmPools' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'log' | 'clock' | 'bus'>;
-  readonly #keeping: WarmPoolKeeping;
+  readonly #actions: ReplenisherActions;
   readonly #failed = new Map<string, { times: number; until: number }>();
   #timer: { at: number; cancel: () => void } | null = null;
   #begun = false;
-  #looking = false;
-  #restUntil = 0;
-  /** One at a time, so that no more is given up than is needed. */
+  #running = false;
+  #quietUntil = 0;
+  /** One eviction at a time, so that no more is evicted than needed. */
   #making: Promise<void> = Promise.resolve();
 
   constructor(
     services: Uses<'vms' | 'warmPools' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths' | 'log' | 'clock' | 'bus'>,
-    keeping: WarmPoolKeeping,
+    actions: ReplenisherActions,
   ) {
     this.#services = services;
-    this.#keeping = keeping;
+    this.#actions = actions;
   }
 
-  /** Called when what the last daemon left has been taken up or cleared away. */
+  /** Called when the VMs and tasks of the previous daemon have been adopted or removed. */
   begin(): void {
     this.#begun = true;
-    this.#lookIn(0);
+    this.#runIn(0);
   }
 
   stop(): void {
@@ -62,31 +62,31 @@ export class WarmPoolReplenisher {
   /** A warm pool has changed: what failed before may succeed now. */
   onChange(warmPool: string): void {
     this.#failed.delete(warmPool);
-    this.#lookIn(settleMs);
+    this.#runIn(settleMs);
   }
 
   /** A VM has ended by itself. */
   onEnd(vm: Vm): void {
-    if (isMember(vm)) this.#lookIn(settleMs);
+    if (isMember(vm)) this.#runIn(settleMs);
   }
 
-  /** Gives up what stands ready until so much memory is available, or nothing is left to give up. */
+  /** Evicts members until this many bytes of memory are available, or no member is left. */
   freeMemory(neededBytes: number): Promise<void> {
     const act = async () => {
-      this.#restUntil = this.#now() + restMs;
+      this.#quietUntil = this.#now() + quietMs;
       const { totalBytes } = await measureMemory();
-      await this.#giveUpUntil(neededBytes + Math.min(this.#reserve(totalBytes), overheadBytes), 'a VM needs the memory');
+      await this.#evictUntil(neededBytes + Math.min(this.#reserve(totalBytes), overheadBytes), 'a VM needs the memory');
     };
     this.#making = this.#making.then(act, act);
     return this.#making;
   }
 
-  async #look(): Promise<void> {
-    if (this.#looking) return;
-    this.#looking = true;
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
     try {
       const { warmPools } = this.#services;
-      for (const vm of this.#services.vms.all()) if (isStray(vm, this.#services)) await abandon(vm, this.#services);
+      for (const vm of this.#services.vms.all()) if (isStray(vm, this.#services)) await evict(vm, this.#services);
       for (const name of [...this.#failed.keys(), ...warmPools.problems.keys()]) {
         if (warmPools.byName(name)) continue;
         this.#failed.delete(name);
@@ -96,12 +96,12 @@ export class WarmPoolReplenisher {
       await this.#keepReserve();
       for (let warmPool = await this.#next(); warmPool && this.#begun; warmPool = await this.#next()) await this.#fill(warmPool);
     } finally {
-      this.#looking = false;
-      if (this.#services.warmPools.all().length > 0) this.#lookIn(lookEveryMs);
+      this.#running = false;
+      if (this.#services.warmPools.all().length > 0) this.#runIn(checkEveryMs);
     }
   }
 
-  /** The warm pool that lacks most and may be filled now. */
+  /** The warm pool that lacks most members and may be filled now. */
   async #next(): Promise<WarmPoolRecord | null> {
     const { warmPools } = this.#services;
     const lacking = warmPools
@@ -114,7 +114,7 @@ export class WarmPoolReplenisher {
       return null;
     }
     const { totalBytes, availableBytes } = await measureMemory();
-    const scarce = this.#now() < this.#restUntil || availableBytes < this.#reserve(totalBytes) + 2 * overheadBytes;
+    const scarce = this.#now() < this.#quietUntil || availableBytes < this.#reserve(totalBytes) + 2 * overheadBytes;
     let next: WarmPoolRecord | null = null;
     for (const { warmPool } of lacking) {
       const backingOff = (this.#failed.get(warmPool.name)?.until ?? 0) > this.#now();
@@ -129,7 +129,7 @@ export class WarmPoolReplenisher {
 
   async #fill({ name }: WarmPoolRecord): Promise<void> {
     try {
-      await this.#keeping.fill(name);
+      await this.#actions.fill(name);
       this.#failed.delete(name);
     } catch (error) {
       if (!this.#begun || !this.#services.warmPools.byName(name)) return;
@@ -145,37 +145,37 @@ export class WarmPoolReplenisher {
   async #keepReserve(): Promise<void> {
     const { totalBytes, availableBytes } = await measureMemory();
     const reserve = this.#reserve(totalBytes);
-    if (availableBytes < reserve) await this.#giveUpUntil(reserve, 'the host’s memory is scarce');
+    if (availableBytes < reserve) await this.#evictUntil(reserve, 'the host’s memory is scarce');
   }
 
-  async #giveUpUntil(desiredBytes: number, why: string): Promise<void> {
-    const given = new Map<string, number>();
+  async #evictUntil(desiredBytes: number, why: string): Promise<void> {
+    const evicted = new Map<string, number>();
     for (;;) {
       if ((await measureMemory()).availableBytes >= desiredBytes) break;
       const ready = this.#services.warmPools.all().map(({ name }) => readyIn(this.#services, name));
-      // The fullest warm pool gives first.
+      // From the fullest warm pool.
       const [vm] = ready.sort((one, other) => other.length - one.length)[0] ?? [];
       const warmPool = vm?.record.warmPool;
       if (!vm || !warmPool) break;
-      if (await abandon(vm, this.#services)) given.set(warmPool, (given.get(warmPool) ?? 0) + 1);
+      if (await evict(vm, this.#services)) evicted.set(warmPool, (evicted.get(warmPool) ?? 0) + 1);
     }
-    for (const [name, count] of given)
+    for (const [name, count] of evicted)
       void this.#services.bus.emit('report', {
-        type: 'warm-pool.gave',
+        type: 'warm-pool.evicted',
         name,
-        message: `the warm pool ${name} gave up ${count} that stood ready, because ${why}`,
+        message: `${count} members of the warm pool ${name} were evicted, because ${why}`,
       });
   }
 
   #reserve(totalBytes: number): number {
-    return this.#keeping.reserveBytes ?? usualReserve(totalBytes);
+    return this.#actions.reserveBytes ?? usualReserve(totalBytes);
   }
 
   #now(): number {
     return this.#services.clock.now();
   }
 
-  #lookIn(ms: number): void {
+  #runIn(ms: number): void {
     if (!this.#begun) return;
     const { clock, log } = this.#services;
     const at = clock.now() + ms;
@@ -183,12 +183,12 @@ export class WarmPoolReplenisher {
     this.#timer?.cancel();
     const cancel = clock.after(ms, () => {
       this.#timer = null;
-      void this.#look().catch((error: unknown) => log.error({ error }, 'the warm pools could not be looked after'));
+      void this.#run().catch((error: unknown) => log.error({ error }, 'the warm pools could not be filled'));
     });
     this.#timer = { at, cancel };
   }
 }
 
-/** It stands in a warm pool that is not there any more. */
+/** A member of a warm pool that no longer exists. */
 const isStray = (vm: Vm, { warmPools }: Uses<'warmPools'>): boolean =>
   isMember(vm) && !warmPools.byName(vm.record.warmPool ?? '') && !warmPools.isChosen(vm);

@@ -218,7 +218,7 @@ test('down waits until the daemon’s process has gone', async () => {
   });
   const { code, stdout } = await viv(server.stateDirectory, ['down']);
   assert.equal(code, 0);
-  assert.match(stdout, /daemon stopped \(pid \d+\); VMs go on/);
+  assert.match(stdout, /daemon stopped \(pid \d+\); VMs keep running/);
   await gone;
 });
 
@@ -311,9 +311,9 @@ test('forwards are asked for in one call, shown with where they lead or what is 
   server.on('GET /v1/forwards', () => forwards);
   server.on('DELETE /v1/forwards/[::1]:53/udp', () => new Work([{ state: 'done', output: { name: '[::1]:53/udp' } }]));
   const table = [
-    'FORWARD        MACHINE  CARD  TARGET          STATE',
-    '8000-8001/tcp  web      net0  10.1.2.9:80-81  open',
-    '[::1]:53/udp   web      net0  [fd00::9]:80    UDP port 53 is taken by dnsmasq (pid 7)',
+    'FORWARD        VM   NIC   TARGET          STATE',
+    '8000-8001/tcp  web  net0  10.1.2.9:80-81  open',
+    '[::1]:53/udp   web  net0  [fd00::9]:80    UDP port 53 is taken by dnsmasq (pid 7)',
     '',
   ].join('\n');
   const asked = await viv(server.stateDirectory, ['forward', 'add', 'web', '8000-8001:80', '[::1]:53:80/udp']);

@@ -15,7 +15,7 @@ test('a damaged snapshot is told in the tree, and on its sheet with what is wron
   const tree = snapshotTree([snapshot('first', null), harmed, snapshot('last', 'id-first', { current: true })], undefined);
   assert.match(tree[2] ?? '', /^├─ harmed {2}DAMAGED /);
   assert.equal(tree.filter((line) => line.includes('DAMAGED')).length, 1);
-  assert.match(tree[3] ?? '', /^└─ last {2}◄ here /);
+  assert.match(tree[3] ?? '', /^└─ last {2}◄ current /);
   assert.ok(snapshotSheet(harmed).some((line) => /^damaged +its file \/x is missing$/.test(line)));
   assert.ok(!snapshotSheet(snapshot('first', null)).some((line) => /^(damaged|looked at)/.test(line)));
 });

@@ -132,7 +132,7 @@ test('console announces its detach key, shows what was said before and leaves by
     const text = await shows('END\r\n');
     await ended;
     assert.equal(typed.join('').slice(0, 2), '\u0003r');
-    assert.match(text, /detached from web; it goes on/);
+    assert.match(text, /detached from web; the VM keeps running/);
     assert.match(text, /code=0/);
   } finally {
     pty.kill();

@@ -59,7 +59,7 @@ const refusals: readonly (readonly [string, RegExp])[] = [
   ['every 0 min keep 2', /not between every minute and every 366 days/],
   ['every 99999 days keep 2', /not between every minute/],
   ['every 10 parsecs keep 2', /“every 10 parsecs keep 2” is not understood; for example every 10 min/],
-  ['none, hourly keep 2', /“none” stands alone/],
+  ['none, hourly keep 2', /“none” excludes all other rules/],
   ['now and then', /is not understood/],
   ['x'.repeat(301), /at most 300 characters/],
   ['every constructor keep 2', /is not understood/],

@@ -41,7 +41,7 @@ async function dieAt(host: TestHost, act: () => Promise<unknown>): Promise<void>
 
 test('a restart that the next daemon finishes is not overtaken by the removal that its policy asks for', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
-  await host.start({ VIV_TEST_FAULT: 'vm.restart:ask the guest:before:run:kill' });
+  await host.start({ VIV_TEST_FAULT: 'vm.restart:ask the guest to shut down:before:run:kill' });
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, removeOnStop: true });
   await dieAt(host, () => host.client.vm.restart({ vm: 'one', force: true }));
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'running');
@@ -77,7 +77,7 @@ test('a task that a VM’s end asks for is begun once, after those that are take
 
 test('a stop that the next daemon finishes holds although the policy would start the VM again', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
-  await host.start({ VIV_TEST_FAULT: 'vm.stop:ask the guest:before:run:kill' });
+  await host.start({ VIV_TEST_FAULT: 'vm.stop:ask the guest to shut down:before:run:kill' });
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
   await dieAt(host, () => host.client.vm.stop({ vm: 'one' }));
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'stopped');
@@ -150,7 +150,7 @@ test('VMs that start with the host are started although the daemon dies meanwhil
 
 test('what another version has left half-made is removed when nobody can go on with it', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
-  await host.start({ VIV_TEST_FAULT: 'vm.create:make its disks:after:run:kill' });
+  await host.start({ VIV_TEST_FAULT: 'vm.create:create the disks:after:run:kill' });
   await assert.rejects(host.client.vm.create({ image: 'disk', name: 'one', memoryBytes }), { code: 'unavailable' });
   inStore(host, `UPDATE entry SET value = replace(value, '"name":"make its disks"', '"name":"make all of it"') WHERE key LIKE 'task/%'`);
   await host.start();

@@ -16,7 +16,7 @@ test('the daemon dies after any step of a build', limits, async () => {
 });
 
 test('a build fails, and the daemon may die while it is undone', limits, async () => {
-  const failed = ['set it up inside', 'store the image', 'end QEMU for good'].map((step) => `image.build:${step}:after:run:throw`);
+  const failed = ['set it up inside', 'store the image', 'end QEMU'].map((step) => `image.build:${step}:after:run:throw`);
   const died = faultsOfUndo('image.build', steps, 'copy its disk').filter((fault) =>
     /:start QEMU:before|:copy its disk:before/.test(fault),
   );

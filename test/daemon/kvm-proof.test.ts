@@ -5,7 +5,7 @@ import { chmod, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { proofMarker } from '../../src/qemu/accelerator.ts';
+import { proofMarker } from '../../src/qemu/kvm/prover.ts';
 import { eventually } from '../eventually.ts';
 import { alive, type TestHost, testHost } from './test-host.ts';
 

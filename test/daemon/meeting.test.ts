@@ -46,7 +46,7 @@ test('a forced stop cuts a polite one short', limits, async () => {
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'always' });
   const polite = await begun((onTask) => host.client.vm.stop({ vm: 'one', timeoutMs: 200_000 }, { onTask }));
   for await (const task of host.client.task.follow({ task: polite.task.id }))
-    if (task.steps.some(({ name, state }) => name === 'ask the guest' && state === 'running')) break;
+    if (task.steps.some(({ name, state }) => name === 'ask the guest to shut down' && state === 'running')) break;
   assert.equal((await host.client.vm.stop({ vm: 'one', force: true })).state, 'stopped');
   await assert.rejects(polite.end, { code: 'cancelled' });
 });
@@ -77,7 +77,7 @@ test('a paused VM whose suspension is cancelled stays paused', limits, async () 
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
   await host.client.vm.pause({ vm: 'one' });
   await host.down();
-  await host.start({ VIV_TEST_FAULT: 'vm.suspend:save its memory:after:run:throw' });
+  await host.start({ VIV_TEST_FAULT: 'vm.suspend:save the memory:after:run:throw' });
   await assert.rejects(host.client.vm.suspend({ vm: 'one' }), { code: 'internal' });
   assert.equal((await host.client.vm.show({ vm: 'one' })).state, 'paused');
   await host.client.vm.suspend({ vm: 'one' });

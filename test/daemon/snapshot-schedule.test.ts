@@ -147,7 +147,7 @@ test('what keeps a snapshot from being made is told once, and it is tried again 
   await until(async () => (await problems()).length > 0);
   const told = await problems();
   assert.ok(told.length >= 1 && told.length <= 7, `told ${told.length} times`);
-  assert.match(told[0]?.message ?? '', /automatic snapshots of web are looked after again in 1 min, because this failed: .*not today/);
+  assert.match(told[0]?.message ?? '', /automatic snapshots of web are tried again in 1 min, because this failed: .*not today/);
   await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, '{}');
   const newest = (await web.snapshots()).at(-1)?.id;
   await pass(61 * minute);

@@ -117,7 +117,7 @@ test('what a warm pool needs is not removed, and what cannot be is refused with 
   await refused(
     client.snapshot.remove({ vm: 'web', snapshot: 'then' }),
     'in_use',
-    /warm pool warm is made of web@then.*viv warm-pool rm warm/,
+    /warm pool warm is filled from web@then.*viv warm-pool rm warm/,
   );
   await refused(client.vm.remove({ vm: 'web', force: true }), 'in_use', /warm pool warm/);
   assert.equal((await client.vm.show({ vm: 'web' })).state, 'running');
@@ -175,7 +175,7 @@ test('where memory is scarce the warm pool gives up first, and is filled when th
   assert.match(empty.problem ?? '', /too little memory/);
   await consistent(host, 0);
   assert.ok(
-    (await host.client.event.list({ limit: 100 })).some(({ type, message }) => type === 'warm-pool.gave' && /gave up 2/.test(message)),
+    (await host.client.event.list({ limit: 100 })).some(({ type, message }) => type === 'warm-pool.evicted' && /^2 members/.test(message)),
   );
   assert.equal((await host.client.take('warm')).state, 'running', 'a VM is given all the same');
   await host.down();

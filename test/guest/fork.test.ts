@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readlink } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { VivError } from '../../src/contract/errors.ts';
-import { runProgram } from '../../src/host/run.ts';
+import { runProgram } from '../../src/host/process/run.ts';
 import type { Vm } from '../../src/sdk/index.ts';
 import { type TestHost, testHost } from '../daemon/test-host.ts';
 import { eventually } from '../eventually.ts';

@@ -11,7 +11,8 @@ test('a full clone boots after its origin has gone, and is somebody else', { tim
   const { client, paths } = host;
   const web = await client.run('tiny', { name: 'web' });
   await out(web, 'echo before > /root/disk; sync');
-  await web.snapshot('disks', { disksOnly: true, quiesce: true });
+  const quiet = await web.snapshot('disks', { disksOnly: true, quiesce: true });
+  assert.deepEqual(quiet.frozenFileSystems, ['/']);
   await out(web, 'echo after > /root/disk; sync');
   const [clone] = await web.fork({ snapshot: 'disks', full: true, name: 'clone' });
   assert.ok(clone);

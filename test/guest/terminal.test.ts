@@ -106,7 +106,7 @@ test('two consoles see the same, and what was said before; either may type, and 
   other.pty.write('echo $((43 * 3))\r');
   await Promise.all([one, other].map(({ shows }) => shows(/\r\n129\r\n/)));
   one.pty.write('\x1d');
-  await one.shows(/detached from web; it goes on/);
+  await one.shows(/detached from web; the VM keeps running/);
   assert.equal(await one.code, 0);
   other.pty.write('echo $((5 * 9))\r');
   await other.shows(/\r\n45\r\n/);

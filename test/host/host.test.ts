@@ -5,17 +5,17 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { reserveFor } from '../../src/host/disk-space.ts';
 import { createHostFacts } from '../../src/host/facts.ts';
+import { reserveFor } from '../../src/host/file/disk-space.ts';
+import { lockDaemon } from '../../src/host/file/lock.ts';
 import { firstVmUid, vmIdentity, vmUids } from '../../src/host/identity.ts';
-import { lockDaemon } from '../../src/host/lock.ts';
 import { openLog } from '../../src/host/log.ts';
-import { parseMeminfo } from '../../src/host/memory.ts';
-import { parseOsRelease } from '../../src/host/os-facts.ts';
-import { firstVersion, installCommand, knownPrograms } from '../../src/host/programs.ts';
+import { parseOsRelease } from '../../src/host/system/distribution.ts';
+import { parseMeminfo } from '../../src/host/system/memory.ts';
+import { firstVersion, installCommand, knownPrograms } from '../../src/host/system/programs.ts';
 import { pathsOf } from '../paths-of.ts';
 
-const lockModule = new URL('../../src/host/lock.ts', import.meta.url).href;
+const lockModule = new URL('../../src/host/file/lock.ts', import.meta.url).href;
 
 async function folder(t: { after(undo: () => Promise<void>): void }): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'viv-host-'));

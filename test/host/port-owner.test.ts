@@ -4,7 +4,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
-import { hexOf, portOwner, socketsIn } from '../../src/host/port-owner.ts';
+import { hexOf, portOwner, socketsIn } from '../../src/host/process/port-owner.ts';
 
 test('addresses are written as the kernel’s tables have them', () => {
   const table: [string, string][] = [

@@ -1,7 +1,7 @@
 // Programs that do not come to their end.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runProgram } from '../../src/host/run.ts';
+import { runProgram } from '../../src/host/process/run.ts';
 
 test('a program that takes too long is stopped and told as what it is, not as a bug', async () => {
   await assert.rejects(runProgram('sleep', ['60'], { timeoutMs: 50 }), {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { spawn } from '../../src/host/spawn.ts';
+import { spawn } from '../../src/host/process/spawn.ts';
 
 const options = { timeout: 60_000 };
 const pipes = { stdio: ['pipe', 'pipe', 'pipe'] } as const;

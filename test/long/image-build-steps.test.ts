@@ -9,7 +9,7 @@ const limits = { timeout: 600_000 };
 
 test('a fault at any step of a build', limits, () => buildsWith(faultsOf('image.build', steps)));
 
-for (const last of ['copy its disk', 'store the image', 'remove its files'])
+for (const last of ['copy its disk', 'store the image', 'remove the files'])
   test(`the daemon dies while a build that failed after "${last}" is being undone`, limits, () =>
     buildsWith(faultsOfUndo('image.build', steps, last)),
   );

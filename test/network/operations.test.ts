@@ -224,7 +224,7 @@ test('a fork’s tap is there before the fork is, and is gone when the fork fail
   const others = async () =>
     [...(await inside('ip -o link')).matchAll(/ (t[a-z0-9]{12}\d):/g)].map(([, tap]) => tap).filter((tap) => tap !== `t${id}0`);
   await host.kill();
-  await host.start({ VIV_TEST_FAULT: 'vm.fork:freeze:after:run:throw' });
+  await host.start({ VIV_TEST_FAULT: 'vm.fork:take the snapshot:after:run:throw' });
   await refused(host.client.vm.fork({ vm: 'once', name: 'failed' }));
   await eventually('its tap is gone', async () => (await others()).length === 0);
   const [fork] = await host.client.vm.fork({ vm: 'once', name: 'made' });

@@ -5,7 +5,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { howItEnded, KvmProver, whyClosed } from '../../src/qemu/accelerator.ts';
+import { howItEnded, KvmProver, whyClosed } from '../../src/qemu/kvm/prover.ts';
 import { eventually } from '../eventually.ts';
 
 let folder: string;

@@ -1,7 +1,7 @@
 // By which group a VM's own user may open /dev/kvm.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { groupThatMayOpen } from '../../src/qemu/kvm-device.ts';
+import { groupThatMayOpen } from '../../src/qemu/kvm/device.ts';
 
 for (const [says, mode, gid, group] of [
   ['everybody may open it: no group is needed', 0o20666, 105, null],

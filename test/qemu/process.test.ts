@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { spawn } from '../../src/host/spawn.ts';
+import { spawn } from '../../src/host/process/spawn.ts';
 import { findProcess, findProcesses, lastWords } from '../../src/qemu/process.ts';
 import { connectQmp } from '../../src/qemu/qmp.ts';
 import { type FakeQemu, startFake } from './start-fake.ts';

@@ -118,8 +118,8 @@ test('a daemon that was killed in the middle of a minute loses ten seconds at mo
   await next.close();
   next.record(look(t0 + 60_000, { cpuPercent: 7 }));
   await next.close();
-  const minutes = await next.minutes(id, 'cpuPercent', t0, t0);
-  assert.deepEqual(minutes, [22], '30 seconds of 10 and 20 of 40');
+  const minutes = await next.minutes(id, ['cpuPercent'], t0, t0);
+  assert.deepEqual(minutes.cpuPercent, [22], '30 seconds of 10 and 20 of 40');
 });
 
 test('a minute that no daemon closed is closed by the next one', async () => {
@@ -130,7 +130,7 @@ test('a minute that no daemon closed is closed by the next one', async () => {
   const next = await opened(place.path);
   next.record(look(t0 + 3 * hour, { cpuPercent: 1 }));
   await next.close();
-  assert.deepEqual(await next.minutes(id, 'cpuPercent', t0, t0), [30]);
+  assert.deepEqual(await next.minutes(id, ['cpuPercent'], t0, t0), { cpuPercent: [30] });
   const hours = await next.read(id, t0 - 30 * 24 * hour, t0 + 3 * hour + 1, t0 + 3 * hour + 1, 10_080);
   assert.equal(hours.mean['cpuPercent']?.at(-4), 30);
 });

@@ -49,7 +49,7 @@ async function enable(of = stateDirectory): Promise<string> {
   const { name, file, text, desiredBy } = bootUnit({ env, uid, stateDirectory, command: ['/bin/false'] });
   const wants = join(dirname(file), `${desiredBy}.target.wants`);
   await mkdir(wants, { recursive: true });
-  await writeFile(file, text.replace(`VMs of ${stateDirectory}`, `VMs of ${of}`));
+  await writeFile(file, text.replace(`machines of ${stateDirectory}`, `machines of ${of}`));
   await symlink(file, join(wants, name));
   return name;
 }

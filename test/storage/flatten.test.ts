@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { createMemoryFile } from '../../src/host/memory-file.ts';
+import { createMemoryFile } from '../../src/host/file/memory-file.ts';
 import { flatten } from '../../src/storage/flatten.ts';
 
 const page = 4096;

@@ -1,5 +1,5 @@
-/* Restarts dhcpcd: it would go on asking under the old MAC address, which nobody answers. It is paused before the addresses change, because
- * it removes the routes together with the address that it has lost. */
+/* Restarts dhcpcd: it would continue to ask under the old MAC address, which gets no answer. It is paused before the addresses change,
+ * because it removes the routes together with the address that it has lost. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>

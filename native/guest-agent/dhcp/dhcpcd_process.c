@@ -1,5 +1,5 @@
 /* The processes of dhcpcd. From version 9 on it is a process that has dropped root, with helpers that may have dropped it or not, and with
- * a title in place of its command line. The title tells the interfaces and the address families; the rest is in its configuration file. */
+ * a title in place of its command line. The title names the interfaces and the address families; the rest is in its configuration file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* systemd-networkd. It is restarted, because its DHCP client identifier is made of the machine-id it has read.
  *
- * Until then it is paused: it would see the new MAC address and ask at once, with the old identifier, and the server would take the lease
- * of the other VM for given back. When it starts it removes the addresses that it has not set itself, unless KeepConfiguration= tells it
- * to keep them: a drop-in file below /run says so until the guest boots. */
+ * Until then it is paused: it would see the new MAC address and ask at once, with the old identifier, and the server would consider the
+ * lease of the other VM released. When it starts it removes the addresses that it has not set itself, unless KeepConfiguration= is
+ * set: by a drop-in file below /run, until the guest boots. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

@@ -27,7 +27,7 @@ static struct {
   char first[PATH_MAX + 256];
 } unreadable;
 
-/* Remembers the reason in errno. Returns 0: the copy goes on. */
+/* Remembers the reason in errno. Returns 0: the copy continues. */
 static int left_out(const char *name) {
   if (unreadable.count++ == 0)
     snprintf(unreadable.first, sizeof unreadable.first, "%s: cannot be read: %s", tar_printable(name), strerror(errno));

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs the Vivarium guest agent that lies beside this script and starts it. Run as root; may be run again.
+# Installs the Vivarium guest agent beside this script, and starts it. Run as root. Idempotent.
 set -eu
 
 here=$(dirname "$0")
 agent=/usr/local/sbin/vivarium-agent
 
 if [ "$(id -u)" != 0 ]; then
-  echo "install.sh: run it as root" >&2
+  echo "install.sh: must be run as root" >&2
   exit 1
 fi
 if [ "$(uname -s)" != Linux ]; then
@@ -14,13 +14,13 @@ if [ "$(uname -s)" != Linux ]; then
   exit 1
 fi
 
-# Copied beside its place and moved there: an agent that is running keeps its own file.
+# Replaced by a rename: a running agent keeps its file.
 mkdir -p "${agent%/*}"
 cp "$here/vivarium-agent" "$agent.new"
 chmod 755 "$agent.new"
 mv "$agent.new" "$agent"
 
-# SELinux systems start services only from files labelled for it.
+# SELinux systems start services only from files with the right label.
 if command -v restorecon >/dev/null 2>&1; then restorecon "$agent" || true; fi
 
 if [ -d /run/systemd/system ]; then
@@ -28,7 +28,7 @@ if [ -d /run/systemd/system ]; then
   chmod 644 /etc/systemd/system/vivarium-agent.service
   systemctl daemon-reload
   systemctl enable vivarium-agent.service
-  # Not waited for: this may run inside a unit that the agent's own start is ordered after.
+  # Without waiting: this may run inside a unit after which the agent's unit is ordered.
   systemctl --no-block restart vivarium-agent.service
 elif [ -x /sbin/openrc-run ]; then
   cat >/etc/init.d/vivarium-agent <<'SERVICE'
@@ -46,6 +46,6 @@ SERVICE
   rc-update add vivarium-agent default
   rc-service vivarium-agent restart
 else
-  echo "install.sh: the agent is at $agent, but this system has neither systemd nor OpenRC: start it at boot by other means" >&2
+  echo "install.sh: the agent is installed at $agent, but this system has neither systemd nor OpenRC. Start it at boot by other means" >&2
   exit 1
 fi

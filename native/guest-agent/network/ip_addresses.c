@@ -84,7 +84,7 @@ static bool is_route_of(const uint8_t *message, size_t length, const void *conte
   return is_route_over(message, length, *(const unsigned *)context);
 }
 
-/* An address is permanent where networkd was told to keep it. Then routes that came by DHCP use it as their source. */
+/* An address is permanent where networkd keeps it. Then routes that came by DHCP use it as their source. */
 static bool is_source_of_dhcp_route(struct messages *routes, const uint8_t *bytes) {
   for (uint8_t *message = netlink_first(routes); message; message = netlink_next(routes, message)) {
     struct route_message route;

@@ -106,7 +106,7 @@ static int change_one(int control, int netlink, const struct interface *interfac
   return failed;
 }
 
-/* The end of the reason tells the host that nothing is shared. */
+/* By the end of the reason the host knows that the fork shares nothing. */
 static const char *missing(const struct mac_change *change) {
   static char reason[96];
   const uint8_t *mac = change->from;

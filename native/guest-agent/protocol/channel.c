@@ -6,31 +6,15 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "protocol/protocol.h"
-
-struct channel {
-  uint32_t id; /* 0: free */
-  pid_t pid;
-  int in, out, err; /* -1: closed. On a terminal `in` and `out` are the same device, opened twice. */
-  int held;         /* A terminal whose program has closed it. Closing it here would send SIGHUP to a program that is about to exit. */
-  uint8_t *pending; /* ring of INITIAL_CREDIT bytes; NULL until the host sends input */
-  size_t pending_from, pending_count;
-  uint32_t credit;   /* bytes that may be sent to the host */
-  uint32_t consumed; /* bytes the process has read since the last grant */
-  int status;        /* of waitpid, once exited */
-  bool in_ended, on_terminal, exited;
-};
+#include "protocol/channel.h"
 
 static struct channel channels[MAX_CHANNELS];
 static const struct service_table *services;
@@ -90,76 +74,6 @@ static struct channel *find(uint32_t id) {
   return NULL;
 }
 
-static void close_fd(int *fd) {
-  if (*fd >= 0) close(*fd);
-  *fd = -1;
-}
-
-static void clear(struct channel *channel) {
-  memset(channel, 0, sizeof *channel);
-  channel->in = channel->out = channel->err = channel->held = -1;
-}
-
-static void release(struct channel *channel) {
-  close_fd(&channel->in);
-  close_fd(&channel->out);
-  close_fd(&channel->err);
-  close_fd(&channel->held);
-  free(channel->pending);
-  clear(channel);
-}
-
-/* In the child: puts the streams in place, closes everything else and restores default signals. in < 0: on a terminal. */
-__attribute__((noreturn)) static void become(const struct request *request, int in, int out, int err) {
-  signal(SIGPIPE, SIG_DFL);
-  signal(SIGCHLD, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  services->prepare(request, in < 0);
-  if (in >= 0 && (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)) _exit(126);
-  /* Close-on-exec is not enough: a service that does not exec would hold other channels' pipes open, and its own input would never end. */
-  if (syscall(SYS_close_range, 3u, ~0u, 0u))
-    for (int fd = 3; fd < 4 * MAX_CHANNELS + MAX_DETACHED; fd++) close(fd);
-  int code = services->run(request);
-  fflush(NULL);
-  _exit(code);
-}
-
-static int start_on_terminal(struct channel *channel, const struct request *request, unsigned rows, unsigned columns) {
-  struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
-  int terminal;
-  pid_t pid = forkpty(&terminal, NULL, NULL, &size);
-  if (pid < 0) return -1;
-  if (pid == 0) become(request, -1, -1, -1);
-  fcntl(terminal, F_SETFD, FD_CLOEXEC);
-  fcntl(terminal, F_SETFL, O_NONBLOCK);
-  channel->pid = pid;
-  channel->out = terminal;
-  channel->in = fcntl(terminal, F_DUPFD_CLOEXEC, 3);
-  channel->on_terminal = true;
-  return 0;
-}
-
-static int start_on_pipes(struct channel *channel, const struct request *request) {
-  int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
-  pid_t pid = -1;
-  if (!pipe2(in, O_CLOEXEC) && !pipe2(out, O_CLOEXEC) && !pipe2(err, O_CLOEXEC)) pid = fork();
-  if (pid == 0) become(request, in[0], out[1], err[1]);
-  close_fd(&in[0]);
-  close_fd(&out[1]);
-  close_fd(&err[1]);
-  channel->pid = pid;
-  channel->in = in[1];
-  channel->out = out[0];
-  channel->err = err[0];
-  if (pid < 0) return -1;
-  fcntl(in[1], F_SETFL, O_NONBLOCK);
-  fcntl(out[0], F_SETFL, O_NONBLOCK);
-  fcntl(err[0], F_SETFL, O_NONBLOCK);
-  return 0;
-}
-
 static void open_channel(uint32_t id, const uint8_t *payload, size_t length) {
   static struct request request;
   if (id == 0 || find(id)) return send_failure(id, "the channel is in use");
@@ -167,14 +81,11 @@ static void open_channel(uint32_t id, const uint8_t *payload, size_t length) {
   if (!channel) return send_failure(id, "too many commands are running in the guest at once");
   if (request_parse(&request, payload, length)) return send_failure(id, "the request is malformed");
   const char *service = request_get(&request, "service");
-  const char *rows = request_get(&request, "rows"), *columns = request_get(&request, "columns");
   if (!service || !services->known(service)) return send_failure(id, "the guest agent does not have this service");
-  clear(channel);
+  channel_clear(channel);
   channel->credit = INITIAL_CREDIT;
-  int failed = rows ? start_on_terminal(channel, &request, (unsigned)atoi(rows), columns ? (unsigned)atoi(columns) : 80)
-                    : start_on_pipes(channel, &request);
-  if (failed) {
-    release(channel);
+  if (channel_start(channel, services, &request)) {
+    channel_release(channel);
     return send_failure(id, "the guest cannot start another process");
   }
   channel->id = id;
@@ -219,16 +130,10 @@ static void feed(struct channel *channel) {
   end_input(channel);
 }
 
-static void signal_group(struct channel *channel, int number) {
-  if (channel->exited || channel->pid <= 0) return;
-  /* A child that has just been forked may not lead its group yet. */
-  if (kill(-channel->pid, number) && errno == ESRCH) kill(channel->pid, number);
-}
-
 static void receive_data(struct channel *channel, const uint8_t *bytes, size_t length) {
-  if (channel->in < 0) return grant(channel, (uint32_t)length);                                /* discarded */
-  if (length > INITIAL_CREDIT - channel->pending_count) return signal_group(channel, SIGKILL); /* more than was granted */
-  if (!channel->pending && !(channel->pending = malloc(INITIAL_CREDIT))) return signal_group(channel, SIGKILL);
+  if (channel->in < 0) return grant(channel, (uint32_t)length);                                  /* discarded */
+  if (length > INITIAL_CREDIT - channel->pending_count) return channel_signal(channel, SIGKILL); /* more than was granted */
+  if (!channel->pending && !(channel->pending = malloc(INITIAL_CREDIT))) return channel_signal(channel, SIGKILL);
   for (size_t i = 0; i < length;) {
     size_t at = (channel->pending_from + channel->pending_count) % INITIAL_CREDIT;
     size_t run = INITIAL_CREDIT - at < length - i ? INITIAL_CREDIT - at : length - i;
@@ -249,7 +154,7 @@ void channels_frame(uint8_t type, uint32_t id, const uint8_t *payload, size_t le
     feed(channel);
   } else if (type == SIGNAL && length == 4) {
     uint32_t number = get32(payload);
-    if (number >= 1 && number <= 31) signal_group(channel, (int)number);
+    if (number >= 1 && number <= 31) channel_signal(channel, (int)number);
   } else if (type == RESIZE && length == 4 && channel->on_terminal && channel->out >= 0) {
     struct winsize size = {.ws_row = get16(payload), .ws_col = get16(payload + 2)};
     ioctl(channel->out, TIOCSWINSZ, &size);
@@ -257,9 +162,9 @@ void channels_frame(uint8_t type, uint32_t id, const uint8_t *payload, size_t le
     uint32_t more = get32(payload);
     if (more <= INITIAL_CREDIT && channel->credit <= INITIAL_CREDIT) channel->credit += more;
   } else if (type == CLOSE) {
-    signal_group(channel, SIGHUP);
-    signal_group(channel, SIGKILL); /* not waited for: it may hang in a frozen file system. channels_reap collects it. */
-    release(channel);
+    channel_signal(channel, SIGHUP);
+    channel_signal(channel, SIGKILL); /* not waited for: it may hang in a frozen file system. channels_reap collects it. */
+    channel_release(channel);
   }
 }
 
@@ -302,7 +207,7 @@ static void finish(struct channel *channel) {
   else put32(end + 4, (uint32_t)WTERMSIG(channel->status));
   send_frame(EXITED, channel->id, end, sizeof end);
   detach_output(channel);
-  release(channel);
+  channel_release(channel);
 }
 
 void channels_reap(void) {
@@ -318,23 +223,12 @@ void channels_reap(void) {
     }
 }
 
-/* Sends SIGKILL a second later, from a process of its own: a shell has time to exit by itself, and the agent goes on at once. */
-static void kill_later(pid_t group) {
-  if (fork() != 0) return;
-  for (int fd = 0; fd < 4 * MAX_CHANNELS + MAX_DETACHED; fd++) close(fd);
-  sleep(1);
-  kill(-group, SIGKILL);
-  _exit(0);
-}
-
 void channels_drop(void) {
   for (size_t i = 0; i < MAX_CHANNELS; i++) {
     struct channel *channel = &channels[i];
     if (channel->id == 0) continue;
-    signal_group(channel, SIGHUP);
-    signal_group(channel, SIGCONT);
-    if (!channel->exited && channel->pid > 0) kill_later(channel->pid);
-    release(channel);
+    channel_hang_up(channel);
+    channel_release(channel);
   }
   port_closed = false; /* a host that greets is reading */
 }

@@ -50,7 +50,7 @@ export const command: Command = {
       for (const step of undo.splice(0).reverse()) step();
       if (stdin.isTTY === true)
         context.screen.say(
-          `\r\n${ending === 'detached' ? `detached from ${clean(input.vm)}; it goes on` : clean(ending ?? 'the line was closed')}`,
+          `\r\n${ending === 'detached' ? `detached from ${clean(input.vm)}; the VM keeps running` : clean(ending ?? 'the line was closed')}`,
         );
       return 0;
     } catch (error) {

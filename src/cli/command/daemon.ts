@@ -1,4 +1,4 @@
-// `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code (1 where another has the home).
+// `viv daemon`: the daemon in the foreground, as a service manager runs it. Signals are passed on; it ends with the daemon's code (75 where another daemon serves the state directory).
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { stateDirectoryTakenExitCode } from '../../contract/ending.ts';

@@ -1,4 +1,4 @@
-// `viv down`: the daemon ends, VMs go on. Returns when its process has gone.
+// `viv down`: the daemon stops, VMs keep running. Returns when its process has ended.
 
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
@@ -33,7 +33,7 @@ export const command: Command = {
         );
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
-    await context.print(json ? asJson(answer) : `daemon stopped (pid ${answer.pid}); VMs go on`);
+    await context.print(json ? asJson(answer) : `daemon stopped (pid ${answer.pid}); VMs keep running`);
     return 0;
   },
 };

@@ -1,5 +1,5 @@
 // Flags and arguments from an operation's input: `memoryBytes` -> `--memory SIZE`, `timeoutMs` -> `--timeout TIME`,
-// enums are choices, arrays are repeated, booleans stand alone. Nothing here knows a particular operation.
+// enums are choices, arrays are repeatable, booleans take no value. Nothing here knows a particular operation.
 import type { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import type { Operation } from '../../contract/operation.ts';

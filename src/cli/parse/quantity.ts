@@ -1,5 +1,5 @@
 // Sizes and durations as people write them. Sizes are binary: 512MiB, 2GiB, 2G (= 2GiB), plain bytes.
-// Durations: 500ms, 30s, 5m, 2h, 1d; a bare number is seconds, as sleep and timeout of every shell have it.
+// Durations: 500ms, 30s, 5m, 2h, 1d; a bare number is in seconds, as for timeout(1).
 import { VivError } from '../../contract/errors.ts';
 import { quote } from '../render/text.ts';
 
@@ -24,4 +24,14 @@ export function parseDuration(text: string): number {
     throw new VivError('invalid', `${quote(text)} is not a duration; write it like 30s, 5m or 500ms`);
   }
   return ms;
+}
+
+/** A point in time, ms since 1970: a date with or without a time (local), or a duration before now. @throws invalid */
+export function parseSince(text: string, now: number): number {
+  if (/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?(Z|[+-]\d{2}:\d{2})?$/.test(text)) {
+    // A date alone means midnight here, not in Greenwich.
+    const at = Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'));
+    if (!Number.isNaN(at)) return at;
+  } else if (/^[\d.]+(ms|[smhd])/.test(text)) return now - parseDuration(text);
+  throw new VivError('invalid', `${quote(text)} is not a time; write it like 2026-12-01, 2026-12-01T10:00, 2h or 7d`);
 }

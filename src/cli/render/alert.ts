@@ -35,7 +35,7 @@ export const alertSheet = (alert: Alert): string[] =>
     ['state', stateOf(alert)],
     ['silenced until', alert.silencedUntil === null ? null : formatTime(alert.silencedUntil)],
     ['fires for', alert.firing.map(({ subject, since }) => `${subject.name ?? subject.id ?? ''} since ${formatTime(since)}`)],
-    ['deliveries', `${alert.deliveries.delivered} delivered, ${alert.deliveries.queued} waiting, ${alert.deliveries.failed} given up`],
+    ['deliveries', `${alert.deliveries.delivered} delivered, ${alert.deliveries.queued} waiting, ${alert.deliveries.failed} failed`],
     ['problem', alert.deliveries.problem],
     ['created', formatTime(alert.createdAt)],
   ]);

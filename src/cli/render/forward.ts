@@ -1,4 +1,4 @@
-// Forwards for reading.
+// Port forwards for reading.
 import type { Forward } from '../../contract/forward.ts';
 import { renderTable } from './table.ts';
 
@@ -7,8 +7,8 @@ export function forwardTable(forwards: readonly Forward[], width: number | undef
     forwards,
     [
       { title: 'FORWARD', value: ({ name }) => name, whole: true },
-      { title: 'MACHINE', value: ({ vm }) => vm, whole: true },
-      { title: 'CARD', value: ({ nic }) => nic },
+      { title: 'VM', value: ({ vm }) => vm, whole: true },
+      { title: 'NIC', value: ({ nic }) => nic },
       { title: 'TARGET', value: targetOf },
       { title: 'STATE', value: ({ state, problem }) => problem ?? state },
     ],
@@ -16,7 +16,7 @@ export function forwardTable(forwards: readonly Forward[], width: number | undef
   );
 }
 
-/** The address that it is shown by; a client of another family is led to the NIC's other one. */
+/** The address it is shown by; a client of the other address family reaches the NIC's other address. */
 function targetOf({ targets, port, lastPort, targetPort }: Forward): string {
   const [address] = targets;
   if (address === undefined) return '-';

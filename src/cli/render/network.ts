@@ -13,7 +13,7 @@ export function networkTable(networks: readonly Network[], width: number | undef
       { title: 'IPV4', value: ({ ipv4 }) => ipv4 ?? '-' },
       { title: 'IPV6', value: ({ ipv6 }) => ipv6 ?? '-' },
       { title: 'INTERFACE', value: (network) => network.interface ?? '-' },
-      { title: 'CARDS', value: ({ nics }) => String(nics.length), right: true },
+      { title: 'NICS', value: ({ nics }) => String(nics.length), right: true },
     ],
     width,
   );
@@ -46,9 +46,9 @@ export const networkSheet = (network: Network): string[] =>
     [
       'nics',
       network.nics.map(
-        (nic) => `${nic.vm} ${nic.nic}  ${[nic.mac, ...nic.addresses].join(', ')}${nic.up ? '' : ', cable out'}${passed(nic)}${drops(nic)}`,
+        (nic) => `${nic.vm} ${nic.nic}  ${[nic.mac, ...nic.addresses].join(', ')}${nic.up ? '' : ', link down'}${passed(nic)}${drops(nic)}`,
       ),
     ],
     ['problem', network.problem],
-    ['made', formatTime(network.createdAt)],
+    ['created', formatTime(network.createdAt)],
   ]);

@@ -11,7 +11,7 @@ export function groupTable(groups: readonly Group[], width: number | undefined):
       { title: 'IN', value: (group) => group.in, whole: true },
       { title: 'OUT', value: ({ out }) => out, whole: true },
       { title: 'RULES', value: ({ rules }) => String(rules.length), right: true },
-      { title: 'CARDS', value: ({ nics }) => String(nics.length), right: true },
+      { title: 'NICS', value: ({ nics }) => String(nics.length), right: true },
     ],
     width,
   );
@@ -19,9 +19,9 @@ export function groupTable(groups: readonly Group[], width: number | undefined):
 
 export const groupSheet = (group: Group): string[] =>
   renderSheet([
-    ['group', group.name],
+    ['security group', group.name],
     ['otherwise', `in ${group.in}, out ${group.out}`],
     ['rules', group.rules],
     ['nics', group.nics.map(({ vm, nic }) => `${vm} ${nic}`)],
-    ['made', formatTime(group.createdAt)],
+    ['created', formatTime(group.createdAt)],
   ]);

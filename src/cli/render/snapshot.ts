@@ -34,13 +34,13 @@ export function snapshotTree(snapshots: readonly Snapshot[], width: number | und
     treeRows(snapshots),
     [
       {
-        title: 'POINT',
+        title: 'SNAPSHOT',
         value: ({ branch, snapshot }) =>
-          `${branch}${snapshotName(snapshot)}${snapshot.current ? '  ◄ here' : ''}${snapshot.damage === null ? '' : '  DAMAGED'}`,
+          `${branch}${snapshotName(snapshot)}${snapshot.current ? '  ◄ current' : ''}${snapshot.damage === null ? '' : '  DAMAGED'}`,
         whole: true,
       },
       { title: 'ID', value: ({ snapshot }) => snapshot.id, whole: true },
-      { title: 'MADE', value: ({ snapshot }) => formatTime(snapshot.createdAt) },
+      { title: 'TAKEN', value: ({ snapshot }) => formatTime(snapshot.createdAt) },
       { title: 'MEMORY', value: ({ snapshot }) => memoryOf(snapshot), right: true },
       { title: 'DISKS', value: ({ snapshot }) => formatBytes(snapshot.diskBytes), right: true },
     ],
@@ -55,20 +55,17 @@ export function snapshotSheet(snapshot: Snapshot): string[] {
     ['snapshot', snapshotName(snapshot)],
     ['id', snapshot.id],
     ['vm', snapshot.vm],
-    ['made', formatTime(snapshot.createdAt)],
-    ['after', snapshot.parent ?? 'nothing; it is the first'],
-    ['memory', snapshot.memory ? memoryOf(snapshot) : 'none; restored, the VM boots'],
+    ['taken', formatTime(snapshot.createdAt)],
+    ['parent', snapshot.parent ?? 'none'],
+    ['memory', snapshot.memory ? memoryOf(snapshot) : 'none'],
     ['disks', `${formatBytes(snapshot.diskBytes)} of their own`],
-    ['looked at', snapshot.checkedAt === null ? null : formatTime(snapshot.checkedAt)],
+    ['checked', snapshot.checkedAt === null ? null : formatTime(snapshot.checkedAt)],
     ['damaged', snapshot.damage],
-    ['stood still', `${snapshot.pausedMs} ms`],
+    ['paused', `${snapshot.pausedMs} ms`],
     ['frozen file systems', snapshot.frozenFileSystems === null ? null : snapshot.frozenFileSystems.join(', ')],
-    ['made by', snapshot.auto === null ? null : `the policy (${snapshot.auto}), which may remove it`],
-    [
-      'thumbnail',
-      snapshot.thumbnail === 'png' ? `a picture of the screen: viv snapshot thumbnail ${snapshot.vm} ${snapshotName(snapshot)} FILE` : null,
-    ],
-    ['template', snapshot.template ? 'yes, kept until removed with --force' : 'no'],
+    ['taken by', snapshot.auto === null ? null : `the policy (${snapshot.auto}), which may remove it`],
+    ['thumbnail', snapshot.thumbnail === 'png' ? `screen: viv snapshot thumbnail ${snapshot.vm} ${snapshotName(snapshot)} FILE` : null],
+    ['template', snapshot.template ? 'yes, removed with --force only' : 'no'],
   ]);
 }
 

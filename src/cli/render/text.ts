@@ -30,7 +30,7 @@ export function shorten(text: string, length: number): string {
   return characters.length <= length ? characters.join('') : `${characters.slice(0, Math.max(0, length - 1)).join('')}…`;
 }
 
-/** What a user typed, as it may be repeated in a message: in quotes, controls escaped, at most 40 characters. */
+/** What a user typed, quoted in a message: in quotes, controls escaped, at most 40 characters. */
 export function quote(text: string): string {
   const visible = shorten(text, 40).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"\\]/g, (char) => {
     if (char === '\n') return '\\n';

@@ -27,8 +27,8 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
     ['name', vm.name],
     ['id', vm.id],
     ['state', vm.state],
-    ['because', vm.stateReason ? `${vm.stateReason.message} (${formatTime(vm.stateReason.occurredAt)})` : null],
-    ['under way', vm.activity ? `${vm.activity.operation}, task ${vm.activity.task}` : null],
+    ['reason', vm.stateReason ? `${vm.stateReason.message} (${formatTime(vm.stateReason.occurredAt)})` : null],
+    ['in progress', vm.activity ? `${vm.activity.operation}, task ${vm.activity.task}` : null],
     ['image', vm.image === null ? '-' : vm.imageDigest ? `${vm.image} (${shortDigest(vm.imageDigest)})` : vm.image],
     ['system', `${vm.arch}, ${vm.firmware}`],
     ['cpus', String(vm.cpus)],
@@ -39,7 +39,7 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
       'disks',
       vm.disks.map(
         (disk) =>
-          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here, ${disk.backing === null ? 'stands alone' : `on ${disk.backing}`}`}`,
+          `${disk.id}  ${disk.kind}, ${formatBytes(disk.sizeBytes)}${disk.usedBytes === null ? ', read only' : `, ${formatBytes(disk.usedBytes)} used here, ${disk.backing === null ? 'independent' : `backed by ${disk.backing}`}`}`,
       ),
     ],
     ['networks', vm.nics.map((nic) => `${nic.id}  ${[nic.network, nic.mac, ...nic.addresses, ...link(nic)].join(', ')}`)],
@@ -68,11 +68,11 @@ export function vmSheet(vm: Vm, now = Date.now()): string[] {
 const link = ({ up, vlan, trunk, securityGroups, egress, rateIn, rateOut }: Vm['nics'][number]): string[] => [
   ...(vlan === null ? [] : [`VLAN ${vlan}`]),
   ...(trunk.length === 0 ? [] : [`trunk of ${trunk.join(', ')}`]),
-  ...(up ? [] : ['cable out']),
+  ...(up ? [] : ['link down']),
   ...(securityGroups.length === 0 ? [] : [`security groups ${securityGroups.join(' ')}`]),
   ...(egress === null ? [] : [`egress ${formatEgress(egress)}`]),
-  ...(rateIn === null ? [] : [`to guest ${formatRate(rateIn)}`]),
-  ...(rateOut === null ? [] : [`from guest ${formatRate(rateOut)}`]),
+  ...(rateIn === null ? [] : [`rate in ${formatRate(rateIn)}`]),
+  ...(rateOut === null ? [] : [`rate out ${formatRate(rateOut)}`]),
 ];
 const isLive = (vm: Vm) => vm.state === 'running' || vm.state === 'paused';
 const uptime = (vm: Vm, now: number) => (isLive(vm) && vm.startedAt !== null ? formatDuration(now - vm.startedAt) : '-');

@@ -19,10 +19,10 @@ export function warmPoolTable(warmPools: readonly WarmPool[], width: number | un
 
 export const warmPoolSheet = ({ name, vm, snapshot, size, ready, memoryBytes, problem, createdAt }: WarmPool): string[] =>
   renderSheet([
-    ['warm-pool', name],
+    ['warm pool', name],
     ['from', `${vm}@${snapshot}`],
     ['ready', `${ready} of ${size}`],
     ['memory', `${formatBytes(memoryBytes)} of the host’s`],
     ['problem', problem],
-    ['made', formatTime(createdAt)],
+    ['created', formatTime(createdAt)],
   ]);

@@ -21,7 +21,7 @@ export interface Attached {
   readonly waitMs?: number;
 }
 
-/** A guest that stands still takes no signal: so many in a row, none later than this after the one before, leave it. */
+/** A paused guest takes no signal: this many in a row, each within this time after the one before, detach from it. */
 const leaveAfter = 3;
 const inARowMs = 2000;
 
@@ -90,7 +90,7 @@ export async function attach(
 /** Passes on what comes until its end, no faster than the reader takes it; never ends our own stream. */
 export async function flow(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Promise<void> {
   from.pipe(to, { end: false });
-  // A broken session is told by its `exit`; here only the end of the bytes counts.
+  // A broken session is reported by its `exit`; here only the end of the bytes counts.
   await finished(from, { writable: false }).catch(() => {});
 }
 

@@ -4,7 +4,7 @@ import { StringDecoder } from 'node:string_decoder';
 
 const sequence =
   /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[\]P^_X][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[ -/]*[0-Z\\^-~]|[\u0000-\u0008\u000b\u000c\u000e-\u001a\u001c-\u001f\u007f-\u009f]/g;
-// A sequence that may go on in the next chunk.
+// A sequence that may continue in the next chunk.
 const unfinished = /\u001b(?:\[[0-?]*[ -/]*|[\]P^_X][^\u0007\u001b]*\u001b?|[ -/]*)?$/;
 const colour = /^\u001b\[[0-9;:]*m$/;
 const longestSequence = 4096;

@@ -1,12 +1,12 @@
-// Ctrl-C: whoever is at work says what it means (cancel the task, tell the guest); with nobody at work it ends `viv`.
-// Everyone who handles it is told (several tasks may be under way). Handlers are removed by the function that adding them returned.
+// Ctrl-C: the handler in charge decides what it means (cancel the task, signal the guest); without a handler it ends `viv`.
+// Every handler is called (several tasks may be in progress). Handlers are removed by the function that adding them returned.
 
 type Handler = (signal: NodeJS.Signals) => void;
 
 export interface Interrupts {
   /** Aborts when the user ends `viv` and nobody had another use for it. */
   readonly signal: AbortSignal;
-  /** True after the first one, whoever handled it: nothing new is begun. */
+  /** True after the first one, handled or not: nothing new is begun. */
   readonly asked: boolean;
   handle(handler: Handler): () => void;
   /** Ends the waiting of everyone. */

@@ -19,7 +19,7 @@ export function enterRaw(stdin: NodeJS.ReadStream): () => void {
   };
   process.on('exit', restore);
   stdin.setRawMode(true);
-  // Node's raw mode still turns \n into \r\n, which the guest's own terminal has done where it is wanted: programs that draw
+  // Node's raw mode still turns \n into \r\n, which the guest's own terminal has done where needed: programs that draw
   // move down by a bare \n. Undone by setRawMode as well.
   spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'], timeout: 2000 });
   return restore;

@@ -2,8 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB } from '../../contract/field.ts';
+import { writeIso } from '../../host/file/iso.ts';
 import { agentKit } from '../../host/guest-asset.ts';
-import { writeIso } from '../../host/iso.ts';
 import type { BuildContext, BuiltImage } from './types.ts';
 
 export async function buildAgentIso(context: BuildContext): Promise<BuiltImage> {

@@ -3,7 +3,7 @@
 import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { ProgramFailed, ProgramMissing, runOk } from '../../host/run.ts';
+import { ProgramFailed, ProgramMissing, runOk } from '../../host/process/run.ts';
 import type { Mirror } from './mirror.ts';
 
 export interface AptContext {

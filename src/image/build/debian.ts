@@ -7,7 +7,7 @@ import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB, MiB } from '../../contract/field.ts';
 import { agentFile, guestFile } from '../../host/guest-asset.ts';
-import { ProgramFailed, ProgramMissing, runOk, runProgram } from '../../host/run.ts';
+import { ProgramFailed, ProgramMissing, runOk, runProgram } from '../../host/process/run.ts';
 import { removeStaged } from '../staging.ts';
 import { debianArch, hostFetchSettings, proxies, requireKeyring, sourceLines } from './apt.ts';
 import { debianFiles, includedPackages, maskedUnits, rootLabel } from './debian-files.ts';

@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
-import { runOk } from '../../host/run.ts';
+import { runOk } from '../../host/process/run.ts';
 import { makeExt4, type Owner } from './ext4.ts';
 
 export interface Ext4FromTar<Picked extends string> {

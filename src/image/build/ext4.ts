@@ -3,7 +3,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { ProgramMissing, runOk } from '../../host/run.ts';
+import { ProgramMissing, runOk } from '../../host/process/run.ts';
 
 export interface Ext4 {
   readonly folder: string;

@@ -7,7 +7,7 @@ import type { Arch } from '../../contract/field.ts';
 import { MiB } from '../../contract/field.ts';
 
 import { agentFile } from '../../host/guest-asset.ts';
-import { runOk } from '../../host/run.ts';
+import { runOk } from '../../host/process/run.ts';
 import { applets } from './applet.ts';
 import { debianArch, openApt } from './apt.ts';
 import { type CpioEntry, cpio } from './cpio.ts';

@@ -2,7 +2,7 @@
 // administrator types to give it.
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { findProgram } from '../../host/find-program.ts';
+import { findProgram } from '../../host/process/find-program.ts';
 
 /** Before a program: an ordinary user is root there, and has the uids that /etc/subuid gives (unshare of util-linux 2.38 or newer). */
 export const asOwnRoot = ['unshare', '--user', '--map-root-user', '--map-auto'] as const;

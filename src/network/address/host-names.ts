@@ -2,8 +2,8 @@
 // between two marker lines; everything else in the file stays, and takes precedence.
 import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { lockFile } from '../../host/lock.ts';
-import { isUsable } from '../../host/usable.ts';
+import { lockFile } from '../../host/file/lock.ts';
+import { isUsable } from '../../host/file/usable.ts';
 import { fullName, hostLock } from '../kernel/interface-names.ts';
 import { type Desired, hasUplink } from '../model.ts';
 

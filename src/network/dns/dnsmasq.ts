@@ -6,9 +6,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { VivError } from '../../contract/errors.ts';
-import { isProcess } from '../../host/process-start.ts';
-import { runProgram } from '../../host/run.ts';
-import { endStaying, findStaying, type Staying } from '../../host/state-directory-lock.ts';
+import { endStaying, findStaying, type Staying } from '../../host/process/background.ts';
+import { runProgram } from '../../host/process/run.ts';
+import { isProcess } from '../../host/process/start-ticks.ts';
 import { fullName } from '../kernel/interface-names.ts';
 import type { DnsFiles } from './dnsmasq-config.ts';
 

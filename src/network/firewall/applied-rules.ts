@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { VivError } from '../../contract/errors.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import type { FirewallModel } from './model.ts';
 import { digestArguments, digestOf, planFor, readDigest } from './rules.ts';
 import type { RunInNamespace } from './shaping/shaper.ts';

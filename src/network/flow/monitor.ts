@@ -1,9 +1,9 @@
 // Observes traffic in the networks: counters, frames, and new connections.
 import type { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import { findProgram } from '../../host/find-program.ts';
-import { runOk, runProgram } from '../../host/run.ts';
-import { streamProgram } from '../../host/stream.ts';
+import { streamProgram } from '../../host/file/stream.ts';
+import { findProgram } from '../../host/process/find-program.ts';
+import { runOk, runProgram } from '../../host/process/run.ts';
 import type { NetworkPrograms } from '../capability.ts';
 import { countersArguments, type PortCounters, readCounters } from '../firewall/counters.ts';
 import type { FirewallModel } from '../firewall/model.ts';

@@ -4,8 +4,8 @@ import { watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
-import { isProcess } from '../../host/process-start.ts';
-import { endStaying, findStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
+import { endStaying, findStaying, type Staying, startStaying } from '../../host/process/background.ts';
+import { isProcess } from '../../host/process/start-ticks.ts';
 import { logGroup } from '../firewall/names.ts';
 import { type Flow, parseFlows } from './nflog.ts';
 

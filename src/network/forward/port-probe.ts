@@ -1,8 +1,8 @@
 // Whether ports of the host can be opened, and if not why: the relay program tries, and the owner of a port that is taken is looked up.
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../../contract/errors.ts';
-import { portOwner } from '../../host/port-owner.ts';
-import { runProgram } from '../../host/run.ts';
+import { portOwner } from '../../host/process/port-owner.ts';
+import { runProgram } from '../../host/process/run.ts';
 import type { ForwardSpec } from '../model.ts';
 
 export type ListenSpec = Pick<ForwardSpec, 'protocol' | 'bind' | 'port' | 'lastPort'>;

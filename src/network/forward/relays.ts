@@ -2,9 +2,9 @@
 // next daemon compares them with what is desired.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { argumentsOf } from '../../host/process-arguments.ts';
-import { isProcess, startTicksOf } from '../../host/process-start.ts';
-import { endStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
+import { argumentsOf } from '../../host/process/arguments.ts';
+import { endStaying, type Staying, startStaying } from '../../host/process/background.ts';
+import { isProcess, startTicksOf } from '../../host/process/start-ticks.ts';
 import type { ForwardSpec } from '../model.ts';
 import { listenArguments, probePort } from './port-probe.ts';
 

@@ -1,7 +1,7 @@
 // Connects bridged networks to interfaces of the host: by a veth pair whose host end is a port of the host's bridge or, where the interface is not a
 // bridge, of one that is created around it. The interface may vanish while VMs run, and come back.
 import { VivError } from '../../contract/errors.ts';
-import { ProgramFailed, runProgram } from '../../host/run.ts';
+import { ProgramFailed, runProgram } from '../../host/process/run.ts';
 import type { NetworkSpec } from '../model.ts';
 import { bridgeObstacle } from './bridgeable.ts';
 import type { HostChanges } from './host-changes.ts';

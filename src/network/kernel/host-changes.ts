@@ -3,20 +3,17 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { formatSubnet } from '../address/address.ts';
 import { freeIpv4, freeIpv6 } from '../address/subnet.ts';
 import { hostRoutes } from './host-network.ts';
-import { ipv4Forwarding } from './ip-forwarding.ts';
 
 const Changes = z.object({
   /** Subnets of the uplink. */
   ipv4: z.string(),
   ipv6: z.string(),
-  /** Settings of the host's kernel that were 0 before; ip-forwarding.ts keeps them elsewhere today. */
-  forwarding: z.array(z.string()).default([]),
   /** Settings that the uplink needs on. */
-  forwards: z.array(z.string()).default([ipv4Forwarding]),
+  forwards: z.array(z.string()),
   bridgeUplinks: z.array(z.object({ network: z.string(), interface: z.string() })),
 });
 type Changes = z.infer<typeof Changes>;
@@ -49,7 +46,7 @@ export class HostChanges {
     const seed = `${this.#stateDirectory}\0uplink`;
     return {
       ...{ ipv4: formatSubnet(freeIpv4(seed, 30, taken)), ipv6: formatSubnet(freeIpv6(this.#stateDirectory, seed, taken)) },
-      ...{ forwarding: [], forwards: [], bridgeUplinks: [] },
+      ...{ forwards: [], bridgeUplinks: [] },
     };
   }
 

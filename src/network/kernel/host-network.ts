@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { runOk } from '../../host/run.ts';
+import { runOk } from '../../host/process/run.ts';
 import { type Subnet, subnetOf } from '../address/address.ts';
 
 /** Failures are immediate; only an overloaded host needs this long. */

@@ -2,8 +2,8 @@
 // off again where it was off. What was off is recorded first, in one file for all of them.
 import { readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { lockFile } from '../../host/lock.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { lockFile } from '../../host/file/lock.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
 import { hostInterfaces } from './host-network.ts';
 import { hostLock, isUplinkOnHost } from './interface-names.ts';
 
@@ -15,25 +15,24 @@ const Files = z.array(z.string().startsWith('/proc/sys/net/'));
 
 /**
  * Turns on those of these settings that are off. Repeatable.
- * @param before further settings that were turned on and have to be recorded
  * @param isNew the uplink was just created: a daemon that is about to turn the settings off may not have seen it
  */
-export async function turnOn(files: readonly string[], before: readonly string[], isNew: boolean): Promise<void> {
-  if (!isNew && before.length === 0 && (await switchedOff(files)).length === 0) return;
+export async function turnOn(files: readonly string[], isNew: boolean): Promise<void> {
+  if (!isNew && (await switchedOff(files)).length === 0) return;
   using _ = await lockFile(hostLock, lockDeadlineMs);
   const off = await switchedOff(files);
   const [record, known] = await read();
-  const all = [...new Set([...known, ...before, ...off])];
+  const all = [...new Set([...known, ...off])];
   if (all.length > known.length) await writeWhole(record, JSON.stringify(all), 0o600);
   for (const file of off) await writeFile(file, '1');
 }
 
 /** Turns off what was turned on, unless another state directory's uplink exists. Repeatable. */
-export async function turnOff(ip: string, before: readonly string[]): Promise<void> {
+export async function turnOff(ip: string): Promise<void> {
   using _ = await lockFile(hostLock, lockDeadlineMs);
   if ((await hostInterfaces(ip)).some(({ name }) => isUplinkOnHost(name))) return;
   const [record, known] = await read();
-  for (const file of new Set([...known, ...before])) await writeFile(file, '0').catch(() => {});
+  for (const file of known) await writeFile(file, '0').catch(() => {});
   await rm(record, { force: true });
 }
 

@@ -1,6 +1,6 @@
 // What the kernel has of the networks, as far as it is known, and one reconcile pass over it. What is right already is left alone.
 import { VivError } from '../../contract/errors.ts';
-import { type RunOptions, runOk, runProgram } from '../../host/run.ts';
+import { type RunOptions, runOk, runProgram } from '../../host/process/run.ts';
 import { type HostNames, hostNamesOf } from '../address/host-names.ts';
 import type { DnsFiles } from '../dns/dnsmasq-config.ts';
 import { dnsFilesFor } from '../dns/dnsmasq-config.ts';

@@ -4,11 +4,11 @@
 import { mkdir, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { argumentsOf } from '../../host/process-arguments.ts';
-import { isProcess, startTicksOf } from '../../host/process-start.ts';
-import { runOk } from '../../host/run.ts';
-import { endStaying, type Staying, startStaying } from '../../host/state-directory-lock.ts';
-import { writeWhole } from '../../host/whole-file.ts';
+import { writeWhole } from '../../host/file/whole-file.ts';
+import { argumentsOf } from '../../host/process/arguments.ts';
+import { endStaying, type Staying, startStaying } from '../../host/process/background.ts';
+import { runOk } from '../../host/process/run.ts';
+import { isProcess, startTicksOf } from '../../host/process/start-ticks.ts';
 import type { NetworkPrograms } from '../capability.ts';
 
 const Held = z.object({ pid: z.int().positive(), startTicks: z.int(), namespace: z.string() });

@@ -2,8 +2,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { runProgram } from '../../host/run.ts';
-import { endStaying, findStaying, type Staying } from '../../host/state-directory-lock.ts';
+import { endStaying, findStaying, type Staying } from '../../host/process/background.ts';
+import { runProgram } from '../../host/process/run.ts';
 import { uplinkInNamespace } from './interface-names.ts';
 
 const deadlineMs = 60_000;

@@ -11,8 +11,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { ProgramFailed, runOk } from '../../host/run.ts';
-import { isUsable } from '../../host/usable.ts';
+import { isUsable } from '../../host/file/usable.ts';
+import { ProgramFailed, runOk } from '../../host/process/run.ts';
 import { isAddress } from '../address/address.ts';
 import { HostNames } from '../address/host-names.ts';
 import { type Able, type Capability, findCapability } from '../capability.ts';

@@ -2,7 +2,7 @@
 // pasta. What is changed on the host (interface, routes, table, forwarding) is recorded first (host-changes.ts) and undone at the end.
 import { readFile } from 'node:fs/promises';
 import { VivError } from '../../contract/errors.ts';
-import { runOk, runProgram } from '../../host/run.ts';
+import { runOk, runProgram } from '../../host/process/run.ts';
 import { formatSubnet, nth, type Subnet, subnetOf } from '../address/address.ts';
 import type { NetworkPrograms } from '../capability.ts';
 import { digestArguments, digestOf, hostRules } from '../firewall/host-table.ts';
@@ -61,7 +61,7 @@ export class Uplinks {
       this.#conflicts = new Map();
       return;
     }
-    await turnOn(made.forwards, made.forwarding, this.#isNew);
+    await turnOn(made.forwards, this.#isNew);
     this.#isNew = false;
     const device = uplinkOnHost(this.#stateDirectory);
     const { ipv4, ipv6 } = made;
@@ -124,7 +124,7 @@ export class Uplinks {
     if (made !== null) {
       await runProgram(this.#programs.nft, ['delete', 'table', 'inet', hostTable(this.#stateDirectory)], { timeoutMs: deadlineMs });
       await runProgram(this.#programs.ip, ['link', 'del', 'dev', uplinkOnHost(this.#stateDirectory)], { timeoutMs: deadlineMs });
-      await turnOff(this.#programs.ip, made.forwarding);
+      await turnOff(this.#programs.ip);
     }
     this.forget();
   }

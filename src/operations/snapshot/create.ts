@@ -1,5 +1,5 @@
-// `snapshot.create`: takes a snapshot. The guest stands still for milliseconds; its memory is written to disk afterwards, while it
-// goes on, from the layers that nobody changes any more.
+// `snapshot.create`: takes a snapshot. The guest is paused for milliseconds; its memory is written to disk afterwards, while it runs, from
+// layers that no longer change.
 
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { quiesced } from '../../vm/capture/quiesce.ts';
@@ -36,7 +36,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
   steps: [
     {
       // When its turn has come: what was before it in the queue may have put new files under the VM, or ended it.
-      name: 'plan it',
+      name: 'plan the snapshot',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
         context.services.snapshots.checkLabel(vm, state.wish);
@@ -45,12 +45,12 @@ export const handler: HandlerOf<'snapshot.create'> = {
       },
     },
     {
-      name: 'make its files',
+      name: 'create the files',
       run: (state: Creating, context) => prepareSnapshot(vmOf(state, context), context.services, freezingOf(state)),
       undo: (state: Creating, { services }) => dropSnapshot(services.vms.byId(state.id), services, freezingOf(state)),
     },
     {
-      name: 'freeze',
+      name: 'capture the state',
       run: async (state: Creating, context) => {
         const vm = vmOf(state, context);
         const { services } = context;
@@ -61,7 +61,7 @@ export const handler: HandlerOf<'snapshot.create'> = {
       },
     },
     {
-      name: 'write its memory',
+      name: 'write the memory',
       run: (state: Creating, context) => finishSnapshot(vmOf(state, context), freezingOf(state).snapshot.id, context),
     },
   ],

@@ -1,6 +1,6 @@
-// `snapshot.diff`: which regions of a VM's disks, and which files, differ between two of its snapshots, or one and the VM
-// itself. A snapshot's layers never change, and no snapshot is removed while this has its turn. Of a VM that runs a snapshot of its disks
-// is made for it, as for a fork, which nobody is shown and which goes again.
+// `snapshot.diff`: which regions of a VM's disks, and which files, differ between two of its snapshots, or a snapshot and the VM itself.
+// Layers never change, and no snapshot is removed while this task runs. Of a running VM an internal snapshot of its disks is taken, and
+// discarded afterwards.
 
 import { VivError } from '../../contract/errors.ts';
 import type { Difference, FileDifference } from '../../contract/snapshot.ts';
@@ -66,7 +66,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
   },
   steps: [
     {
-      name: 'plan it',
+      name: 'plan the comparison',
       run: async ({ id, from, to }: Comparing, { services }) => {
         const vm = services.vms.get(id);
         const running = (from === null || to === null) && vm.live !== null;
@@ -74,7 +74,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'prepare a snapshot',
+      name: 'prepare the snapshot',
       run: async ({ id, freezing }: Comparing, { services }) => {
         if (freezing) await prepareSnapshot(services.vms.get(id), services, freezing);
       },
@@ -83,13 +83,13 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'freeze',
+      name: 'take the snapshot',
       run: async ({ id, freezing }: Comparing, { services }) => {
         if (freezing) await freeze(services.vms.get(id), services, freezing, false);
       },
     },
     {
-      name: 'compare their disks',
+      name: 'compare the disks',
       run: async ({ id, name, from, to, files, freezing }: Comparing, { services, signal, progress }) => {
         const vm = services.vms.get(id);
         const recordOf = (ref: string | null) => {
@@ -107,7 +107,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'make a VM that reads them',
+      name: 'create the reader VM',
       run: async ({ reader }: Comparing, { services, signal }) => {
         if (!reader) return;
         const vm = await insertVm(reader, services);
@@ -118,7 +118,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'start it',
+      name: 'start the reader VM',
       run: async ({ reader }: Comparing, { services, signal, progress }) => {
         if (!reader) return;
         progress({ message: 'starting the guest that reads the files' });
@@ -132,7 +132,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'compare their files',
+      name: 'compare the files',
       run: async ({ reader, name, disks = [] }: Comparing, { services: { vms }, signal, progress }) => {
         if (!reader) return;
         const agent = await vms.get(reader.id).alive().waitForAgent(agentWaitMs, signal);
@@ -145,13 +145,13 @@ export const handler: HandlerOf<'snapshot.diff'> = {
       },
     },
     {
-      name: 'remove the VM that read them',
+      name: 'remove the reader VM',
       run: async ({ reader }: Comparing, { services }) => {
         if (reader) await dropReader(reader.id, services);
       },
     },
     {
-      name: 'let go of the snapshot',
+      name: 'discard the snapshot',
       run: async ({ id, freezing }: Comparing, { services }) => {
         if (!freezing || !services.snapshots.byId(freezing.snapshot.id)) return;
         const vm = services.vms.byId(id);

@@ -21,7 +21,7 @@ export async function checkRoom(vm: Vm, { paths }: Services): Promise<void> {
   }
 }
 
-/** What comes after the freeze, while the VM goes on. Repeatable. */
+/** What follows the capture, while the VM runs. Repeatable. */
 export async function finishSnapshot(vm: Vm, id: string, context: TaskContext): Promise<void> {
   const { services, signal, progress } = context;
   const { snapshots, events, bus } = services;
@@ -32,7 +32,7 @@ export async function finishSnapshot(vm: Vm, id: string, context: TaskContext): 
     progress({ message: `writing the memory of ${name}`, done, total, unit: 'bytes' }),
   );
   const { label, pausedMs } = snapshots.get(id);
-  const message = `${name} has the snapshot ${label ?? id}; it stood still for ${pausedMs.toFixed(0)} ms`;
+  const message = `the snapshot ${label ?? id} of ${name} was taken; the guest was paused for ${pausedMs.toFixed(0)} ms`;
   events.record({ type: 'snapshot.created', subject: id, name, message });
   await bus.emit('snapshot.taken', { snapshot: id });
   flattenMeanwhile(vm, services);

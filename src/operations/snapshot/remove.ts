@@ -21,7 +21,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
       );
     warmPools.checkUnused({ snapshot: snapshot.id, label: `${vm.name}@${snapshot.label ?? snapshot.id}` });
     const waiting = vms.all().find(({ record }) => record.resumeFrom === snapshot.id);
-    if (waiting) throw new VivError('in_use', `${waiting.name} is still to go on from ${ref}, and needs its memory; start it first`);
+    if (waiting) throw new VivError('in_use', `${waiting.name} resumes from ${ref} and needs its memory. Start it first`);
     return { id: vm.id, name: vm.name, snapshot: snapshot.id, label: snapshot.label ?? snapshot.id };
   },
   admit: async ({ snapshot, name, label }: Removing, { warmPools }) => {
@@ -30,7 +30,7 @@ export const handler: HandlerOf<'snapshot.remove'> = {
   },
   steps: [
     {
-      name: 'remove it',
+      name: 'remove the snapshot',
       final: true,
       run: async ({ id, name, snapshot, label }: Removing, { services }) => {
         if (!services.snapshots.byId(snapshot)) return;

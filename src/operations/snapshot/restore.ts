@@ -1,6 +1,13 @@
-// `snapshot.restore`: sets a VM back to one of its snapshots and lets it go on from there.
+// `snapshot.restore`: restores a VM to one of its snapshots and starts it from there.
 import { VivError } from '../../contract/errors.ts';
-import { checkRestore, makeRestoreOverlays, type Overlays, planRestore, removeRestoreOverlays, setBack } from '../../snapshot/restore.ts';
+import {
+  checkRestore,
+  makeRestoreOverlays,
+  type Overlays,
+  planRestore,
+  removeRestoreOverlays,
+  restoreState,
+} from '../../snapshot/restore.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { checkStart } from '../../vm/lifecycle/check-start.ts';
 import { startProcess } from '../../vm/lifecycle/start.ts';
@@ -30,7 +37,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
   steps: [
     ...before,
     {
-      name: 'make its disks',
+      name: 'create the overlays',
       run: async ({ id, snapshot, overlays }: Restoring, { services: { vms, snapshots } }) => {
         await makeRestoreOverlays(vms.get(id), snapshots.get(snapshot), overlays);
       },
@@ -40,7 +47,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
       },
     },
     {
-      name: 'set it back',
+      name: 'restore the state',
       final: true,
       run: async ({ id, name, snapshot: snapshotId, overlays }, { services, repeated }) => {
         const vm = services.vms.get(id);
@@ -48,7 +55,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
         // Checked again, because its turn may have come late.
         if (!repeated) await checkRestore(vm, services, snapshot);
         await endNow(vm, services);
-        await setBack(vm, services, snapshot, overlays);
+        await restoreState(vm, services, snapshot, overlays);
         services.events.record({
           type: 'vm.restored',
           subject: id,

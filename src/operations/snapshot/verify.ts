@@ -20,7 +20,7 @@ export const handler: HandlerOf<'snapshot.verify'> = {
     const writing = chosen.find(({ memory }) => memory?.in === 'process');
     if (writing && snapshot !== undefined)
       throw new VivError('wrong_state', `the memory of the snapshot ${snapshot} is still being written; try again in a moment`);
-    // What it sleeps at is a snapshot as well, that nobody is shown.
+    // Its suspended state is a snapshot as well, which is not shown.
     const suspendedAt = snapshot === undefined ? snapshots.all().filter(({ vm: of, kind }) => of === vm.id && kind === 'suspend') : [];
     return {
       id: vm.id,
@@ -32,7 +32,7 @@ export const handler: HandlerOf<'snapshot.verify'> = {
   queue: () => null,
   steps: [
     {
-      name: 'read their files',
+      name: 'compare the checksums',
       run: async ({ name, snapshots: ids }: Verifying, { services, signal, progress }) => {
         const snapshots = ids.flatMap((id) => services.snapshots.byId(id) ?? []);
         const files = new Set(snapshots.flatMap((snapshot) => checksummedFiles(snapshot, services.paths)));
@@ -54,7 +54,7 @@ export const handler: HandlerOf<'snapshot.verify'> = {
         if (damages.length === 0) return { verified: { ...verified, bytes, whole: snapshots.length } };
         const nameOf = (id: string) => {
           const { label, kind } = services.snapshots.byId(id) ?? { label: null, kind: 'snapshot' };
-          return kind === 'suspend' ? 'what it sleeps at' : (label ?? id);
+          return kind === 'suspend' ? 'its suspended state' : (label ?? id);
         };
         const said = damages.map(({ snapshot, file, damage }) => `${nameOf(snapshot)} (its file ${file} ${damage})`);
         const of = `${damages.length} of ${snapshots.length} ${snapshots.length === 1 ? 'snapshot' : 'snapshots'} of ${name}`;

@@ -7,7 +7,7 @@ import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
-/** Sizes are those of the files now; one that is missing counts nothing and is told when the snapshot is used. */
+/** Sizes are those of the files now; one that is missing counts nothing, and is reported when the snapshot is used. */
 export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, paths }: Services): Promise<Snapshot> {
   const { disks, vars } = snapshot.vmRecord;
   const files = [

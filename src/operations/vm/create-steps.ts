@@ -16,6 +16,7 @@ import { nameTaken } from '../../vm/registry.ts';
 import { checkSettings } from '../../vm/resource/check.ts';
 import { newRecord } from '../../vm/spec.ts';
 import type { Step } from '../handler.ts';
+import { projectId } from '../project/one.ts';
 import type { Services } from '../services.ts';
 import { newName } from './new-name.ts';
 import type { OnVm } from './one.ts';
@@ -42,7 +43,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   if (options.tpm) await checkTpm(options.image, image.arch);
   const id = idWithOwnMacs(takenMacs(services));
   const uid = services.ownUsers ? vmIdentity(id, takenUids(services)) : null;
-  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
+  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now(), project: projectId(options.project, services) };
   const chosen = await networks.choice.resolve(options.networks);
   const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
   checkSettings(record, services.resources.enforcer.hostCpus);
@@ -51,25 +52,25 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
 
 export const createSteps: readonly Step<Creating>[] = [
   {
-    name: 'reserve its name',
+    name: 'register the VM',
     run: async ({ record }, { services }) => {
       await insertVm(record, services);
     },
     undo: ({ id }, { services }) => dropVm(id, services),
   },
   {
-    name: 'enter its forwards',
+    name: 'record the port forwards',
     // One begun by a version that knew none has none.
     run: async ({ forwards = [] }, { services }) => services.networks.forwards.enter(forwards),
     undo: ({ forwards = [] }, { services }) => services.networks.forwards.drop(forwards),
   },
   {
-    name: 'make its disks',
+    name: 'create the disks',
     run: ({ record }, { services, signal }) => makeFiles(record, services, signal),
     undo: ({ record }, { services }) => removeFiles(record, services),
   },
   {
-    name: 'enter it',
+    name: 'complete the record',
     run: async ({ id }, { services }) => {
       const vm = services.vms.get(id);
       if (vm.record.complete) return;

@@ -9,7 +9,7 @@ export const handler: HandlerOf<'vm.create'> = {
   steps: [
     ...createSteps,
     // Its address is its own from now on, so it has a name as well, as a stopped VM does.
-    { name: 'tell its name', run: (_, { services }) => services.networks.tryReconcile() },
+    { name: 'publish the name in DNS', run: (_, { services }) => services.networks.tryReconcile() },
   ],
   output: outputView,
 };

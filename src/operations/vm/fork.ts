@@ -1,26 +1,24 @@
-// `vm.fork`: VMs that go on from where another one is, or was at one of its snapshots. It goes on itself; each of them is
-// somebody of its own before it answers. With `full` they are stopped VMs of copies instead (vm/clone.ts).
+// `vm.fork`: VMs that continue from where another one is, or was at one of its snapshots. The parent continues too; each fork has an identity
+// of its own before it answers. With `full` they are stopped VMs with copied disks instead (vm/fork/full-clone.ts).
 
 import { VivError } from '../../contract/errors.ts';
 import type { Vm as VmInfo } from '../../contract/vm-state.ts';
-import { vmIdentity } from '../../host/identity.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import { dropSnapshot, type Freezing, freeze, hasMemory, planSnapshot, prepareSnapshot } from '../../vm/capture/capture.ts';
 import { flattenMeanwhile } from '../../vm/capture/flatten-chain.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import { decide } from '../../vm/decide.ts';
-import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { vmPorts } from '../../vm/device/port-source.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { childRecord, makeChildFiles, pendingIdentity } from '../../vm/fork/fork-record.ts';
 import { checkCloneRoom, cloneRecord, makeClone, type Origin, originNow, removeCloneLayers } from '../../vm/fork/full-clone.ts';
+import { type PlannedFork, planFork } from '../../vm/fork/plan.ts';
 import { takenMacs, takenUids } from '../../vm/in-use.ts';
 import { checkMemory, checkStart } from '../../vm/lifecycle/check-start.ts';
 import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { VmRecord } from '../../vm/record.ts';
 import { dropVm, insertVm } from '../../vm/register.ts';
-import { nameTaken } from '../../vm/registry.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { HandlerOf, TaskContext } from '../handler.ts';
 import type { Services } from '../services.ts';
@@ -37,22 +35,22 @@ interface Forking extends OnVm, Partial<Plan> {
   removeOnStop: boolean;
 }
 
-/** Made when its turn has come: what was before it in the queue has put new files under the VM, or taken the names. */
+/** Planned when the task runs: tasks before it may have changed the overlays, or taken the names. */
 interface Plan {
   /** Null: from a snapshot that is there. */
   freezing: Freezing | null;
   memory: boolean;
   /** Null: a full clone from its present state needs none. */
   snapshot: string | null;
-  children: { id: string; name: string; uid: number | null; createdAt: number }[];
+  children: PlannedFork[];
 }
 
-/** Started at a time: more only wait for each other's processors. */
+/** Started at a time: more would only share the same processors. */
 const atOnce = 4;
 
 const snapshotOf = ({ snapshot }: Forking, { snapshots }: Services): SnapshotRecord => snapshots.get(snapshot ?? '');
 
-/** What a full clone is copied from. Nobody changes it meanwhile: what could waits in the VM's queue. */
+/** What a full clone is copied from. It does not change meanwhile: changes wait in the VM's queue. */
 function originOf({ id, from }: Pick<Forking, 'id' | 'from'>, services: Services): Origin {
   if (from === null) return originNow(services.vms.get(id).record, services);
   const { vmRecord: vm } = services.snapshots.get(from);
@@ -83,14 +81,14 @@ export const handler: HandlerOf<'vm.fork'> = {
   admit: async ({ id, from }: Forking, { vms }) => (from === null ? decide('fork', vms.get(id).record) : 'accept'),
   steps: [
     {
-      name: 'plan it',
+      name: 'plan the forks',
       run: async (state: Forking, { services }) => {
         await checkForking(state, services);
         return planned(state, services);
       },
     },
     {
-      name: 'prepare a snapshot',
+      name: 'prepare the snapshot',
       run: async (state: Forking, { services }) => {
         const { id, freezing, memory } = state;
         if (memory) expectNics(state, services);
@@ -102,13 +100,13 @@ export const handler: HandlerOf<'vm.fork'> = {
       },
     },
     {
-      name: 'freeze',
+      name: 'take the snapshot',
       run: async ({ id, freezing, memory }: Forking, { services }) => {
         if (freezing) await freeze(services.vms.get(id), services, freezing, memory ?? false);
       },
     },
     {
-      name: 'make the VMs',
+      name: 'create the VMs',
       run: async (state: Forking, context) => {
         const { services, signal } = context;
         if (state.full) return cloneEach(state, context);
@@ -127,7 +125,7 @@ export const handler: HandlerOf<'vm.fork'> = {
         }),
     },
     {
-      name: 'start them',
+      name: 'start the VMs',
       run: async (state: Forking, context) => {
         if (!state.memory) return;
         await each(state.children ?? [], ({ id }) => startChild(id, context));
@@ -139,7 +137,7 @@ export const handler: HandlerOf<'vm.fork'> = {
         }),
     },
     {
-      name: 'enter them',
+      name: 'complete the records',
       run: async ({ id: parent, children = [], freezing, full }: Forking, { services }) => {
         for (const { id } of children) {
           const vm = services.vms.get(id);
@@ -191,7 +189,7 @@ function checkNewTpm(name: string, vm: Vm, snapshot: SnapshotRecord | null, with
   const why = snapshot === null ? `it is ${vm.record.state}` : 'the snapshot has memory';
   throw new VivError(
     'wrong_state',
-    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would go on with keys that the new one does not have; stop it first, or take a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
+    `a fork of ${name} cannot have a new TPM: ${why}, and its guest would continue with keys that the new one does not have. Stop it first, or take a snapshot of its disks with: viv snapshot create ${vm.name} LABEL --disks-only --quiesce`,
   );
 }
 
@@ -212,14 +210,12 @@ function planned({ id, from, count, pattern, full }: Forking, services: Services
   const memory = snapshot === null ? hasMemory(vm) : snapshot.memory !== null;
   const wish = { kind: 'fork', label: null, memory, template: false, auto: null } as const;
   const freezing = snapshot === null && !full ? planSnapshot(vm, services, wish) : null;
-  const [uids, macs] = [takenUids(services), takenMacs(services)];
-  const createdAt = Date.now();
-  const children = namesOf(vm.name, pattern, count, (taken) => services.vms.nameTaken(taken)).map((name) => {
-    const childId = idWithOwnMacs(macs);
-    const uid = services.ownUsers ? vmIdentity(childId, uids) : null;
-    if (uid !== null) uids.add(uid);
-    return { id: childId, name, uid, createdAt };
-  });
+  const taken = {
+    isNameTaken: (name: string) => services.vms.nameTaken(name),
+    uids: services.ownUsers ? takenUids(services) : null,
+    macs: takenMacs(services),
+  };
+  const children = planFork({ parent: vm.name, pattern, count }, taken, Date.now());
   return { freezing, memory, snapshot: from ?? freezing?.snapshot.id ?? null, children };
 }
 
@@ -229,7 +225,7 @@ function expectNics({ id, from, name, children = [] }: Forking, services: Servic
   for (const child of children) services.networks.expect(vmPorts(pendingIdentity(parent, child, name, child.createdAt), null));
 }
 
-function recordOf(snapshot: SnapshotRecord, child: Plan['children'][number], state: Forking, services: Services): VmRecord {
+function recordOf(snapshot: SnapshotRecord, child: PlannedFork, state: Forking, services: Services): VmRecord {
   const record = childRecord(snapshot, child, state.name, services, child.createdAt);
   return { ...record, settings: { ...record.settings, removeOnStop: state.removeOnStop } };
 }
@@ -239,21 +235,4 @@ async function startChild(id: string, { services, signal }: TaskContext): Promis
   if (vm.live) return;
   const { accel } = await checkStart(vm, services);
   await startProcess(vm, services, accel, signal);
-}
-
-/** @throws name_taken, invalid */
-function namesOf(parent: string, pattern: string | null, count: number, taken: (name: string) => boolean): string[] {
-  if (pattern !== null && count === 1 && !pattern.includes('{}')) {
-    if (taken(pattern)) throw nameTaken(pattern);
-    return [pattern];
-  }
-  const desired = pattern === null ? `${parent}-{}` : pattern.includes('{}') ? pattern : `${pattern}-{}`;
-  const names: string[] = [];
-  for (let number = 1; names.length < count; number++) {
-    const name = desired.replaceAll('{}', String(number));
-    if (name.length > 63 || !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name))
-      throw new VivError('invalid', `${name} is no name for a VM; give --name with {} where the number goes, such as web-{}`);
-    if (!taken(name)) names.push(name);
-  }
-  return names;
 }

@@ -11,7 +11,7 @@ import type { OnVm } from './one.ts';
 
 export const removeSteps: readonly Step<OnVm>[] = [
   {
-    name: 'end QEMU for good',
+    name: 'end QEMU',
     run: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
@@ -25,7 +25,7 @@ export const removeSteps: readonly Step<OnVm>[] = [
     },
   },
   {
-    name: 'remove its files',
+    name: 'remove the files',
     final: true,
     run: async ({ id, name }, { services }) => {
       const vm = services.vms.byId(id);

@@ -15,7 +15,7 @@ export const handler: HandlerOf<'vm.rename'> = {
   },
   steps: [
     {
-      name: 'take the name',
+      name: 'record the name',
       run: async ({ id, newName, oldName }, { services }) => {
         const vm = services.vms.get(id);
         // What was before it in the queue may have given it another one.
@@ -26,7 +26,7 @@ export const handler: HandlerOf<'vm.rename'> = {
       undo: ({ id, oldName }, { services }) => renameVm(services.vms.get(id), oldName, services),
     },
     {
-      name: 'tell the guest',
+      name: 'set the host name in the guest',
       run: async ({ id, oldName, newName }, { services, signal, log }) => {
         const vm = services.vms.get(id);
         services.events.record({ type: 'vm.renamed', subject: id, name: newName, message: `${oldName} is now named ${newName}` });

@@ -1,4 +1,4 @@
-// `vm.resume`: lets a paused VM go on.
+// `vm.resume`: continues a paused VM.
 import { resume } from '../../vm/lifecycle/pause.ts';
 import { verb } from './verb.ts';
 

@@ -68,7 +68,7 @@ export const handler: HandlerOf<'vm.set'> = {
   steps: [
     ...before,
     {
-      name: 'grow its disk',
+      name: 'grow the root disk',
       run: async ({ id, diskBytes }, { services }) => {
         if (diskBytes === null) return;
         await growRootDisk(services.vms.get(id), diskBytes);

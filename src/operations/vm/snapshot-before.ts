@@ -1,5 +1,5 @@
-// The snapshot that is made before something that cannot be taken back, where the VM's policy says so (`before risky operations`).
-// Without one a VM is not restored to another snapshot; whatever else was asked for is done all the same, and the reason told.
+// The snapshot that is taken before an operation that cannot be undone, where the VM's policy says so (`before risky operations`). Without
+// it a restore is refused; any other operation is executed all the same, and the reason is reported.
 import type { VivError } from '../../contract/errors.ts';
 import { verdicts } from '../../contract/vm-verdicts.ts';
 import { removeSnapshot } from '../../snapshot/remove.ts';
@@ -27,7 +27,7 @@ export interface Risk<S> {
   readonly when?: (state: S, vm: Vm) => boolean;
   /** Without the snapshot it is not done. */
   readonly required?: boolean;
-  /** The VM's process goes on, so that the memory can be written after the deed (`after` below). */
+  /** The VM's process stays, so that the memory can be written after the operation (`after` below). */
   readonly processStays?: boolean;
 }
 
@@ -36,19 +36,19 @@ export function snapshotBefore<S extends OnVm>(
   risk: Risk<S>,
 ): { before: readonly Step<S & Guarded>[]; after: readonly Step<S & Guarded>[] } {
   const plan: Step<S & Guarded> = {
-    name: 'see whether a snapshot is due before it',
+    name: 'plan the snapshot before',
     run: async (state, context) => {
       const guard = await planned(risk, state, context);
       return { guard } as Partial<S & Guarded>;
     },
   };
   const make: Step<S & Guarded> = {
-    name: 'make the snapshot before it',
+    name: 'take the snapshot before',
     run: async ({ id, guard }, context) => {
       const { services } = context;
       const vm = services.vms.get(id);
       if (!guard || (guard.memory && !hasMemory(vm))) return;
-      await orGoOn(risk, vm, context, guard, async () => {
+      await orContinue(risk, vm, context, guard, async () => {
         await prepareSnapshot(vm, services, guard);
         await freeze(vm, services, guard, guard.memory);
         if (!risk.processStays) await finishSnapshot(vm, guard.snapshot.id, context);
@@ -60,11 +60,11 @@ export function snapshotBefore<S extends OnVm>(
     },
   };
   const finish: Step<S & Guarded> = {
-    name: 'write the memory of the snapshot',
+    name: 'write the memory of the snapshot before',
     run: async ({ id, guard }, context) => {
       const { vms, snapshots } = context.services;
       if (!guard || !snapshots.byId(guard.snapshot.id)) return;
-      await orGoOn({ ...risk, required: false }, vms.get(id), context, guard, () =>
+      await orContinue({ ...risk, required: false }, vms.get(id), context, guard, () =>
         finishSnapshot(vms.get(id), guard.snapshot.id, context),
       );
     },
@@ -82,7 +82,7 @@ async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskCon
     context.log(`there is no snapshot of ${vm.name} before it, because it is ${record.state}`);
     return null;
   }
-  return orGoOn(risk, vm, context, null, async () => {
+  return orContinue(risk, vm, context, null, async () => {
     const memory = hasMemory(vm);
     if (memory && vm.live) await checkRoom(vm, context.services);
     const auto = beforeRule(risk.what);
@@ -91,8 +91,8 @@ async function planned<S extends OnVm>(risk: Risk<S>, state: S, context: TaskCon
   });
 }
 
-/** What `act` answers; null where it failed and that is no reason to stop. */
-async function orGoOn<S, T>(
+/** What `act` returns; null where it failed and that does not stop the operation. */
+async function orContinue<S, T>(
   { what, required }: Risk<S>,
   vm: Vm,
   { services, signal }: TaskContext,
@@ -102,7 +102,7 @@ async function orGoOn<S, T>(
   try {
     return await act();
   } catch (error) {
-    if (signal.aborted) throw error; // what is half made is undone, or gone on with by the next daemon
+    if (signal.aborted) throw error; // what is incomplete is undone, or continued by the next daemon
     if (guard) await discard(vm.id, guard, services);
     if (required) throw error;
     const { id: subject, name } = vm;

@@ -21,7 +21,7 @@ export const startSteps: readonly Step<OnVm>[] = [
     undo: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
-      // A suspended VM keeps its saved state, whatever a daemon that has died had begun to make of it.
+      // A suspended VM keeps its saved state.
       if (vm.record.state === 'suspended') await endQemu(vm, services);
       else await endNow(vm, services);
     },

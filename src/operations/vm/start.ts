@@ -1,5 +1,5 @@
-// `vm.start`: starts a VM, or wakes a suspended one. One that is meant to run by its policy stays so when its start fails:
-// it is broken, with the reason, and tried again later (vm/keeper.ts).
+// `vm.start`: starts a VM, or resumes a suspended one. When the start of a VM with a restart policy fails, it is broken with the reason, and
+// started again later (vm/lifecycle/supervisor.ts).
 
 import { restartsAgain } from '../../vm/lifecycle/supervisor.ts';
 import type { HandlerOf, Step } from '../handler.ts';

@@ -18,7 +18,7 @@ const undo = async ({ id }: OnVm, { services }: TaskContext): Promise<void> => {
 
 export const stopSteps: readonly Step<Stopping>[] = [
   {
-    name: 'ask the guest',
+    name: 'ask the guest to shut down',
     run: async ({ id, force, timeoutMs }, { services, signal, progress, log }) => {
       const vm = services.vms.get(id);
       await desireStopped(vm);

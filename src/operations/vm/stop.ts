@@ -1,4 +1,4 @@
-// `vm.stop`: politely, and firmly after the deadline. With `force`, whatever else is under way on the VM is cancelled.
+// `vm.stop`: gracefully, and by force after the deadline. With `force`, other tasks on the VM are cancelled.
 import type { Vm } from '../../contract/vm-state.ts';
 import { decide } from '../../vm/decide.ts';
 import type { HandlerOf, Step } from '../handler.ts';

@@ -29,11 +29,11 @@ export const handler: HandlerOf<'vm.suspend'> = {
   admit: async ({ id }, { vms }) => decide('suspend', vms.get(id).record),
   steps: [
     {
-      name: 'plan it',
+      name: 'plan the suspended state',
       run: async ({ id }: Suspending, { services }) => ({ freezing: planSuspend(services.vms.get(id), services) }),
     },
     {
-      name: 'make its files',
+      name: 'create the files',
       run: async ({ id, freezing }: Suspending, { services }) => {
         if (freezing) await prepareSnapshot(services.vms.get(id), services, freezing);
       },
@@ -43,7 +43,7 @@ export const handler: HandlerOf<'vm.suspend'> = {
       },
     },
     {
-      name: 'save its memory',
+      name: 'save the memory',
       run: ({ id, freezing = null }: Suspending, { services, signal, progress }) =>
         save(services.vms.get(id), services, freezing, signal, progress),
       undo: ({ id, freezing = null }: Suspending, { services }) => unsave(services.vms.get(id), services, freezing),

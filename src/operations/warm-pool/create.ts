@@ -1,4 +1,4 @@
-// `warm-pool.create`: from now on forks of a snapshot are kept ready. They are made by vm/warm replenisher.ts.
+// `warm-pool.create`: forks of a snapshot are kept ready. warm-pool/replenisher.ts creates them.
 import { VivError } from '../../contract/errors.ts';
 import { checkResume, checkSnapshot } from '../../snapshot/check-files.ts';
 import { type WarmPoolRecord, warmPoolNameTaken } from '../../warm-pool/records.ts';
@@ -32,7 +32,7 @@ export const handler: HandlerOf<'warm-pool.create'> = {
   },
   steps: [
     {
-      name: 'enter it',
+      name: 'record the warm pool',
       run: async ({ warmPool }: Creating, { services: { snapshots, warmPools } }) => {
         snapshots.get(warmPool.snapshot);
         await warmPools.insert(warmPool);
@@ -42,7 +42,7 @@ export const handler: HandlerOf<'warm-pool.create'> = {
       },
     },
     {
-      name: 'have it filled',
+      name: 'fill the warm pool',
       run: async ({ name, warmPool, from }: Creating, { services }) => {
         const message = `the warm pool ${name} keeps ${warmPool.size} forks of ${from} ready`;
         services.events.record({ type: 'warm-pool.created', name, message });

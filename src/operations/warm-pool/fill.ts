@@ -1,7 +1,7 @@
-// `warm-pool.fill`: one VM that the warm pool lacks is made and stands ready. What of the warm pool has ended by itself is cleared away first.
+// `warm-pool.fill`: creates one member that the warm pool lacks. Members that have ended by themselves are removed first.
 import { checkSnapshot } from '../../snapshot/check-files.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
-import { abandon, isReady, membersOf, readyName } from '../../warm-pool/members.ts';
+import { evict, isReady, membersOf, readyName } from '../../warm-pool/members.ts';
 import type { HandlerOf } from '../handler.ts';
 import { dropMember, type Member, makeMember, planMember, startMember } from './member.ts';
 import { type OnWarmPool, onWarmPool, outputView } from './one.ts';
@@ -16,16 +16,16 @@ export const handler: HandlerOf<'warm-pool.fill'> = {
   prepare: async ({ warmPool }, { services: { warmPools } }): Promise<Filling> => ({ name: warmPools.get(warmPool).name }),
   steps: [
     {
-      name: 'see what lacks',
+      name: 'plan the member',
       run: async ({ name }: Filling, { services }) => {
         const { size, snapshot, vm: vmRef } = services.warmPools.get(name);
         await checkSnapshot(services.snapshots.get(snapshot), services.vms.get(vmRef).name, services);
-        for (const vm of membersOf(services, name)) if (!isReady(vm)) await abandon(vm, services);
+        for (const vm of membersOf(services, name)) if (!isReady(vm)) await evict(vm, services);
         return { member: membersOf(services, name).length < size ? planMember(services, readyName) : null };
       },
     },
     {
-      name: 'make the VM',
+      name: 'create the VM',
       run: async ({ name, member }: Filling, { services, signal }) => {
         if (member) await makeMember(services.warmPools.get(name), member, true, services, signal);
       },

@@ -1,4 +1,4 @@
-// A fork of a warm pool's snapshot, made as vm.fork makes its children: with `hold` it stands ready, without it runs at once.
+// A member of a warm pool: a fork of its snapshot, created as vm.fork creates its forks. With `hold` its guest waits, without it runs at once.
 
 import { vmIdentity } from '../../host/identity.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
@@ -39,7 +39,7 @@ export async function makeMember(
   if (vm.live === null) await makeChildFiles(vm.record, snapshot, services, signal);
 }
 
-/** Takes back what makeMember has made; one that stood ready has a process already. Repeatable. */
+/** Undoes makeMember. Repeatable. */
 export async function dropMember(id: string, services: Services): Promise<void> {
   const vm = services.vms.byId(id);
   if (vm) {
@@ -54,9 +54,9 @@ export async function startMember(id: string, services: Services, signal: AbortS
   const vm = services.vms.get(id);
   const { live, record } = vm;
   if (live && (hold || record.state !== 'suspended')) return;
-  // It ended while it stood ready, which is no reason not to wake it.
+  // It ended while it was ready; its suspended state is still there.
   if (!live && record.state === 'broken' && record.resumeFrom !== null) await vm.update(() => ({ state: 'suspended', stateReason: null }));
-  // One that stands ready has been looked at when it was made.
+  // A ready member was checked when it was created.
   const accel = live ? await services.host.accelerator(record.started?.accelInUse ?? 'auto') : (await checkStart(vm, services)).accel;
   await startProcess(vm, services, accel, signal, { hold });
 }

@@ -1,4 +1,4 @@
-// What the tasks on one warm pool share. Taking waits for nobody; making and ending what is ready go one after the other.
+// What the tasks on one warm pool share. Taking does not wait for other tasks; creating and ending members do, one after the other.
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import type { Services } from '../services.ts';
 import { viewOf } from './view.ts';
@@ -10,7 +10,7 @@ export interface OnWarmPool {
 
 export const onWarmPool = {
   target: ({ name }: OnWarmPool) => name,
-  queue: ({ name }: OnWarmPool): string | null => `pool/${name}`,
+  queue: ({ name }: OnWarmPool): string | null => `warm-pool/${name}`,
 };
 
 export const outputView = ({ name }: OnWarmPool, services: Services): Promise<WarmPool> => viewOf(services.warmPools.get(name), services);

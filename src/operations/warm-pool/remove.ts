@@ -1,7 +1,7 @@
 // `warm-pool.remove`: nothing is kept ready any more. What was taken from it stays.
 
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
-import { abandon, membersOf } from '../../warm-pool/members.ts';
+import { evict, membersOf } from '../../warm-pool/members.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnWarmPool, onWarmPool } from './one.ts';
 
@@ -10,15 +10,15 @@ export const handler: HandlerOf<'warm-pool.remove'> = {
   prepare: async ({ warmPool }, { services: { warmPools } }): Promise<OnWarmPool> => ({ name: warmPools.get(warmPool).name }),
   steps: [
     {
-      name: 'end what is ready',
+      name: 'remove the members',
       run: async ({ name }: OnWarmPool, { services }) => {
-        for (const vm of membersOf(services, name)) await abandon(vm, services);
+        for (const vm of membersOf(services, name)) await evict(vm, services);
       },
       // What has ended is made again.
       undo: async ({ name }: OnWarmPool, { services: { bus } }) => bus.emit('warm-pool.changed', { name }),
     },
     {
-      name: 'forget it',
+      name: 'remove the record',
       run: async ({ name }: OnWarmPool, { services }) => {
         if (!services.warmPools.byName(name)) return;
         await services.warmPools.drop(name);

@@ -1,6 +1,6 @@
-// `warm-pool.set`: more or fewer are kept ready. Those too many end here, those that lack are made by vm/warm replenisher.ts.
+// `warm-pool.set`: changes how many members are kept ready. Surplus members are removed here; warm-pool/replenisher.ts creates more.
 
-import { abandon, membersOf } from '../../warm-pool/members.ts';
+import { evict, membersOf } from '../../warm-pool/members.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnWarmPool, onWarmPool, outputView } from './one.ts';
 
@@ -17,7 +17,7 @@ export const handler: HandlerOf<'warm-pool.set'> = {
   },
   steps: [
     {
-      name: 'set the size',
+      name: 'record the size',
       run: ({ name, size }: Setting, { services: { warmPools } }) => warmPools.setSize(name, size),
       undo: async ({ name, before }: Setting, { services: { warmPools, bus } }) => {
         if (!warmPools.byName(name)) return;
@@ -26,9 +26,9 @@ export const handler: HandlerOf<'warm-pool.set'> = {
       },
     },
     {
-      name: 'end those too many',
+      name: 'remove surplus members',
       run: async ({ name, size }: Setting, { services }) => {
-        for (const vm of membersOf(services, name).slice(size)) await abandon(vm, services);
+        for (const vm of membersOf(services, name).slice(size)) await evict(vm, services);
         await services.bus.emit('warm-pool.changed', { name });
       },
     },

@@ -1,5 +1,5 @@
-// `warm-pool.take`: one that stands ready goes on at once; where none does, a fork of the snapshot is made. It is a VM like any other
-// from then on, and somebody of its own before it answers.
+// `warm-pool.take`: the guest of a ready member runs at once; without a ready member a fork of the snapshot is created. It is a VM like any
+// other from then on, and has an identity of its own before it answers.
 
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import { nameTaken } from '../../vm/registry.ts';
@@ -23,7 +23,7 @@ export const handler: HandlerOf<'warm-pool.take'> = {
   },
   steps: [
     {
-      name: 'choose one',
+      name: 'choose a member',
       run: async (state: Taking, { services, taskId }) => {
         const warmPool = services.warmPools.get(state.name);
         const name =
@@ -36,13 +36,13 @@ export const handler: HandlerOf<'warm-pool.take'> = {
         return { member };
       },
       undo: async ({ name }: Taking, { services: { warmPools, bus }, taskId }) => {
-        warmPools.detach(taskId);
+        warmPools.release(taskId);
         // The warm pool may have been removed meanwhile, but for the one that was chosen.
         bus.emit('warm-pool.changed', { name });
       },
     },
     {
-      name: 'make it a VM',
+      name: 'register the VM',
       run: async ({ name, member }: Taking, { services, signal, taskId }) => {
         if (!member) return;
         services.warmPools.choose(member, taskId);
@@ -55,14 +55,14 @@ export const handler: HandlerOf<'warm-pool.take'> = {
       },
     },
     {
-      name: 'let it run',
+      name: 'run the guest',
       run: async ({ name: warmPool, member }: Taking, { services, signal, taskId }) => {
         if (!member) return;
         const vm = services.vms.get(member.id);
         const stood = vm.record.state === 'suspended';
         await startMember(member.id, services, signal, false);
         if (!vm.record.complete) await vm.update(() => ({ complete: true }));
-        services.warmPools.detach(taskId);
+        services.warmPools.release(taskId);
         if (!stood) return;
         await services.bus.emit('warm-pool.changed', { name: warmPool });
         const message = `${vm.name} was taken from the warm pool ${warmPool}`;

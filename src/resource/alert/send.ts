@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Notification } from '../../contract/alert.ts';
 import { parseDestination } from '../../contract/alert-destination.ts';
 import { type OutgoingPolicy, postJson } from '../../host/outgoing.ts';
-import { runProgram } from '../../host/run.ts';
+import { runProgram } from '../../host/process/run.ts';
 
 const webhookDeadlineMs = 10_000;
 const commandDeadlineMs = 30_000;

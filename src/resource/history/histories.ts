@@ -4,7 +4,7 @@
 //   HOME/history/host, HOME/history/<VM id>     one file each, three rings in it (layout.ts)
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hostSeries, vmSeries } from '../../contract/series.ts';
+import { hostSeries, type VmSeries, vmSeries } from '../../contract/series.ts';
 import type { Look } from '../measure/monitor.ts';
 import { HistoryFile } from './history-file.ts';
 import { type Ring, ringFor, rings } from './layout.ts';
@@ -13,7 +13,7 @@ import { type Points, perPoint, resample } from './resample.ts';
 
 const hostFile = 'host';
 const hostNames = Object.keys(hostSeries);
-const vmNames = Object.keys(vmSeries);
+const vmNames: readonly string[] = Object.keys(vmSeries);
 /** Files that are written at a time: the pool of threads has other work too. */
 const mostWrites = 2;
 /** Said once in this time, however many writes fail. */
@@ -60,13 +60,16 @@ export class Histories {
     return resample(slots, ring, namesOf(name), begin, last, length);
   }
 
-  /** Means of each minute of a series, oldest first, without those that are not known. */
-  async minutes(vmId: string, series: string, from: number, to: number): Promise<number[]> {
+  /** Means of each minute by series, oldest first, without those that are not known. Both ends are included. */
+  async minutes<Name extends VmSeries>(vmId: string, series: readonly Name[], from: number, to: number): Promise<Record<Name, number[]>> {
     const ring: Ring = rings.minute;
-    const column = vmNames.indexOf(series);
     const recorder = this.#recorders.get(vmId) ?? newRecorder(this.#folder, vmId);
     const slots = await recorder.read(ring, Math.floor(from / ring.stepMs), Math.floor(to / ring.stepMs));
-    return slots.flatMap(({ values }) => values[column] ?? []);
+    const of = (name: Name): [Name, number[]] => {
+      const column = vmNames.indexOf(name);
+      return [name, slots.flatMap(({ values }) => values[column] ?? [])];
+    };
+    return Object.fromEntries(series.map(of)) as Record<Name, number[]>;
   }
 
   /** Removes a VM's history with the VM. */

@@ -1,7 +1,7 @@
 // Measures the host: CPUs, memory, pressure (how much of the time tasks waited), and the file system of the state directory.
 import { availableParallelism } from 'node:os';
 import type { HostSeries, Values } from '../../contract/series.ts';
-import { ProcFile } from '../../host/proc-file.ts';
+import { ProcFile } from '../../host/file/proc-file.ts';
 import { type CpuTimes, type HostMemory, parseCpuTimes, parseMemory, parsePressure } from './proc.ts';
 import { known, percent, perSecond } from './rate.ts';
 

@@ -5,7 +5,7 @@
 //   host ─> HostMeter ──────────────────────────────┴─> Look ──> listeners
 import type { HostSeries, Values, VmSeries } from '../../contract/series.ts';
 import type { Clock } from '../../host/clock.ts';
-import { readProcFile } from '../../host/proc-file.ts';
+import { readProcFile } from '../../host/file/proc-file.ts';
 import { type HostCounters, HostMeter, type Storage } from './host-meter.ts';
 import { parseNetDev } from './proc.ts';
 import { RecentValues } from './recent-values.ts';

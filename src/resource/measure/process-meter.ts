@@ -1,6 +1,6 @@
 // The CPU time and resident memory of one QEMU process. Two files of /proc a second for a VM with one vCPU: its stat, and the vCPU
 // thread's schedstat. The threads are looked for when it begins, and again now and then (vCPUs are hot-plugged).
-import { ProcFile, threadsOf } from '../../host/proc-file.ts';
+import { ProcFile, threadsOf } from '../../host/file/proc-file.ts';
 import { isVcpuThread, parseSchedstat, parseStat } from './proc.ts';
 
 const lookForThreadsEveryMs = 30_000;

@@ -2,7 +2,7 @@
 // kernel walks all pages of a process for this figure, so one process is asked at a time, in turns, and pauses in between keep the
 // whole below half a percent of a core.
 import type { Clock } from '../../host/clock.ts';
-import { readSmapsRollup } from '../../host/proc-file.ts';
+import { readSmapsRollup } from '../../host/file/proc-file.ts';
 import { parseSmapsRollup, type SharedMemory } from './proc.ts';
 
 /** Of one core. */

@@ -1,5 +1,5 @@
 // Page merging runs while a VM wants it, and stops with the last of them where it was Vivarium that began it.
-import { isKsmOn, switchKsm } from '../../host/ksm.ts';
+import { isKsmOn, switchKsm } from '../../host/system/ksm.ts';
 
 export class Ksm {
   readonly #vms = new Set<string>();

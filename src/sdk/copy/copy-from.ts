@@ -101,7 +101,7 @@ async function feed(tar: Readable, reader: Reader): Promise<unknown> {
       };
       reader.on('drain', done).on('close', done);
     });
-  reader.on('error', () => {}); // whoever iterates over it gets the error
+  reader.on('error', () => {}); // the reader's consumer gets the error
   try {
     for await (const chunk of tar as AsyncIterable<Buffer>) {
       if (reader.destroyed) return null;

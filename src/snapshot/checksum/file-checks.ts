@@ -1,5 +1,5 @@
-// What is known of files that snapshots are made of: when each was last compared with its checksums, and what is wrong with it. Key
-// `check/<file>`. Snapshots have layers in common, so it is kept by file: damage of one is damage of each of them, and of no other.
+// The last comparison of each file that snapshots consist of with its checksums, and the damage found. Key `check/<file>`. Snapshots share
+// layers, so it is kept by file: damage of a file is damage of each snapshot that uses it, and of no other.
 import { z } from 'zod';
 import { Time } from '../../contract/field.ts';
 import type { Store } from '../../store/store.ts';
@@ -25,7 +25,7 @@ export class FileChecks {
     const checks = new FileChecks(store);
     for (const { key, value } of await store.list(prefix)) {
       const parsed = FileCheck.safeParse(value);
-      if (parsed.success) checks.#byFile.set(key.slice(prefix.length), parsed.data); // any other is made anew by the next comparison
+      if (parsed.success) checks.#byFile.set(key.slice(prefix.length), parsed.data); // any other is replaced by the next comparison
     }
     return checks;
   }
@@ -57,7 +57,7 @@ export class FileChecks {
     for (const file of known) this.#byFile.delete(file);
   }
 
-  /** Those of files that `isThere` does not know any more. Repeatable. */
+  /** Forgets the files for which `isThere` returns false. Repeatable. */
   async forgetOthers(isThere: (file: string) => boolean): Promise<void> {
     await this.forget([...this.#byFile.keys()].filter((file) => !isThere(file)));
   }

@@ -1,10 +1,10 @@
-// Looks after the files of snapshots in the background, slowly and one at a time: layers that a new snapshot has made get their checksums, and
-// every few days all that snapshots are made of is compared with its checksums, so that damage is known before somebody needs the snapshot.
-// A round that a daemon's end has interrupted goes on with what it had not read yet.
+// Scrubbing, in the background, slowly and one file at a time: new layers get their checksums, and every few days all files of snapshots are
+// compared with their checksums, so that damage is known before a snapshot is needed. A round that the daemon's end interrupted continues
+// with what it had not read yet.
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { Time } from '../../contract/field.ts';
-import { isUsable } from '../../host/usable.ts';
+import { isUsable } from '../../host/file/usable.ts';
 import { checksummedFiles, type Pace, removeUnfinishedChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
 import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
 import type { Uses } from '../services.ts';
@@ -12,9 +12,9 @@ import { verifySnapshots } from './verify.ts';
 
 const dayMs = 86_400_000;
 export const scrubEveryMs = 7 * dayMs;
-/** A guest that has just been frozen or forked comes first. */
+/** A guest that has just been captured or forked comes first. */
 const settleMs = 3000;
-/** At least so often while there is something to wait for: the host's clock may have been set. */
+/** At least this often: the host's clock may have been set. */
 const lookEveryMs = 3_600_000;
 /** Read for checksums that are not there yet, and for comparing, in bytes a second. */
 const checksumBytesPerSecond = 64 * 2 ** 20;
@@ -42,12 +42,12 @@ export class Scrub {
 
   async begin(): Promise<void> {
     await removeUnfinishedChecksums(this.#services.paths);
-    this.#lookIn(settleMs);
+    this.#scrubIn(settleMs);
   }
 
   onSnapshot(): void {
     this.#again = true;
-    if (!this.#work) this.#lookIn(settleMs);
+    if (!this.#work) this.#scrubIn(settleMs);
   }
 
   /** Resolves when nothing is being read any more. */
@@ -57,23 +57,23 @@ export class Scrub {
     await this.#work;
   }
 
-  #lookIn(ms: number): void {
+  #scrubIn(ms: number): void {
     if (this.#stopping.signal.aborted) return;
     this.#cancel?.();
     this.#cancel = this.#services.clock.after(ms, () => {
       this.#again = false;
-      this.#work = this.#look()
+      this.#work = this.#scrub()
         .catch((error: unknown) => {
-          if (!this.#stopping.signal.aborted) this.#services.log.error({ error }, 'the files of snapshots could not be looked after');
+          if (!this.#stopping.signal.aborted) this.#services.log.error({ error }, 'the files of snapshots could not be compared');
         })
         .finally(() => {
           this.#work = null;
-          this.#lookIn(this.#again ? settleMs : Math.max(settleMs, Math.min(lookEveryMs, this.#everyMs || lookEveryMs)));
+          this.#scrubIn(this.#again ? settleMs : Math.max(settleMs, Math.min(lookEveryMs, this.#everyMs || lookEveryMs)));
         });
     });
   }
 
-  async #look(): Promise<void> {
+  async #scrub(): Promise<void> {
     const pace = this.#pace(checksumBytesPerSecond);
     for (const snapshot of this.#snapshots())
       for (const file of checksummedFiles(snapshot, this.#services.paths)) await this.#checksum(file, pace);

@@ -1,6 +1,6 @@
-// Every byte that snapshots are made of is read and compared with what was written. What is found is kept: a snapshot that is known to be
-// damaged is neither gone back to nor forked (check-snapshot.ts), until it is found whole again; each file is read once, however
-// many snapshots have it in common.
+// Every byte that snapshots consist of is read and compared with its checksum. What is found is recorded: a snapshot that is known to be
+// damaged is neither restored nor forked (check-files.ts), until it is found whole again. Each file is read once, however many snapshots
+// share it.
 import { VivError } from '../../contract/errors.ts';
 import { checksummedFiles, compareChecksums, type Pace, readChecksums, takeChecksums } from '../../vm/capture/checksums.ts';
 import { filesOfSnapshot } from '../../vm/capture/snapshot-files.ts';
@@ -45,7 +45,7 @@ export async function verifySnapshots(
   return verified;
 }
 
-/** Missing, cut off, no disk any more: what can be seen without reading much. */
+/** Missing, truncated, not a disk image: found without reading much. */
 async function quickDamage(
   services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
   snapshot: SnapshotRecord,
@@ -65,7 +65,7 @@ async function quickDamage(
   return null;
 }
 
-/** Null: it has gone, with its snapshots. */
+/** Null: the file was removed with its snapshots. */
 async function verifyFile(
   services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
   file: string,
@@ -86,7 +86,7 @@ async function verifyFile(
   }
 }
 
-/** The first time that it is found it is news. */
+/** Damage is reported when it is found first. */
 async function note(
   services: Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'clock'>,
   file: string,
@@ -100,9 +100,10 @@ async function note(
   for (const [vmRef, those] of Map.groupBy(affected, (snapshot) => snapshot.vm)) {
     const vm = vms.byId(vmRef);
     const shown = those.filter(({ kind }) => kind === 'snapshot').map(({ label, id }) => label ?? id);
-    const names = shown.length === 0 ? 'what it sleeps at' : `${shown.length === 1 ? 'its snapshot' : 'its snapshots'} ${shown.join(', ')}`;
+    const names =
+      shown.length === 0 ? 'its suspended state' : `${shown.length === 1 ? 'its snapshot' : 'its snapshots'} ${shown.join(', ')}`;
     const verb = shown.length > 1 ? 'are' : 'is';
-    const message = `${names} ${verb} damaged: the file ${file} ${damage}; ${shown.length > 1 ? 'they are' : 'it is'} neither gone back to nor forked, and other snapshots are not affected`;
+    const message = `${names} ${verb} damaged: the file ${file} ${damage}; ${shown.length > 1 ? 'they are' : 'it is'} neither restored nor forked. Other snapshots are not affected`;
     vm?.report('snapshot.damaged', message);
   }
 }

@@ -48,8 +48,8 @@ export async function compareFiles(
 async function list(agent: AgentConnection, mounting: readonly string[], signal: AbortSignal): Promise<Tree> {
   await output(agent, mountScript, mounting, signal);
   const names = (await output(agent, namesScript, [], signal)).toString('latin1').split('\0').slice(0, -1);
-  const told = await output(agent, statsScript, [], signal);
-  const stats = told.toString('latin1').split('\n').slice(0, -1);
+  const listed = await output(agent, statsScript, [], signal);
+  const stats = listed.toString('latin1').split('\n').slice(0, -1);
   await output(agent, unmountScript, mounting, signal);
   if (names.length !== stats.length)
     throw new VivError(
@@ -77,7 +77,7 @@ export function addDifference(into: FileDifference, on: string, from: Tree, to: 
   for (const [name, stat] of from) if (!to.has(name)) add('removed', name, stat);
 }
 
-/** A directory's times and size tell what its entries tell already. */
+/** A directory's times and size change with its entries, which are compared. */
 const isSameFolder = (one: string, other: string): boolean => {
   const [a, b] = [one.split(' '), other.split(' ')];
   return [0, 1, 2].every((nth) => a[nth] === b[nth]);

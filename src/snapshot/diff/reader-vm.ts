@@ -1,6 +1,6 @@
-// A VM of nobody's that reads the file systems of another one at two instants: `tiny` without a network, with empty files over
-// both instants' disks, so that a journal can be replayed and nothing is changed. What it reads may be made to break it, so it is a user of its own, of the
-// other's family, whose layers it may read. Only what a stopped VM writes to it could not: there it is that VM's user.
+// An internal VM that reads the file systems of another one at two instants: `tiny` without a network, with empty overlays over the disks of
+// both instants, so that journals can be replayed and nothing changes. A file system may attack what reads it, so the reader has a user of
+// its own in the family whose layers it may read. Only the disks of a stopped VM are not readable for it: there it runs as that VM's user.
 
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export const readerImage = 'tiny';
 export const sides = ['from', 'to'] as const;
 export type Side = (typeof sides)[number];
 
-/** Nothing is made yet. @param disks ids of those that it reads @param snapshots false: one side is a stopped VM as it is */
+/** Nothing is created yet. @param disks ids of the disks that it reads @param snapshots false: one side is a stopped VM as it is */
 export async function planReader(
   vm: Vm,
   records: Readonly<Record<Side, VmRecord>>,
@@ -48,7 +48,7 @@ export async function planReader(
   return { ...record, family: vm.record.family ?? vm.record.uid, disks: [...record.disks, ...looks] };
 }
 
-/** Ends it and removes all of it. Repeatable. */
+/** Ends and removes it. Repeatable. */
 export async function dropReader(
   id: string,
   services: Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>,

@@ -1,15 +1,15 @@
-// Which automatic snapshots are due, and which may go. Pure: the hands are in snapshot-keeper.ts.
+// Which automatic snapshots are due, and which may be removed. Pure: scheduler.ts acts.
 //
 // Time is divided into intervals of each rule's length, counted by the clock: :00, :10, :20 for 10 minutes, midnight for a day. A
-// rule is due when its present interval has no automatic snapshot, so that whatever was missed is made up for by one. It keeps the
-// newest snapshot of each of its newest `keep` intervals; a snapshot goes when no rule keeps it. (Restic's and Proxmox's way.)
+// rule is due when its present interval has no automatic snapshot, so that one snapshot makes up for all that were missed. It keeps the
+// newest snapshot of each of its newest `keep` intervals; a snapshot that no rule keeps is removed. (As in Restic and Proxmox.)
 import { intervalName, type SnapshotPolicy, type SnapshotRule } from '../../contract/snapshot-policy.ts';
 
 /** What is to be known of a snapshot. */
 export interface SnapshotFacts {
   readonly id: string;
   readonly createdAt: number;
-  /** The rule that made it; null: somebody did. */
+  /** The rule that took it; null: it was taken on request. */
   readonly auto: string | null;
   readonly template: boolean;
 }
@@ -19,10 +19,10 @@ const day = 1440 * minute;
 /** 1970-01-01 was a Thursday; weeks begin on Monday. */
 const mondayMs = 3 * day;
 
-/** How many made before risky operations are kept. */
+/** How many snapshots taken before risky operations are kept. */
 export const keptBeforeRisky = 5;
 
-/** The rule of a snapshot that is made before `what` ("reset"). */
+/** The rule of a snapshot that is taken before `what` ("reset"). */
 export const beforeRule = (what: string): string => `before ${what}`;
 const isBefore = ({ auto }: SnapshotFacts): boolean => auto?.startsWith('before ') ?? false;
 const isTimed = (snapshot: SnapshotFacts): boolean => snapshot.auto !== null && !isBefore(snapshot);
@@ -70,7 +70,7 @@ export function unkeptSnapshots(policy: SnapshotPolicy, snapshots: readonly Snap
       kept.add(snapshot);
     }
   }
-  // Without a rule for them those that are there were left by an earlier policy: whoever ended that decides about them.
+  // Without a rule, those left by an earlier policy are kept: their user decides about them.
   if (policy.rules.length === 0) for (const snapshot of timed) kept.add(snapshot);
   if (!policy.beforeRisky) for (const snapshot of newestFirst.filter(isBefore)) kept.add(snapshot);
   return newestFirst
@@ -86,5 +86,5 @@ export function labelOf(rule: string, now: number): string {
   return `${rule.startsWith('before ') ? rule.replaceAll(' ', '-') : 'auto'}-${stamp}`;
 }
 
-/** What a timed rule's snapshots are said to be made by. */
+/** The name of a timed rule, recorded with its snapshots. */
 export const ruleName = ({ everyMs }: SnapshotRule): string => intervalName(everyMs);

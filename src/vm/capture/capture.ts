@@ -1,7 +1,7 @@
-// Making a snapshot of a VM: memory, devices and every disk at one instant. A running guest stands still for the milliseconds
-// that this takes and goes on as if nothing had been; its disks go on in new files on top, its memory in private pages.
+// Capturing a VM: memory, devices and every disk at one instant. A running guest is paused for the milliseconds that this takes;
+// its disks continue in new overlays, its memory in private pages.
 //
-//   stop ─► devices into a file ─► TPM: a copy ─► disks: new tops ─► memory: a new layer ─► go on
+//   stop ─► devices into a file ─► copy of the TPM ─► disks: new overlays ─► memory: a new layer ─► continue
 import { existsSync } from 'node:fs';
 import { link, mkdir, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -37,10 +37,10 @@ const freezeDeadlineMs = 30_000;
 /** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
 const endDeadlineMs = 5000;
 
-/** What it can be had again from, memory and all, while it sleeps. */
+/** The snapshot holds its memory while it is suspended. */
 const suspendedAtSnapshot = ({ record }: Vm): boolean => record.state === 'suspended' && record.resumeFrom !== null;
 
-/** Its guest has a memory now: it runs, or sleeps. */
+/** Its guest has memory now: it runs, or is suspended. */
 export const hasMemory = (vm: Vm): boolean => vm.live !== null || vm.record.state === 'suspended';
 
 export interface Freezing {
@@ -48,7 +48,7 @@ export interface Freezing {
   readonly overlays: readonly Overlay[];
 }
 
-/** What is going to be made. Nothing changes yet. @param memory false: the disks alone. @throws unsupported where the memory cannot be frozen */
+/** What will be captured. Nothing changes yet. @param memory false: the disks only @throws unsupported where the memory cannot be captured */
 export function planSnapshot(
   vm: Vm,
   services: Uses<'paths' | 'clock'>,
@@ -56,11 +56,11 @@ export function planSnapshot(
 ): Freezing {
   if (wish.memory && vm.record.state === 'suspended') {
     if (!suspendedAtSnapshot(vm))
-      throw new VivError('wrong_state', `${vm.name} was suspended without layers of memory; start it, and suspend it again`);
+      throw new VivError('wrong_state', `${vm.name} was suspended without memory layers. Start it, and suspend it again`);
   } else if (wish.memory && !existsSync(vm.paths.memory))
     throw new VivError(
       'unsupported',
-      `the memory of ${vm.name} cannot be frozen, because it was started by a version of Vivarium that could not do that; restart it first`,
+      `cannot capture the memory of ${vm.name}: it was started by a version of Vivarium without memory layers. Restart it first`,
     );
   const overlays = planOverlays(vm.record, services);
   const { kind, label, template, auto } = wish;
@@ -72,7 +72,7 @@ export function planSnapshot(
   return { snapshot, overlays };
 }
 
-/** Enters the snapshot and makes its files, while the VM goes on. Repeatable, also when it has been frozen since: what it writes to is left. */
+/** Records the snapshot and creates its files while the VM runs. Repeatable, also after the capture: overlays in use are left alone. */
 export async function prepareSnapshot(vm: Vm, services: Uses<'snapshots' | 'paths'>, { snapshot, overlays }: Freezing): Promise<void> {
   if (isOnOverlays(vm.record, overlays)) return;
   await services.snapshots.put(snapshot);
@@ -82,7 +82,7 @@ export async function prepareSnapshot(vm: Vm, services: Uses<'snapshots' | 'path
   await makeOverlays(vm.record, overlays);
 }
 
-/** Takes back what prepareSnapshot has made. A VM that writes to the tops already keeps them. Repeatable. */
+/** Undoes prepareSnapshot. A VM that writes to the overlays already keeps them. Repeatable. */
 export async function dropSnapshot(
   vm: Vm | undefined,
   services: Uses<'snapshots' | 'checks' | 'paths'>,
@@ -92,7 +92,7 @@ export async function dropSnapshot(
   if (vm && !services.snapshots.byId(snapshot.id)?.complete) await takeBackOrEnded(vm, services, freezing);
   if (vm?.record.at === snapshot.id) await vm.update(() => ({ at: snapshot.parent }));
   await rm(services.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
-  // What the VM has gone on from stays a layer, under that name alone.
+  // The files that it wrote to before stay layers, under that name alone.
   if (vm && isOnOverlays(vm.record, overlays)) await sealLayers(vm.record, overlays);
   else await removeOverlays(overlays);
   await services.snapshots.drop(snapshot.id);
@@ -101,7 +101,7 @@ export async function dropSnapshot(
 
 const isOfQemu = (error: unknown): boolean => error instanceof VivError && error.code === 'qemu_failed';
 
-/** A QEMU that ends while it is asked has no say in it any more: its guest's last writes are in what is recorded or below. */
+/** A QEMU that ends while it is asked needs no rollback: its guest's last writes are in the recorded files or below them. */
 async function takeBackOrEnded(vm: Vm, services: Uses<'paths'>, freezing: Freezing): Promise<void> {
   const { live } = vm;
   try {
@@ -114,9 +114,9 @@ async function takeBackOrEnded(vm: Vm, services: Uses<'paths'>, freezing: Freezi
 }
 
 /**
- * Makes the VM's present state into the snapshot. Repeatable as long as the guest has not gone on in between.
- * @param goOn false: a guest that ran stands still afterwards, unless this fails
- * @returns the snapshot as it is now: complete, but for its memory, which is in the VM's process
+ * Captures the VM's present state as the snapshot. Repeatable as long as the guest has not run in between.
+ * @param goOn false: a guest that ran stays paused afterwards, unless this fails
+ * @returns the snapshot: complete, but for its memory, which is still in the VM's process
  */
 export async function freeze(
   vm: Vm,
@@ -130,12 +130,12 @@ export async function freeze(
   if (present.complete) return present;
   const { live } = vm;
   if (withMemory && !live && !suspendedAtSnapshot(vm))
-    throw new VivError('wrong_state', `${vm.name} ended before its memory could be frozen`);
-  // Taken up again in vain: it may still write to what would be a layer.
+    throw new VivError('wrong_state', `${vm.name} ended before its memory could be captured`);
+  // It could not be adopted, and may still write to what would become a layer.
   if (!live && (await services.processes.of(vm)))
     throw new VivError(
       'qemu_failed',
-      `QEMU of ${vm.name} does not answer, so its disks cannot be frozen; see: viv logs ${vm.name} --source qemu`,
+      `cannot capture the disks of ${vm.name}: its QEMU does not answer. See: viv logs ${vm.name} --source qemu`,
     );
   const frozen = live
     ? await live.whileSwitching(() => freezeLive(vm, services, live, freezing, { withMemory, goOn }))
@@ -155,16 +155,16 @@ async function freezeFiles(vm: Vm, services: Uses<'paths'>, { snapshot, overlays
   return { memory: null, pausedMs: 0 };
 }
 
-/** The memory of one that sleeps is in files that do not change: they get a second name. */
+/** The memory of a suspended VM is in files that do not change: they get a second name. */
 async function takeSuspendedState({ record }: Vm, { snapshots, paths }: Uses<'snapshots' | 'paths'>, { id }: SnapshotRecord) {
-  const slept = snapshots.get(record.resumeFrom ?? '');
-  const [from, to] = [paths.snapshot(slept.id), paths.snapshot(id)];
+  const suspended = snapshots.get(record.resumeFrom ?? '');
+  const [from, to] = [paths.snapshot(suspended.id), paths.snapshot(id)];
   for (const file of ['devices', 'memory'] as const) {
     await rm(to[file], { force: true });
     await link(from[file], to[file]);
   }
   await copyChecksums(paths, from.memory, to.memory);
-  return { memory: { in: 'file' } as const, memoryBytes: slept.memoryBytes };
+  return { memory: { in: 'file' } as const, memoryBytes: suspended.memoryBytes };
 }
 
 async function freezeLive(
@@ -178,26 +178,26 @@ async function freezeLive(
   const { qmp } = live;
   await stopFlattening(vm);
   const devices = services.paths.snapshot(snapshot.id).devices;
-  // The daemon before this one may have died in the middle of what follows.
+  // A previous daemon may have died in the middle of what follows.
   if (await rollBack(vm, services, freezing))
-    throw new VivError('qemu_failed', `the snapshot of ${vm.name} was interrupted by a restart of the daemon; make it again`);
+    throw new VivError('qemu_failed', `the snapshot of ${vm.name} was interrupted by a restart of the daemon. Take it again`);
   const running = vm.record.state === 'running';
   using control = withMemory ? controlMemory(vm.paths.memory, { timeoutMs: freezeDeadlineMs }) : null;
   if (withMemory) {
     await makeOwnFile(devices, vm.record);
     await prepareDevices(qmp);
   }
-  await control?.prepare().catch(() => {}); // a process that was started before it was known: then all is copied in the pause
+  await control?.prepare().catch(() => {}); // a process of 0.1.0 or before does not know this: then everything is copied in the pause
   await openOverlays(qmp, overlays);
   const switchOverlays = await prepareSwitch(qmp, overlays);
-  // Recorded first: whatever happens from here on, the new tops are where the guest's next write is found, or they are empty.
+  // Recorded first: from here on the guest's next write is in the new overlays, or they are empty.
   await vm.update((record) => onOverlays(record, overlays));
   const begun = performance.now();
   let memory: SnapshotMemory | null = null;
   vm.runtime.freeze();
   try {
     if (running) await stopCpus(qmp);
-    // It waits for what the TPM is about; the devices have its registers then, and the copy what it keeps.
+    // It waits for the TPM's command to end: then the devices hold its registers and the copy its state.
     if (withMemory) await saveDevices(qmp, devices, { signal: AbortSignal.timeout(freezeDeadlineMs) });
     if (existsSync(vm.paths.tpm)) await copyTpm(vm.paths.tpm, services.paths.snapshot(snapshot.id).tpm, null);
     await switchOverlays();
@@ -207,7 +207,7 @@ async function freezeLive(
     }
   } catch (error) {
     vm.runtime.unfreeze();
-    // It is done once more when the snapshot is dropped. What keeps it from being recorded, a full disk, is the better reason of both.
+    // Done once more when the snapshot is dropped. A full disk, which keeps it from being recorded, is the better reason of both.
     await rollBack(vm, services, freezing).catch((other: unknown) => {
       if (!isOfQemu(other)) throw other;
     });

@@ -1,9 +1,9 @@
-// The checksums of a snapshot's large files: its memory's are taken while it is written, those of its disks' layers in the background when
-// nobody writes to them any more (scrub.ts). A file of their own for each, so that no snapshot has to be whole for another's.
+// Checksums of a snapshot's large files: the memory's are taken while it is written, those of disk layers in the background once they no
+// longer change (snapshot/checksum/scrub.ts). Each has a file of its own, so that damage of one affects no other snapshot.
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import { newId } from '../../host/id.ts';
 import type { Paths } from '../../host/paths.ts';
 import { type Checksums, checksumFile, decodeChecksums, encodeChecksums, firstDifference } from '../../storage/block-checksums.ts';
@@ -64,7 +64,7 @@ export async function readChecksums(paths: Paths, file: string): Promise<Checksu
   return kept && decodeChecksums(kept);
 }
 
-/** Of a file that nobody writes to any more, as it is on the disk. */
+/** Of a file that no longer changes, as it is on the disk. */
 export async function takeChecksums(paths: Paths, file: string, pace: Pace): Promise<void> {
   await using handle = await open(file, 'r');
   await handle.sync();
@@ -84,12 +84,12 @@ async function checksumsOf(handle: FileHandle, pace: Pace): Promise<Checksums> {
   return checksumFile(handle.fd, (await handle.stat()).size, pace);
 }
 
-/** What a daemon that died was writing. */
+/** Removes what a daemon that died was writing. */
 export async function removeUnfinishedChecksums(paths: Paths): Promise<void> {
   for (const name of await readdir(paths.checksums)) if (name.endsWith(partEnd)) await rm(join(paths.checksums, name), { force: true });
 }
 
-/** What is known of files that are gone goes as well. Repeatable. */
+/** Removes the checksums of files that no snapshot consists of. Repeatable. */
 export async function collectChecksums({ snapshots, checks, paths }: Uses<'snapshots' | 'checks' | 'paths'>): Promise<void> {
   const needed = new Set(snapshots.all().flatMap((snapshot) => [paths.snapshot(snapshot.id).memory, ...checksummedFiles(snapshot, paths)]));
   const names = new Set([...needed].map((file) => paths.checksumsOf(file)));

@@ -1,5 +1,5 @@
-// Layers that no VM and no snapshot builds on any more are removed. Called after something that built on them has gone; where
-// a record cannot be read nothing is removed, because what it builds on is not known.
+// Removes layers that back no VM and no snapshot. Called after something that they backed was removed; while a record cannot be read
+// nothing is removed, because its backing files are not known.
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backingFile, unusedFiles } from '../../storage/chain.ts';
@@ -10,7 +10,7 @@ import { collectChecksums } from './checksums.ts';
 const filesOf = ({ disks, vars, kernel, started }: VmRecord): string[] => [
   ...disks.flatMap(({ file, backing }) => [file, ...(backing === null ? [] : [backing])]),
   ...(vars === null ? [] : [vars]),
-  // Those of a full clone are its family's own (full-clone.ts).
+  // Those of a full clone belong to it and its forks (fork/full-clone.ts).
   ...(kernel === null ? [] : [kernel.file, kernel.initrd]),
   ...(started?.cdroms ?? []).map(({ file }) => file),
 ];

@@ -1,5 +1,5 @@
-// A VM whose disk has come to lie on many layers gets their data into its own file, in the background, while it runs: reads
-// then go through few files again, and layers that no snapshot needs are removed. What is left undone is found again at the next snapshot.
+// A long backing chain is shortened in the background while the VM runs: the data of its layers is copied into the VM's own file, so that
+// reads go through few files again, and unused layers are removed. What remains is found at the next snapshot.
 import { setTimeout as delay } from 'node:timers/promises';
 import { cancelStreams, closeUnused, overlayNodes, stream, streams } from '../../qemu/block.ts';
 import { backingFile, backingFiles } from '../../storage/chain.ts';
@@ -8,13 +8,13 @@ import type { Vm } from '../vm.ts';
 import { collectLayers } from './collect-layers.ts';
 import { isWritable, varsId } from './overlays.ts';
 
-/** QEMU asks each of them for every block that is not in its upper ones; up to here it cannot be felt. */
+/** QEMU reads each block through the chain; up to this length the guest does not notice. */
 const mostLayers = 16;
-/** So that the guest's own reads and writes go on beside it, in bytes a second. */
+/** Leaves bandwidth for the guest, in bytes per second. */
 const streamBytesPerSecond = 64 * 2 ** 20;
 const lookEveryMs = 500;
 
-/** Begins and follows it; resolves when nothing is left to do, the VM has ended or somebody has stopped it. Repeatable. */
+/** Resolves when nothing is left to do, the VM has ended or the job was stopped. Repeatable. */
 export async function flattenDeep(vm: Vm, services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): Promise<void> {
   const { live } = vm;
   if (!live) return;
@@ -31,7 +31,7 @@ export async function flattenDeep(vm: Vm, services: Uses<'vms' | 'snapshots' | '
   if (deep.length > 0) await collectLayers(services);
 }
 
-/** The same beside what its caller goes on with. A problem is told as an event. */
+/** The same in the background. A problem is reported as an event. */
 export function flattenMeanwhile(vm: Vm, services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): void {
   const { live } = vm;
   void flattenDeep(vm, services).catch((error: unknown) => {
@@ -40,12 +40,12 @@ export function flattenMeanwhile(vm: Vm, services: Uses<'vms' | 'snapshots' | 'c
   });
 }
 
-/** Whoever changes what a VM's disks lie on stops it first; what has been copied stays. */
+/** Stopped before the backing files of a VM change; what has been copied stays. */
 export async function stopFlattening(vm: Vm): Promise<void> {
   if (vm.live) await cancelStreams(vm.live.qmp);
 }
 
-/** What each disk's file says that it lies on goes into the record: of that file alone, because a new one may be on top of it meanwhile. */
+/** Records each disk's backing file as the file itself names it; a newer overlay is left alone. */
 export async function noteBacking(vm: Vm): Promise<void> {
   const below = await backingFiles(vm.record.disks.filter(isWritable).map(({ file }) => file));
   const changed = vm.record.disks.some(({ file, backing }) => below.has(file) && below.get(file) !== backing);
@@ -53,7 +53,7 @@ export async function noteBacking(vm: Vm): Promise<void> {
     await vm.update(({ disks }) => ({ disks: disks.map((disk) => ({ ...disk, backing: below.get(disk.file) ?? disk.backing })) }));
 }
 
-/** The first file below that is no layer: the image, which stays shared. Null: there is none. */
+/** The first backing file that is not a layer: the image, which stays shared. Null: there is none. */
 async function imageBelow(file: string, layers: string): Promise<string | null> {
   for (let at = (await backingFile(file)).backing; at !== null; at = (await backingFile(at)).backing)
     if (!at.startsWith(`${layers}/`)) return at;

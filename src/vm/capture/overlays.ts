@@ -1,5 +1,5 @@
-// A VM's writable disks become layers: each file is kept under a second name for good, and the VM goes on in an empty
-// file on top of it. Layers belong to nobody: VMs and snapshots that build on them find them by their backing file.
+// A VM's writable disks become layers: each file gets a second, permanent name, and the VM continues in an empty overlay that is
+// backed by it. A layer has no owner: VMs and snapshots find it as their backing file.
 import { existsSync } from 'node:fs';
 import { chmod, chown, link, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,34 +15,34 @@ import type { Uses } from '../services.ts';
 export const varsId = 'firmware-vars';
 
 export interface Overlay extends NewOverlay {
-  /** Name under which `from` is kept. */
+  /** The permanent name of `from`. */
   readonly layer: string;
 }
 
 /** Disks that the guest writes to. */
 export const isWritable = ({ kind }: DiskRecord): boolean => kind === 'root' || kind === 'data';
 
-/** What is going to be on top of what. Nothing is made yet. */
+/** Plans one overlay per writable disk. Nothing is created yet. */
 export function planOverlays(record: VmRecord, services: Uses<'paths'>): Overlay[] {
   const paths = services.paths.vm(record.id);
-  const top = (disk: string, from: string): Overlay => {
+  const overlay = (disk: string, from: string): Overlay => {
     const id = newId();
     return { disk, from, layer: services.paths.layer(id), to: join(paths.state, `${disk}-${id}.qcow2`), node: `${disk}-${id}` };
   };
-  const disks = record.disks.filter(isWritable).map(({ id, file }) => top(id, file));
+  const disks = record.disks.filter(isWritable).map(({ id, file }) => overlay(id, file));
   const vars = record.vars ?? paths.firmwareVars;
-  return existsSync(vars) ? [...disks, top(varsId, vars)] : disks;
+  return existsSync(vars) ? [...disks, overlay(varsId, vars)] : disks;
 }
 
-/** The record of the VM that writes to the new tops. Pure. */
+/** The record of the VM that writes to the new overlays. Pure. */
 export const onOverlays = (record: VmRecord, overlays: readonly Overlay[]): Pick<VmRecord, 'disks' | 'vars'> =>
   withFiles(record, overlays, ({ to: file, layer: backing }) => ({ file, backing }));
 
-/** It is recorded as writing to them. Pure. */
+/** The record says that it writes to them. Pure. */
 export const isOnOverlays = ({ disks, vars }: VmRecord, overlays: readonly Overlay[]): boolean =>
   overlays.some(({ to }) => to === vars || disks.some(({ file }) => file === to));
 
-/** The record of the VM that writes to the files before them, as if they had never been. They are asked what they lie on: it may have become less. */
+/** The record of the VM that writes to the files before them. Their backing files are read from them: chains may have become shorter. */
 export async function offOverlays({ id }: VmRecord, overlays: readonly Overlay[], services: Uses<'paths'>) {
   const below = await backingFiles(overlays.map(({ from }) => from));
   const { firmwareVars } = services.paths.vm(id);
@@ -59,16 +59,16 @@ export const asLayers = (record: VmRecord, overlays: readonly Overlay[]): Pick<V
 function withFiles(
   record: VmRecord,
   overlays: readonly Overlay[],
-  filesOf: (top: Overlay) => { file: string; backing?: string | null },
+  filesOf: (overlay: Overlay) => { file: string; backing?: string | null },
 ): Pick<VmRecord, 'disks' | 'vars'> {
   const found = (id: string) => {
-    const top = overlays.find(({ disk }) => disk === id);
-    return top && filesOf(top);
+    const overlay = overlays.find(({ disk }) => disk === id);
+    return overlay && filesOf(overlay);
   };
   return { disks: record.disks.map((disk) => ({ ...disk, ...found(disk.id) })), vars: found(varsId)?.file ?? record.vars };
 }
 
-/** Makes the second names and the empty tops. Repeatable. */
+/** Creates the permanent names and the empty overlays. Repeatable. */
 export async function makeOverlays(record: VmRecord, overlays: readonly Overlay[]): Promise<void> {
   for (const { disk, from, layer, to } of overlays) {
     await link(from, layer).catch((error: NodeJS.ErrnoException) => {
@@ -80,7 +80,7 @@ export async function makeOverlays(record: VmRecord, overlays: readonly Overlay[
   }
 }
 
-/** Takes back what makeOverlays has made, as long as no VM writes to it. Repeatable. */
+/** Undoes makeOverlays, as long as no VM writes to them. Repeatable. */
 export async function removeOverlays(overlays: readonly Overlay[]): Promise<void> {
   for (const { layer, to } of overlays) {
     await rm(to, { force: true });
@@ -88,7 +88,7 @@ export async function removeOverlays(overlays: readonly Overlay[]): Promise<void
   }
 }
 
-/** From now on nobody writes to them, and the family may read them. Repeatable. */
+/** The layers no longer change, and the family may read them. Repeatable. */
 export async function sealLayers(record: VmRecord, overlays: readonly Overlay[]): Promise<void> {
   for (const { from, layer } of overlays) {
     await shareWithFamily(layer, record);

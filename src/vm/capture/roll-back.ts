@@ -1,8 +1,8 @@
-// A freeze that has not come to its end, because something failed or the daemon died in its middle: the guest goes on, and the VM's
-// record names the files that its QEMU writes to. capture.ts has the order of things; this is what is true after each of them:
+// Rolls back a capture that failed, or in the middle of which the daemon died: the guest continues, and the VM's record names the files
+// that its QEMU writes to. capture.ts has the order; this is true after each step:
 //
-//   recorded ─► stop ─► devices into a file ─► disks: new tops ─► memory ─► go on
-//   └───────── back to the files before ───────┘└─────── stays on the new ones ──
+//   recorded ─► stop ─► devices into a file ─► disks: new overlays ─► memory ─► continue
+//   └─────── back to the files before ─────────┘└──── stays on the new ones ────
 import { closeOverlays, overlaysAreIn } from '../../qemu/block.ts';
 import { cont, pausedAgain, queryStatus } from '../../qemu/command.ts';
 import { stopSaving } from '../../qemu/state.ts';
@@ -13,9 +13,9 @@ import { isOnOverlays, type Overlay, offOverlays } from './overlays.ts';
 import type { SnapshotRecord } from './snapshot-record.ts';
 
 /**
- * Repeatable, and whoever dies in its middle leaves what it can be begun with again: the tops that are left are empty, so whichever of the two
- * the record names, what the guest has written is found.
- * @returns whether the VM stays on the new tops; one without a process does where they are recorded
+ * Repeatable, also after a crash in its middle: unused overlays are empty, so whichever files the record names, what the guest has written
+ * is in them.
+ * @returns whether the VM stays on the new overlays; a VM without a process does where the record names them
  */
 export async function rollBack(
   vm: Vm,
@@ -23,25 +23,25 @@ export async function rollBack(
   { snapshot, overlays }: { readonly snapshot: SnapshotRecord; readonly overlays: readonly Overlay[] },
 ): Promise<boolean> {
   const { live } = vm;
-  if (!isOnOverlays(vm.record, overlays)) return false; // the guest stands still only after that
+  if (!isOnOverlays(vm.record, overlays)) return false; // the guest is paused only after that
   if (!live) return true;
   await stopSaving(live.qmp);
   const taken = await overlaysAreIn(live.qmp, overlays);
   await goOn(vm, live, snapshot);
   if (taken) return true;
   await vm.update(await offOverlays(vm.record, overlays, services));
-  // After it goes on: before, QEMU lets go of no file that it has saved the state of. What it keeps open it does not use.
+  // After it continues: before, QEMU closes no file whose state it has saved. A file that it keeps open is not used.
   await closeOverlays(live.qmp, overlays).catch(() => {});
   return false;
 }
 
-/** One that a daemon has taken up while it stood still is recorded as paused since; the snapshot knows how it was. */
+/** A VM that was adopted while it was paused is recorded as paused; the snapshot knows how it was. */
 async function goOn(vm: Vm, { qmp, agent }: VmConnection, { vmRecord: before }: SnapshotRecord): Promise<void> {
   const { status } = await queryStatus(qmp);
   if (status !== 'paused' && status !== 'postmigrate') return;
   const { state } = vm.record;
   if (state === 'running' || (state === 'paused' && before.state === 'running')) {
-    // Where its agent has not been reached since, it stood still for as long as no daemon was there: it is told how late it is.
+    // Without an agent it was paused for as long as no daemon ran: its guest has to learn the time.
     if (state === 'paused' || !agent)
       await vm.update(({ resumedFromSuspend }) => ({
         state: 'running',

@@ -12,13 +12,13 @@ export const SnapshotMemory = z.discriminatedUnion('in', [
 ]);
 export type SnapshotMemory = z.infer<typeof SnapshotMemory>;
 
-/** What its files were like when they were written, to tell damage. */
+/** Checksums of its files when they were written, to notice damage. */
 export const SnapshotChecksums = z.object({
   devices: z.object({ bytes: Bytes, crc: z.int() }).nullable(),
   /** Bytes of each layer, those below included. */
   layers: z.record(z.string(), Bytes),
   /** Files of its TPM, by name. */
-  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })).default({}),
+  tpm: z.record(z.string(), z.object({ bytes: Bytes, crc: z.int() })),
 });
 export type SnapshotChecksums = z.infer<typeof SnapshotChecksums>;
 
@@ -26,9 +26,9 @@ export const SnapshotRecord = z.object({
   id: z.string(),
   vm: z.string(),
   label: z.string().nullable(),
-  /** `fork`: there for the children that are being made only. `suspend`: for the VM that sleeps at it only. Neither is shown. */
+  /** `fork`: only for the forks that are being created. `suspend`: the state of a suspended VM. Neither is shown. */
   kind: z.enum(['snapshot', 'fork', 'suspend']),
-  /** The snapshot before it in the VM's tree. */
+  /** The previous snapshot in the VM's tree. */
   parent: z.string().nullable(),
   createdAt: Time,
   /** False until it can be restored. */
@@ -37,16 +37,16 @@ export const SnapshotRecord = z.object({
   memory: SnapshotMemory.nullable(),
   /** What its memory takes in its file. */
   memoryBytes: Bytes,
-  /** Neither changed nor removed without being asked twice. */
+  /** Protected: changed and removed only with --force. */
   template: z.boolean(),
-  /** The rule that made it; null: somebody did. */
-  auto: z.string().nullable().default(null),
+  /** The rule that took it; null: it was taken on request. */
+  auto: z.string().nullable(),
   /** What is in its thumbnail file. */
-  thumbnail: z.enum(['png', 'text']).nullable().default(null),
-  checksums: SnapshotChecksums.nullable().default(null),
+  thumbnail: z.enum(['png', 'text']).nullable(),
+  checksums: SnapshotChecksums.nullable(),
   /** Mount points that the guest had frozen; null: it was not quiesced. */
   frozenFileSystems: z.array(z.string()).nullable().default(null),
-  /** How long the guest stood still for it, in ms. */
+  /** How long the guest was paused for it, in ms. */
   pausedMs: z.number(),
   /** The VM, with its disks' files as they are kept: layers. */
   vmRecord: VmRecord,

@@ -1,7 +1,7 @@
-// A snapshot's memory goes from the VM's process, where it was frozen, into the snapshot's own file. The VM goes on meanwhile.
+// A snapshot's memory is written from the VM's process, where it was captured, into the snapshot's own file while the VM runs.
 import { closeSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import { memoryBytesOf } from '../../qemu/args/machine.ts';
 import { BlockChecksums } from '../../storage/block-checksums.ts';
 import { flatten } from '../../storage/flatten.ts';
@@ -22,7 +22,7 @@ export async function writeMemory(
   const file = services.paths.snapshot(id).memory;
   const bytes = memoryBytesOf((snapshot.vmRecord.started ?? snapshot.vmRecord.settings).memoryBytes);
   const layers = await openLayers(snapshot.memory);
-  // Of what is meant to be written, so that what goes wrong on its way to the disk is noticed too.
+  // Of the data before it is written, so that errors on its way to the disk are noticed too.
   const checksums = new BlockChecksums();
   try {
     const to = await open(file, 'w+', 0o600);
@@ -35,7 +35,7 @@ export async function writeMemory(
   } finally {
     for (const fd of layers) closeSync(fd);
   }
-  // With the VM's process gone, these files are all there is of it.
+  // Once the VM's process has ended, these files are all there is of its memory.
   await makeDurable(services.paths.snapshot(id).devices);
   await writeChecksums(services.paths, file, checksums.end(bytes));
   await shareWithFamily(file, snapshot.vmRecord);

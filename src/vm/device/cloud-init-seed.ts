@@ -5,8 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
+import { type IsoFile, writeIso } from '../../host/file/iso.ts';
 import { agentKit } from '../../host/guest-asset.ts';
-import { type IsoFile, writeIso } from '../../host/iso.ts';
 
 export interface SeedSettings {
   /** A VM's own; cloud-init starts over when it changes. */

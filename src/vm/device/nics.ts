@@ -1,4 +1,4 @@
-// A VM's NICs in its record: from what was asked for, and which slot each is in. Pure.
+// A VM's NICs in its record: from options to records, and which hot-plug slot each has. Pure.
 import { createHash } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import { type NicRules, type NicWish, parseNicWish } from '../../contract/nic-spec.ts';
@@ -15,8 +15,8 @@ export function macOf(id: string, index: number): string {
 }
 
 /**
- * An id for a new VM, the MAC addresses of whose NICs nobody has yet; they are added to `taken`. 24 bits are not many: among 1,000
- * VMs two would have the same one on 3 hosts of 100.
+ * An id for a new VM whose MAC addresses are free; they are added to `taken`. 24 bits are few: among 1,000 VMs, two would share an
+ * address on 3 hosts of 100.
  */
 export function idWithOwnMacs(taken: Set<string>, make: () => string = newId): string {
   for (;;) {
@@ -28,11 +28,11 @@ export function idWithOwnMacs(taken: Set<string>, make: () => string = newId): s
   }
 }
 
-/** The network is one of ours, not QEMU's own. */
+/** The NIC is in a virtual network, not in QEMU's own. */
 export const isVirtual = ({ network }: Pick<NicRecord, 'network'>): boolean => network !== 'user';
 export const hasVirtual = ({ nics }: Pick<VmRecord, 'nics'>): boolean => nics.some(isVirtual);
 
-/** The NICs of a new VM. The first is on the board, where guests expect it; the others can be pulled. @throws invalid */
+/** The NICs of a new VM. The first is part of the machine, where guests expect it; the others can be unplugged. @throws invalid */
 export function nicsFrom(texts: readonly string[], id: string): NicRecord[] {
   const wishes = texts.map(parseNicWish).filter(({ network }) => network !== 'none');
   if (wishes.length < texts.length && wishes.length > 0)
@@ -76,7 +76,7 @@ function firstFree(taken: readonly number[]): number {
   for (let number = 0; ; number++) if (!taken.includes(number)) return number;
 }
 
-/** Slots that its board has: a suspended VM wakes on the board that it slept on. */
+/** Hot-plug slots of its machine: a suspended VM resumes with those it had. */
 export function slotsOf({ arch, state, started, nics }: VmRecord): number {
   if (state === 'suspended' && started !== null) return started.slots;
   return (arch === 'x86_64' || arch === 'i386') && nics.some(isVirtual) ? hotSlots : 0;

@@ -1,4 +1,4 @@
-// What a guest is told before it is asked anything: that it has slept, or that it is not the VM it was forked from.
+// What a guest learns before it is asked anything: the time after a suspend, or that it is another VM than the one it was forked from.
 import { randomBytes } from 'node:crypto';
 import { VivError } from '../../contract/errors.ts';
 import type { Networks } from '../../network/networks.ts';
@@ -8,18 +8,18 @@ import { hostnameOf } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { generateHostKeys } from './ssh-host-keys.ts';
 
-/** How the agent says that a guest has nothing of the kind, which it could have in common with another. */
+/** How the agent reports a part of the identity that its guest does not have, and so does not share. */
 const nothingShared = ': the guest has none';
 
-/** An agent from before it could be told IP addresses: its guest asks for them. */
+/** Reported by an agent that cannot set IP addresses: its guest asks DHCP for them. */
 const askedFor = 'addresses: this agent does not know it';
 
 /** As much as the kernel's generator takes in one piece (random(4)). */
 const seedBytes = 32;
 
 /**
- * Repeatable. Does nothing for a VM that was booted, since it has found out for itself who it is and how late it is.
- * A guest that can do a part of it only is in use with that; what it left out is told as an event.
+ * Repeatable. Does nothing for a VM that was booted: it has found out its identity and the time by itself.
+ * A guest that can apply only a part is used with that; the rest is reported as an event.
  */
 export async function applyIdentity(vm: Vm, networks: Networks, agent: AgentConnection): Promise<void> {
   const { pendingIdentity, resumedFromSuspend } = vm.record;
@@ -30,7 +30,7 @@ export async function applyIdentity(vm: Vm, networks: Networks, agent: AgentConn
     (error: unknown) => olderAgent(error, vm, agent),
   );
   await vm.update(() => ({ pendingIdentity: null, resumedFromSuspend: false }));
-  const message = `its guest could not be given an own ${skipped.join(', ')}; it has that of ${vm.record.forkedFrom}`;
+  const message = `its guest has no ${skipped.join(', ')} of its own, but that of ${vm.record.forkedFrom}`;
   if (pendingIdentity !== null && skipped.length > 0) vm.report('vm.problem', message);
 }
 
@@ -44,7 +44,7 @@ async function identityOf(record: VmRecord, { macs }: NonNullable<VmRecord['pend
   };
 }
 
-/** An agent from before it knew of identities sets the clock and the name. */
+/** An agent that does not know identities sets the clock and the host name. */
 async function olderAgent(error: unknown, vm: Vm, agent: AgentConnection): Promise<string[]> {
   if (!(error instanceof VivError && error.code === 'guest_failed')) throw error;
   await agent.configure({ timeMs: Date.now(), hostname: hostnameOf(vm.record) });

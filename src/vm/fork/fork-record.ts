@@ -17,7 +17,7 @@ export interface Child {
   readonly uid: number | null;
 }
 
-/** The record of a child. With memory it is one that sleeps, and wakes from the snapshot. Pure. */
+/** The record of a fork. With memory it is suspended, and resumes from the snapshot. Pure. */
 export function childRecord(
   snapshot: SnapshotRecord,
   child: Child,
@@ -37,7 +37,7 @@ export function childRecord(
   };
 }
 
-/** What every copy of a VM has in common: it is stopped and somebody else. Its files are the caller's to name. Pure. */
+/** What every copy of a VM has in common: it is stopped and has an identity of its own. Its files are the caller's to name. Pure. */
 export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentName: string, createdAt: number): VmRecord {
   const nics = vm.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
   return {
@@ -71,8 +71,8 @@ export function overlaysOver(vm: VmRecord, folder: string): Pick<VmRecord, 'disk
 }
 
 /**
- * Everything of a child's own that its start needs. Repeatable: what is there already is made anew.
- * @param newTpm it has none of what the other's TPM keeps; its first start makes a new one
+ * Creates everything that the start of a fork needs. Repeatable: files that exist are created again.
+ * @param newTpm without the state of the parent's TPM; the first start creates a new one
  */
 export async function makeChildFiles(
   record: VmRecord,

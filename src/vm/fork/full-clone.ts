@@ -99,7 +99,7 @@ export async function checkCloneRoom(what: string, { vm, vars }: Origin, count: 
 }
 
 /**
- * Copies everything. Repeatable: what is there already is made anew.
+ * Copies everything. Repeatable: files that exist are created again.
  * @param newTpm all but what the other's TPM keeps; its first start makes a new one
  * @throws no_space; the signal's reason
  */
@@ -113,16 +113,16 @@ export async function makeClone(
   const sizes = await Promise.all(copies.map(bytesOf));
   const total = sizes.reduce((sum, size) => sum + size, 0);
   let done = 0;
-  const tell = (bytes: number) => progress({ message: `copying into ${clone.name}`, done: Math.round(bytes), total, unit: 'bytes' });
+  const report = (bytes: number) => progress({ message: `copying into ${clone.name}`, done: Math.round(bytes), total, unit: 'bytes' });
   await makeFolder(clone, services);
   for (const [nth, copy] of copies.entries()) {
     signal.throwIfAborted();
-    tell(done);
+    report(done);
     const size = sizes[nth] ?? 0;
-    await make(copy, clone, services, signal, (percent) => tell(done + (size * percent) / 100));
+    await make(copy, clone, services, signal, (percent) => report(done + (size * percent) / 100));
     done += size;
   }
-  tell(done);
+  report(done);
   await endTpm(origin.tpm); // its QEMU may have ended in this moment
   if (!newTpm) await copyTpm(origin.tpm, services.paths.vm(clone.id).tpm, clone);
   await makeSeed(clone, services, signal);
@@ -139,7 +139,7 @@ async function make(
     await convertDisk(from, 'qcow2', to, 'qcow2', { signal, onProgress });
     return own(to, clone, 0o600);
   }
-  // Made in the clone's own folder: what is half there among the layers would be taken for one that nobody needs.
+  // Created in the clone's own folder: a partial file among the layers would be removed as unused.
   const part = join(services.paths.vm(clone.id).state, basename(to));
   if (kind === 'cd') await convertDisk(from, 'raw', part, 'raw', { signal, onProgress });
   else await copyPlain(from, part);
@@ -147,7 +147,7 @@ async function make(
   await shareWithFamily(to, clone);
 }
 
-/** The layers that makeClone has made. As long as it is being made nobody else has them. Repeatable. */
+/** Removes the layers that makeClone has created; no other VM uses them before the clone is complete. Repeatable. */
 export async function removeCloneLayers({ disks, kernel }: VmRecord, services: Uses<'paths'>): Promise<void> {
   const files = [...disks.map(({ file }) => file), ...(kernel ? [kernel.file, kernel.initrd] : [])];
   for (const file of files) if (file.startsWith(`${services.paths.layers}/`)) await rm(file, { force: true });

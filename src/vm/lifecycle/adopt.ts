@@ -1,5 +1,5 @@
-// On the daemon's return: every VM whose process goes on is taken up again, every one whose process has ended is shown
-// with its reason, and processes and folders that belong to no VM are removed.
+// When a daemon starts: every VM whose process runs is adopted, every VM whose process has ended is shown with its reason, and processes
+// and folders that belong to no VM are removed.
 import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -16,7 +16,7 @@ import type { Vm } from '../vm.ts';
 import { connect } from './connect.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { endProcess } from './end-process.ts';
-import { hearStatus, stoppedBy } from './qemu-events.ts';
+import { applyStatus, pauseReason } from './qemu-events.ts';
 import { recordEnd } from './record-exit.ts';
 import { endNow } from './stop.ts';
 
@@ -66,7 +66,7 @@ async function watchTpms(services: Uses<'vms' | 'paths'>): Promise<void> {
   }
 }
 
-/** Whose TPM keeps its state in this folder. */
+/** The VM whose TPM has its state in this folder. */
 const vmOf = (folder: string, services: Uses<'vms'>): Vm | undefined => services.vms.byId(basename(dirname(folder)));
 
 async function adopt(
@@ -78,7 +78,7 @@ async function adopt(
   const { record } = vm;
   if (isWarm(vm)) return adoptReady(vm, services, signal);
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
-  // A start that was under way is finished by its task; what is to follow an end that is recorded, by the keeper.
+  // A start that was in progress is completed by its task, and what follows a recorded end by the supervisor.
   if (!thoughtAlive) return null;
   // No process outlives a boot of the host, and looking for one means reading all of them.
   const process = record.bootId === services.bootId ? await services.processes.of(vm) : null;
@@ -91,7 +91,7 @@ async function adopt(
   return 'ended';
 }
 
-/** One that is half-made, or does not answer, is taken up by the task that makes it, or swept. */
+/** A member that is incomplete or does not answer is adopted by the task that creates it, or removed by sweep(). */
 async function adoptReady(
   vm: Vm,
   services: Uses<'networks' | 'processes' | 'resources'>,
@@ -117,52 +117,52 @@ async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, pr
   const live = connect(vm, services, process, qmp);
   adoptLimits(vm, live, services);
   const { status } = await queryStatus(live.qmp);
-  hearStatus(vm, live, status);
+  applyStatus(vm, live, status);
   const { record } = vm;
   const problem = await diskProblem(live.qmp);
   if (problem) {
     if (problem.full) vm.runtime.fillDisk();
     // On a disk that is full it may not be possible to record it.
-    await vm.setState('paused', stoppedBy(problem, vm.name)).catch((error: unknown) => vm.report('vm.problem', (error as Error).message));
+    await vm.setState('paused', pauseReason(problem, vm.name)).catch((error: unknown) => vm.report('vm.problem', (error as Error).message));
   } else if (status === 'running' && record.state !== 'running') await vm.setState('running', null);
   else if (status === 'paused' && record.state !== 'paused') await vm.setState('paused', record.stateReason);
 }
 
-/** A process that was not taken up may end all the same, perhaps in this very moment. */
+/** A process that could not be adopted may end. */
 async function watchEnd(vm: Vm, services: Uses<'processes'>): Promise<void> {
   const reason = vm.record.stateReason;
   const process = await services.processes.of(vm);
   await process?.exited;
   const words = await lastWords(vm.paths.qemuLog, process?.logOffset ?? 0);
-  // Whoever has changed it meanwhile knows better.
+  // A verb has changed the record since.
   if (vm.live || vm.runtime.isEndExpected || vm.record.state !== 'broken' || vm.record.stateReason !== reason) return;
   rmSync(vm.paths.run, { recursive: true, force: true });
-  const message = `its QEMU process ended while it was taken up again${words === '' ? '' : `: ${words}`}`;
+  const message = `its QEMU process ended while it was adopted${words === '' ? '' : `: ${words}`}`;
   await vm.setState('broken', { code: 'qemu_exited', message });
   vm.reportEnd(true, message);
 }
 
-/** It ended while no daemon was there to see how. */
+/** It ended while no daemon ran. */
 async function endedAway(vm: Vm, services: Uses<'bootId'>): Promise<void> {
   const restarted = vm.record.bootId !== services.bootId;
   const words = restarted ? '' : await lastWords(vm.paths.qemuLog, 0);
   const message = restarted ? 'the host restarted' : `it ended while the daemon was away${words === '' ? '' : `: ${words}`}`;
   await rm(vm.paths.run, { recursive: true, force: true });
   const reason = { code: restarted ? 'host_restarted' : 'qemu_exited', message, occurredAt: Date.now() } as const;
-  const told = () => vm.reportEnd(true, message);
-  await recordEnd(vm, () => ({ state: 'stopped', stateReason: reason }), told);
+  const report = () => vm.reportEnd(true, message);
+  await recordEnd(vm, () => ({ state: 'stopped', stateReason: reason }), report);
 }
 
 export interface Swept {
-  /** Names of VMs that were half-made or half-removed and that no task goes on with. */
+  /** Names of incomplete VMs that no task continues. */
   vms: string[];
   processes: number;
   folders: number;
-  /** Ids of VMs that have disks here and that the store does not know (it was moved away): all of theirs is left alone. */
+  /** Ids of VMs with disks that the store does not know (it was moved away): everything of theirs stays. */
   left: string[];
 }
 
-/** Removes what of this home nobody owns. Called after unfinished tasks have ended; `busy` tells whether one is under way on a VM. */
+/** Removes what belongs to no VM and no task. Called after unfinished tasks have ended; `busy`: a task runs on the VM. */
 export async function sweep(
   services: Uses<'vms' | 'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>,
   isKept: (vm: Vm) => boolean,
@@ -175,7 +175,7 @@ export async function sweep(
     await dropVm(vm.id, services);
     vm.report('vm.removed', `what was left of ${vm.name} was removed`);
   }
-  // A daemon has died between waking a VM, or ending it, and forgetting what it slept at.
+  // A daemon died between resuming a VM, or ending it, and discarding its suspended state.
   for (const snapshot of services.snapshots.all().filter(({ kind }) => kind === 'suspend')) {
     const vm = services.vms.byId(snapshot.vm);
     if (vm && (busy(vm) || vm.record.resumeFrom === snapshot.id)) continue;
@@ -183,7 +183,7 @@ export async function sweep(
   }
   const { vms: vmsFolder, run } = services.paths;
   const left = new Set<string>();
-  // Asked at each look, because VMs are made meanwhile; each is entered before it has a folder or a process.
+  // Asked each time, because VMs are created in the meantime; each is registered before it has a folder or a process.
   const owned = async (id: string) => {
     if (services.vms.knows(id)) return true;
     if (!(await holdsDisk(join(vmsFolder, id)))) return false;
@@ -209,7 +209,7 @@ export async function sweep(
   return { vms: halves.map(({ name }) => name), processes, folders, left: [...left] };
 }
 
-/** TPMs that were started for a QEMU which never was. */
+/** TPMs of a QEMU that was never started. */
 async function endStrayTpms(services: Uses<'vms' | 'processes' | 'paths'>, busy: (vm: Vm) => boolean): Promise<number> {
   let ended = 0;
   for (const { folder, process } of await findTpms(`${services.paths.vms}/`)) {
@@ -221,7 +221,7 @@ async function endStrayTpms(services: Uses<'vms' | 'processes' | 'paths'>, busy:
   return ended;
 }
 
-/** What a guest has written: no record that is missing is a reason to lose it. */
+/** A missing record is no reason to lose what a guest has written. */
 async function holdsDisk(folder: string): Promise<boolean> {
   const files = await readdir(folder).catch(() => []);
   return files.some((file) => file.endsWith('.qcow2') || file.endsWith('.raw'));

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { VivError } from '../../contract/errors.ts';
 import { GiB, MiB } from '../../contract/field.ts';
-import { availableMemory } from '../../host/memory.ts';
+import { availableMemory } from '../../host/system/memory.ts';
 import { findQemu } from '../../qemu/binary.ts';
 import { findFirmware } from '../../qemu/firmware-files.ts';
 import { findSwtpm } from '../../qemu/tpm.ts';

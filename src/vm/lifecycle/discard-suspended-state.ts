@@ -1,10 +1,10 @@
-// What a suspended VM sleeps at is a snapshot that nobody is shown. It goes when the VM has woken, or has given it up.
+// The suspended state of a VM is a snapshot that is not shown. It is removed when the VM has resumed, or discards it.
 import { rm } from 'node:fs/promises';
 import { collectChecksums } from '../capture/checksums.ts';
 import type { VmRecord } from '../record.ts';
 import type { Uses } from '../services.ts';
 
-/** Repeatable. A snapshot that somebody made stays. What the guest has not touched yet its process reads from the file, which it has open. */
+/** Repeatable. A snapshot that was taken on request stays. Memory that the guest has not touched is read from the open file. */
 export async function discardSuspendedState(
   { resumeFrom }: Pick<VmRecord, 'resumeFrom'>,
   services: Uses<'snapshots' | 'checks' | 'paths'>,

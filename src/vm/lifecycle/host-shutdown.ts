@@ -1,12 +1,12 @@
-// The host shuts down, or whatever else takes all processes with it: the VMs' guests are asked to do so too, all at once. What each
-// is meant to be stays, so that what comes back with the host is what would come back after a power failure.
+// The host shuts down, or something else that ends all processes: the guests are asked to shut down, all at once. `desired` stays as it
+// is, so that the same VMs start with the host as after a power failure.
 import { guestsDeadlineMs } from '../../contract/ending.ts';
-import type { GoingDown } from '../../host/shutting-down.ts';
+import type { GoingDown } from '../../host/system/shutdown.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { askGuest, endQemu } from './stop.ts';
 
-/** Never throws for one of them. Resolves when none runs any more. */
+/** Resolves when no VM runs. Never throws for one of them. */
 export async function shutDownWith(
   what: GoingDown,
   services: Uses<'vms' | 'networks' | 'processes' | 'log'>,

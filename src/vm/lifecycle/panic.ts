@@ -1,6 +1,6 @@
-// The last words of a kernel that panicked. QEMU stops the guest at the instant in which its kernel says that it has panicked, and
-// that may be before it has said why: Linux tells the hypervisor first, and only then writes to the console what had to wait there,
-// because another of its processes was using it (kernel/panic.c: the notifiers come before console_flush_on_panic).
+// The last output of a kernel that panicked. QEMU pauses the guest as soon as the kernel reports its panic, which may be before the reason
+// is on the console: Linux notifies the hypervisor first and only then flushes the console (kernel/panic.c: notifiers run before
+// console_flush_on_panic).
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cont, shutDownAtReset } from '../../qemu/command.ts';
@@ -9,16 +9,16 @@ import type { Vm } from '../vm.ts';
 
 export const panicReason = { code: 'guest_panic', message: 'the guest’s kernel panicked' } as const;
 
-/** So long nothing may come before it is taken for silent, and so long it may speak. */
+/** The output is complete after this long without any, in ms; it may last this long in all. */
 const quietMs = 400;
 const limitMs = 3000;
 const lookMs = 50;
 
-/** Lets the guest go on until nothing more comes on its serial line. Never throws: a guest that cannot go on has said all. */
-export async function hearLastWords(vm: Vm, live: VmConnection): Promise<void> {
-  if (vm.record.state !== 'running') return; // a start that is not over yet records what it comes to
+/** Continues the guest until its serial line is quiet. Never throws: a guest that cannot continue has written everything. */
+export async function awaitLastOutput(vm: Vm, live: VmConnection): Promise<void> {
+  if (vm.record.state !== 'running') return; // a start that is not complete records its own outcome
   try {
-    // What counts for a daemon that takes the VM up while it speaks, and finds it running.
+    // For a daemon that adopts the VM in the meantime, and finds it running.
     await vm.setState('running', panicReason);
     await shutDownAtReset(live.qmp);
     if (vm.runtime.state.is === 'frozen' || vm.runtime.isEndExpected || vm.live !== live) return;

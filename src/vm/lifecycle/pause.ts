@@ -18,8 +18,8 @@ export async function resume(vm: Vm): Promise<void> {
     if (vm.live === live) await vm.setState('paused', reason);
     throw error;
   }
-  // The guest's clock stood still. Not waited for: whatever is asked of its agent next comes after it, and without an agent the guest's
-  // own time service corrects the clock.
+  // The guest's clock was paused too. Not waited for: later requests to its agent come after it, and without an agent the guest's own time
+  // service corrects the clock.
   void live.agent?.configure({ timeMs: Date.now() }).catch(() => {});
 }
 

@@ -1,13 +1,13 @@
-// What QEMU tells by itself: the guest shut down, panicked, was reset; the host's disk is full; the process ended.
+// Events of QEMU: the guest shut down, panicked or was reset, a disk of the host is full, the process ended.
 import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../../qemu/command.ts';
 import { lastWords } from '../../qemu/process.ts';
 import type { GuestEnd, VmConnection } from '../connection.ts';
 import type { Vm } from '../vm.ts';
-import { hearLastWords, panicReason } from './panic.ts';
+import { awaitLastOutput, panicReason } from './panic.ts';
 import { recordEnd } from './record-exit.ts';
 
-/** Listens for as long as the live part is the VM's. */
+/** Listens for as long as the connection is the VM's. */
 export function listen(vm: Vm, live: VmConnection): void {
   const { qmp, process } = live;
   const mine = () => vm.live === live;
@@ -15,9 +15,9 @@ export function listen(vm: Vm, live: VmConnection): void {
   const failed = (error: unknown) => note('problem', `its state could not be recorded: ${(error as Error).message}`);
 
   qmp.on('SHUTDOWN', (data) => {
-    // The first: letting QEMU go tells of a shutdown by the host.
+    // The first counts: QEMU reports its own quit as a shutdown by the host.
     live.noteShutdown({ guest: data['guest'] === true, reason: String(data['reason'] ?? '') });
-    if (data['guest'] === true) void letGoOfGuest(live);
+    if (data['guest'] === true) void quitQemu(live);
   });
   qmp.on('RESET', (data) => {
     live.forgetAgent();
@@ -32,9 +32,9 @@ export function listen(vm: Vm, live: VmConnection): void {
       mine() && vm.record.state === 'running' && !vm.runtime.isEndExpected && !live.guestEnd.shutdown && !live.guestEnd.panicked;
     if (!running()) return;
     const problem = await diskProblem(qmp);
-    if (!problem || !running()) return; // asked for: whoever asked records it
+    if (!problem || !running()) return; // paused on request: the verb records it
     if (problem.full) vm.runtime.fillDisk();
-    const reason = stoppedBy(problem, vm.name);
+    const reason = pauseReason(problem, vm.name);
     await vm.setState('paused', reason);
     note('paused', reason.message);
   };
@@ -50,12 +50,12 @@ export function listen(vm: Vm, live: VmConnection): void {
     const words = await lastWords(vm.paths.qemuLog, process.logOffset);
     const end = ending({ ...live.guestEnd, words, exit });
     const at = Date.now();
-    const told = () => vm.reportEnd(end.failed, end.message);
+    const report = () => vm.reportEnd(end.failed, end.message);
     const state = end.failed && !live.guestEnd.panicked ? 'broken' : 'stopped';
-    await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, occurredAt: at } }), told).catch(
+    await recordEnd(vm, () => ({ state, stateReason: { code: end.code, message: end.message, occurredAt: at } }), report).catch(
       (error: unknown) => {
         failed(error);
-        told();
+        report();
       },
     );
   });
@@ -64,44 +64,44 @@ export function listen(vm: Vm, live: VmConnection): void {
 function panicked(vm: Vm, live: VmConnection, message: string): void {
   live.notePanic();
   vm.report('vm.panicked', message);
-  void hearLastWords(vm, live).then(() => letGoOfGuest(live));
+  void awaitLastOutput(vm, live).then(() => quitQemu(live));
 }
 
 const quitDeadlineMs = 10_000;
 
-/** QEMU stays when its guest has ended; now that this is known, it may go. */
-async function letGoOfGuest({ qmp, process }: VmConnection): Promise<void> {
+/** QEMU does not exit when its guest has ended, so that the reason can be read first. */
+async function quitQemu({ qmp, process }: VmConnection): Promise<void> {
   const timer = setTimeout(() => void process.kill().catch(() => {}), quitDeadlineMs);
   await quit(qmp).catch(() => {}); // it has gone already, or will be ended by the timer
   await process.exited;
   clearTimeout(timer);
 }
 
-/** For a QEMU that is taken up: its guest may have ended while no daemon was listening. `status` is QEMU's. */
-export function hearStatus(vm: Vm, live: VmConnection, status: string): void {
+/** For an adopted QEMU: its guest may have ended while no daemon ran. `status` is QEMU's. */
+export function applyStatus(vm: Vm, live: VmConnection, status: string): void {
   if (status === 'guest-panicked') {
     panicked(vm, live, `${panicReason.message} while the daemon was away`);
     return;
   }
-  // The daemon before this one was hearing its last words.
+  // A previous daemon was waiting for the panicked guest's last output.
   if (status === 'running' && vm.record.stateReason?.code === panicReason.code) live.notePanic();
   else if (status === 'shutdown') live.noteShutdown({ guest: true, reason: 'guest-shutdown' });
   else return;
-  void letGoOfGuest(live);
+  void quitQemu(live);
 }
 
-/** Why a disk has stopped it. */
-export function stoppedBy({ full, device }: { full: boolean; device: string }, name: string) {
-  if (full) return { code: 'host_disk_full', message: 'the host’s disk is full; it goes on by itself when there is room again' } as const;
+/** Why QEMU has paused the guest. */
+export function pauseReason({ full, device }: { full: boolean; device: string }, name: string) {
+  if (full) return { code: 'host_disk_full', message: 'the host’s disk is full; it continues when there is room again' } as const;
   return {
     code: 'disk_error',
-    message: `a disk of the host failed under it (${device}); see: viv logs ${name} --source qemu`,
+    message: `a disk of the host failed (${device}). See: viv logs ${name} --source qemu`,
   } as const;
 }
 
 type Exit = { code: number | null; signal: string | null } | null;
 
-/** Why it ended, from what was heard. Pure. `exit` is null where the process was not our child. */
+/** Why it ended. Pure. `exit` is null where the process was not a child of this daemon. */
 export function ending(end: GuestEnd & { words: string; exit: Exit }) {
   const { shutdown, panicked, words, exit } = end;
   if (panicked) return { failed: true, ...panicReason } as const;

@@ -1,6 +1,6 @@
-// After a verb has failed half-way: the record is made to say what is truly there.
+// After a verb has failed half-way: the record is made to match the process.
 import { rm } from 'node:fs/promises';
-import { isUsable } from '../../host/usable.ts';
+import { isUsable } from '../../host/file/usable.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 
@@ -19,13 +19,13 @@ export async function reconcile(vm: Vm, services: Uses<'processes'>): Promise<vo
   }
 }
 
-/** A VM whose removal failed is a VM again; one that has lost files says so. Repeatable. */
+/** A VM whose removal failed is listed again; if files are missing it is broken. Repeatable. */
 export async function unremove(vm: Vm, services: Uses<'processes'>): Promise<void> {
   await reconcile(vm, services);
   const lost = await firstMissing(vm.record.disks.map((disk) => disk.file));
   const reason = {
     code: 'files_missing',
-    message: `its file ${lost} is gone, because its removal was begun; remove it again`,
+    message: `its file ${lost} is missing, because its removal was begun. Remove it again`,
     occurredAt: Date.now(),
   } as const;
   await vm.update(() => ({ complete: true, ...(lost === null ? {} : { state: 'broken', stateReason: reason }) }));

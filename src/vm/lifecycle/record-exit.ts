@@ -1,4 +1,4 @@
-// A VM's end is recorded once, and not lost where the host's disk is full at that moment: it is recorded when there is room.
+// A VM's end is recorded once. While the host's disk is full it is recorded later.
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreFull } from '../../store/store.ts';
 import type { VmRecord } from '../record.ts';
@@ -7,10 +7,10 @@ import type { Vm } from '../vm.ts';
 const retryMs = 1000;
 
 /**
- * Records the end and tells of it. Whatever has been recorded of the VM since then is newer and stays. Resolves at the first try
- * unless the disk is full. The daemon may stop meanwhile: the next one finds no process, and records that.
+ * Records the end and reports it. Anything recorded of the VM since is newer and stays. Resolves after the first attempt unless the disk is
+ * full. The daemon may stop in the meantime: the next one finds no process, and records that.
  */
-export async function recordEnd(vm: Vm, change: (record: VmRecord) => Partial<VmRecord>, told: () => void): Promise<void> {
+export async function recordEnd(vm: Vm, change: (record: VmRecord) => Partial<VmRecord>, report: () => void): Promise<void> {
   const { state, startedAt } = vm.record;
   const once = async (): Promise<boolean> => {
     try {
@@ -21,14 +21,14 @@ export async function recordEnd(vm: Vm, change: (record: VmRecord) => Partial<Vm
       throw error;
     }
   };
-  if (await once()) return told();
-  vm.changed(); // it has no process any more, whatever is recorded
-  vm.report('vm.problem', 'it ended; that is recorded when there is room on the host’s disk');
+  if (await once()) return report();
+  vm.changed(); // it has no process any more
+  vm.report('vm.problem', 'it ended; this is recorded when there is room on the host’s disk');
   const later = async () => {
     do await delay(retryMs, undefined, { ref: false });
     while (!(await once()));
-    told();
+    report();
   };
-  // Once the store is closed there is nobody to tell either.
+  // The store is closed: the next daemon records it.
   void later().catch(() => {});
 }

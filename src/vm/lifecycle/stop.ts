@@ -1,4 +1,4 @@
-// Ending a VM: the guest is asked, and after the deadline its process is ended.
+// Ending a VM: its guest is asked to shut down, and after the deadline its process is ended by force.
 import { rm } from 'node:fs/promises';
 import { cont, systemPowerdown } from '../../qemu/command.ts';
 import { endTpm } from '../../qemu/tpm.ts';
@@ -7,7 +7,7 @@ import type { Vm } from '../vm.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { endProcess } from './end-process.ts';
 
-/** Records that it is meant to be stopped, so that no restart policy brings it back. Repeatable. */
+/** Records that it is to be stopped, so that no restart policy starts it. Repeatable. */
 export async function desireStopped(vm: Vm): Promise<void> {
   vm.runtime.beginEnd();
   if (vm.record.desired !== 'stopped') await vm.update(() => ({ desired: 'stopped' }));
@@ -34,7 +34,7 @@ export async function askGuest(vm: Vm, timeoutMs: number, signal: AbortSignal): 
   }
 }
 
-/** Ends the process if there is one, and removes its sockets; the record and a saved state stay as they are. Repeatable. */
+/** Ends the process, if any, and removes its sockets; the record and a suspended state stay. Repeatable. */
 export async function endQemu(vm: Vm, services: Uses<'networks' | 'processes'>): Promise<void> {
   vm.runtime.beginEnd();
   try {
@@ -49,7 +49,7 @@ export async function endQemu(vm: Vm, services: Uses<'networks' | 'processes'>):
   }
 }
 
-/** Ends the process if there is one, drops a saved state, and records `stopped`. Repeatable. */
+/** Ends the process, if any, discards a suspended state and records `stopped`. Repeatable. */
 export async function endNow(vm: Vm, services: Uses<'snapshots' | 'checks' | 'networks' | 'processes' | 'paths'>): Promise<void> {
   vm.runtime.beginEnd();
   try {
@@ -57,7 +57,7 @@ export async function endNow(vm: Vm, services: Uses<'snapshots' | 'checks' | 'ne
     const { record } = vm;
     if (record.state !== 'stopped' || record.started !== null || record.resumeFrom !== null)
       await vm.update(() => ({ state: 'stopped', stateReason: null, started: null, desired: 'stopped', resumeFrom: null, restarts: 0 }));
-    // Now that nothing says that it sleeps there.
+    // The record no longer refers to it.
     await discardSuspendedState(record, services);
     await rm(vm.paths.suspendState, { force: true });
   } finally {

@@ -1,5 +1,5 @@
-// What is done for VMs without anyone asking: those that a full disk stopped go on when there is room, those whose
-// policy says so are started again (with a growing pause), serial logs are rotated.
+// The supervisor acts on VMs without a request: VMs that a full disk paused continue when there is room, VMs are started again by their
+// restart policy (after a growing pause), serial logs are rotated.
 
 import { rotate } from '../device/serial-log.ts';
 import type { VmRecord } from '../record.ts';
@@ -23,7 +23,7 @@ const rotateEveryMs = 30_000;
 /** Pause before the nth start in a row, in ms: 1, 2, 4 ... 60 s. */
 export const backOffMs = (restarts: number): number => Math.min(60_000, 1000 * 2 ** restarts);
 
-/** A VM that has run for this long has got over what ended it before. */
+/** A VM that has run for this long has recovered from what ended it. */
 const calmMs = 600_000;
 
 /** Starts in a row by the policy. Pure. */
@@ -49,7 +49,7 @@ export class Supervisor {
   readonly #services: Uses<'vms' | 'processes' | 'bootId'>;
   readonly #keeping: Keeping;
   readonly #timers = new Set<NodeJS.Timeout>();
-  /** VMs whose end is being followed up. */
+  /** VMs whose end is followed up. */
   readonly #following = new Set<Vm>();
   #begun = false;
   #stopped = false;
@@ -61,7 +61,7 @@ export class Supervisor {
     this.#every(rotateEveryMs, () => this.#rotateLogs());
   }
 
-  /** Called when the tasks of the last daemon have their places again: from now on ends are followed up, those of before as well. */
+  /** Called when the tasks of the previous daemon are queued again: from now on ends are followed up, earlier ones too. */
   begin(): void {
     this.#begun = true;
     for (const vm of this.#services.vms.all()) void this.#follow(vm);
@@ -72,7 +72,7 @@ export class Supervisor {
     if (this.#begun) void this.#follow(vm);
   }
 
-  /** Whatever is under way on the VM may be what its user wants of it now, so that is waited for. */
+  /** A task on the VM may be what its user wants now, so it is waited for. */
   async #follow(vm: Vm): Promise<void> {
     if (!this.#unfinished(vm) || this.#following.has(vm)) return;
     this.#following.add(vm);
@@ -80,7 +80,7 @@ export class Supervisor {
       const before = restartsInARow(vm.record, Date.now());
       if (!vm.record.settings.removeOnStop) await this.#pause(backOffMs(before));
       await this.#keeping.idle(vm);
-      // A broken VM may have a process that does not answer: it has not ended, and when it does that is told.
+      // A broken VM may have a process that does not answer: its end will be reported.
       if (await this.#services.processes.of(vm)) return;
       if (this.#stopped || !this.#unfinished(vm)) return;
       if (vm.record.settings.removeOnStop) return await this.#keeping.remove(vm);

@@ -1,10 +1,10 @@
-// Suspend to disk: the VM is frozen as for a snapshot, stands still while its memory is written, and its process ends. It sleeps at that
-// snapshot, which is nobody else's to see. A process whose memory is not in layers (a host without the library that maps them) writes
-// memory and devices into one file of the VM's instead.
+// Suspend to disk: the VM is captured as for a snapshot and stays paused while its memory is written; then its process ends. That snapshot is
+// the suspended state and is not shown. A process without memory layers (a host without the preload library) writes memory and devices
+// into a state file of the VM instead.
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Progress } from '../../contract/task.ts';
-import { makeDurable } from '../../host/durable.ts';
+import { makeDurable } from '../../host/file/durable.ts';
 import { cont, pausedAgain, queryStatus, stop as stopCpus } from '../../qemu/command.ts';
 import type { QmpConnection } from '../../qemu/qmp.ts';
 import { saveState, stopSaving } from '../../qemu/state.ts';
@@ -19,15 +19,15 @@ import { reconcile } from './reconcile-record.ts';
 import { endQemu } from './stop.ts';
 
 /** An end that was not our child's is noticed within 2 s (qemu/process.ts). */
-const newsDeadlineMs = 5000;
+const exitDeadlineMs = 5000;
 
-/** What it will sleep at; null: a file of its own. Nothing changes yet. */
+/** The snapshot that holds the suspended state; null: a state file. Nothing changes yet. */
 export function planSuspend(vm: Vm, services: Uses<'paths' | 'clock'>): Freezing | null {
   if (!existsSync(vm.paths.memory)) return null;
   return planSnapshot(vm, services, { kind: 'suspend', label: null, memory: true, template: false, auto: null });
 }
 
-/** Saves the state with the CPUs stopped. Repeatable: a state that is complete already is left. */
+/** Saves the state with the CPUs paused. Repeatable: a state that is complete is left alone. */
 export async function save(
   vm: Vm,
   services: Uses<'snapshots' | 'processes' | 'paths' | 'bus'>,
@@ -38,8 +38,8 @@ export async function save(
   if (vm.record.state === 'suspended') return;
   const live = vm.alive();
   const { qmp } = live;
-  // A guest that a full disk has stopped would be let go on as soon as there is room. It is one that runs, as far as its user
-  // knows, and is let go on should this fail; one that was paused is not.
+  // A guest that a full disk has paused would continue as soon as there is room. For its user it runs, and it continues should this
+  // fail; a guest that was paused on request does not.
   if (vm.runtime.isDiskFull && vm.record.state === 'paused') await vm.setState('running', null);
   const onProgress = (done: number, total: number) => progress({ message: `saving the memory of ${vm.name}`, done, total, unit: 'bytes' });
   if (freezing) {
@@ -61,15 +61,15 @@ export async function save(
   await makeDurable(vm.paths.suspendState);
 }
 
-/** Lets the guest go on as if nothing had been; where its process has ended already, it stays suspended. Repeatable. */
+/** Continues the guest; where its process has ended already, it stays suspended. Repeatable. */
 export async function unsave(vm: Vm, services: Uses<'processes'>, freezing: Freezing | null): Promise<void> {
   const process = await services.processes.of(vm);
   if (!process && vm.record.state === 'suspended') return;
   vm.runtime.abandonEnd();
   const { live } = vm;
-  // Its process ended by itself: that is news, which says why and is followed up (qemu-events.ts). Its words may be being read in this moment.
-  const told = () => vm.record.state !== 'running' && vm.record.state !== 'paused';
-  if (!process) await vm.until(told, AbortSignal.timeout(newsDeadlineMs)).catch(() => {});
+  // Its process ended by itself, which is being recorded with its reason (qemu-events.ts).
+  const isRecorded = () => vm.record.state !== 'running' && vm.record.state !== 'paused';
+  if (!process) await vm.until(isRecorded, AbortSignal.timeout(exitDeadlineMs)).catch(() => {});
   if (process && live) {
     await stopSaving(live.qmp);
     vm.runtime.unfreeze();

@@ -1,8 +1,8 @@
 // Admission of a start by what VMs reserve and what they have been given (resource/memory/admission.ts).
 import { VivError } from '../../contract/errors.ts';
-import { freeHugePages } from '../../host/huge-pages.ts';
-import { measureMemory } from '../../host/memory.ts';
-import { ownMemory } from '../../host/process-memory.ts';
+import { ownMemory } from '../../host/process/memory.ts';
+import { freeHugePages } from '../../host/system/huge-pages.ts';
+import { measureMemory } from '../../host/system/memory.ts';
 import { admit, type Capacity, type Committed } from '../../resource/memory/admission.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';

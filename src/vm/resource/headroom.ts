@@ -1,6 +1,6 @@
 // What the host has promised to VMs, what it can still promise, and how many more VMs like those it has would fit.
 import type { Host } from '../../contract/host.ts';
-import { availableMemory } from '../../host/memory.ts';
+import { availableMemory } from '../../host/system/memory.ts';
 import { headroom, sumOf, usableBytes } from '../../resource/memory/admission.ts';
 import { overheadBytes } from '../lifecycle/check-start.ts';
 import type { Uses } from '../services.ts';

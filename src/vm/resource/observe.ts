@@ -1,7 +1,7 @@
 // What the governor sees: the host, and every VM that runs. Rates are over the time since it was asked last.
 import { effective } from '../../contract/resource.ts';
-import { measureMemory } from '../../host/memory.ts';
-import { type CpuTicks, cpuTicks, memoryPressure } from '../../host/pressure.ts';
+import { measureMemory } from '../../host/system/memory.ts';
+import { type CpuTicks, cpuTicks, memoryPressure } from '../../host/system/pressure.ts';
 import type { Observation } from '../../resource/governor/governor.ts';
 import type { ObservedVm } from '../../resource/governor/model.ts';
 import type { Uses } from '../services.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { runOk, runProgram } from '../../../src/host/run.ts';
+import { runOk, runProgram } from '../../../src/host/process/run.ts';
 import { applets } from '../../../src/image/build/applet.ts';
 import { cpio } from '../../../src/image/build/cpio.ts';
 import { gpt, partitionTypes, sector } from '../../../src/image/build/gpt.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { tapProgram } from '../../../src/host/guest-asset.ts';
-import { startTicksOf } from '../../../src/host/process-start.ts';
+import { startTicksOf } from '../../../src/host/process/start-ticks.ts';
 import { countersArguments, readCounters } from '../../../src/network/firewall/counters.ts';
 import { assertNamesCanBePinned, domainLines } from '../../../src/network/firewall/egress.ts';
 import type { Egress, FirewallModel } from '../../../src/network/firewall/model.ts';

@@ -1,4 +1,4 @@
-// What a guest may not do to the host: whatever its agent sends, commands end, memory stays bounded, the process goes on.
+// The host does not trust the guest: whatever its agent sends, commands end, memory stays bounded and the process survives.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
@@ -17,11 +17,11 @@ const magic = '\xf1VIVARIUM-HELLO\xf2';
 
 interface Guest {
   readonly path: string;
-  /** The next connection of the host; `answer` false: it is not greeted back. */
+  /** The host's next connection. `answer` false: its greeting is not answered. */
   next(answer?: boolean): Promise<{ socket: Socket; sent: () => Buffer }>;
 }
 
-/** A guest that is played by the test. */
+/** The test plays the guest. */
 async function playGuest(t: TestContext): Promise<Guest> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-guest-'));
   const waiting: ((socket: Socket) => void)[] = [];
@@ -76,7 +76,7 @@ async function connected(t: TestContext, guest: Guest): Promise<{ agent: AgentCo
   return { agent, ...(await played) };
 }
 
-test('what an earlier connection left over is thrown away up to the answer with our own nonce', options, async (t) => {
+test('remains of an earlier connection are discarded up to the answer with this connection’s nonce', options, async (t) => {
   const guest = await playGuest(t);
   const played = guest.next(false);
   const waiting = connectAgent(guest.path, { signal: AbortSignal.timeout(60_000) });
@@ -93,9 +93,9 @@ test('what an earlier connection left over is thrown away up to the answer with 
   assert.deepEqual(agent.facts, { kind: 'vivarium', version: '1', arch: 'x86_64' });
 });
 
-test('an agent that says it is ready is greeted at once', options, async (t) => {
+test('an agent that announces itself is greeted immediately', options, async (t) => {
   const guest = await playGuest(t);
-  // Otherwise it would be after a second. Where this VM stands still meanwhile it is tried again.
+  // Otherwise the greeting would come after a second. Repeated where this computer stalls meanwhile.
   await eventually('it is greeted at once', async () => {
     const played = guest.next(false);
     const waiting = connectAgent(guest.path, { signal: AbortSignal.timeout(60_000) });
@@ -130,7 +130,7 @@ for (const [what, bytes] of [
     await agent.closed;
   });
 
-test('a service that prints without end is kept short, and one that does not answer is given up', options, async (t) => {
+test('the output of a service is bounded, and one that does not answer times out', options, async (t) => {
   const { agent, socket } = await connected(t, await playGuest(t));
   const ping = agent.ping(200);
   for (let round = 0; round < 20; round++) socket.write(encode(type.err, 1, Buffer.alloc(1000, 'x')));
@@ -140,7 +140,7 @@ test('a service that prints without end is kept short, and one that does not ans
   await assert.rejects(figures, { code: 'no_agent' });
 });
 
-test('any bytes from the guest end in an error of ours or in nothing', options, async (t) => {
+test('any bytes from the guest lead to a VivError or to nothing', options, async (t) => {
   const guest = await playGuest(t);
   const kind = fc.constantFrom(...Object.values(type), 0, 8, 200);
   const frame = fc.tuple(kind, fc.nat(3), fc.uint8Array({ maxLength: 40 })).map(([k, c, p]) => encode(k, c, p));
@@ -167,7 +167,7 @@ test('any bytes from the guest end in an error of ours or in nothing', options, 
   );
 });
 
-test('no payload has the beginning of a greeting in it, none is too long, and together they are what was given', () => {
+test('no payload contains the beginning of a greeting, none is too long, and together they are the input', () => {
   const start = Buffer.from(magic.slice(0, 8), 'latin1');
   const piece = fc.oneof(
     fc.constant(start),

@@ -1,4 +1,4 @@
-// The beginning and the end of a connection: an agent that comes late, a host that dies in mid-frame, a port that closes.
+// Start and end of a connection: an agent that starts late, a host that dies in the middle of a frame, a port that closes.
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -26,7 +26,7 @@ function open(path: string): Promise<Socket> {
   });
 }
 
-/** Resolves when process `pid` is no more, or only waits to be buried. */
+/** Resolves when process `pid` has ended, or is a zombie. */
 async function gone(pid: number): Promise<void> {
   const { readFile } = await import('node:fs/promises');
   for (;;) {
@@ -36,7 +36,7 @@ async function gone(pid: number): Promise<void> {
   }
 }
 
-test('an agent that comes after the host is seen as soon as it is there', options, async (t) => {
+test('an agent that starts after the host has connected is found immediately', options, async (t) => {
   const port = await openPort(t);
   const waiting = connectAgent(port.path, { signal: AbortSignal.timeout(60_000) });
   port.startAgent();
@@ -47,7 +47,7 @@ test('an agent that comes after the host is seen as soon as it is there', option
   assert.equal(await output(agent, ['echo', 'here']), 'here\n');
 });
 
-test('waiting for an agent that never comes ends with the deadline or the signal', options, async (t) => {
+test('waiting for an agent that never starts ends with the timeout or the signal', options, async (t) => {
   const port = await openPort(t);
   await assert.rejects(connectAgent(port.path, { signal: new AbortController().signal, timeoutMs: 50 }), { code: 'no_agent' });
   const stop = new AbortController();
@@ -56,7 +56,7 @@ test('waiting for an agent that never comes ends with the deadline or the signal
   await assert.rejects(waiting, { code: 'cancelled' });
 });
 
-test('a host that died in the middle of any frame is followed by one that works at once', options, async (t) => {
+test('after a host died in the middle of any frame, the next one works immediately', options, async (t) => {
   const port = await openPort(t);
   port.startAgent();
   await connectTo(t, port).then((agent) => agent.close());
@@ -80,7 +80,7 @@ test('a host that died in the middle of any frame is followed by one that works 
   }
 });
 
-test('what a dead host had begun is ended when the next one greets', options, async (t) => {
+test('what a dead host had started ends when the next one greets', options, async (t) => {
   const port = await openPort(t);
   port.startAgent();
   const first = await connectTo(t, port);
@@ -93,7 +93,7 @@ test('what a dead host had begun is ended when the next one greets', options, as
   assert.equal(await output(second, ['echo', 'second']), 'second\n');
 });
 
-test('when the agent goes, every command on the host’s side ends with no_agent', options, async (t) => {
+test('when the agent ends, every command on the host’s side ends with no_agent', options, async (t) => {
   const port = await openPort(t);
   const program = port.startAgent();
   const agent = await connectTo(t, port);
@@ -108,7 +108,7 @@ test('when the agent goes, every command on the host’s side ends with no_agent
   assert.equal(await output(await connectTo(t, port), ['echo', 'anew']), 'anew\n');
 });
 
-test('names, clock, power and ping are taken; what the guest does not know is refused', options, async (t) => {
+test('host name, clock, power and ping are accepted; an unknown action is refused', options, async (t) => {
   const { agent } = await startAgent(t);
   await agent.configure({ hostname: 'one', timeMs: Date.now() });
   await agent.power('reboot');
@@ -116,7 +116,7 @@ test('names, clock, power and ping are taken; what the guest does not know is re
   await assert.rejects(agent.configure({ timeMs: -5 }), { code: 'guest_failed' });
 });
 
-test('a command takes little more than what starting a process takes', options, async (t) => {
+test('a command takes little longer than starting a process', options, async (t) => {
   const { agent } = await startAgent(t);
   const times: number[] = [];
   for (let round = 0; round < 30; round++) {
@@ -129,13 +129,13 @@ test('a command takes little more than what starting a process takes', options, 
   assert.ok(median < 100);
 });
 
-test('a host that died in its greeting is followed by one that need not greet twice', options, async (t) => {
+test('after a host died while greeting, the next one need not greet twice', options, async (t) => {
   const port = await openPort(t);
   port.startAgent();
   await connectTo(t, port).then((agent) => agent.close());
   const greeting = Buffer.concat([magic, Buffer.alloc(16, 7)]);
   for (let cut = 1; cut < greeting.length; cut++) {
-    // Tried again where this VM stands still meanwhile.
+    // Repeated where this computer stalls meanwhile.
     const agent = await eventually(`it answers after ${cut} bytes`, async () => {
       const dying = await open(port.path);
       await new Promise((resolve) => dying.write(greeting.subarray(0, cut), resolve));

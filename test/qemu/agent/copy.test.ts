@@ -1,4 +1,4 @@
-// Files in and out through the agent: as they were, and never outside the folder that was named.
+// Files in and out through the agent: unchanged, and never outside the given folder.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { startAgent } from './start-agent.ts';
 const options = { skip: cannotBuild, timeout: 120_000 };
 const never = new AbortController().signal;
 
-/** A tar stream of entries; the ones with content are files. */
+/** A tar stream of entries. Those with content are files. */
 function tar(entries: readonly (Partial<Header> & { name: string } & { content?: string | Buffer })[]): Readable {
   const stream = pack();
   for (const { content, ...header } of entries) stream.entry(header, content ?? '');
@@ -39,7 +39,7 @@ async function entries(
   return found;
 }
 
-test('a tree goes in with its modes, links and long names, and is counted', options, async (t) => {
+test('a tree is copied in with its modes, links and long names, and counted', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const long = `${'d'.repeat(90)}/${'e'.repeat(90)}/${'f'.repeat(120)}`;
   const counted = await agent.copyIn(
@@ -79,7 +79,7 @@ for (const [what, bad] of [
   test(`${what} is refused, and nothing is written outside`, options, async (t) => {
     const { agent, port } = await startAgent(t);
     await writeFile(join(port.folder, 'secret'), 'mine');
-    // tar-stream itself would take a leading slash off.
+    // tar-stream would remove a leading slash.
     const bytes = Buffer.concat(await tar(bad.map((entry) => ({ ...entry, name: entry.name.replace(/^\//, '@') }))).toArray());
     if (bytes[0] === 64) {
       bytes[0] = 47;
@@ -93,7 +93,7 @@ for (const [what, bad] of [
     await assert.rejects(stat(join(port.folder, 'in/taken')));
   });
 
-test('a stream that ends too early or is no tar is told, and one that fails ends the copy', options, async (t) => {
+test('a stream that ends too early or is not tar is reported, and one that fails ends the copy', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const whole = Buffer.concat(await tar([{ name: 'f', content: Buffer.alloc(100_000) }]).toArray());
   await assert.rejects(agent.copyIn(port.folder, Readable.from([whole.subarray(0, 50_000)]), never), /too early/);
@@ -105,7 +105,7 @@ test('a stream that ends too early or is no tar is told, and one that fails ends
   await agent.ping(5000);
 });
 
-test('a copy that is given up ends at once, also while the guest is at work', options, async (t) => {
+test('a cancelled copy ends immediately, also while the guest is extracting', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const stop = new AbortController();
   const copy = agent.copyIn(port.folder, new PassThrough(), stop.signal);
@@ -114,7 +114,7 @@ test('a copy that is given up ends at once, also while the guest is at work', op
   await agent.ping(5000);
 });
 
-test('a tree comes out below its own name, with modes, links and long names', options, async (t) => {
+test('a tree is copied out below its own name, with modes, links and long names', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const name = 'n'.repeat(150);
   await mkdir(join(port.folder, 'tree/sub'), { recursive: true });
@@ -127,7 +127,7 @@ test('a tree comes out below its own name, with modes, links and long names', op
   assert.equal(found.get('tree/soft')?.header.linkname, 'sub');
 });
 
-test('a large file comes out as it is, and one that is not there is named', options, async (t) => {
+test('a large file is copied out unchanged, and a missing one is named', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const content = Buffer.alloc(5_000_001, 'content that repeats ');
   await writeFile(join(port.folder, 'large'), content);
@@ -140,7 +140,7 @@ test('a large file comes out as it is, and one that is not there is named', opti
 
 const isRoot = process.getuid?.() === 0;
 
-test('modes, times and the sticky bit of files and folders go in as they are, and never wider', options, async (t) => {
+test('modes, times and the sticky bit of files and folders are copied in, never wider', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const mtime = new Date('2001-02-03T04:05:06Z');
   await agent.copyIn(
@@ -179,7 +179,7 @@ test('a folder that exists keeps its owner, mode and time', { ...options, skip: 
   assert.deepEqual([(await stat(folder)).uid, (await stat(folder)).mode], [uid, mode]);
 });
 
-test('names that are not UTF-8 go in and come out byte for byte', options, async (t) => {
+test('names that are not UTF-8 are copied in and out byte for byte', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const folder = join(port.folder, 'latin');
   await mkdir(folder);
@@ -196,7 +196,7 @@ test('names that are not UTF-8 go in and come out byte for byte', options, async
   assert.deepEqual(arrived.map((name) => name.toString('latin1')).sort(), names.map((name) => name.toString('latin1')).sort());
 });
 
-test('files of /proc and /sys come out with their content', options, async (t) => {
+test('files of /proc and /sys are copied out with their content', options, async (t) => {
   const { agent } = await startAgent(t);
   const kernel = await entries(agent.copyOut('/proc/version', never));
   assert.equal(kernel.get('version')?.content.toString(), await readFile('/proc/version', 'utf8'));
@@ -205,7 +205,7 @@ test('files of /proc and /sys come out with their content', options, async (t) =
   assert.equal(found.get('enabled')?.content.toString(), await readFile(sys, 'utf8'));
 });
 
-test('FIFOs and sockets come out as what they are, and going in they are reported', options, async (t) => {
+test('FIFOs and sockets are copied out as what they are, and reported when copied in', options, async (t) => {
   const { agent, port } = await startAgent(t);
   const folder = join(port.folder, 'special');
   await mkdir(folder);
@@ -231,7 +231,7 @@ test('FIFOs and sockets come out as what they are, and going in they are reporte
   assert.deepEqual({ skipped, files }, { skipped: ['pipe: it is a FIFO', 'null: it is a device'], files: 1 });
 });
 
-test('what cannot be read is reported at the end, and everything else comes out', {
+test('what cannot be read is reported at the end, and everything else is copied out', {
   ...options,
   skip: cannotBuild || !isRoot,
 }, async (t) => {
@@ -263,7 +263,7 @@ test('what cannot be read is reported at the end, and everything else comes out'
   assert.ok(seen.includes('tree/after'), String(seen));
 });
 
-test('a folder’s time goes out as it is', options, async (t) => {
+test('the time of a folder is copied out', options, async (t) => {
   const { agent, port } = await startAgent(t);
   await mkdir(join(port.folder, 'dated'));
   await utimes(join(port.folder, 'dated'), 981173106, 981173106);

@@ -1,4 +1,4 @@
-// Commands through the agent: streams, terminals, signals, ends.
+// Commands through the agent: streams, terminals, signals, exit codes.
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import type { AgentConnection, ExecRequest } from '../../../src/qemu/agent/channel.ts';
+import { eventually } from '../../eventually.ts';
 import { cannotBuild } from './build-agent.ts';
 import { startAgent } from './start-agent.ts';
 
@@ -18,14 +19,14 @@ async function run(agent: AgentConnection, command: string[], more: Partial<Exec
   return { out, err, ...end };
 }
 
-test('a command has its input, its two outputs, its environment, its folder and its exit code', options, async (t) => {
+test('a command gets its input, environment and directory, and returns its two outputs and its exit code', options, async (t) => {
   const { agent } = await startAgent(t);
   const script = 'cat; echo "$A $PWD $HOME"; echo no >&2; exit 7';
   const end = await run(agent, ['sh', '-c', script], { env: { A: 'b=c' }, cwd: '/usr' }, 'in\n');
   assert.deepEqual(end, { out: 'in\nb=c /usr /root\n', err: 'no\n', exitCode: 7, signal: null });
 });
 
-test('the agent comes before a busy guest’s other work, and what it runs does not', {
+test('the agent has priority over a busy guest’s other work, and what it runs does not', {
   ...options,
   skip: cannotBuild || process.getuid?.() !== 0,
 }, async (t) => {
@@ -38,14 +39,13 @@ test('a process that a command leaves in the background survives its next writes
   const { agent, port } = await startAgent(t);
   const [gate, done] = [join(port.folder, 'gate'), join(port.folder, 'done')];
   const writes = 'head -c 1000000 /dev/zero; echo error >&2; echo survived >"$1"';
-  const end = await run(agent, ['sh', '-c', `mkfifo "$0" "$1"; { read -r _ <"$0"; ${writes}; } & echo started`, gate, done]);
+  const end = await run(agent, ['sh', '-c', `mkfifo "$0"; { read -r _ <"$0"; ${writes}; } & echo started`, gate, done]);
   assert.deepEqual(end, { out: 'started\n', err: '', exitCode: 0, signal: null });
-  const survived = readFile(done, 'utf8');
   await writeFile(gate, 'go\n');
-  assert.equal(await survived, 'survived\n');
+  await eventually('the background process survives', async () => (await readFile(done, 'utf8')) === 'survived\n');
 });
 
-test('a signal ends the command’s whole group and is told by its name', options, async (t) => {
+test('a signal ends the command’s whole process group and is reported by name', options, async (t) => {
   const { agent } = await startAgent(t);
   const channel = agent.exec({ command: ['sh', '-c', 'echo up; sleep 60 & wait'], env: {} });
   await new Promise((resolve) => channel.stdout.once('data', resolve));
@@ -53,19 +53,19 @@ test('a signal ends the command’s whole group and is told by its name', option
   assert.deepEqual(await channel.ended, { exitCode: null, signal: 'SIGTERM' });
 });
 
-test('a command that is not there ends with 127 and says so', options, async (t) => {
+test('a command that does not exist ends with 127 and a message', options, async (t) => {
   const { agent } = await startAgent(t);
   const end = await run(agent, ['no-such-program']);
   assert.equal(end.exitCode, 127);
   assert.match(end.err, /no-such-program/);
 });
 
-test('a user that is not there is named', options, async (t) => {
+test('a user that does not exist is named', options, async (t) => {
   const { agent } = await startAgent(t);
   assert.match((await run(agent, ['true'], { user: 'nobody-at-all' })).err, /no user nobody-at-all/);
 });
 
-test('a terminal has the asked size and type, and follows a resize', options, async (t) => {
+test('a terminal has the requested size and type, and follows a resize', options, async (t) => {
   const { agent } = await startAgent(t);
   const command = ['sh', '-c', 'trap "stty size; exit" WINCH; echo $TERM; stty size; while :; do sleep 0.05; done'];
   const channel = agent.exec({ command, env: {}, terminal: { rows: 31, columns: 99, type: 'xterm' } });
@@ -78,7 +78,7 @@ test('a terminal has the asked size and type, and follows a resize', options, as
   assert.equal(seen, 'xterm\r\n31 99\r\n40 120\r\n');
 });
 
-test('all that a terminal was given before the command ended arrives', options, async (t) => {
+test('everything written to a terminal before the command ended arrives', options, async (t) => {
   const { agent } = await startAgent(t);
   const command = ['sh', '-c', 'seq 1 20000'];
   for (let round = 0; round < 5; round++) {
@@ -87,7 +87,7 @@ test('all that a terminal was given before the command ended arrives', options, 
   }
 });
 
-test('megabytes go in and come out unchanged, also where they look like a greeting', options, async (t) => {
+test('megabytes of input and output are unchanged, also where they look like a greeting', options, async (t) => {
   const { agent } = await startAgent(t);
   const greeting = Buffer.concat([Buffer.from([0xf1]), Buffer.from('VIVARIUM-HELLO'), Buffer.from([0xf2])]);
   const input = Buffer.concat(Array.from({ length: 60_000 }, (_, index) => Buffer.concat([greeting, Buffer.from(String(index))])));
@@ -99,7 +99,7 @@ test('megabytes go in and come out unchanged, also where they look like a greeti
   assert.ok(Buffer.concat(pieces).equals(input));
 });
 
-test('a command that nobody reads from is held back, and the others go on', options, async (t) => {
+test('a command whose output is not read is held back, and the others continue', options, async (t) => {
   const { agent } = await startAgent(t);
   const flood = agent.exec({ command: ['cat', '/dev/zero'], env: {} });
   await flood.started;
@@ -115,7 +115,7 @@ test('many commands end while the port is full, and none is lost', options, asyn
   assert.ok(ends.every(({ out, exitCode }) => out.length === 300_000 && exitCode === 3));
 });
 
-test('more commands than the agent takes are refused with a sentence, and those that run go on', options, async (t) => {
+test('commands above the agent’s limit are refused with a reason, and running ones continue', options, async (t) => {
   const { agent } = await startAgent(t);
   const all = Array.from({ length: 257 }, () => agent.exec({ command: ['sleep', '60'], env: {} }));
   const begun = await Promise.allSettled(all.map((channel) => channel.started));
@@ -125,20 +125,20 @@ test('more commands than the agent takes are refused with a sentence, and those 
   assert.equal((await run(agent, ['echo', 'again'])).out, 'again\n');
 });
 
-test('a command that is ended at once leaves no process behind', options, async (t) => {
+test('a command that is closed immediately leaves no process behind', options, async (t) => {
   const { agent } = await startAgent(t);
   for (let round = 0; round < 30; round++) {
     const channel = agent.exec({ command: ['sleep', '60'], env: {} });
     channel.close();
     await assert.rejects(channel.ended);
   }
-  // What the agent's children are when a last one has ended: itself only.
+  // The children of the agent, once this command is the only one.
   const script =
     'for round in $(seq 300); do [ "$(pgrep -c -x -P $PPID sleep)" = 0 ] && break; sleep 0.1; done; pgrep -c -x -P $PPID sleep';
   assert.equal((await run(agent, ['sh', '-c', script])).out, '0\n');
 });
 
-test('a signal that comes right behind the command arrives', options, async (t) => {
+test('a signal that is sent right after the command arrives', options, async (t) => {
   const { agent } = await startAgent(t);
   for (let round = 0; round < 20; round++) {
     const channel = agent.exec({ command: ['sleep', '60'], env: {} });
@@ -147,7 +147,7 @@ test('a signal that comes right behind the command arrives', options, async (t) 
   }
 });
 
-test('a terminal’s input ends also in the middle of a line', options, async (t) => {
+test('the input of a terminal can end in the middle of a line', options, async (t) => {
   const { agent } = await startAgent(t);
   const end = await run(agent, ['cat'], { terminal: { rows: 24, columns: 80, type: 'xterm' } }, 'half a line');
   assert.equal(end.exitCode, 0);

@@ -1,4 +1,4 @@
-// qemu-guest-agent behind the same interface, played by the test: its lines of JSON, one request at a time.
+// qemu-guest-agent behind the same interface. The test plays it: lines of JSON, one request at a time.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
@@ -15,7 +15,7 @@ type Play = (request: Request) => unknown;
 
 const options = { timeout: 120_000 };
 
-/** `play` gives the answer to a request, as an object or as the line itself. */
+/** `play` returns the answer to a request, as an object or as the line itself. */
 async function connectPlayed(t: TestContext, play: Play): Promise<{ agent: AgentConnection; asked: Request[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-qga-'));
   const asked: Request[] = [];
@@ -54,7 +54,7 @@ async function connectPlayed(t: TestContext, play: Play): Promise<{ agent: Agent
   return { agent, asked };
 }
 
-test('a command gets its input whole, and its outputs and end come when it has ended', options, async (t) => {
+test('a command gets all of its input at once, and its output arrives when it has ended', options, async (t) => {
   let polls = 0;
   const { agent, asked } = await connectPlayed(t, ({ execute }) => {
     if (execute === 'guest-exec') return { return: { pid: 42 } };
@@ -75,7 +75,7 @@ test('a command gets its input whole, and its outputs and end come when it has e
   assert.ok((given['env'] as string[]).includes('A=b') && (given['env'] as string[]).some((pair) => pair.startsWith('PATH=')));
 });
 
-test('what it refuses is told in its own words, and what it cannot do is unsupported', options, async (t) => {
+test('what it refuses is reported with its own reason, and what it cannot do is unsupported', options, async (t) => {
   const { agent } = await connectPlayed(t, () => ({ error: { class: 'GenericError', desc: 'it is forbidden' } }));
   const channel = agent.exec({ command: ['x'], env: {} });
   channel.stdin.end();
@@ -85,7 +85,7 @@ test('what it refuses is told in its own words, and what it cannot do is unsuppo
   await assert.rejects(agent.copyOut('/etc', AbortSignal.timeout(60_000)).toArray(), { code: 'unsupported' });
 });
 
-test('an answer that is none is no_agent', options, async (t) => {
+test('an invalid answer is no_agent', options, async (t) => {
   const answers = ['no json\n', '{"return": {"pid": "many"}}\n', '[]\n'];
   const { agent } = await connectPlayed(t, () => answers.shift());
   for (let round = 0; round < 3; round++) {
@@ -95,7 +95,7 @@ test('an answer that is none is no_agent', options, async (t) => {
   }
 });
 
-test('large output that comes in many pieces is put together without delay', options, async (t) => {
+test('large output in many pieces is assembled without delay', options, async (t) => {
   const data = 'A'.repeat(20_000_000);
   const { agent } = await connectPlayed(t, ({ execute }) =>
     execute === 'guest-exec' ? { return: { pid: 1 } } : { return: { exited: true, exitcode: 0, 'out-data': data } },
@@ -107,7 +107,7 @@ test('large output that comes in many pieces is put together without delay', opt
   assert.equal(bytes, 15_000_000);
 });
 
-test('a command whose input never begins is run without, and input that comes later is refused', options, async (t) => {
+test('a command whose input does not begin runs without, and later input is refused', options, async (t) => {
   const { agent } = await connectPlayed(t, ({ execute }) =>
     execute === 'guest-exec' ? { return: { pid: 42 } } : { return: { exited: false } },
   );
@@ -118,21 +118,25 @@ test('a command whose input never begins is run without, and input that comes la
   command.close();
 });
 
-test('an identity goes to its script with values as arguments; a guest that forbids it has every part named', options, async (t) => {
-  const answers: Record<string, unknown> = {
-    'guest-set-time': { return: {} },
-    'guest-exec': { return: { pid: 42 } },
-    'guest-exec-status': { return: { exited: true, exitcode: 0, 'out-data': btoa('skipped=mac: there is none\ndone=hostname\n') } },
-  };
-  const { agent, asked } = await connectPlayed(t, ({ execute }) => answers[execute]);
-  const macChange = { old: '52:54:00:00:00:01', new: '52:54:00:00:00:02', addresses: ['10.9.0.6/24', 'fd09::6/64'] };
-  const request = { timeMs: 1000, hostname: 'web-2', macs: [macChange] };
-  assert.deepEqual(await agent.identity(request), { done: ['time', 'hostname'], skipped: ['mac: there is none'] });
-  const words = asked.find(({ execute }) => execute === 'guest-exec')?.arguments['arg'] as string[];
-  assert.deepEqual(words.slice(2), ['identity', 'web-2', '', '52:54:00:00:00:01', '52:54:00:00:00:02', '10.9.0.6/24,fd09::6/64']);
-  answers['guest-exec'] = { error: { class: 'CommandNotFound', desc: 'guest-exec has been disabled' } };
-  const { done, skipped } = await agent.identity(request);
-  assert.deepEqual(done, ['time']);
-  assert.equal(skipped.length, 2);
-  for (const reason of skipped) assert.match(reason, /^(mac|hostname): .*has been disabled/);
-});
+test(
+  'an identity is applied by a script with values as arguments; where the guest forbids it every part is reported',
+  options,
+  async (t) => {
+    const answers: Record<string, unknown> = {
+      'guest-set-time': { return: {} },
+      'guest-exec': { return: { pid: 42 } },
+      'guest-exec-status': { return: { exited: true, exitcode: 0, 'out-data': btoa('skipped=mac: there is none\ndone=hostname\n') } },
+    };
+    const { agent, asked } = await connectPlayed(t, ({ execute }) => answers[execute]);
+    const macChange = { old: '52:54:00:00:00:01', new: '52:54:00:00:00:02', addresses: ['10.9.0.6/24', 'fd09::6/64'] };
+    const request = { timeMs: 1000, hostname: 'web-2', macs: [macChange] };
+    assert.deepEqual(await agent.identity(request), { done: ['time', 'hostname'], skipped: ['mac: there is none'] });
+    const words = asked.find(({ execute }) => execute === 'guest-exec')?.arguments['arg'] as string[];
+    assert.deepEqual(words.slice(2), ['identity', 'web-2', '', '52:54:00:00:00:01', '52:54:00:00:00:02', '10.9.0.6/24,fd09::6/64']);
+    answers['guest-exec'] = { error: { class: 'CommandNotFound', desc: 'guest-exec has been disabled' } };
+    const { done, skipped } = await agent.identity(request);
+    assert.deepEqual(done, ['time']);
+    assert.equal(skipped.length, 2);
+    for (const reason of skipped) assert.match(reason, /^(mac|hostname): .*has been disabled/);
+  },
+);

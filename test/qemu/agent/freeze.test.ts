@@ -56,7 +56,7 @@ test('a thaw after the timeout reports that the file systems were not frozen for
   assert.deepEqual(await agent.thaw(), { expired: true });
 });
 
-test('a host that connects anew finds the file systems thawed', options, async (t) => {
+test('a new connection of the host thaws the file systems', options, async (t) => {
   const port = await openPort(t);
   const file = join(port.folder, 'mountinfo');
   await writeFile(file, `${mounts.join('\n')}\n`);

@@ -1,4 +1,4 @@
-// A copy of a VM becomes another one: the agent in a guest made of namespaces, and what a user of that guest then sees.
+// A fork gets its identity: the agent in a guest made of namespaces, and what a user of that guest sees afterwards.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -57,7 +57,7 @@ async function sh(agent: AgentConnection, script: string): Promise<string> {
   return out;
 }
 
-test('a copy has its own name, machine-id, address and SSH keys once it has answered', options, async (t) => {
+test('a fork has its own host name, machine-id, address and SSH keys once it has answered', options, async (t) => {
   const before = hostname();
   const { agent, folder } = await startGuest(t);
   const sshKeys = await generateHostKeys('root@web-2');
@@ -71,7 +71,7 @@ test('a copy has its own name, machine-id, address and SSH keys once it has answ
     sshKeys,
   };
   const { done, skipped } = await agent.identity(request);
-  // Without root the kernel's generator is not ours to seed.
+  // Only root may seed the kernel's random number generator.
   assert.deepEqual(
     done.filter((part) => part !== 'seed'),
     ['mac', 'hostname', 'machine-id', 'ssh-keys', 'time'],
@@ -110,7 +110,7 @@ test('a copy has its own name, machine-id, address and SSH keys once it has answ
   assert.equal(hostname(), before);
 });
 
-test('programs that have the old keys are told, and those with the old lease begin anew', options, async (t) => {
+test('programs with the old keys reload, and those with the old lease restart', options, async (t) => {
   const program = (signal: string) =>
     `#!/bin/sh\ntrap 'echo ${signal} >>/run/told' ${signal}\n[ $# = 0 ] && echo $$ >/run/sshd.pid\necho up >>/run/up\nwhile :; do sleep 0.05; done\n`;
   const programs = { 'etc/prog/sshd': program('HUP'), 'etc/prog/udhcpc': program('USR1') };
@@ -126,7 +126,7 @@ test('programs that have the old keys are told, and those with the old lease beg
   );
 });
 
-test('a copy that is told its IP addresses has them at once, with all that was said of the old ones', options, async (t) => {
+test('a fork with assigned IP addresses has them immediately, with the attributes of the old ones', options, async (t) => {
   const { agent } = await startGuest(
     t,
     files,
@@ -157,7 +157,7 @@ until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do 
   const sorted = (text: string) => text.trim().split(/\s*\n/).sort();
   const now = (await sh(agent, 'ip -4 route; ip -6 route')).replace(/ expires [^ ]*/g, '');
   assert.deepEqual(sorted(now), sorted(before.replaceAll('10.9.0.5', '10.9.0.6')));
-  // And the copy of the copy, whose client keeps its address without an end: that it was given is told by the routes.
+  // And the fork of the fork, whose client keeps its address without a lifetime: the routes show that it was leased.
   await sh(agent, 'ip addr change 10.9.0.6/24 brd + dev eth7 valid_lft forever preferred_lft forever');
   const again = { old: child, new: '52:54:00:cc:00:03', addresses: ['10.9.0.7/24', 'fd09::5054:ff:fecc:3/64'] };
   assert.deepEqual(await agent.identity({ macs: [again] }), { done: ['mac'], skipped: [] });
@@ -167,7 +167,7 @@ until ip -6 addr show dev eth7 scope link | grep inet6 | grep -qv tentative; do 
   assert.doesNotMatch(third, /10\.9\.0\.6|febb:2|tentative/);
 });
 
-test('an address that the guest did not have in that network is left to the guest', options, async (t) => {
+test('the guest assigns itself an address in a subnet where it had none', options, async (t) => {
   const { agent } = await startGuest(
     t,
     {},
@@ -178,7 +178,7 @@ test('an address that the guest did not have in that network is left to the gues
   assert.match(await sh(agent, 'ip -4 -o addr show dev eth7'), /^[^\n]*10\.1\.0\.5\/24[^\n]*\n$/);
 });
 
-test('busybox’ client asks for a lease of its own, and takes no address away before', options, async (t) => {
+test('udhcpc asks for a lease of its own, and removes no address before', options, async (t) => {
   const client = `#!/bin/sh
 echo udhcpc >/proc/$$/comm
 script=/etc/udhcpc/default.script
@@ -199,7 +199,7 @@ while :; do sleep 0.05; done
   assert.equal(await sh(agent, `${words(6)}; tail -n 2 /run/words`), 'deconfig\nbound\n', 'it has no address to keep');
 });
 
-test('dhclient asks for the copy’s own address, and not for the one that it remembers', options, async (t) => {
+test('dhclient asks for the fork’s own address, and not for the one that it remembers', options, async (t) => {
   const client = `#!/bin/sh
 echo dhclient >/proc/$$/comm
 grep fixed-address "$2" | tail -n 1 >>/run/asked
@@ -221,7 +221,7 @@ while :; do sleep 0.05; done
   assert.equal(await sh(agent, 'cat /var/lib/dhcp/eth7.leases'), now);
 });
 
-test('NetworkManager remembers the copy’s own address', options, async (t) => {
+test('NetworkManager remembers the fork’s own address', options, async (t) => {
   const given = {
     'etc/prog/NetworkManager': '#!/bin/sh\nwhile :; do sleep 0.05; done\n',
     'var/lib/NetworkManager/internal-one-eth7.lease': '# This is private data. Do not parse.\nADDRESS=10.9.0.5\n',
@@ -238,7 +238,7 @@ test('NetworkManager remembers the copy’s own address', options, async (t) => 
   assert.equal(await sh(agent, leases), '# This is private data. Do not parse.\nADDRESS=10.9.0.6\nADDRESS=10.9.0.5\n');
 });
 
-test('systemd-networkd is told to keep the address, still knows its interface, and is not left standing', options, async (t) => {
+test('systemd-networkd keeps the address, still knows its interface, and is not left stopped', options, async (t) => {
   const daemon = '#!/bin/sh\nwhile :; do sleep 0.05; done\n';
   const unit = '/run/systemd/network/10-one.network';
   const given = { 'etc/prog/systemd-network': daemon, [unit.slice(1)]: `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${parent}\n` };
@@ -255,12 +255,12 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
   await sh(agent, `(until ${standing}; do sleep 0.01; done; touch /run/stood) >/dev/null 2>&1 </dev/null &`);
   await agent.identity({ macs: [{ old: parent, new: child, addresses: ['10.9.0.6/24', 'fd09::5054:ff:febb:2/64'] }] });
   assert.equal(await sh(agent, 'for turn in $(seq 1000); do [ -e /run/stood ] && echo stood && exit; sleep 0.05; done'), 'stood\n');
-  // Here there is no systemd that could restart it.
+  // There is no systemd here to restart it.
   assert.equal(
     await sh(agent, `while ${standing}; do sleep 0.05; done; cat ${unit}.d/*`),
     '# Vivarium assigns a VM its addresses for life.\n[Network]\nKeepConfiguration=dhcp\n',
   );
-  // What the router said holds while networkd learns it again: it takes its own routes away, and the kernel's not.
+  // The routes of the router hold while networkd learns them again: it removes its own routes, not the kernel's.
   const routes = await sh(agent, 'ip -6 -details route show default; ip -6 route show fd77::/64');
   assert.match(routes, /default via fe80::1 dev eth7 proto ra [^\n]*metric 100 /);
   assert.match(routes, /default via fe80::1 dev eth7 proto kernel [^\n]*metric 1000100 expires [56]\dsec/);
@@ -268,7 +268,7 @@ mkdir -p /run/systemd/netif/links; printf 'ADMIN_STATE=configured\nNETWORK_FILE=
   assert.equal(await sh(agent, `cat ${unit}`), `[Match]\nPermanentMACAddress=${parent}\nMACAddress=${child}\n`);
 });
 
-test('what is told to the guest’s programs in the background is not waited for', options, async (t) => {
+test('the answer does not wait for programs that restart in the background', options, async (t) => {
   const systemctl = '#!/bin/sh\nuntil [ -e /run/go ]; do sleep 0.05; done\necho "$*" >>/run/told\n';
   const setup = `${network}\nmkdir -p /run/systemd/system; mount -t tmpfs tmpfs /usr/local/sbin; cp /etc/prog/systemctl /usr/local/sbin/systemctl`;
   const { agent } = await startGuest(t, { ...files, 'etc/prog/systemctl': systemctl }, setup);
@@ -278,7 +278,7 @@ test('what is told to the guest’s programs in the background is not waited for
   assert.match(await sh(agent, told), /restart systemd-journald.service/);
 });
 
-test('what a guest cannot do is named, and the rest is done', options, async (t) => {
+test('what a guest cannot do is reported, and the rest is done', options, async (t) => {
   const { agent } = await startGuest(t, {}, 'hostname web');
   const { done, skipped } = await agent.identity({
     hostname: 'web-3',
@@ -295,7 +295,7 @@ test('what a guest cannot do is named, and the rest is done', options, async (t)
   assert.equal(await sh(agent, 'hostname'), 'web-3\n');
 });
 
-test('a file system that is read-only is named, and no half of a file stays', options, async (t) => {
+test('a read-only file system is reported, and no partial file stays', options, async (t) => {
   const { agent } = await startGuest(t, files, 'hostname web; mount -o remount,bind,ro /etc');
   const { done, skipped } = await agent.identity({ hostname: 'web-4', machineId: '1'.repeat(32), sshKeys: await generateHostKeys('') });
   assert.deepEqual(done, []);
@@ -303,7 +303,7 @@ test('a file system that is read-only is named, and no half of a file stays', op
   assert.equal(await sh(agent, 'ls /etc /etc/ssh | grep -c new; cat /etc/machine-id'), `0\n${oldId}\n`);
 });
 
-test('an interface that shows up late under the old address gets the new one', options, async (t) => {
+test('an interface that appears late under the old address gets the new one', options, async (t) => {
   const { agent } = await startGuest(t, {}, '');
   const { done, skipped } = await agent.identity({ macs: [{ old: parent, new: child }] });
   assert.deepEqual({ done, skipped }, { done: [], skipped: [`mac: no interface with the address ${parent}: the guest has none`] });
@@ -312,7 +312,7 @@ test('an interface that shows up late under the old address gets the new one', o
   assert.equal(await sh(agent, changed), `${child}\n`);
 });
 
-test('where a NIC’s driver is still at work, its interface has the new address before the answer', options, async (t) => {
+test('where the driver of a NIC is still initializing, its interface has the new address before the answer', options, async (t) => {
   const nic = '/sys/bus/pci/devices/0000:00:02.0';
   const { agent } = await startGuest(t, {}, `mkdir -p ${nic}/virtio0 && echo 0x020000 >${nic}/class`);
   const appears = `sleep 1; ip link add eth7 address ${parent} type veth peer name eth8; mkdir ${nic}/virtio0/net`;
@@ -321,7 +321,7 @@ test('where a NIC’s driver is still at work, its interface has the new address
   assert.match(await sh(agent, 'ip -o link show eth7'), new RegExp(child));
 });
 
-test('in a network of its own an interface keeps what DHCP gave it', options, async (t) => {
+test('an interface that is alone in its network keeps its leased addresses', options, async (t) => {
   const { agent } = await startGuest(
     t,
     {},
@@ -355,7 +355,7 @@ test('outside of a sandbox the agent under test changes nothing', { skip: cannot
   assert.equal(hostname(), before);
 });
 
-test('an identity that is malformed is refused before anything is sent', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
+test('a malformed identity is refused before anything is sent', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
   const { agent } = await startAgent(t);
   const [key] = await generateHostKeys('');
   assert.ok(key);
@@ -380,7 +380,7 @@ test('an identity that is malformed is refused before anything is sent', { skip:
   for (const request of wrong) await assert.rejects(agent.identity(request), { code: 'invalid' }, JSON.stringify(request));
 });
 
-test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
+test('the guest refuses an invalid key with a reason', { skip: cannotBuild, timeout: 120_000 }, async (t) => {
   const { agent } = await startAgent(t);
   const [key] = await generateHostKeys('');
   assert.ok(key);
@@ -395,7 +395,7 @@ test('the guest refuses a key that is none, in a sentence', { skip: cannotBuild,
     });
 });
 
-test('a guest with only qemu-guest-agent gets what a script can do, and its secrets by no argument', {
+test('a guest with only qemu-guest-agent gets what a script can do, and no secret as an argument', {
   ...options,
   skip: noSandbox,
 }, async (t) => {

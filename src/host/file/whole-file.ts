@@ -1,0 +1,25 @@
+// Small files that are written and read whole: a reader sees the old content or the new, never a part.
+import { constants } from 'node:fs';
+import { open, rename, writeFile } from 'node:fs/promises';
+import { VivError } from '../../contract/errors.ts';
+
+/** @param mode of a new file; default: 0o666 without the process' umask */
+export async function writeWhole(file: string, text: string, mode?: number): Promise<void> {
+  await writeFile(`${file}.new`, text, { mode });
+  await rename(`${file}.new`, file);
+}
+
+const longestOwnFile = 1024 * 1024;
+
+/** A file that only this process' user can have written. @throws forbidden where it is somebody else's, and what open(2) says */
+export async function readOwnFile(file: string): Promise<string> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { uid, mode, size } = await handle.stat();
+    if (uid !== process.getuid?.() || (mode & 0o022) !== 0 || size > longestOwnFile)
+      throw new VivError('forbidden', `${file} is not trusted: another user can write it`);
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+}
