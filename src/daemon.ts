@@ -1,5 +1,5 @@
 // The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Access } from './access/access.ts';
@@ -15,6 +15,7 @@ import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { bootCacheFile } from './host/file/boot-cache.ts';
 import { diskRoom } from './host/file/disk-space.ts';
+import { makeFolder } from './host/file/folder.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/file/lock.ts';
 import { openLog } from './host/log.ts';
 import { outgoingPolicyFrom } from './host/outgoing.ts';
@@ -74,6 +75,7 @@ export interface Daemon {
 
 /** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
+  process.umask(0o077); // what others may read says so itself
   const uid = process.getuid?.() ?? 0;
   const paths = pathsIn(hostDirectories(env, uid), env);
   for (const folder of [
@@ -87,7 +89,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     paths.cache,
     paths.run,
   ])
-    await makeFolder(folder, uid);
+    await makeFolder(folder, uid === 0 ? 0o711 : 0o700); // root's VMs pass through as users of their own
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
@@ -323,13 +325,6 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     ended.resolve();
   }
   return { ended: ended.promise, stop: () => void stop({ told: true }) };
-}
-
-/** As root, QEMU's own users have to pass through (not to list); an ordinary user's folders are nobody else's business. */
-async function makeFolder(folder: string, uid: number): Promise<void> {
-  const mode = uid === 0 ? 0o711 : 0o700;
-  await mkdir(folder, { recursive: true, mode });
-  await chmod(folder, mode);
 }
 
 if (import.meta.main) {

@@ -81,6 +81,7 @@ describe('every operation', () => {
     assert.deepEqual([vm.cpus, vm.restart, [...applied, ...atNextStart].sort()], [2, 'always', ['cpus', 'restart']]);
     assert.equal((await api.vm.rename({ vm: 'one', name: 'two' })).name, 'two');
     assert.equal((await api.vm.show({ vm: 'two' })).id, vm.id);
+    assert.equal((await api.vm.explain({ vm: 'two' })).id, vm.id);
     await assert.rejects(api.vm.show({ vm: 'one' }), { code: 'not_found' });
     await api.vm.start({ vm: 'two' });
     assert.deepEqual(
