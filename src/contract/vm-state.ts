@@ -12,8 +12,9 @@ import { ResourceSettings, ResourceUse } from './resource.ts';
  *     ├────────────────┤   │
  *     │                ▼   │
  *     └───────────── paused          broken: needs repair; stateReason says why
+ *                                    not-responding: its QEMU has not answered since stateReason.occurredAt
  */
-export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken']);
+export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken', 'not-responding']);
 export type VmState = z.infer<typeof VmState>;
 
 /** Why a VM is in a state nobody asked for. */
@@ -29,6 +30,7 @@ export const StateReason = z.object({
       'start_failed',
       'files_missing',
       'removed_on_stop',
+      'not_responding',
     ])
     .describe('Reason for programs'),
   message: z.string().describe('Reason as a sentence'),

@@ -74,7 +74,8 @@ export const VmRecord = z.object({
   arch: Arch,
   /** False until everything it needs has been made: not listed, not startable. */
   complete: z.boolean(),
-  state: VmState,
+  /** Whether QEMU answers is not recorded. */
+  state: VmState.exclude(['not-responding']),
   stateReason: StateReason.nullable(),
   /** What its user asked for last: whether it is started again. */
   desired: z.enum(['running', 'stopped']),
