@@ -136,7 +136,10 @@ test('the host keeps an interface and a route that are its own by now, and gets 
   await network.create(port);
   await network.create(routed);
   world.run('host', 'ip address add 203.0.113.9/24 dev e9; ip route add 10.67.0.0/24 via 192.0.2.1');
-  assert.match((await refused(host.client.run('tiny', { name: 'edge', networks: ['port'] }))).message, /e9 cannot be bridged, because it has an address of the host/);
+  assert.match(
+    (await refused(host.client.run('tiny', { name: 'edge', networks: ['port'] }))).message,
+    /e9 cannot be bridged, because it has an address of the host/,
+  );
   assert.match(
     (await refused(host.client.run('tiny', { name: 'far', networks: ['lent'] }))).message,
     /another route to 10\.67\.0\.0\/24, .*\(dev e0\)/,

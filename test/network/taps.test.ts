@@ -22,7 +22,8 @@ hostInWorld(
 /** Names of the taps that a process has open. */
 const inUse = async () => [...(await inside('ip -o link')).matchAll(/ (t[a-z0-9]{12}\d): <[^>]*LOWER_UP/g)].map(([, tap]) => tap);
 
-const messageOf = async (type: string) => (await host.client.event.list({ limit: 1000 })).find((event) => event.type === type)?.message ?? '';
+const messageOf = async (type: string) =>
+  (await host.client.event.list({ limit: 1000 })).find((event) => event.type === type)?.message ?? '';
 
 test('a tap that is removed by hand is restored with its process within seconds, and reported', { skip }, async () => {
   const vm = await host.client.run('tiny', { name: 'web' });

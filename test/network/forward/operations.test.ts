@@ -94,7 +94,10 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
   }
   assert.equal((await refused(host.client.forward.add({ vm: 'web', nic: 'net7', forwards: ['9000'] }))).code, 'not_found');
   assert.match((await refused(host.client.run('tiny', { name: 'new', forwards: ['9000', '8001:80'] }))).message, /in use by squatter/);
-  assert.match((await refused(host.client.create('tiny', { name: 'new', networks: ['user'], forwards: ['9000'] }))).message, /QEMU’s user-mode/);
+  assert.match(
+    (await refused(host.client.create('tiny', { name: 'new', networks: ['user'], forwards: ['9000'] }))).message,
+    /QEMU’s user-mode/,
+  );
   assert.equal((await refused(host.client.forward.remove({ forward: '9000' }))).code, 'not_found');
   assert.deepEqual(await list(), ['7000-7009/tcp web open']);
   await Promise.all([tcp.end(), udp.end()]);
