@@ -161,7 +161,7 @@ export const diff = defineOperation({
       ),
   }),
   output: Difference,
-  errors: ['corrupt', 'invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
+  errors: ['invalid', ...failures.find, 'wrong_state', ...failures.start, 'in_use', 'no_agent', 'guest_failed', 'too_large'],
   cli: {
     words: 'snapshot diff',
     section: 'Snapshots and forks',
