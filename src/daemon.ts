@@ -249,8 +249,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   const { handle, upgrade } = server;
   const listener = new NetworkListener({ handle, upgrade, store, log, folder: paths.tls, clock });
-  await server.listen(paths.apiSocket);
+  await server.ready();
   await listener.restore();
+  await server.listen(paths.apiSocket);
   anchors.begin();
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({

@@ -40,6 +40,8 @@ export class Gate {
   async identify(operation: Operation, request: FastifyRequest): Promise<Caller> {
     try {
       const caller = this.#identifier.identify(request.raw);
+      if (caller.identity.ref.via === 'none' && operation.permission !== 'public')
+        throw new VivError('unauthenticated', 'who is asking is not known; sign in with viv login, or give a valid token');
       const network = addressOf(request.raw) !== null;
       checkSameOrigin(request.raw, caller.byCookie);
       if (network) checkContentType(request.raw, operation.transport);

@@ -28,6 +28,8 @@ export interface ServerOptions {
 }
 
 export interface ApiServer {
+  /** Resolves when the routes can be called. */
+  ready(): Promise<void>;
   /** Throws in_use when another daemon answers on the path. */
   listen(socketPath: string): Promise<void>;
   /** The routes, for another listener. */
@@ -121,6 +123,9 @@ export function createServer(options: ServerOptions): ApiServer {
   return {
     handle: (request, response) => app.routing(request, response),
     upgrade: (request, socket, head) => void app.server.emit('upgrade', request, socket, head),
+    async ready() {
+      await app.ready();
+    },
     async listen(socketPath) {
       await clearSocket(socketPath);
       await app.listen({ path: socketPath });

@@ -58,7 +58,12 @@ export function planSnapshot(
   if (wish.memory && vm.record.state === 'suspended') {
     if (!suspendedAtSnapshot(vm))
       throw new VivError('wrong_state', `${vm.name} was suspended without memory layers. Start it, and suspend it again`);
-  } else if (wish.memory && !existsSync(vm.paths.memory))
+  } else if (wish.memory && vm.record.started?.resources.hugepages)
+    throw new VivError(
+      'unsupported',
+      `cannot capture the memory of ${vm.name}: it is in huge pages. Set hugepages=false and restart it first`,
+    );
+  else if (wish.memory && !existsSync(vm.paths.memory))
     throw new VivError(
       'unsupported',
       `cannot capture the memory of ${vm.name}: it was started by a version of Vivarium without memory layers. Restart it first`,
