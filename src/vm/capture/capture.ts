@@ -69,6 +69,11 @@ export function planSnapshot(
       `cannot capture the memory of ${vm.name}: it was started by a version of Vivarium without memory layers. Restart it first`,
     );
   const overlays = planOverlays(vm.record, services);
+  const gone = overlays.find(({ from }) => !existsSync(from));
+  if (gone)
+    throw new VivError('corrupt', `cannot capture ${vm.name}: its file ${gone.from} is missing. Put it back from a copy`, {
+      details: { file: gone.from },
+    });
   const { kind, label, template, auto } = wish;
   const snapshot: SnapshotRecord = {
     ...{ id: newId(), vm: vm.id, kind, label, template, auto, parent: vm.record.at, createdAt: services.clock.now() },
