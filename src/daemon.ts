@@ -1,16 +1,21 @@
 // The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { Access } from './access/access.ts';
+import { Anchors } from './access/audit/anchor.ts';
+import { AuditLog } from './access/audit/log.ts';
+import { NetworkListener } from './api/network-listener.ts';
 import { createServer } from './api/server.ts';
 import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
-import type { OperationId } from './contract/index.ts';
+import { type OperationId, operationList } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { bootCacheFile } from './host/file/boot-cache.ts';
 import { diskRoom } from './host/file/disk-space.ts';
+import { makeFolder } from './host/file/folder.ts';
 import { lockDaemon, StateDirectoryTaken } from './host/file/lock.ts';
 import { openLog } from './host/log.ts';
 import { outgoingPolicyFrom } from './host/outgoing.ts';
@@ -19,6 +24,8 @@ import { availableMemory } from './host/system/memory.ts';
 import { whatGoesDown } from './host/system/shutdown.ts';
 import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
+import { auditedJournal, mayStillAct } from './operations/access/tasks.ts';
+import type { Call } from './operations/handler.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
@@ -68,6 +75,7 @@ export interface Daemon {
 
 /** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
+  process.umask(0o077); // what others may read says so itself
   const uid = process.getuid?.() ?? 0;
   const paths = pathsIn(hostDirectories(env, uid), env);
   for (const folder of [
@@ -81,12 +89,16 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     paths.cache,
     paths.run,
   ])
-    await makeFolder(folder, uid);
+    await makeFolder(folder, uid === 0 ? 0o711 : 0o700); // root's VMs pass through as users of their own
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
   const migrated: Migrated[] = [];
   const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
+  const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
+  const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
+  const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
+  const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const eventLog = createEventLog(store, log);
   const alerts = await Alerts.open({
     ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
@@ -159,8 +171,15 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   });
   await histories.open((id) => vms.knows(id));
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
-  const tasks = createTasks({ store, events, log, handlers, services: () => services, faults: faultsFrom(env) });
-  const internal = () => ({ caller: { name: 'daemon', uid, role: 'administrator' as const }, signal: stopping.signal, services });
+  const tasks = createTasks({
+    ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
+    journal: auditedJournal(store, audit, () => services),
+    mayAct: (record) => mayStillAct(record, services),
+  });
+  const internal = (): Call => ({
+    ...{ caller: access.daemon().ref, objects: [], client: null, setCookie: () => {}, signal: stopping.signal, services },
+    commit: (transaction) => store.commit(transaction),
+  });
   const act = async (operation: OperationId, input: object) => {
     const { done } = await tasks.start(operation, input, internal());
     await done;
@@ -169,6 +188,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const services: Services = {
     ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers, resources },
     ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
+    ...{ access, audit, anchors: () => anchors.read() },
+    listener: {
+      state: () => listener.state(),
+      open: (asked, commit) => listener.open(asked, commit),
+      close: (commit) => listener.close(commit),
+    },
     ...{ monitor, histories, alerts },
     shutdown: () => void stop(),
   };
@@ -222,7 +247,12 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   monitor.begin();
   alerts.begin();
   const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
+  const { handle, upgrade } = server;
+  const listener = new NetworkListener({ handle, upgrade, store, log, folder: paths.tls, clock });
+  await server.ready();
+  await listener.restore();
   await server.listen(paths.apiSocket);
+  anchors.begin();
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({
     type: 'daemon.started',
@@ -264,6 +294,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     snapshotScheduler.stop();
     governor.stop();
     warmPoolReplenisher.stop();
+    await listener.stop();
     monitor.stop();
     await server.close();
     await scrub.stop();
@@ -286,6 +317,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
       message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',
     });
     await events.flush();
+    await audit.close();
+    await anchors.stop();
     await store.close();
     await rm(join(paths.run, 'daemon.pid'), { force: true });
     await lock.release();
@@ -293,13 +326,6 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     ended.resolve();
   }
   return { ended: ended.promise, stop: () => void stop({ told: true }) };
-}
-
-/** As root, QEMU's own users have to pass through (not to list); an ordinary user's folders are nobody else's business. */
-async function makeFolder(folder: string, uid: number): Promise<void> {
-  const mode = uid === 0 ? 0o711 : 0o700;
-  await mkdir(folder, { recursive: true, mode });
-  await chmod(folder, mode);
 }
 
 if (import.meta.main) {

@@ -11,7 +11,7 @@ const may: Record<string, readonly string[]> = {
   contract: [],
   cli: ['sdk'],
   sdk: [],
-  api: ['task', 'operations', 'access'],
+  api: ['task', 'operations', 'access', 'store'],
   task: ['store'],
   operations: ['task', 'vm', 'snapshot', 'warm-pool', 'network', 'storage', 'image', 'resource', 'access', 'store'],
   'warm-pool': ['snapshot', 'vm', 'store', 'host'],

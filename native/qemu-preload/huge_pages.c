@@ -13,5 +13,13 @@ enum {
 
 EXPORTED int madvise(void *address, size_t length, int advice) {
   if (advice == MADV_HUGEPAGE && length < min_region) return 0;
+  switch (advice) {
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP: keep_advice(address, length, advice);
+  }
   return (int)syscall(SYS_madvise, address, length, advice);
 }

@@ -33,6 +33,7 @@ enum {
   /** Above this number of runs in a layer, short ones are copied instead of mapped: mappings are limited (vm.max_map_count is 65,530). */
   many_runs = 8192,
   short_run = 16 * page_bytes,
+  max_advice = 8,
 };
 
 static char control_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -41,6 +42,9 @@ static int layer_count;
 static char *memory;
 static size_t memory_bytes;
 static int is_shared;
+/** Given for all of the memory, in order. */
+static int kept_advice[max_advice];
+static int advice_count;
 
 /** What `prepare_layer` has written of the next layer. A page that it has, and that is the same in the memory, need not be copied again. */
 static struct {
@@ -107,10 +111,25 @@ int has_guest_memory(const void *from, size_t bytes) {
   return memory != NULL && (const char *)from < memory + memory_bytes && (const char *)from + bytes > memory;
 }
 
-static int is_bottom_layer(int fd) {
+static int is_file_of_bottom_layer(int fd) {
   struct stat one, other;
-  return layer_count > 0 && memory == NULL && fd >= 0 && fstat(fd, &one) == 0 && fstat(layers[0], &other) == 0 &&
-      one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+  return layer_count > 0 && fd >= 0 && fstat(fd, &one) == 0 && fstat(layers[0], &other) == 0 && one.st_dev == other.st_dev &&
+      one.st_ino == other.st_ino;
+}
+
+static int is_bottom_layer(int fd) { return memory == NULL && is_file_of_bottom_layer(fd); }
+
+int is_layered_memory(int fd) { return memory != NULL && !is_shared && is_file_of_bottom_layer(fd); }
+
+void keep_advice(const void *from, size_t bytes, int advice) {
+  if (memory == NULL || from != memory || bytes < memory_bytes) return;
+  for (int nth = 0; nth < advice_count; nth++)
+    if (kept_advice[nth] == advice) return;
+  if (advice_count < max_advice) kept_advice[advice_count++] = advice;
+}
+
+static void repeat_advice(void) {
+  for (int nth = 0; nth < advice_count; nth++) syscall(SYS_madvise, memory, memory_bytes, kept_advice[nth]);
 }
 
 EXPORTED void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
@@ -221,6 +240,7 @@ static int copy_where_layer_has_data(int layer, struct copy *copy) {
 static int freeze_shared(void) {
   if (map(memory, memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, layers[0], 0) == MAP_FAILED) return -1;
   is_shared = 0;
+  repeat_advice();
   seal(layers[0]);
   return 0;
 }
@@ -257,6 +277,7 @@ int freeze_layer(size_t *copied) {
   // Where the layer cannot be mapped, the pages stay this process's own: that is correct, and the next freeze copies them again.
   layers[layer_count++] = copy.fd;
   if (map_over(copy.fd) < 0) perror("vivarium: cannot map a memory layer");
+  repeat_advice();
   return 0;
 }
 

@@ -16,6 +16,10 @@ enum {
 int layer_descriptors(const int **descriptors);
 /** Whether any of it is guest memory, where a page that is discarded becomes that of a layer again. */
 int has_guest_memory(const void *from, size_t bytes);
+/** Whether it is the file that QEMU takes for the guest memory, whose content belongs to layers now. */
+int is_layered_memory(int fd);
+/** Advice for all of the guest memory, which a mapping that is renewed does not keep: it is repeated then. */
+void keep_advice(const void *from, size_t bytes, int advice);
 /** Copies what the guest has written so far, so that `freeze_layer` has less to copy. Returns 0, or -1 with errno. */
 int prepare_layer(size_t *copied);
 /** Makes what the guest has written the next layer. The guest's CPUs must be stopped. Returns 0, or -1 with errno. */

@@ -1,7 +1,6 @@
 // Who is at the other end of a Unix socket: the kernel's word (SO_PEERCRED), asked once per connection.
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
-import type { Caller } from '../operations/handler.ts';
 
 export type PeerUid = (socket: Socket) => number | null;
 
@@ -19,10 +18,4 @@ export function peerUid(): PeerUid {
     const credentials = Buffer.alloc(12);
     return getsockopt(fd, solSocket, soPeercred, credentials, [12]) === 0 ? credentials.readUInt32LE(4) : null;
   };
-}
-
-/** Root and the daemon's own user may do everything; nobody else is let in yet. */
-export function callerOf(uid: number | null, ownUid: number): Caller | null {
-  if (uid === null) return { name: `uid ${ownUid}`, uid: null, role: 'administrator' };
-  return uid === 0 || uid === ownUid ? { name: uid === 0 ? 'root' : `uid ${uid}`, uid, role: 'administrator' } : null;
 }

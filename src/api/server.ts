@@ -1,32 +1,21 @@
-// HTTP, WebSocket and event streams over one Unix socket: every route derives from the table of operations.
-// Who may ask is decided here; errors become responses here and nowhere else. There is no TCP listener.
+// HTTP, WebSocket and event streams, over the host's socket and, where it is asked for, the network (network-listener.ts). Errors become responses here and
+// nowhere else; who may do what is decided by the gate.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket as NetSocket } from 'node:net';
-import type { Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { WebSocket } from 'ws';
 import { VivError } from '../contract/errors.ts';
-import { operationList, operations } from '../contract/index.ts';
+import { operationList } from '../contract/index.ts';
 import { openapi } from '../contract/openapi.ts';
-import { errorsOf, type Operation } from '../contract/operation.ts';
-import { roleAllows } from '../contract/permission.ts';
-import type { Task } from '../contract/task.ts';
-import type { Call, Caller, Download, Handlers, Socket } from '../operations/handler.ts';
+import { errorsOf } from '../contract/operation.ts';
+import type { Handlers } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
 import { toVivError } from './errors.ts';
-import { sendEvents } from './event-stream.ts';
-import { type Input, inputOf } from './input.ts';
-import { jsonOf } from './json-text.ts';
+import { Gate } from './gate.ts';
+import { addressOf, Identifier } from './identify.ts';
 import { clearSocket, protectSocket } from './listen.ts';
-import { callerOf, type PeerUid, peerUid } from './peer.ts';
-import { sendStream, settleUpload } from './streams.ts';
-import { serverSocket } from './web-socket.ts';
-
-/** What runs the operations that are tasks (task/engine.ts). */
-export interface TaskEngine {
-  start(operation: Operation, input: unknown, call: Call): Promise<{ task: Task; done: Promise<unknown> }>;
-}
+import type { PeerUid } from './peer.ts';
+import { addRoutes, type TaskEngine } from './routes.ts';
 
 export interface ServerOptions {
   readonly handlers: Handlers;
@@ -36,13 +25,16 @@ export interface ServerOptions {
   readonly checkResponses?: boolean;
   /** Who is at the other end; the kernel is asked by default. */
   readonly peer?: PeerUid;
-  /** What a uid may do; null: nothing. */
-  readonly caller?: (uid: number | null) => Caller | null;
 }
 
 export interface ApiServer {
+  /** Resolves when the routes can be called. */
+  ready(): Promise<void>;
   /** Throws in_use when another daemon answers on the path. */
   listen(socketPath: string): Promise<void>;
+  /** The routes, for another listener. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Ends streams at once; gives WebSocket clients a second to answer the close, and requests under way three. */
   close(): Promise<void>;
 }
@@ -50,8 +42,13 @@ export interface ApiServer {
 const bodyBytes = 2 * 1024 * 1024;
 const closeMs = 3000;
 const socketCloseMs = 1000;
-// biome-ignore lint/suspicious/noExplicitAny: the table of handlers is typed per id; here they are called by transport
-type AnyHandler = any;
+/** For browsers: nothing is kept, guessed, framed or reached by plain HTTP. */
+const networkHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'strict-transport-security': 'max-age=31536000',
+};
 
 export function createServer(options: ServerOptions): ApiServer {
   const { services } = options;
@@ -85,20 +82,6 @@ export function createServer(options: ServerOptions): ApiServer {
     ),
   );
 
-  const uidOf = options.peer ?? peerUid();
-  const ownUid = process.getuid?.() ?? 0;
-  const judge = options.caller ?? ((uid: number | null) => callerOf(uid, ownUid));
-  const callers = new WeakMap<NetSocket, Caller | null>();
-  const callerFor = (request: FastifyRequest): Caller => {
-    const socket = request.raw.socket;
-    let caller = callers.get(socket);
-    if (caller === undefined) {
-      caller = judge(uidOf(socket));
-      callers.set(socket, caller);
-    }
-    if (!caller) throw new VivError('forbidden', 'this daemon belongs to another user; ask its owner, or run your own');
-    return caller;
-  };
   const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
   const explain = (error: unknown, operation: string): VivError => {
     const answer = toVivError(error, services.log, operation);
@@ -110,138 +93,39 @@ export function createServer(options: ServerOptions): ApiServer {
     services.log.debug({ operation, code: answer.code, message: answer.message }, 'request failed');
     return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.toBody()));
   };
-  const send = (reply: FastifyReply, operation: Operation, value: unknown) => {
-    if (options.checkResponses) operation.output.parse(value);
-    return reply.header('content-type', 'application/json; charset=utf-8').send(jsonOf(value));
+  const identifier = new Identifier(services.access, options.peer);
+  const tools = {
+    ...options,
+    gate: new Gate(services, identifier),
+    stopping: stopping.signal,
+    checkResponses: options.checkResponses === true,
+    explain,
   };
-  const admit = (operation: Operation, request: FastifyRequest): Caller => {
-    const caller = callerFor(request);
-    if (!roleAllows(caller.role, operation.permission))
-      throw new VivError(
-        'forbidden',
-        `${operation.id} needs the permission ${operation.permission}, which the role ${caller.role} of ${caller.name} does not have`,
-      );
-    const full = operation.worksWhenDiskFull ? null : services.host.readOnly();
-    if (full !== null) throw new VivError('no_space', `${operation.id} is refused at the moment: ${full}`);
-    return caller;
-  };
-
-  const jsonRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (request: FastifyRequest, reply: FastifyReply) => {
-    const started = performance.now();
-    const caller = admit(operation, request);
-    const body = request.body;
-    if (isStream(body)) throw new VivError('invalid', `${operation.id} takes its body as application/json`);
-    const parsed = input.parse({ params: request.params, query: request.query, body });
-    const call = new RequestCall(caller, services, reply.raw, stopping.signal);
-    if (!operation.task) {
-      send(reply, operation, await handler(parsed, call));
-    } else {
-      const { task, done } = await options.tasks.start(operation, parsed, call);
-      if (/(^|[\s,])respond-async\b/i.test(String(request.headers['prefer'] ?? ''))) {
-        done.catch((error: unknown) => explain(error, operation.id)); // the task reports it to its caller
-        reply.code(202).header('location', `/v1/tasks/${task.id}`).header('preference-applied', 'respond-async');
-        send(reply, operations.task.show as Operation, task);
-      } else send(reply, operation, await done);
-    }
-    services.log.debug({ operation: operation.id, caller: caller.name, ms: Math.round(performance.now() - started) }, 'request');
-    return reply;
-  };
-
-  const eventsRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (request: FastifyRequest, reply: FastifyReply) => {
-    const caller = admit(operation, request);
-    const query = { ...(request.query as Record<string, string>) };
-    const last = request.headers['last-event-id'];
-    if (typeof last === 'string' && /^\d{1,15}$/.test(last) && input.has('after')) query['after'] = last;
-    const parsed = input.parse({ params: request.params, query });
-    const call = new RequestCall(caller, services, reply.raw, stopping.signal);
-    await sendEvents({
-      events: handler(parsed, call),
-      response: reply.raw,
-      signal: call.signal,
-      check: (event) => options.checkResponses && operation.output.parse(event),
-      explain: (error) => explain(error, operation.id),
-    });
-    reply.hijack();
-  };
-
-  const uploadRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (request: FastifyRequest, reply: FastifyReply) => {
-    const caller = admit(operation, request);
-    const parsed = input.parse({ params: request.params, query: request.query });
-    const call = new RequestCall(caller, services, reply.raw, stopping.signal);
-    if (request.body !== undefined && !isStream(request.body))
-      throw new VivError('invalid', `${operation.id} takes a stream of bytes as application/octet-stream`);
-    try {
-      send(reply, operation, await handler(parsed, call, request.raw as Readable));
-    } finally {
-      settleUpload(request.raw, reply);
-    }
-    return reply;
-  };
-
-  const downloadRoute =
-    (operation: Operation, input: Input, handler: AnyHandler) => async (request: FastifyRequest, reply: FastifyReply) => {
-      const caller = admit(operation, request);
-      const parsed = input.parse({ params: request.params, query: request.query });
-      const call = new RequestCall(caller, services, reply.raw, stopping.signal);
-      const download = (await handler(parsed, call)) as Download;
-      await sendStream(download, reply.raw, stopping.signal, (error) => explain(error, operation.id));
-      reply.hijack();
-    };
-
-  const socketRoute = (operation: Operation, input: Input, handler: AnyHandler) => async (ws: WebSocket, request: FastifyRequest) => {
-    const socket = serverSocket(ws);
-    stopping.signal.addEventListener('abort', socket.leave, { once: true });
-    socket.closed.addEventListener('abort', () => stopping.signal.removeEventListener('abort', socket.leave), { once: true });
-    try {
-      const caller = callerFor(request);
-      const parsed = input.parse({ params: request.params, body: await socket.input });
-      const call: Call = { caller, services, signal: socket.closed };
-      const output = (await (handler as (...args: unknown[]) => Promise<object>)(parsed, call, socket satisfies Socket)) as {
-        reason?: string;
-      };
-      if (options.checkResponses) operation.output.parse(output);
-      await socket.finish({ type: 'exit', exitCode: null, signal: null, ...output }, output.reason ?? 'done');
-    } catch (error) {
-      if (socket.closed.aborted) return;
-      const answer = explain(error, operation.id);
-      await socket.finish({ type: 'error', error: answer.toBody() }, answer.code);
-    }
-  };
-
-  const addRoutes = (scope: FastifyInstance) => {
-    for (const operation of operationList) {
-      const input = inputOf(operation);
-      const handler = options.handlers[operation.id as keyof Handlers] as AnyHandler;
-      const url = operation.path.replace(/\{(\w+)\}/g, ':$1');
-      const base = { method: operation.method, url, config: { operation: operation.id } };
-      if (operation.transport === 'socket') {
-        scope.route({
-          ...base,
-          preValidation: async (request) => void admit(operation, request),
-          handler: async () => {
-            throw new VivError('invalid', `${operation.id} is a WebSocket; send Upgrade: websocket`);
-          },
-          wsHandler: socketRoute(operation, input, handler),
-        });
-      } else {
-        const make = { json: jsonRoute, events: eventsRoute, upload: uploadRoute, download: downloadRoute }[operation.transport];
-        scope.route({ ...base, handler: make(operation, input, handler) });
-      }
-    }
+  const addDocument = (scope: FastifyInstance) => {
     let document: string | undefined;
-    scope.get('/v1/openapi.json', async (request, reply) => {
-      callerFor(request);
+    const onRequest = async (request: FastifyRequest) => {
+      if (identifier.identify(request.raw).identity.ref.via === 'none') throw new VivError('unauthenticated', 'sign in first: viv login');
+    };
+    scope.get('/v1/openapi.json', { onRequest }, async (_request, reply) => {
       document ??= JSON.stringify(openapi(services.version));
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
   };
   app.register(websocket, { options: { maxPayload: 1024 * 1024, perMessageDeflate: false } });
   app.register((scope, _options, done) => {
-    addRoutes(scope);
+    addRoutes(scope, tools);
+    addDocument(scope);
     done();
   });
 
+  app.addHook('onSend', async (request, reply) => void (addressOf(request.raw) !== null && reply.headers(networkHeaders)));
+
   return {
+    handle: (request, response) => app.routing(request, response),
+    upgrade: (request, socket, head) => void app.server.emit('upgrade', request, socket, head),
+    async ready() {
+      await app.ready();
+    },
     async listen(socketPath) {
       await clearSocket(socketPath);
       await app.listen({ path: socketPath });
@@ -265,41 +149,6 @@ export function createServer(options: ServerOptions): ApiServer {
   };
 }
 
-/** A handler's view of its call. The signal has a cost, so it is created on first use. */
-class RequestCall implements Call {
-  readonly caller: Caller;
-  readonly services: Services;
-  readonly #response: ServerResponse;
-  readonly #stopping: AbortSignal;
-  #signal: AbortSignal | undefined;
-
-  constructor(caller: Caller, services: Services, response: ServerResponse, stopping: AbortSignal) {
-    this.caller = caller;
-    this.services = services;
-    this.#response = response;
-    this.#stopping = stopping;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#signal) return this.#signal;
-    const gone = new AbortController();
-    const leave = () => gone.abort(new VivError('cancelled', 'the caller closed the connection'));
-    const stop = () => gone.abort(this.#stopping.reason);
-    if (this.#response.closed || this.#response.destroyed) leave();
-    else if (this.#stopping.aborted) stop();
-    else {
-      this.#stopping.addEventListener('abort', stop, { once: true });
-      this.#response.once('close', () => {
-        this.#stopping.removeEventListener('abort', stop);
-        if (!this.#response.writableFinished) leave();
-      });
-    }
-    this.#signal = gone.signal;
-    return gone.signal;
-  }
-}
-
-const isStream = (body: unknown): body is IncomingMessage => typeof (body as IncomingMessage | null)?.pipe === 'function';
 const routeId = (request: FastifyRequest) => (request.routeOptions.config as { operation?: string }).operation ?? 'request';
 
 /** JSON without the keys that could reach a prototype. */

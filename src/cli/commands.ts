@@ -30,6 +30,17 @@ const custom: Readonly<Record<string, Load>> = {
   'image import': () => import('./command/image-import.ts'),
   'image export': () => import('./command/image-export.ts'),
   events: () => import('./command/events.ts'),
+  login: () => import('./command/login.ts'),
+  logout: () => import('./command/logout.ts'),
+  'context ls': () => import('./command/context-ls.ts'),
+  'context use': () => import('./command/context-use.ts'),
+  'user create': () => import('./command/user-create.ts'),
+  'user password': () => import('./command/user-password.ts'),
+  'token create': () => import('./command/token-create.ts'),
+  'access recover': () => import('./command/access-recover.ts'),
+  can: () => import('./command/can.ts'),
+  audit: () => import('./command/audit.ts'),
+  'audit verify': () => import('./command/audit-verify.ts'),
   top: () => import('./command/top.ts'),
   stats: () => import('./command/stats.ts'),
   metrics: () => import('./command/metrics.ts'),
@@ -38,7 +49,16 @@ const custom: Readonly<Record<string, Load>> = {
 };
 
 /** Commands without an operation, each with the command it follows in lists. */
-const localAfter: Readonly<Record<string, string>> = { shell: 'exec', cp: 'shell', up: 'image rm', daemon: 'host', completion: 'events' };
+const localAfter: Readonly<Record<string, string>> = {
+  shell: 'exec',
+  cp: 'shell',
+  up: 'image rm',
+  daemon: 'host',
+  logout: 'login',
+  'context ls': 'logout',
+  'context use': 'context ls',
+  completion: 'events',
+};
 
 /** Short names of nouns. */
 const aliases: Readonly<Record<string, string>> = { sg: 'security-group' };

@@ -113,8 +113,10 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
   let client: Promise<Client> | undefined;
   const open = async (start: boolean): Promise<Client> => {
     const { connect } = await import('../sdk/connect.ts');
+    const remote = await chosenRemote(env);
     try {
       return await connect({
+        ...remote,
         ...{ start, signal: interrupts.signal },
         onStart: () => screen.show('daemon', 'starting the daemon'),
         onNotice: (message) => screen.say(message),
@@ -137,6 +139,14 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
     print: (text) =>
       new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),
   };
+}
+
+/** What the context and the environment choose; most users have never chosen. */
+async function chosenRemote(env: NodeJS.ProcessEnv): Promise<{ url?: string; token?: string; ca?: string }> {
+  const { chosenHost } = await import('./contexts.ts');
+  const host = await chosenHost(env);
+  if (!host) return {};
+  return { url: host.url, ...(host.token === undefined ? {} : { token: host.token }), ...(host.ca === undefined ? {} : { ca: host.ca }) };
 }
 
 await main(process.argv.slice(2));

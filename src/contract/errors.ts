@@ -5,6 +5,7 @@
 export const errorCodes = {
   invalid: { status: 400, exit: 2 }, //          the request is malformed
   unauthenticated: { status: 401, exit: 1 }, //  who is asking is not known
+  rate_limited: { status: 429, exit: 1 }, //     too many wrong sign-ins; details say when to try again
   forbidden: { status: 403, exit: 1 }, //        who is asking may not
   not_found: { status: 404, exit: 1 }, //        no such VM, image, task
   ambiguous: { status: 409, exit: 2 }, //        an id prefix that fits several
@@ -12,6 +13,7 @@ export const errorCodes = {
   wrong_state: { status: 409, exit: 1 }, //      the VM's state does not allow this verb
   in_use: { status: 409, exit: 1 },
   busy: { status: 409, exit: 1 }, //             another operation holds it, or it changed meanwhile
+  over_quota: { status: 409, exit: 1 }, //       the project's quotas do not allow it
   too_large: { status: 413, exit: 1 },
   no_memory: { status: 507, exit: 1 }, //        the host has not enough memory for it
   no_space: { status: 507, exit: 1 }, //         the host's disk is (nearly) full

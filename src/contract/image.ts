@@ -1,7 +1,7 @@
 // Images: what VMs are created from.
 import { z } from 'zod';
 import { failures } from './errors.ts';
-import { Arch, Bytes, ImageRef, Text, Time } from './field.ts';
+import { Arch, Bytes, ImageRef, Name, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 export const ImageKind = z.enum(['disk', 'iso', 'kernel']);
@@ -76,6 +76,7 @@ export const pull = defineOperation({
   input: z.object({
     image: z.union([ImageRef, z.url({ protocol: /^https?$/ }).max(4096)]).describe('Name in the catalog, or a URL'),
     name: ImageRef.optional().describe('Name of the image on this host (default: derived from the catalog or the URL)'),
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
     arch: Arch.default('x86_64').describe('Architecture of the guest'),
     checksum: z
       .string()
@@ -130,6 +131,7 @@ export const build = defineOperation({
   summary: 'Build an image from a recipe: base, packages, files, commands',
   input: z.object({
     recipe: Recipe.describe('What to build'),
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
     timeoutMs: z.int().min(1000).max(14_400_000).default(1_800_000).describe('How long the build may take'),
   }),
   output: Image,
@@ -147,6 +149,7 @@ export const importFile = defineOperation({
   input: z.object({
     path: Text.regex(/^\//, 'the path is absolute').max(4096).describe('File on the host to import'),
     name: ImageRef.describe('Name of the image'),
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
     format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Format of the file (default: detected from its content)'),
     arch: Arch.default('x86_64').describe('Architecture of the guest'),
     firmware: z.enum(['bios', 'uefi']).default('bios').describe('Firmware it boots with'),

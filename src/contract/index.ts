@@ -1,20 +1,29 @@
 // The table of every operation. Its shape is the SDK's: operations.vm.start. Its order is that of help and documents: what is needed most comes first.
+
 import * as alert from './alert.ts';
+import * as audit from './audit.ts';
 import * as event from './event.ts';
 import * as explain from './explain.ts';
 import * as flow from './flow.ts';
 import * as forward from './forward.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
+import * as listener from './listener.ts';
 import * as metrics from './metrics.ts';
 import * as network from './network.ts';
 import * as nic from './nic.ts';
 import type { Operation } from './operation.ts';
+import * as project from './project.ts';
+import * as role from './role.ts';
 import * as securityGroup from './security-group.ts';
+import * as session from './session.ts';
 import * as snapshot from './snapshot.ts';
 import * as stats from './stats.ts';
 import * as task from './task.ts';
+import * as ticket from './ticket.ts';
+import * as token from './token.ts';
 import * as top from './top.ts';
+import * as user from './user.ts';
 import * as vm from './vm.ts';
 import * as warmPool from './warm-pool.ts';
 
@@ -108,6 +117,42 @@ export const operations = {
   },
   task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
   event: { list: event.list, follow: event.follow },
+  user: {
+    create: user.create,
+    list: user.list,
+    show: user.show,
+    set: user.set,
+    password: user.password,
+    grant: user.grant,
+    revoke: user.revoke,
+    can: user.can,
+    totpBegin: user.totpBegin,
+    totpConfirm: user.totpConfirm,
+    totpRemove: user.totpRemove,
+    recover: user.recover,
+    remove: user.remove,
+  },
+  role: { create: role.create, list: role.list, show: role.show, set: role.set, remove: role.remove },
+  project: {
+    create: project.create,
+    list: project.list,
+    show: project.show,
+    set: project.set,
+    assign: project.assign,
+    release: project.release,
+    remove: project.remove,
+  },
+  token: { create: token.create, list: token.list, remove: token.remove },
+  session: {
+    create: session.create,
+    whoami: session.whoami,
+    list: session.list,
+    remove: session.remove,
+    redeem: session.redeem,
+  },
+  ticket: { create: ticket.create },
+  audit: { list: audit.list, follow: audit.follow, verify: audit.verify },
+  listener: { set: listener.set, show: listener.show, remove: listener.remove },
 } as const;
 
 type Nouns = typeof operations;

@@ -1,7 +1,7 @@
 // Virtual networks of a host: what one is, and which NICs are in it.
 import { z } from 'zod';
 import { failures } from './errors.ts';
-import { Ref, Time } from './field.ts';
+import { Name, Ref, Time } from './field.ts';
 import { HostAccessText } from './host-access.ts';
 import { NetworkName } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
@@ -71,6 +71,7 @@ export const create = defineOperation({
   summary: 'Create a network',
   input: z.object({
     network,
+    project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
     kind: NetworkKind.default('nat').describe(
       'nat: to the outside under the host’s address; isolated: VMs only; bridged: in the host’s own network; routed: to the outside under their own addresses',
     ),

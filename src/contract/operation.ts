@@ -15,8 +15,12 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
  */
 export type Transport = 'json' | 'events' | 'socket' | 'upload' | 'download';
 
-/** What a permission allows: a verb on a noun, such as `vm.start`. Every operation that only reads has `<noun>.read`. */
-export type Permission = `${string}.${string}`;
+/**
+ * What a permission allows: a verb on a noun, such as `vm.start`. Every operation that only reads has `<noun>.read`. Besides:
+ * - `public`: whoever asks (sign-in).
+ * - `signed-in`: whoever is signed in; the handler says what of others.
+ */
+export type Permission = `${string}.${string}` | 'public' | 'signed-in';
 
 /**
  * What a mistaken call costs. A console asks before `disruption` and `loss`, the command line before `loss`.
@@ -35,6 +39,7 @@ export const sections = [
   'Networks',
   'Images',
   'Host',
+  'Access',
   'Monitoring',
   'Tasks and events',
   'Shell',
@@ -56,13 +61,21 @@ export type Print =
   | 'network-sheet'
   | 'network-table'
   | 'nic-table'
+  | 'project-sheet'
+  | 'project-table'
+  | 'role-sheet'
+  | 'role-table'
   | 'security-group-sheet'
   | 'security-group-table'
+  | 'session-table'
   | 'snapshot-name'
   | 'snapshot-sheet'
   | 'snapshot-table'
   | 'task-sheet'
   | 'task-table'
+  | 'token-table'
+  | 'user-sheet'
+  | 'user-table'
   | 'verification'
   | 'vm-sheet'
   | 'vm-table'
@@ -153,10 +166,13 @@ export type OutputOf<Op extends Operation> = z.output<Op['output']>;
 
 /** Every code an operation can fail with: its own, and those that come of how it is called. In the order of errorCodes. */
 export function errorsOf({ errors, method, transport, task }: Operation): ErrorCode[] {
-  const all = new Set<ErrorCode>([...errors, 'invalid', 'forbidden', 'cancelled', 'unavailable', 'internal']);
+  const all = new Set<ErrorCode>([...errors, 'invalid', 'unauthenticated', 'forbidden', 'cancelled', 'unavailable', 'internal']);
   if (transport === 'json' && method !== 'GET') all.add('too_large'); // its body
   if (transport === 'socket') all.add('timeout'); // no first frame
   if (transport === 'upload' || task) all.add('no_space'); // the disk is nearly full; it cannot be journalled
-  if (task) all.add('busy'); // what it works on was changed meanwhile
+  if (task) {
+    all.add('busy'); // what it works on was changed meanwhile
+    all.add('over_quota');
+  }
   return (Object.keys(errorCodes) as ErrorCode[]).filter((code) => all.has(code));
 }

@@ -30,6 +30,7 @@ const snapshotPolicyHelp =
 export const VmOptions = z.object({
   image: ImageRef.describe('Image to create it from, such as tiny or debian:12'),
   name: Name.optional().describe('Name of the VM (default: a generated one)'),
+  project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
   cpus: cpus.default(1).describe('Number of virtual CPUs'),
   memoryBytes: memoryBytes.optional().describe('Memory of the guest (default: what the image recommends)'),
   diskBytes: diskBytes.optional().describe('Size of the system disk (default: the image’s)'),

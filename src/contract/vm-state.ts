@@ -12,8 +12,9 @@ import { ResourceSettings, ResourceUse } from './resource.ts';
  *     ├────────────────┤   │
  *     │                ▼   │
  *     └───────────── paused          broken: needs repair; stateReason says why
+ *                                    not-responding: its QEMU has not answered since stateReason.occurredAt
  */
-export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken']);
+export const VmState = z.enum(['stopped', 'running', 'paused', 'suspended', 'broken', 'not-responding']);
 export type VmState = z.infer<typeof VmState>;
 
 /** Why a VM is in a state nobody asked for. */
@@ -29,6 +30,7 @@ export const StateReason = z.object({
       'start_failed',
       'files_missing',
       'removed_on_stop',
+      'not_responding',
     ])
     .describe('Reason for programs'),
   message: z.string().describe('Reason as a sentence'),
@@ -92,5 +94,10 @@ export const Vm = z.object({
   startedAt: Time.nullable().describe('Time of the last start'),
   forkedFrom: z.string().nullable().describe('Name, at that time, of the VM it was forked from'),
   snapshot: z.string().nullable().describe('Id of its current snapshot: the last one taken or restored'),
+  project: z.string().nullable().optional().describe('Id of the project that owns it; null or absent: none'),
+  allowed: z
+    .record(z.string(), z.union([z.literal(true), z.string()]))
+    .optional()
+    .describe('Verb -> true, or why not: its state, the caller’s permissions and the project’s quotas; only of one VM, not in lists'),
 });
 export type Vm = z.infer<typeof Vm>;

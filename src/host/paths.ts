@@ -17,6 +17,10 @@ export interface Paths {
   readonly daemonLog: string;
   readonly flowLog: string;
   readonly store: string;
+  /** audit/: older records of the audit log, and its key. */
+  readonly audit: string;
+  /** tls/: the host's own certificate authority and certificate. */
+  readonly tls: string;
   /** images/<digest>/ */
   readonly images: string;
   /** Further image folders, read only, shared on purpose (VIV_IMAGES, separated by colons). */
@@ -94,6 +98,8 @@ export function pathsIn(
     daemonLock: join(stateDirectory, 'daemon.lock'),
     flowLog: join(stateDirectory, 'flows.jsonl'),
     store: join(stateDirectory, 'state.db'),
+    audit: join(stateDirectory, 'audit'),
+    tls: join(stateDirectory, 'tls'),
     images: join(stateDirectory, 'images'),
     sharedImages: (env['VIV_IMAGES'] ?? '').split(':').filter((folder) => folder !== ''),
     staging: join(stateDirectory, 'staging'),

@@ -18,8 +18,12 @@ export type UsedBy = (digest: string) => string[];
 
 export interface Images {
   list(): Promise<StoredImage[]>;
-  /** By name, digest or unique digest prefix; throws not_found (with what the catalog offers), ambiguous. */
-  find(ref: string): Promise<StoredImage>;
+  /**
+   * By name, digest or unique digest prefix.
+   * @param among which images there are for whoever asks; default: all
+   * @throws not_found (with what the catalog offers), ambiguous
+   */
+  find(ref: string, among?: (image: StoredImage) => boolean): Promise<StoredImage>;
   /** Like find, and null where there is none. */
   present(ref: string): Promise<StoredImage | null>;
   readonly catalog: readonly CatalogItem[];
@@ -65,8 +69,8 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
     );
   };
 
-  const present = async (ref: string) => {
-    const images = await list();
+  const present = async (ref: string, among: (image: StoredImage) => boolean = () => true) => {
+    const images = (await list()).filter(among);
     const byName =
       images.find((image) => image.names.includes(ref)) ??
       images.find((image) => !ref.includes(':') && image.names.includes(`${ref}:latest`));
@@ -128,10 +132,10 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
     catalog,
     list,
     present,
-    async find(ref) {
-      const image = await present(ref);
+    async find(ref, among) {
+      const image = await present(ref, among);
       if (image) return image;
-      throw await unknownImage(ref, await list(), catalog);
+      throw await unknownImage(ref, (await list()).filter(among ?? (() => true)), catalog);
     },
     async offers() {
       const images = await list();

@@ -1,10 +1,11 @@
 // Turns a folder of finished files into an image: checksums, manifest, flush, one rename. The digest is the sha256 of what the
 // image is (its files and how they are used), not of its name, its source or the time: the same content is the same image.
 import { createHash, randomUUID } from 'node:crypto';
-import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import { makeDurable } from '../host/file/durable.ts';
+import { makeFolder } from '../host/file/folder.ts';
 import { probeFile } from '../storage/probe.ts';
 import type { BuiltImage } from './build/types.ts';
 import { hashFile } from './hash.ts';
@@ -48,7 +49,7 @@ export async function publishFolder(staging: string, description: PublishDescrip
     files,
   } satisfies ImageManifest);
   await settle(staging, 0o755);
-  await mkdir(images, { recursive: true, mode: 0o755 });
+  await makeFolder(images, 0o755);
   await rm(folder, { recursive: true, force: true }); // a folder without a manifest is no image
   await rename(staging, folder);
   await settle(images);
@@ -60,6 +61,7 @@ export async function writeManifest(folder: string, manifest: ImageManifest): Pr
   const part = join(folder, `.image.json.${randomUUID().slice(0, 8)}`);
   try {
     await writeFile(part, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o644, flush: true });
+    await chmod(part, 0o644);
     await rename(part, join(folder, 'image.json'));
     await settle(folder);
   } catch (error) {

@@ -3,7 +3,7 @@ import type { OperationId } from '../contract/index.ts';
 import type * as task from '../task/handler.ts';
 import type { Services } from './services.ts';
 
-export type { Caller, Download, Socket } from '../task/handler.ts';
+export type { Download, Socket } from '../task/handler.ts';
 export type Call = task.Call<Services>;
 export type TaskContext = task.TaskContext<Services>;
 export type Step<State> = task.Step<State, Services>;

@@ -6,6 +6,9 @@ import { handler as alertRemove } from './alert/remove.ts';
 import { handler as alertShow } from './alert/show.ts';
 import { handler as alertSilence } from './alert/silence.ts';
 import { handler as alertTest } from './alert/test.ts';
+import { handler as auditFollow } from './audit/follow.ts';
+import { handler as auditList } from './audit/list.ts';
+import { handler as auditVerify } from './audit/verify.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
 import { handler as flowFollow } from './flow/follow.ts';
@@ -26,6 +29,9 @@ import { handler as imagePull } from './image/pull.ts';
 import { handler as imageRemove } from './image/remove.ts';
 import { handler as imageShow } from './image/show.ts';
 import { handler as imageVerify } from './image/verify.ts';
+import { handler as listenerRemove } from './listener/remove.ts';
+import { handler as listenerSet } from './listener/set.ts';
+import { handler as listenerShow } from './listener/show.ts';
 import { handler as metricsShow } from './metrics/show.ts';
 import { handler as networkCapture } from './network/capture.ts';
 import { handler as networkCreate } from './network/create.ts';
@@ -37,6 +43,18 @@ import { handler as nicAdd } from './nic/add.ts';
 import { handler as nicList } from './nic/list.ts';
 import { handler as nicRemove } from './nic/remove.ts';
 import { handler as nicSet } from './nic/set.ts';
+import { handler as projectAssign } from './project/assign.ts';
+import { handler as projectCreate } from './project/create.ts';
+import { handler as projectList } from './project/list.ts';
+import { handler as projectRelease } from './project/release.ts';
+import { handler as projectRemove } from './project/remove.ts';
+import { handler as projectSet } from './project/set.ts';
+import { handler as projectShow } from './project/show.ts';
+import { handler as roleCreate } from './role/create.ts';
+import { handler as roleList } from './role/list.ts';
+import { handler as roleRemove } from './role/remove.ts';
+import { handler as roleSet } from './role/set.ts';
+import { handler as roleShow } from './role/show.ts';
 import { handler as securityGroupAllow } from './security-group/allow.ts';
 import { handler as securityGroupCreate } from './security-group/create.ts';
 import { handler as securityGroupList } from './security-group/list.ts';
@@ -44,6 +62,11 @@ import { handler as securityGroupRemove } from './security-group/remove.ts';
 import { handler as securityGroupRevoke } from './security-group/revoke.ts';
 import { handler as securityGroupSet } from './security-group/set.ts';
 import { handler as securityGroupShow } from './security-group/show.ts';
+import { handler as sessionCreate } from './session/create.ts';
+import { handler as sessionList } from './session/list.ts';
+import { handler as sessionRedeem } from './session/redeem.ts';
+import { handler as sessionRemove } from './session/remove.ts';
+import { handler as sessionWhoami } from './session/whoami.ts';
 import { handler as snapshotCreate } from './snapshot/create.ts';
 import { handler as snapshotDiff } from './snapshot/diff.ts';
 import { handler as snapshotList } from './snapshot/list.ts';
@@ -57,7 +80,24 @@ import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
 import { handler as taskShow } from './task/show.ts';
+import { handler as ticketCreate } from './ticket/create.ts';
+import { handler as tokenCreate } from './token/create.ts';
+import { handler as tokenList } from './token/list.ts';
+import { handler as tokenRemove } from './token/remove.ts';
 import { handler as topShow } from './top/show.ts';
+import { handler as userCan } from './user/can.ts';
+import { handler as userCreate } from './user/create.ts';
+import { handler as userGrant } from './user/grant.ts';
+import { handler as userList } from './user/list.ts';
+import { handler as userPassword } from './user/password.ts';
+import { handler as userRecover } from './user/recover.ts';
+import { handler as userRemove } from './user/remove.ts';
+import { handler as userRevoke } from './user/revoke.ts';
+import { handler as userSet } from './user/set.ts';
+import { handler as userShow } from './user/show.ts';
+import { handler as userTotpBegin } from './user/totp-begin.ts';
+import { handler as userTotpConfirm } from './user/totp-confirm.ts';
+import { handler as userTotpRemove } from './user/totp-remove.ts';
 import { handler as vmConsole } from './vm/console.ts';
 import { handler as vmCopyIn } from './vm/copy-in.ts';
 import { handler as vmCopyOut } from './vm/copy-out.ts';
@@ -177,4 +217,44 @@ export const handlers: Handlers = {
   'task.follow': taskFollow,
   'event.list': eventList,
   'event.follow': eventFollow,
+  'user.create': userCreate,
+  'user.list': userList,
+  'user.show': userShow,
+  'user.set': userSet,
+  'user.password': userPassword,
+  'user.grant': userGrant,
+  'user.revoke': userRevoke,
+  'user.can': userCan,
+  'user.totp-begin': userTotpBegin,
+  'user.totp-confirm': userTotpConfirm,
+  'user.totp-remove': userTotpRemove,
+  'user.recover': userRecover,
+  'user.remove': userRemove,
+  'role.create': roleCreate,
+  'role.list': roleList,
+  'role.show': roleShow,
+  'role.set': roleSet,
+  'role.remove': roleRemove,
+  'project.create': projectCreate,
+  'project.list': projectList,
+  'project.show': projectShow,
+  'project.set': projectSet,
+  'project.assign': projectAssign,
+  'project.release': projectRelease,
+  'project.remove': projectRemove,
+  'token.create': tokenCreate,
+  'token.list': tokenList,
+  'token.remove': tokenRemove,
+  'session.create': sessionCreate,
+  'session.whoami': sessionWhoami,
+  'session.list': sessionList,
+  'session.remove': sessionRemove,
+  'session.redeem': sessionRedeem,
+  'ticket.create': ticketCreate,
+  'audit.list': auditList,
+  'audit.follow': auditFollow,
+  'audit.verify': auditVerify,
+  'listener.set': listenerSet,
+  'listener.show': listenerShow,
+  'listener.remove': listenerRemove,
 };

@@ -1,13 +1,14 @@
 // The QMP commands that are used, typed: what goes in, and what comes back parsed.
 import { z } from 'zod';
-import type { QmpConnection } from './qmp.ts';
+import type { ExecuteOptions, QmpConnection } from './qmp.ts';
 
 const screenDeadlineMs = 5000;
 
 const Status = z.object({ status: z.string(), running: z.boolean() });
 
 /** `status` is QEMU's RunState: running, paused, prelaunch, inmigrate, postmigrate, io-error, guest-panicked, shutdown ... */
-export const queryStatus = async (qmp: QmpConnection) => Status.parse(await qmp.execute('query-status'));
+export const queryStatus = async (qmp: QmpConnection, options: ExecuteOptions = {}) =>
+  Status.parse(await qmp.execute('query-status', {}, options));
 export const cont = (qmp: QmpConnection) => qmp.execute('cont');
 export const stop = (qmp: QmpConnection) => qmp.execute('stop');
 /**

@@ -8,7 +8,8 @@ import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 
 const longestLine = 16 * 1024 * 1024;
-const commandDeadlineMs = 30_000;
+/** Tests shorten it. */
+const commandDeadlineMs = Number(process.env['VIV_TEST_QMP_DEADLINE_MS'] ?? 30_000);
 
 const Message = z.union([
   z.object({ event: z.string(), data: z.record(z.string(), z.unknown()).default({}) }),
@@ -19,6 +20,9 @@ const Message = z.union([
 
 /** An EventEmitter throws at an event called `error` that nobody hears, and the other end chooses the name. */
 const named = (event: string) => `qmp ${event}`;
+
+/** No event of QEMU has this name. */
+const unanswered = 'unanswered';
 
 /** QEMU refused a command; its own words are the message. */
 export class QmpError extends VivError {
@@ -72,7 +76,10 @@ export class QmpConnection {
     const id = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const timeoutMs = options.timeoutMs ?? commandDeadlineMs;
-    const timer = setTimeout(() => reject(new VivError('timeout', `QEMU did not answer ${command} within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(() => {
+      reject(new VivError('timeout', `QEMU did not answer ${command} within ${timeoutMs} ms`));
+      this.#events.emit(unanswered, command);
+    }, timeoutMs);
     const stop = () => reject(options.signal?.reason);
     options.signal?.addEventListener('abort', stop, { once: true });
     this.#pending.set(id, { command, resolve, reject });
@@ -90,6 +97,11 @@ export class QmpConnection {
   on(event: string, listener: (data: Record<string, unknown>) => void): () => void {
     this.#events.on(named(event), listener);
     return () => this.#events.off(named(event), listener);
+  }
+
+  /** Calls `listener` with each command that was not answered in time: it may still be carried out. */
+  onUnanswered(listener: (command: string) => void): void {
+    this.#events.on(unanswered, listener);
   }
 
   close(): void {

@@ -7,6 +7,7 @@ import type { VmOptions } from '../contract/vm-options.ts';
 import type { VmState } from '../contract/vm-state.ts';
 import { type Connection, connection } from './http.ts';
 import { callsFor, methodFor } from './raw.ts';
+import type { Endpoint } from './remote.ts';
 import type { CallOptions, Calls, Method } from './types.ts';
 import { Vm } from './vm.ts';
 
@@ -20,14 +21,15 @@ export interface Client extends Omit<Calls, 'vm'> {}
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export class Client {
+  /** The daemon's socket, or its URL. */
   readonly socket: string;
   readonly vm: VmCalls;
   readonly #connection: Connection;
 
   /** @param revive starts a daemon where one dies during a task of this client, which then continues */
-  constructor(socket: string, revive?: Connection['revive']) {
-    this.socket = socket;
-    this.#connection = connection(socket, revive);
+  constructor(endpoint: Endpoint, revive?: Connection['revive']) {
+    this.#connection = connection(endpoint, revive);
+    this.socket = this.#connection.socket;
     const { vm, ...calls } = callsFor(this.#connection);
     Object.assign(this, calls);
     const find = async (ref: string, options: CallOptions = {}) => new Vm(this, await vm.show({ vm: ref }, options));

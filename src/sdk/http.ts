@@ -1,7 +1,8 @@
 // HTTP over the daemon's Unix socket: one keep-alive agent, errors as VivError. The only file that sends requests.
-import type { Agent, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
 import { finished, pipeline, Readable } from 'node:stream';
 import { type ErrorBody, errorCodes, VivError } from '../contract/errors.ts';
+import { type Endpoint, nameOf, type Remote, tlsOptions } from './remote.ts';
 import type { Body } from './types.ts';
 
 // An import would fill in every name that node:http exports, and with that load its WebSocket and TLS: 25 ms of every `viv ls`.
@@ -17,6 +18,8 @@ export interface Request {
 }
 
 export interface Connection {
+  readonly endpoint: Endpoint;
+  /** What errors call it: the socket's path or the URL. */
   readonly socket: string;
   /** Starts a daemon where none answers any more; absent where none may be started. */
   readonly revive?: (signal?: AbortSignal) => Promise<void>;
@@ -26,23 +29,27 @@ export interface Connection {
   close(): void;
 }
 
-export function connection(socket: string, revive?: Connection['revive']): Connection {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
+export function connection(endpoint: Endpoint, revive?: Connection['revive']): Connection {
+  const socket = nameOf(endpoint);
+  const remote = typeof endpoint === 'string' ? undefined : endpoint;
+  const keep = { keepAlive: true, maxSockets: 256 };
+  const agent = remote ? new (process.getBuiltinModule('node:https').Agent)({ ...keep, ...tlsOptions(remote) }) : new http.Agent(keep);
   const open = async (request: Request): Promise<IncomingMessage> => {
     let answer: IncomingMessage;
     try {
-      answer = await send(agent, socket, request);
+      answer = await send(agent, endpoint, request);
     } catch (error) {
       // A kept connection that the daemon closed meanwhile: safe to ask again where nothing is changed, or where nothing could be sent.
       const { code, reused } = error as NodeJS.ErrnoException & { reused?: boolean };
       const stale = reused && ((code === 'ECONNRESET' && request.method === 'GET') || (code === 'EPIPE' && request.body === undefined));
       if (!stale) throw translate(error, socket, request.signal);
-      answer = await send(agent, socket, request).catch((again) => Promise.reject(translate(again, socket, request.signal)));
+      answer = await send(agent, endpoint, request).catch((again) => Promise.reject(translate(again, socket, request.signal)));
     }
     if ((answer.statusCode ?? 500) < 400) return answer;
     throw errorFrom(await text(answer, socket, request.signal), answer.statusCode ?? 500);
   };
   return {
+    endpoint,
     socket,
     ...(revive ? { revive } : {}),
     open,
@@ -54,7 +61,7 @@ export function connection(socket: string, revive?: Connection['revive']): Conne
   };
 }
 
-function send(agent: Agent, socketPath: string, request: Request): Promise<IncomingMessage> {
+function send(agent: Agent, endpoint: Endpoint, request: Request): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.signal?.throwIfAborted();
     const json = request.json === undefined ? undefined : Buffer.from(JSON.stringify(request.json));
@@ -64,7 +71,8 @@ function send(agent: Agent, socketPath: string, request: Request): Promise<Incom
       headers['content-length'] = json.length;
     } else if (request.body !== undefined) headers['content-type'] = 'application/octet-stream';
     const { method, path } = request;
-    const outgoing = http.request({ agent, socketPath, method, path, headers, ...(request.signal ? { signal: request.signal } : {}) });
+    const options = { agent, method, path, headers, ...(request.signal ? { signal: request.signal } : {}) };
+    const outgoing = typeof endpoint === 'string' ? http.request({ ...options, socketPath: endpoint }) : overTls(endpoint, options);
     let answered = false;
     outgoing.once('response', (answer) => {
       answered = true;
@@ -80,6 +88,12 @@ function send(agent: Agent, socketPath: string, request: Request): Promise<Incom
       });
     }
   });
+}
+
+function overTls(remote: Remote, options: RequestOptions): ClientRequest {
+  const { hostname, port } = new URL(remote.url);
+  if (remote.token !== undefined) options.headers = { ...options.headers, authorization: `Bearer ${remote.token}` };
+  return process.getBuiltinModule('node:https').request({ ...options, hostname: hostname.replace(/^\[|\]$/g, ''), port: port || 443 });
 }
 
 /** Reads an answer to its end. A connection that breaks in the middle is an error, never a short answer. */
@@ -109,6 +123,25 @@ export function translate(error: unknown, socket: string, signal?: AbortSignal):
   if (signal?.aborted) return signal.reason;
   if (error instanceof VivError) return error;
   const code = (error as NodeJS.ErrnoException).code;
+  const remote = socket.startsWith('https://');
+  if (remote && code !== undefined && (/CERT|SIGNATURE|ISSUER/.test(code) || code === 'ERR_TLS_CERT_ALTNAME_INVALID'))
+    return new VivError(
+      'unavailable',
+      `${socket} has a certificate that is not trusted here (${(error as Error).message}); check who answers, then: viv login ${socket}`,
+      { cause: error },
+    );
+  if (
+    remote &&
+    (code === 'ENOTFOUND' ||
+      code === 'EAI_AGAIN' ||
+      code === 'ECONNREFUSED' ||
+      code === 'EHOSTUNREACH' ||
+      code === 'ENETUNREACH' ||
+      code === 'ETIMEDOUT')
+  )
+    return new VivError('unavailable', `no daemon answers on ${socket} (${code}); check the address, and viv up --listen on that host`, {
+      cause: error,
+    });
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
     return new VivError('unavailable', `no daemon answers on ${socket}; start it with: viv up`, { cause: error });
   if (code === 'EACCES' || code === 'EPERM')

@@ -36,7 +36,7 @@ export function methodFor(connection: Connection, operation: Operation): (...arg
       return async (input: Input = {}, options: CallOptions = {}) => {
         const { path, rest } = route(operation, input);
         const { openSession } = await import('./session.ts');
-        return openSession(connection.socket, path, rest, options.signal);
+        return openSession(connection.endpoint, path, rest, options.signal);
       };
     case 'upload':
       return async (input: Input, body: Body, options: CallOptions = {}) => {

@@ -5,15 +5,25 @@ import { type ErrorBody, VivError } from '../contract/errors.ts';
 import { channel } from '../contract/frame.ts';
 import type { ServerControl } from '../contract/stream.ts';
 import { translate } from './http.ts';
+import { type Endpoint, nameOf, tlsOptions } from './remote.ts';
 import type { Session } from './types.ts';
 
 /** Bytes in one frame at most, and how many may wait in the socket before writing pauses. */
 const frameBytes = 64 * 1024;
 
-export async function openSession(socket: string, path: string, input: unknown, signal?: AbortSignal): Promise<Session> {
+export async function openSession(endpoint: Endpoint, path: string, input: unknown, signal?: AbortSignal): Promise<Session> {
   const { default: WebSocketClient } = await import('ws');
   signal?.throwIfAborted();
-  const ws = new WebSocketClient(`ws+unix:${socket}:${path}`, { perMessageDeflate: false, maxPayload: 1024 * 1024 });
+  const socket = nameOf(endpoint);
+  const options = { perMessageDeflate: false, maxPayload: 1024 * 1024 };
+  const ws =
+    typeof endpoint === 'string'
+      ? new WebSocketClient(`ws+unix:${endpoint}:${path}`, options)
+      : new WebSocketClient(`${socket.replace(/^https/, 'wss')}${path}`, {
+          ...options,
+          ...tlsOptions(endpoint),
+          ...(endpoint.token === undefined ? {} : { headers: { authorization: `Bearer ${endpoint.token}` } }),
+        });
   const abort = () => ws.terminate();
   signal?.addEventListener('abort', abort, { once: true });
   ws.once('close', () => signal?.removeEventListener('abort', abort));

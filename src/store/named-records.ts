@@ -51,8 +51,13 @@ export class NamedRecords<T extends Named> {
   /** @throws not_found */
   get(name: string): T {
     const record = this.#byName.get(name);
-    if (!record) throw this.#kind.notFound(name);
+    if (!record) throw this.missing(name);
     return record;
+  }
+
+  /** The error for a name that none has. */
+  missing(name: string): VivError {
+    return this.#kind.notFound(name);
   }
 
   /** Enters a new one. Repeatable. @throws name_taken */

@@ -1,5 +1,7 @@
 // The store of one host: a SQLite file in WAL mode with synchronous=FULL. Every commit is one durable transaction; watchers are
 // served from memory (change-ring.ts). One process owns the file: a second one is refused at once.
+
+import { chmodSync, existsSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
@@ -34,6 +36,8 @@ export interface SqliteOptions {
 export async function openSqliteStore(file: string, options: SqliteOptions = {}): Promise<Store> {
   let db: DatabaseSync | undefined;
   try {
+    // Records hold what must stay private: cloud-init user data, for one.
+    for (const one of [file, `${file}-wal`, `${file}-shm`]) if (existsSync(one)) chmodSync(one, 0o600);
     db = new DatabaseSync(file, { timeout: 2000 });
     db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;');
     const { quick_check: verdict } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };

@@ -12,6 +12,7 @@
 // Each transition is durable before it takes effect. A daemon that dies leaves the task where it was: the next one runs the step, or the
 // undo, that was under way once more. A stopping daemon interrupts steps and undoes nothing.
 import type { Logger } from 'pino';
+import type { Actor, AuditObject } from '../contract/audit.ts';
 import { VivError } from '../contract/errors.ts';
 import type { OperationId } from '../contract/index.ts';
 import type { Task } from '../contract/task.ts';
@@ -22,7 +23,7 @@ import type { EventLog } from './event-log.ts';
 import type { Faults } from './fault.ts';
 import type { Call } from './handler.ts';
 import { type Retention, TaskHistory, usualRetention } from './history.ts';
-import { copyTask, type TaskRecord, writeRecord } from './journal.ts';
+import { copyTask, type Journal, type TaskRecord, writeRecord } from './journal.ts';
 import { Queues } from './queue.ts';
 import { type AnyTaskHandler, TaskRun } from './task.ts';
 import { readJournal } from './unfinished.ts';
@@ -38,6 +39,10 @@ export interface TaskOptions<Services> {
   readonly clock?: () => number;
   readonly faults?: Faults | undefined;
   readonly retention?: Retention;
+  /** Commits what is journalled; default: in the store, without more. */
+  readonly journal?: Journal;
+  /** Called when a task's turn has come, before it acts. @throws forbidden when whoever asked for it may not any more */
+  readonly mayAct?: (record: TaskRecord) => Promise<void>;
 }
 
 export interface StartedTask {
@@ -51,6 +56,8 @@ export interface Tasks {
   list(options: { state?: Task['state']; limit: number }): Promise<Task[]>;
   /** By id or unique prefix. @throws not_found, ambiguous */
   find(ref: string): Promise<Task>;
+  /** Who asked for a task, and what it acts on. */
+  about(id: string): Promise<{ by?: Actor; objects?: readonly AuditObject[] } | undefined>;
   /** Waits up to 30 s for the undo. @throws not_found, ambiguous, and wrong_state where it has ended or cannot be undone */
   cancel(ref: string): Promise<Task>;
   /** The task now, then after every change. @throws not_found, ambiguous */
@@ -84,7 +91,8 @@ const cancelWaitMs = 30_000;
 export function createTasks<Services>(options: TaskOptions<Services>): TaskEngine<Services> {
   const { store, events, log, handlers, services, faults } = options;
   const now = options.clock ?? Date.now;
-  const tools = { store, log, services, faults, now };
+  const journal = options.journal ?? { commit: (transaction) => store.commit(transaction) };
+  const tools = { journal, log, services, faults, now, mayAct: options.mayAct };
   const history = new TaskHistory(store, options.retention ?? usualRetention);
   const active = new Map<string, { run: TaskRun<Services>; over: Promise<void> }>();
   const queues = new Queues<TaskRecord>();
@@ -135,7 +143,8 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
         endedAt: null,
       },
       order: lastOrder,
-      caller: call.caller.name,
+      by: call.caller,
+      objects: call.objects,
       queue: handler.queue(state),
       phase: 'waiting',
       input,
@@ -144,7 +153,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     };
     const place = queues.enter(record.queue, record);
     try {
-      await writeRecord(store, record);
+      await writeRecord(journal, record, 'begun');
     } catch (error) {
       place.leave();
       throw VivError.fromBody(errorBodyOf(error, operation, record.task.id, log));
@@ -184,7 +193,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     record.phase = 'ended';
     delete record.input;
     delete record.state;
-    await writeRecord(store, record);
+    await writeRecord(journal, record, 'ended');
     history.add(record);
     events.record({
       type: 'task.failed',
@@ -236,6 +245,10 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     return task;
   }
 
+  async function about(id: string): Promise<Pick<TaskRecord, 'by' | 'objects'> | undefined> {
+    return active.get(id)?.run.record ?? (await history.record(id));
+  }
+
   async function cancel(ref: string): Promise<Task> {
     const id = resolve(ref);
     const found = active.get(id);
@@ -282,6 +295,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     drain,
     list,
     find,
+    about,
     cancel,
     follow,
     runningCount: () => active.size,

@@ -1,19 +1,22 @@
 // What an operation's handler looks like. `Services` is what handlers work with: the engine only passes it on.
 import type { Readable } from 'node:stream';
+import type { Actor, AuditObject } from '../contract/audit.ts';
 import type { AnyOperation, OperationById, OperationId } from '../contract/index.ts';
 import type { InputOf, OutputOf } from '../contract/operation.ts';
-import type { BuiltInRole } from '../contract/permission.ts';
 import type { Progress } from '../contract/task.ts';
-
-/** Who calls. On the Unix socket: the peer's uid. */
-export interface Caller {
-  readonly name: string;
-  readonly uid: number | null;
-  readonly role: BuiltInRole;
-}
+import type { Transaction } from '../store/store.ts';
 
 export interface Call<Services> {
-  readonly caller: Caller;
+  /** Who calls. */
+  readonly caller: Actor;
+  /** What the request acts on. */
+  readonly objects: readonly AuditObject[];
+  /** Commits a change of the store together with the audit record of this call. */
+  readonly commit: (transaction: Transaction) => Promise<{ revision: number }>;
+  /** What the client calls itself. */
+  readonly client: string | null;
+  /** Puts the secret of a session into the answer's cookie; null: removes it. */
+  readonly setCookie: (secret: string | null) => void;
   /** Aborts when the caller goes away (which never cancels a task) or the daemon stops. */
   readonly signal: AbortSignal;
   readonly services: Services;

@@ -45,8 +45,11 @@ export class TaskHistory {
   }
 
   async read(id: string): Promise<Task | undefined> {
-    const entry = await this.#store.get(taskPrefix + id);
-    return entry && (entry.value as TaskRecord).task;
+    return (await this.record(id))?.task;
+  }
+
+  async record(id: string): Promise<TaskRecord | undefined> {
+    return (await this.#store.get(taskPrefix + id))?.value as TaskRecord | undefined;
   }
 
   /** Removes ended tasks that are too old or too many, once there is a batch of them, or at once when `eager`. */

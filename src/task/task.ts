@@ -3,23 +3,23 @@
 import type { Logger } from 'pino';
 import { type ErrorBody, VivError } from '../contract/errors.ts';
 import type { Task } from '../contract/task.ts';
-import type { Store } from '../store/store.ts';
 import { DaemonStopping, errorBodyOf } from './error.ts';
 import type { FaultAct, Faults } from './fault.ts';
 import { TaskFollowers } from './followers.ts';
 import type { Step, TaskContext, TaskHandler } from './handler.ts';
-import { copyTask, type TaskRecord, whenRoom, writeRecord, writeWhenRoom } from './journal.ts';
+import { copyTask, type Journal, type TaskRecord, whenRoom, writeRecord, writeWhenRoom } from './journal.ts';
 import type { Place } from './queue.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: input, output and state differ from operation to operation
 export type AnyTaskHandler<Services> = TaskHandler<any, any, any, Services>;
 
 export interface RunTools<Services> {
-  readonly store: Store;
+  readonly journal: Journal;
   readonly log: Logger;
   readonly services: () => Services;
   readonly faults: Faults | undefined;
   readonly now: () => number;
+  readonly mayAct: ((record: TaskRecord) => Promise<void>) | undefined;
 }
 
 const mostLogLines = 200;
@@ -127,6 +127,7 @@ export class TaskRun<Services> {
 
   async #admitted(): Promise<boolean> {
     if (this.record.phase !== 'waiting') return true;
+    await this.#tools.mayAct?.(this.record);
     const verdict = (await this.#handler.admit?.(this.#state(), this.#tools.services())) ?? 'accept';
     return verdict === 'accept';
   }
@@ -155,7 +156,7 @@ export class TaskRun<Services> {
     this.record.phase = 'running';
     this.#mark(step, 'running');
     try {
-      await writeRecord(this.#tools.store, this.record);
+      await writeRecord(this.#tools.journal, this.record);
     } catch (error) {
       this.record.phase = phase;
       step.state = 'waiting'; // it has not been reached
@@ -284,7 +285,7 @@ export class TaskRun<Services> {
   async #leave(error: unknown): Promise<void> {
     const { task } = this.record;
     if (this.#stop.signal.aborted) {
-      await writeRecord(this.#tools.store, this.record).catch((failure: unknown) =>
+      await writeRecord(this.#tools.journal, this.record).catch((failure: unknown) =>
         this.#tools.log.warn({ err: failure, task: task.id }, 'a task could not be journalled'),
       );
     } else {
@@ -303,7 +304,7 @@ export class TaskRun<Services> {
   }
 
   #write(record: TaskRecord = this.record): Promise<void> {
-    return writeWhenRoom(this.#tools.store, record, this.#stop.signal, () => this.#reportFullDisk());
+    return writeWhenRoom(this.#tools.journal, record, this.#stop.signal, () => this.#reportFullDisk());
   }
 
   #reportFullDisk(): void {

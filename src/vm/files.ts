@@ -2,6 +2,7 @@
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
+import { makeFolder as makePlainFolder } from '../host/file/folder.ts';
 import { findFirmware } from '../qemu/firmware-files.ts';
 import { convertDisk, createDisk, createOverlay } from '../storage/disk.ts';
 import { writeSeed } from './device/cloud-init-seed.ts';
@@ -28,7 +29,7 @@ export async function makeFiles(record: VmRecord, services: Uses<'paths'>, signa
 export async function makeFolder({ id }: VmRecord, services: Uses<'paths'>): Promise<void> {
   const { state } = services.paths.vm(id);
   await rm(state, { recursive: true, force: true });
-  await mkdir(state, { recursive: true, mode: 0o711 });
+  await makePlainFolder(state, 0o711);
 }
 
 /**
@@ -60,7 +61,7 @@ export async function makeSeed(record: VmRecord, services: Uses<'paths'>, signal
 /** Folders and logs that QEMU writes to, made before each start. */
 export async function makeRunFiles(record: VmRecord, services: Uses<'paths'>): Promise<void> {
   const paths = services.paths.vm(record.id);
-  await mkdir(dirname(paths.run), { recursive: true, mode: 0o711 });
+  await makePlainFolder(dirname(paths.run), 0o711);
   await rm(paths.run, { recursive: true, force: true });
   await mkdir(paths.run, { mode: 0o700 });
   await own(paths.run, record, 0o700);

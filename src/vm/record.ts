@@ -74,7 +74,8 @@ export const VmRecord = z.object({
   arch: Arch,
   /** False until everything it needs has been made: not listed, not startable. */
   complete: z.boolean(),
-  state: VmState,
+  /** Whether QEMU answers is not recorded. */
+  state: VmState.exclude(['not-responding']),
   stateReason: StateReason.nullable(),
   /** What its user asked for last: whether it is started again. */
   desired: z.enum(['running', 'stopped']),
@@ -111,6 +112,8 @@ export const VmRecord = z.object({
   /** It has resumed, and its guest has not learned the time yet. */
   resumedFromSuspend: z.boolean(),
   forkedFrom: z.string().nullable(),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
   /** The warm pool that it is a member of; it is not complete until it is taken. */
   warmPool: z.string().nullable(),
   nics: z.array(NicRecord),

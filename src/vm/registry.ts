@@ -64,6 +64,10 @@ export class VmRegistry {
     return this.#byId.get(id);
   }
 
+  byName(name: string): Vm | undefined {
+    return this.#byName.get(name);
+  }
+
   /** How many records this version cannot read. */
   get unreadable(): number {
     return this.#unreadable.size;
@@ -81,11 +85,15 @@ export class VmRegistry {
     return vm;
   }
 
-  /** By name, id or unique prefix of an id. @throws not_found, ambiguous */
-  find(ref: string): Vm {
+  /**
+   * By name, id or unique prefix of an id.
+   * @param among which VMs there are for whoever asks; default: all
+   * @throws not_found, ambiguous
+   */
+  find(ref: string, among: (vm: Vm) => boolean = () => true): Vm {
     const exact = this.#byName.get(ref) ?? this.#byId.get(ref);
-    if (exact?.record.complete) return exact;
-    const matching = ref.length >= 3 ? this.list().filter((vm) => vm.id.startsWith(ref)) : [];
+    if (exact?.record.complete && among(exact)) return exact;
+    const matching = ref.length >= 3 ? this.list().filter((vm) => vm.id.startsWith(ref) && among(vm)) : [];
     if (matching.length > 1)
       throw new VivError(
         'ambiguous',

@@ -66,7 +66,7 @@ export class VmRuntime {
 
   connect(connection: VmConnection): void {
     this.#connection = connection;
-    if (this.#state.is === 'absent' || this.#state.is === 'not-responding') this.#state = { is: 'active' };
+    if (this.#state.is === 'absent' || this.#state.is === 'not-responding') this.#set({ is: 'active' });
   }
 
   /** The guest is about to run. */

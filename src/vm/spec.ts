@@ -30,6 +30,8 @@ export interface Identity {
   readonly uuid: string;
   readonly uid: number | null;
   readonly createdAt: number;
+  /** Id of the project that owns it; default: none. */
+  readonly project?: string | null;
 }
 
 /** The record of a new VM. Throws `invalid` where options and image do not fit. */
@@ -109,6 +111,7 @@ export function newRecord(
     pendingIdentity: null,
     resumedFromSuspend: false,
     forkedFrom: null,
+    project: identity.project ?? null,
     warmPool: null,
     startedAt: null,
     bootId: null,

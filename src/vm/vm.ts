@@ -10,7 +10,7 @@
 // task engine's queue of the VM; events of QEMU come in between.
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
-import type { StateReason, Vm as VmInfo } from '../contract/vm-state.ts';
+import type { StateReason, Vm as VmInfo, VmState } from '../contract/vm-state.ts';
 import type { EventBus } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
@@ -61,6 +61,11 @@ export class Vm {
   }
   get name(): string {
     return this.#record.name;
+  }
+
+  /** As the API shows it: a VM whose QEMU does not answer is not shown as running. */
+  get state(): VmState {
+    return stateOf(this.#record, this.runtime).state;
   }
 
   /** Adds an entry about this VM to the event log. @param type `vm.problem`, `snapshot.damaged` ... */
@@ -148,6 +153,11 @@ export class Vm {
 
 /** On a disk that is full to the last byte it cannot be recorded that this has stopped a guest. */
 function stateOf({ state, stateReason, name }: VmRecord, runtime: VmRuntime): Pick<VmInfo, 'state' | 'stateReason'> {
+  const since = runtime.notRespondingSince;
+  if (since !== null) {
+    const message = `its QEMU has not answered since ${new Date(since).toISOString()}`;
+    return { state: 'not-responding', stateReason: { code: 'not_responding', message, occurredAt: since } };
+  }
   if (!runtime.isDiskFull || state !== 'running') return { state, stateReason };
   return { state: 'paused', stateReason: { ...pauseReason({ full: true, device: '' }, name), occurredAt: Date.now() } };
 }
@@ -190,6 +200,7 @@ function viewOf(record: VmRecord, runtime: VmRuntime, forwards: readonly string[
     createdAt: record.createdAt,
     startedAt: active ? record.startedAt : null,
     forkedFrom: record.forkedFrom,
+    ...(record.project === null ? {} : { project: record.project }),
     snapshot: record.at,
   };
 }

@@ -49,7 +49,7 @@ test('an unknown field is refused by its name, wherever it is given', async () =
   assert.match(query.body.message ?? '', /^unknown field colour; vm.list takes state$/);
   const body = await ask(api.socket, 'POST', '/v1/vms', JSON.stringify({ image: 'tiny', memory: 5 }));
   assert.equal(body.body.code, 'invalid');
-  assert.match(body.body.message ?? '', /unknown field memory; vm.create takes image, name, cpus/);
+  assert.match(body.body.message ?? '', /unknown field memory; vm.create takes image, name, project, cpus/);
 });
 
 test('what is missing or does not fit is told in terms of the field', async () => {
@@ -164,27 +164,26 @@ test('the signal of a call aborts when the caller goes away', async () => {
 test('a strange user is refused, and a role only does what it may', async () => {
   await using strange = await toy({ 'vm.list': async () => [] }, { peer: () => 4242 });
   assert.equal((await ask(strange.socket, 'GET', '/v1/vms')).body.code, 'forbidden');
-  await using viewer = await toy(
-    { 'vm.list': async () => [], 'vm.exec': toyExec },
-    { caller: (uid) => ({ name: 'ann', uid, role: 'viewer' }) },
-  );
+  await using viewer = await toy({ 'vm.list': async () => [], 'vm.exec': toyExec }, { peer: () => 4242 });
+  const grants = [{ role: 'viewer', scope: { kind: 'host' } as const }];
+  await viewer.access.users.create({ name: 'ann', password: null, uid: 4242, grants }, viewer.commit, 1);
   assert.equal((await ask(viewer.socket, 'GET', '/v1/vms')).status, 200);
   const refused = await ask(viewer.socket, 'POST', '/v1/vms/web/start');
   assert.equal(refused.status, 403);
-  assert.match(refused.body.message ?? '', /vm.start needs the permission vm.start, which the role viewer of ann does not have/);
+  assert.match(refused.body.message ?? '', /vm.start needs the permission vm.start on this vm, which ann does not have/);
   await assert.rejects(viewer.client.vm.exec({ vm: 'web' }), { code: 'forbidden' });
 });
 
 test('the kernel tells who is asking', async () => {
-  let uid: number | null = -1;
+  let from: string | null = null;
   await using api = await toy({
     'vm.list': async (_input: unknown, call: Call) => {
-      uid = call.caller.uid;
+      from = call.caller.from;
       return [];
     },
   });
   await ask(api.socket, 'GET', '/v1/vms');
-  assert.equal(uid, process.getuid?.());
+  assert.equal(from, `uid ${process.getuid?.()}`);
 });
 
 test('with a full disk changes are refused with the reason, and what frees space works', async () => {

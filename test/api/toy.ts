@@ -4,6 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import type { Logger } from 'pino';
+import { Access } from '../../src/access/access.ts';
+import { AuditLog } from '../../src/access/audit/log.ts';
+import type { Commit } from '../../src/access/table.ts';
 import { createServer, type ServerOptions } from '../../src/api/server.ts';
 import { VivError } from '../../src/contract/errors.ts';
 import type { Event } from '../../src/contract/event.ts';
@@ -15,6 +19,7 @@ import type { Vm } from '../../src/contract/vm-state.ts';
 import type { Call, Handlers, Socket } from '../../src/operations/handler.ts';
 import type { Services } from '../../src/operations/services.ts';
 import { Client } from '../../src/sdk/client.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
 
 export function vm(name: string, more: Partial<Vm> = {}): Vm {
   return {
@@ -78,8 +83,23 @@ export interface Toy {
   client: Client;
   /** What the log was told at level error. */
   logged: unknown[];
+  access: Access;
+  audit: AuditLog;
+  commit: Commit;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+const toyVm = (ref: string) => ({ id: ref, name: ref, record: { project: null } });
+/** Every name means an object. */
+const toyObjects = {
+  vms: {
+    find: toyVm,
+    byId: toyVm,
+    byName: toyVm,
+  },
+  networks: { records: { get: (name: string) => ({ name, project: null }) } },
+  images: { find: async (ref: string) => ({ digest: ref, names: [ref], virtualBytes: 0, defaults: {} }), present: async () => null },
+};
 
 // biome-ignore lint/suspicious/noExplicitAny: handlers of a toy
 export type AnyHandlers = Record<string, any>;
@@ -96,10 +116,18 @@ export async function toy(
     throw new VivError('unavailable', 'not in this toy');
   };
   const all: AnyHandlers = { ...Object.fromEntries(operationList.map((operation) => [operation.id, missing])), ...handlers };
+  const log = { debug() {}, error: (what: unknown) => logged.push(what), warn() {}, info() {} } as unknown as Logger;
+  const store = await openSqliteStore(join(folder, 'state.db'));
+  const permissions = [...new Set(operationList.map(({ permission }) => permission))];
+  const access = await Access.open({ store, log, clock: Date, permissions, ownUid: process.getuid?.() ?? 0 });
+  const audit = await AuditLog.open({ store, log, folder: join(folder, 'audit'), now: Date.now });
   const services = {
     version: '0.0.0-toy',
-    log: { debug() {}, error: (what: unknown) => logged.push(what), warn() {}, info() {} },
+    log,
     host: { readOnly: more.readOnly ?? (() => null) },
+    access,
+    audit,
+    ...toyObjects,
   } as unknown as Services;
   let count = 0;
   const tasks = {
@@ -116,9 +144,14 @@ export async function toy(
     folder,
     client,
     logged,
+    access,
+    audit,
+    commit: (transaction) => store.commit(transaction),
     async [Symbol.asyncDispose]() {
       client.close();
       await server.close();
+      await audit.close();
+      await store.close();
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -22,6 +22,10 @@ const commands: Readonly<Record<string, string>> = {
   'host.status': 'status', //        of daemon and host alike
   'host.shutdown': 'down', //        the opposite of `up`, which is no operation
   'flow.list': 'network flows', //   what passes through the networks
+  'session.create': 'login', //      what every tool calls it
+  'user.can': 'can', //              a question: viv can ana start web
+  'user.recover': 'access recover', // on the host itself, and seldom
+  'audit.list': 'audit', //          there is one audit log
   'event.list': 'events', //         read more than anything else of a host
   'top.show': 'top', //              as everywhere
   'stats.show': 'stats', //          there is one history of each
@@ -30,6 +34,9 @@ const commands: Readonly<Record<string, string>> = {
 /** Paths that do not follow from the id. */
 const paths: Readonly<Record<string, string>> = {
   'host.show': '/v1/host', //        there is one host
+  'listener.set': '/v1/listener', // there is one listener
+  'listener.show': '/v1/listener',
+  'listener.remove': '/v1/listener',
   'top.show': '/v1/top', //          there is one now
   'stats.show': '/v1/stats', //      of the host, or of a VM
   'metrics.show': '/metrics', //     where Prometheus looks for it
@@ -70,7 +77,7 @@ test('the command of noun.verb is viv noun verb, with ls for list and rm for rem
 
 test('the path of noun.verb is /v1/nouns, /v1/nouns/{noun}, or one of these and the verb, below /v1/vms/{vm} for a part of a VM', () => {
   each(({ id, path, method, input }, noun, verb) => {
-    const plural = noun === 'host' ? 'host' : `${noun}s`;
+    const plural = noun === 'host' || noun === 'audit' ? noun : `${noun}s`;
     const one = `/v1/${plural}/{${camel(noun)}}`;
     const all = `/v1/${plural}`;
     const standard: Record<string, readonly [method: string, path: string]> = {

@@ -81,6 +81,7 @@ describe('every operation', () => {
     assert.deepEqual([vm.cpus, vm.restart, [...applied, ...atNextStart].sort()], [2, 'always', ['cpus', 'restart']]);
     assert.equal((await api.vm.rename({ vm: 'one', name: 'two' })).name, 'two');
     assert.equal((await api.vm.show({ vm: 'two' })).id, vm.id);
+    assert.equal((await api.vm.explain({ vm: 'two' })).id, vm.id);
     await assert.rejects(api.vm.show({ vm: 'one' }), { code: 'not_found' });
     await api.vm.start({ vm: 'two' });
     assert.deepEqual(
@@ -286,6 +287,87 @@ describe('every operation', () => {
     assert.deepEqual(await api.nic.list({ vm: 'carded' }), []);
     assert.deepEqual(await api.network.remove({ network: 'lab' }), { name: 'lab' });
     await host.client.vm.remove({ vm: 'carded' });
+  });
+
+  test('users, roles, projects, tokens and sessions', async () => {
+    const password = 'correct horse battery';
+    const role = await api.role.create({ role: 'starter', permission: ['vm.read', 'vm.start'], summary: 'starts VMs' });
+    assert.deepEqual(role.permissions, ['vm.read', 'vm.start']);
+    assert.deepEqual((await api.role.set({ role: 'starter', permission: ['vm.read'] })).permissions, ['vm.read']);
+    assert.ok((await api.role.show({ role: 'administrator' })).permissions.length > 40);
+    await host.client.vm.create({ image: 'tiny', name: 'owned', memoryBytes });
+    const project = await api.project.create({ project: 'blue', vms: 3 });
+    assert.equal(project.quotas.vms, 3);
+    await api.project.assign({ project: 'blue', kind: 'vm', object: 'owned' });
+    assert.equal((await api.project.show({ project: 'blue' })).used.vms, 1);
+    await assert.rejects(api.project.remove({ project: 'blue' }), /owns 1 objects \(owned\)/);
+    await api.user.create({ user: 'ana', password, role: 'viewer' });
+    await api.user.grant({ user: 'ana', role: 'starter', on: 'project:blue' });
+    const granted = await api.user.show({ user: 'ana' });
+    assert.deepEqual(
+      granted.grants.map(({ role: name, on }) => `${name} on ${on}`),
+      ['viewer on host', 'starter on project:blue'],
+    );
+    assert.deepEqual(await api.user.can({ user: 'ana', verb: 'start', object: 'owned' }), {
+      allowed: false,
+      permission: 'vm.start',
+      reason: 'ana has no role with vm.start on owned',
+      through: [],
+    });
+    await api.user.revoke({ user: 'ana', role: 'starter', on: 'project:blue' });
+    await assert.rejects(api.role.set({ role: 'viewer', permission: ['*'] }), /built-in/);
+    const { secret, ...token } = await api.token.create({ name: 'ci', user: 'ana', permission: ['vm.read'] });
+    assert.match(secret, /^vivt_/);
+    assert.deepEqual(await api.token.list({}), [token]);
+    const session = await api.session.create({ user: 'ana', password, into: 'answer' });
+    assert.equal((await api.session.list({})).length, 1);
+    assert.equal((await api.session.whoami({})).via, 'socket');
+    await api.session.remove({ session: session.id });
+    await assert.rejects(api.ticket.create({ vm: 'owned', kind: 'console' }), /for sessions in a browser/);
+    await assert.rejects(api.session.redeem({ secret: 'vivl_x', password }), /unknown, used or older/);
+    await api.user.totpBegin({ user: 'ana' });
+    await assert.rejects(api.user.totpConfirm({ user: 'ana', code: '000000' }), /wrong/);
+    assert.equal((await api.user.totpRemove({ user: 'ana' })).signIn.totp, false);
+    await api.user.password({ user: 'ana', password: 'another long password' });
+    assert.equal((await api.user.set({ user: 'ana', disabled: true })).disabled, true);
+    assert.deepEqual(await api.token.list({}), [], 'a disabled user’s tokens go');
+    await assert.rejects(api.token.remove({ token: token.id }), /there is no token/);
+    await assert.rejects(api.user.recover({ user: 'ana' }), /no network listener/);
+    assert.equal((await api.user.list({})).length, 1);
+    assert.deepEqual(await api.user.remove({ user: 'ana' }), { name: 'ana' });
+    await api.project.release({ project: 'blue', kind: 'vm', object: 'owned' });
+    await api.project.set({ project: 'blue', vms: null });
+    assert.equal((await api.project.list({}))[0]?.quotas.vms, null);
+    assert.deepEqual(await api.project.remove({ project: 'blue' }), { name: 'blue' });
+    assert.deepEqual(await api.role.remove({ role: 'starter' }), { name: 'starter' });
+    assert.equal((await api.role.list({})).length, 4);
+  });
+
+  test('the audit log has what was done, and is whole', async () => {
+    const records = await api.audit.list({ limit: 10_000 });
+    const created = records.filter(({ operation, objects }) => operation === 'user.create' && objects[0]?.id === 'ana');
+    assert.deepEqual(
+      created.map(({ outcome, actor }) => [outcome, actor.via]),
+      [['done', 'socket']],
+    );
+    const begun = records.find(
+      ({ operation, outcome, objects }) => operation === 'vm.create' && outcome === 'begun' && objects[0]?.name === 'owned',
+    );
+    const done = records.find(({ task, outcome }) => task === begun?.task && outcome === 'done');
+    assert.equal(done?.objects[0]?.name, 'owned');
+    const following = api.audit.follow({ after: (records.at(-1)?.sequence ?? 0) - 1 })[Symbol.asyncIterator]();
+    assert.equal((await following.next()).value?.sequence, records.at(-1)?.sequence);
+    await following.return?.();
+    const verdict = await api.audit.verify({});
+    assert.deepEqual([verdict.valid, verdict.problem, verdict.records], [true, null, records.length]);
+  });
+
+  test('the network listener opens, and closes', async () => {
+    const opened = await api.listener.set({ listen: '127.0.0.1:0' });
+    assert.match(opened.setUpLink ?? '', /^https:\/\/127\.0\.0\.1:\d+\/setup#vivl_/);
+    assert.equal((await api.listener.show({}))?.url, opened.url);
+    assert.deepEqual(await api.listener.remove({}), { closed: true });
+    assert.equal(await api.listener.show({}), null);
   });
 
   test('what is measured can be asked for, and alerts created, shown, tried, silenced and removed', async () => {

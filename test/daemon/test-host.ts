@@ -13,6 +13,7 @@ import { type Client, connect } from '../../src/sdk/index.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { eventually, patienceMs } from '../eventually.ts';
 import { pathsOf } from '../paths-of.ts';
+import { removeGroups } from './vm-groups.ts';
 
 const fakeQemu = fileURLToPath(new URL('../fake-qemu/fake-qemu.mjs', import.meta.url));
 
@@ -137,6 +138,7 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
       }
       // What the host was given for its networks, which the daemon would have taken back.
       if (process.getuid?.() === 0) spawnSync('nft', ['delete', 'table', 'inet', hostTable(stateDirectory)]); // most have none
+      await removeGroups(stateDirectory);
       const undeclared = (await readFile(paths.daemonLog, 'utf8').catch(() => '')).match(/[\w.]+ does not declare the error [^"]*/g);
       await rm(stateDirectory, { recursive: true, force: true });
       await rm(paths.run, { recursive: true, force: true });

@@ -10,6 +10,7 @@
 //   guestMemory  { available, total } in bytes: its guest has a balloon driver, which reports this
 //   clings       true: its guest never lets go of a card
 //   agent        true: its guest has an agent, which does nothing and says that all went well
+//   stallOn      [command]: it stops itself (SIGSTOP) before it carries the command out
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -278,7 +279,8 @@ const commands = {
 
 function answer(socket, line) {
   const { execute, arguments: given, id } = JSON.parse(line);
-  const { refuse = {}, dieOn = {}, ignore = [] } = control();
+  const { refuse = {}, dieOn = {}, ignore = [], stallOn = [] } = control();
+  if (stallOn.includes(execute)) process.kill(process.pid, 'SIGSTOP');
   if (execute in dieOn) {
     process.stderr.write(`qemu-system-x86_64: ${dieOn[execute]}\n`);
     process.exit(1);

@@ -40,7 +40,8 @@ export const toy: TaskHandler<Toy, string, Toy, object> = {
 
 export const log = pino({ level: 'silent' });
 export const call = {
-  caller: { name: 'tester', uid: 0, role: 'administrator' },
+  caller: { user: null, name: 'tester' },
+  objects: [],
   signal: new AbortController().signal,
 } as unknown as Call<object>;
 

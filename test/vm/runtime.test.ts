@@ -65,5 +65,5 @@ test('what a VM’s view shows is reported as a change', () => {
   runtime.resume();
   runtime.stopResponding(1);
   runtime.respond();
-  assert.equal(changes, 4);
+  assert.equal(changes, 5);
 });

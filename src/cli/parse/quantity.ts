@@ -25,3 +25,13 @@ export function parseDuration(text: string): number {
   }
   return ms;
 }
+
+/** A point in time, ms since 1970: a date with or without a time (local), or a duration before now. @throws invalid */
+export function parseSince(text: string, now: number): number {
+  if (/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?(Z|[+-]\d{2}:\d{2})?$/.test(text)) {
+    // A date alone means midnight here, not in Greenwich.
+    const at = Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'));
+    if (!Number.isNaN(at)) return at;
+  } else if (/^[\d.]+(ms|[smhd])/.test(text)) return now - parseDuration(text);
+  throw new VivError('invalid', `${quote(text)} is not a time; write it like 2026-12-01, 2026-12-01T10:00, 2h or 7d`);
+}

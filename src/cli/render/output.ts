@@ -7,11 +7,17 @@ import type { CatalogEntry, Image } from '../../contract/image.ts';
 import type { Network } from '../../contract/network.ts';
 import type { Nic } from '../../contract/nic-spec.ts';
 import type { Print } from '../../contract/operation.ts';
+import type { Project } from '../../contract/project.ts';
+import type { Role } from '../../contract/role.ts';
 import type { Group } from '../../contract/security-group.ts';
+import type { Session } from '../../contract/session.ts';
 import type { Difference, Snapshot, Verification } from '../../contract/snapshot.ts';
 import type { Task } from '../../contract/task.ts';
+import type { Token } from '../../contract/token.ts';
+import type { User } from '../../contract/user.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
+import { projectSheet, projectTable, roleSheet, roleTable, sessionTable, tokenTable, userSheet, userTable } from './access.ts';
 import { alertSheet, alertTable } from './alert.ts';
 import { differenceTable } from './difference.ts';
 import { explanationLines } from './explanation.ts';
@@ -57,13 +63,18 @@ const lists = {
   } satisfies List<Image>,
   'network-table': { table: networkTable, ...named } satisfies List<Network>,
   'nic-table': { table: nicTable, ...ids } satisfies List<Nic>,
+  'project-table': { table: projectTable, ...named, none: () => 'no projects yet; viv project create makes one' } satisfies List<Project>,
+  'role-table': { table: roleTable, ...named } satisfies List<Role>,
   'security-group-table': { table: groupTable, ...named } satisfies List<Group>,
+  'session-table': { table: sessionTable, ...ids, none: () => 'nobody is signed in' } satisfies List<Session>,
   'snapshot-table': {
     table: snapshotTree,
     ...ids,
     none: ({ vm }) => `no snapshots yet; take one with: viv snapshot create ${vm}`,
   } satisfies List<Snapshot>,
   'task-table': { table: (tasks, width) => taskTable(tasks, width), ...ids } satisfies List<Task>,
+  'token-table': { table: tokenTable, ...ids, none: () => 'no tokens yet; viv token create makes one' } satisfies List<Token>,
+  'user-table': { table: userTable, ...named, none: () => 'no users yet; viv user create makes one' } satisfies List<User>,
   'vm-table': {
     table: (vms, width) => vmTable(vms, width),
     ...named,
@@ -80,10 +91,13 @@ const ones = {
   explanation: (explanation: Explanation) => explanationLines(explanation),
   'image-sheet': (image: Image) => imageSheet(image),
   'network-sheet': (network: Network) => networkSheet(network),
+  'project-sheet': (project: Project) => projectSheet(project),
+  'role-sheet': (role: Role) => roleSheet(role),
   'security-group-sheet': (group: Group) => groupSheet(group),
   'snapshot-name': (snapshot: Snapshot) => [snapshotName(snapshot)],
   'snapshot-sheet': (snapshot: Snapshot) => snapshotSheet(snapshot),
   'task-sheet': (task: Task) => taskSheet(task),
+  'user-sheet': (user: User) => userSheet(user),
   verification: (verification: Verification) => verificationLines(verification),
   'vm-sheet': (vm: Vm) => vmSheet(vm),
   'warm-pool-sheet': (warmPool: WarmPool) => warmPoolSheet(warmPool),

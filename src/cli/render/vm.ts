@@ -18,7 +18,7 @@ const columnsOf = (now: number): Column<Vm>[] => [
 
 export function vmTable(vms: readonly Vm[], width: number | undefined, now = Date.now()): string[] {
   return renderTable(vms, columnsOf(now), width, (vm) =>
-    vm.stateReason && (vm.state === 'broken' || vm.state === 'paused') ? vm.stateReason.message : null,
+    vm.stateReason && (vm.state === 'broken' || vm.state === 'paused' || vm.state === 'not-responding') ? vm.stateReason.message : null,
   );
 }
 

@@ -1,11 +1,12 @@
 // Small files that are written and read whole: a reader sees the old content or the new, never a part.
 import { constants } from 'node:fs';
-import { open, rename, writeFile } from 'node:fs/promises';
+import { chmod, open, rename, writeFile } from 'node:fs/promises';
 import { VivError } from '../../contract/errors.ts';
 
-/** @param mode of a new file; default: 0o666 without the process' umask */
-export async function writeWhole(file: string, text: string, mode?: number): Promise<void> {
+/** @param mode default: this process' user alone may read it */
+export async function writeWhole(file: string, text: string, mode = 0o600): Promise<void> {
   await writeFile(`${file}.new`, text, { mode });
+  await chmod(`${file}.new`, mode);
   await rename(`${file}.new`, file);
 }
 

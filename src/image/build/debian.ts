@@ -1,7 +1,7 @@
 // The recipe of `debian:12` and `debian:13`: mmdebstrap installs packages into a tree, which becomes the root of a partitioned
 // disk with GRUB for BIOS. Needs no loop device and no mount: file system, partition table and boot loader are written into
 // a file. Runs as root, or as an ordinary user where user namespaces and newuidmap (package uidmap) are there.
-import { chmod, copyFile, mkdir, mkdtemp, open, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
@@ -14,6 +14,7 @@ import { debianFiles, includedPackages, maskedUnits, rootLabel } from './debian-
 import { makeExt4FromTar } from './ext4-tar.ts';
 import { gpt, type Partition, partitionTypes, sector } from './gpt.ts';
 import { findMirror, type Mirror } from './mirror.ts';
+import { putFile } from './root-tree.ts';
 import type { BuildContext, BuildImage, BuiltImage } from './types.ts';
 import { asOwnRoot, namespaceFacts, whyNoNamespace } from './user-namespace.ts';
 
@@ -65,13 +66,10 @@ const built = (context: BuildContext, source: string): BuiltImage => ({
 async function layOut(folder: string, agent: string): Promise<string> {
   const tree = join(folder, 'tree');
   for (const file of debianFiles) {
-    await mkdir(dirname(join(tree, file.path)), { recursive: true });
-    await writeFile(join(tree, file.path), file.content);
+    await putFile(join(tree, file.path), file.content);
   }
-  await mkdir(join(tree, 'usr/local/sbin'), { recursive: true });
-  await copyFile(agent, join(tree, 'usr/local/sbin/vivarium-agent'));
-  await mkdir(join(tree, 'etc/systemd/system'), { recursive: true });
-  await copyFile(await guestFile('vivarium-agent.service'), join(tree, 'etc/systemd/system/vivarium-agent.service'));
+  await putFile(join(tree, 'usr/local/sbin/vivarium-agent'), await readFile(agent), 0o755);
+  await putFile(join(tree, 'etc/systemd/system/vivarium-agent.service'), await readFile(await guestFile('vivarium-agent.service')));
   return tree;
 }
 

@@ -1,11 +1,10 @@
 // The recipe of `tiny`: a Debian kernel, busybox and our agent. Boots a kernel directly; an initramfs of a few modules mounts
 // the root disk, which keeps what a user writes. Needs no root: packages are unpacked, not installed.
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { MiB } from '../../contract/field.ts';
-
 import { agentFile } from '../../host/guest-asset.ts';
 import { runOk } from '../../host/process/run.ts';
 import { applets } from './applet.ts';
@@ -14,6 +13,7 @@ import { type CpioEntry, cpio } from './cpio.ts';
 import { makeExt4 } from './ext4.ts';
 import { findMirror } from './mirror.ts';
 import { findModules, loadOrder, type Module } from './module.ts';
+import { makeFolder, putFile } from './root-tree.ts';
 import { bootModules, initramfsInit, lateModules, spareModules, tinyFiles } from './tiny-files.ts';
 import type { BuildContext, BuiltImage } from './types.ts';
 
@@ -154,7 +154,7 @@ async function fillRoot(work: Work, version: string, modules: readonly Module[],
     'usr/local/bin',
     'etc',
   ])
-    await mkdir(join(root, path), { recursive: true });
+    await makeFolder(join(root, path));
   for (const [name, to] of [
     ['bin', 'usr/bin'],
     ['sbin', 'usr/bin'],
@@ -177,16 +177,11 @@ async function fillRoot(work: Work, version: string, modules: readonly Module[],
     await cp(path, join(root, isProgram ? 'usr/bin' : 'usr/lib', entry.name), { verbatimSymlinks: true });
   }
   const moduleFolder = join(root, 'usr/lib/modules', version);
-  await mkdir(moduleFolder, { recursive: true });
+  await makeFolder(moduleFolder);
   for (const module of modules) await cp(module.file, join(moduleFolder, inModules(module)));
-  await writeFile(join(moduleFolder, 'modules.dep'), await modulesDep(modules));
-  await cp(agent, join(root, 'usr/local/sbin/vivarium-agent'));
-  await chmod(join(root, 'usr/local/sbin/vivarium-agent'), 0o755);
-  for (const file of tinyFiles(version, diskBytes / 512)) {
-    await mkdir(dirname(join(root, file.path)), { recursive: true });
-    await writeFile(join(root, file.path), file.content);
-    await chmod(join(root, file.path), file.mode);
-  }
+  await putFile(join(moduleFolder, 'modules.dep'), await modulesDep(modules));
+  await putFile(join(root, 'usr/local/sbin/vivarium-agent'), await readFile(agent), 0o755);
+  for (const file of tinyFiles(version, diskBytes / 512)) await putFile(join(root, file.path), file.content, file.mode);
 }
 
 async function initramfs(unpacked: string, version: string, modules: readonly Module[]): Promise<Buffer> {

@@ -1,9 +1,10 @@
 // The network namespace of this state directory's virtual networks (and, for an ordinary user, the user namespace that owns it). The holder keeps it
 // alive: a `cat` that waits at a named pipe in the networks' folder, by which it is recognized. The holder outlives the daemon; the next daemon finds it
 // again, or starts another one in the same namespace where only other processes are left in it.
-import { mkdir, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../host/file/folder.ts';
 import { writeWhole } from '../../host/file/whole-file.ts';
 import { argumentsOf } from '../../host/process/arguments.ts';
 import { endStaying, type Staying, startStaying } from '../../host/process/background.ts';
@@ -70,7 +71,7 @@ export class Namespace {
   /** Creates it where it does not exist. Returns true where it was created and is empty. */
   async ensure(signal: AbortSignal): Promise<boolean> {
     if (await this.find()) return false;
-    await mkdir(this.#folder, { recursive: true, mode: 0o711 });
+    await makeFolder(this.#folder, 0o711);
     await rm(this.#pipe, { force: true });
     await runOk('mkfifo', ['-m', '600', this.#pipe], { timeoutMs: deadlineMs, signal });
     const left = await this.#survivor();

@@ -8,9 +8,10 @@
 //
 //   A pass that fails reads everything again and is tried once more; if that fails as well, apply() throws and the reconciler is *behind*:
 //   check(), which the monitor calls every few seconds, starts another pass. It also does so when something is missing from the kernel.
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
+import { makeFolder } from '../../host/file/folder.ts';
 import { isUsable } from '../../host/file/usable.ts';
 import { ProgramFailed, runOk } from '../../host/process/run.ts';
 import { isAddress } from '../address/address.ts';
@@ -218,7 +219,7 @@ export class NetworkReconciler {
     if (goal.networks.length === 0 && !(await this.exists())) return this.#names.publish([]);
     const { namespace } = await this.#open();
     const kernel = this.#kernel as KernelState;
-    await mkdir(folder, { recursive: true, mode: 0o711 });
+    await makeFolder(folder, 0o711);
     if (await namespace.ensure(signal)) kernel.reset();
     try {
       await kernel.reconcile(goal, signal);

@@ -7,6 +7,7 @@ import { HostAccess } from '../../contract/host-access.ts';
 import { NetworkKind, Spoofing } from '../../contract/network.ts';
 import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
 import type { Store } from '../../store/store.ts';
+import { defaultSettings } from '../model.ts';
 
 export const NetworkRecord = z.object({
   name: z.string(),
@@ -15,9 +16,12 @@ export const NetworkRecord = z.object({
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
   interface: z.string().nullable(),
-  spoofing: Spoofing,
-  capacityBytesPerSecond: z.int().nullable(),
-  hostAccess: z.array(HostAccess),
+  /** Defaults: those of a new network. */
+  spoofing: Spoofing.default(defaultSettings.spoofing),
+  capacityBytesPerSecond: z.int().nullable().default(defaultSettings.capacityBytesPerSecond),
+  hostAccess: z.array(HostAccess).default([...defaultSettings.hostAccess]),
+  /** Id of the project that owns it; null: it belongs to the host. */
+  project: z.string().nullable().default(null),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;

@@ -8,6 +8,7 @@ import { hostInterfaces } from '../../network/kernel/host-network.ts';
 import type { Networks } from '../../network/networks.ts';
 import { NetworkRecord, networkNameTaken } from '../../network/record/network.ts';
 import type { HandlerOf } from '../handler.ts';
+import { projectId } from '../project/one.ts';
 import { viewOf } from './view.ts';
 
 interface Creating {
@@ -21,11 +22,11 @@ export const handler: HandlerOf<'network.create'> = {
   target: ({ name }: Creating) => name,
   // One at a time: two could choose the same subnet.
   queue: () => 'networks',
-  prepare: async ({ network: name, ...asked }, { services: { networks } }): Promise<Creating> => ({
+  prepare: async ({ network: name, project, ...asked }, { services }): Promise<Creating> => ({
     name,
     record: NetworkRecord.parse({
-      ...{ name, kind: asked.kind, ...(await subnets(name, asked, networks)) },
-      ...{ interface: asked.interface ?? null, createdAt: Date.now() },
+      ...{ name, kind: asked.kind, ...(await subnets(name, asked, services.networks)) },
+      ...{ interface: asked.interface ?? null, project: projectId(project, services), createdAt: Date.now() },
     }),
   }),
   admit: async ({ record }: Creating, { networks }) => {

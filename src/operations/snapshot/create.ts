@@ -25,14 +25,14 @@ export const handler: HandlerOf<'snapshot.create'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, label, disksOnly, quiesce, template, auto }, { services }): Promise<Creating> => {
     const vm = services.vms.find(vmRef);
-    decide('snapshot', vm.record);
+    decide('snapshot', vm);
     const wish = { kind: 'snapshot', label: label ?? null, template, auto: auto ?? null } as const;
     services.snapshots.checkLabel(vm, wish);
     const memory = !disksOnly && hasMemory(vm);
     if (memory && vm.live) await checkRoom(vm, services);
     return { id: vm.id, name: vm.name, memory, quiesce, wish };
   },
-  admit: async ({ id }, { vms }) => decide('snapshot', vms.get(id).record),
+  admit: async ({ id }, { vms }) => decide('snapshot', vms.get(id)),
   steps: [
     {
       // When its turn has come: what was before it in the queue may have put new files under the VM, or ended it.

@@ -6,7 +6,7 @@ import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'vm.console'> = async ({ vm: vmRef, scrollbackBytes }, { services }, socket) => {
   const vm = services.vms.find(vmRef);
-  decide('console', vm.record);
+  decide('console', vm);
   const live = vm.alive();
   const line = vm.serial.attach();
   const gone = AbortSignal.any([socket.closed, live.ended]);

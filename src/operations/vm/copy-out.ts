@@ -6,7 +6,7 @@ import { copyAgent } from './copy-agent.ts';
 
 export const handler: HandlerOf<'vm.copy-out'> = async ({ vm: vmRef, path, waitMs }, { services, signal }) => {
   const vm = services.vms.find(vmRef);
-  decide('exec', vm.record);
+  decide('exec', vm);
   const agent = await copyAgent(vm, waitMs, signal);
   return { stream: agent.copyOut(path, signal), contentType: 'application/x-tar' };
 };

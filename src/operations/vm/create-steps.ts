@@ -16,6 +16,7 @@ import { nameTaken } from '../../vm/registry.ts';
 import { checkSettings } from '../../vm/resource/check.ts';
 import { newRecord } from '../../vm/spec.ts';
 import type { Step } from '../handler.ts';
+import { projectId } from '../project/one.ts';
 import type { Services } from '../services.ts';
 import { newName } from './new-name.ts';
 import type { OnVm } from './one.ts';
@@ -42,7 +43,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   if (options.tpm) await checkTpm(options.image, image.arch);
   const id = idWithOwnMacs(takenMacs(services));
   const uid = services.ownUsers ? vmIdentity(id, takenUids(services)) : null;
-  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now() };
+  const identity = { id, name, uuid: randomUUID(), uid, createdAt: Date.now(), project: projectId(options.project, services) };
   const chosen = await networks.choice.resolve(options.networks);
   const record = newRecord({ ...options, networks: chosen }, options.image, image, cdroms, identity, paths.vm(id));
   checkSettings(record, services.resources.enforcer.hostCpus);

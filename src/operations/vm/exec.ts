@@ -7,7 +7,7 @@ import type { HandlerOf, Socket } from '../handler.ts';
 
 export const handler: HandlerOf<'vm.exec'> = async (input, { services, signal }, socket) => {
   const vm = services.vms.find(input.vm);
-  decide('exec', vm.record);
+  decide('exec', vm);
   const gone = AbortSignal.any([socket.closed, signal]);
   const agent = await vm.alive().waitForAgent(input.waitMs, gone);
   const command = agent.exec({

@@ -71,14 +71,14 @@ export const handler: HandlerOf<'vm.fork'> = {
   prepare: async ({ vm: vmRef, snapshot: ref, count, name, full, tpm, removeOnStop }, { services }): Promise<Forking> => {
     const vm = services.vms.find(vmRef);
     const from = ref === undefined ? null : services.snapshots.find(vm, ref).id;
-    if (from === null) decide('fork', vm.record);
+    if (from === null) decide('fork', vm);
     const state = { id: vm.id, name: vm.name, from, count, pattern: name ?? null, full, tpm, removeOnStop };
     await checkForking(state, services);
     if (planned(state, services).memory)
       await checkMemory(`${vm.name} with ${count} more`, 0, count, services, 'stop another VM or make fewer');
     return state;
   },
-  admit: async ({ id, from }: Forking, { vms }) => (from === null ? decide('fork', vms.get(id).record) : 'accept'),
+  admit: async ({ id, from }: Forking, { vms }) => (from === null ? decide('fork', vms.get(id)) : 'accept'),
   steps: [
     {
       name: 'plan the forks',

@@ -19,8 +19,9 @@ function checkTemplates({ id, name }: OnVm, { snapshots }: Services): void {
 export const handler: HandlerOf<'vm.remove'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, force }, { services }) => {
-    const { id, name, record } = services.vms.find(vmRef);
-    decide('remove', record, { force });
+    const vm = services.vms.find(vmRef);
+    const { id, name } = vm;
+    decide('remove', vm, { force });
     services.warmPools.checkUnused({ vm: id, name });
     if (!force) checkTemplates({ id, name }, services);
     if (force) await makeWay({ id, name }, services);
@@ -29,7 +30,7 @@ export const handler: HandlerOf<'vm.remove'> = {
   admit: async ({ id, force }, { vms, warmPools }) => {
     const vm = vms.byId(id);
     if (vm) warmPools.checkUnused({ vm: id, name: vm.name });
-    return vm ? decide('remove', vm.record, { force }) : 'ignore';
+    return vm ? decide('remove', vm, { force }) : 'ignore';
   },
   steps: removeSteps,
   output: async ({ id, name }) => ({ id, name }),

@@ -14,13 +14,13 @@ export const handler: HandlerOf<'vm.restart'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, force, timeoutMs }, { services }) => {
     const vm = services.vms.find(vmRef);
-    decide('restart', vm.record);
+    decide('restart', vm);
     // What would make the start fail is found before anything is stopped.
     services.networks.checkProblems(vm.record.nics);
     if (!vm.live) await checkStart(vm, services);
     return { id: vm.id, name: vm.name, force, timeoutMs };
   },
-  admit: async ({ id }, { vms }) => decide('restart', vms.get(id).record),
+  admit: async ({ id }, { vms }) => decide('restart', vms.get(id)),
   steps: [...before, ...stopSteps, ...startSteps],
   output: outputView,
 };

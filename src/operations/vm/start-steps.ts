@@ -33,5 +33,5 @@ export function admitStart(state: OnVm, services: TaskContext['services']): Prom
   const vm = services.vms.get(state.id);
   if (vm.live && vm.record.state === 'broken')
     throw new VivError('wrong_state', `cannot start ${vm.name}: its process is still there; use stop --force first`);
-  return Promise.resolve(decide('start', vm.record));
+  return Promise.resolve(decide('start', vm));
 }

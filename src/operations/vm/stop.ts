@@ -40,7 +40,7 @@ export const handler: HandlerOf<'vm.stop'> = {
     const { record } = vms.get(id);
     if (record.settings.removeOnStop) warmPools.checkUnused({ vm: id, name: record.name });
     // One that has ended by itself may be about to be started again by its policy.
-    return record.desired === 'running' ? 'accept' : decide('stop', record);
+    return record.desired === 'running' ? 'accept' : decide('stop', vms.get(id));
   },
   steps: [...before, ...stopSteps, ...removeSteps.map(forGood)],
   output: async (state: StoppingForGood, services) => state.last ?? outputView(state, services),

@@ -18,7 +18,7 @@ export const handler: HandlerOf<'vm.suspend'> = {
     const vm = services.vms.find(vmRef);
     const { memoryBytes } = vm.record.started ?? vm.record.settings;
     const { freeBytes: free } = await freeSpace(services.paths.stateDirectory);
-    if (decide('suspend', vm.record) === 'accept' && free < memoryBytes) {
+    if (decide('suspend', vm) === 'accept' && free < memoryBytes) {
       throw new VivError(
         'no_space',
         `cannot suspend ${vm.name}: its memory of ${memoryBytes >> 20} MiB may not fit into the ${Math.floor(free / 2 ** 20)} MiB free in ${services.paths.stateDirectory}; make room and try again`,
@@ -26,7 +26,7 @@ export const handler: HandlerOf<'vm.suspend'> = {
     }
     return { id: vm.id, name: vm.name };
   },
-  admit: async ({ id }, { vms }) => decide('suspend', vms.get(id).record),
+  admit: async ({ id }, { vms }) => decide('suspend', vms.get(id)),
   steps: [
     {
       name: 'plan the suspended state',

@@ -1,6 +1,7 @@
 // Verbs of a single step: pause, resume, reset.
 import type { Verb } from '../../contract/vm-verdicts.ts';
 import { decide } from '../../vm/decide.ts';
+import { refreshState } from '../../vm/lifecycle/responding.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { HandlerOf } from '../handler.ts';
 import { onVm, outputView } from './one.ts';
@@ -15,7 +16,12 @@ export function verb(name: Verb & keyof typeof past, act: (vm: Vm) => Promise<vo
       const { id, name } = services.vms.find(vmRef);
       return { id, name };
     },
-    admit: async ({ id }, { vms }) => decide(name, vms.get(id).record),
+    // QEMU decides, not the record: a command that timed out may have been carried out since.
+    admit: async ({ id }, { vms }) => {
+      const vm = vms.get(id);
+      await refreshState(vm);
+      return decide(name, vm);
+    },
     steps: [
       {
         name,

@@ -5,6 +5,6 @@ import type { HandlerOf } from '../handler.ts';
 
 export const handler: HandlerOf<'vm.view'> = async ({ vm: vmRef }, { services }) => {
   const vm = services.vms.find(vmRef);
-  decide('view', vm.record);
+  decide('view', vm);
   return { protocol: 'vnc', socket: vm.paths.vnc };
 };

@@ -3,9 +3,10 @@
 //
 //   stop ─► devices into a file ─► copy of the TPM ─► disks: new overlays ─► memory: a new layer ─► continue
 import { existsSync } from 'node:fs';
-import { link, mkdir, rm } from 'node:fs/promises';
+import { link, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../../contract/errors.ts';
+import { makeFolder } from '../../host/file/folder.ts';
 import { newId } from '../../host/id.ts';
 import { openOverlays, prepareSwitch } from '../../qemu/block.ts';
 import { cont, pausedAgain, stop as stopCpus } from '../../qemu/command.ts';
@@ -77,7 +78,7 @@ export async function prepareSnapshot(vm: Vm, services: Uses<'snapshots' | 'path
   if (isOnOverlays(vm.record, overlays)) return;
   await services.snapshots.put(snapshot);
   const { folder } = services.paths.snapshot(snapshot.id);
-  await mkdir(folder, { recursive: true, mode: 0o711 });
+  await makeFolder(folder, 0o711);
   if (vm.record.family === null && vm.record.uid !== null) await vm.update(({ uid }) => ({ family: uid }));
   await makeOverlays(vm.record, overlays);
 }

@@ -22,6 +22,6 @@ export function vmPorts(record: VmRecord, live: VmConnection | null): VmPorts {
     isPublished: warmPool === null,
     process: live?.process ?? null,
     // Its process may exist although it does not answer.
-    mayRun: live === null && state === 'broken' && started !== null,
+    mayRun: live === null && started !== null && state !== 'stopped' && state !== 'suspended',
   };
 }

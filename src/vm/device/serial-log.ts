@@ -1,29 +1,30 @@
-// A VM's serial output. QEMU appends it to serial.log itself, so nothing is lost while the daemon is away.
+// A VM's serial output. QEMU appends it to serial.log itself, so nothing is lost while no daemon runs.
 // Older parts are kept as serial.log.1 (the newest of them) to serial.log.3.
 import { watch } from 'node:fs';
-import { type FileHandle, open, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, rename, stat, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 const partBytes = 4 * 1024 * 1024;
 const parts = 3;
 
-/** Moves a grown log aside. QEMU holds the file open and appends, so its content is copied and the file cut, not renamed. */
+/**
+ * Moves a grown log aside. QEMU holds the file open and appends, so its content is copied and the file truncated, not renamed. Of a log that is
+ * longer than a part, its end is kept; whatever the size, it is read in pieces.
+ */
 export async function rotate(file: string, limitBytes = partBytes): Promise<void> {
   const size = await sizeOf(file);
   if (size < limitBytes) return;
   for (let part = parts - 1; part >= 1; part--) await rename(`${file}.${part}`, `${file}.${part + 1}`).catch(ignoreAbsent);
-  const handle = await open(file, 'r');
-  try {
-    let content = await readPart(handle, 0, size);
-    // What was written while we copied: copied as well, until nothing more has come.
-    for (let now = await sizeOf(file); now > content.length; now = await sizeOf(file)) {
-      content = Buffer.concat([content, await readPart(handle, content.length, now)]);
+  await using to = await open(`${file}.1`, 'w', 0o600);
+  const from = Math.max(0, size - partBytes);
+  let copied = from;
+  // What is written in the meantime is copied as well; a guest that writes faster than that loses the rest.
+  for (let end = size; end > copied && copied - from < 2 * partBytes; end = await sizeOf(file))
+    for await (const chunk of readFrom(file, copied, Math.min(end, copied + partBytes))) {
+      await to.write(chunk);
+      copied += chunk.length;
     }
-    await writeFile(`${file}.1`, content, { mode: 0o600 });
-    await truncate(file, 0);
-  } finally {
-    await handle.close();
-  }
+  await truncate(file, 0);
 }
 
 /** Bytes that are kept of the log, oldest first: only the last `tailBytes` when given; the newest part only up to byte `upTo`. */

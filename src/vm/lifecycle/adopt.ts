@@ -3,7 +3,8 @@
 import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { diskProblem, queryStatus } from '../../qemu/command.ts';
+import { VivError } from '../../contract/errors.ts';
+import { queryStatus } from '../../qemu/command.ts';
 import { findProcesses, lastWords, type QemuProcess } from '../../qemu/process.ts';
 import { connectQmp } from '../../qemu/qmp.ts';
 import { findTpms } from '../../qemu/tpm.ts';
@@ -16,8 +17,9 @@ import type { Vm } from '../vm.ts';
 import { connect } from './connect.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { endProcess } from './end-process.ts';
-import { applyStatus, pauseReason } from './qemu-events.ts';
+import { applyStatus } from './qemu-events.ts';
 import { recordEnd } from './record-exit.ts';
+import { adoptLater, recordStatus } from './responding.ts';
 import { endNow } from './stop.ts';
 
 const deadlineMs = 10_000;
@@ -43,6 +45,7 @@ export async function adoptAll(
         const outcome = await adopt(vm, services, isWarm, signal);
         if (outcome !== null) result[outcome].push(vm.name);
       } catch (error) {
+        if (await adoptWhenItAnswers(vm, services, error, signal)) return;
         services.log.error({ vm: vm.name, error }, 'a VM could not be adopted');
         const message = `its QEMU process does not answer: ${(error as Error).message}`;
         await vm.setState('broken', { code: 'qemu_exited', message }).catch((full: unknown) => {
@@ -118,14 +121,35 @@ async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, pr
   adoptLimits(vm, live, services);
   const { status } = await queryStatus(live.qmp);
   applyStatus(vm, live, status);
-  const { record } = vm;
-  const problem = await diskProblem(live.qmp);
-  if (problem) {
-    if (problem.full) vm.runtime.fillDisk();
-    // On a disk that is full it may not be possible to record it.
-    await vm.setState('paused', pauseReason(problem, vm.name)).catch((error: unknown) => vm.report('vm.problem', (error as Error).message));
-  } else if (status === 'running' && record.state !== 'running') await vm.setState('running', null);
-  else if (status === 'paused' && record.state !== 'paused') await vm.setState('paused', record.stateReason);
+  const { state, stateReason } = vm.record;
+  if (status === 'paused' && state !== 'paused') await vm.setState('paused', stateReason);
+  else await recordStatus(vm, live, status, { adopted: true });
+}
+
+/** True: its process runs and does not answer; it is shown so, and adopted as soon as it does. */
+async function adoptWhenItAnswers(
+  vm: Vm,
+  services: Uses<'networks' | 'processes' | 'log' | 'resources'>,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const process = error instanceof VivError && error.code === 'timeout' ? await services.processes.of(vm) : null;
+  if (!process) return false;
+  // Its connection, if there is one already, is asked until it answers (responding.ts).
+  if (vm.live) return true;
+  void adoptLater(vm, process, () => adoptProcess(vm, services, process, signal), services, signal).then(async () => {
+    if (signal.aborted || vm.live || vm.runtime.notRespondingSince === null) return;
+    vm.runtime.respond();
+    rmSync(vm.paths.run, { recursive: true, force: true });
+    const message = 'its QEMU process ended without having answered';
+    const reason = { code: 'qemu_exited', message, occurredAt: Date.now() } as const;
+    await recordEnd(
+      vm,
+      () => ({ state: 'broken', stateReason: reason }),
+      () => vm.reportEnd(true, message),
+    );
+  });
+  return true;
 }
 
 /** A process that could not be adopted may end. */

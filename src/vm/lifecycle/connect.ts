@@ -8,6 +8,7 @@ import type { Uses } from '../services.ts';
 import { hasBalloon } from '../spec.ts';
 import type { Vm } from '../vm.ts';
 import { listen } from './qemu-events.ts';
+import { awaitAnswer } from './responding.ts';
 
 const qmpDeadlineMs = 20_000;
 
@@ -35,5 +36,6 @@ export function connect(
   if (hasBalloon(vm.record)) connection.balloon = new BalloonWatch(qmp, resources.clock, connection.ended);
   vm.runtime.connect(connection);
   listen(vm, connection);
+  qmp.onUnanswered(() => void awaitAnswer(vm, connection));
   return connection;
 }

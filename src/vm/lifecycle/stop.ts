@@ -18,7 +18,7 @@ export async function askGuest(vm: Vm, timeoutMs: number, signal: AbortSignal): 
   const { live } = vm;
   if (!live) return true;
   vm.runtime.beginEnd();
-  if (vm.record.state === 'paused') await cont(live.qmp);
+  if (vm.state === 'paused') await cont(live.qmp);
   const asked = [live.agent?.power('poweroff'), systemPowerdown(live.qmp)];
   void Promise.allSettled(asked);
   const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -6,6 +6,7 @@ import type { VmRecord } from '../record.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { resume } from './pause.ts';
+import { checkResponding } from './responding.ts';
 
 export interface Keeping {
   /** Starts a VM through the task engine, so that it is seen and journalled. */
@@ -19,6 +20,7 @@ export interface Keeping {
 
 const lookEveryMs = 2000;
 const rotateEveryMs = 30_000;
+const respondEveryMs = 10_000;
 
 /** Pause before the nth start in a row, in ms: 1, 2, 4 ... 60 s. */
 export const backOffMs = (restarts: number): number => Math.min(60_000, 1000 * 2 ** restarts);
@@ -59,6 +61,7 @@ export class Supervisor {
     this.#keeping = keeping;
     this.#every(lookEveryMs, () => this.#resumeAfterFullDisk());
     this.#every(rotateEveryMs, () => this.#rotateLogs());
+    this.#every(respondEveryMs, () => this.#checkResponding());
   }
 
   /** Called when the tasks of the previous daemon are queued again: from now on ends are followed up, earlier ones too. */
@@ -163,6 +166,10 @@ export class Supervisor {
         this.#problem(vm, error);
       }
     }
+  }
+
+  async #checkResponding(): Promise<void> {
+    await Promise.all(this.#services.vms.list().map(checkResponding));
   }
 
   async #rotateLogs(): Promise<void> {

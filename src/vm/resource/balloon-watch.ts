@@ -25,6 +25,7 @@ export class BalloonWatch {
   #stats: BalloonStats | null = null;
   #before: BalloonStats | null = null;
   #seconds = everySeconds;
+  #isBegun = false;
 
   /** @param signal aborted when the VM's runtime ends */
   constructor(qmp: QmpConnection, clock: Clock, signal: AbortSignal) {
@@ -39,11 +40,12 @@ export class BalloonWatch {
   /** Repeatable. @param governed its memory may be changed by the governor */
   async begin(governed: boolean): Promise<void> {
     const seconds = governed ? governedEverySeconds : everySeconds;
-    const begun = this.#actualBytes !== null;
     this.#seconds = seconds;
     await pollBalloonStats(this.#qmp, seconds);
     this.#actualBytes ??= await balloonActual(this.#qmp);
-    if (!begun) this.#later();
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    this.#later();
   }
 
   /** What the balloon leaves the guest; null: not known yet. */

@@ -40,7 +40,7 @@ export async function checkChange(
 }
 
 /** Puts what is recorded into force, as far as that is possible while it runs; the rest is pending. Repeatable. */
-export async function applyChange(vm: Vm, services: Uses<'vms' | 'resources'>, signal: AbortSignal): Promise<void> {
+export async function applyChange(vm: Vm, services: Uses<'resources'>, signal: AbortSignal): Promise<void> {
   const { live, record } = vm;
   if (live === null || record.state === 'suspended') return;
   const { settings, started } = record;
