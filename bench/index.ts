@@ -20,6 +20,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   boot: async () => (await import('./boot.ts')).boot(),
   traffic: async () => (await import('./traffic.ts')).traffic(),
   firewall: async () => (await import('./firewall.ts')).firewall(),
+  resource: async () => (await import('./resource.ts')).resource(),
   watch: async () => (await import('./watch.ts')).watch(),
 };
 

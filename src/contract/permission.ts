@@ -6,8 +6,8 @@ export type BuiltInRole = (typeof builtInRoles)[number];
 
 /** Who may do what: an operator has nothing to do with it, a viewer does not see it. */
 const accessNouns: ReadonlySet<string> = new Set(['user', 'role', 'audit']);
-/** Nouns that belong to the whole host: who is not an administrator only reads them. */
-const hostNouns: ReadonlySet<string> = new Set(['host', 'project', 'listener']);
+/** Nouns that belong to the whole host: who is not an administrator only reads them. An alert may run a command as the daemon's user. */
+const hostNouns: ReadonlySet<string> = new Set(['host', 'project', 'listener', 'alert']);
 
 export function roleAllows(role: BuiltInRole, permission: Permission): boolean {
   const [noun = '', verb = ''] = permission.split('.');

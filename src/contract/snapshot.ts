@@ -61,6 +61,7 @@ export const create = defineOperation({
   }),
   output: Snapshot,
   errors: [
+    'corrupt',
     'invalid',
     'not_found',
     'ambiguous',
@@ -191,7 +192,9 @@ export const restore = defineOperation({
   risk: 'loss',
   task: true,
   summary: 'Restore a VM to one of its snapshots; no snapshot is lost',
-  input: One.extend({ start: z.boolean().default(true).describe('Whether it continues immediately, where the snapshot has memory') }),
+  input: One.extend({
+    start: z.boolean().default(true).describe('Whether it continues immediately; without memory in the snapshot a VM that ran boots'),
+  }),
   output: Vm,
   errors: [
     'invalid',

@@ -31,6 +31,7 @@ export const StateReason = z.object({
       'files_missing',
       'removed_on_stop',
       'not_responding',
+      'stopped_by_force',
     ])
     .describe('Reason for programs'),
   message: z.string().describe('Reason as a sentence'),

@@ -30,6 +30,8 @@ export interface DownloadOptions {
 }
 
 const mostRedirects = 10;
+/** An attempt that gets less than this beyond the furthest one counts as failed. */
+const progressBytes = 64 * 1024;
 
 /** What one attempt could not do, and may be tried again. */
 class Interrupted extends Error {
@@ -41,8 +43,8 @@ export async function download(url: string, file: string, options: DownloadOptio
   const { signal, checksum, log = () => {}, retries = 6, pauseMs = 500 } = options;
   const part = `${file}.part`;
   let failures = 0;
+  let furthest = await sizeOf(part);
   for (;;) {
-    const before = await sizeOf(part);
     try {
       const got = await attempt(url, part, options);
       if (checksum !== null && got.checksum !== checksum.hex) {
@@ -60,7 +62,9 @@ export async function download(url: string, file: string, options: DownloadOptio
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
         throw new VivError('no_space', `The disk was full before ${url} was fetched; free some space and try again.`, { cause: error });
       if (!(error instanceof Interrupted)) throw error;
-      failures = (await sizeOf(part)) > before ? 1 : failures + 1;
+      const reached = await sizeOf(part);
+      failures = reached >= furthest + progressBytes ? 1 : failures + 1;
+      furthest = Math.max(furthest, reached);
       if (failures > retries) {
         throw new VivError(
           'download_failed',

@@ -37,8 +37,13 @@ export interface Images {
   name(digest: string, name: string): Promise<StoredImage>;
   /** Throws in_use (naming the VMs) and forbidden (an image of a shared folder). */
   requireUnused(digest: string): Promise<void>;
-  /** Throws in_use (naming the VMs) and forbidden (an image of a shared folder). Twice is fine. */
-  remove(digest: string): Promise<{ freedBytes: number }>;
+  /** @throws forbidden for an image of a shared folder */
+  requireOwn(image: StoredImage): void;
+  /**
+   * Takes these names from the image, and removes its files with the last one. Repeatable.
+   * @throws in_use (naming the VMs), forbidden (an image of a shared folder)
+   */
+  remove(digest: string, names: readonly string[]): Promise<{ freedBytes: number }>;
   /** Reads all of its files again; throws corrupt, naming those that have changed or are gone. */
   verify(digest: string, options?: { signal?: AbortSignal; onBytes?: (bytes: number) => void }): Promise<void>;
 }
@@ -115,9 +120,13 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
     return ownByDigest(digest);
   };
 
+  const refuseShared = ({ shared, names, digest, folder }: StoredImage) => {
+    if (shared) throw new VivError('forbidden', `cannot remove ${names[0] ?? digest.slice(0, 12)}: it is in the shared folder ${folder}`);
+  };
+
   const refuseUsed = (image: StoredImage) => {
     const called = image.names[0] ?? image.digest.slice(0, 12);
-    if (image.shared) throw new VivError('forbidden', `${called} is in the shared folder ${image.folder} and cannot be removed from here.`);
+    refuseShared(image);
     const vms = usedBy(image.digest);
     if (vms.length === 0) return;
     const snapshots = vms.filter((user) => user.includes('@')).length;
@@ -167,10 +176,17 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
       }),
     name: (digest, name) => turn(() => giveName(digest, name)),
     requireUnused: async (digest) => refuseUsed(await ownByDigest(digest)),
-    remove: (digest) =>
+    requireOwn: refuseShared,
+    remove: (digest, names) =>
       turn(async () => {
         const image = (await list()).find((candidate) => candidate.digest === digest);
         if (!image) return { freedBytes: 0 };
+        const left = image.names.filter((name) => !names.includes(name));
+        if (left.length > 0) {
+          refuseShared(image);
+          if (left.length < image.names.length) await writeManifest(image.folder, { ...manifestOf(image), names: left });
+          return { freedBytes: 0 };
+        }
         refuseUsed(image);
         const going = join(paths.images, `.removing-${digest}`);
         await rm(going, { recursive: true, force: true });

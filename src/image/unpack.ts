@@ -1,4 +1,4 @@
-// Unpacks a compressed image and makes a stand-alone qcow2 (or ISO) of whatever came.
+// Unpacks a compressed image and makes an independent qcow2 (or ISO) of the result.
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { VivError } from '../contract/errors.ts';
 import { ProgramFailed, ProgramMissing, runOk } from '../host/process/run.ts';
+import { checkComplete } from '../storage/complete.ts';
 import { convertDisk } from '../storage/disk.ts';
 import { type DiskFormat, probeFile, usableFormat } from '../storage/probe.ts';
 import { freeSpace } from '../storage/space.ts';
@@ -24,8 +25,8 @@ export async function unpack(
   if (probe.kind !== 'compressed') return false;
   const part = `${to}.part`;
   try {
-    if (probe.with === 'xz') await unxz(from, part, options.signal);
-    else if (probe.with === 'gzip' || probe.with === 'zstd') {
+    if (probe.with === 'xz' || probe.with === 'bzip2') await runDecompressor(programs[probe.with], from, part, options.signal);
+    else {
       let written = 0;
       let nextLook = 0;
       const meter = new Transform({
@@ -42,8 +43,7 @@ export async function unpack(
       });
       const way = probe.with === 'gzip' ? createGunzip() : createZstdDecompress();
       await pipeline(createReadStream(from), way, meter, createWriteStream(part, { mode: 0o600 }), { signal: options.signal });
-    } else
-      throw new VivError('unsupported', `${from} is compressed with ${probe.with}, which is not unpacked here; unpack it and import it.`);
+    }
     await rename(part, to);
     return true;
   } catch (error) {
@@ -53,11 +53,29 @@ export async function unpack(
     if (error instanceof ProgramMissing)
       throw new VivError(
         'missing_program',
-        `Could not unpack ${from}: xz is not installed; install it with \`apt-get install xz-utils\`.`,
+        `cannot unpack ${from}: ${error.program} is not installed. Install it with: apt-get install xz-utils bzip2`,
         { cause: error },
       );
     if (error instanceof ProgramFailed && /No space left/.test(error.message)) throw full(from, error);
+    if (/unexpected end|ends? unexpectedly|truncated|premature/i.test((error as Error).message))
+      throw new VivError('corrupt', `${from} is cut off: its ${probe.with} stream ends early. Get it again.`, { cause: error });
     throw new VivError('corrupt', `${from} cannot be unpacked: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Runs `act`, whose errors then name where the image comes from instead of a file of its staging folder. */
+export async function namingOrigin<T>(staging: string, origin: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof VivError)) throw error;
+    const path = new RegExp(`${staging.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}/[^\\s:;,'"]*`, 'g');
+    const { code, message, details } = error.toBody();
+    throw new VivError(
+      code,
+      message.replace(path, () => origin),
+      { cause: error, ...(details === undefined ? {} : { details }) },
+    );
   }
 }
 
@@ -71,6 +89,7 @@ export async function makeUsable(
   options: { signal: AbortSignal; asked?: DiskFormat; onProgress?: (percent: number) => void },
 ): Promise<OneFile> {
   const format = usableFormat(await probeFile(file), file, options.asked);
+  await checkComplete(file, format);
   if (format === 'iso') {
     const iso = 'image.iso';
     // As raw, which keeps holes.
@@ -85,14 +104,20 @@ export async function makeUsable(
   return { kind: 'disk', virtualBytes: made.virtualBytes, disk, iso: null, kernel: null };
 }
 
-async function unxz(from: string, to: string, signal: AbortSignal): Promise<void> {
-  // xz writes to standard output only; the shell connects it to the file, and both names are arguments, not text of the script.
-  await runOk('sh', ['-c', 'exec xz --decompress --stdout --keep -- "$1" > "$2"', 'sh', from, to], {
-    timeoutMs: 3600_000,
-    signal,
-    endsWithUs: true,
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' },
-  });
+const programs = { xz: 'xz', bzip2: 'bzip2' } as const;
+
+async function runDecompressor(program: string, from: string, to: string, signal: AbortSignal): Promise<void> {
+  // It writes to standard output only; the shell connects that to the file, and all names are arguments, not text of the script.
+  await runOk(
+    'sh',
+    ['-c', 'command -v "$1" >/dev/null || exit 127; exec "$1" --decompress --stdout --keep -- "$2" > "$3"', 'sh', program, from, to],
+    {
+      timeoutMs: 3600_000,
+      signal,
+      endsWithUs: true,
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' },
+    },
+  );
 }
 
 function full(file: string, cause?: unknown): VivError {

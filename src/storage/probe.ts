@@ -12,6 +12,8 @@ export type Probe =
   | { readonly kind: 'iso'; readonly sizeBytes: number }
   | { readonly kind: 'raw'; readonly sizeBytes: number /** It has a partition table or boot signature. */; readonly bootable: boolean }
   | { readonly kind: 'compressed'; readonly with: Compression }
+  /** It holds disks among other files. */
+  | { readonly kind: 'archive'; readonly format: string }
   | { readonly kind: 'foreign'; readonly format: string /** qemu-img's name of the format. */; readonly qemuName: string }
   | { readonly kind: 'unknown'; readonly sizeBytes: number };
 
@@ -55,6 +57,12 @@ async function probeHandle(handle: FileHandle, size: number, file: string): Prom
   if ((await readAt(handle, 32769, 5)).equals(Buffer.from('CD001'))) return { kind: 'iso', sizeBytes: size };
   if (size > 512 && (await readAt(handle, size - 512, 8)).equals(Buffer.from('conectix')))
     return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
+  if (
+    head.length >= 263 &&
+    head.subarray(257, 262).equals(Buffer.from('ustar')) &&
+    /\.ovf\0/i.test(head.subarray(0, 100).toString('latin1'))
+  )
+    return { kind: 'archive', format: 'an OVA appliance' };
   const mbr = head.length >= 512 && head.readUInt16LE(510) === 0xaa55;
   const gpt = head.length >= 520 && head.subarray(512, 520).equals(Buffer.from('EFI PART'));
   if (size > 0 && size % 512 === 0) return { kind: 'raw', sizeBytes: size, bootable: mbr || gpt };
@@ -110,10 +118,16 @@ export function usableFormat(probe: Probe, file: string, asked?: DiskFormat): Di
         'corrupt',
         `${file} is a ${probe.format} disk; turn it into qcow2 with \`qemu-img convert -f ${probe.qemuName} -O qcow2 FROM TO\` and give the result.`,
       );
-    case 'unknown':
+    case 'archive':
       throw new VivError(
         'corrupt',
-        `${file} is neither qcow2, nor an ISO, nor a raw disk (${probe.sizeBytes} bytes, which is not a whole number of 512-byte sectors).`,
+        `${file} is ${probe.format}, which holds a disk among other files. Unpack it with tar -xf, and convert the .vmdk in it with qemu-img convert -f vmdk -O qcow2.`,
+      );
+    case 'unknown':
+      if (asked === 'raw' && probe.sizeBytes > 0) return 'raw';
+      throw new VivError(
+        'corrupt',
+        `${file} is neither qcow2, nor an ISO, nor a raw disk (${probe.sizeBytes} bytes, which is not a whole number of 512-byte sectors). Use --format raw to take it as a raw disk, rounded up to whole sectors.`,
       );
     case 'raw':
       if (asked === 'qcow2' || asked === 'iso')

@@ -20,7 +20,7 @@ test('a viewer only reads, an operator does everything that is not the whole hos
     idsWhere(({ permission }) => permission.endsWith('.read') && !/^(user|role|audit)\./.test(permission)),
   );
   assert.deepEqual(
-    idsWhere(({ permission }) => !roleAllows('operator', permission) && !/^(user|role|project|audit|listener)\./.test(permission)),
+    idsWhere(({ permission }) => !roleAllows('operator', permission) && !/^(user|role|project|audit|listener|alert)\./.test(permission)),
     ['image.import', 'image.export', 'host.shutdown'],
   );
   assert.ok(operationList.every(({ permission }) => roleAllows('administrator', permission)));

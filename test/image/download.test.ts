@@ -247,3 +247,23 @@ test('a file of checksums that never ends is not read for ever', async () => {
     message: /more than/,
   });
 });
+
+test('a server that always closes early after a little more is asked a bounded number of times', async () => {
+  for (const [name, ranges] of [
+    ['creeps', true],
+    ['starts-over', false],
+  ] as const) {
+    let from = 0;
+    await assert.rejects(
+      get(name, (request, response, count) => {
+        from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+        const part = content.subarray(from, from + (ranges ? 1000 : 1000 + (count % 3) * 10));
+        const head = from > 0 ? { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` } : {};
+        response.writeHead(from > 0 ? 206 : 200, { ...head, 'content-length': content.length - from, ...(ranges ? { etag: '"e"' } : {}) });
+        response.write(part, () => setImmediate(() => response.destroy()));
+      }),
+      { code: 'download_failed' },
+    );
+    assert.equal(seen.get(`/${name}`)?.length, 3, name);
+  }
+});

@@ -104,10 +104,10 @@ test('an image in use is not removed, and the VMs are named; one that is free is
   let users = ['web', 'db'];
   const { images, paths, add } = await store({ usedBy: () => users });
   const image = await add('used', 'a');
-  await assert.rejects(images.remove(image.digest), { code: 'in_use', message: /web, db/ });
+  await assert.rejects(images.remove(image.digest, image.names), { code: 'in_use', message: /web, db/ });
   users = [];
-  assert.equal((await images.remove(image.digest)).freedBytes, image.sizeBytes);
-  assert.equal((await images.remove(image.digest)).freedBytes, 0);
+  assert.equal((await images.remove(image.digest, image.names)).freedBytes, image.sizeBytes);
+  assert.equal((await images.remove(image.digest, image.names)).freedBytes, 0);
   assert.deepEqual(await readdir(paths.images), []);
 });
 
@@ -134,7 +134,7 @@ test('images of a shared folder are used, and never removed or changed', async (
   const found = await images.find('lent');
   assert.equal(found.diskFile, lent.diskFile);
   assert.equal(found.shared, true);
-  await assert.rejects(images.remove(found.digest), { code: 'forbidden' });
+  await assert.rejects(images.remove(found.digest, found.names), { code: 'forbidden' });
   await assert.rejects(images.name(found.digest, 'other'), { code: 'forbidden' });
 });
 

@@ -247,3 +247,67 @@ test('an export whose target appears meanwhile leaves that file alone and nothin
   assert.deepEqual(await readdir(at('busy')), ['x']);
   assert.equal(await readFile(at('busy/x'), 'utf8'), 'theirs');
 });
+
+const importIt = (path: string, name: string, more: object = {}) =>
+  run<object, Image>(importFile as never, { path, name, ...defaults, ...more });
+
+test('an image that was cut off is refused, in every form and by every way in', async () => {
+  const whole = await qcow2('whole.qcow2', 'c');
+  await writeFile(at('whole.qcow2'), whole);
+  await writeFile(at('cut.qcow2'), whole.subarray(0, whole.length - 70_000));
+  await assert.rejects(importIt(at('cut.qcow2'), 'cut'), { code: 'corrupt', message: /cut\.qcow2 is cut off: it has \d+ bytes/ });
+  for (const [program, extension] of [
+    ['gzip', 'gz'],
+    ['xz', 'xz'],
+    ['zstd', 'zst'],
+    ['bzip2', 'bz2'],
+  ] as const) {
+    const packed = execFileSync(program, ['-c', at('whole.qcow2')]);
+    await writeFile(at(`whole.${extension}`), packed);
+    assert.equal((await importIt(at(`whole.${extension}`), `from-${extension}`)).output.names[0], `from-${extension}`);
+    const cut = packed.subarray(0, packed.length - 20);
+    await writeFile(at(`cut.${extension}`), cut);
+    await assert.rejects(importIt(at(`cut.${extension}`), 'cut'), {
+      code: 'corrupt',
+      message: new RegExp(`/cut\\.${extension} is cut off: its \\w+ stream ends early`),
+    });
+    served.set(`/cut.qcow2.${extension}`, cut);
+    await assert.rejects(run(pull as never, { image: `${base}/cut.qcow2.${extension}`, ...pullDefaults } as never), {
+      code: 'corrupt',
+      message: new RegExp(`^${base}/cut\\.qcow2\\.${extension} is cut off`),
+    });
+  }
+  assert.deepEqual(await staged(), []);
+});
+
+test('a raw file of no whole sectors is taken with --format raw, rounded up', async () => {
+  await writeFile(at('odd.img'), Buffer.alloc(1_000_001, 'o'));
+  await assert.rejects(importIt(at('odd.img'), 'odd'), { code: 'corrupt', message: /--format raw/ });
+  const { output } = await importIt(at('odd.img'), 'odd', { format: 'raw' });
+  assert.equal(output.virtualBytes, 1_000_448);
+});
+
+test('an OVA is named as what it is', async () => {
+  await writeFile(at('box.ovf'), '<Envelope/>');
+  execFileSync('tar', ['--format=ustar', '-C', root, '-cf', at('box.ova'), 'box.ovf']);
+  await assert.rejects(importIt(at('box.ova'), 'box'), { code: 'corrupt', message: /box\.ova is an OVA appliance.*tar -xf/ });
+});
+
+test('a name is a reference: the image goes with its last one', async () => {
+  await writeFile(at('two.raw'), rawDisk('two'));
+  const { output: first } = await importIt(at('two.raw'), 'b-name');
+  const { output: second } = await importIt(at('two.raw'), 'a-name');
+  assert.equal(first.digest, second.digest);
+  assert.deepEqual([first.names, second.names], [['b-name'], ['a-name', 'b-name']], 'the asked name comes first');
+  const { output: third } = await importIt(at('two.raw'), 'b-name');
+  assert.deepEqual(third.names, ['b-name', 'a-name']);
+  users = ['web'];
+  const gone = (await run<object, object>(remove as never, { image: 'a-name' }, true)).output;
+  assert.deepEqual(gone, { digest: first.digest, names: ['a-name'], freedBytes: 0 });
+  assert.deepEqual((await images.find('b-name')).names, ['b-name']);
+  await assert.rejects(run(remove as never, { image: 'b-name' } as never), { code: 'in_use' });
+  users = [];
+  const last = (await run<object, { freedBytes: number }>(remove as never, { image: 'b-name' }, true)).output;
+  assert.ok(last.freedBytes > 0);
+  assert.equal(await images.present(first.digest), null);
+});

@@ -58,7 +58,7 @@ export const command: Command = {
     if (done.applied.length > 0) await context.print(`${clean(done.vm.name)}: ${done.applied.map(name).join(', ')} changed now`);
     if (done.atNextStart.length > 0)
       await context.print(
-        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} changes at the next start (viv restart ${clean(done.vm.name)})`,
+        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} changes at the next start (viv ${done.vm.state === 'suspended' ? 'stop' : 'restart'} ${clean(done.vm.name)}${done.vm.state === 'suspended' ? ' discards its suspended state' : ''})`,
       );
     if (done.applied.length + done.atNextStart.length === 0) await context.print(`${clean(done.vm.name)}: nothing to change`);
     return 0;

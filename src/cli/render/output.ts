@@ -58,7 +58,7 @@ const lists = {
   'forward-table': { table: forwardTable, ...named } satisfies List<Forward>,
   'image-table': {
     table: imageTable,
-    called: imageName,
+    called: (image) => (image.names.length > 0 ? image.names.join('\n') : imageName(image)),
     none: () => 'no images yet; viv image catalog lists what can be pulled',
   } satisfies List<Image>,
   'network-table': { table: networkTable, ...named } satisfies List<Network>,

@@ -1,11 +1,11 @@
-// image.import: a local qcow2, raw or ISO file becomes an image. The file is copied, never moved or referred to.
+// image.import: a local qcow2, raw or ISO file, compressed or not, becomes an image. The file is copied, never moved or referred to.
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
 import { stagingKey } from '../../image/staging.ts';
-import { makeUsable } from '../../image/unpack.ts';
+import { makeUsable, namingOrigin, unpack } from '../../image/unpack.ts';
 import { type DiskFormat, probeFile, usableFormat } from '../../storage/probe.ts';
 import { requireSpace } from '../../storage/space.ts';
 import type { HandlerOf, Step } from '../handler.ts';
@@ -13,7 +13,8 @@ import { emptyStaging, type PublishState, publishStep, storedImage } from './pub
 
 interface State extends PublishState {
   path: string;
-  format: DiskFormat;
+  /** Null: it is compressed, and what is in it decides. */
+  format: DiskFormat | null;
   arch: Arch;
   firmware: 'bios' | 'uefi';
   cloudInit: boolean;
@@ -27,11 +28,17 @@ const copy: Step<State> = {
     const folder = join(staging, 'made');
     await rm(staging, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const file = await makeUsable(path, folder, {
-      signal,
-      asked: format,
-      onProgress: (percent) => progress({ message: `copying ${path}`, done: percent, total: 100, unit: 'steps' }),
+    const unpacked = join(staging, 'unpacked');
+    const file = await namingOrigin(staging, path, async () => {
+      const onBytes = (bytes: number) => progress({ message: `unpacking ${path}`, done: bytes, unit: 'bytes' });
+      const isUnpacked = await unpack(path, unpacked, { signal, onProgress: onBytes });
+      return makeUsable(isUnpacked ? unpacked : path, folder, {
+        signal,
+        ...(format === null ? {} : { asked: format }),
+        onProgress: (percent) => progress({ message: `copying ${path}`, done: percent, total: 100, unit: 'steps' }),
+      });
     });
+    await rm(unpacked, { force: true });
     const defaults = { memoryBytes: 1 * GiB, firmware, cloudInit: cloudInit && file.kind === 'disk' };
     return { made: { folder, description: { ...file, arch, source: imported, defaults } } };
   },
@@ -47,7 +54,8 @@ export const handler: HandlerOf<'image.import'> = {
         'name_taken',
         `there is an image ${name} already; choose another name, or remove that one first: viv image rm ${name}`,
       );
-    const format = usableFormat(await probeFile(path), path, asked);
+    const probe = await probeFile(path);
+    const format = probe.kind === 'compressed' ? (asked ?? null) : usableFormat(probe, path, asked);
     const { blocks } = await stat(path);
     await requireSpace(paths.staging, blocks * 512, `a copy of ${path}`);
     return { path, name, format, arch, firmware, cloudInit, staging: join(paths.staging, stagingKey('import', path, name)) };

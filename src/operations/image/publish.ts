@@ -36,5 +36,7 @@ export async function emptyStaging({ staging }: { staging: string }): Promise<vo
 }
 
 export async function storedImage(state: { digest?: string; name: string }, { images }: Services): Promise<Image> {
-  return images.describe(await images.find(state.digest ?? state.name));
+  const image = images.describe(await images.find(state.digest ?? state.name));
+  // The name that was asked for comes first.
+  return { ...image, names: [...image.names].sort((one, other) => Number(other === state.name) - Number(one === state.name)) };
 }

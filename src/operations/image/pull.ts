@@ -10,7 +10,7 @@ import { type Checksum, parseChecksum } from '../../image/checksum.ts';
 import { type ChecksumSource, expectedChecksum, fetchContent, fileName } from '../../image/fetch.ts';
 import type { ImageManifest } from '../../image/image.ts';
 import { removeStaged, stagingKey } from '../../image/staging.ts';
-import { makeUsable } from '../../image/unpack.ts';
+import { makeUsable, namingOrigin } from '../../image/unpack.ts';
 import type { HandlerOf, Step } from '../handler.ts';
 import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
 
@@ -49,10 +49,12 @@ const obtain: Step<State> = {
     }
     if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
     const checksum = await expectedChecksum(origin.url, origin.checksum, staging, { signal, progress, log });
-    const content = await fetchContent(origin.url, checksum, staging, { signal, progress, log });
-    const file = await makeUsable(content, folder, {
-      signal,
-      onProgress: (percent) => progress({ message: 'making a disk of it', done: percent, total: 100, unit: 'steps' }),
+    const file = await namingOrigin(staging, origin.url, async () => {
+      const content = await fetchContent(origin.url, checksum, staging, { signal, progress, log });
+      return makeUsable(content, folder, {
+        signal,
+        onProgress: (percent) => progress({ message: 'creating its disk', done: percent, total: 100, unit: 'steps' }),
+      });
     });
     return { made: { folder, description: { ...file, arch, source: origin.url, defaults: origin.defaults } } };
   },
@@ -95,7 +97,7 @@ function fromUrl({ image: url, name, checksum: checksumText, mirror }: Input): O
   const checksum: ChecksumSource = checksumText === undefined ? { from: 'none' } : { from: 'user', checksum: parseChecksum(checksumText) };
   const guessed = fileName(url)
     .toLowerCase()
-    .replace(/\.(xz|gz|zst)$/, '')
+    .replace(/\.(xz|gz|zst|bz2)$/, '')
     .replace(/\.(qcow2|img|raw|iso)$/, '')
     .replace(/[^a-z0-9._-]+/g, '-')
     .replace(/^[^a-z0-9]+/, '');

@@ -20,6 +20,8 @@ interface Restoring extends OnVm {
   snapshot: string;
   overlays: Overlays;
   start: boolean;
+  /** It ran when it was to be restored: without memory in the snapshot it boots again. */
+  runs?: boolean;
 }
 
 const { before } = snapshotBefore<Restoring>({ what: 'restore', required: true });
@@ -32,7 +34,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     if (snapshot.memory?.in === 'process')
       throw new VivError('wrong_state', `the memory of the snapshot ${ref} is still being written; try again in a moment`);
     await checkRestore(vm, services, snapshot);
-    return { id: vm.id, name: vm.name, snapshot: snapshot.id, overlays: planRestore(vm, snapshot), start };
+    return { id: vm.id, name: vm.name, snapshot: snapshot.id, overlays: planRestore(vm, snapshot), start, runs: vm.live !== null };
   },
   steps: [
     ...before,
@@ -67,9 +69,9 @@ export const handler: HandlerOf<'snapshot.restore'> = {
     },
     {
       name: 'start QEMU',
-      run: async ({ id, start }, { services, signal }) => {
+      run: async ({ id, start, runs = false }, { services, signal }) => {
         const vm = services.vms.get(id);
-        if (!start || vm.record.state !== 'suspended') return;
+        if (!start || (vm.record.state !== 'suspended' && !runs)) return;
         const { accel } = await checkStart(vm, services);
         await startProcess(vm, services, accel, signal);
       },

@@ -8,6 +8,8 @@ import type { OnVm } from './one.ts';
 export interface Stopping extends OnVm {
   force: boolean;
   timeoutMs: number;
+  /** Why its process is ended by force; null: it is not. */
+  forced?: string | null;
 }
 
 /** The guest may have shut down although the task failed or was cancelled: what is there decides. */
@@ -22,22 +24,28 @@ export const stopSteps: readonly Step<Stopping>[] = [
     run: async ({ id, force, timeoutMs }, { services, signal, progress, log }) => {
       const vm = services.vms.get(id);
       await desireStopped(vm);
-      if (force || vm.record.state === 'suspended' || vm.record.state === 'broken') return;
+      if (vm.live === null) return { forced: null };
+      if (force) return { forced: 'it was stopped by force' };
       progress({ message: `waiting for ${vm.name} to shut down` });
-      if (!(await askGuest(vm, timeoutMs, signal)) && !signal.aborted)
-        log(`the guest did not shut down within ${Math.round(timeoutMs / 1000)} s; its process is ended`);
+      const ended = await askGuest(vm, timeoutMs, signal);
       signal.throwIfAborted();
+      if (ended) return { forced: null };
+      const forced = `its guest did not shut down within ${Math.round(timeoutMs / 1000)} s, so its process was ended`;
+      log(forced);
+      return { forced };
     },
     undo,
     remains: ({ name, force }) => (force ? null : `the guest of ${name} has been asked to shut down, and may still do so`),
   },
   {
     name: 'end QEMU',
-    run: async ({ id }, { services }) => {
+    run: async ({ id, forced = null }, { services }) => {
       const vm = services.vms.get(id);
       const was = vm.record.state;
-      await endNow(vm, services);
-      if (was !== 'stopped') services.events.record({ type: 'vm.stopped', subject: id, name: vm.name, message: `${vm.name} was stopped` });
+      await endNow(vm, services, forced === null ? null : { code: 'stopped_by_force', message: forced });
+      if (was === 'stopped') return;
+      const message = `${vm.name} was stopped${forced === null ? '' : `: ${forced}`}`;
+      services.events.record({ type: 'vm.stopped', subject: id, name: vm.name, message });
     },
     undo,
   },

@@ -58,12 +58,22 @@ export function planSnapshot(
   if (wish.memory && vm.record.state === 'suspended') {
     if (!suspendedAtSnapshot(vm))
       throw new VivError('wrong_state', `${vm.name} was suspended without memory layers. Start it, and suspend it again`);
-  } else if (wish.memory && !existsSync(vm.paths.memory))
+  } else if (wish.memory && vm.record.started?.resources.hugepages)
+    throw new VivError(
+      'unsupported',
+      `cannot capture the memory of ${vm.name}: it is in huge pages. Set hugepages=false and restart it first`,
+    );
+  else if (wish.memory && !existsSync(vm.paths.memory))
     throw new VivError(
       'unsupported',
       `cannot capture the memory of ${vm.name}: it was started by a version of Vivarium without memory layers. Restart it first`,
     );
   const overlays = planOverlays(vm.record, services);
+  const gone = overlays.find(({ from }) => !existsSync(from));
+  if (gone)
+    throw new VivError('corrupt', `cannot capture ${vm.name}: its file ${gone.from} is missing. Put it back from a copy`, {
+      details: { file: gone.from },
+    });
   const { kind, label, template, auto } = wish;
   const snapshot: SnapshotRecord = {
     ...{ id: newId(), vm: vm.id, kind, label, template, auto, parent: vm.record.at, createdAt: services.clock.now() },
