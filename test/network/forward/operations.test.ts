@@ -146,7 +146,7 @@ test('they are open while the VM runs, and go with it; a new name takes nothing 
   );
   const error = await refused(host.client.nic.remove({ vm: 'shop', nic: 'net0' }));
   assert.equal(error.code, 'in_use');
-  assert.match(error.message, /close them first: viv forward rm/);
+  assert.match(error.message, /remove them first with: viv forward rm/);
   await host.client.vm.start({ vm: 'shop' });
   await eventually('all ports are open', async () => listening().length === 5);
   await host.client.vm.remove({ vm: 'shop', force: true });
