@@ -177,6 +177,7 @@ export class Enforcer {
       if ((await this.#cgroups?.remove(vm)) === false) this.#options.log.warn({ vm }, 'control groups of a VM are not empty and stay');
     });
     this.#queues.delete(vm);
+    if (this.#placed.size === 0) await this.#cgroups?.removeTops();
     this.#reweigh(vm);
   }
 

@@ -15,6 +15,7 @@ export interface Throttling {
 export class Cgroups {
   readonly layout: Layout;
   #prepared: Promise<void> | null = null;
+  #removing: Promise<unknown> = Promise.resolve();
   /** What was written last, so that an unchanged value is not written again. */
   readonly #written = new Map<string, string>();
 
@@ -74,8 +75,10 @@ export class Cgroups {
 
   /** Removes the folders that hold VMs' groups, where they are empty. */
   async removeTops(): Promise<void> {
-    for (const top of this.layout.tops) await removeFolder(top);
-    this.#prepared = null;
+    this.#prepared = null; // from now on a group that is created waits for the end of this, and prepares anew
+    this.#written.clear();
+    this.#removing = Promise.all(this.layout.tops.map(removeFolder));
+    await this.#removing;
   }
 
   /** How often the vCPUs were stopped by their limit, since the group was created; null: not known. */
@@ -99,6 +102,7 @@ export class Cgroups {
   }
 
   async #prepare(): Promise<void> {
+    await this.#removing;
     for (const top of this.layout.tops) await createGroup(top);
     for (const write of this.layout.topWrites) await this.#write(write);
   }
