@@ -175,7 +175,7 @@ const verb = <const V extends string>(name: V, summary: string) =>
     summary,
     input: One,
     output: Vm,
-    errors: [...failures.find, 'wrong_state', ...failures.qemu, 'no_space'],
+    errors: [...failures.find, 'wrong_state', ...failures.qemu, 'no_space', 'corrupt'],
     cli: { words: name, section: 'VMs', args: ['vm...'] },
   });
 
