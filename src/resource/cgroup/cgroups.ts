@@ -67,14 +67,14 @@ export class Cgroups {
   /** Ids of VMs that have groups. */
   async list(): Promise<string[]> {
     const ids = new Set<string>();
-    for (const top of this.layout.tops)
+    for (const top of this.layout.roots)
       for (const entry of await readdir(top, { withFileTypes: true }).catch(() => [])) if (entry.isDirectory()) ids.add(entry.name);
     return [...ids];
   }
 
   /** Removes the folders that hold VMs' groups, where they are empty. */
   async removeTops(): Promise<void> {
-    for (const top of this.layout.tops) await removeFolder(top);
+    for (const top of this.layout.roots) await removeFolder(top);
     this.#prepared = null;
   }
 
@@ -99,7 +99,7 @@ export class Cgroups {
   }
 
   async #prepare(): Promise<void> {
-    for (const top of this.layout.tops) await createGroup(top);
+    for (const top of this.layout.roots) await createGroup(top);
     for (const write of this.layout.topWrites) await this.#write(write);
   }
 
