@@ -1,4 +1,4 @@
-// The host daemon: wiring only. Rooms are made from the ground up; news that travels upward goes through functions handed down here.
+// The host daemon: wiring only. Rooms are created from the ground up; events travel upward on one bus.
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -73,7 +73,7 @@ export interface Daemon {
   stop(): void;
 }
 
-/** Starts the daemon of the home that `env` names. @throws unavailable when one is running already */
+/** Starts the daemon of the state directory that `env` names. @throws unavailable when one is running already */
 export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock }: { clock?: Clock } = {}): Promise<Daemon> {
   process.umask(0o077); // what others may read says so itself
   const uid = process.getuid?.() ?? 0;
@@ -256,7 +256,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   await writeFile(join(paths.run, 'daemon.pid'), `${process.pid}\n`);
   events.record({
     type: 'daemon.started',
-    message: `the daemon started: ${adopted.adopted.length} VMs adopted, ${adopted.ended.length} had ended, ${recovered} tasks taken up again`,
+    message: `the daemon started: ${adopted.adopted.length} VMs adopted, ${adopted.ended.length} had ended, ${recovered} tasks continued`,
   });
   log.info({ version, stateDirectory: paths.stateDirectory, ...adopted, recovered }, 'the daemon serves');
   void afterStart().catch((error: unknown) => log.error({ error }, 'tidying up after the start failed'));
@@ -285,11 +285,11 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   }
 
   let stopped = false;
-  /** @param told by a signal, as systemd does when the host shuts down */
-  async function stop({ told = false } = {}): Promise<void> {
+  /** @param signalled by a signal, as systemd does when the host shuts down */
+  async function stop({ signalled = false } = {}): Promise<void> {
     if (stopped) return;
     stopped = true;
-    const goesDown = told ? await whatGoesDown(uid) : null;
+    const goesDown = signalled ? await whatGoesDown(uid) : null;
     supervisor.stop();
     snapshotScheduler.stop();
     governor.stop();
@@ -314,7 +314,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     await alerts.stop();
     events.record({
       type: 'daemon.stopped',
-      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs go on',
+      message: goesDown ? `the daemon stopped with ${goesDown}` : 'the daemon stopped; VMs keep running',
     });
     await events.flush();
     await audit.close();
@@ -325,7 +325,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     log.info('the daemon has stopped');
     ended.resolve();
   }
-  return { ended: ended.promise, stop: () => void stop({ told: true }) };
+  return { ended: ended.promise, stop: () => void stop({ signalled: true }) };
 }
 
 if (import.meta.main) {

@@ -93,7 +93,7 @@ export class Access implements Rights {
     return new Identity({ user: null, name: 'daemon', via: 'daemon', session: null, token: null, from: null }, this);
   }
 
-  /** Whoever sends a request without a credential. */
+  /** The sender of a request without a credential. */
   nobody(from: string | null): Identity {
     return new Identity({ user: null, name: 'nobody', via: 'none', session: null, token: null, from }, this);
   }
@@ -108,7 +108,7 @@ export class Access implements Rights {
     return user && !user.disabled ? new Identity({ ...base, user: user.id, name: user.name }, this) : undefined;
   }
 
-  /** Whoever holds the secret of a session or a token; undefined: it is unknown, has expired or was revoked. */
+  /** The holder of a session's or token's secret; undefined: it is unknown, has expired or was revoked. */
   bySecret(secret: string, address: string | null): Identity | undefined {
     const kind = kindOf(secret);
     const session = kind === 'session' ? this.sessions.find(secret) : undefined;

@@ -1,5 +1,5 @@
 // Who is asking. What an identity may do is looked up each time it is asked, in the records of that moment: a role that was taken away, a token that was
-// revoked or a user that was disabled counts at once, also for a stream that is open and a task that waits.
+// revoked or a user that was disabled takes effect immediately, also for a stream that is open and a task that waits.
 import type { Actor } from '../contract/audit.ts';
 import type { TokenLimit } from './role/decide.ts';
 import { allowedThrough, type HeldGrant, type Target } from './role/decide.ts';

@@ -25,7 +25,7 @@ export interface DownloadOptions {
   retries?: number;
   /** First pause before asking again; doubles, up to 15 s. */
   pauseMs?: number;
-  /** Told upon for "no room" messages. */
+  /** Named in messages about missing space. */
   what?: string;
 }
 

@@ -59,7 +59,7 @@ function unsignedNote(url: string, checksum: { readonly url: string; readonly al
   return `Checked: the ${checksum.algorithm} of ${fileName(url)}, as read from ${checksum.url} ${way}. Not checked: a signature of that sum; this publisher’s key is not known here.`;
 }
 
-/** Fetches and unpacks to `folder`/content; taken up where it was left when done again. Returns that file's path. */
+/** Fetches and unpacks to `folder`/content; continued where it was left when repeated. Returns that file's path. */
 export async function fetchContent(url: string, checksum: Checksum | null, folder: string, options: FetchOptions): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const fetched = join(folder, 'fetched');

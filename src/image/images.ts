@@ -13,14 +13,14 @@ import { hashFile } from './hash.ts';
 import { ImageManifest, type StoredImage } from './image.ts';
 import { type PublishDescription, publishFolder, writeManifest } from './publish.ts';
 
-/** Told by daemon.ts: which VMs use an image (their names). */
+/** Set by daemon.ts: which VMs use an image (their names). */
 export type UsedBy = (digest: string) => string[];
 
 export interface Images {
   list(): Promise<StoredImage[]>;
   /**
    * By name, digest or unique digest prefix.
-   * @param among which images there are for whoever asks; default: all
+   * @param among which images there are for the caller; default: all
    * @throws not_found (with what the catalog offers), ambiguous
    */
   find(ref: string, among?: (image: StoredImage) => boolean): Promise<StoredImage>;

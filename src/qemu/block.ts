@@ -58,7 +58,7 @@ export interface NewOverlay {
   readonly node: string;
 }
 
-/** Makes the new tops known, so that the switch is quick. Repeatable as long as they are not switched to: their files may have been made anew since. */
+/** Makes the new overlays known, so that the switch is quick. Repeatable as long as they are not switched to: their files may have been made anew since. */
 export async function openOverlays(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<void> {
   const nodes = await nodesOf(qmp);
   for (const { to, node } of overlays) {
@@ -70,7 +70,7 @@ export async function openOverlays(qmp: QmpConnection, overlays: readonly NewOve
   }
 }
 
-/** Lets go of tops that were not switched to. */
+/** Closes overlays that were not switched to. */
 export async function closeOverlays(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<void> {
   const nodes = await nodesOf(qmp);
   const used = await inUse(qmp);
@@ -83,14 +83,14 @@ const below = (node: Node): string[] => [
 ];
 
 /**
- * Lets go of nodes that no device reads any more, and so of their files: QEMU keeps what it was told to open. Nobody may be opening tops.
+ * Closes nodes that no device reads any more, and so their files: QEMU keeps what it was asked to open. No overlay may be opened meanwhile.
  * @param disks ids of disks; only their nodes are looked at
  */
 export async function closeUnused(qmp: QmpConnection, disks: readonly string[]): Promise<void> {
   const [nodes, devices] = await Promise.all([nodesOf(qmp), nodesNow(qmp, false)]);
   const used = new Set(devices.flatMap(below));
   let left = [...nodes].filter((name) => !used.has(name) && disks.some((id) => name === id || name.startsWith(`${id}-`)));
-  // One that another lies on is let go of after that.
+  // A backing node is closed after the nodes that it backs.
   for (let before = left.length + 1; left.length > 0 && left.length < before; ) {
     before = left.length;
     const kept: string[] = [];
@@ -105,14 +105,14 @@ export async function closeUnused(qmp: QmpConnection, disks: readonly string[]):
   }
 }
 
-/** True when the guest writes to the new tops already: the switch puts in all of them or none. */
+/** True when the guest writes to the new overlays already: the switch puts in all of them or none. */
 export async function overlaysAreIn(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<boolean> {
   const used = await inUse(qmp);
   return overlays.some(({ node }) => used.has(node));
 }
 
 /**
- * Asks what the switch needs to know, while the guest goes on. What it resolves to makes the guest write to the new tops from then on:
+ * Asks what the switch needs to know, while the guest continues. What it resolves to makes the guest write to the new overlays from then on:
  * all disks at one instant, or none.
  */
 export async function prepareSwitch(qmp: QmpConnection, overlays: readonly NewOverlay[]): Promise<() => Promise<void>> {
@@ -160,7 +160,7 @@ const streamJobs = async (qmp: QmpConnection): Promise<string[]> =>
 
 const cancelDeadlineMs = 10_000;
 
-/** Ends them; what has been copied stays. Resolves when QEMU has let go of the nodes. */
+/** Ends them; what has been copied stays. Resolves when QEMU has released the nodes. */
 export async function cancelStreams(qmp: QmpConnection): Promise<void> {
   const deadline = Date.now() + cancelDeadlineMs;
   for (let asked = false; ; asked = true) {

@@ -12,7 +12,7 @@ export const queryStatus = async (qmp: QmpConnection, options: ExecuteOptions = 
 export const cont = (qmp: QmpConnection) => qmp.execute('cont');
 export const stop = (qmp: QmpConnection) => qmp.execute('stop');
 /**
- * From `postmigrate`, in which a save leaves it, to `paused`: in the former QEMU neither saves again nor lets go of or changes a disk.
+ * From `postmigrate`, in which a save leaves it, to `paused`: in the former QEMU neither saves again nor closes or changes a disk.
  * Both are sent at once, so that the guest gets on by no more than a moment, or not at all.
  */
 export async function pausedAgain(qmp: QmpConnection): Promise<void> {

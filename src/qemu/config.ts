@@ -22,11 +22,11 @@ export const NicConfig = z.object({
     z.object({ type: z.literal('user'), hostname: z.string() }),
     z.object({ type: z.literal('tap'), fd: z.number().int(), vhostFd: z.number().int().nullable() }),
   ]),
-  /** Hot-plug slot; null: on the board itself. */
+  /** Hot-plug slot; null: part of the machine type. */
   slot: z.number().int().nullable().default(null),
-  /** False: its cable is out. */
+  /** False: its link is down. */
   up: z.boolean().default(true),
-  /** Its guest is asked to announce its addresses when it goes on from a saved state. */
+  /** Its guest is asked to announce its addresses when it continues from a saved state. */
   announces: z.boolean().default(false),
   /** Its guest may reset one queue alone. The kernel's vhost-net may not have that, so a saved state with it fits no process that uses vhost-net. */
   queueReset: z.boolean().default(false),
@@ -35,13 +35,13 @@ export const NicConfig = z.object({
 export type NicConfig = z.infer<typeof NicConfig>;
 
 export const QemuConfig = z.object({
-  /** Shown by ps, and how a process is told to be this VM's. */
+  /** Shown by ps, and how a process is recognized as this VM's. */
   id: z.string(),
   name: z.string(),
   /** RFC 4122, becomes the SMBIOS and VM UUID. */
   uuid: z.string(),
   arch: Arch,
-  /** QEMU's name of the board with its version, such as pc-q35-10.0. */
+  /** QEMU's name of the machine type with its version, such as pc-q35-10.0. */
   machineType: z.string(),
   accel: z.enum(['kvm', 'tcg']),
   cpus: z.number().int(),

@@ -35,13 +35,13 @@ export const firstFreeFd = (memory: MemoryLayers | null): number => firstFd + (m
 export interface FrozenMemory {
   /** QEMU's own descriptors of the layers, bottom first. They stay the same for as long as the process lives. */
   readonly layers: number[];
-  /** What had to be copied into the newest one while the guest stood still. */
+  /** What had to be copied into the newest one while the guest was paused. */
   readonly copiedBytes: number;
 }
 
 /** What is done about a VM's memory in one go. Disposed of, what was prepared and not frozen is forgotten. */
 export interface MemoryControl extends Disposable {
-  /** Copies what the guest has written since the last freeze, while it goes on, so that the next freeze has little to copy. @throws qemu_failed */
+  /** Copies what the guest has written since the last freeze, while it runs, so that the next freeze has little to copy. @throws qemu_failed */
   prepare(): Promise<void>;
   /**
    * Makes what the guest has written since the last time into a layer that does not change any more. Its CPUs must be stopped.

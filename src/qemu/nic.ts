@@ -1,4 +1,4 @@
-// NICs of a VM that runs: plugged in, pulled, and their cables.
+// NICs of a VM that runs: plugged in, unplugged, and their links.
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { runProgram } from '../host/process/run.ts';
@@ -22,7 +22,7 @@ export interface Giving {
 
 const Children = z.array(z.object({ name: z.string() }));
 
-/** Whether QEMU has it now; one that the guest is asked to let go of is there until it has. */
+/** Whether QEMU has it now; one that the guest is asked to release is there until it has. */
 export async function hasNic(qmp: QmpConnection, id: string): Promise<boolean> {
   const devices = Children.parse(await qmp.execute('qom-list', { path: '/machine/peripheral' }));
   return devices.some(({ name }) => name === `${id}-dev`);
@@ -45,7 +45,7 @@ export async function plugNic(
   throw new VivError('qemu_failed', `QEMU did not take the NIC ${nic.id}: ${words}`);
 }
 
-/** Repeatable. @throws timeout where the guest does not let go of it */
+/** Repeatable. @throws timeout where the guest does not release it */
 export async function pullNic(qmp: QmpConnection, id: string, signal: AbortSignal): Promise<void> {
   const device = `${id}-dev`;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -55,7 +55,7 @@ export async function pullNic(qmp: QmpConnection, id: string, signal: AbortSigna
       reject(
         new VivError(
           'timeout',
-          `the guest did not let go of the NIC ${id} within ${pullDeadlineMs / 1000} s; has it booted? Stop the VM to take it away`,
+          `the guest did not release the NIC ${id} within ${pullDeadlineMs / 1000} s; has it booted? Stop the VM to remove the NIC`,
         ),
       ),
     pullDeadlineMs,
@@ -83,5 +83,5 @@ export async function removeNetdev(qmp: QmpConnection, id: string): Promise<void
   });
 }
 
-/** What the guest sees of its cable. */
+/** The link's state as the guest sees it. */
 export const setNicLink = (qmp: QmpConnection, id: string, up: boolean) => qmp.execute('set_link', { name: id, up });

@@ -1,4 +1,4 @@
-// A QMP connection: one JSON document a line, commands told apart by their id, events in between
+// A QMP connection: one JSON document a line, commands distinguished by their id, events in between
 // (QEMU's docs/interop/qmp-spec). The other end is a process that a guest may have taken over: lines are bounded and parsed.
 import { EventEmitter } from 'node:events';
 import { type FSWatcher, watch } from 'node:fs';
@@ -18,7 +18,7 @@ const Message = z.union([
   z.object({ QMP: z.object({ version: z.unknown() }) }),
 ]);
 
-/** An EventEmitter throws at an event called `error` that nobody hears, and the other end chooses the name. */
+/** An EventEmitter throws at an event called `error` without a listener, and the other end chooses the name. */
 const named = (event: string) => `qmp ${event}`;
 
 /** No event of QEMU has this name. */
@@ -54,7 +54,7 @@ export class QmpConnection {
     this.#socket = socket;
     this.#greeted.promise.catch(() => {});
     socket.on('data', (bytes: Buffer) => this.#take(bytes));
-    socket.on('error', () => {}); // told by 'close'
+    socket.on('error', () => {}); // 'close' reports it
     this.closed = new Promise((resolve) => {
       socket.once('close', () => {
         this.#end(new VivError('qemu_failed', 'QEMU closed its control connection'));

@@ -22,7 +22,7 @@ export interface StateOptions {
 
 /**
  * Writes the devices alone into `file`, for a memory of layers (memory.ts). CPUs must be stopped; they stay so. Call prepareDevices
- * before they are stopped: the guest need not stand still for it.
+ * before they are stopped: the guest need not be paused for it.
  */
 export async function saveDevices(qmp: QmpConnection, file: string, options: StateOptions): Promise<void> {
   await qmp.execute('migrate', { channels: channelTo(file) });
@@ -69,15 +69,15 @@ async function prepareState(qmp: QmpConnection): Promise<void> {
 
 const cancelDeadlineMs = 10_000;
 
-/** Gives up a save that is under way, perhaps begun by a daemon that has died; resolves when QEMU has let go of the file and the guest could go on. */
+/** Cancels a save in progress, perhaps begun by a daemon that has died; resolves when QEMU has closed the file and the guest could continue. */
 export async function stopSaving(qmp: QmpConnection): Promise<void> {
   const deadline = Date.now() + cancelDeadlineMs;
   const over = new Set([undefined, 'none', 'completed', 'failed', 'cancelled']);
   for (let first = true; ; first = false) {
     const { status } = Migration.parse(await qmp.execute('query-migrate'));
-    if (over.has(status)) return untilSettled(qmp, 'giving up a save');
+    if (over.has(status)) return untilSettled(qmp, 'cancelling a save');
     if (first) await qmp.execute('migrate_cancel');
-    if (Date.now() > deadline) throw new VivError('timeout', `QEMU does not give up saving within ${cancelDeadlineMs / 1000} s`);
+    if (Date.now() > deadline) throw new VivError('timeout', `QEMU did not cancel the save within ${cancelDeadlineMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -88,7 +88,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
   let changed = Promise.withResolvers<void>();
   const stopListening = qmp.on('MIGRATION', () => changed.resolve());
   try {
-    // Its news make each look the last or nearly so; the pauses are for the progress, and for news that were before our listening.
+    // Events make each query the last or nearly so; the pauses are for the progress, and for events before this listened.
     for (let pauseMs = 2; ; pauseMs = Math.min(20, pauseMs * 2)) {
       changed = Promise.withResolvers<void>();
       const now = Migration.parse(await qmp.execute('query-migrate'));
@@ -121,7 +121,7 @@ function failed(doing: string, words: string, writes?: string): VivError {
 
 const settleDeadlineMs = 10_000;
 
-/** QEMU says that it has completed before it has, and refuses to let the guest go on until then. */
+/** QEMU says that it has completed before it has, and refuses to continue the guest until then. */
 async function untilSettled(qmp: QmpConnection, doing: string): Promise<void> {
   const deadline = Date.now() + settleDeadlineMs;
   while ((await queryStatus(qmp)).status === 'finish-migrate') {
@@ -130,11 +130,11 @@ async function untilSettled(qmp: QmpConnection, doing: string): Promise<void> {
   }
 }
 
-async function orLater(news: Promise<void>, pauseMs: number): Promise<void> {
+async function orLater(event: Promise<void>, pauseMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const pause = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, pauseMs);
   });
-  await Promise.race([news, pause]);
+  await Promise.race([event, pause]);
   clearTimeout(timer);
 }

@@ -23,7 +23,7 @@ export interface Tpm {
   /** QEMU's end of the connection, to be inherited. */
   readonly fd: number;
   readonly exited: Promise<unknown>;
-  /** Lets go of it, when QEMU has inherited it or is not going to. */
+  /** Closes it, when QEMU has inherited it or is not going to. */
   close(): void;
 }
 

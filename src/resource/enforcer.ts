@@ -188,7 +188,7 @@ export class Enforcer {
     return stray.length;
   }
 
-  /** The daemon ends and VMs go on: with their own limits, nothing lifted or lent. */
+  /** The daemon ends and VMs keep running: with their own limits, nothing lifted or lent. */
   async stop(): Promise<void> {
     this.#cancelSaving();
     const balances = this.#credits.balances();

@@ -1,4 +1,4 @@
-// Sums of a large sparse file, one for each MiB: CRC-32, which finds every flipped bit and all but one in 4 billion of other changes,
+// Checksums of a large sparse file, one for each MiB: CRC-32, which finds every flipped bit and all but one in 4 billion of other changes,
 // reads 4 GB/s and is of no use against somebody who changes a file on purpose. Holes are zeros and cost nothing.
 import { read } from 'node:fs';
 import { promisify } from 'node:util';

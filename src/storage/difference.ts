@@ -95,11 +95,11 @@ export async function compareDisks(one: string, other: string, mostRanges: numbe
   // Whole blocks: how fine a hole can be in a file differs between the host's file systems.
   const add = (from: number, length: number) => {
     const until = Math.min(end, Math.ceil((from + length) / blockBytes) * blockBytes);
-    const told = last ? last.offset + last.length : 0;
-    const offset = Math.max(told, Math.floor(from / blockBytes) * blockBytes);
+    const reported = last ? last.offset + last.length : 0;
+    const offset = Math.max(reported, Math.floor(from / blockBytes) * blockBytes);
     if (until <= offset) return;
     difference.changedBytes += until - offset;
-    if (last && offset === told) {
+    if (last && offset === reported) {
       last.length += until - offset;
       return;
     }

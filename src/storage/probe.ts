@@ -1,4 +1,4 @@
-// What a file is, told from its own first bytes. QEMU is never left to guess: a guest that writes a qcow2 header into
+// What a file is, by its own first bytes. QEMU is never left to guess: a guest that writes a qcow2 header into
 // its raw disk could otherwise make the host read any file as a "backing file".
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -21,7 +21,7 @@ export type Probe =
 const largestDisk = 64 * 1024 ** 4;
 
 /**
- * Looks at a regular file (never a device, a pipe or a folder) and says what it is. A qcow2 is checked to stand alone.
+ * Looks at a regular file (never a device, a pipe or a folder) and says what it is. A qcow2 is checked to be independent of other files.
  * Throws not_found, invalid (not a regular file) and corrupt (a qcow2 that refers to other files or is cut off).
  */
 export async function probeFile(file: string): Promise<Probe> {
@@ -76,7 +76,7 @@ function probeQcow2(head: Buffer, size: number, file: string): Probe {
   const version = head.readUInt32BE(4);
   if (version !== 2 && version !== 3) throw bad(`its version is ${version}, and 2 and 3 are known`);
   if (head.readBigUInt64BE(8) !== 0n || head.readUInt32BE(16) !== 0) {
-    throw bad('it needs a backing file, and an image must stand alone; write one that does with `qemu-img convert -O qcow2`');
+    throw bad('it needs a backing file, and an image must be independent; write one that does with `qemu-img convert -O qcow2`');
   }
   const clusterBits = head.readUInt32BE(20);
   if (clusterBits < 9 || clusterBits > 21) throw bad('its cluster size is out of bounds');
@@ -87,7 +87,9 @@ function probeQcow2(head: Buffer, size: number, file: string): Probe {
   if (version === 3) {
     const incompatible = head.readBigUInt64BE(72);
     if (incompatible & 4n)
-      throw bad('it keeps its data in another file, and an image must stand alone; write one that does with `qemu-img convert -O qcow2`');
+      throw bad(
+        'it keeps its data in another file, and an image must be independent; write one that does with `qemu-img convert -O qcow2`',
+      );
     if (incompatible & 2n) throw bad('it is marked corrupt; mend it with `qemu-img check -r all`');
     // Bits: 0 dirty, 3 compression type, 4 extended L2.
     if (incompatible & ~0b11001n) throw bad('it uses features that are not known here');

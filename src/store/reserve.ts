@@ -1,5 +1,5 @@
-// Room on the disk that the store alone may use: a file, given up when a write finds the disk full, so that what is under way can be ended or undone
-// and a VM need not stand still until somebody makes room; laid aside anew once there is room.
+// Room on the disk that the store alone may use: a file, released when a write finds the disk full, so that what is under way can be ended or undone
+// and a VM need not be paused until somebody makes room; laid aside anew once there is room.
 import { randomBytes } from 'node:crypto';
 import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';

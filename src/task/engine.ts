@@ -41,7 +41,7 @@ export interface TaskOptions<Services> {
   readonly retention?: Retention;
   /** Commits what is journalled; default: in the store, without more. */
   readonly journal?: Journal;
-  /** Called when a task's turn has come, before it acts. @throws forbidden when whoever asked for it may not any more */
+  /** Called when a task's turn has come, before it acts. @throws forbidden when its caller may not any more */
   readonly mayAct?: (record: TaskRecord) => Promise<void>;
 }
 

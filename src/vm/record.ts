@@ -33,7 +33,7 @@ export const NicRecord = z.object({
   ipv6: z.string().nullable(),
   /** False: the link is down. */
   up: z.boolean(),
-  /** Its hot-plug slot; null: it is part of the machine and stays while the VM runs. */
+  /** Its hot-plug slot; null: it is part of the machine type and stays while the VM runs. */
   slot: z.int().nullable(),
   vlan: z.int().nullable(),
   trunk: z.array(z.int()),

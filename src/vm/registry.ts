@@ -87,7 +87,7 @@ export class VmRegistry {
 
   /**
    * By name, id or unique prefix of an id.
-   * @param among which VMs there are for whoever asks; default: all
+   * @param among which VMs there are for the caller; default: all
    * @throws not_found, ambiguous
    */
   find(ref: string, among: (vm: Vm) => boolean = () => true): Vm {

@@ -127,7 +127,7 @@ test('set says what applies now and what at the next start', async () => {
   );
   const { code, stdout } = await viv(server.stateDirectory, ['set', 'web', 'autostart=yes', 'memory=1GiB']);
   assert.equal(code, 0);
-  assert.equal(stdout, 'web: autostart changed now\nweb: memory change at the next start (viv restart web)\n');
+  assert.equal(stdout, 'web: autostart changed now\nweb: memory changes at the next start (viv restart web)\n');
   assert.deepEqual(server.asked[0]?.body, { autostart: true, memoryBytes: 2 ** 30 });
 });
 

@@ -85,7 +85,7 @@ test('v2: the vCPUs are a threaded group', () => {
 
 test('a v2 tree without a CPU controller is passed over for v1, and no tree is none', () => {
   const v2 = { folder: '/g', controllers: [] };
-  assert.deepEqual(layoutFor({ v1: new Map([['cpu', '/c/cpu']]), v2 }, 'viv', 2)?.tops, ['/c/cpu/viv']);
+  assert.deepEqual(layoutFor({ v1: new Map([['cpu', '/c/cpu']]), v2 }, 'viv', 2)?.roots, ['/c/cpu/viv']);
   assert.equal(layoutFor({ v1: new Map(), v2: null }, 'viv', 2), null);
 });
 
@@ -125,7 +125,7 @@ describe('on this host', { skip: real === null && 'it lets this user create no g
     assert.equal(await cgroups.remove('x'), true);
     await cgroups.removeTops();
     assert.deepEqual(
-      cgroups.layout.tops.filter((top) => existsSync(join(top, 'x')) || existsSync(top)),
+      cgroups.layout.roots.filter((top) => existsSync(join(top, 'x')) || existsSync(top)),
       [],
     );
   });

@@ -35,7 +35,7 @@ test('who comes second waits for the daemon that is being started, however long 
     await mkdir(paths.run, { recursive: true });
     const second = startDaemon({ env, paths });
     await Promise.race([second, ended(join(stateDirectory, 'pid'))]);
-    assert.match(await readFile(paths.daemonLog, 'utf8'), /running in this home already/);
+    assert.match(await readFile(paths.daemonLog, 'utf8'), /running in this state directory already/);
     await new Promise<void>((resolve) => server.listen(paths.apiSocket, resolve));
     await second;
   } finally {

@@ -11,15 +11,15 @@ const everyMs = 60_000;
 /** Writes the head to the journal once a minute where it has moved, and when it is stopped. */
 export class Anchors {
   readonly #head: () => Link;
-  readonly #home: string;
+  readonly #instance: string;
   readonly #log: Logger;
   #last = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param home tells the anchors of this host's daemons apart */
-  constructor(head: () => Link, home: string, log: Logger) {
+  /** @param instance tells the anchors of this host's daemons apart */
+  constructor(head: () => Link, instance: string, log: Logger) {
     this.#head = head;
-    this.#home = home;
+    this.#instance = instance;
     this.#log = log;
   }
 
@@ -38,9 +38,9 @@ export class Anchors {
     const { sequence, hash } = this.#head();
     if (sequence === this.#last) return;
     this.#last = sequence;
-    await runProgram('logger', ['-t', tag, '-p', 'authpriv.notice', `${this.#home} ${sequence}:${hash}`], { timeoutMs: deadlineMs }).catch(
-      (error: unknown) => this.#log.debug({ err: error }, 'the audit log could not be anchored in the journal'),
-    );
+    await runProgram('logger', ['-t', tag, '-p', 'authpriv.notice', `${this.#instance} ${sequence}:${hash}`], {
+      timeoutMs: deadlineMs,
+    }).catch((error: unknown) => this.#log.debug({ err: error }, 'the audit log could not be anchored in the journal'));
   }
 
   /** Those that the journal has; none where there is no journal. */
@@ -51,9 +51,9 @@ export class Anchors {
     }).catch(() => null);
     if (result?.exitCode !== 0) return [];
     return result.stdout.split('\n').flatMap((line) => {
-      const [home, link = ''] = line.split(' ');
+      const [instance, link = ''] = line.split(' ');
       const match = /^(\d{1,15}):([0-9a-f]{64})$/.exec(link);
-      return home === this.#home && match ? [{ sequence: Number(match[1]), hash: match[2] as string }] : [];
+      return instance === this.#instance && match ? [{ sequence: Number(match[1]), hash: match[2] as string }] : [];
     });
   }
 }

@@ -1,5 +1,5 @@
 // The chain: each record's hash covers the hash of the one before it, so that none can be changed, removed or put in without every later hash changing. The
-// head is sealed with a key that is not in the store, so that the chain cannot be made anew by whoever can only write the store.
+// head is sealed with a key that is not in the store, so that the chain cannot be made anew by someone who can only write the store.
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 
 /** What the first record of a log follows. */

@@ -44,7 +44,7 @@ export class SignIn {
       this.#throttle.succeeded(name);
       return { user, change: { lastSignInAt }, method: 'password' };
     }
-    // Only whoever has the password learns that a code is asked for.
+    // Only a caller with the password learns that a code is asked for.
     if (code === undefined) {
       throw new VivError('unauthenticated', 'this user signs in with a one-time code as well; give it, or a recovery code', {
         details: { needs: 'code' },

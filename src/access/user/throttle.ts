@@ -43,7 +43,7 @@ export class Throttle {
     while (this.#kept.size > mostKept) this.#kept.delete(this.#kept.keys().next().value as string);
   }
 
-  /** The account's count ends; the address keeps its own, or one known password would let an attacker go on with others. */
+  /** The account's count ends; the address keeps its own, or one known password would let an attacker continue with others. */
   succeeded(account: string): void {
     this.#kept.delete(`account ${account}`);
   }

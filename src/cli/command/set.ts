@@ -67,7 +67,7 @@ export const command: Command = {
     if (done.applied.length > 0) await context.print(`${clean(done.vm.name)}: ${done.applied.map(name).join(', ')} changed now`);
     if (done.atNextStart.length > 0)
       await context.print(
-        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} change at the next start (${nextStart(done.vm)})`,
+        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} ${done.atNextStart.length === 1 ? 'changes' : 'change'} at the next start (${nextStart(done.vm)})`,
       );
     if (done.applied.length + done.atNextStart.length === 0) await context.print(`${clean(done.vm.name)}: nothing to change`);
     return 0;

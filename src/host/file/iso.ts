@@ -4,7 +4,7 @@ import { ProgramMissing, runOk } from '../process/run.ts';
 
 export interface IsoFile {
   readonly name: string;
-  /** Where its content lies on the host. */
+  /** The file on the host with its content. */
   readonly file: string;
 }
 

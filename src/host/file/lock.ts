@@ -1,4 +1,4 @@
-// One daemon per home, one writer of a file of the host's: exclusive locks, which the kernel lets go of however their holder ends.
+// One daemon per state directory, one writer of a file of the host's: exclusive locks, which the kernel releases however their holder ends.
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import koffi from 'koffi';
@@ -52,10 +52,10 @@ async function taken(handle: FileHandle, timeoutMs: number): Promise<boolean> {
   return true;
 }
 
-/** Another daemon has the home. */
+/** Another daemon has the state directory. */
 export class StateDirectoryTaken extends VivError {
   constructor(pid: string) {
-    super('unavailable', `a daemon is running in this home already${pid ? ` (pid ${pid})` : ''}; stop it with: viv down`);
+    super('unavailable', `a daemon is running in this state directory already${pid ? ` (pid ${pid})` : ''}; stop it with: viv down`);
   }
 }
 

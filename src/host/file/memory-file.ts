@@ -1,4 +1,4 @@
-// Memory that has a descriptor and no name: it is gone when the last process lets go of it (memfd_create(2)).
+// Memory that has a descriptor and no name: it is gone when the last process releases it (memfd_create(2)).
 import koffi from 'koffi';
 import { VivError } from '../../contract/errors.ts';
 

@@ -15,7 +15,7 @@ export interface Run {
   readonly to: number;
 }
 
-/** The runs of data in the first `bytes` of a file, in order. Holes may be told as data by a file system that knows none. */
+/** The runs of data in the first `bytes` of a file, in order. Holes may be reported as data by a file system that knows none. */
 export function* dataRuns(fd: number, bytes: number): Generator<Run> {
   for (let at = 0; at < bytes; ) {
     const from = lseek(fd, at, seekData);

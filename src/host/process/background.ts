@@ -57,7 +57,7 @@ export async function startStaying(
   }
 }
 
-/** The one that wrote its pid into a file, told from another process that has the pid now by a word among its arguments. Null: it has ended. */
+/** The one that wrote its pid into a file, distinguished from another process that has the pid now by a word among its arguments. Null: it has ended. */
 export async function findStaying(pidFile: string, word: string): Promise<Staying | null> {
   const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
   if (!Number.isInteger(pid) || pid <= 0) return null;
@@ -66,16 +66,16 @@ export async function findStaying(pidFile: string, word: string): Promise<Stayin
   return startTicks === null ? null : { pid, startTicks };
 }
 
-/** Ends it: politely, and firmly after a second. Resolves when it has gone. @throws timeout */
+/** Ends it: by SIGTERM, and by SIGKILL after a second. Resolves when it has gone. @throws timeout */
 export async function endStaying({ pid, startTicks }: Staying): Promise<void> {
   const begun = Date.now();
-  let told: NodeJS.Signals | null = null;
+  let sent: NodeJS.Signals | null = null;
   while ((await startTicksOf(pid)) === startTicks) {
     const waited = Date.now() - begun;
     if (waited > 10_000) throw new VivError('timeout', `process ${pid} does not end although it was killed`);
     const next = waited > 1000 ? 'SIGKILL' : 'SIGTERM';
-    if (told !== next) {
-      told = next;
+    if (sent !== next) {
+      sent = next;
       try {
         process.kill(pid, next);
       } catch {

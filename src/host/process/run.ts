@@ -124,7 +124,7 @@ async function collect(stream: Readable, keep: number, onLine?: (line: string) =
   const chunks: Buffer[] = [];
   let kept = 0;
   let rest = '';
-  stream.on('error', () => {}); // the ending is told by 'close'
+  stream.on('error', () => {}); // 'close' reports the end
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     kept += chunk.length;

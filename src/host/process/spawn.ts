@@ -1,5 +1,5 @@
 // Starts a program as node:child_process does, with the same names and events, by posix_spawn(3). Node copies its own process for each
-// (libuv calls fork(2)), in which it stands still: 4 to 10 ms in a daemon of 100 MiB, 20 in one of 250. Here the new process has our memory
+// (libuv calls fork(2)), for which it is blocked: 4 to 10 ms in a daemon of 100 MiB, 20 in one of 250. Here the new process has our memory
 // until it executes the program, and the same takes 0.2 ms.
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
@@ -9,7 +9,7 @@ import koffi from 'koffi';
 import { VivError } from '../../contract/errors.ts';
 
 export interface SpawnOptions {
-  /** For each descriptor of the program: one of ours, a pipe to us (the first three only), or nothing. */
+  /** For each descriptor of the program: one of the daemon's, a pipe to the daemon (the first three only), or nothing. */
   readonly stdio: readonly (number | 'pipe' | 'ignore')[];
   /** In a session of its own. */
   readonly detached?: boolean;
@@ -62,7 +62,7 @@ const waitpid = libc.func('int waitpid(int pid, _Out_ int *status, int options)'
 /** With a pipe at each of the first three. */
 export type PipedProgram = Program & { readonly stdin: Socket; readonly stdout: Socket; readonly stderr: Socket };
 
-/** @throws internal where the host has no more descriptors. A program that cannot be started is told by the event 'error'. */
+/** @throws internal where the host has no more descriptors. A program that cannot be started is reported by the event 'error'. */
 export function spawn(
   program: string,
   args: readonly string[],

@@ -61,7 +61,7 @@ export const knownPrograms: readonly KnownProgram[] = [
     packages: { apt: 'dnsmasq-base', dnf: 'dnsmasq', zypper: 'dnsmasq', pacman: 'dnsmasq' },
   },
   { name: 'nsenter', purpose: 'enters the networks’ namespace', required: false, packages: same('util-linux') },
-  { name: 'pasta', purpose: 'is the way out of an ordinary user’s networks', required: false, packages: same('passt') },
+  { name: 'pasta', purpose: 'is the uplink of an ordinary user’s networks', required: false, packages: same('passt') },
   { name: 'tcpdump', purpose: 'captures what passes in a network', required: false, packages: same('tcpdump') },
   { name: 'mke2fs', purpose: 'makes root file systems of images', required: false, packages: same('e2fsprogs') },
   { name: 'dpkg-deb', purpose: 'unpacks Debian packages into images', required: false, packages: same('dpkg') },

@@ -1,5 +1,5 @@
 // Whether this daemon's VMs end with what ends it: the host is on its way down, or the user's own systemd, which takes every process
-// of its units with it. Asked when the daemon is told to end, because it also ends alone, and VMs go on then.
+// of its units with it. Asked when the daemon gets a signal to end, because it also ends alone, and VMs keep running then.
 import { readFile } from 'node:fs/promises';
 import { runProgram } from '../process/run.ts';
 
@@ -14,8 +14,8 @@ export async function whatGoesDown(uid: number): Promise<GoingDown | null> {
 }
 
 async function isStopping(whose: readonly string[]): Promise<boolean> {
-  const told = await runProgram('systemctl', [...whose, 'is-system-running'], { timeoutMs: deadlineMs }).catch(() => null);
-  return told?.stdout.trim() === 'stopping';
+  const answer = await runProgram('systemctl', [...whose, 'is-system-running'], { timeoutMs: deadlineMs }).catch(() => null);
+  return answer?.stdout.trim() === 'stopping';
 }
 
 /** It ends when its user has logged out everywhere, unless the user lingers. */

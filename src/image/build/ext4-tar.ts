@@ -16,7 +16,7 @@ export interface Ext4FromTar<Picked extends string> {
   readonly bytes: number;
   readonly label: string;
   readonly signal: AbortSignal;
-  /** Paths inside whose content is wanted. */
+  /** Paths inside whose content is needed. */
   readonly pick: Readonly<Record<Picked, string>>;
 }
 

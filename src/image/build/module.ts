@@ -1,4 +1,4 @@
-// Which kernel modules a few wanted ones need, in the order they are loaded. Read from the modules themselves (.modinfo has
+// Which kernel modules a few requested ones need, in the order they are loaded. Read from the modules themselves (.modinfo has
 // `depends=a,b`), so that neither depmod nor the kernel's own modules.dep is needed.
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -22,7 +22,7 @@ export function moduleDepends(bytes: Buffer): string[] {
     .map(kernelName);
 }
 
-/** Orders `wanted` and all they need so that each comes after what it needs. Names absent from `files` (built in, or not made) are left out. */
+/** Orders `requested` and all they need so that each comes after what it needs. Names absent from `files` (built in, or not made) are left out. */
 export async function loadOrder(desired: readonly string[], files: ReadonlyMap<string, string>): Promise<Module[]> {
   const order = new Map<string, Module>();
   const visit = async (name: string): Promise<void> => {

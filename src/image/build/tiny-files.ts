@@ -1,10 +1,10 @@
 // What is written inside `tiny`: the initramfs' init, the start scripts and the settings. Texts only.
 
-/** Loaded before the root disk can be mounted and the agent's port answers. pvpanic first: by it the host hears of a panic. */
+/** Loaded before the root disk can be mounted and the agent's port answers. pvpanic first: by it the host learns of a panic. */
 export const bootModules = ['pvpanic_mmio', 'virtio_pci', 'virtio_blk', 'virtio_console'];
 /** Loaded once the agent is up. */
 export const lateModules = ['virtio_net', 'virtio_rng', 'button', 'evdev', 'virtio_balloon'];
-/** There for whoever asks with modprobe. */
+/** There for modprobe. */
 export const spareModules = [
   'sr_mod',
   'isofs',

@@ -151,7 +151,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   const anywhere = filtered.has(operation.id) && vmRef === undefined;
   return { input, needs, objects, anywhere };
 
-  /** A name leads to one image: whoever gives an image the name of another one takes it from that. */
+  /** A name leads to one image: giving an image the name of another one takes the name from that. */
   async function keepsNameOf(name: string | undefined): Promise<void> {
     if (identity.isOwner || name === undefined) return;
     const present = await known.images.present(name).catch(() => null);

@@ -1,4 +1,4 @@
-// Tasks and access: their beginning and end are recorded in the transaction that journals them, and whoever asked for one has to have the right to it when its
+// Tasks and access: their beginning and end are recorded in the transaction that journals them, and the caller that asked for one has to have the right to it when its
 // turn comes.
 import type { AuditEntry, AuditLog } from '../../access/audit/log.ts';
 import { operationList } from '../../contract/index.ts';

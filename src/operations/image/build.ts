@@ -110,7 +110,7 @@ const flatten: Step<State> = {
   undo: emptyStaging,
 };
 
-/** A step on a VM, as a step of ours. */
+/** A step on a VM, as a step of this task. */
 function onVm(step: Step<Creating>): Step<State> {
   const { undo } = step;
   return {

@@ -13,7 +13,7 @@ export const handler: HandlerOf<'session.redeem'> = async ({ secret, user: name,
   if (purpose.kind === 'set-up' && access.users.byName(name ?? ''))
     throw new VivError('name_taken', `there is a user named ${name} already; choose another name`);
   const hashed = await access.signIn.hash(password);
-  // Used up only now, so that a wrong name does not cost the link; and once, whoever else redeems it meanwhile.
+  // Used up only now, so that a wrong name does not cost the link; and once, even if others redeem it meanwhile.
   if (!access.links.redeem(secret)) throw wrong();
   if (purpose.kind === 'set-up') {
     const grants = [{ role: 'administrator', scope: { kind: 'host' } as const }];

@@ -101,7 +101,7 @@ export const handler: HandlerOf<'snapshot.diff'> = {
         const disks = await compareVms(records.from, records.to, signal);
         if (!files || disks.every(({ changedBytes }) => changedBytes === 0)) return { disks, reader: null, found: nothing };
         const layers = freezing !== null || (from !== null && to !== null);
-        // Those that do not differ as well, where the reader has room for them: a volume or an array may lie on several.
+        // Those that do not differ as well, where the reader has room for them: a volume or an array may span several.
         const all = disks.filter(({ changedBytes }) => changedBytes > 0 || disks.length <= mostDisks).map((disk) => disk.id);
         return { disks, reader: await planReader(vm, records, all, await imageOf(services), layers, services) };
       },

@@ -27,7 +27,7 @@ export const handler: HandlerOf<'vm.exec'> = async (input, { services, signal },
           timedOut = true;
           command.close();
         }, input.timeoutMs);
-  command.stdin.on('error', () => {}); // it may end without reading; how it ended is told by `ended`
+  command.stdin.on('error', () => {}); // it may end without reading; `ended` reports how it ended
   if (!input.stdin) command.stdin.end();
   socket.onData((from, bytes) => {
     if (from !== channel.stdin || !input.stdin || command.stdin.writableEnded) return;

@@ -9,7 +9,7 @@ const address = '1c';
 /**
  * `page-poison` stays off: a guest that expects zeros in pages it has freed (init_on_free) then does not report free pages, and gets what a
  * memory layer holds, not zeros, from nothing else (docs/internals/memory.md).
- * `deflate-on-oom`: a guest that runs out of memory takes back what the balloon holds before it kills a process.
+ * `deflate-on-oom`: a guest that runs out of memory reclaims what the balloon holds before it kills a process.
  */
 export const balloonArguments = ({ balloon, arch }: Pick<QemuConfig, 'balloon' | 'arch'>): string[] =>
   balloon === null

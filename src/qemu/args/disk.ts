@@ -2,7 +2,7 @@
 import type { DiskConfig, QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
-/** Ports of an AHCI controller; each takes one drive. The PC board brings one controller, whose ports are ide.0 to ide.5. */
+/** Ports of an AHCI controller; each takes one drive. The PC machine type has one controller, whose ports are ide.0 to ide.5. */
 const portsOfController = 6;
 
 export function diskArguments(config: Pick<QemuConfig, 'disks' | 'arch' | 'kernel'>): string[] {
@@ -21,7 +21,7 @@ export function diskArguments(config: Pick<QemuConfig, 'disks' | 'arch' | 'kerne
 /**
  * Which CD drives a guest sees. Kernels made for clouds (Debian's, and tiny's with it) have virtio and no AHCI; installers of Windows
  * have AHCI and no virtio; Linux for everyone and the BSDs have both, and so have SeaBIOS and OVMF. What has a seed or is booted
- * by its kernel is a Linux or BSD made for virtual VMs; everything else may be Windows. Other boards than the PC have no AHCI.
+ * by its kernel is a Linux or BSD made for VMs; everything else may be Windows. Other machine types than the PC have no AHCI.
  */
 const onVirtio = ({ disks, arch, kernel }: Pick<QemuConfig, 'disks' | 'arch' | 'kernel'>): boolean =>
   (arch !== 'x86_64' && arch !== 'i386') || kernel !== null || disks.some(({ id }) => id === 'seed');

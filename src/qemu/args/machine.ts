@@ -1,10 +1,10 @@
-// The board, its CPUs and memory.
+// The machine type, CPUs and memory.
 import type { QemuConfig } from '../config.ts';
 import { memoryPath } from '../memory.ts';
 import { cpuArguments } from './cpu.ts';
 import { escaped, json } from './json.ts';
 
-/** The board of each architecture; q35 is the PC with PCI Express. */
+/** The machine type of each architecture; q35 is the PC with PCI Express. */
 const machineTypes: Record<QemuConfig['arch'], string> = {
   x86_64: 'pc-q35',
   i386: 'pc-q35',
@@ -15,8 +15,8 @@ const machineTypes: Record<QemuConfig['arch'], string> = {
 };
 
 /**
- * The board as the QEMU of this version has it. A newer QEMU still knows it by this name, so that a state saved by an older one
- * can be loaded (QEMU's docs/about/deprecated: boards are kept for six years).
+ * The machine type as the QEMU of this version has it. A newer QEMU still knows it by this name, so that a state saved by an older one
+ * can be loaded (QEMU's docs/about/deprecated: machine types are kept for six years).
  */
 export const machineTypeOf = (arch: QemuConfig['arch'], [major, minor]: readonly [number, number, ...unknown[]]): string =>
   `${machineTypes[arch]}-${major}.${minor}`;

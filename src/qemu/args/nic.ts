@@ -1,8 +1,8 @@
-// Network NICs: each has a tap of ours, or QEMU's user-mode NAT. Those in hot-plug slots can be pulled while the guest runs.
+// NICs: each has a tap of Vivarium's, or QEMU's user-mode NAT. Those in hot-plug slots can be pulled while the guest runs.
 import type { NicConfig, QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
-/** On the PC's board, where no other device of ours is put by hand (args/disk.ts has 1e), and one function for each slot. */
+/** On the PC machine type, where no other device is placed by hand (args/disk.ts has 1e), and one function for each slot. */
 const slotsAddress = '1d';
 
 export function nicArguments({ nics, hotplug }: Pick<QemuConfig, 'nics' | 'hotplug'>): string[] {
@@ -43,9 +43,9 @@ export const nicDevice = ({
   netdev: id,
   mac,
   ...(slot === null ? {} : { bus: slotOf(slot) }),
-  // A fork would announce the addresses of the VM that it comes from, before it is told its own.
+  // A fork would announce the addresses of the VM that it comes from, before it has its own.
   ...(announces ? {} : { guest_announce: false }),
-  // A NIC that was plugged in or started without vhost-net goes on with it, and the other way round.
+  // A NIC that was plugged in or started without vhost-net keeps that after a restore, and the other way round.
   ...(queueReset ? {} : { queue_reset: false }),
   ...(bootIndex === null ? { romfile: '' } : { bootindex: bootIndex }),
 });

@@ -13,7 +13,7 @@ export function portArguments({ sockets, serialLog, hotplug }: QemuConfig): stri
   return [
     ...socket('qmp', sockets.qmp),
     ...['-mon', 'chardev=qmp,mode=control'],
-    ...(hotplug === null ? [] : [...socket('cards', hotplug.socket), '-mon', 'chardev=cards,mode=control']),
+    ...(hotplug === null ? [] : [...socket('nics', hotplug.socket), '-mon', 'chardev=nics,mode=control']),
     // QEMU keeps the log itself, so that nothing is lost while no daemon is there.
     ...socket('serial', sockets.serial, `,logfile=${escaped(serialLog)},logappend=on`),
     ...['-serial', 'chardev:serial'],

@@ -3,5 +3,5 @@ export const securityArguments = (): string[] => [
   '-no-user-config',
   '-nodefaults',
   ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-  '-S', // CPUs wait for `cont`, so that nothing runs before the daemon has recorded the machine
+  '-S', // CPUs wait for `cont`, so that nothing runs before the daemon has recorded the VM
 ];

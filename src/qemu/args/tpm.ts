@@ -2,7 +2,7 @@
 import type { QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
-/** The TPM that each board can have; others have none. */
+/** The TPM that each machine type can have; others have none. */
 const devices: Partial<Record<QemuConfig['arch'], string>> = { x86_64: 'tpm-crb', i386: 'tpm-crb', aarch64: 'tpm-tis-device' };
 
 export const hasTpm = (arch: QemuConfig['arch']): boolean => devices[arch] !== undefined;

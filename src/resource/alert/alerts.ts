@@ -272,7 +272,7 @@ export class Alerts {
     const text = resolvedText(rule, subject.name ?? '', value);
     this.#record('alert.resolved', subject, `${record.name}: ${text}`);
     this.#persist({ deletes: [stateKey(record.name, subject.id ?? hostId)] });
-    // Nobody was told that it fires.
+    // No notification said that it fires.
     if (deliveredAt === null) return;
     this.#deliver(record, {
       ...{ status: 'resolved', subject, value: value ?? null, threshold: rule.threshold, since, event: null, suppressed: 0, text },

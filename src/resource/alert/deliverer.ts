@@ -12,7 +12,7 @@ export interface DelivererOptions {
   readonly clock: Clock;
   readonly queue: DeliveryQueue;
   readonly send: (delivery: Delivery, signal: AbortSignal) => Promise<Outcome>;
-  /** Called after each attempt. `given up`: there will be no other. */
+  /** Called after each attempt. `givenUp`: it is abandoned, there will be no other. */
   readonly onOutcome: (delivery: Delivery, outcome: Outcome, givenUp: boolean) => void;
 }
 

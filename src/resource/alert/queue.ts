@@ -1,5 +1,5 @@
 // What waits for delivery, on disk and in memory: at most so many, each delivered in its turn for its alert and destination, tried again with
-// growing pauses, and given up after a day. A notification that is queued already is not queued twice. On a full disk the queue is in memory
+// growing pauses, and abandoned after a day. A notification that is queued already is not queued twice. On a full disk the queue is in memory
 // only: the alert that says so has to leave.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';

@@ -3,7 +3,7 @@
 import { type VmSeries, vmSeries } from '../../contract/series.ts';
 import { durationText, valueText } from '../alert/text.ts';
 
-/** Series that are compared, each with the least difference that is worth a word: an idle VM that does a little is no news. */
+/** Series that are compared, each with the least difference that is worth a word: an idle VM that does a little is not reported. */
 export const compared = {
   cpuPercent: 25,
   stealCores: 0.5,

@@ -68,7 +68,7 @@ export class Cgroups {
   /** Ids of VMs that have groups. */
   async list(): Promise<string[]> {
     const ids = new Set<string>();
-    for (const top of this.layout.tops)
+    for (const top of this.layout.roots)
       for (const entry of await readdir(top, { withFileTypes: true }).catch(() => [])) if (entry.isDirectory()) ids.add(entry.name);
     return [...ids];
   }
@@ -77,7 +77,7 @@ export class Cgroups {
   async removeTops(): Promise<void> {
     this.#prepared = null; // from now on a group that is created waits for the end of this, and prepares anew
     this.#written.clear();
-    this.#removing = Promise.all(this.layout.tops.map(removeFolder));
+    this.#removing = Promise.all(this.layout.roots.map(removeFolder));
     await this.#removing;
   }
 
@@ -103,7 +103,7 @@ export class Cgroups {
 
   async #prepare(): Promise<void> {
     await this.#removing;
-    for (const top of this.layout.tops) await createGroup(top);
+    for (const top of this.layout.roots) await createGroup(top);
     for (const write of this.layout.topWrites) await this.#write(write);
   }
 

@@ -29,7 +29,7 @@ export interface Write {
 
 export interface Layout {
   /** Folders that hold the VMs' groups: one per hierarchy. */
-  readonly tops: readonly string[];
+  readonly roots: readonly string[];
   /** The settings for which this host has no controller. */
   readonly missing: readonly string[];
   /** Made once, before any VM's group. */
@@ -71,15 +71,15 @@ function layoutV1(folders: ReadonlyMap<Controller, string>, tag: string, hostCpu
   };
   const [cpu, cpuset, memory, pids, io] = [at('cpu'), at('cpuset'), at('memory'), at('pids'), at('io')];
   const threaded = [cpu, cpuset].filter((top) => top !== null);
-  const tops = [...threaded, memory, pids, io].filter((top) => top !== null);
+  const roots = [...threaded, memory, pids, io].filter((top) => top !== null);
   return {
-    tops,
+    roots,
     missing: missingIn((name) => folders.has(name)),
     topWrites: cpu === null ? [] : [{ file: join(cpu, 'cpu.shares'), value: String(topShares(hostCpus)), setting: 'cpuWeight' }],
     folders: (vm) =>
-      tops.flatMap((top) => [join(top, vm), ...(threaded.includes(top) ? [join(top, vm, 'vcpu'), join(top, vm, 'emulator')] : [])]),
+      roots.flatMap((top) => [join(top, vm), ...(threaded.includes(top) ? [join(top, vm, 'vcpu'), join(top, vm, 'emulator')] : [])]),
     setup: () => [],
-    processFiles: (vm) => tops.map((top) => join(top, vm, threaded.includes(top) ? 'emulator' : '', 'cgroup.procs')),
+    processFiles: (vm) => roots.map((top) => join(top, vm, threaded.includes(top) ? 'emulator' : '', 'cgroup.procs')),
     vcpuFiles: (vm) => threaded.map((top) => join(top, vm, 'vcpu', 'tasks')),
     limits: (vm, { cpuWeight, quota, vcpuCpus, emulatorCpus, ioWeight, pids: most }) => {
       const writes: Write[] = [];
@@ -119,7 +119,7 @@ function layoutV2(folder: string, has: readonly Controller[], tag: string, hostC
     setting: '',
   });
   return {
-    tops: [top],
+    roots: [top],
     missing: missingIn((name) => has.includes(name)),
     topWrites: [
       share(folder, has),

@@ -43,7 +43,7 @@ export function entitlements(claims: readonly Claim[], capacity: number): Map<st
 
 /**
  * Group weights in cgroup v2's range (1 to 10000) that lead to these entitlements. Without reservations these are the weights themselves, so that
- * they stay the same whoever else runs.
+ * they stay the same whatever else runs.
  */
 export function groupWeights(claims: readonly Claim[], capacity: number): Map<string, number> {
   if (claims.every(({ reservation }) => reservation === 0)) return new Map(claims.map(({ id, weight }) => [id, weight]));

@@ -1,11 +1,11 @@
-// Lends CPU above a limit to VMs that allow it while the host is idle, and takes it back as soon as others need it. Pure.
+// Lends CPU above a limit to VMs that allow it while the host is idle, and reclaims it as soon as others need it. Pure.
 import type { Decision, GovernorState, ObservedHost, ObservedVm, Trend } from './model.ts';
 import { changed, mayChange } from './model.ts';
 
 /** CPU is lent when this part of the host has been idle for some steps in a row ... */
 const idleShare = 0.3;
 const idleSteps = 3;
-/** ... and taken back when less than this is. */
+/** ... and reclaimed when less than this is. */
 const busyShare = 0.1;
 /** Its limit stops it in this part of the periods. */
 const throttledShare = 0.05;

@@ -90,7 +90,7 @@ export class Governor {
       case 'warm-pool':
         return this.#options.reduceWarmPools(decision.freeBytes);
       case 'suspend':
-        // It takes as long as its memory takes to be written: the next steps go on meanwhile.
+        // It takes as long as its memory takes to be written: the next steps continue meanwhile.
         this.#suspending = true;
         void this.#options
           .suspend(decision.vm)

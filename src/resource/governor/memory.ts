@@ -63,16 +63,16 @@ export function decideMemory(host: ObservedHost, vms: readonly ObservedVm[], sta
   }
 
   const short = driven.filter((vm) => isShort(vm) && vm.memory.currentBytes < vm.memory.maximumBytes);
-  let wanted = 0;
+  let desired = 0;
   const byWeight = (one: ObservedVm, other: ObservedVm) => other.memory.weight - one.memory.weight || one.id.localeCompare(other.id);
   for (const vm of [...short].sort(byWeight)) {
     const wish = wishOf(vm) - current(vm);
     const given = free > 0 ? change(vm, current(vm) + Math.min(wish, free), 'guest is short of memory') : 0;
     free -= given;
-    if (mayChange(trends.get(vm.id), true, nowMs)) wanted += Math.max(0, wish - given);
+    if (mayChange(trends.get(vm.id), true, nowMs)) desired += Math.max(0, wish - given);
   }
 
-  let missing = Math.max(0, -free) + wanted;
+  let missing = Math.max(0, -free) + desired;
   const isShortId = new Set(short.map(({ id }) => id));
   const troubled = isTroubled(host);
   if (missing > 0) {

@@ -26,7 +26,7 @@ export function readRecord(buffer: Buffer, at: number, interval: number, count: 
   return Array.from({ length: count }, (_, index) => decodeValue(buffer.readUInt16LE(at + headBytes + index * 2)));
 }
 
-/** The interval that a slot is for, whether or not it is the one wanted; null where the slot is empty or damaged. */
+/** The interval that a slot is for, whether or not it is the requested one; null where the slot is empty or damaged. */
 export function intervalOf(buffer: Buffer, at: number, count: number): number | null {
   if (at + recordBytes(count) > buffer.length) return null;
   const interval = buffer.readUInt32LE(at);

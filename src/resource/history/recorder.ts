@@ -35,7 +35,7 @@ export class Recorder {
   add(at: number, values: Readonly<Record<string, number | undefined>>): void {
     const interval = Math.floor(at / rings.second.stepMs);
     const last = this.#pending.second.at(-1)?.interval ?? 0;
-    if (interval <= last) return; // the clock was set back, or one second was looked at twice
+    if (interval <= last) return; // the clock was moved back, or one second was read twice
     const row = this.#names.map((name) => values[name]);
     this.#pending.second.push({ interval, values: row });
     this.#roll(interval, row);
@@ -107,7 +107,7 @@ export class Recorder {
   }
 
   /**
-   * Goes on where a daemon before this one ended: the minute and the hour that it was in are gathered again from the finer ring, and written
+   * Continues where a daemon before this one ended: the minute and the hour that it was in are gathered again from the finer ring, and written
    * where they are over.
    */
   async #resume(): Promise<void> {

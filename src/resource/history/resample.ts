@@ -12,7 +12,7 @@ export interface Points {
   readonly max: Readonly<Record<string, (number | null)[]>>;
 }
 
-/** How many intervals make a point, so that there are at most `points` of them. */
+/** How many intervals a point stands for, so that there are at most `points` of them. */
 export const perPoint = (intervals: number, points: number): number => Math.max(1, Math.ceil(intervals / points));
 
 /**

@@ -1,5 +1,5 @@
 // The monitor: looks at the host and at every VM once a second and hands what it saw to those who asked (history, alerts). It owns the
-// meters; what a VM is, and where its taps are, it is told by functions. Cost is linear in VMs: docs/guide/monitoring.md.
+// meters; what a VM is, and where its taps are, it gets by functions. Cost is linear in VMs: docs/guide/monitoring.md.
 //
 //   VMs ──> VmMeter (process, taps, disks, guest) ──┐
 //   host ─> HostMeter ──────────────────────────────┴─> Look ──> listeners

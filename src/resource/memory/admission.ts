@@ -1,6 +1,6 @@
 // Whether the host can honour another VM's memory. Pure.
 //
-// Two sums are kept: what is reserved must be there, and what is given must stay below the overcommit ratio. A fork shares memory with others:
+// Two totals are kept: what is reserved must be there, and what is given must stay below the overcommit ratio. A fork shares memory with others:
 // it counts with what it has of its own (PSS), so that it is neither free nor counted twice.
 import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
@@ -27,11 +27,11 @@ export const sumOf = (vms: readonly Committed[]): Committed => ({
 export const usableBytes = ({ totalBytes, reserveBytes }: Capacity): number => Math.max(0, totalBytes - reserveBytes);
 
 /** @param count how many of it are to start. @throws no_memory, with the arithmetic */
-export function admit(name: string, wanted: Committed, count: number, running: readonly Committed[], capacity: Capacity): void {
+export function admit(name: string, desired: Committed, count: number, running: readonly Committed[], capacity: Capacity): void {
   const usable = usableBytes(capacity);
   const sum = sumOf(running);
-  const reserved = wanted.reservedBytes * count;
-  const given = wanted.givenBytes * count;
+  const reserved = desired.reservedBytes * count;
+  const given = desired.givenBytes * count;
   const vms = `${running.length} running ${running.length === 1 ? 'VM' : 'VMs'}`;
   const details = {
     totalBytes: capacity.totalBytes,

@@ -22,7 +22,7 @@ export interface StoredEntry {
 }
 
 interface Migration {
-  /** The release that wrote this version, and the one that introduced the next. */
+  /** The release that wrote this version, and the one that begins the next. */
   readonly release: string;
   readonly next: string;
   /** What an entry is in the next version. Pure. */

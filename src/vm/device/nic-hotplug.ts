@@ -1,4 +1,4 @@
-// A VM's NICs while it exists: one more, one less, a cable out. The record says what is; a process is brought to it.
+// A VM's NICs while it exists: one added, one removed, a link set. The record says what is desired; the process is reconciled.
 import { VivError } from '../../contract/errors.ts';
 import type { NicRules } from '../../contract/nic-spec.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
@@ -38,7 +38,7 @@ export function checkPull(vm: Vm, id: string): void {
   if (live && nicOf(vm, id).slot === null)
     throw new VivError(
       'wrong_state',
-      `the NIC ${id} of ${name} is on the board, where it stays while the VM runs; stop it first, or set its link down: viv nic set ${name} ${id} --link down`,
+      `the NIC ${id} of ${name} is part of the machine type and stays while the VM runs; stop it first, or set its link down: viv nic set ${name} ${id} --link down`,
     );
 }
 

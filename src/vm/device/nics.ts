@@ -32,7 +32,7 @@ export function idWithOwnMacs(taken: Set<string>, make: () => string = newId): s
 export const isVirtual = ({ network }: Pick<NicRecord, 'network'>): boolean => network !== 'user';
 export const hasVirtual = ({ nics }: Pick<VmRecord, 'nics'>): boolean => nics.some(isVirtual);
 
-/** The NICs of a new VM. The first is part of the machine, where guests expect it; the others can be unplugged. @throws invalid */
+/** The NICs of a new VM. The first is part of the machine type, where guests expect it; the others can be unplugged. @throws invalid */
 export function nicsFrom(texts: readonly string[], id: string): NicRecord[] {
   const wishes = texts.map(parseNicWish).filter(({ network }) => network !== 'none');
   if (wishes.length < texts.length && wishes.length > 0)
@@ -76,7 +76,7 @@ function firstFree(taken: readonly number[]): number {
   for (let number = 0; ; number++) if (!taken.includes(number)) return number;
 }
 
-/** Hot-plug slots of its machine: a suspended VM resumes with those it had. */
+/** Hot-plug slots of its machine type: a suspended VM resumes with those it had. */
 export function slotsOf({ arch, state, started, nics }: VmRecord): number {
   if (state === 'suspended' && started !== null) return started.slots;
   return (arch === 'x86_64' || arch === 'i386') && nics.some(isVirtual) ? hotSlots : 0;

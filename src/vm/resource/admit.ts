@@ -61,8 +61,8 @@ export async function admitStart(
         `cannot start ${name}: it needs ${mib(memoryBytes)} of huge pages and the host has ${mib(free)} free. Add some with vm.nr_hugepages, or set hugepages=false`,
       );
   }
-  const wanted = { reservedBytes: resources.memoryMinimumBytes, givenBytes: shares ? 0 : memoryBytes };
-  admit(name, wanted, count, await committedMemory(services), await services.resources.capacity());
+  const desired = { reservedBytes: resources.memoryMinimumBytes, givenBytes: shares ? 0 : memoryBytes };
+  admit(name, desired, count, await committedMemory(services), await services.resources.capacity());
 }
 
 const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
