@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
+import { findProgram } from '../src/host/process/find-program.ts';
 import { pathsOf } from '../test/paths-of.ts';
 import { type Figure, holds } from './measure.ts';
 
@@ -24,6 +25,11 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   watch: async () => (await import('./watch.ts')).watch(),
 };
 
+/** Programs that a figure cannot be measured without, and the Debian package that has each. Where one is missing the figure is left out. */
+const needs: Readonly<Record<string, Readonly<Record<string, string>>>> = { traffic: { iperf3: 'iperf3' }, firewall: { nft: 'nftables' } };
+/** Makes a comparison possible, and is not needed for ours. */
+const peers = { virsh: 'libvirt-clients libvirt-daemon-system' };
+
 const { values } = parseArgs({ options: { only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' } } });
 const desired = values.only?.split(',') ?? Object.keys(benches);
 const unknown = desired.filter((name) => !Object.hasOwn(benches, name));
@@ -39,20 +45,51 @@ process.env['VIV_IMAGES'] = [...paths.sharedImages, paths.images].join(':');
 delete process.env['VIV_HOME'];
 
 const all: (Figure & { bench: string; holds: boolean | null })[] = [];
+const failed: string[] = [];
+for (const [program, packages] of Object.entries(peers))
+  if ((await findProgram(program, process.env)) === null)
+    say(`without ${program} nothing is compared with libvirt; install it with: apt-get install ${packages}`);
 for (const name of desired) {
-  for (const figure of (await benches[name]?.()) ?? []) {
-    const kept = holds(figure);
-    all.push({ bench: name, ...figure, holds: kept });
-    const target = figure.target === null ? '' : `${figure.unit === 'requests/s' ? '>=' : '<='} ${figure.target}`;
-    const line = [name.padEnd(8), figure.name.padEnd(58), `${round(figure.value)} ${figure.unit}`.padStart(16), target.padStart(9)];
-    process.stdout.write(`${line.join('  ')}  ${kept === null ? '' : kept ? 'kept' : 'MISSED'}${figure.note ? ` ${figure.note}` : ''}\n`);
+  const missing = await missingPackages(name);
+  if (missing.length > 0) {
+    say(`${name}: left out, because programs are missing; install them with: apt-get install ${missing.join(' ')}`);
+    continue;
+  }
+  try {
+    for (const figure of (await benches[name]?.()) ?? []) print(name, figure);
+  } catch (error) {
+    failed.push(name);
+    say(`${name}: failed: ${(error as Error).message}`);
   }
 }
+const ratios = all.filter(({ unit }) => unit === 'x');
+if (ratios.length > 0) process.stdout.write('\nRatios\n');
+for (const { bench, name, value, target } of ratios)
+  process.stdout.write(`${bench.padEnd(10)}${name.padEnd(60)}${round(value)}${target === null ? '' : ` (at most ${target})`}\n`);
 if (values.json !== undefined) {
   const vm = { cpu: cpus()[0]?.model ?? '', cpus: cpus().length, kernel: release(), node: process.version };
   writeFileSync(values.json, `${JSON.stringify({ at: new Date().toISOString(), vm, figures: all }, null, 2)}\n`);
 }
-process.exitCode = all.some((figure) => figure.holds === false) ? 1 : 0;
+process.exitCode = failed.length > 0 || all.some((figure) => figure.holds === false) ? 1 : 0;
+
+async function missingPackages(name: string): Promise<string[]> {
+  const found = Object.entries(needs[name] ?? {}).map(async ([program, packages]) =>
+    (await findProgram(program, process.env)) === null ? [packages] : [],
+  );
+  return (await Promise.all(found)).flat();
+}
+
+function print(name: string, figure: Figure): void {
+  const kept = holds(figure);
+  all.push({ bench: name, ...figure, holds: kept });
+  const target = figure.target === null ? '' : `${figure.unit === 'requests/s' ? '>=' : '<='} ${figure.target}`;
+  const line = [name.padEnd(8), figure.name.padEnd(58), `${round(figure.value)} ${figure.unit}`.padStart(16), target.padStart(9)];
+  process.stdout.write(`${line.join('  ')}  ${kept === null ? '' : kept ? 'kept' : 'MISSED'}${figure.note ? ` ${figure.note}` : ''}\n`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
 
 function round(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);

@@ -45,6 +45,7 @@ const port = (nth: number): PortSpec => {
     up: true,
     vlan: null,
     attached: true,
+    pid: null,
     rules: defaultNicRules,
   };
 };

@@ -129,7 +129,7 @@ async function startPaused(path: string, folder: string, name: string): Promise<
   const qmp = await connectQmp(socket, { timeoutMs: 60_000, exited });
   return {
     vm: {
-      ...{ id: name.padEnd(12, '0'), name, state: 'running', cpus: 1, memoryBytes: 64 * 2 ** 20, nics: [] },
+      ...{ id: name.padStart(12, '0'), name, state: 'running', cpus: 1, memoryBytes: 64 * 2 ** 20, nics: [] },
       running: { pid: qemu.pid ?? 0, diskCounters: (signal) => diskCounters(qmp, signal), guestMemory: () => null },
     },
     end: () => {

@@ -10,9 +10,6 @@
 
 /* <linux/if_tun.h>, which not every C library provides. */
 #define TUNSETIFF _IOW('T', 202, int)
-#define IFF_TAP 0x0002
-#define IFF_NO_PI 0x1000
-#define IFF_VNET_HDR 0x4000
 
 int move_high(int fd) {
   int moved = fcntl(fd, F_DUPFD_CLOEXEC, first_free_descriptor);
@@ -22,7 +19,7 @@ int move_high(int fd) {
 }
 
 int open_tap(const char *name) {
-  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+  struct ifreq request = {.ifr_flags = TAP_FLAGS};
   if (strlen(name) >= IFNAMSIZ) fail("%s is not a valid name for an interface", name);
   if (if_nametoindex(name) == 0) fail("there is no tap %s", name);
   strcpy(request.ifr_name, name);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,8 @@ void run_with_taps(char **words) {
   if (!*words || !words[1]) fail("no program is given");
   for (int i = 0; i < count; i++)
     if (dup2(from[i], to[i]) < 0) fail("cannot use descriptor %d: %s", to[i], strerror(errno));
+  /* The program keeps its taps and nothing else of the networks: its namespace is a new and empty one. */
+  if (unshare(CLONE_NEWNET)) fail("cannot create a network namespace: %s", strerror(errno));
   execvp(words[1], words + 1);
   fail("cannot start %s: %s", words[1], strerror(errno));
 }

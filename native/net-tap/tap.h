@@ -19,8 +19,15 @@ enum {
 int move_high(int fd);
 
 /* run_with_taps.c */
-/** Becomes the program that follows `--`, with the taps that come before it. */
+/** Becomes the program that follows `--`, with the taps that come before it, in an empty network namespace. */
 __attribute__((noreturn)) void run_with_taps(char **words);
+
+/** IFF_TAP | IFF_NO_PI | IFF_VNET_HDR of <linux/if_tun.h>, which not every C library provides. */
+#define TAP_FLAGS (0x0002 | 0x1000 | 0x4000)
+
+/* reattach.c */
+/** @return the exit code: 0 attached, 3 the process has no descriptor without a device, 4 it has several */
+int reattach_tap(const char *pid_text, const char *tap);
 
 /* hand_over.c */
 /** Passes a tap to a running QEMU. @return the exit code */

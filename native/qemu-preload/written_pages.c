@@ -19,8 +19,8 @@ int visit_written_pages(const char *memory, size_t bytes, int (*is_included)(siz
   if (pagemap < 0) return -1;
   size_t pages = bytes / page_bytes, start = 0, end = 0; /* of the current run; end 0: there is none */
   for (size_t at = 0; at < pages && !failed;) {
-    size_t wanted = pages - at < entries_per_read ? pages - at : entries_per_read;
-    ssize_t length = pread(pagemap, entries, wanted * 8, ((uintptr_t)memory / page_bytes + at) * 8);
+    size_t count = pages - at < entries_per_read ? pages - at : entries_per_read;
+    ssize_t length = pread(pagemap, entries, count * 8, ((uintptr_t)memory / page_bytes + at) * 8);
     if (length <= 0) failed = 1;
     for (size_t nth = 0; nth < (size_t)(length > 0 ? length : 0) / 8; nth++) {
       size_t number = at + nth;

@@ -25,6 +25,6 @@ const refused = (why: string) =>
 export function checkContentType({ method = 'GET', headers }: IncomingMessage, transport: string): void {
   if (method === 'GET' || method === 'DELETE') return;
   const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
-  const wanted = transport === 'upload' ? 'application/octet-stream' : 'application/json';
-  if (type !== wanted) throw new VivError('invalid', `this request needs Content-Type: ${wanted}`);
+  const needed = transport === 'upload' ? 'application/octet-stream' : 'application/json';
+  if (type !== needed) throw new VivError('invalid', `this request needs Content-Type: ${needed}`);
 }

@@ -20,6 +20,7 @@ import { VivError } from '../contract/errors.ts';
 import { defaultPort, type Listener } from '../contract/listener.ts';
 import type { ListenerControl } from '../operations/services.ts';
 import type { Store, Transaction } from '../store/store.ts';
+import { answerMalformed, answerRefusals } from './malformed.ts';
 
 const key = 'access/listener';
 /** Unused connections beyond this are refused; each costs about 50 KB. */
@@ -156,7 +157,8 @@ export class NetworkListener implements ListenerControl {
     server.on('upgrade', this.#options.upgrade);
     // A scanner's rubbish is nobody's problem.
     server.on('tlsClientError', () => {});
-    server.on('clientError', (_error, socket) => socket.destroy());
+    server.on('clientError', answerMalformed);
+    answerRefusals(server);
     return server;
   }
 }

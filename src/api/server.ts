@@ -10,10 +10,12 @@ import { openapi } from '../contract/openapi.ts';
 import { errorsOf } from '../contract/operation.ts';
 import type { Handlers } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
+import { addBodyDeadlines, type BodyDeadlines, usualDeadlines } from './body-deadline.ts';
 import { toVivError } from './errors.ts';
 import { Gate } from './gate.ts';
 import { addressOf, Identifier } from './identify.ts';
 import { clearSocket, protectSocket } from './listen.ts';
+import { answerMalformed, answerRefusals } from './malformed.ts';
 import type { PeerUid } from './peer.ts';
 import { addRoutes, type TaskEngine } from './routes.ts';
 
@@ -23,7 +25,9 @@ export interface ServerOptions {
   readonly tasks: TaskEngine;
   /** For tests: parse every answer by its schema and look every error up in its operation's list; fail on one that does not match. */
   readonly checkResponses?: boolean;
-  /** Who is at the other end; the kernel is asked by default. */
+  /** How long bodies may take (default: 30 s, and 10 min of silence for uploads). */
+  readonly bodyDeadlines?: BodyDeadlines;
+  /** Who is at the other end (default: as the kernel says). */
   readonly peer?: PeerUid;
 }
 
@@ -42,6 +46,7 @@ export interface ApiServer {
 const bodyBytes = 2 * 1024 * 1024;
 const closeMs = 3000;
 const socketCloseMs = 1000;
+const uploads: ReadonlySet<string> = new Set(operationList.filter(({ transport }) => transport === 'upload').map(({ id }) => id));
 /** For browsers: nothing is kept, guessed, framed or reached by plain HTTP. */
 const networkHeaders = {
   'cache-control': 'no-store',
@@ -58,12 +63,21 @@ export function createServer(options: ServerOptions): ApiServer {
     bodyLimit: bodyBytes,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 32 * 1024 },
-    http: { maxHeaderSize: 64 * 1024 },
+    http: { maxHeaderSize: 64 * 1024, requireHostHeader: false },
     keepAliveTimeout: 60_000,
-    requestTimeout: 0,
+    requestTimeout: 0, // bodies have a deadline of their own (body-deadline.ts)
+    clientErrorHandler: answerMalformed,
+    frameworkErrors: (error, _request, reply) => void fail(reply as unknown as FastifyReply, error, 'request'),
     forceCloseConnections: false,
     return503OnClosing: false,
   });
+  answerRefusals(app.server);
+  addBodyDeadlines(
+    app,
+    options.bodyDeadlines ?? usualDeadlines,
+    (request) => uploads.has(routeId(request)),
+    (reply, error) => refuse(reply, error),
+  );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
     try {
@@ -92,6 +106,17 @@ export function createServer(options: ServerOptions): ApiServer {
     const answer = explain(error, operation);
     services.log.debug({ operation, code: answer.code, message: answer.message }, 'request failed');
     return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.toBody()));
+  };
+  /** Answers while the body has not arrived, and closes the connection. */
+  const refuse = (reply: FastifyReply, error: VivError) => {
+    reply.hijack();
+    const text = JSON.stringify(error.toBody());
+    reply.raw.writeHead(error.status, {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+      connection: 'close',
+    });
+    reply.raw.end(text, () => reply.raw.socket?.destroy());
   };
   const identifier = new Identifier(services.access, options.peer);
   const tools = {

@@ -17,6 +17,8 @@ export interface Context {
   readonly interactive: boolean;
   /** The daemon's client, made once; starts the daemon where none is running. */
   client(): Promise<Client>;
+  /** A new client, for waiting that outlives a daemon; starts the next daemon where none is running. */
+  reconnect(): Promise<Client>;
   /** The client of a daemon that is running; throws `unavailable` where none is. */
   runningClient(): Promise<Client>;
   /** Writes a result to stdout, with a line break at its end; resolves when it has left. */

@@ -88,7 +88,7 @@ function fieldsOf(operation: Operation, args: readonly Argument[], invocation: I
 async function print(operation: Operation, output: unknown, given: { json: unknown; quiet: unknown; input: Input }, context: Context) {
   if (given.json === true) return context.print(asJson(output));
   const list = listOf(operation.cli?.prints);
-  if (list === null) return context.print(renderOutput(operation.cli?.prints, output, context.width));
+  if (list === null) return context.print(renderOutput(operation.cli?.prints, output, context.width, given.input));
   const items = output as readonly never[];
   if (given.quiet === true) return items.length > 0 ? context.print(items.map(list.called).join('\n')) : undefined;
   await context.print(list.table(items, context.width).join('\n'));

@@ -135,6 +135,10 @@ function contextOf(screen: Screen, interrupts: Context['interrupts']): Context {
     width: stdout.isTTY ? stdout.columns || 80 : undefined,
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     client: () => (client ??= open(true)),
+    reconnect: () => {
+      client = open(true);
+      return client;
+    },
     runningClient: () => open(false),
     print: (text) =>
       new Promise((resolve, reject) => stdout.write(text === '' ? '' : `${text}\n`, (error) => (error ? reject(error) : resolve()))),

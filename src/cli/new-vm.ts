@@ -18,7 +18,7 @@ export type VmInput = CallInputOf<typeof run>;
 /** Those of the contract; keys and user data are read from files here. */
 export function vmFlags(operation: Operation): Flag[] {
   return [
-    ...flagsOf(operation, ['sshKeys', 'userData']),
+    ...flagsOf(operation, ['sshKeys', 'userData', 'userDataBase64', 'networkConfig']),
     {
       name: 'ssh-key',
       field: 'sshKeyFiles',
@@ -28,26 +28,49 @@ export function vmFlags(operation: Operation): Flag[] {
       help: 'File with SSH public keys that may log in (default: ~/.ssh/*.pub)',
     },
     { name: 'no-ssh-keys', field: 'noSshKeys', kind: 'boolean', help: 'Allow no SSH key to log in' },
-    { name: 'user-data', field: 'userDataFile', kind: 'text', value: 'FILE', help: 'File with cloud-init user data, passed on unchanged' },
+    {
+      name: 'user-data',
+      field: 'userDataFile',
+      kind: 'text',
+      value: 'FILE',
+      help: 'File with cloud-init user data, passed on unchanged, also compressed; -: standard input',
+    },
+    {
+      name: 'network-config',
+      field: 'networkConfigFile',
+      kind: 'text',
+      value: 'FILE',
+      help: 'File with a cloud-init network configuration, passed on unchanged; -: standard input',
+    },
     jsonFlag,
   ];
 }
 
 /** The input of `vm.create` and `vm.run`; throws `invalid` where a file cannot be used. */
 export async function vmInput(invocation: Invocation, context: Context): Promise<VmInput> {
-  const { sshKeyFiles, noSshKeys, userDataFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
+  const { sshKeyFiles, noSshKeys, userDataFile, networkConfigFile, json: _json, noWait: _noWait, ...options } = invocation.flags;
   const [name] = invocation.args['name'] ?? [];
   const files = sshKeyFiles as string[] | undefined;
   if (noSshKeys === true && files) throw new VivError('invalid', '--ssh-key and --no-ssh-keys exclude each other; leave one out');
   const sshKeys = noSshKeys === true ? [] : files ? (await Promise.all(files.map(keysIn))).flat() : await ownKeys(context.env['HOME']);
-  const userData = typeof userDataFile === 'string' ? await textOf(userDataFile, '--user-data') : undefined;
+  if (userDataFile === '-' && networkConfigFile === '-')
+    throw new VivError('invalid', '--user-data and --network-config cannot both be standard input; use a file for one of them');
+  const userData = typeof userDataFile === 'string' ? userDataFrom(await bytesOf(userDataFile, '--user-data', context)) : {};
+  const networkConfig = typeof networkConfigFile === 'string' ? await textOf(networkConfigFile, '--network-config', context) : undefined;
   return {
     ...(options as Partial<VmInput>),
     image: one(invocation, 'image'),
     ...(name === undefined ? {} : { name }),
     ...(sshKeys.length > 0 ? { sshKeys: [...new Set(sshKeys)] } : {}),
-    ...(userData === undefined ? {} : { userData }),
+    ...userData,
+    ...(networkConfig === undefined ? {} : { networkConfig }),
   };
+}
+
+/** As text where it is text, so that it can be read in the record; else as Base64. */
+function userDataFrom(bytes: Buffer): Pick<VmInput, 'userData' | 'userDataBase64'> {
+  const text = asText(bytes);
+  return text === null || text.includes('\0') ? { userDataBase64: bytes.toString('base64') } : { userData: text };
 }
 
 const keyLine = /^(ssh-|ecdsa-|sk-)\S+ \S+/;
@@ -77,21 +100,32 @@ async function ownKeys(stateDirectory: string | undefined): Promise<string[]> {
   return texts.flatMap(linesOf).slice(0, 64);
 }
 
-/** A file's text as it is; throws `invalid` where it cannot be read or is no UTF-8. */
-export async function textOf(file: string, as: string): Promise<string> {
-  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new VivError(
-      'invalid',
-      `${as}: cannot read ${quote(file)}: ${error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : error.message}`,
-      { cause: error },
-    );
-  });
+/** A file's text as it is; throws `invalid` where it cannot be read or is no UTF-8. `-` is standard input where there is a context. */
+export async function textOf(file: string, as: string, context?: Context): Promise<string> {
+  const text = asText(await bytesOf(file, as, context));
+  if (text === null) throw new VivError('invalid', `${as}: ${quote(file)} is not UTF-8 text`);
+  return text;
+}
+
+/** Null: not UTF-8. */
+function asText(bytes: Buffer): string | null {
   try {
     // ignoreBOM: the mark stays, so that the text's bytes are the file's.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    throw new VivError('invalid', `${as}: ${quote(file)} is not UTF-8 text`, { cause: error });
+  } catch {
+    return null;
   }
+}
+
+async function bytesOf(file: string, as: string, context?: Context): Promise<Buffer> {
+  if (file === '-' && context) return Buffer.concat(await context.stdin.toArray());
+  return readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new VivError(
+      'invalid',
+      `${as}: cannot read ${quote(file)}: ${error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a directory' : error.message}`,
+      { cause: error },
+    );
+  });
 }
 
 /** Reports what the VM lacks where this host has no network but QEMU’s own, or a user’s networks have no uplink. */

@@ -8,64 +8,56 @@ import { defineOperation } from './operation.ts';
 export const Severity = z.enum(['info', 'warning', 'critical']);
 export type Severity = z.infer<typeof Severity>;
 
-/** What an alert is about. */
-const Subject = z.object({ kind: z.enum(['vm', 'host', 'other']), id: z.string().nullable(), name: z.string().nullable() });
+const Subject = z.object({
+  kind: z.enum(['vm', 'host', 'other']).describe('What it is about'),
+  id: z.string().nullable().describe('Id of the VM; null: it has none'),
+  name: z.string().nullable().describe('Its name; null: it has none'),
+});
 
 const Firing = z.object({
-  subject: Subject,
-  since: Time,
-  /** What was measured last; null where it is about an event, or not measured now. */
-  value: z.number().nullable(),
+  subject: Subject.describe('What it fires for'),
+  since: Time.describe('When the value went beyond the threshold'),
+  value: z.number().nullable().describe('What was measured last; null: it is not measured now'),
 });
 
 export const Alert = z.object({
-  name: Name,
-  rule: z.string(),
-  /** Names of VMs, `*` for any characters; empty: every VM. */
-  vms: z.array(z.string()),
-  severity: Severity,
-  /** Where it is delivered; of a webhook its host only. */
-  to: z.array(z.string()),
-  repeatMs: z.int(),
-  createdAt: Time,
-  /** Not delivered until then; null: it is. */
-  silencedUntil: Time.nullable(),
-  firing: z.array(Firing),
-  /** VMs for which the rule holds, but not for long enough yet. */
-  pending: z.int(),
-  deliveries: z.object({
-    /** Waiting for delivery, or for another attempt. */
-    queued: z.int(),
-    delivered: z.int(),
-    /** Deliveries that failed for good, since the daemon was started. */
-    failed: z.int(),
-    /** Why the last attempt failed; null: it did not. */
-    problem: z.string().nullable(),
-  }),
+  name: Name.describe('Name of the alert'),
+  rule: z.string().describe('When it fires'),
+  vms: z.array(z.string()).describe('Names of VMs, * for any characters; empty: every VM'),
+  severity: Severity.describe('How bad it is'),
+  to: z.array(z.string()).describe('Where it is delivered; of a webhook its host only'),
+  repeatMs: z.int().describe('How often it is delivered again while it fires'),
+  createdAt: Time.describe('When it was created'),
+  silencedUntil: Time.nullable().describe('Nothing is delivered until then; null: it is not silenced'),
+  firing: z.array(Firing).describe('What it fires for'),
+  pending: z.int().describe('VMs for which the rule holds, but not for long enough yet'),
+  deliveries: z
+    .object({
+      queued: z.int().describe('Waiting for delivery, or for another attempt'),
+      delivered: z.int().describe('Delivered since the daemon was started'),
+      failed: z.int().describe('Abandoned since the daemon was started'),
+      problem: z.string().nullable().describe('Why the last attempt failed; null: it did not'),
+    })
+    .describe('Its deliveries'),
 });
 export type Alert = z.infer<typeof Alert>;
 
 /** What a webhook gets as its body and a command as its standard input. */
 export const Notification = z.object({
-  /** The same for every attempt: what has been seen can be left out. */
-  id: z.string(),
-  status: z.enum(['firing', 'resolved', 'event', 'test']),
-  alert: z.string(),
-  severity: Severity,
-  rule: z.string(),
-  subject: Subject,
-  value: z.number().nullable(),
-  threshold: z.number().nullable(),
-  since: Time,
-  at: Time,
-  /** Of the host that says so. */
-  hostname: z.string(),
-  /** Type of the event; null where it is about something measured. */
-  event: z.string().nullable(),
-  /** Events of this kind that were not delivered by themselves, because the last one was too short a time ago. */
-  suppressed: z.int(),
-  /** One sentence; chat services show this field. */
-  text: z.string(),
+  id: z.string().describe('The same for every attempt, so that a receiver can leave out what it has seen'),
+  status: z.enum(['firing', 'resolved', 'event', 'test']).describe('What is reported'),
+  alert: z.string().describe('Name of the alert'),
+  severity: Severity.describe('How bad it is'),
+  rule: z.string().describe('When it fires'),
+  subject: Subject.describe('What it is about'),
+  value: z.number().nullable().describe('What was measured; null: it is about an event, or not measured'),
+  threshold: z.number().nullable().describe('Of the rule; null: it is about an event'),
+  since: Time.describe('When the value went beyond the threshold, or the event was recorded'),
+  at: Time.describe('When this was written'),
+  hostname: z.string().describe('Host that reports it'),
+  event: z.string().nullable().describe('Type of the event; null: it is about something measured'),
+  suppressed: z.int().describe('Events of this kind since the last delivery that were not delivered'),
+  text: z.string().describe('One sentence; chat services show this field'),
 });
 export type Notification = z.infer<typeof Notification>;
 
@@ -171,14 +163,13 @@ export const remove = defineOperation({
 });
 
 export const AlertTest = z.object({
-  name: Name,
+  name: Name.describe('Name of the alert'),
   deliveries: z.array(
     z.object({
-      to: z.string(),
-      delivered: z.boolean(),
-      /** What the receiver answered, or why it failed. */
-      detail: z.string(),
-      durationMs: z.int(),
+      to: z.string().describe('Destination; of a webhook its host only'),
+      delivered: z.boolean().describe('Whether it was taken'),
+      detail: z.string().describe('What the receiver answered, or why it failed'),
+      durationMs: z.int().describe('How long it took'),
     }),
   ),
 });

@@ -4,7 +4,16 @@ import { Ref, Time } from './field.ts';
 import { NetworkName } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
 
-export const FlowVerdict = z.enum(['accept', 'drop spoof', 'drop in', 'drop out', 'drop egress', 'drop host', 'drop network']);
+export const FlowVerdict = z.enum([
+  'accept',
+  'drop spoof',
+  'drop in',
+  'drop out',
+  'drop egress',
+  'drop host',
+  'drop network',
+  'drop link-local',
+]);
 export type FlowVerdict = z.infer<typeof FlowVerdict>;
 
 /** A VM's NIC, or the uplink; null: not known, or removed since. */

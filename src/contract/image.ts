@@ -92,7 +92,7 @@ export const pull = defineOperation({
   }),
   output: Image,
   errors: [...failures.find, 'download_failed', 'checksum', ...failures.files],
-  cli: { words: 'image pull', section: 'Images', args: ['image', 'name?'] },
+  cli: { words: 'image pull', section: 'Images', prints: 'image-name', args: ['image', 'name?'] },
 });
 
 /** A recipe, as `viv image build FILE` reads it (JSON). */

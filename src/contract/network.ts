@@ -17,6 +17,9 @@ export type NetworkKind = z.infer<typeof NetworkKind>;
 /** Frames with a forged source address. */
 export const Spoofing = z.enum(['drop', 'allow']);
 
+/** Packets to link-local addresses of the host's network: 169.254.0.0/16, where clouds have their metadata service, and fe80::/10. */
+export const LinkLocal = z.enum(['drop', 'allow']);
+
 export const Traffic = z.object({
   bytes: z.int().describe('Bytes'),
   packets: z.int().describe('Packets'),
@@ -49,6 +52,7 @@ export const Network = z.object({
   gateways: z.array(z.string()).describe('Addresses of its router, DHCP and DNS server'),
   interface: z.string().nullable().describe('Interface of the host that it is bridged to'),
   spoofing: Spoofing.describe('What happens to frames with a forged source address'),
+  linkLocal: LinkLocal.describe('What happens to packets to link-local addresses beyond the network, such as a cloud’s metadata service'),
   capacityBytesPerSecond: z
     .int()
     .nullable()
@@ -99,6 +103,9 @@ export const set = defineOperation({
   input: z.object({
     network,
     spoofing: Spoofing.optional().describe('Drop or allow frames with a forged sender'),
+    linkLocal: LinkLocal.optional().describe(
+      'Drop or allow packets to link-local addresses of the host’s network (169.254.0.0/16), such as a cloud’s metadata service',
+    ),
     capacity: RateText.optional().describe(
       'Limit of what its VMs together exchange with the outside, in each direction, shared fairly: 100Mbit, or none',
     ),
@@ -112,7 +119,7 @@ export const set = defineOperation({
   }),
   output: Network,
   errors: ['not_found', 'unsupported', 'missing_program', 'timeout'],
-  cli: { words: 'network set', section: 'Networks', args: ['network'], flags: { hostAccess: 'host-access' } },
+  cli: { words: 'network set', section: 'Networks', args: ['network'], flags: { hostAccess: 'host-access', linkLocal: 'link-local' } },
 });
 
 export const list = defineOperation({

@@ -17,8 +17,8 @@ export type Transport = 'json' | 'events' | 'socket' | 'upload' | 'download';
 
 /**
  * What a permission allows: a verb on a noun, such as `vm.start`. Every operation that only reads has `<noun>.read`. Besides:
- * - `public`: whoever asks (sign-in).
- * - `signed-in`: whoever is signed in; the handler says what of others.
+ * - `public`: every caller (sign-in).
+ * - `signed-in`: every signed-in caller; the handler decides what they see of others.
  */
 export type Permission = `${string}.${string}` | 'public' | 'signed-in';
 
@@ -56,6 +56,7 @@ export type Print =
   | 'difference'
   | 'explanation'
   | 'forward-table'
+  | 'image-name'
   | 'image-sheet'
   | 'image-table'
   | 'network-sheet'

@@ -5,16 +5,16 @@ import { Ref, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 export const History = z.object({
-  /** Null: the host. */
-  vm: z.object({ id: z.string(), name: z.string() }).nullable(),
-  /** Time between two points. */
-  stepMs: z.int(),
-  /** The beginning of each point's interval. */
-  at: z.array(Time),
-  /** Mean of each interval by series, one value for each of `at`; null where it is not known. A series without any value is absent. */
-  mean: z.record(z.string(), z.array(z.number().nullable())),
-  /** Maximum of each interval, likewise. */
-  max: z.record(z.string(), z.array(z.number().nullable())),
+  vm: z
+    .object({ id: z.string().describe('Id of the VM'), name: z.string().describe('Its name') })
+    .nullable()
+    .describe('The VM; null: the host'),
+  stepMs: z.int().describe('Time between two points'),
+  at: z.array(Time).describe('When the interval of each point begins'),
+  mean: z
+    .record(z.string(), z.array(z.number().nullable()))
+    .describe('Mean of each interval by series; null: not known. A series of which nothing is known is absent'),
+  max: z.record(z.string(), z.array(z.number().nullable())).describe('Maximum of each interval by series, likewise'),
 });
 export type History = z.infer<typeof History>;
 

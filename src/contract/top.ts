@@ -7,28 +7,34 @@ import { VmState } from './vm-state.ts';
 
 const namesOf = <T extends object>(table: T) => Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
 
+const recentCpuPercent = z
+  .array(z.number().nullable())
+  .describe('CPU use of the last minute, one value a second, oldest first; null: not known');
+
 export const VmUse = z.object({
-  id: z.string(),
-  name: z.string(),
-  state: VmState,
-  cpus: z.int(),
-  memoryBytes: Bytes,
-  /** What was measured last; empty where the VM does not run. */
-  values: z.partialRecord(z.enum(namesOf(vmSeries)), z.number()),
-  /** CPU use of the last minute in percent, one value a second, oldest first; null where it is not known. */
-  recentCpuPercent: z.array(z.number().nullable()),
+  id: z.string().describe('Id of the VM'),
+  name: z.string().describe('Its name'),
+  state: VmState.describe('Its state'),
+  cpus: z.int().describe('vCPUs that it has'),
+  memoryBytes: Bytes.describe('Memory that it has'),
+  values: z.partialRecord(z.enum(namesOf(vmSeries)), z.number()).describe('What was measured last by series; what is not known is absent'),
+  recentCpuPercent,
 });
 export type VmUse = z.infer<typeof VmUse>;
 
 export const Top = z.object({
-  at: Time,
-  host: z.object({
-    cpus: z.int(),
-    memoryBytes: Bytes,
-    values: z.partialRecord(z.enum(namesOf(hostSeries)), z.number()),
-    recentCpuPercent: z.array(z.number().nullable()),
-  }),
-  vms: z.array(VmUse),
+  at: Time.describe('When it was measured'),
+  host: z
+    .object({
+      cpus: z.int().describe('CPUs of the host'),
+      memoryBytes: Bytes.describe('Memory of the host'),
+      values: z
+        .partialRecord(z.enum(namesOf(hostSeries)), z.number())
+        .describe('What was measured last by series; what is not known is absent'),
+      recentCpuPercent,
+    })
+    .describe('The host'),
+  vms: z.array(VmUse).describe('Every VM, by name'),
 });
 export type Top = z.infer<typeof Top>;
 

@@ -209,7 +209,7 @@ export const totpRemove = defineOperation({
   cli: { words: 'user totp-remove', section: 'Access', args: ['user'], confirm: 'Remove the second factor of {user}?' },
 });
 
-/** Ones that only whoever may use the host's socket can ask for. */
+/** Only for callers on the host's socket. */
 export const recover = defineOperation({
   id: 'user.recover',
   method: 'POST',

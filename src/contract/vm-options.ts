@@ -59,7 +59,15 @@ export const VmOptions = z.object({
   sshKeys: z.array(sshKey).max(64).default([]).describe('SSH public keys that may log in'),
   userData: Text.max(1 * MiB)
     .optional()
-    .describe('cloud-init user data, passed on unchanged'),
+    .describe('cloud-init user data as text, passed on unchanged'),
+  userDataBase64: z
+    .base64('user data in Base64 is not valid')
+    .max(1.4 * MiB)
+    .optional()
+    .describe('cloud-init user data as any bytes (such as gzip), in Base64'),
+  networkConfig: Text.max(64 * 1024)
+    .optional()
+    .describe('cloud-init network configuration (version 1 or 2), passed on unchanged'),
   cdroms: z.array(ImageRef).max(4).default([]).describe('ISO image in a CD drive'),
   boot: z.array(BootDevice).max(3).optional().describe('Boot order, such as cdrom,disk (default: disk first)'),
 });

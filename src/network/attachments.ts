@@ -22,6 +22,11 @@ export class Attachments {
     return mayRun || process !== null || this.#users.has(id);
   }
 
+  /** The process that has the VM's taps; null: none yet, or it is not known. */
+  pidOf({ id, process }: VmPorts): number | null {
+    return process?.pid ?? this.#users.get(id) ?? null;
+  }
+
   upcoming(): Iterable<VmPorts> {
     return this.#upcoming.values();
   }

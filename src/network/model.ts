@@ -78,6 +78,8 @@ export interface NetworkSpec {
   readonly interface: string | null;
   /** What happens to frames with a forged source address. */
   readonly spoofing: 'drop' | 'allow';
+  /** What happens to packets to link-local addresses beyond the network. */
+  readonly linkLocal: 'drop' | 'allow';
   /** Of all its ports together, to and from the uplink; null: unlimited. */
   readonly capacityBytesPerSecond: number | null;
   readonly hostAccess: readonly HostAccess[];
@@ -87,8 +89,9 @@ export interface NetworkSpec {
 export const hasUplink = ({ kind }: Pick<NetworkSpec, 'kind'>): boolean => kind === 'nat' || kind === 'routed';
 
 /** Settings of a new network. */
-export const defaultSettings: Pick<NetworkSpec, 'spoofing' | 'capacityBytesPerSecond' | 'hostAccess'> = {
+export const defaultSettings: Pick<NetworkSpec, 'spoofing' | 'linkLocal' | 'capacityBytesPerSecond' | 'hostAccess'> = {
   spoofing: 'drop',
+  linkLocal: 'drop',
   capacityBytesPerSecond: null,
   hostAccess: [],
 };
@@ -109,6 +112,8 @@ export interface PortSpec {
   readonly vlan: { readonly access: number | null; readonly trunk: readonly number[] } | null;
   /** A process of the VM uses the tap, or is about to. */
   readonly attached: boolean;
+  /** The process; null: it is not running yet, or not known. */
+  readonly pid: number | null;
   readonly rules: NicRules;
 }
 

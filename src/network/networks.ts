@@ -29,7 +29,8 @@ import { NetworkChoice } from './choice.ts';
 import { networkFacts } from './facts.ts';
 import { FlowLog } from './flow/log.ts';
 import { PortForwards } from './forward/forwards.ts';
-import { NetworkReconciler, type ProblemChange } from './kernel/reconciler.ts';
+import type { ProblemChange } from './kernel/problem.ts';
+import { NetworkReconciler } from './kernel/reconciler.ts';
 import {
   type Desired,
   hasVirtual,
@@ -40,6 +41,7 @@ import {
   type VmPorts,
   type VmProcess,
 } from './model.ts';
+import { problemReport } from './problem-report.ts';
 import { desiredState } from './record/desired-state.ts';
 import { NetworkRecords } from './record/network.ts';
 import { ForwardRecords } from './record/port-forward.ts';
@@ -158,7 +160,7 @@ export class Networks {
   desired(): Desired {
     return desiredState(
       { networks: this.records.all(), groups: this.groups.all(), vms: [...this.#source.ports(), ...this.#attachments.upcoming()] },
-      (vm) => this.#attachments.isAttached(vm),
+      this.#attachments,
       (vm) => this.forwards.desired(vm),
       this.#host.paths.stateDirectory,
     );
@@ -226,7 +228,11 @@ export class Networks {
 
   /** When VMs have been adopted: reconciles what an earlier daemon left, and starts the monitor. */
   async begin(): Promise<void> {
-    for (const { id, nics, process } of this.#source.ports()) if (process && hasVirtual({ nics })) this.attached(id, process);
+    for (const vm of this.#source.ports()) {
+      if (!hasVirtual(vm)) continue;
+      if (vm.process) this.attached(vm.id, vm.process);
+      else if (vm.mayRun) this.#attachments.starting(vm.id);
+    }
     // Of a process that the daemon does not know yet: an unfinished task has started it.
     for (const { vmId } of await this.reconciler.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#attachments.starting(vmId);
     this.reconciler.invalidate();
@@ -265,30 +271,12 @@ export class Networks {
     this.#lastFailure = text;
   }
 
-  /** VMs run on; a problem is an event. */
-  #onProblem({ of, name, problem }: ProblemChange): void {
-    if (of === 'network') {
-      const host = this.records.byName(name)?.interface;
-      void this.#host.bus.emit(
-        'report',
-        problem === null
-          ? { type: 'network.uplink-restored', name, message: `the network ${name} is connected to ${host} again` }
-          : { type: 'network.uplink-lost', name, message: `${problem}; until that is repaired, VMs in ${name} reach only each other` },
-      );
-      return;
-    }
-    const vm = this.#source.byId(this.forwards.records.byName(name)?.vm ?? '');
-    if (!vm) return;
-    void this.#host.bus.emit(
-      'report',
-      problem === null
-        ? { type: 'forward.opened', subject: vm.id, name: vm.name, message: `the port forward ${name} to ${vm.name} is open` }
-        : {
-            type: 'forward.failed',
-            subject: vm.id,
-            name: vm.name,
-            message: `the port forward ${name} to ${vm.name} is not open: ${problem}`,
-          },
-    );
+  #onProblem(change: ProblemChange): void {
+    const report = problemReport(change, {
+      vm: (id) => this.#source.byId(id),
+      vmOfForward: (name) => this.forwards.records.byName(name)?.vm,
+      interfaceOf: (name) => this.records.byName(name)?.interface,
+    });
+    if (report) void this.#host.bus.emit('report', report);
   }
 }

@@ -38,7 +38,7 @@ export interface Presented {
   readonly trusted: boolean;
 }
 
-/** What a server presents, whoever signed it. Nothing secret is sent. @throws unavailable */
+/** What a server presents, no matter who signed it. Nothing secret is sent. @throws unavailable */
 export async function presentedBy(url: URL, signal?: AbortSignal): Promise<Presented> {
   const { connect } = await import('node:tls');
   const name = url.hostname.replace(/^\[|\]$/g, '');

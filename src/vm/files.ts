@@ -45,14 +45,27 @@ export async function makeFirmwareVars(record: VmRecord, services: Uses<'paths'>
   await own(firmwareVars, record, 0o600);
 }
 
+/** User data as bytes, however it was given. */
+const userDataOf = ({ userData, userDataBase64 }: NonNullable<VmRecord['seed']>): string | Buffer | null =>
+  userDataBase64 === null ? userData : Buffer.from(userDataBase64, 'base64');
+
 /** Writes the cloud-init seed from the record; the instance id stays, so cloud-init does not start over. */
 export async function makeSeed(record: VmRecord, services: Uses<'paths'>, signal: AbortSignal): Promise<void> {
   if (record.seed === null) return;
   const { seed } = services.paths.vm(record.id);
-  const { users, sshKeys, userData } = record.seed;
+  const { users, sshKeys, networkConfig } = record.seed;
+  const userData = userDataOf(record.seed);
   await writeSeed(
     seed,
-    { instanceId: record.id, hostname: hostnameOf(record), users, sshKeys, ...(userData === null ? {} : { userData }), arch: record.arch },
+    {
+      instanceId: record.id,
+      hostname: hostnameOf(record),
+      users,
+      sshKeys,
+      ...(userData === null ? {} : { userData }),
+      networkConfig,
+      arch: record.arch,
+    },
     { signal },
   );
   await own(seed, record, 0o400);

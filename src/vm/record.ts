@@ -63,7 +63,13 @@ export const Settings = z.object({
 });
 export type Settings = z.infer<typeof Settings>;
 
-export const SeedSettings = z.object({ users: z.array(z.string()), sshKeys: z.array(z.string()), userData: z.string().nullable() });
+export const SeedSettings = z.object({
+  users: z.array(z.string()),
+  sshKeys: z.array(z.string()),
+  userData: z.string().nullable(),
+  userDataBase64: z.string().nullable().default(null),
+  networkConfig: z.string().nullable().default(null),
+});
 
 export const VmRecord = z.object({
   id: z.string(),

@@ -71,8 +71,11 @@ export function newRecord(
   }
   if (image.defaults.cloudInit) {
     disks.push({ id: 'seed', kind: 'seed', file: paths.seed, format: 'raw', sizeBytes: 0, backing: null, digest: null });
-  } else if (options.userData !== undefined || options.users.length > 0) {
-    throw new VivError('invalid', `${imageName} has no cloud-init, so user data and users cannot be passed to it`);
+  } else if (
+    [options.userData, options.userDataBase64, options.networkConfig].some((given) => given !== undefined) ||
+    options.users.length > 0
+  ) {
+    throw new VivError('invalid', `${imageName} has no cloud-init, so user data, users and a network configuration cannot be passed to it`);
   }
   const firmware = options.firmware ?? image.defaults.firmware;
   if (firmware === 'uefi' && image.kernelFiles !== null)
@@ -101,7 +104,15 @@ export function newRecord(
     started: null,
     image: { name: imageName, digest: image.digest },
     kernel: image.kernelFiles,
-    seed: image.defaults.cloudInit ? { users: options.users, sshKeys: options.sshKeys, userData: options.userData ?? null } : null,
+    seed: image.defaults.cloudInit
+      ? {
+          users: options.users,
+          sshKeys: options.sshKeys,
+          userData: options.userData ?? null,
+          userDataBase64: options.userDataBase64 ?? null,
+          networkConfig: options.networkConfig ?? null,
+        }
+      : null,
     disks,
     nics: nicsFrom(options.networks ?? ['user'], identity.id),
     vars: null,

@@ -127,8 +127,21 @@ test('set says what applies now and what at the next start', async () => {
   );
   const { code, stdout } = await viv(server.stateDirectory, ['set', 'web', 'autostart=yes', 'memory=1GiB']);
   assert.equal(code, 0);
-  assert.equal(stdout, 'web: autostart changed now\nweb: memory changes at the next start (viv restart web)\n');
+  assert.equal(stdout, 'web: autostart changed now\nweb: memory change at the next start (viv restart web)\n');
   assert.deepEqual(server.asked[0]?.body, { autostart: true, memoryBytes: 2 ** 30 });
+});
+
+test('cp lists the entries of a tree that it leaves out', async () => {
+  await using server = await fakeServer();
+  const tar = pack();
+  tar.entry({ name: 'run', type: 'directory' });
+  tar.entry({ name: 'run/pipe', type: 'fifo' });
+  tar.finalize();
+  const bytes = await buffer(Readable.from(tar));
+  server.on('GET /v1/vms/web', () => vm());
+  server.on('GET /v1/vms/aaaaaaaaaaaa/copy-out', () => bytes);
+  const { code, stderr } = await viv(server.stateDirectory, ['cp', 'web:/run', `${server.stateDirectory}/`]);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: 'left out run/pipe: it is a FIFO\n' });
 });
 
 test('cp brings a tree out of a VM', async () => {

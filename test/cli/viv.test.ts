@@ -150,15 +150,6 @@ test('run fetches a missing image, waits for the agent and prints the name', asy
   });
 });
 
-test('a user-data file that is no text is refused before anything happens', async () => {
-  await using server = await fakeServer();
-  await writeFile(join(server.stateDirectory, 'data'), Buffer.from([0xff, 0xfe, 0]));
-  const { code, stderr } = await viv(server.stateDirectory, ['create', 'tiny', '--user-data', join(server.stateDirectory, 'data')]);
-  assert.equal(code, 2);
-  assert.match(stderr, /is not UTF-8 text/);
-  assert.equal(server.asked.length, 0);
-});
-
 test('exec passes stdin, both outputs, the environment and the exit code', async () => {
   await using server = await fakeServer();
   server.onSocket('/v1/vms/web/exec', (socket) => {

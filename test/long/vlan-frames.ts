@@ -64,6 +64,7 @@ export function world(bridged: boolean): Desired {
       vlan,
       up: true,
       attached: true,
+      pid: null,
       ipv6: null,
       rules: defaultNicRules,
     },

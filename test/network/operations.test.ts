@@ -38,16 +38,16 @@ test('what cannot be a network is refused with the reason, and nothing has chang
   const { network } = host.client;
   await network.create({ network: 'taken', ipv4: '10.77.0.0/24', ipv6: 'none' });
   const table: [input: Parameters<typeof network.create>[0], code: string, words: RegExp][] = [
-    [{ network: 'taken' }, 'name_taken', /there is a network named taken/],
+    [{ network: 'taken' }, 'name_taken', /network taken exists already/],
     [{ network: 'a', ipv4: '10.77.0.128/25' }, 'invalid', /overlaps 10\.77\.0\.0\/24, the subnet of the network taken/],
-    [{ network: 'a', ipv4: '192.0.2.0/25' }, 'invalid', /overlaps 192\.0\.2\.0\/24, which this host reaches through e0/],
-    [{ network: 'a', ipv6: '2001:db8:1::/64' }, 'invalid', /overlaps 2001:db8:1::\/64, which this host reaches through e0/],
-    [{ network: 'a', ipv4: '10.1.2.3' }, 'invalid', /no IPv4 subnet/],
-    [{ network: 'a', ipv4: 'none', ipv6: 'none' }, 'invalid', /has a subnet/],
-    [{ network: 'a', kind: 'bridged' }, 'invalid', /which interface/],
-    [{ network: 'a', kind: 'bridged', interface: 'eth7' }, 'invalid', /no interface eth7 .*there are .*br0/],
-    [{ network: 'a', kind: 'bridged', interface: 'e0' }, 'in_use', /carries an address of the host, 192\.0\.2\.9/],
-    [{ network: 'a', kind: 'bridged', interface: 'br0', ipv4: '10.1.2.0/24' }, 'invalid', /gives the addresses/],
+    [{ network: 'a', ipv4: '192.0.2.0/25' }, 'invalid', /overlaps 192\.0\.2\.0\/24, which this host has a route to \(dev e0\)/],
+    [{ network: 'a', ipv6: '2001:db8:1::/64' }, 'invalid', /overlaps 2001:db8:1::\/64, which this host has a route to \(dev e0\)/],
+    [{ network: 'a', ipv4: '10.1.2.3' }, 'invalid', /not an IPv4 subnet/],
+    [{ network: 'a', ipv4: 'none', ipv6: 'none' }, 'invalid', /needs an IPv4 or IPv6 subnet/],
+    [{ network: 'a', kind: 'bridged' }, 'invalid', /needs an interface of the host/],
+    [{ network: 'a', kind: 'bridged', interface: 'eth7' }, 'invalid', /no interface eth7; usable: .*br0/],
+    [{ network: 'a', kind: 'bridged', interface: 'e0' }, 'in_use', /has an address of the host, 192\.0\.2\.9/],
+    [{ network: 'a', kind: 'bridged', interface: 'br0', ipv4: '10.1.2.0/24' }, 'invalid', /assigns the addresses/],
     [{ network: 'a', interface: 'br0' }, 'invalid', /is for bridged networks/],
   ];
   for (const [input, code, words] of table) {
@@ -67,11 +67,11 @@ test('an address outside its network, the network’s own or taken is refused, a
   const one = await host.client.create('tiny', { name: 'one', networks: ['taken,address=10.77.0.5,mac=52:54:00:00:00:05'] });
   const table: [network: string, code: string, words: RegExp][] = [
     ['taken,address=10.78.0.5', 'invalid', /not in 10\.77\.0\.0\/24/],
-    ['taken,address=10.77.0.1', 'invalid', /own/],
-    ['taken,address=10.77.0.255', 'invalid', /own/],
-    ['taken,address=10.77.0.5', 'in_use', /taken by one/],
+    ['taken,address=10.77.0.1', 'invalid', /is reserved in the network taken/],
+    ['taken,address=10.77.0.255', 'invalid', /is reserved in the network taken/],
+    ['taken,address=10.77.0.5', 'in_use', /used by one/],
     ['taken,address=fd00::5', 'invalid', /no IPv6 subnet/],
-    ['taken,mac=52:54:00:00:00:05', 'in_use', /one has the MAC address/],
+    ['taken,mac=52:54:00:00:00:05', 'in_use', /MAC address .* used by one/],
     ['nowhere', 'not_found', /viv network create nowhere/],
     ['taken,vlan=5', 'unsupported', /VLAN/],
     ['user,vlan=5x', 'invalid', /VLAN/],
@@ -136,10 +136,13 @@ test('the host keeps an interface and a route that are its own by now, and gets 
   await network.create(port);
   await network.create(routed);
   world.run('host', 'ip address add 203.0.113.9/24 dev e9; ip route add 10.67.0.0/24 via 192.0.2.1');
-  assert.match((await refused(host.client.run('tiny', { name: 'edge', networks: ['port'] }))).message, /e9 carries an address of the host/);
+  assert.match(
+    (await refused(host.client.run('tiny', { name: 'edge', networks: ['port'] }))).message,
+    /e9 cannot be bridged, because it has an address of the host/,
+  );
   assert.match(
     (await refused(host.client.run('tiny', { name: 'far', networks: ['lent'] }))).message,
-    /a route of its own there by now \(dev e0\)/,
+    /another route to 10\.67\.0\.0\/24, .*\(dev e0\)/,
   );
   assert.match(world.run('host', 'ip route show 10.67.0.0/24'), /via 192\.0\.2\.1 dev e0/);
   world.run('host', 'ip address delete 203.0.113.9/24 dev e9; ip route delete 10.67.0.0/24');
@@ -166,11 +169,11 @@ test('an interface that vanishes under a VM is told and keeps nobody else from s
   await host.client.run('tiny', { name: 'edge', networks: ['wire', 'switch'] });
   assert.equal((await network.show({ network: 'wire' })).problem, null);
   world.run('host', 'ip link del gone0; ip link del br7');
-  for (const name of ['wire', 'switch']) await host.happened('network.unjoined', { name, after: sequence });
-  assert.match((await network.show({ network: 'wire' })).problem ?? '', /bridged to gone0, and the host has no such interface now/);
+  for (const name of ['wire', 'switch']) await host.happened('network.uplink-lost', { name, after: sequence });
+  assert.match((await network.show({ network: 'wire' })).problem ?? '', /bridged to gone0, which this host does not have now/);
   await host.client.run('tiny', { name: 'other', networks: ['default'] });
   const error = await refused(vmRef.restart({ vm: 'edge', force: true }));
-  assert.match(error.message, /no such interface now/);
+  assert.match(error.message, /does not have now/);
   assert.equal((await vmRef.show({ vm: 'edge' })).state, 'running');
   await host.client.nic.add({ vm: 'edge', network: 'default' });
   await vmRef.stop({ vm: 'edge', force: true });
@@ -178,7 +181,7 @@ test('an interface that vanishes under a VM is told and keeps nobody else from s
   world.run('host', 'ip link add name gone0 type veth peer name gone1; ip address add 203.0.113.77/24 dev gone0; ip link set gone0 up');
   await vmRef.start({ vm: 'edge' }).then(
     () => assert.fail('it was started'),
-    (reason: VivError) => assert.match(reason.message, /gone0 carries an address|no such interface/),
+    (reason: VivError) => assert.match(reason.message, /gone0 cannot be bridged, because it has an address|does not have now/),
   );
   world.run('host', 'ip address del 203.0.113.77/24 dev gone0; ip link add name br7 type bridge');
   await vmRef.start({ vm: 'edge' });
@@ -186,12 +189,12 @@ test('an interface that vanishes under a VM is told and keeps nobody else from s
   assert.match(joined(), / gone0@\S+ .*master vb[0-9a-f]{8}/);
   const [{ sequence: later } = { sequence: 0 }] = (await event.list({ limit: 1000 })).slice(-1);
   world.run('host', 'ip link del gone0; ip link del br7');
-  for (const name of ['wire', 'switch']) await host.happened('network.unjoined', { name, after: later });
+  for (const name of ['wire', 'switch']) await host.happened('network.uplink-lost', { name, after: later });
   world.run(
     'host',
     'ip link add name gone0 type veth peer name gone1; ip link set gone0 up; ip link add name br7 type bridge; ip link set br7 up',
   );
-  for (const name of ['wire', 'switch']) await host.happened('network.joined', { name, after: later });
+  for (const name of ['wire', 'switch']) await host.happened('network.uplink-restored', { name, after: later });
   assert.match(joined(), / gone0@\S+ .*master vb[0-9a-f]{8}/);
   assert.match(joined(), /vj[0-9a-f]{8}@\S+ .*master br7/);
   assert.match(await inside('bridge link'), /master br-wire/);

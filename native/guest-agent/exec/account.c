@@ -10,11 +10,11 @@
 #define MAX_PASSWD 65536u
 #define FIELDS 7
 
-static void set(struct account *account, const char *name, uid_t uid, gid_t gid, const char *home, const char *shell) {
+static void set(struct account *account, const char *name, uid_t uid, gid_t gid, const char *home_directory, const char *shell) {
   account->uid = uid;
   account->gid = gid;
   snprintf(account->name, sizeof account->name, "%s", name);
-  snprintf(account->home, sizeof account->home, "%s", home);
+  snprintf(account->home_directory, sizeof account->home_directory, "%s", home_directory);
   if (shell[0]) snprintf(account->shell, sizeof account->shell, "%s", shell);
 }
 

@@ -36,13 +36,13 @@ static void set_variable(char *pair) {
 
 /* The command gets a complete environment of its own, and nothing of the agent's. */
 static void set_environment(const struct request *request, const struct account *account) {
-  static char home[MAX_ACCOUNT], user[MAX_ACCOUNT], logname[MAX_ACCOUNT], shell[MAX_ACCOUNT], term[256];
-  snprintf(home, sizeof home, "HOME=%s", account->home);
+  static char home_variable[MAX_ACCOUNT], user[MAX_ACCOUNT], logname[MAX_ACCOUNT], shell[MAX_ACCOUNT], term[256];
+  snprintf(home_variable, sizeof home_variable, "HOME=%s", account->home_directory);
   snprintf(user, sizeof user, "USER=%s", account->name);
   snprintf(logname, sizeof logname, "LOGNAME=%s", account->name);
   snprintf(shell, sizeof shell, "SHELL=%s", account->shell);
   set_variable("PATH=" DEFAULT_PATH);
-  set_variable(home);
+  set_variable(home_variable);
   set_variable(user);
   set_variable(logname);
   set_variable(shell);
@@ -65,7 +65,7 @@ int exec_run(const struct request *request) {
   if (user && request_get(request, "rows") && fchown(0, account.uid, (gid_t)-1)) return fail("give the terminal to", user);
   if (user && (initgroups(account.name, account.gid) || setgid(account.gid) || setuid(account.uid))) return fail("become", user);
   const char *cwd = request_get(request, "cwd");
-  if (cwd ? chdir(cwd) : (chdir(account.home) && chdir("/"))) return fail("change to the directory", cwd ? cwd : "/");
+  if (cwd ? chdir(cwd) : (chdir(account.home_directory) && chdir("/"))) return fail("change to the directory", cwd ? cwd : "/");
 
   char *arguments[MAX_PAIRS + 2], login[256];
   size_t count = 0;

@@ -12,7 +12,7 @@ struct request;
 struct account {
   uid_t uid;
   gid_t gid;
-  char name[MAX_ACCOUNT - 8], home[MAX_ACCOUNT - 8], shell[MAX_ACCOUNT - 8];
+  char name[MAX_ACCOUNT - 8], home_directory[MAX_ACCOUNT - 8], shell[MAX_ACCOUNT - 8];
 };
 /* NULL: the user who runs the agent, who always exists. */
 bool account_find(const char *user, struct account *account);

@@ -86,19 +86,19 @@ static int write_entry(const char *name, char type, const struct stat *info, uns
 static int stream_content(int file, const char *name, unsigned long long size) {
   static char buffer[65536];
   for (unsigned long long left = size; left > 0;) {
-    size_t wanted = left < sizeof buffer ? (size_t)left : sizeof buffer;
-    ssize_t count = read_up_to(file, buffer, wanted);
-    if (count < (ssize_t)wanted) {
+    size_t chunk = left < sizeof buffer ? (size_t)left : sizeof buffer;
+    ssize_t count = read_up_to(file, buffer, chunk);
+    if (count < (ssize_t)chunk) {
       if (count >= 0) errno = ESTALE; /* it became shorter */
       left_out(name);
-      for (memset(buffer, 0, sizeof buffer); left > 0; left -= wanted) {
-        wanted = left < sizeof buffer ? (size_t)left : sizeof buffer;
-        if (write_out(buffer, wanted)) return -1;
+      for (memset(buffer, 0, sizeof buffer); left > 0; left -= chunk) {
+        chunk = left < sizeof buffer ? (size_t)left : sizeof buffer;
+        if (write_out(buffer, chunk)) return -1;
       }
       break;
     }
-    if (write_out(buffer, wanted)) return -1;
-    left -= wanted;
+    if (write_out(buffer, chunk)) return -1;
+    left -= chunk;
   }
   return write_padding(size);
 }

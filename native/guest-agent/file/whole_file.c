@@ -63,9 +63,9 @@ int file_replace(const char *path, const void *bytes, size_t length, int mode) {
   unlink(fresh);
   int file = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return -1;
-  mode_t wanted = mode != KEEP_MODE ? (mode_t)mode : exists ? old.st_mode & 07777 : 0644;
+  mode_t new_mode = mode != KEEP_MODE ? (mode_t)mode : exists ? old.st_mode & 07777 : 0644;
   bool failed =
-      write_all(file, bytes, length) || (exists && mode == KEEP_MODE && fchown(file, old.st_uid, old.st_gid)) || fchmod(file, wanted);
+      write_all(file, bytes, length) || (exists && mode == KEEP_MODE && fchown(file, old.st_uid, old.st_gid)) || fchmod(file, new_mode);
   if (!failed && exists) copy_label(path, file);
   int error = errno;
   if (close(file) && !failed) failed = true, error = errno;

@@ -26,9 +26,9 @@ static void append(struct parser *parser, uint8_t byte, const struct parser_even
 /* Appends as much of a payload as can be copied at once: up to the first byte that could begin the magic. Returns that length. */
 static size_t append_bulk(struct parser *parser, const uint8_t *bytes, size_t length) {
   if (parser->filled < HEADER_LENGTH) return 0;
-  size_t wanted = HEADER_LENGTH + get32(parser->buffer + 8) - parser->filled;
-  if (wanted <= 1) return 0;
-  size_t count = wanted - 1 < length ? wanted - 1 : length;
+  size_t missing = HEADER_LENGTH + get32(parser->buffer + 8) - parser->filled;
+  if (missing <= 1) return 0;
+  size_t count = missing - 1 < length ? missing - 1 : length;
   const uint8_t *start = memchr(bytes, (uint8_t)MAGIC[0], count);
   if (start) count = (size_t)(start - bytes);
   memcpy(parser->buffer + parser->filled, bytes, count);

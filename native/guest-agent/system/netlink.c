@@ -36,7 +36,7 @@ int netlink_open(unsigned groups) {
   return netlink;
 }
 
-void netlink_list(int netlink, uint16_t type, uint8_t family, netlink_filter wanted, const void *context, struct messages *kept) {
+void netlink_list(int netlink, uint16_t type, uint8_t family, netlink_filter accepts, const void *context, struct messages *kept) {
   /* The header of a route is longer than that of an address, and the kernel accepts it for both. */
   struct route_message request = {.header = {.length = sizeof request, .type = type, .flags = NLM_REQUEST | NLM_DUMP}, .family = family};
   kept->filled = 0;
@@ -51,7 +51,7 @@ void netlink_list(int netlink, uint16_t type, uint8_t family, netlink_filter wan
       if (header.length < sizeof header || at + header.length > (size_t)length) return;
       if (header.type == NLMSG_DONE || header.type == NLMSG_ERROR) return;
       size_t room = aligned(header.length);
-      if (kept->filled + room <= sizeof kept->bytes && wanted(bytes + at, header.length, context)) {
+      if (kept->filled + room <= sizeof kept->bytes && accepts(bytes + at, header.length, context)) {
         memset(kept->bytes + kept->filled, 0, room);
         memcpy(kept->bytes + kept->filled, bytes + at, header.length);
         kept->filled += room;

@@ -66,8 +66,8 @@ typedef bool (*netlink_filter)(const uint8_t *message, size_t length, const void
 
 /* groups: the multicast groups to receive. Returns -1 with errno. */
 int netlink_open(unsigned groups);
-/* Keeps every message of a type and family that `wanted` accepts, as far as there is room. */
-void netlink_list(int netlink, uint16_t type, uint8_t family, netlink_filter wanted, const void *context, struct messages *kept);
+/* Keeps every message of a type and family that `accepts` selects, as far as there is room. */
+void netlink_list(int netlink, uint16_t type, uint8_t family, netlink_filter accepts, const void *context, struct messages *kept);
 /* Sends a message with another type and flags. Returns 0, or -1 with errno. */
 int netlink_change(int netlink, uint16_t type, uint16_t flags, uint8_t *message);
 /* The value of an attribute of at least `size` bytes, inside the message, or NULL. */

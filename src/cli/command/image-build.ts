@@ -43,7 +43,7 @@ export const command: Command = {
     checkInput(operations.image.build, input);
     const client = await context.client();
     const image = await perform(context, `build ${recipe.name}`, (options) => client.image.build(input, options));
-    await context.print(json === true ? asJson(image) : clean(imageName(image)));
+    await context.print(json === true ? asJson(image) : clean(imageName(image, recipe.name)));
     return 0;
   },
 };

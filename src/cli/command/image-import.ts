@@ -17,7 +17,7 @@ export const command: Command = {
     checkInput(operations.image.import, input);
     const client = await context.client();
     const image = await perform(context, `import ${input.name}`, (options) => client.image.import(input, options));
-    await context.print(json === true ? asJson(image) : clean(imageName(image)));
+    await context.print(json === true ? asJson(image) : clean(imageName(image, input.name)));
     return 0;
   },
 };

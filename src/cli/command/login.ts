@@ -19,7 +19,7 @@ export const command: Command = {
   summary: 'Sign in to a host over the network, or redeem a set-up or recovery link',
   args: [{ field: 'url', label: 'URL', optional: false, several: false, help: 'https://host:8843, or the link that the host printed' }],
   flags: [
-    { name: 'user', field: 'user', kind: 'text', value: 'NAME', help: 'User name; asked for by default' },
+    { name: 'user', field: 'user', kind: 'text', value: 'NAME', help: 'User name (default: asked for on the terminal)' },
     { name: 'ca', field: 'ca', kind: 'text', value: 'FILE', help: 'Certificate (PEM) that signed the host’s' },
     {
       name: 'fingerprint',
@@ -28,7 +28,7 @@ export const command: Command = {
       value: 'SHA256',
       help: 'Fingerprint of the host’s certificate, as viv up --listen prints it',
     },
-    { name: 'name', field: 'name', kind: 'text', value: 'NAME', help: 'Name of the context; the host’s name by default' },
+    { name: 'name', field: 'name', kind: 'text', value: 'NAME', help: 'Name of the context (default: the host’s name)' },
   ],
   notes: [
     'Without --ca or --fingerprint the fingerprint of an unknown host is shown, and trusted from then on.',

@@ -80,10 +80,27 @@ async function waitForAgent(client: Client, context: Context, vm: Vm): Promise<V
   tick();
   const timer = setInterval(tick, 1000);
   try {
-    return await client.vm.wait({ vm: vm.id, for: 'agent' }, { signal: context.interrupts.signal });
+    return await waitAcrossDaemons(client, context, vm);
   } finally {
     clearInterval(timer);
     context.screen.settle(key);
+  }
+}
+
+/** How often a daemon may end before its VM's agent answers. */
+const mostDaemons = 5;
+
+/** A VM outlives the daemon: when that ends, the waiting continues with the next one. */
+async function waitAcrossDaemons(client: Client, context: Context, vm: Vm): Promise<Vm> {
+  const { signal } = context.interrupts;
+  for (let daemons = 1; ; daemons++) {
+    try {
+      return await client.vm.wait({ vm: vm.id, for: 'agent' }, { signal });
+    } catch (error) {
+      const isGone = error instanceof VivError && error.code === 'unavailable';
+      if (!isGone || signal.aborted || daemons === mostDaemons) throw error;
+      client = await context.reconnect();
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { VivError } from '../../contract/errors.ts';
 import { operations } from '../../contract/index.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import { type Command, one } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
@@ -38,6 +39,14 @@ export function parseSettings(texts: readonly string[]): Record<string, unknown>
   );
 }
 
+/** What brings the next start, in the state the VM is in. */
+const nextStart = ({ name, state }: Vm): string =>
+  state === 'stopped' || state === 'broken'
+    ? `viv start ${clean(name)}`
+    : state === 'suspended'
+      ? `its saved memory has the old settings: viv stop ${clean(name)}, then viv start ${clean(name)}`
+      : `viv restart ${clean(name)}`;
+
 export const command: Command = {
   ...shape,
   args: [...shape.args, { field: 'settings', label: 'SETTING=VALUE', help: 'Settings, as listed below', optional: false, several: true }],
@@ -58,7 +67,7 @@ export const command: Command = {
     if (done.applied.length > 0) await context.print(`${clean(done.vm.name)}: ${done.applied.map(name).join(', ')} changed now`);
     if (done.atNextStart.length > 0)
       await context.print(
-        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} changes at the next start (viv ${done.vm.state === 'suspended' ? 'stop' : 'restart'} ${clean(done.vm.name)}${done.vm.state === 'suspended' ? ' discards its suspended state' : ''})`,
+        `${clean(done.vm.name)}: ${done.atNextStart.map(name).join(', ')} change at the next start (${nextStart(done.vm)})`,
       );
     if (done.applied.length + done.atNextStart.length === 0) await context.print(`${clean(done.vm.name)}: nothing to change`);
     return 0;

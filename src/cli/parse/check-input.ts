@@ -7,6 +7,17 @@ import { surelyFits } from '../../contract/plain.ts';
 import { quote } from '../render/text.ts';
 import { argumentsOf, flagsOf } from './flag.ts';
 
+/** Fields that are typed otherwise than the contract has them: after --, or as the name of a file. */
+const typedAs: Readonly<Record<string, string>> = {
+  command: 'COMMAND',
+  sshKeys: '--ssh-key',
+  userData: '--user-data',
+  userDataBase64: '--user-data',
+  networkConfig: '--network-config',
+  recipe: 'FILE',
+  terminal: '--tty',
+};
+
 /** Throws `invalid` for the first field that the contract refuses. `dashes` is what stands before a flag’s name: nothing in `viv set`. */
 export function checkInput(operation: Operation, input: Readonly<Record<string, unknown>>, dashes = '--'): void {
   if (surelyFits(operation, input)) return;
@@ -16,7 +27,7 @@ export function checkInput(operation: Operation, input: Readonly<Record<string, 
   const field = String(issue?.path[0] ?? '');
   const argument = argumentsOf(operation).find((candidate) => candidate.field === field);
   const flag = flagsOf(operation).find((candidate) => candidate.field === field);
-  const as = argument ? argument.label : flag ? `${dashes}${flag.name}` : field;
+  const as = typedAs[field] ?? (argument ? argument.label : flag ? `${dashes}${flag.name}` : field);
   let value: unknown = input;
   for (const key of issue?.path ?? []) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
   if (issue?.code === 'invalid_type' && value === undefined)

@@ -3,7 +3,12 @@ import type { CatalogEntry, Image } from '../../contract/image.ts';
 import { formatBytes, formatTime } from './quantity.ts';
 import { renderSheet, renderTable } from './table.ts';
 
-export const imageName = (image: Image): string => image.names[0] ?? image.digest.slice(0, 12);
+/** The name it was asked for by, where it has it; else its first, or the short digest. */
+export const imageName = ({ names, digest }: Image, asked?: string): string =>
+  asked !== undefined && names.includes(asked) ? asked : (names[0] ?? digest.slice(0, 12));
+
+/** Every name, a line each: each can be removed by itself. */
+export const imageNames = ({ names, digest }: Image): string => (names.length === 0 ? digest.slice(0, 12) : names.join('\n'));
 
 export function imageTable(images: readonly Image[], width: number | undefined): string[] {
   return renderTable(

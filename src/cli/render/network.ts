@@ -37,6 +37,7 @@ export const networkSheet = (network: Network): string[] =>
     ['gateways', network.gateways],
     ['interface', network.interface],
     ['spoofing', network.spoofing === 'drop' ? null : network.spoofing],
+    ['link-local', network.linkLocal === 'drop' ? null : network.linkLocal],
     [
       'capacity',
       network.capacityBytesPerSecond === null ? null : formatRate({ bytesPerSecond: network.capacityBytesPerSecond, burstBytes: null }),

@@ -22,7 +22,7 @@ import { alertSheet, alertTable } from './alert.ts';
 import { differenceTable } from './difference.ts';
 import { explanationLines } from './explanation.ts';
 import { forwardTable } from './forward.ts';
-import { catalogTable, imageName, imageSheet, imageTable } from './image.ts';
+import { catalogTable, imageName, imageNames, imageSheet, imageTable } from './image.ts';
 import { networkSheet, networkTable } from './network.ts';
 import { nicTable } from './nic.ts';
 import { groupSheet, groupTable } from './security-group.ts';
@@ -39,9 +39,10 @@ interface List<T> {
   /** Help of --quiet, where it prints no names. */
   readonly quiet?: string;
   /** Said at a terminal where the list is empty. */
-  readonly none?: (input: Readonly<Record<string, unknown>>) => string;
+  readonly none?: (input: Input) => string;
 }
 
+type Input = Readonly<Record<string, unknown>>;
 type ListName = Extract<Print, `${string}-table`>;
 type OneName = Exclude<Print, ListName>;
 
@@ -58,7 +59,7 @@ const lists = {
   'forward-table': { table: forwardTable, ...named } satisfies List<Forward>,
   'image-table': {
     table: imageTable,
-    called: (image) => (image.names.length > 0 ? image.names.join('\n') : imageName(image)),
+    called: imageNames,
     none: () => 'no images yet; viv image catalog lists what can be pulled',
   } satisfies List<Image>,
   'network-table': { table: networkTable, ...named } satisfies List<Network>,
@@ -89,6 +90,9 @@ const ones = {
   'alert-sheet': (alert: Alert) => alertSheet(alert),
   difference: (difference: Difference, width: number | undefined) => differenceTable(difference, width),
   explanation: (explanation: Explanation) => explanationLines(explanation),
+  'image-name': (image: Image, _width: number | undefined, { name, image: source }: Input) => [
+    clean(imageName(image, typeof name === 'string' ? name : String(source))),
+  ],
   'image-sheet': (image: Image) => imageSheet(image),
   'network-sheet': (network: Network) => networkSheet(network),
   'project-sheet': (project: Project) => projectSheet(project),
@@ -101,15 +105,16 @@ const ones = {
   verification: (verification: Verification) => verificationLines(verification),
   'vm-sheet': (vm: Vm) => vmSheet(vm),
   'warm-pool-sheet': (warmPool: WarmPool) => warmPoolSheet(warmPool),
-} satisfies Record<OneName, (output: never, width: number | undefined) => string[]>;
+} satisfies Record<OneName, (output: never, width: number | undefined, input: Input) => string[]>;
 
 /** Null: not a list. */
 export const listOf = (print: Print | undefined): List<never> | null =>
   print !== undefined && Object.hasOwn(lists, print) ? (lists[print as ListName] as List<never>) : null;
 
-export function renderOutput(print: Print = 'name', output: unknown, width: number | undefined): string {
+/** @param input what the operation was called with */
+export function renderOutput(print: Print = 'name', output: unknown, width: number | undefined, input: Input = {}): string {
   const list = listOf(print);
-  const lines = list ? list.table(output as never[], width) : ones[print as OneName](output as never, width);
+  const lines = list ? list.table(output as never[], width) : ones[print as OneName](output as never, width, input);
   return lines.join('\n');
 }
 

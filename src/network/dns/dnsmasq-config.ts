@@ -88,6 +88,8 @@ export function dnsFiles(
     ...(hasRouter ? servers.map((server) => `server=${server}`) : []),
     'cache-size=1000',
     ...domains,
+    // Names come from the hosts file only: a name in a lease would outlive its VM, and a guest could take another VM's.
+    'dhcp-ignore-names',
     ...['leasefile-ro', 'dhcp-authoritative', 'no-ping', 'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra'],
     `dhcp-hostsfile=${join(folder, 'reservations')}`,
     `dhcp-option=option:domain-search,${name}.${domain}`,

@@ -9,11 +9,14 @@ import { VivError } from '../../contract/errors.ts';
 import { endStaying, findStaying, type Staying } from '../../host/process/background.ts';
 import { runProgram } from '../../host/process/run.ts';
 import { isProcess } from '../../host/process/start-ticks.ts';
+import { fullName } from '../kernel/interface-names.ts';
 import type { DnsFiles } from './dnsmasq-config.ts';
 
 interface Serving {
   readonly process: Staying;
   readonly files: DnsFiles;
+  /** The MAC address that each address was reserved for, which dnsmasq may still have a lease of. */
+  readonly leased: ReadonlyMap<string, string>;
 }
 
 const startDeadlineMs = 10_000;
@@ -44,8 +47,9 @@ export class Dnsmasqs {
       const process = await this.#running(folder);
       if (!process) continue;
       const text = (name: string) => readFile(join(folder, name), 'utf8').catch(() => '');
-      const [config, hosts, reservations] = await Promise.all([text('dnsmasq.conf'), text('hosts'), text('reservations')]);
-      this.#serving.set(network, { process, files: { config, hosts, reservations } });
+      const [config, hosts, reservations, leased] = await Promise.all(['dnsmasq.conf', 'hosts', 'reservations', 'leased'].map(text));
+      const files = { config: config ?? '', hosts: hosts ?? '', reservations: reservations ?? '' };
+      this.#serving.set(network, { process, files, leased: reservedIn(leased ?? '') });
     }
   }
 
@@ -72,12 +76,13 @@ export class Dnsmasqs {
     for (const [name, files] of desired) {
       const serving = this.#serving.get(name);
       const alive = serving !== undefined && living.has(name);
-      if (alive && serving.files.config === files.config) {
+      if (alive && serving.files.config === files.config && !isReused(files, serving.leased)) {
         const same = serving.files.hosts === files.hosts && serving.files.reservations === files.reservations;
         if (!same) {
-          if (!this.#tryWrite(name, files)) continue;
+          const leased = new Map([...serving.leased, ...reservedIn(files.reservations)]);
+          if (!this.#tryWrite(name, files, leased)) continue;
           process.kill(serving.process.pid, 'SIGHUP');
-          this.#serving.set(name, { ...serving, files });
+          this.#serving.set(name, { ...serving, files, leased });
         }
         this.#problems.delete(name);
         continue;
@@ -90,7 +95,8 @@ export class Dnsmasqs {
     const started = await Promise.all(starting.map(async (name) => [name, await this.#running(this.folderOf(name))] as const));
     for (const [name, process] of started) {
       if (process) {
-        this.#serving.set(name, { process, files: desired.get(name) as DnsFiles });
+        const files = desired.get(name) as DnsFiles;
+        this.#serving.set(name, { process, files, leased: reservedIn(files.reservations) });
         this.#problems.delete(name);
       } else {
         this.#serving.delete(name);
@@ -150,9 +156,9 @@ export class Dnsmasqs {
   }
 
   /** Returns false, with a problem, where they cannot be written. */
-  #tryWrite(network: string, files: DnsFiles): boolean {
+  #tryWrite(network: string, files: DnsFiles, leased = reservedIn(files.reservations)): boolean {
     try {
-      this.#write(network, files);
+      this.#write(network, files, leased);
       return true;
     } catch (error) {
       this.#problems.set(
@@ -167,7 +173,7 @@ export class Dnsmasqs {
   }
 
   /** Synchronous: 0.2 ms; with promises it takes 2 ms. */
-  #write(network: string, files: DnsFiles): void {
+  #write(network: string, files: DnsFiles, leased: ReadonlyMap<string, string>): void {
     const folder = this.folderOf(network);
     // dnsmasq reads them again after it has changed to its own user.
     for (const one of [this.#folder, folder]) {
@@ -180,8 +186,9 @@ export class Dnsmasqs {
       renameSync(join(folder, `${name}.new`), join(folder, name));
     };
     write('dnsmasq.conf', files.config);
-    write('hosts', files.hosts);
+    write('hosts', `${files.hosts}${releasedHosts(network, files, leased)}`);
     write('reservations', files.reservations);
+    write('leased', [...leased].map(([address, mac]) => `${mac},${address}\n`).join(''));
     this.#written.add(files);
   }
 
@@ -196,3 +203,26 @@ export class Dnsmasqs {
     return findStaying(join(folder, 'pid'), join(folder, 'dnsmasq.conf'));
   }
 }
+
+/** Addresses of reservations with their MAC addresses. */
+const reservedIn = (reservations: string): Map<string, string> =>
+  new Map(
+    reservations.split('\n').flatMap((line) => {
+      const [mac = '', ...rest] = line.split(',');
+      return rest.filter((part) => !part.startsWith('set:')).map((address) => [address, mac] as const);
+    }),
+  );
+
+/**
+ * Host names for released addresses. At SIGHUP dnsmasq takes a new name of a leased address over into the lease, but keeps the old one where there is no
+ * new one, and would resolve it to the address until the lease ends.
+ */
+const releasedHosts = (network: string, { reservations }: DnsFiles, leased: ReadonlyMap<string, string>): string => {
+  const reserved = reservedIn(reservations);
+  const released = [...leased.keys()].filter((address) => !reserved.has(address) && !address.startsWith('['));
+  return released.map((address) => `${address} ${fullName(`released-${address.replaceAll('.', '-')}`, network)}\n`).join('');
+};
+
+/** dnsmasq gives nobody an address that it has leased to another MAC address, for up to 12 hours; only a restart makes it forget a lease. */
+const isReused = ({ reservations }: DnsFiles, leased: ReadonlyMap<string, string>): boolean =>
+  [...reservedIn(reservations)].some(([address, mac]) => (leased.get(address) ?? mac) !== mac);

@@ -50,7 +50,7 @@ export function firewallModel(
 /** In place of a group that does not exist: denies everything. */
 const closedGroup = (name: string): SecurityGroup => ({ name, rules: [], otherwise: { in: 'deny', out: 'deny' } });
 
-function networkModel({ name, kind, bridge, ipv4, ipv6, spoofing, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
+function networkModel({ name, kind, bridge, ipv4, ipv6, spoofing, linkLocal, capacityBytesPerSecond }: NetworkSpec): FirewallNetwork {
   const own = [ipv4, ipv6].filter((text) => text !== null);
   return {
     name,
@@ -59,6 +59,7 @@ function networkModel({ name, kind, bridge, ipv4, ipv6, spoofing, capacityBytesP
     subnets: own.map((text) => formatSubnet(subnetOf(text))),
     gateways: own.map((text) => text.slice(0, text.indexOf('/'))),
     spoofing,
+    linkLocal,
     ...(capacityBytesPerSecond === null ? {} : { capacityBytesPerSecond }),
     ...(kind === 'bridged' ? { outside: bridgeUplinkInNamespace(name) } : {}),
   };

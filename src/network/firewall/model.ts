@@ -27,6 +27,8 @@ export interface FirewallNetwork {
   readonly outside?: string;
   /** What happens to frames with a forged source address. */
   readonly spoofing: 'drop' | 'allow';
+  /** What happens to packets to link-local addresses beyond the network. */
+  readonly linkLocal: 'drop' | 'allow';
   /** What all ports together may send to, and receive from, the uplink; shared fairly when it is used up. */
   readonly capacityBytesPerSecond?: number;
 }

@@ -12,6 +12,7 @@ export const specimen: FirewallModel = {
     gateways: kind === 'bridged' ? [] : [`198.51.${at}.1`, `2001:db8:${at}::1`],
     ...(kind === 'bridged' ? { outside: 'outside' } : {}),
     spoofing: kind === 'routed' ? 'allow' : 'drop',
+    linkLocal: kind === 'routed' ? 'allow' : 'drop',
     capacityBytesPerSecond: 1_000_000,
   })),
   ports: (['nat', 'isolated', 'routed', 'bridged'] as const).map((network, at) => ({

@@ -11,6 +11,7 @@ export const verdicts = {
   'drop egress': 'the sender’s egress policy does not list the destination',
   'drop host': 'guests do not reach the host',
   'drop network': 'there is no route from that network to this one',
+  'drop link-local': 'guests do not reach link-local addresses of the host’s network',
 } as const satisfies Readonly<Record<FlowVerdict, string>>;
 
 export const accepted = log('accept', 500).concat('accept');

@@ -12,7 +12,7 @@ export interface ProbeFailure {
   readonly why: string;
 }
 
-/** Exit codes of the relay (native/port-forward/forward.h, enum failure). */
+/** Exit codes of the relay (native/port-forward/forward.h, enum exit_code). */
 const portTaken = 98;
 const addressNotLocal = 99;
 const notAllowed = 13;

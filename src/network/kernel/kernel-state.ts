@@ -14,12 +14,15 @@ import { hostInterfaces } from './host-network.ts';
 import { uplinkInNamespace } from './interface-names.ts';
 import type { Parts } from './parts.ts';
 import { type Action, after, ipCommands, isOfPort, plan, vlanCommands } from './plan.ts';
+import type { ProblemChange } from './problem.ts';
 import { returnRouteScript } from './return-route.ts';
 import type { Uplink } from './uplink.ts';
 
 const deadlineMs = 30_000;
 const keepBytes = 256 * 1024 * 1024;
 const hostAddressesLastMs = 10_000;
+/** Exit codes of `vivarium-net-tap reattach`; not needed: the process has no tap that was removed, because the NIC is being added. */
+const reattachExit = { notNeeded: 3, ambiguous: 4 };
 /** How often what takes several programs (30 ms each with many networks) is checked. */
 const checkCloselyEveryMs = 15_000;
 
@@ -29,6 +32,7 @@ export class KernelState {
   readonly #names: HostNames;
   /** Name servers to use in place of the host's. */
   readonly #resolvers: readonly string[] | null;
+  readonly #onProblem: (change: ProblemChange) => void;
   readonly #shaper = new Shaper();
   /** Null: it has to be read. */
   #actual: ActualState | null = null;
@@ -38,11 +42,18 @@ export class KernelState {
   #hostAddresses: { found: readonly string[]; at: number } | null = null;
   #checkedCloselyAt = 0;
 
-  constructor(parts: Parts, rules: AppliedRules, names: HostNames, resolvers: readonly string[] | null) {
+  constructor(
+    parts: Parts,
+    rules: AppliedRules,
+    names: HostNames,
+    resolvers: readonly string[] | null,
+    onProblem: (change: ProblemChange) => void,
+  ) {
     this.#parts = parts;
     this.#rules = rules;
     this.#names = names;
     this.#resolvers = resolvers;
+    this.#onProblem = onProblem;
   }
 
   /** The namespace is new and empty. */
@@ -97,6 +108,7 @@ export class KernelState {
       this.#names.publish(hostNamesOf(desired)),
     );
     await this.#createTaps(actions, signal);
+    await this.#reattachTaps(desired, actions, signal);
     await this.#shaper.apply(model, this.#parts.able.programs, this.#runner(runProgram, signal));
     await this.#openForwards(desired, signal);
   }
@@ -186,6 +198,19 @@ export class KernelState {
       actions.filter(({ do: what }) => what === 'set vlans' || what === 'set tap up'),
       signal,
     );
+  }
+
+  /** A tap that is created although a process should have it open was removed by somebody else. */
+  async #reattachTaps({ ports }: Desired, actions: readonly Action[], signal: AbortSignal): Promise<void> {
+    const created = new Set(actions.flatMap((action) => (action.do === 'create tap' ? [action.tap] : [])));
+    const run = this.#runner(runProgram, signal);
+    for (const { tap, pid } of ports) {
+      if (pid === null || !created.has(tap)) continue;
+      const { exitCode, stderr } = await run(this.#parts.able.programs.tap, ['reattach', String(pid), tap], '');
+      if (exitCode === reattachExit.notNeeded) continue;
+      const problem = exitCode === reattachExit.ambiguous ? 'it has lost several' : stderr.trim().slice(-300);
+      this.#onProblem({ of: 'tap', name: tap, problem: exitCode === 0 ? null : problem });
+    }
   }
 
   async #change(actions: readonly Action[], signal: AbortSignal): Promise<void> {

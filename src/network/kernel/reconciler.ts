@@ -27,17 +27,11 @@ import { inUseTaps } from './actual-state.ts';
 import { type TapOwner, tapOwner } from './interface-names.ts';
 import { KernelState } from './kernel-state.ts';
 import { openParts, type Parts } from './parts.ts';
+import type { ProblemChange } from './problem.ts';
 
 const deadlineMs = 30_000;
 /** A missing package may have been installed. */
 const findCapabilityEveryMs = 30_000;
-
-/** A port forward or a network has another problem, or (null) none any more. */
-export interface ProblemChange {
-  readonly of: 'forward' | 'network';
-  readonly name: string;
-  readonly problem: string | null;
-}
 
 interface Options {
   readonly stateDirectory: string;
@@ -263,7 +257,7 @@ export class NetworkReconciler {
     );
     if (this.#parts) return this.#parts;
     const resolvers = env['VIV_RESOLVERS']?.split(/[\s,]+/).filter(isAddress) ?? null;
-    this.#kernel = new KernelState(parts, this.#rules, this.#names, resolvers);
+    this.#kernel = new KernelState(parts, this.#rules, this.#names, resolvers, onProblem);
     this.#parts = parts;
     return parts;
   }

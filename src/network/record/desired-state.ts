@@ -1,5 +1,6 @@
 // From records to the desired state (network/model.ts). Pure.
 import { nth, subnetOf } from '../address/address.ts';
+import type { Attachments } from '../attachments.ts';
 import { bridgeMac, bridgeOf, tapOf } from '../kernel/interface-names.ts';
 import { type Desired, type ForwardSpec, isVirtual, type NetworkSpec, type Nic, type PortSpec, type VmPorts } from '../model.ts';
 import type { NetworkRecord } from './network.ts';
@@ -7,11 +8,11 @@ import { type GroupRecord, securityGroup } from './security-group.ts';
 
 /**
  * @param vms every VM, those that are about to be created as well
- * @param isAttached whether a VM's taps are in use or are about to be
+ * @param attachments whether a VM's taps are in use or are about to be, and by which process
  */
 export function desiredState(
   { networks, groups, vms }: { networks: readonly NetworkRecord[]; groups: readonly GroupRecord[]; vms: Iterable<VmPorts> },
-  isAttached: (vm: VmPorts) => boolean,
+  attachments: Pick<Attachments, 'isAttached' | 'pidOf'>,
   forwardsOf: (vm: VmPorts) => readonly ForwardSpec[],
   stateDirectory: string,
 ): Desired {
@@ -20,12 +21,13 @@ export function desiredState(
   const ports: PortSpec[] = [];
   const forwards: ForwardSpec[] = [];
   for (const vm of vms) {
-    const attached = isAttached(vm);
+    const attached = attachments.isAttached(vm);
+    const pid = attachments.pidOf(vm);
     if (attached) forwards.push(...forwardsOf(vm));
     for (const nic of vm.nics) {
       if (!isVirtual(nic) || !known.has(nic.network)) continue;
       if (attached) inUse.add(nic.network);
-      ports.push(portSpec(vm, nic, attached));
+      ports.push(portSpec(vm, nic, attached, pid));
     }
   }
   return {
@@ -52,7 +54,7 @@ function networkSpec(record: NetworkRecord, stateDirectory: string): NetworkSpec
 /** The first address of a subnet is the gateway's. */
 export const gatewayOf = (subnet: string): string => nth(subnetOf(subnet), 1n);
 
-function portSpec({ id, name, isPublished }: VmPorts, nic: Nic, attached: boolean): PortSpec {
+function portSpec({ id, name, isPublished }: VmPorts, nic: Nic, attached: boolean, pid: number | null): PortSpec {
   const { network, mac, ipv4, ipv6, up, vlan, trunk, securityGroups, egress, rateIn, rateOut } = nic;
   return {
     tap: tapOf(id, nic.id),
@@ -65,6 +67,7 @@ function portSpec({ id, name, isPublished }: VmPorts, nic: Nic, attached: boolea
     up,
     vlan: vlan === null && trunk.length === 0 ? null : { access: vlan, trunk },
     attached,
+    pid,
     rules: { securityGroups, egress, rateIn, rateOut },
   };
 }

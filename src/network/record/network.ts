@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { VivError } from '../../contract/errors.ts';
 import { Time } from '../../contract/field.ts';
 import { HostAccess } from '../../contract/host-access.ts';
-import { NetworkKind, Spoofing } from '../../contract/network.ts';
+import { LinkLocal, NetworkKind, Spoofing } from '../../contract/network.ts';
 import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
 import type { Store } from '../../store/store.ts';
 import { defaultSettings } from '../model.ts';
@@ -18,6 +18,7 @@ export const NetworkRecord = z.object({
   interface: z.string().nullable(),
   /** Defaults: those of a new network. */
   spoofing: Spoofing.default(defaultSettings.spoofing),
+  linkLocal: LinkLocal.default(defaultSettings.linkLocal),
   capacityBytesPerSecond: z.int().nullable().default(defaultSettings.capacityBytesPerSecond),
   hostAccess: z.array(HostAccess).default([...defaultSettings.hostAccess]),
   /** Id of the project that owns it; null: it belongs to the host. */

@@ -44,6 +44,7 @@ const filtered: ReadonlySet<string> = new Set([
   'project.list',
   'role.list',
   'role.show',
+  'top.show',
 ]);
 
 /** What makes an object that a project can own. */

@@ -22,7 +22,7 @@ export function auditedJournal(store: Store, audit: AuditLog, services: () => Se
       const operation = operations.get(record.task.operation);
       const extra = moment === 'ended' ? ownership(record, services()) : {};
       const whole = joined(transaction, extra);
-      const result = moment !== null && operation && operation.audit ? audit.commit(whole, entryOf(record, moment)) : store.commit(whole);
+      const result = moment && operation?.audit ? audit.commit(whole, entryOf(record, moment)) : store.commit(whole);
       await result;
       for (const apply of extra.applies ?? []) apply((await result).revision);
     },

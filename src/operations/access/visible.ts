@@ -8,6 +8,7 @@ import type { Network } from '../../contract/network.ts';
 import type { Project } from '../../contract/project.ts';
 import type { Group } from '../../contract/security-group.ts';
 import type { Task } from '../../contract/task.ts';
+import type { Top } from '../../contract/top.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { type Known, networkTarget, projectTarget, vmTarget } from './objects.ts';
@@ -89,6 +90,12 @@ const flowSeen = (eyes: Eyes, flow: Flow): Flow | undefined => {
   return { ...flow, from: endSeen(eyes, flow.from), to: endSeen(eyes, flow.to) };
 };
 
+const topSeen = (eyes: Eyes, top: Top): Top => ({
+  ...top,
+  host: eyes.host('top.read') ? top.host : { ...top.host, values: {}, recentCpuPercent: [] },
+  vms: top.vms.filter(({ id }) => eyes.vm(id)),
+});
+
 async function keep<T>(items: readonly T[], sees: (item: T) => boolean | Promise<boolean>): Promise<T[]> {
   const seen = await Promise.all(items.map(sees));
   return items.filter((_, index) => seen[index]);
@@ -111,6 +118,7 @@ const views: Readonly<Record<string, (eyes: Eyes, output: any) => unknown>> = {
   'event.follow': async (eyes, event: Event) => ((await eyes.event(event)) ? event : undefined),
   'flow.list': (eyes, flows: Flow[]) => flows.flatMap((flow) => flowSeen(eyes, flow) ?? []),
   'flow.follow': flowSeen,
+  'top.show': topSeen,
   'project.list': (eyes, projects: Project[]) => projects.filter(({ id }) => eyes.project(id)),
 };
 

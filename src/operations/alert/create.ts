@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { parseDestination } from '../../contract/alert-destination.ts';
 import { VivError } from '../../contract/errors.ts';
+import { alertNameTaken } from '../../resource/alert/alerts.ts';
 import type { AlertRecord } from '../../resource/alert/record.ts';
 import type { HandlerOf } from '../handler.ts';
 import { outputView, queueOfAlerts } from './one.ts';
@@ -15,8 +16,7 @@ export const handler: HandlerOf<'alert.create'> = {
   target: ({ name }: Creating) => name,
   queue: () => queueOfAlerts,
   prepare: async ({ alert: name, rule, vms, to, severity, repeatMs }, { services: { alerts } }): Promise<Creating> => {
-    if (alerts.byName(name))
-      throw new VivError('name_taken', `there is an alert ${name} already; choose another name, or remove it with: viv alert rm ${name}`);
+    if (alerts.byName(name)) throw alertNameTaken(name);
     for (const text of to) checkCommand(text);
     return { name, record: { name, rule, vms, to: [...new Set(to)], severity, repeatMs, silencedUntil: null, createdAt: Date.now() } };
   },

@@ -9,7 +9,7 @@ import type { NetworkRecord } from '../../network/record/network.ts';
 import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './view.ts';
 
-type Settings = Pick<NetworkRecord, 'spoofing' | 'capacityBytesPerSecond' | 'hostAccess'>;
+type Settings = Pick<NetworkRecord, 'spoofing' | 'linkLocal' | 'capacityBytesPerSecond' | 'hostAccess'>;
 
 interface Setting {
   name: string;
@@ -17,14 +17,14 @@ interface Setting {
   before: Settings;
 }
 
-const settingsOf = ({ spoofing, capacityBytesPerSecond, hostAccess }: NetworkRecord): Settings => ({
-  ...{ spoofing, capacityBytesPerSecond, hostAccess },
+const settingsOf = ({ spoofing, linkLocal, capacityBytesPerSecond, hostAccess }: NetworkRecord): Settings => ({
+  ...{ spoofing, linkLocal, capacityBytesPerSecond, hostAccess },
 });
 
 export const handler: HandlerOf<'network.set'> = {
   target: ({ name }: Setting) => name,
   queue: () => 'networks',
-  prepare: async ({ network: name, spoofing, capacity, hostAccess }, { services }): Promise<Setting> => {
+  prepare: async ({ network: name, spoofing, linkLocal, capacity, hostAccess }, { services }): Promise<Setting> => {
     const { networks } = services;
     const record = networks.records.get(name);
     const rate = capacity === undefined ? undefined : parseRate(capacity);
@@ -32,6 +32,7 @@ export const handler: HandlerOf<'network.set'> = {
     if (rate?.burstBytes != null) throw new VivError('invalid', `a network’s capacity has no burst; use a form such as 100Mbit`);
     const change: Partial<Settings> = {
       ...(spoofing === undefined ? {} : { spoofing }),
+      ...(linkLocal === undefined ? {} : { linkLocal }),
       ...(rate === undefined ? {} : { capacityBytesPerSecond: rate?.bytesPerSecond ?? null }),
       ...(access === undefined ? {} : { hostAccess: access }),
     };

@@ -16,7 +16,7 @@ export interface Passing {
 
 /** @param passing null: not requested */
 export function viewOf(
-  { name, kind, ipv4, ipv6, interface: host, spoofing, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
+  { name, kind, ipv4, ipv6, interface: host, spoofing, linkLocal, capacityBytesPerSecond, hostAccess, createdAt }: NetworkRecord,
   { networks, vms }: Services,
   passing: Passing | null,
 ): Network {
@@ -27,7 +27,7 @@ export function viewOf(
     ipv6,
     gateways: [ipv4, ipv6].flatMap((subnet) => (subnet === null ? [] : [gatewayOf(subnet)])),
     interface: host,
-    ...{ spoofing, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
+    ...{ spoofing, linkLocal, capacityBytesPerSecond, hostAccess: hostAccess.map(formatHostAccess) },
     problem: networks.reconciler.problemOf(name)?.message ?? null,
     nics: vms.list().flatMap((vm) =>
       vm.record.nics

@@ -5,7 +5,7 @@ import { VivError } from '../../contract/errors.ts';
 import type { VmOptions } from '../../contract/vm-options.ts';
 import { vmIdentity } from '../../host/identity.ts';
 import type { ForwardRecord } from '../../network/record/port-forward.ts';
-import { checkSeed } from '../../vm/device/cloud-init-seed.ts';
+import { checkSeedOptions } from '../../vm/device/cloud-init-seed.ts';
 import { idWithOwnMacs } from '../../vm/device/nics.ts';
 import { checkTpm } from '../../vm/device/tpm.ts';
 import { makeFiles, removeFiles } from '../../vm/files.ts';
@@ -33,7 +33,7 @@ export async function prepareCreate(options: VmOptions, services: Services): Pro
   const cdroms = await Promise.all(options.cdroms.map(async (name) => ({ name, image: await images.find(name) })));
   const name = options.name ?? newName((taken) => vms.nameTaken(taken));
   if (vms.nameTaken(name)) throw nameTaken(name);
-  if (options.userData !== undefined) checkSeed(options.userData);
+  checkSeedOptions(options);
   if (image.kind === 'iso' && options.diskBytes === undefined) {
     throw new VivError(
       'invalid',

@@ -118,8 +118,10 @@ export class Alerts {
     return this.#get(name).record;
   }
 
-  /** Repeatable. */
+  /** Repeatable. @throws name_taken */
   async insert(record: AlertRecord): Promise<void> {
+    const taken = this.byName(record.name);
+    if (taken && taken.createdAt !== record.createdAt) throw alertNameTaken(record.name);
     await this.#options.store.commit({ puts: [{ key: recordKey(record.name), value: record }] });
     if (!this.#active.has(record.name)) this.#add(record);
   }
@@ -342,5 +344,8 @@ export class Alerts {
     return active;
   }
 }
+
+export const alertNameTaken = (name: string): VivError =>
+  new VivError('name_taken', `there is an alert ${name} already. Choose another name, or remove it with: viv alert rm ${name}`);
 
 const firingRecord = (since: number, { deliveredAt, subject }: Watched): FiringRecord => ({ since, deliveredAt, name: subject.name });

@@ -24,22 +24,27 @@ const families = {
 export function addHost(to: Exposition, counters: HostCounters | null): void {
   if (counters === null) return;
   const { cpu, memory, pressure, storage } = counters;
-  to.add(families.cpus, counters.cpus);
-  to.add(families.cpu, cpu?.busySeconds, 'mode="busy"');
-  to.add(families.cpu, cpu?.ioWaitSeconds, 'mode="iowait"');
-  to.add(families.cpu, cpu?.stealSeconds, 'mode="steal"');
-  to.add(families.load, counters.load);
-  to.add(families.memory, memory?.totalBytes);
-  to.add(families.available, memory?.availableBytes);
-  to.add(families.cache, memory?.cacheBytes);
-  to.add(families.swapTotal, memory?.swapTotalBytes);
-  to.add(families.swapFree, memory?.swapFreeBytes);
-  for (const resource of ['cpu', 'memory', 'io'] as const) {
-    to.add(families.waiting, pressure[resource]?.someSeconds, `resource="${resource}"`);
-    // Of the CPU the kernel says 0 for all tasks together: some task always runs.
-    if (resource !== 'cpu') to.add(families.stalled, pressure[resource]?.fullSeconds, `resource="${resource}"`);
-  }
-  to.add(families.storageTotal, storage?.totalBytes);
-  to.add(families.storageFree, storage?.freeBytes);
-  to.add(families.vms, counters.runningVms);
+  const one = (family: Family, value: number | null | undefined) => to.family(family, (add) => add(value));
+  one(families.cpus, counters.cpus);
+  to.family(families.cpu, (add) => {
+    add(cpu?.busySeconds, 'mode="busy"');
+    add(cpu?.ioWaitSeconds, 'mode="iowait"');
+    add(cpu?.stealSeconds, 'mode="steal"');
+  });
+  one(families.load, counters.load);
+  one(families.memory, memory?.totalBytes);
+  one(families.available, memory?.availableBytes);
+  one(families.cache, memory?.cacheBytes);
+  one(families.swapTotal, memory?.swapTotalBytes);
+  one(families.swapFree, memory?.swapFreeBytes);
+  to.family(families.waiting, (add) => {
+    for (const resource of ['cpu', 'memory', 'io'] as const) add(pressure[resource]?.someSeconds, `resource="${resource}"`);
+  });
+  // Of the CPU the kernel says 0 for all tasks together: some task always runs.
+  to.family(families.stalled, (add) => {
+    for (const resource of ['memory', 'io'] as const) add(pressure[resource]?.fullSeconds, `resource="${resource}"`);
+  });
+  one(families.storageTotal, storage?.totalBytes);
+  one(families.storageFree, storage?.freeBytes);
+  one(families.vms, counters.runningVms);
 }

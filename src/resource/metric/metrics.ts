@@ -3,7 +3,7 @@
 import type { Look } from '../measure/monitor.ts';
 import { Exposition, type Family, labels } from './exposition.ts';
 import { addHost } from './host-metrics.ts';
-import { addVm } from './vm-metrics.ts';
+import { addVms } from './vm-metrics.ts';
 
 const build: Family = { name: 'vivarium_build_info', type: 'gauge', help: 'The version of the daemon; always 1' };
 const started: Family = { name: 'vivarium_start_time_seconds', type: 'gauge', help: 'When the daemon was started, in seconds since 1970' };
@@ -18,10 +18,12 @@ export interface DaemonFacts {
 
 export function metricsOf({ host, vms }: Pick<Look, 'host' | 'vms'>, daemon: DaemonFacts): Buffer {
   const exposition = new Exposition();
-  exposition.add(build, 1, labels({ version: daemon.version }));
-  exposition.add(started, daemon.startedAt / 1000);
-  for (const [severity, count] of Object.entries(daemon.firing)) exposition.add(alerts, count, labels({ severity }));
+  exposition.family(build, (add) => add(1, labels({ version: daemon.version })));
+  exposition.family(started, (add) => add(daemon.startedAt / 1000));
+  exposition.family(alerts, (add) => {
+    for (const [severity, count] of Object.entries(daemon.firing)) add(count, labels({ severity }));
+  });
   addHost(exposition, host.counters);
-  for (const look of vms) addVm(exposition, look);
+  addVms(exposition, vms);
   return exposition.bytes();
 }

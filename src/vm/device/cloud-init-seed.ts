@@ -3,6 +3,7 @@
 // Generated documents are JSON, which YAML contains: no string of a user's can end up as anything but a string.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { type IsoFile, writeIso } from '../../host/file/iso.ts';
@@ -16,6 +17,8 @@ export interface SeedSettings {
   readonly sshKeys: readonly string[];
   /** Passed on byte for byte. */
   readonly userData?: string | Uint8Array;
+  /** Version 1 or 2; null: cloud-init asks DHCP on the first interface. */
+  readonly networkConfig?: string | null;
   readonly arch: Arch;
 }
 
@@ -24,7 +27,7 @@ export interface SeedFile {
   readonly content: Buffer;
 }
 
-/** The three documents of a seed. Throws `invalid` for user data that cloud-init would not know what to do with. Pure. */
+/** The documents of a seed. Throws `invalid` for user data that cloud-init would not know what to do with. Pure. */
 export function seedFiles(settings: SeedSettings): SeedFile[] {
   return [
     { name: 'meta-data', content: Buffer.from(`${yaml(metaData(settings))}\n`) },
@@ -33,6 +36,7 @@ export function seedFiles(settings: SeedSettings): SeedFile[] {
       content: settings.userData === undefined ? Buffer.from('#cloud-config\n{}\n') : checkSeed(settings.userData),
     },
     { name: 'vendor-data', content: Buffer.from(`#cloud-config-archive\n${yaml(vendorData(settings))}\n`) },
+    ...(settings.networkConfig ? [{ name: 'network-config', content: Buffer.from(settings.networkConfig) }] : []),
   ];
 }
 
@@ -117,7 +121,7 @@ const headers = [
 ];
 
 /** User data as bytes. Throws `invalid` for what cloud-init would not know what to do with. */
-export function checkSeed(userData: string | Uint8Array): Buffer {
+function checkSeed(userData: string | Uint8Array): Buffer {
   const bytes = Buffer.from(userData as Uint8Array);
   const gzipped = bytes[0] === 0x1f && bytes[1] === 0x8b;
   const start = bytes.toString('latin1', 0, 64).toLowerCase();
@@ -127,6 +131,50 @@ export function checkSeed(userData: string | Uint8Array): Buffer {
     'invalid',
     `cloud-init would ignore this user data: it begins with ${JSON.stringify(first)}, and has to begin with a line such as #cloud-config, #! or Content-Type: multipart/mixed`,
   );
+}
+
+/** Checks what was asked for before anything is created. @throws invalid */
+export function checkSeedOptions({
+  userData,
+  userDataBase64,
+  networkConfig,
+  users,
+}: {
+  readonly userData?: string | undefined;
+  readonly userDataBase64?: string | undefined;
+  readonly networkConfig?: string | undefined;
+  readonly users: readonly string[];
+}): void {
+  if (userData !== undefined && userDataBase64 !== undefined)
+    throw new VivError('invalid', 'userData and userDataBase64 exclude each other; leave one out');
+  const given = userDataBase64 === undefined ? userData : Buffer.from(userDataBase64, 'base64');
+  if (given !== undefined) {
+    const bytes = checkSeed(given);
+    if (users.length > 0 && namesUsers(bytes))
+      throw new VivError(
+        'invalid',
+        'the user data has a list of users, which replaces the users that are asked for; leave users out, or name them in the user data',
+      );
+  }
+  if (networkConfig !== undefined && !/^\s*\{|^(network|version)\s*:/m.test(networkConfig))
+    throw new VivError(
+      'invalid',
+      'cloud-init would ignore this network configuration: it has neither version nor network at its top level; begin it with version: 2',
+    );
+}
+
+/** Larger data is not looked through. */
+const mostUnpacked = 16 * 1024 * 1024;
+
+/** Whether cloud-config in the user data has `users`, which takes the place of the vendor data's. */
+function namesUsers(bytes: Buffer): boolean {
+  const gzipped = bytes[0] === 0x1f && bytes[1] === 0x8b;
+  try {
+    const text = (gzipped ? gunzipSync(bytes, { maxOutputLength: mostUnpacked }) : bytes).toString('latin1');
+    return /cloud-config/.test(text) && /^\s*(- )?["']?users["']?\s*:/m.test(text);
+  } catch {
+    return false; // no gzip after all: cloud-init reports it
+  }
 }
 
 /** JSON whose every character YAML 1.1 allows, too: what it calls unprintable is escaped, half surrogate pairs are replaced. */

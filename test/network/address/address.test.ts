@@ -132,6 +132,7 @@ test('a dnsmasq gives each VM its own address, and one that is isolated gives no
     up: true,
     vlan: null,
     attached: true,
+    pid: null,
     rules: defaultNicRules,
   } as const;
   const given = {

@@ -13,7 +13,7 @@ export const empty: FirewallModel = {
 };
 
 export function network(name: string, some: Partial<FirewallNetwork> = {}): FirewallNetwork {
-  return { name, bridge: name, kind: 'nat', subnets: [], gateways: [], spoofing: 'drop', ...some };
+  return { name, bridge: name, kind: 'nat', subnets: [], gateways: [], spoofing: 'drop', linkLocal: 'drop', ...some };
 }
 
 export function port(name: string, some: Partial<FirewallPort> & { network: string }): FirewallPort {

@@ -12,6 +12,8 @@ import { empty, group, network, port } from './sample.ts';
 const host = { four: '192.168.77.1', six: 'fd77::1' };
 const world = { four: '198.51.100.7', six: '2001:db8::7' };
 const uplink = { four: '192.168.77.2', six: 'fd77::2' };
+/** A service of the host's network, such as a cloud's metadata. */
+const linkLocal = '169.254.169.254';
 const nets = { inner: 'nat', other: 'nat', alone: 'isolated', public: 'routed' } as const;
 const guests = { a: 'inner', b: 'inner', c: 'other', d: 'alone', e: 'public' } as const;
 type Guest = keyof typeof guests;
@@ -57,7 +59,7 @@ describe('networks and the world', { skip: noLab }, () => {
       `route add default via ${host.four}`,
       `route add default via ${host.six}`,
     ]);
-    lab.ip('outside', [`addr add ${world.four}/32 dev lo`, `addr add ${world.six}/128 dev lo nodad`]);
+    lab.ip('outside', [`addr add ${linkLocal}/32 dev lo`, `addr add ${world.four}/32 dev lo`, `addr add ${world.six}/128 dev lo nodad`]);
     from(world);
     lab.nft(rulesFor(model));
     const servers = (['a', 'c', 'e', 'outside', null] as const).flatMap((where) =>
@@ -97,6 +99,17 @@ describe('networks and the world', { skip: noLab }, () => {
     assert.equal(ask('e', 'tcp', world.four, 5000), `5000 ${four('e')}`);
     assert.equal(ask('e', 'tcp', world.six, 5000), `5000 ${six('e')}`);
     assert.deepEqual([none('d', 'tcp', world.four, 5000), none('d', 'udp', world.six, 5000)], [null, null]);
+  });
+
+  test('link-local addresses of the host’s network are reached only from a network that allows it', () => {
+    const before = counted('a')?.droppedOutPackets ?? 0;
+    assert.deepEqual([none('a', 'tcp', linkLocal, 5000), none('e', 'udp', linkLocal, 5000)], [null, null]);
+    assert.ok((counted('a')?.droppedOutPackets ?? 0) > before, 'it is counted');
+    const allowing = model.networks.map((net) => (net.name === 'inner' ? { ...net, linkLocal: 'allow' as const } : net));
+    lab.nft(rulesFor({ ...model, networks: allowing }));
+    assert.equal(ask('a', 'tcp', linkLocal, 5000), `5000 ${uplink.four}`);
+    assert.equal(none('c', 'tcp', linkLocal, 5000), null);
+    lab.nft(rulesFor(model));
   });
 
   test('the world reaches routed networks only, the host nat networks too', () => {

@@ -66,24 +66,24 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
   await host.client.create('tiny', { name: 'old', networks: ['user'] });
   await host.client.create('tiny', { name: 'bare', networks: ['none'] });
   const table: [vm: string, forwards: string[], code: string, words: RegExp][] = [
-    ['web', ['8001:80'], 'in_use', new RegExp(`TCP port 8001 is taken by squatter \\(pid ${tcp.pid}\\)`)],
-    ['off', ['127.0.0.1:8000-8005'], 'in_use', /TCP port 8001 of 127\.0\.0\.1 is taken by squatter/],
-    ['web', ['8002/udp'], 'in_use', new RegExp(`UDP port 8002 is taken by squatter \\(pid ${udp.pid}\\)`)],
-    ['off', ['7005'], 'in_use', /7000-7009\/tcp leads to web already.*viv forward rm 7000-7009\/tcp/],
-    ['off', ['127.0.0.1:7009:80/tcp'], 'in_use', /leads to web already/],
-    ['web', ['9000', '9000:81'], 'invalid', /want the same port/],
-    ['web', ['9000-9010', '127.0.0.1:9010'], 'invalid', /want the same port/],
-    ['web', ['192.0.2.200:9000'], 'invalid', /192\.0\.2\.200 is no address of this host/],
-    ['web', ['[2001:db8:1::99]:9000'], 'invalid', /no address of this host/],
+    ['web', ['8001:80'], 'in_use', new RegExp(`TCP port 8001 is in use by squatter \\(pid ${tcp.pid}\\)`)],
+    ['off', ['127.0.0.1:8000-8005'], 'in_use', /TCP port 8001 of 127\.0\.0\.1 is in use by squatter/],
+    ['web', ['8002/udp'], 'in_use', new RegExp(`UDP port 8002 is in use by squatter \\(pid ${udp.pid}\\)`)],
+    ['off', ['7005'], 'in_use', /7000-7009\/tcp is forwarded to web already.*viv forward rm 7000-7009\/tcp/],
+    ['off', ['127.0.0.1:7009:80/tcp'], 'in_use', /is forwarded to web already/],
+    ['web', ['9000', '9000:81'], 'invalid', /use the same port/],
+    ['web', ['9000-9010', '127.0.0.1:9010'], 'invalid', /use the same port/],
+    ['web', ['192.0.2.200:9000'], 'invalid', /192\.0\.2\.200 is not an address of this host/],
+    ['web', ['[2001:db8:1::99]:9000'], 'invalid', /not an address of this host/],
     ['web', ['65000-65536'], 'invalid', /1 to 65535/],
     ['web', ['9000-9001:65535'], 'invalid', /1 to 65535/],
-    ['web', ['9010-9000'], 'invalid', /the smaller one/],
+    ['web', ['9010-9000'], 'invalid', /first port of a range is larger/],
     ['web', ['9000-10000'], 'invalid', /at most 1000/],
     ['web', ['0:80'], 'invalid', /1 to 65535/],
     ['web', ['300.1.1.1:80'], 'invalid', /is not an address/],
     ['web', ['::1:80'], 'invalid', /is written as/],
     ['web', ['9000/sctp'], 'invalid', /is written as/],
-    ['old', ['9000'], 'unsupported', /QEMU’s own network/],
+    ['old', ['9000'], 'unsupported', /QEMU’s user-mode network/],
     ['bare', ['9000'], 'unsupported', /no NIC/],
     ['nobody', ['9000'], 'not_found', /no VM named nobody/],
   ];
@@ -93,8 +93,11 @@ test('what cannot be had is refused with the reason, and nothing has changed', {
     assert.match(error.message, words);
   }
   assert.equal((await refused(host.client.forward.add({ vm: 'web', nic: 'net7', forwards: ['9000'] }))).code, 'not_found');
-  assert.match((await refused(host.client.run('tiny', { name: 'new', forwards: ['9000', '8001:80'] }))).message, /taken by squatter/);
-  assert.match((await refused(host.client.create('tiny', { name: 'new', networks: ['user'], forwards: ['9000'] }))).message, /QEMU’s own/);
+  assert.match((await refused(host.client.run('tiny', { name: 'new', forwards: ['9000', '8001:80'] }))).message, /in use by squatter/);
+  assert.match(
+    (await refused(host.client.create('tiny', { name: 'new', networks: ['user'], forwards: ['9000'] }))).message,
+    /QEMU’s user-mode/,
+  );
   assert.equal((await refused(host.client.forward.remove({ forward: '9000' }))).code, 'not_found');
   assert.deepEqual(await list(), ['7000-7009/tcp web open']);
   await Promise.all([tcp.end(), udp.end()]);
@@ -108,7 +111,7 @@ test('a NIC that is bridged to the outside has no address to lead to', { skip },
   await host.client.network.create({ network: 'outer', kind: 'bridged', interface: 'br0' });
   await host.client.create('tiny', { name: 'edge', networks: ['outer', 'default'] });
   const error = await refused(host.client.forward.add({ vm: 'edge', nic: 'net0', forwards: ['9000'] }));
-  assert.match(error.message, /net0 of edge is bridged to the outside by outer/);
+  assert.match(error.message, /net0 of edge, because the bridged network outer assigns its address/);
   const [forward] = await host.client.forward.add({ vm: 'edge', forwards: ['9000'] });
   assert.equal(forward?.nic, 'net1');
   await host.client.vm.remove({ vm: 'edge' });
@@ -165,14 +168,14 @@ test('a port that is taken when the VM starts is told, and had when it is free a
   await host.client.vm.start({ vm: 'off' });
   const [failed] = await host.client.forward.list({ vm: 'off' });
   assert.equal(failed?.state, 'failed');
-  assert.equal(failed?.problem, `TCP port 8300 is taken by squatter (pid ${squatter.pid})`);
+  assert.equal(failed?.problem, `TCP port 8300 is in use by squatter (pid ${squatter.pid})`);
   const events = async (type: string) => (await host.client.event.list({ limit: 1000 })).filter((event) => event.type === type);
-  const [told] = await events('network.forward_failed');
-  assert.equal(told?.message, `the forward 8300/tcp to off is not open: TCP port 8300 is taken by squatter (pid ${squatter.pid})`);
+  const [told] = await events('forward.failed');
+  assert.equal(told?.message, `the port forward 8300/tcp to off is not open: TCP port 8300 is in use by squatter (pid ${squatter.pid})`);
   await squatter.end();
   await host.client.forward.add({ vm: 'web', forwards: ['8301'] });
   await eventually('both are open', async () => assert.deepEqual(await list(), ['8300/tcp off open', '8301/tcp web open']));
-  assert.equal((await events('network.forward_opened')).length, 1);
+  assert.equal((await events('forward.opened')).length, 1);
   await host.client.vm.stop({ vm: 'off', force: true });
   await host.client.forward.remove({ forward: '8300' });
 });

@@ -28,6 +28,7 @@ const port = (some: Partial<PortSpec> = {}): PortSpec => ({
   up: true,
   vlan: null,
   attached: true,
+  pid: null,
   rules: defaultNicRules,
   ...some,
 });

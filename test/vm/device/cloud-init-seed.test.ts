@@ -3,8 +3,9 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { type SeedSettings, seedFiles, writeSeed } from '../../../src/vm/device/cloud-init-seed.ts';
+import { checkSeedOptions, type SeedSettings, seedFiles, writeSeed } from '../../../src/vm/device/cloud-init-seed.ts';
 
 const settings: SeedSettings = {
   instanceId: 'abc',
@@ -98,4 +99,27 @@ test('the seed is an ISO file with the label that NoCloud looks for, and nothing
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('users in the user data would replace those that are asked for, so both are refused, also compressed', () => {
+  const text = '#cloud-config\nusers:\n  - name: bob\n';
+  for (const given of [
+    { userData: text },
+    { userData: '#cloud-config-archive\n- content: |\n    #cloud-config\n    users: []\n' },
+    { userDataBase64: gzipSync(text).toString('base64') },
+  ]) {
+    assert.throws(() => checkSeedOptions({ ...given, users: ['ana'] }), { code: 'invalid', message: /list of users/ });
+    checkSeedOptions({ ...given, users: [] });
+  }
+  checkSeedOptions({ userData: '#cloud-config\npackages: [users]\n', users: ['ana'] });
+  checkSeedOptions({ userData: '#!/bin/sh\nusers:\n', users: ['ana'] });
+});
+
+test('a network configuration is on the seed as it is, and one that cloud-init would ignore is refused', () => {
+  const networkConfig = 'network:\r\n  version: 2\n';
+  assert.equal(contentOf('network-config', { ...settings, networkConfig }).toString(), networkConfig);
+  assert.ok(!seedFiles(settings).some(({ name }) => name === 'network-config'));
+  for (const text of ['version: 2\n', '{"version": 1}', networkConfig]) checkSeedOptions({ networkConfig: text, users: [] });
+  for (const text of ['', 'eth0: dhcp\n', '  version: 2\n'])
+    assert.throws(() => checkSeedOptions({ networkConfig: text, users: [] }), { code: 'invalid', message: /would ignore/ }, text);
 });

@@ -27,6 +27,7 @@ export function inetTable(facts: Facts): Table {
   table.chain('accepted', null, accepted);
   const bySender = ([4, 6] as const).map((family) => `${ip(family)} saddr @count_out_${family}`);
   table.chain('dropped_host', null, dropped('drop host', ...bySender));
+  table.chain('dropped_link_local', null, dropped('drop link-local', ...bySender));
   table.chain('dropped_network', null, dropped('drop network', ...bySender));
   table.chain(
     'dropped_in',
@@ -93,6 +94,11 @@ function bridges(table: Table, { networks }: Facts): void {
     of(({ spoofing }) => spoofing === 'allow'),
   );
   table.set(
+    'link_local',
+    'type ifname',
+    of(({ linkLocal }) => linkLocal === 'allow'),
+  );
+  table.set(
     'same_bridge',
     'type ifname . ifname',
     networks.map(({ bridge }) => `${bridge} . ${bridge}`),
@@ -146,6 +152,8 @@ function forward(table: Table, facts: Facts): void {
   table.chain('to_uplink', null, [
     ...hostAccess(facts),
     ...host.map(({ family, text }) => `${ip(family)} daddr ${text} goto dropped_host`),
+    'iifname != @link_local ip daddr 169.254.0.0/16 goto dropped_link_local',
+    'iifname != @link_local ip6 daddr fe80::/10 goto dropped_link_local',
     'iifname @with_uplink goto accepted',
     'goto dropped_network',
   ]);

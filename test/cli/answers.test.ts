@@ -1,0 +1,94 @@
+// What a command says and ends with where something did not go as usual.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkInput } from '../../src/cli/parse/check-input.ts';
+import { operations } from '../../src/contract/index.ts';
+import { vm } from '../api/toy.ts';
+import { Fault, fakeServer, Work } from './fake-server.ts';
+import { viv } from './run-viv.ts';
+
+test('exec --timeout ends with 124, which no command below it ends with', async () => {
+  await using server = await fakeServer();
+  server.onSocket('/v1/vms/web/exec', (socket) => {
+    socket.send(JSON.stringify({ type: 'started', pid: 7 }));
+    socket.send(JSON.stringify({ type: 'error', error: { code: 'timeout', message: 'the command ran longer than 1 s and was killed' } }));
+    socket.close();
+  });
+  const limited = await viv(server.stateDirectory, ['exec', 'web', '--timeout', '1s', '--', 'sleep', '9']);
+  assert.deepEqual([limited.code, limited.stderr], [124, 'viv: the command ran longer than 1 s and was killed\n']);
+  assert.equal(
+    (await viv(server.stateDirectory, ['exec', 'web', '--', 'sleep', '9'])).code,
+    1,
+    'without a limit it is a failure as others are',
+  );
+});
+
+test('a limit is reported with what was typed', () => {
+  const said = (operation: (typeof operations.vm)['exec' | 'create'], input: object) => {
+    try {
+      checkInput(operation, input as Record<string, unknown>);
+      return 'accepted';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  assert.equal(said(operations.vm.exec, { vm: 'web', command: new Array(5000).fill('x') }), 'COMMAND: it takes at most 4096');
+  assert.match(
+    said(operations.vm.create, { image: 'tiny', sshKeys: new Array(65).fill('ssh-ed25519 A b') }),
+    /^--ssh-key: it takes at most 64$/,
+  );
+  assert.match(said(operations.vm.create, { image: 'tiny', userData: 'x'.repeat(2 ** 21) }), /^--user-data/);
+});
+
+test('set says how the next start comes about in the state that the VM is in', async () => {
+  for (const [state, advice] of [
+    ['running', /viv restart web/],
+    ['stopped', /viv start web/],
+    ['suspended', /viv stop web, then viv start web/],
+  ] as const) {
+    await using server = await fakeServer();
+    server.on(
+      'PATCH /v1/vms/web',
+      () => new Work([{ state: 'done', output: { vm: { ...vm('web'), state }, applied: [], atNextStart: ['cpus'] } }]),
+    );
+    const { stdout } = await viv(server.stateDirectory, ['set', 'web', 'cpus=2']);
+    assert.match(stdout, advice, state);
+    if (state !== 'running') assert.doesNotMatch(stdout, /restart/, state);
+  }
+});
+
+test('import and pull print the name that was asked for, and image ls -q every name', async () => {
+  await using server = await fakeServer();
+  const image = {
+    digest: 'ab'.repeat(32),
+    names: ['alpha', 'zeta'],
+    kind: 'disk',
+    arch: 'x86_64',
+    virtualBytes: 1,
+    sizeBytes: 1,
+    source: 'imported',
+    createdAt: 0,
+    usedBy: [],
+  };
+  server.on('POST /v1/images/import', () => new Work([{ state: 'done', output: image }]));
+  server.on('POST /v1/images/pull', () => new Work([{ state: 'done', output: image }]));
+  server.on('GET /v1/images', () => [image]);
+  assert.equal((await viv(server.stateDirectory, ['image', 'import', '/x.qcow2', 'zeta'])).stdout, 'zeta\n');
+  assert.equal((await viv(server.stateDirectory, ['image', 'pull', 'zeta'])).stdout, 'zeta\n');
+  assert.equal((await viv(server.stateDirectory, ['image', 'pull', 'https://example.org/a.qcow2', 'zeta'])).stdout, 'zeta\n');
+  assert.equal((await viv(server.stateDirectory, ['image', 'ls', '-q'])).stdout, 'alpha\nzeta\n');
+});
+
+test('run goes on waiting when the daemon ends before the agent answers', async () => {
+  await using server = await fakeServer();
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm('web') }]));
+  let waits = 0;
+  server.on(`POST /v1/vms/${vm('web').id}/wait`, () => {
+    waits += 1;
+    return waits === 1 ? new Fault('unavailable', 'the daemon is stopping; try again when it is back') : vm('web');
+  });
+  const { code, stdout, stderr } = await viv(server.stateDirectory, ['run', 'tiny', 'web', '--no-ssh-keys']);
+  assert.deepEqual([code, stdout], [0, 'web\n'], stderr);
+  assert.equal(waits, 2);
+});
