@@ -25,7 +25,7 @@ function numberFrom(env: NodeJS.ProcessEnv, name: string): number | null {
   const text = env[name];
   if (text === undefined || text === '') return null;
   const number = Number(text);
-  if (!(number > 0)) throw new VivError('invalid', `${name} is ${JSON.stringify(text)}, which is not a positive number`);
+  if (!(number >= 0)) throw new VivError('invalid', `${name} is ${JSON.stringify(text)}, which is not a number of 0 or more`);
   return number;
 }
 
