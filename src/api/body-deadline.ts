@@ -34,10 +34,11 @@ export function addBodyDeadlines(
       return;
     }
     const timer = setTimeout(() => {
+      if (reply.sent || reply.raw.headersSent) return; // answered before its body was read, such as one that is too large
       refuse(reply, new VivError('timeout', `the request body did not arrive within ${bodyMs / 1000} s`));
     }, bodyMs);
     timers.set(request, timer);
-    request.raw.once('close', () => clearTimeout(timer));
+    reply.raw.once('close', () => clearTimeout(timer));
   });
   app.addHook('preValidation', async (request) => clearTimeout(timers.get(request)));
 }

@@ -205,7 +205,7 @@ test('the socket is its owner’s alone, a stale one is replaced, a living one i
   await assert.rejects(second.listen(api.socket), { code: 'in_use', message: /another daemon answers/ });
   const file = join(api.folder, 'file');
   await writeFile(file, 'precious');
-  await assert.rejects(second.listen(file), { code: 'in_use', message: /no socket/ });
+  await assert.rejects(second.listen(file), { code: 'in_use', message: /is not a socket/ });
   await second.close();
 });
 
