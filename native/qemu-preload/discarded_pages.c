@@ -1,8 +1,8 @@
-// Pages that the guest gives up, by its balloon or by free page reporting. QEMU discards them in two calls: it punches a hole into the file of
+// Pages that the guest releases, by its balloon or by free page reporting. QEMU discards them in two calls: it punches a hole into the file of
 // the memory, and drops the pages of the mapping. The file of a layer is sealed, and other VMs read it: its content stays. The second call
 // then drops this process's own copy, and the page reads as the layers have it.
 //
-// That is right for both devices: a guest expects nothing of a page that it has given up. A guest that does (init_on_free) sees that the balloon
+// That is right for both devices: a guest expects nothing of a page that it has released. A guest that does (init_on_free) sees that the balloon
 // has no page-poison feature, and reports no pages (src/qemu/args/balloon.ts). A page that was dropped is not written, so the next layer
 // leaves it out, and a fork reads the same layers.
 #define _GNU_SOURCE
