@@ -5,6 +5,9 @@ import type { TestHost } from '../daemon/test-host.ts';
 import { out } from '../guest/in-guest.ts';
 import { havePulled, longHost } from './long-host.ts';
 
+/** Debian takes half a minute under emulation, and many times that on a busy host. */
+const agentTimeoutMs = 600_000;
+
 let host: TestHost;
 
 before(async () => {
@@ -21,7 +24,7 @@ for (const image of ['tiny', 'debian:12', 'debian:13'])
     await havePulled(host, image);
     const name = image.replace(':', '-');
     const vm = await host.client.run(image, { name });
-    await vm.wait({ for: 'agent' });
+    await vm.wait({ for: 'agent', timeoutMs: agentTimeoutMs });
     // It goes on writing, so that its journal is never empty by chance.
     await out(vm, 'nohup sh -c "while :; do date >> /root/busy; sync; done" >/dev/null 2>&1 &');
     const quiet = await vm.snapshot('quiet', { disksOnly: true, quiesce: true });
@@ -29,7 +32,7 @@ for (const image of ['tiny', 'debian:12', 'debian:13'])
     const [clone] = await vm.fork({ snapshot: 'quiet', name: `${name}-quiet` });
     assert.ok(clone);
     await clone.start();
-    await clone.wait({ for: 'agent' });
+    await clone.wait({ for: 'agent', timeoutMs: agentTimeoutMs });
     assert.equal((await out(clone, recovery)).trim(), '0');
     await clone.remove({ force: true });
 
