@@ -166,7 +166,7 @@ for (const user of [null, someone]) {
     }, async () => {
       world.run('host', 'echo 1000 >/proc/sys/net/ipv4/ip_unprivileged_port_start');
       const error = await host.client.forward.add({ vm: 'web', forwards: ['80'] }).catch((failure: Error) => failure);
-      assert.match(String((error as Error).message), /below 1000; .*net\.ipv4\.ip_unprivileged_port_start=80/);
+      assert.match(String((error as Error).message), /below 1000\. .*sysctl net\.ipv4\.ip_unprivileged_port_start=80/);
     });
 
     test('it is closed with the VM', async () => {
