@@ -194,7 +194,7 @@ test('a VM that sleeps at a snapshot whose memory is cut off is not started with
   assert.equal((await refusal(host.client.snapshot.verify({ vm: 'web', snapshot: 'asleep' }))).code, 'corrupt');
   const known = await refusal(web.start());
   assert.equal(known.code, 'corrupt', known.message);
-  assert.match(known.message, /^web cannot wake, because what it sleeps at is damaged: /);
+  assert.match(known.message, /^cannot resume web: its suspended state is damaged \(the file /);
   oneSentence(known);
   await web.stop();
   await web.start();
@@ -209,7 +209,7 @@ test('what a suspended VM sleeps at is looked at too, and it wakes when the file
   const { size } = await stat(memory);
   await flip(memory, size - 5);
   const error = await refusal(host.client.snapshot.verify({ vm: 'web' }));
-  assert.match(error.message, /^1 of 1 snapshot of web is damaged: what it sleeps at \(its file \S+memory is not as it was written/);
+  assert.match(error.message, /^1 of 1 snapshot of web is damaged: its suspended state \(its file \S+memory is not as it was written/);
   assert.equal((await refusal(web.start())).code, 'corrupt');
   await flip(memory, size - 5);
   await host.client.snapshot.verify({ vm: 'web' });
