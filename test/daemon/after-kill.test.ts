@@ -152,7 +152,7 @@ test('what another version has left half-made is removed when nobody can go on w
   await using host = await testHost({ qemu: 'fake' });
   await host.start({ VIV_TEST_FAULT: 'vm.create:create the disks:after:run:kill' });
   await assert.rejects(host.client.vm.create({ image: 'disk', name: 'one', memoryBytes }), { code: 'unavailable' });
-  inStore(host, `UPDATE entry SET value = replace(value, '"name":"make its disks"', '"name":"make all of it"') WHERE key LIKE 'task/%'`);
+  inStore(host, `UPDATE entry SET value = replace(value, '"name":"create the disks"', '"name":"make all of it"') WHERE key LIKE 'task/%'`);
   await host.start();
   const [task] = await host.client.task.list({ limit: 1 });
   assert.deepEqual([task?.operation, task?.state, task?.error?.code], ['vm.create', 'failed', 'unsupported']);

@@ -58,7 +58,10 @@ describe('bad input', () => {
   test('more memory than the host has is refused before anything is made to run', async () => {
     await assert.rejects(
       host.client.run('tiny', { name: 'one', memoryBytes: 8 * 2 ** 40 }),
-      fails('no_memory', /needs \d+ [MG]iB .* host has \d+ [MG]iB/),
+      fails(
+        'no_memory',
+        /cannot start one: with its 8192 GiB, VMs would be given 8192 GiB, and the host allows [\d.]+ [MG]iB \([\d.]+ [MG]iB times the overcommit ratio of 2\)/,
+      ),
     );
     await nothingLeft();
   });
@@ -174,7 +177,7 @@ describe('bad input', () => {
     const { id } = await one.snapshot('before');
     await assert.rejects(one.snapshot('before'), fails('name_taken', /viv snapshot rm one before/));
     await assert.rejects(one.snapshot(id), fails('name_taken', /already/));
-    await assert.rejects(one.snapshot('now'), fails('invalid', /VM as it is/));
+    await assert.rejects(one.snapshot('now'), fails('invalid', /now means the VM itself and cannot be the label of a snapshot/));
     assert.equal((await host.client.snapshot.list({ vm: 'one' })).length, 1);
     await one.remove();
   });

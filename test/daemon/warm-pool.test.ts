@@ -1,6 +1,7 @@
 // Warm pools over the real daemon: they fill, give, refill, shrink and go; nothing is lost, doubled or left behind, whatever dies.
 import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { WarmPool } from '../../src/contract/warm-pool.ts';
@@ -187,8 +188,9 @@ test('a VM that needs the memory gets that of the warm pool', async () => {
   await using host = await hostWithSnapshot();
   await create(host.client, 2);
   await full(host.client);
-  // More than any host has: refused, but not before all that stands ready has been given up.
-  await refused(host.client.run('tiny', { memoryBytes: 2 ** 43 }), 'no_memory', /available/);
+  // More than the host has, within its overcommit ratio: refused, but not before every ready VM has been given up.
+  const memoryBytes = Math.floor((totalmem() * 1.5) / 2 ** 20) * 2 ** 20;
+  await refused(host.client.run('tiny', { memoryBytes }), 'no_memory', /available/);
   const { ready } = await host.client.warmPool.show({ warmPool: 'warm' });
   assert.equal(ready, 0);
 });
