@@ -1,7 +1,7 @@
 // Automatic snapshots over the real daemon, which is given its time by the test: they come when they are due, go when no rule keeps
 // them, are made before what cannot be taken back, and what keeps them from being made is told and tried again later.
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
@@ -43,6 +43,13 @@ const clock = new HandClock();
 let host: TestHost;
 let daemon: Daemon;
 let client: Client;
+
+/** The daemon runs in this process, so its umask applies; the fake QEMU reads the file as the VM's own user. */
+async function control(text: string): Promise<void> {
+  const file = host.env['FAKE_QEMU_CONTROL'] as string;
+  await writeFile(file, text);
+  await chmod(file, 0o644);
+}
 
 async function begun(): Promise<void> {
   daemon = await startDaemon(host.env, { clock });
@@ -142,13 +149,13 @@ test('what keeps a snapshot from being made is told once, and it is tried again 
   const web = await client.vm('web');
   const since = (await client.event.list({ limit: 1 })).at(-1)?.sequence ?? 0;
   const problems = async () => (await client.event.list({ after: since, limit: 1000 })).filter(({ type }) => type === 'vm.problem');
-  await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ refuse: { migrate: 'not today' } }));
+  await control(JSON.stringify({ refuse: { migrate: 'not today' } }));
   await pass(60 * minute);
   await until(async () => (await problems()).length > 0);
   const told = await problems();
   assert.ok(told.length >= 1 && told.length <= 7, `told ${told.length} times`);
   assert.match(told[0]?.message ?? '', /automatic snapshots of web are tried again in 1 min, because this failed: .*not today/);
-  await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, '{}');
+  await control('{}');
   const newest = (await web.snapshots()).at(-1)?.id;
   await pass(61 * minute);
   await until(async () => (await web.snapshots()).at(-1)?.id !== newest);
@@ -184,14 +191,14 @@ test('before something risky a snapshot is made, and the last five of them are k
 
 test('without the snapshot before it a VM is not set back, but it is stopped all the same', async () => {
   const web = await client.vm('web');
-  await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ refuse: { migrate: 'not today' } }));
+  await control(JSON.stringify({ refuse: { migrate: 'not today' } }));
   await assert.rejects(web.restore('mine'), /not today/);
   assert.equal((await web.refresh()).state, 'running');
   await web.stop({ force: true });
   assert.equal(web.state, 'stopped');
   const [last] = (await client.event.list({ limit: 1000 })).filter(({ type }) => type === 'vm.problem').slice(-1);
   assert.match(last?.message ?? '', /there is no snapshot of web from before its stop: .*not today/);
-  await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, '{}');
+  await control('{}');
   await web.start();
 });
 
@@ -217,7 +224,7 @@ test('a snapshot has a picture of the screen, or the end of the serial log', asy
   assert.equal((await disk.snapshot('picture')).thumbnail, 'png');
   assert.deepEqual(pngSize(await bytes('picture', 'disk')), { width: 266, height: 200 });
   for (const screen of ['not a picture', 'P6\n99999 99999\n255\n', '']) {
-    await writeFile(host.env['FAKE_QEMU_CONTROL'] as string, JSON.stringify({ screen }));
+    await control(JSON.stringify({ screen }));
     const bad = await disk.snapshot('bad');
     assert.equal(bad.thumbnail, null);
     await assert.rejects(bytes('bad', 'disk'), /the snapshot bad of disk has no thumbnail/);
