@@ -36,7 +36,7 @@ export function apiReference(): string {
   const lines = [
     '# The API',
     '',
-    'Written by `npm run docs` from the contract. The daemon serves HTTP on a Unix socket (`api.sock` in the run directory), and over TLS where a network listener is on; `openapi.json` is the machine-readable form.',
+    'Written by `npm run docs` from the contract. The daemon serves HTTP on a Unix socket (`api.sock` in the run directory), and over TLS where a network listener is on; `openapi.json` describes the same for programs.',
     'Names in braces are part of the path; other fields travel in the query of GET and DELETE requests and in the JSON body of the rest. Every change is a task: with `Prefer: respond-async` the answer is the task.',
   ];
   for (const operation of operationList) {
