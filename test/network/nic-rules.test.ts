@@ -149,7 +149,7 @@ test('a network has a capacity, lets forged senders through and opens the host o
       'invalid',
       /not an address of this host; it has .*192\.0\.2\.9/,
     ],
-    [() => network.set({ network: 'lone', capacity: '10Mbit' }), 'invalid', /no capacity to share/],
+    [() => network.set({ network: 'lone', capacity: '10Mbit' }), 'invalid', /is isolated, so it has no uplink/],
     [() => network.set({ network: 'nowhere', capacity: '10Mbit' }), 'not_found', /nowhere/],
   ];
   for (const [call, code, words] of table) await refused(call(), code, words);
