@@ -368,7 +368,7 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
     assert.deepEqual((await readdir(host.paths.snapshots)).sort(), ids.sort(), 'folders of snapshots');
     assert.deepEqual((await readdir(host.paths.vms)).sort(), models.map(({ vm }) => vm.id).sort(), 'folders of VMs');
     const reached = new Set<string>();
-    for (const { disks } of [...records.vms, ...records.snapshots.map(({ vm }) => vm)])
+    for (const { disks } of [...records.vms, ...records.snapshots.map(({ vmRecord }) => vmRecord)])
       for (const { kind, file } of disks)
         for (let at: string | null = kind === 'root' || kind === 'data' ? file : null; at !== null && !reached.has(at); ) {
           reached.add(at);
@@ -395,7 +395,7 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
       for (const { kind, file } of disks) if (kind === 'root' && !['running', 'paused'].includes(state)) await checkDisk(file);
   }
 
-  function stored(): { vms: VmRecord[]; snapshots: { id: string; vm: VmRecord }[] } {
+  function stored(): { vms: VmRecord[]; snapshots: { id: string; vmRecord: VmRecord }[] } {
     // The daemon has it to itself, and nothing is under way.
     const copied = join(host.stateDirectory, 'state-copy.db');
     for (const end of ['', '-wal']) copyFileSync(`${host.paths.store}${end}`, `${copied}${end}`);
@@ -406,7 +406,7 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
           .prepare('SELECT value FROM entry WHERE key >= ? AND key < ?')
           .all(`${prefix}/`, `${prefix}0`)
           .map(({ value }) => JSON.parse(String(value)));
-      return { vms: all('vm'), snapshots: all('point') };
+      return { vms: all('vm'), snapshots: all('snapshot') };
     } finally {
       db.close();
       for (const end of ['', '-wal', '-shm']) rmSync(`${copied}${end}`, { force: true });

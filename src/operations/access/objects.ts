@@ -13,7 +13,11 @@ const none: readonly string[] = [];
 const one = (project: string | null): readonly string[] => (project === null ? none : [project]);
 
 export const vmTarget = ({ id, record }: Vm): Target => ({ kind: 'vm', id, projects: one(record.project) });
-export const networkTarget = ({ name, project }: NetworkRecord): Target => ({ kind: 'network', id: name, projects: one(project) });
+export const networkTarget = ({ name, project }: Pick<NetworkRecord, 'name' | 'project'>): Target => ({
+  kind: 'network',
+  id: name,
+  projects: one(project),
+});
 export const projectTarget = (id: string): Target => ({ kind: 'project', id, projects: none });
 
 export const imageTarget = ({ digest }: StoredImage, { access }: Known): Target => ({

@@ -7,6 +7,7 @@ import { VivError } from '../../contract/errors.ts';
 import { forwardName, parseForward } from '../../contract/forward.ts';
 import { parseNicWish } from '../../contract/nic-spec.ts';
 import type { Operation } from '../../contract/operation.ts';
+import { defaultNetwork } from '../../network/choice.ts';
 import { findImage, findNetwork, findVm, imageTarget, type Known, networkTarget, projectFor, projectTarget, vmTarget } from './objects.ts';
 
 type Fields = Record<string, unknown>;
@@ -70,7 +71,10 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   };
   const use = async (network: string) => {
     if (network === 'user' || network === 'none') return;
-    needs.push({ permission: 'network.use', target: networkTarget(findNetwork(network, identity, known)) });
+    // The default network is the host's, and is created by the first VM that uses it.
+    const absent = network === defaultNetwork && !known.networks.records.byName(network);
+    const target = absent ? networkTarget({ name: network, project: null }) : networkTarget(findNetwork(network, identity, known));
+    needs.push({ permission: 'network.use', target });
   };
   const useImage = async (ref: string) => {
     const image = await findImage(ref, identity, known);
@@ -102,10 +106,9 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   }
   const network = text('network');
   if (network !== undefined && operation.id !== 'network.create') {
-    const record = findNetwork(network, identity, known);
     objects.push({ kind: 'network', id: network, name: network });
-    if (operation.id === 'nic.add') needs.push({ permission: 'network.use', target: networkTarget(record) });
-    else primary = networkTarget(record);
+    if (operation.id === 'nic.add') await use(network);
+    else primary = networkTarget(findNetwork(network, identity, known));
   }
   const imageRef = text('image');
   if (imageRef !== undefined && noun === 'image' && operation.id !== 'image.pull') {
