@@ -245,7 +245,8 @@ export async function snapshotsModel(host: TestHost, options: ModelOptions): Pro
 
   function restored(model: Model, snapshot: ModelSnapshot): void {
     model.content = copy(snapshot.content);
-    model.state = snapshot.withMemory ? 'running' : 'stopped';
+    // One that ran boots from the disks.
+    model.state = snapshot.withMemory || model.state === 'running' || model.state === 'paused' ? 'running' : 'stopped';
     model.at = snapshot.id;
   }
 
