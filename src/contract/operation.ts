@@ -72,6 +72,7 @@ export type Print =
   | 'snapshot-name'
   | 'snapshot-sheet'
   | 'snapshot-table'
+  | 'stopped'
   | 'task-sheet'
   | 'task-table'
   | 'token-table'

@@ -4,6 +4,7 @@ import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
 import type { Difference, Snapshot, Verification } from '../contract/snapshot.ts';
 import type * as contract from '../contract/vm.ts';
+import type { Stopped, WaitCondition } from '../contract/vm.ts';
 import type { Vm as VmInfo, VmState } from '../contract/vm-state.ts';
 import type { Client } from './client.ts';
 import type { Copied, CopyOptions } from './copy/copied.ts';
@@ -17,6 +18,7 @@ export type TerminalOptions = SpawnOptions & { rows: number; columns: number; ty
 export class Vm {
   readonly #client: Client;
   #info: VmInfo;
+  #forced: string | null = null;
 
   constructor(client: Client, info: VmInfo) {
     this.#client = client;
@@ -34,6 +36,10 @@ export class Vm {
   }
   get state(): VmState {
     return this.#info.state;
+  }
+  /** Why stop() or restart() ended its process by force; null: its guest shut down. */
+  get forced(): string | null {
+    return this.#forced;
   }
 
   /** Runs a command to its end. A command that fails is no error: look at `exitCode`. */
@@ -97,11 +103,12 @@ export class Vm {
   async start(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.start({ vm: this.id }, call));
   }
+  /** Stops it; `forced` says afterwards whether force was needed. */
   async stop(options: { force?: boolean; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
-    return this.#renew(await this.#client.vm.stop({ vm: this.id, ...options }, call));
+    return this.#ended(await this.#client.vm.stop({ vm: this.id, ...options }, call));
   }
   async restart(options: { force?: boolean; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
-    return this.#renew(await this.#client.vm.restart({ vm: this.id, ...options }, call));
+    return this.#ended(await this.#client.vm.restart({ vm: this.id, ...options }, call));
   }
   async reset(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.reset({ vm: this.id }, call));
@@ -153,8 +160,11 @@ export class Vm {
   async rename(name: string, call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.rename({ vm: this.id, name }, call));
   }
-  /** Waits until it runs, its agent answers (the default), or it has stopped. */
-  async wait(options: { for?: 'running' | 'agent' | 'stopped'; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
+  /**
+   * Waits until it runs, its agent answers (the default), its guest has its network, its grown disk or what its image is known to reach
+   * (`ready`), or it has stopped. @throws timeout, saying what is missing; unsupported where the guest cannot reach it
+   */
+  async wait(options: { for?: WaitCondition; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#client.vm.wait({ vm: this.id, ...options }, call));
   }
   async refresh(call: CallOptions = {}): Promise<this> {
@@ -168,6 +178,11 @@ export class Vm {
   }
   async remove(options: { force?: boolean } = {}, call: CallOptions = {}): Promise<void> {
     await this.#client.vm.remove({ vm: this.id, ...options }, call);
+  }
+
+  #ended({ forced, ...info }: Stopped): this {
+    this.#forced = forced;
+    return this.#renew(info);
   }
 
   #renew(info: VmInfo): this {

@@ -20,6 +20,8 @@ import { asOwnRoot, namespaceFacts, whyNoNamespace } from './user-namespace.ts';
 
 const kernels: Partial<Record<Arch, string>> = { x86_64: 'linux-image-cloud-amd64' };
 const diskBytes = 4 * GiB;
+/** Measured with: npm run bench -- --only minimumMemory. */
+const minMemoryBytes = 192 * MiB;
 
 /** @param suite code name of the release, such as bookworm. */
 export function buildDebian(suite: 'bookworm' | 'trixie'): BuildImage {
@@ -55,6 +57,9 @@ const built = (context: BuildContext, source: string): BuiltImage => ({
   kind: 'disk',
   arch: context.arch,
   virtualBytes: diskBytes,
+  minMemoryBytes,
+  firmware: 'bios',
+  ready: ['agent', 'network', 'disk'],
   source,
   disk: 'disk.qcow2',
   iso: null,
