@@ -26,6 +26,7 @@ import { openImages } from './image/images.ts';
 import { Networks } from './network/networks.ts';
 import { auditedJournal, mayStillAct } from './operations/access/tasks.ts';
 import type { Call } from './operations/handler.ts';
+import { isCopied, recordProblems, recoverRecords } from './operations/host/records.ts';
 import { handlers } from './operations/index.ts';
 import type { HostEvents, Services } from './operations/services.ts';
 import { queueOf } from './operations/vm/one.ts';
@@ -44,6 +45,7 @@ import { Scrub, scrubEveryMs } from './snapshot/checksum/scrub.ts';
 import { SnapshotRegistry } from './snapshot/registry.ts';
 import { SnapshotScheduler } from './snapshot/schedule/scheduler.ts';
 import type { Migrated } from './store/migration/schema.ts';
+import type { Found } from './store/rebuild.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { createTasks } from './task/engine.ts';
 import { createEventLog } from './task/event-log.ts';
@@ -94,7 +96,16 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();
   const migrated: Migrated[] = [];
-  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
+  let found = { as: 'right' } as Found;
+  const store = await openSqliteStore(paths.store, {
+    directories: paths,
+    onMigrated: (from) => migrated.push(from),
+    copies: { file: paths.records, isCopied },
+    onFound: (as) => {
+      found = as;
+    },
+  });
+  const recovery = await recoverRecords(store, paths, found);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
@@ -115,6 +126,10 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
   for (const { release, copy } of migrated)
     events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
+  for (const message of recovery.messages) {
+    events.record({ type: 'host.problem', message });
+    log.error(message);
+  }
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
   const kvm = new KvmProver({
@@ -136,6 +151,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     warmPoolBytes: () => heldBytes(vms.all().filter(isMember)),
     capacity: () => hostHeadroom(services),
     networks: () => networks.facts(),
+    recordProblems: () => [...recovery.problems(), ...recordProblems(services)],
   });
   const bus = createEventBus<HostEvents>((error, type) => log.error({ error, type }, 'an event could not be handled'));
   const ownUsers = uid === 0;
@@ -148,7 +164,14 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     log,
   });
   const resources = { enforcer, clock, governor: () => governor, capacity: () => hostCapacity(env) };
-  const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: (id) => networks.forwards.textsOf(id) });
+  const vms = await VmRegistry.open({
+    paths,
+    store,
+    log,
+    bus,
+    forwardsOf: (id) => networks.forwards.textsOf(id),
+    rebuilt: found.as === 'rebuilt',
+  });
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
@@ -169,7 +192,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     alerts.onLook(look);
     anomalies.onLook(look);
   });
-  await histories.open((id) => vms.knows(id));
+  await histories.open((id) => vms.byId(id) !== undefined);
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({
     ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
@@ -273,11 +296,6 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     warmPoolReplenisher.begin();
     await scrub.begin();
     if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
-    if (swept.left.length > 0) {
-      const message = `the store does not know ${swept.left.length} VMs that have disks in ${paths.vms}; they are left alone: ${swept.left.join(', ')}`;
-      events.record({ type: 'host.problem', message });
-      log.error(swept, message);
-    }
     const last = await store.get('host/boot');
     if (last?.value === bootId) return;
     await supervisor.startWithHost();
