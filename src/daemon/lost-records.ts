@@ -1,9 +1,9 @@
 // Records that were lost or cannot be read: which have a second copy, what a daemon does about a lost store, and what health says.
-import type { Paths } from '../../host/paths.ts';
-import type { Found } from '../../store/rebuild.ts';
-import type { Store } from '../../store/store.ts';
-import { registerMissing } from '../../vm/unreadable.ts';
-import type { Services } from '../services.ts';
+import type { Paths } from '../host/paths.ts';
+import type { Services } from '../operations/services.ts';
+import type { Found } from '../store/rebuild.ts';
+import type { Store } from '../store/store.ts';
+import { registerMissing } from '../vm/unreadable.ts';
 
 /** What exists on the host, and who may do what with it. Tasks, events and sessions are history: they have no copy. */
 const copied = [
@@ -18,6 +18,8 @@ const rebuiltKey = 'host/rebuilt';
 const shownMs = 7 * 24 * 60 * 60 * 1000;
 
 export interface RecordRecovery {
+  /** The store was rebuilt: what the last daemon had under way is not known. */
+  readonly isRebuilt: boolean;
   /** What this start has found, as sentences; empty: nothing. */
   readonly messages: readonly string[];
   /** For `viv host`. */
@@ -44,6 +46,7 @@ export async function recoverRecords(
     );
   const rebuilt = (await store.get(rebuiltKey))?.value as { at: number; message: string } | undefined;
   return {
+    isRebuilt: found.as === 'rebuilt',
     messages,
     problems: () => (rebuilt !== undefined && Date.now() - rebuilt.at < shownMs ? [`${rebuilt.message}.`] : []),
   };
