@@ -6,7 +6,8 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
 import { ChangeRing, type KeptChange } from './change-ring.ts';
-import { type Directories, type Migrated, migrate } from './migration/schema.ts';
+import type { Directories } from './migration/entry.ts';
+import { type Migrated, migrate } from './migration/schema.ts';
 import { Reserve } from './reserve.ts';
 import { type Change, type Entry, type Lease, type Store, StoreConflict, StoreFull, StoreLeaseLost, type Transaction } from './store.ts';
 
