@@ -8,6 +8,7 @@ import { KvmProver, proofMarker } from '../qemu/kvm/prover.ts';
 import { hostHeadroom } from '../vm/resource/headroom.ts';
 import { heldBytes, isMember } from '../warm-pool/members.ts';
 import type { Ground } from './ground.ts';
+import { type RecordRecovery, recordProblems } from './lost-records.ts';
 
 const kvmProofDeadlineMs = 5000;
 
@@ -22,7 +23,7 @@ export async function createKvmProver({ env, uid, paths }: Ground): Promise<KvmP
 }
 
 /** @param services called late, because the services contain these facts */
-export function createFacts({ env, paths }: Ground, kvm: KvmProver, services: () => Services): HostFacts {
+export function createFacts({ env, paths }: Ground, kvm: KvmProver, services: () => Services, recovery: RecordRecovery): HostFacts {
   return createHostFacts({
     paths,
     env,
@@ -38,6 +39,7 @@ export function createFacts({ env, paths }: Ground, kvm: KvmProver, services: ()
     warmPoolBytes: () => warmPoolBytes(services()),
     capacity: () => hostHeadroom(services()),
     networks: () => services().networks.facts(),
+    recordProblems: () => [...recovery.problems(), ...recordProblems(services())],
   });
 }
 

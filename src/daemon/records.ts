@@ -8,12 +8,16 @@ import { outgoingPolicyFrom } from '../host/outgoing.ts';
 import { Alerts } from '../resource/alert/alerts.ts';
 import { Histories } from '../resource/history/histories.ts';
 import type { Migrated } from '../store/migration/schema.ts';
+import type { Found } from '../store/rebuild.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { createEventLog, type DurableEventLog } from '../task/event-log.ts';
 import type { Ground } from './ground.ts';
+import { isCopied, type RecordRecovery, recoverRecords } from './lost-records.ts';
 
 export interface Records {
+  /** What was lost of the records, and what was done about it. */
+  readonly recovery: RecordRecovery;
   readonly store: Store;
   readonly audit: AuditLog;
   readonly anchors: Anchors;
@@ -25,7 +29,16 @@ export interface Records {
 
 export async function openRecords({ env, clock, uid, paths, log }: Ground): Promise<Records> {
   const migrated: Migrated[] = [];
-  const store = await openSqliteStore(paths.store, { directories: paths, onMigrated: (from) => migrated.push(from) });
+  let found = { as: 'right' } as Found;
+  const store = await openSqliteStore(paths.store, {
+    directories: paths,
+    onMigrated: (from) => migrated.push(from),
+    copies: { file: paths.records, isCopied },
+    onFound: (as) => {
+      found = as;
+    },
+  });
+  const recovery = await recoverRecords(store, paths, found);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
@@ -46,5 +59,9 @@ export async function openRecords({ env, clock, uid, paths, log }: Ground): Prom
   };
   for (const { release, copy } of migrated)
     events.record({ type: 'host.migrated', message: `the state of Vivarium ${release} was migrated; a copy of it is ${copy}` });
-  return { store, audit, anchors, access, alerts, histories, events };
+  for (const message of recovery.messages) {
+    events.record({ type: 'host.problem', message });
+    log.error(message);
+  }
+  return { recovery, store, audit, anchors, access, alerts, histories, events };
 }

@@ -52,19 +52,12 @@ export async function tidyUp({ services, tasks, kvm, periodic, present }: Tidyin
   periodic.warmPoolReplenisher.begin();
   await periodic.scrub.begin();
   if (swept.vms.length + swept.processes + swept.folders > 0) log.warn(swept, 'removed what belonged to no VM');
-  if (swept.left.length > 0) reportUnknownVms(swept.left, services);
   await startWithHost(services, periodic);
 }
 
 /** A complete VM, or a member of a warm pool that exists. */
 const isKept = (vm: Vm, { warmPools }: Services): boolean =>
   vm.record.complete || (isReady(vm) && warmPools.byName(vm.record.warmPool ?? '') !== undefined);
-
-function reportUnknownVms(ids: readonly string[], { paths, events, log }: Services): void {
-  const message = `the store does not know ${ids.length} VMs that have disks in ${paths.vms}; they are left alone: ${ids.join(', ')}`;
-  events.record({ type: 'host.problem', message });
-  log.error({ ids }, message);
-}
 
 /** Once per boot of the host's kernel. */
 async function startWithHost({ store, bootId }: Services, { supervisor }: Periodic): Promise<void> {

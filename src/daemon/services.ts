@@ -47,7 +47,7 @@ export async function openRooms(ground: Ground, records: Records, later: Later):
   const { store, audit, anchors, access, alerts, histories, events } = records;
   const ownUsers = uid === 0;
   const kvm = await createKvmProver(ground);
-  const host = createFacts(ground, kvm, () => services);
+  const host = createFacts(ground, kvm, () => services, records.recovery);
   const bus = createEventBus<HostEvents>((error, type) => log.error({ error, type }, 'an event could not be handled'));
   const processes = new Processes(paths.stateDirectory);
   const enforcer = await Enforcer.open({
@@ -55,7 +55,8 @@ export async function openRooms(ground: Ground, records: Records, later: Later):
     creditFile: join(paths.run, 'cpu-credits.json'),
   });
   const resources = { enforcer, clock, governor: later.governor, capacity: () => hostCapacity(env) };
-  const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: (id) => networks.forwards.textsOf(id) });
+  const forwardsOf = (id: string) => networks.forwards.textsOf(id);
+  const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf, rebuilt: records.recovery.isRebuilt });
   const snapshots = await SnapshotRegistry.open(store, log);
   const warmPools = await WarmPoolRegistry.open(store, log);
   const checks = await FileChecks.open(store);
@@ -76,7 +77,7 @@ export async function openRooms(ground: Ground, records: Records, later: Later):
     alerts.onLook(look);
     anomalies.onLook(look);
   });
-  await histories.open((id) => vms.knows(id));
+  await histories.open((id) => vms.byId(id) !== undefined);
   const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({
     ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
