@@ -15,6 +15,7 @@ import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 import { snapshotBefore } from '../vm/snapshot-before.ts';
+import { undoStart } from '../vm/start-steps.ts';
 
 interface Restoring extends OnVm {
   snapshot: string;
@@ -75,6 +76,7 @@ export const handler: HandlerOf<'snapshot.restore'> = {
         const { accel } = await checkStart(vm, services);
         await startProcess(vm, services, accel, signal);
       },
+      undo: undoStart,
     },
   ],
   output: outputView,
