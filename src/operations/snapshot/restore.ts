@@ -10,12 +10,12 @@ import {
 } from '../../snapshot/restore.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
 import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { HandlerOf } from '../handler.ts';
 import { type OnVm, onVm, outputView } from '../vm/one.ts';
 import { snapshotBefore } from '../vm/snapshot-before.ts';
-import { undoStart } from '../vm/start-steps.ts';
 
 interface Restoring extends OnVm {
   snapshot: string;
@@ -76,7 +76,11 @@ export const handler: HandlerOf<'snapshot.restore'> = {
         const { accel } = await checkStart(vm, services);
         await startProcess(vm, services, accel, signal);
       },
-      undo: undoStart,
+      // A start that failed has ended its process.
+      undo: async ({ id }, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await reconcile(vm, services);
+      },
     },
   ],
   output: outputView,

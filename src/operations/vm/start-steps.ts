@@ -18,18 +18,15 @@ export const startSteps: readonly Step<OnVm>[] = [
       await startProcess(vm, services, accel, signal);
       services.events.record({ type: 'vm.started', subject: id, name: vm.name, message: `${vm.name} was started with ${accel}` });
     },
-    undo: undoStart,
+    undo: async ({ id }, { services }) => {
+      const vm = services.vms.byId(id);
+      if (!vm) return;
+      // A suspended VM keeps its saved state.
+      if (vm.record.state === 'suspended') await endQemu(vm, services);
+      else await endNow(vm, services);
+    },
   },
 ];
-
-/** Ends what a start that failed has left. Repeatable. */
-export async function undoStart({ id }: OnVm, { services }: TaskContext): Promise<void> {
-  const vm = services.vms.byId(id);
-  if (!vm) return;
-  // A suspended VM keeps its saved state.
-  if (vm.record.state === 'suspended') await endQemu(vm, services);
-  else await endNow(vm, services);
-}
 
 /** For handlers: whether a start is allowed now. */
 export function admitStart(state: OnVm, services: TaskContext['services']): Promise<'accept' | 'ignore'> {
