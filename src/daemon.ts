@@ -78,18 +78,10 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   process.umask(0o077); // what others may read says so itself
   const uid = process.getuid?.() ?? 0;
   const paths = pathsIn(hostDirectories(env, uid), env);
-  for (const folder of [
-    paths.stateDirectory,
-    paths.images,
-    paths.vms,
-    paths.layers,
-    paths.snapshots,
-    paths.checksums,
-    paths.staging,
-    paths.cache,
-    paths.run,
-  ])
-    await makeFolder(folder, uid === 0 ? 0o711 : 0o700); // root's VMs pass through as users of their own
+  // Other users pass through root's: its VMs', those of image builds, and accounts that use its socket and images.
+  for (const folder of [paths.stateDirectory, paths.images, paths.vms, paths.staging, paths.cache, paths.run])
+    await makeFolder(folder, uid === 0 ? 0o711 : 0o700);
+  for (const folder of [paths.layers, paths.snapshots, paths.checksums]) await makeFolder(folder, 0o700);
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const stopping = new AbortController();

@@ -38,7 +38,6 @@ function vmRecord(record: Fields): Fields {
   const { wanted, wakeFrom, newcomer, asleep, pool, ...rest } = record;
   return {
     vars: null,
-    family: null,
     at: null,
     forkedFrom: null,
     ...rest,

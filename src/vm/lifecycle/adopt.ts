@@ -14,6 +14,7 @@ import { dropVm } from '../register.ts';
 import { adoptLimits, placeProcess } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
+import { releaseMeanwhile } from './confine.ts';
 import { connect } from './connect.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 import { endProcess } from './end-process.ts';
@@ -74,7 +75,7 @@ const vmOf = (folder: string, services: Uses<'vms'>): Vm | undefined => services
 
 async function adopt(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'bootId' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'bootId' | 'resources'>,
   isWarm: (vm: Vm) => boolean,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
@@ -97,7 +98,7 @@ async function adopt(
 /** A member that is incomplete or does not answer is adopted by the task that creates it, or removed by sweep(). */
 async function adoptReady(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'resources'>,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
   if (vm.record.state !== 'suspended') return null;
@@ -109,16 +110,23 @@ async function adoptReady(
     connect(vm, services, process, qmp, { held: true });
     placeProcess(vm.id, process, services);
     vm.runtime.hold();
+    releaseMeanwhile(vm, services);
     return 'adopted';
   }
   qmp.close();
   return null;
 }
 
-async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
+async function adoptProcess(
+  vm: Vm,
+  services: Uses<'networks' | 'paths' | 'resources'>,
+  process: QemuProcess,
+  signal: AbortSignal,
+): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
   const live = connect(vm, services, process, qmp);
   adoptLimits(vm, live, services);
+  releaseMeanwhile(vm, services);
   const { status } = await queryStatus(live.qmp);
   applyStatus(vm, live, status);
   const { state, stateReason } = vm.record;
@@ -129,7 +137,7 @@ async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, pr
 /** True: its process runs and does not answer; it is shown so, and adopted as soon as it does. */
 async function adoptWhenItAnswers(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'log' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'log' | 'resources'>,
   error: unknown,
   signal: AbortSignal,
 ): Promise<boolean> {

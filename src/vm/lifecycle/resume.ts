@@ -14,6 +14,7 @@ import { beginBalloon, beginLimits } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
 import { startBalloon, startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
+import { releaseMeanwhile } from './confine.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 
 type RunServices = Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'bootId' | 'resources'>;
@@ -58,6 +59,7 @@ export async function runGuest(
   beginBalloon(vm, connection);
   await rm(vm.paths.suspendState, { force: true });
   await discardSuspendedState(before, services);
+  releaseMeanwhile(vm, services);
   if (before.resumeFrom !== null) flattenMeanwhile(vm, services);
 }
 

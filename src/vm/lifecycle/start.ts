@@ -11,6 +11,7 @@ import type { QemuProcess } from '../../qemu/process.ts';
 import type { VmConnection } from '../connection.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
+import { releaseMeanwhile } from './confine.ts';
 import { connect, openQmp } from './connect.ts';
 import { endProcess } from './end-process.ts';
 import { explainFailure } from './explain-failure.ts';
@@ -53,6 +54,7 @@ export async function startProcess(
     if (!hold) return await runGuest(vm, services, connection, accel, status);
     if (connection.ended.aborted) throw new VivError('qemu_failed', 'QEMU ended at once');
     vm.runtime.hold();
+    releaseMeanwhile(vm, services);
   } catch (error) {
     throw process === null ? abandonStart(vm, error) : await failStart(vm, process, error);
   }
