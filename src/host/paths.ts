@@ -17,6 +17,8 @@ export interface Paths {
   readonly daemonLog: string;
   readonly flowLog: string;
   readonly store: string;
+  /** records.jsonl: a second copy of the store's records, from which it is rebuilt when it was lost. */
+  readonly records: string;
   /** audit/: older records of the audit log, and its key. */
   readonly audit: string;
   /** tls/: the host's own certificate authority and certificate. */
@@ -99,6 +101,7 @@ export function pathsIn(
     daemonLock: join(stateDirectory, 'daemon.lock'),
     flowLog: join(stateDirectory, 'flows.jsonl'),
     store: join(stateDirectory, 'state.db'),
+    records: join(stateDirectory, 'records.jsonl'),
     audit: join(stateDirectory, 'audit'),
     tls: join(stateDirectory, 'tls'),
     images: join(stateDirectory, 'images'),

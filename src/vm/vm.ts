@@ -25,6 +25,8 @@ import { pendingDevices } from './spec.ts';
 export class Vm {
   readonly paths: VmPaths;
   readonly serial: SerialLine;
+  /** Why its record cannot be read, and what the store has of it as text; null: it can. */
+  readonly unreadable: { readonly why: string; readonly text: string } | null;
   /** What this daemon knows of its process. */
   readonly runtime = new VmRuntime(() => this.changed());
   readonly #store: Store;
@@ -42,11 +44,13 @@ export class Vm {
     paths: VmPaths;
     store: Store;
     bus: EventBus<VmEvents>;
+    unreadable: Vm['unreadable'];
     forwards: () => readonly string[];
   }) {
     this.#record = options.record;
     this.#revision = options.revision;
     this.paths = options.paths;
+    this.unreadable = options.unreadable;
     this.#store = options.store;
     this.#bus = options.bus;
     this.#forwards = options.forwards;
@@ -78,12 +82,16 @@ export class Vm {
     void this.#bus.emit('vm.ended', { vm: this, failed, message });
   }
 
-  /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
+  /**
+   * Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit.
+   * @throws busy when somebody else changed it, corrupt when what is there cannot be read
+   */
   update(
     change: (record: VmRecord) => Partial<VmRecord>,
     also: { guards?: { key: string; revision: number }[]; puts?: { key: string; value: unknown }[]; deletes?: string[] } = {},
   ): Promise<void> {
     const write = async () => {
+      if (this.unreadable !== null) throw new VivError('corrupt', `${this.name} cannot be changed: ${this.unreadable.why}`);
       const next: VmRecord = { ...this.#record, ...change(this.#record) };
       const { revision } = await this.#store.commit({
         guards: [{ key: vmKey(this.id), revision: this.#revision }, ...(also.guards ?? [])],
