@@ -1,4 +1,9 @@
-// Every name on disk. State survives a reboot; run files (sockets, pids) need not.
+// The host room: the only door to the operating system. It owns the start of programs (process/), files and locks (file/), what the kernel
+// reports (system/), the clock, the log and the event bus. Only this room and qemu/process.ts start programs. It knows no VM.
+//
+//   vm, network, image ...  ──>  process/  file/  system/  clock.ts  ──>  Linux
+//
+// This file has every name on disk. State survives a reboot; run files (sockets, pids) need not.
 import { basename, dirname, join } from 'node:path';
 
 /** Where a host instance is (sdk/paths.ts finds it from the environment). */

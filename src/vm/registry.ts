@@ -4,9 +4,9 @@ import { someOf, VivError } from '../contract/errors.ts';
 import type { EventBus } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
-import type { VmEvents } from './events.ts';
 import { nameKey, VmRecord, vmKey } from './record.ts';
 import { problemOf, salvage } from './unreadable.ts';
+import type { VmEvents } from './vm.ts';
 import { Vm } from './vm.ts';
 
 export interface RegistryOptions {

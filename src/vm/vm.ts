@@ -11,16 +11,27 @@
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm as VmInfo, VmState } from '../contract/vm-state.ts';
-import type { EventBus } from '../host/event-bus.ts';
+import type { EventBus, ReportEvents } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import type { VmConnection } from './connection.ts';
 import { SerialLine } from './device/serial-console.ts';
-import type { VmEvents } from './events.ts';
-import { pauseReason } from './lifecycle/qemu-events.ts';
+import { pauseReason } from './pause-reason.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import { VmRuntime } from './runtime.ts';
 import { pendingDevices } from './spec.ts';
+
+/** What this room emits. */
+export interface VmEvents extends ReportEvents {
+  /** Something that the VM's view shows has changed. */
+  'vm.changed': Vm;
+  /** Its process ended by itself. `failed`: for another reason than the guest's shutdown. */
+  'vm.ended': { readonly vm: Vm; readonly failed: boolean; readonly message: string };
+  /** A snapshot is complete: the layers of its disks have no checksums yet. */
+  'snapshot.taken': { readonly snapshot: string };
+  /** The host has less memory available than a VM needs: listeners free what they can. */
+  'host.memory-needed': { readonly bytes: number };
+}
 
 export class Vm {
   readonly paths: VmPaths;

@@ -8,18 +8,8 @@
 import { renameSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VivError } from '../../contract/errors.ts';
+import type { Directories, StoredEntry } from './entry.ts';
 import { from1, renameFilesFrom1 } from './from-1.ts';
-
-/** Where a state directory's files are. */
-export interface Directories {
-  readonly stateDirectory: string;
-  readonly run: string;
-}
-
-export interface StoredEntry {
-  readonly key: string;
-  readonly value: unknown;
-}
 
 interface Migration {
   /** The release that wrote this version, and the one that begins the next. */
