@@ -120,7 +120,7 @@ export const missing = ({ name }: { readonly name: string }, file: string): VivE
 
 /**
  * What no longer changes, and VMs are made from. Its folder is the daemon's alone: a VM finds it in its mount namespace, if it is made from it
- * (lifecycle/confine.ts). Repeatable.
+ * (confine.ts). Repeatable.
  */
 export async function seal(file: string, { uid }: Pick<VmRecord, 'uid'>): Promise<void> {
   if (uid !== null) await chown(file, 0, 0);

@@ -7,6 +7,7 @@ import { cont, queryStatus } from '../../qemu/command.ts';
 import { setNicLink } from '../../qemu/nic.ts';
 import { QmpError } from '../../qemu/qmp.ts';
 import { flattenMeanwhile } from '../capture/flatten-chain.ts';
+import { releaseMeanwhile } from '../confine.ts';
 import type { VmConnection } from '../connection.ts';
 import { slotsOf } from '../device/nics.ts';
 import type { VmRecord } from '../record.ts';
@@ -14,7 +15,6 @@ import { beginBalloon, beginLimits } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
 import { startBalloon, startDisks, startMachineType, startOffers, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
-import { releaseMeanwhile } from './confine.ts';
 import { discardSuspendedState } from './discard-suspended-state.ts';
 
 type RunServices = Uses<'vms' | 'snapshots' | 'checks' | 'paths' | 'bootId' | 'resources'>;

@@ -7,6 +7,7 @@ import { firstFreeFd } from '../../qemu/memory.ts';
 import { type QemuProcess, startQemu } from '../../qemu/process.ts';
 import { endTpm, type Tpm } from '../../qemu/tpm.ts';
 import type { SnapshotRecord } from '../capture/snapshot-record.ts';
+import { confinementOf } from '../confine.ts';
 import { isVirtual } from '../device/nics.ts';
 import { rotate } from '../device/serial-log.ts';
 import { withTaps } from '../device/tap-descriptors.ts';
@@ -17,7 +18,6 @@ import { placeProcess } from '../resource/apply.ts';
 import type { Uses } from '../services.ts';
 import { bootMemoryBytes, qemuConfig, startMachineType, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
-import { confinementOf } from './confine.ts';
 
 /** Starts QEMU. @param incoming it waits for a saved state before its guest runs */
 export async function spawn(

@@ -1,14 +1,14 @@
 // What a VM's QEMU finds in its mount namespace: its own folders, and the files that it is made from. Nothing later or beside: neither what its
 // parent wrote after a fork, nor a sibling's snapshot.
 import { chmod, stat } from 'node:fs/promises';
-import type { Paths } from '../../host/paths.ts';
-import { type Confinement, releaseFiles } from '../../qemu/confinement.ts';
-import { backingFile } from '../../storage/chain.ts';
-import type { SnapshotRecord } from '../capture/snapshot-record.ts';
-import type { VmRecord } from '../record.ts';
-import type { Uses } from '../services.ts';
-import { startDisks } from '../spec.ts';
-import type { Vm } from '../vm.ts';
+import type { Paths } from '../host/paths.ts';
+import { type Confinement, releaseFiles } from '../qemu/confinement.ts';
+import { backingFile } from '../storage/chain.ts';
+import type { SnapshotRecord } from './capture/snapshot-record.ts';
+import type { VmRecord } from './record.ts';
+import type { Uses } from './services.ts';
+import { startDisks } from './spec.ts';
+import type { Vm } from './vm.ts';
 
 interface Start {
   readonly firmwareCode: string | null;
