@@ -7,6 +7,8 @@ import { firstFreeFd } from '../../qemu/memory.ts';
 import { type QemuProcess, startQemu } from '../../qemu/process.ts';
 import { endTpm, type Tpm } from '../../qemu/tpm.ts';
 import type { SnapshotRecord } from '../capture/snapshot-record.ts';
+import { confinementOf } from '../confine.ts';
+import { isVirtual } from '../device/nics.ts';
 import { rotate } from '../device/serial-log.ts';
 import { withTaps } from '../device/tap-descriptors.ts';
 import { openTpm, watchTpm } from '../device/tpm.ts';
@@ -60,11 +62,14 @@ export async function spawn(
       binary: binary.path,
       args: qemuArguments(config),
       marker: config.id,
-      identity: record.uid === null ? null : { uid: record.uid, gid: record.uid },
+      confinement: await confinementOf(record, services, {
+        firmwareCode: firmware?.code ?? null,
+        resumesFrom: resumesFrom(vm, services),
+        kvm: accel === 'kvm',
+        ownNetwork: through === null && record.nics.every(isVirtual),
+      }),
       processFile: paths.process,
       logFile: paths.qemuLog,
-      kvm: accel === 'kvm',
-      group: record.uid === null || record.family === record.uid ? null : record.family,
       memory: memory.layers,
       tpm: tpm?.fd ?? null,
       through: through?.words ?? [],
