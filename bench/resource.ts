@@ -83,6 +83,7 @@ async function burst(client: Client): Promise<Figure[]> {
 export async function disk(client: Client): Promise<Figure[]> {
   const MiB = 2 ** 20;
   const vm = await client.run('tiny', { name: 'disk', diskLimits: ['root:bandwidth-write=4MiB'] });
+  await vm.wait({ for: 'ready' });
   // What is written is there before the time begins: an emulated guest makes less in a second than the limit lets pass.
   await vm.exec(['sh', '-c', 'head -c 10485760 /dev/zero | tr "\\0" x > /tmp/part && sync']);
   const from = performance.now();
