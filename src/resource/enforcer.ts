@@ -172,8 +172,9 @@ export class Enforcer {
     this.#placed.delete(vm);
     this.#credits.close(vm);
     this.#entries.delete(vm);
-    await this.#ksm.release(vm);
     await this.#inTurn(vm, async () => {
+      // Limits that were being applied may have asked for page merging.
+      await this.#ksm.release(vm);
       if ((await this.#cgroups?.remove(vm)) === false) this.#options.log.warn({ vm }, 'control groups of a VM are not empty and stay');
     });
     this.#queues.delete(vm);
