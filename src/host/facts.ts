@@ -148,7 +148,7 @@ const mib = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
 function nearlyFull(stateDirectory: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
   if (freeBytes >= reserveBytes) return [];
   return [
-    `The disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images.`,
+    `the host’s disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory}, and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images`,
   ];
 }
 

@@ -32,7 +32,7 @@ function opens(uid: number, paths: readonly string[]): string[] {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-test('what a host keeps is opened by nobody else', { skip: process.getuid?.() !== 0, timeout: 240_000 }, async () => {
+test('no other user can open a file of the state directory', { skip: process.getuid?.() !== 0, timeout: 240_000 }, async () => {
   process.umask(0o022); // the usual one: a host must not depend on a stricter one
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
