@@ -33,7 +33,7 @@ const mostRedirects = 10;
 /** An attempt that gains fewer bytes than this counts as failed. */
 const progressBytes = 64 * 1024;
 
-/** An attempt failed and may be repeated. */
+/** An attempt failed and can be retried. */
 class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }

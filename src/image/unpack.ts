@@ -82,7 +82,7 @@ export async function namingOrigin<T>(staging: string, origin: string, act: () =
 /** What one file is as an image's only one. */
 type OneFile = Pick<BuiltImage, 'kind' | 'virtualBytes' | 'disk' | 'iso' | 'kernel'>;
 
-/** Creates `disk.qcow2` or `image.iso` in the folder of the file, and keeps the file, because this may be repeated after a crash. @returns what it created */
+/** Creates `disk.qcow2` or `image.iso` in the folder of the file, and keeps the file, because this runs again after a crash. @returns what it created */
 export async function makeUsable(
   file: string,
   folder: string,

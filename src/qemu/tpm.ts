@@ -12,7 +12,7 @@ import { asUser, processesWith, type QemuProcess } from './process.ts';
 export interface TpmOptions {
   /** swtpm's. */
   readonly binary: string;
-  /** Where it keeps its state; its user's own, and nobody else's to read. */
+  /** The folder of its state, readable by its user only. */
   readonly folder: string;
   /** Unprivileged user it runs as; null: the daemon's own. */
   readonly identity: { readonly uid: number; readonly gid: number } | null;
@@ -38,7 +38,7 @@ export async function findSwtpm(env: NodeJS.ProcessEnv = process.env): Promise<s
   return path;
 }
 
-/** Starts it. It may end at once: QEMU then says that its TPM does not answer. */
+/** Starts it. Where it ends immediately, QEMU reports that its TPM does not answer. */
 export async function startTpm({ binary, folder, identity, logFile }: TpmOptions): Promise<Tpm> {
   // swtpm knows no way to write one.
   if (folder.includes(',')) throw new VivError('unsupported', `a TPM’s state cannot be kept in ${folder}: its path has a comma`);
