@@ -100,8 +100,9 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
   const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const eventLog = createEventLog(store, log);
+  const outgoing = outgoingPolicyFrom(env);
   const alerts = await Alerts.open({
-    ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
+    ...{ store, clock, log, hostname: hostname(), policy: outgoing },
     record: (event) => events.record(event),
   });
   const events: typeof eventLog = {
@@ -170,7 +171,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
     anomalies.onLook(look);
   });
   await histories.open((id) => vms.knows(id));
-  const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
+  const images = openImages({ paths, log, outgoing, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({
     ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
     journal: auditedJournal(store, audit, () => services),
