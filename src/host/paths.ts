@@ -1,4 +1,9 @@
-// Every name on disk. State survives a reboot; run files (sockets, pids) need not.
+// The host room: the only door to the operating system. It owns the start of programs (process/), files and locks (file/), what the kernel
+// reports (system/), the clock, the log and the event bus. Only this room and qemu/process.ts start programs. It knows no VM.
+//
+//   vm, network, image ...  ──>  process/  file/  system/  clock.ts  ──>  Linux
+//
+// This file has every name on disk. State survives a reboot; run files (sockets, pids) need not.
 import { basename, dirname, join } from 'node:path';
 
 /** Where a host instance is (sdk/paths.ts finds it from the environment). */
@@ -17,6 +22,8 @@ export interface Paths {
   readonly daemonLog: string;
   readonly flowLog: string;
   readonly store: string;
+  /** records.jsonl: a second copy of the store's records, from which it is rebuilt when it was lost. */
+  readonly records: string;
   /** audit/: older records of the audit log, and its key. */
   readonly audit: string;
   /** tls/: the host's own certificate authority and certificate. */
@@ -98,6 +105,7 @@ export function pathsIn(
     daemonLock: join(stateDirectory, 'daemon.lock'),
     flowLog: join(stateDirectory, 'flows.jsonl'),
     store: join(stateDirectory, 'state.db'),
+    records: join(stateDirectory, 'records.jsonl'),
     audit: join(stateDirectory, 'audit'),
     tls: join(stateDirectory, 'tls'),
     images: join(stateDirectory, 'images'),

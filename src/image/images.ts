@@ -1,5 +1,8 @@
-// The images of this host: what is here, by which names, and how one gets here or leaves.
-// A folder images/<digest>/ is complete or absent: it is filled in staging, flushed and renamed into place.
+// The image room: the images of this host. It owns the catalog, downloads, builds, the import of formats, and an image's files and names.
+// It leaves disks that VMs write to to storage/.
+//
+//   downloaded, built, imported ─► staging/<work> ─► flushed ─► images/<digest>/ ─► last name removed, no VM uses it: removed
+//                                  (incomplete)      (renamed)  (complete, never changed)
 import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';

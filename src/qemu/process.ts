@@ -1,4 +1,10 @@
-// QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
+// The qemu room: everything that knows QEMU. It owns the arguments (args/), the process (this file), QMP (qmp.ts, command.ts), devices, the
+// client of the guest agent (agent/) and the proof that KVM works (kvm/). Which VM a process belongs to is known to vm/.
+//
+//   config.ts ──args/──> argv ──> process ──QMP──> commands and events
+//                                    └──virtio-serial──> agent/
+//
+// The process is started detached in a session of its own, so that it outlives the daemon, and found again by its marker
 // (the VM's id in its arguments) together with its start time, so that a reused pid is never taken for it.
 import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';

@@ -2,7 +2,7 @@
 // lack are filled in, so that readers know one form only.
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Directories, StoredEntry } from './schema.ts';
+import type { Directories, StoredEntry } from './entry.ts';
 
 type Fields = Record<string, unknown>;
 

@@ -79,6 +79,7 @@ async function adopt(
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
   const { record } = vm;
+  if (vm.unreadable !== null) return null;
   if (isWarm(vm)) return adoptReady(vm, services, signal);
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
   // A start that was in progress is completed by its task, and what follows a recorded end by the supervisor.
@@ -182,8 +183,6 @@ export interface Swept {
   vms: string[];
   processes: number;
   folders: number;
-  /** Ids of VMs with disks that the store does not know (it was moved away): everything of theirs stays. */
-  left: string[];
 }
 
 /** Removes what belongs to no VM and no task. Called after unfinished tasks have ended; `busy`: a task runs on the VM. */
@@ -206,31 +205,25 @@ export async function sweep(
     await discardSuspendedState({ resumeFrom: snapshot.id }, services);
   }
   const { vms: vmsFolder, run } = services.paths;
-  const left = new Set<string>();
   // Asked each time, because VMs are created in the meantime; each is registered before it has a folder or a process.
-  const owned = async (id: string) => {
-    if (services.vms.knows(id)) return true;
-    if (!(await holdsDisk(join(vmsFolder, id)))) return false;
-    left.add(id);
-    return true;
-  };
+  const owned = (id: string) => services.vms.byId(id) !== undefined;
   let processes = 0;
   let folders = 0;
   for (const { marker, process } of await findProcesses(services.processes.prefix)) {
     const id = marker.slice(services.processes.prefix.length);
-    if (await owned(id)) continue;
+    if (owned(id)) continue;
     await endProcess(process, services.paths.vm(id));
     processes += 1;
   }
   processes += await endStrayTpms(services, busy);
   for (const folder of [vmsFolder, join(run, 'vms')]) {
     for (const id of await readdir(folder).catch(() => [])) {
-      if (await owned(id)) continue;
+      if (owned(id)) continue;
       await rm(join(folder, id), { recursive: true, force: true });
       folders += 1;
     }
   }
-  return { vms: halves.map(({ name }) => name), processes, folders, left: [...left] };
+  return { vms: halves.map(({ name }) => name), processes, folders };
 }
 
 /** TPMs of a QEMU that was never started. */
@@ -243,10 +236,4 @@ async function endStrayTpms(services: Uses<'vms' | 'processes' | 'paths'>, busy:
     ended += 1;
   }
   return ended;
-}
-
-/** A missing record is no reason to lose what a guest has written. */
-async function holdsDisk(folder: string): Promise<boolean> {
-  const files = await readdir(folder).catch(() => []);
-  return files.some((file) => file.endsWith('.qcow2') || file.endsWith('.raw'));
 }
