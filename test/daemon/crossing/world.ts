@@ -74,7 +74,7 @@ export async function openWorld(): Promise<World> {
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
   // Thousands of refusals are asked for here; the record of each is the audit tests' matter, and costs a flushed transaction.
   const audit = { commit: (transaction: Transaction) => store.commit(transaction), record: async () => {} } as unknown as AuditLog;
-  const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: () => [], rebuilt: () => false });
+  const vms = await VmRegistry.open({ paths, store, log, bus, forwardsOf: () => [], rebuilt: false });
   const snapshots = await SnapshotRegistry.open(store, log);
   const networks = await Networks.open({ paths, env, store, log, bus, asRoot: false }, portSource(vms, snapshots));
   const access = await Access.open({ store, log, clock, permissions, ownUid: -1 });
