@@ -24,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   firewall: async () => (await import('./firewall.ts')).firewall(),
   resource: async () => (await import('./resource.ts')).resource(),
   watch: async () => (await import('./watch.ts')).watch(),
+  minimumMemory: async () => (await import('./minimum-memory.ts')).minimumMemory(),
 };
 
 /** Programs that a figure cannot be measured without, and the Debian package that has each. Where one is missing the figure is left out. */

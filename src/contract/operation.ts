@@ -77,6 +77,7 @@ export type Print =
   | 'snapshot-name'
   | 'snapshot-sheet'
   | 'snapshot-table'
+  | 'stopped'
   | 'task-sheet'
   | 'task-table'
   | 'token-table'

@@ -171,6 +171,9 @@ export function openImages({ paths, usedBy, log, outgoing = outgoingPolicy([]), 
       kind: image.kind,
       arch: image.arch,
       virtualBytes: image.virtualBytes,
+      minMemoryBytes: image.minMemoryBytes,
+      firmware: image.firmware,
+      ready: image.ready,
       sizeBytes: image.sizeBytes,
       source: image.source,
       createdAt: image.createdAt,
@@ -250,7 +253,10 @@ async function readFolder(folder: string, shared: boolean, log: Logger): Promise
 }
 
 async function readImage(folder: string, digest: string, shared: boolean): Promise<StoredImage> {
-  const manifest = ImageManifest.parse(JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')));
+  const content = JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')) as object;
+  const manifest = ImageManifest.parse(content);
+  // What 0.1.0 built has the guest agent, and does not say so.
+  if (!('ready' in content) && manifest.kind !== 'iso' && manifest.source.startsWith('built')) manifest.ready = ['agent'];
   if (manifest.digest !== digest) throw new Error(`image.json says it is ${manifest.digest}`);
   const inside = (name: string) => {
     if (!manifest.files.some((file) => file.name === name) || name.includes('/'))

@@ -4,6 +4,7 @@ import type { CallInputOf, OutputOf } from '../contract/operation.ts';
 import type * as snapshots from '../contract/snapshot.ts';
 import type { Difference, Snapshot, Verification } from '../contract/snapshot.ts';
 import type * as contract from '../contract/vm.ts';
+import type { Stopped, WaitCondition } from '../contract/vm.ts';
 import type { Vm as VmInfo, VmState } from '../contract/vm-state.ts';
 import type { Copied, CopyOptions } from './copy/copied.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
@@ -16,6 +17,7 @@ export type TerminalOptions = SpawnOptions & { rows: number; columns: number; ty
 export class Vm {
   readonly #calls: Calls;
   #info: VmInfo;
+  #forced: string | null = null;
 
   constructor(calls: Calls, info: VmInfo) {
     this.#calls = calls;
@@ -33,6 +35,10 @@ export class Vm {
   }
   get state(): VmState {
     return this.#info.state;
+  }
+  /** Why stop() or restart() ended its process by force; null: its guest shut down. */
+  get forced(): string | null {
+    return this.#forced;
   }
 
   /** Runs a command to its end. A command that fails is no error: look at `exitCode`. */
@@ -96,11 +102,12 @@ export class Vm {
   async start(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#calls.vm.start({ vm: this.id }, call));
   }
+  /** Stops it; `forced` says afterwards whether force was needed. */
   async stop(options: { force?: boolean; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
-    return this.#renew(await this.#calls.vm.stop({ vm: this.id, ...options }, call));
+    return this.#ended(await this.#calls.vm.stop({ vm: this.id, ...options }, call));
   }
   async restart(options: { force?: boolean; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
-    return this.#renew(await this.#calls.vm.restart({ vm: this.id, ...options }, call));
+    return this.#ended(await this.#calls.vm.restart({ vm: this.id, ...options }, call));
   }
   async reset(call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#calls.vm.reset({ vm: this.id }, call));
@@ -152,8 +159,11 @@ export class Vm {
   async rename(name: string, call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#calls.vm.rename({ vm: this.id, name }, call));
   }
-  /** Waits until it runs, its agent answers (the default), or it has stopped. */
-  async wait(options: { for?: 'running' | 'agent' | 'stopped'; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
+  /**
+   * Waits until it runs, its agent answers (the default), its guest has its network, its grown disk or what its image is known to reach
+   * (`ready`), or it has stopped. @throws timeout, saying what is missing; unsupported where the guest cannot reach it
+   */
+  async wait(options: { for?: WaitCondition; timeoutMs?: number } = {}, call: CallOptions = {}): Promise<this> {
     return this.#renew(await this.#calls.vm.wait({ vm: this.id, ...options }, call));
   }
   async refresh(call: CallOptions = {}): Promise<this> {
@@ -167,6 +177,11 @@ export class Vm {
   }
   async remove(options: { force?: boolean } = {}, call: CallOptions = {}): Promise<void> {
     await this.#calls.vm.remove({ vm: this.id, ...options }, call);
+  }
+
+  #ended({ forced, ...info }: Stopped): this {
+    this.#forced = forced;
+    return this.#renew(info);
   }
 
   #renew(info: VmInfo): this {

@@ -1,6 +1,7 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
+import { ImageTraits } from '../contract/image.ts';
 import { NicRules } from '../contract/nic-spec.ts';
 import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
@@ -100,7 +101,12 @@ export const VmRecord = z.object({
     queueReset: z.boolean(),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
-  image: z.object({ name: z.string(), digest: z.string().nullable() }),
+  image: z.object({
+    name: z.string(),
+    digest: z.string().nullable(),
+    minMemoryBytes: ImageTraits.shape.minMemoryBytes.default(null),
+    ready: ImageTraits.shape.ready.default([]),
+  }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   /** Null: the image has no cloud-init. */
   seed: SeedSettings.nullable(),

@@ -89,7 +89,7 @@ const blank: Omit<VmRecord, 'id' | 'name' | 'complete' | 'state' | 'stateReason'
     hostname: null,
   },
   started: null,
-  image: { name: '', digest: null },
+  image: { name: '', digest: null, minMemoryBytes: null, ready: [] },
   kernel: null,
   seed: null,
   disks: [],

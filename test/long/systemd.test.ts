@@ -101,8 +101,8 @@ for (const user of ['root', 'ana'])
     const first = await isTheUnits(user);
     await sh('viv down', user);
     // Fake QEMUs have no agent that could be waited for.
-    for (const name of ['kept --autostart', 'other']) await sh(`viv run tiny ${name} --no-wait --memory 64MiB`, user);
-    await sh('viv create tiny off --restart always --memory 64MiB', user);
+    for (const name of ['kept --autostart', 'other']) await sh(`viv run tiny ${name} --no-wait --memory 96MiB`, user);
+    await sh('viv create tiny off --restart always --memory 96MiB', user);
     assert.notEqual(await isTheUnits(user), first);
   });
 

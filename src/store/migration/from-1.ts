@@ -44,6 +44,7 @@ function vmRecord(record: Fields): Fields {
     ...rest,
     stateReason: reason(rest['stateReason']),
     desired: wanted,
+    image: { minMemoryBytes: null, ready: [], ...(rest['image'] as Fields) },
     settings: settings(rest['settings'] as Fields),
     started: started(rest['started']),
     resumeFrom: wakeFrom ?? null,
