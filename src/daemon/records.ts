@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { Access } from '../access/access.ts';
 import { Anchors } from '../access/audit/anchor.ts';
+import { AuditForwards } from '../access/audit/forward/forwards.ts';
 import { AuditLog } from '../access/audit/log.ts';
 import { operationList } from '../contract/index.ts';
 import { type OutgoingPolicy, outgoingPolicyFrom } from '../host/outgoing.ts';
@@ -20,6 +21,7 @@ export interface Records {
   readonly recovery: RecordRecovery;
   readonly store: Store;
   readonly audit: AuditLog;
+  readonly auditForwards: AuditForwards;
   readonly anchors: Anchors;
   readonly access: Access;
   readonly alerts: Alerts;
@@ -43,10 +45,11 @@ export async function openRecords({ env, clock, uid, paths, log }: Ground): Prom
   const recovery = await recoverRecords(store, paths, found);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
+  const outgoing = outgoingPolicyFrom(env);
+  const auditForwards = await AuditForwards.open({ store, audit, clock, log, policy: outgoing });
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
   const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const eventLog = createEventLog(store, log);
-  const outgoing = outgoingPolicyFrom(env);
   const alerts = await Alerts.open({
     ...{ store, clock, log, hostname: hostname(), policy: outgoing },
     record: (event) => events.record(event),
@@ -66,5 +69,5 @@ export async function openRecords({ env, clock, uid, paths, log }: Ground): Prom
     events.record({ type: 'host.problem', message });
     log.error(message);
   }
-  return { recovery, store, audit, anchors, access, alerts, histories, outgoing, events };
+  return { recovery, store, audit, auditForwards, anchors, access, alerts, histories, outgoing, events };
 }

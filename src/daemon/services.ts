@@ -44,7 +44,7 @@ export interface Rooms {
 
 export async function openRooms(ground: Ground, records: Records, later: Later): Promise<Rooms> {
   const { env, clock, uid, bootId, paths, log } = ground;
-  const { store, audit, anchors, access, alerts, histories, events } = records;
+  const { store, audit, auditForwards, anchors, access, alerts, histories, events } = records;
   const ownUsers = uid === 0;
   const kvm = await createKvmProver(ground);
   const host = createFacts(ground, kvm, () => services, records.recovery);
@@ -87,7 +87,7 @@ export async function openRooms(ground: Ground, records: Records, later: Later):
   const services: Services = {
     ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers, resources },
     ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
-    ...{ access, audit, anchors: () => anchors.read(), monitor, histories, alerts },
+    ...{ access, audit, auditForwards, anchors: () => anchors.read(), monitor, histories, alerts },
     ...{ listener: later.listener, shutdown: later.shutdown },
   };
   return { services, tasks, kvm, anomalies };

@@ -29,7 +29,7 @@ import { WarmPoolRegistry } from '../../../src/warm-pool/records.ts';
 import { type TestHost, testHost } from '../test-host.ts';
 
 export const owners = ['blue', 'red', 'host'] as const;
-export type Owner = (typeof owners)[number];
+type Owner = (typeof owners)[number];
 const memoryBytes = 64 * 2 ** 20;
 export const reached = 'the operation was reached';
 
