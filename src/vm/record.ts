@@ -56,7 +56,7 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean(),
-  resources: ResourceSettings.prefault({}),
+  resources: ResourceSettings,
   /** Automatic snapshots; null: none. */
   snapshotPolicy: SnapshotPolicy.nullable(),
   /** Null: the VM's name. */
@@ -68,8 +68,8 @@ export const SeedSettings = z.object({
   users: z.array(z.string()),
   sshKeys: z.array(z.string()),
   userData: z.string().nullable(),
-  userDataBase64: z.string().nullable().default(null),
-  networkConfig: z.string().nullable().default(null),
+  userDataBase64: z.string().nullable(),
+  networkConfig: z.string().nullable(),
 });
 
 export const VmRecord = z.object({
@@ -93,8 +93,8 @@ export const VmRecord = z.object({
     machineType: z.string(),
     cdroms: z.array(Cd),
     slots: z.int(),
-    /** A VM that was started before there were balloons has none. */
-    balloon: z.boolean().default(false),
+    /** It has a balloon. VMs started by 0.1.0 have none. */
+    balloon: z.boolean(),
     /** Its guest announces its addresses when it resumes from a saved state. VMs started by 0.1.0 and before do. */
     announces: z.boolean(),
     /** Its NICs offer a queue reset, which the kernel's vhost-net may not have. VMs started by 0.1.0 and before do. */
@@ -125,7 +125,7 @@ export const VmRecord = z.object({
   resumedFromSuspend: z.boolean(),
   forkedFrom: z.string().nullable(),
   /** Id of the project that owns it; null: it belongs to the host. */
-  project: z.string().nullable().default(null),
+  project: z.string().nullable(),
   /** The warm pool that it is a member of; it is not complete until it is taken. */
   warmPool: z.string().nullable(),
   nics: z.array(NicRecord),

@@ -85,7 +85,7 @@ const blank: Omit<VmRecord, 'id' | 'name' | 'complete' | 'state' | 'stateReason'
   arch: 'x86_64',
   settings: {
     ...{ cpus: 1, memoryBytes: 0, accel: 'auto', firmware: 'bios', boot: ['disk'], restart: 'no', autostart: false },
-    ...{ removeOnStop: false, tpm: false, resources: VmRecord.shape.settings.shape.resources.parse(undefined), snapshotPolicy: null },
+    ...{ removeOnStop: false, tpm: false, resources: VmRecord.shape.settings.shape.resources.parse({}), snapshotPolicy: null },
     hostname: null,
   },
   started: null,

@@ -14,8 +14,7 @@ const values: Readonly<Record<string, (value: Fields) => unknown>> = {
   pool: ({ point, ...pool }) => ({ ...pool, snapshot: point }),
   group: securityGroup,
   network: ({ guarded = true, ...network }) => ({
-    capacityBytesPerSecond: null,
-    hostAccess: [],
+    ...{ capacityBytesPerSecond: null, hostAccess: [], linkLocal: 'drop', project: null },
     ...network,
     spoofing: guarded ? 'drop' : 'allow',
   }),
@@ -29,10 +28,20 @@ export function from1({ key, value }: StoredEntry): StoredEntry {
   const noun = key.slice(0, slash);
   const rewrite = values[noun];
   return {
-    key: `${keyPrefixes[noun] ?? noun}${key.slice(slash)}`,
+    key: `${keyPrefixes[noun] ?? noun}${noun === 'check' ? renamedFile(key.slice(slash)) : key.slice(slash)}`,
     value: rewrite !== undefined && typeof value === 'object' && value !== null ? rewrite(value as Fields) : value,
   };
 }
+
+/** What is known of a file has the file's path in its key. */
+const renamedFile = (path: string): string => path.replace(/\/points\/([^/]+\/memory)$/, '/snapshots/$1');
+
+/** 0.1.0 had no resource settings. These are the defaults of 0.2.0. */
+const resources = {
+  ...{ cpuWeight: 100, cpuReservation: 0, cpuLimit: 0, cpuBurstMs: 0, cpuLending: false, vcpuPins: [], emulatorPin: 'none', maxCpus: 0 },
+  ...{ cpuModel: 'default', cpuFeatures: [], memoryMinimumBytes: 0, memoryMaximumBytes: 0, memoryWeight: 100, freePageReporting: true },
+  ...{ hugepages: false, ksm: false, ioWeight: 100, diskLimits: [] },
+};
 
 function vmRecord(record: Fields): Fields {
   const { wanted, wakeFrom, newcomer, asleep, pool, ...rest } = record;
@@ -41,7 +50,9 @@ function vmRecord(record: Fields): Fields {
     family: null,
     at: null,
     forkedFrom: null,
+    project: null,
     ...rest,
+    seed: seed(rest['seed']),
     stateReason: reason(rest['stateReason']),
     desired: wanted,
     image: { minMemoryBytes: null, ready: [], ...(rest['image'] as Fields) },
@@ -62,7 +73,11 @@ function reason(found: unknown): unknown {
 }
 
 function settings({ snapshots, ...rest }: Fields): Fields {
-  return { tpm: false, ...rest, snapshotPolicy: snapshots ?? null };
+  return { tpm: false, resources, ...rest, snapshotPolicy: snapshots ?? null };
+}
+
+function seed(found: unknown): unknown {
+  return found === null ? null : { userDataBase64: null, networkConfig: null, ...(found as Fields) };
 }
 
 function started(found: unknown): unknown {
@@ -70,6 +85,7 @@ function started(found: unknown): unknown {
   const { board, cdroms, ...rest } = found as Fields;
   return {
     slots: 0,
+    balloon: false,
     announces: true,
     queueReset: true,
     ...settings(rest),
@@ -98,6 +114,7 @@ function snapshotRecord({ sums, machine, ...rest }: Fields): Fields {
   return {
     auto: null,
     thumbnail: null,
+    frozenFileSystems: null,
     ...rest,
     checksums: sums === null || sums === undefined ? null : { tpm: {}, ...(sums as Fields) },
     vmRecord: vmRecord(machine as Fields),

@@ -45,7 +45,7 @@ export const SnapshotRecord = z.object({
   thumbnail: z.enum(['png', 'text']).nullable(),
   checksums: SnapshotChecksums.nullable(),
   /** Mount points that the guest had frozen; null: it was not quiesced. */
-  frozenFileSystems: z.array(z.string()).nullable().default(null),
+  frozenFileSystems: z.array(z.string()).nullable(),
   /** How long the guest was paused for it, in ms. */
   pausedMs: z.number(),
   /** The VM, with its disks' files as they are kept: layers. */
