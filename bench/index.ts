@@ -25,6 +25,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   firewall: async () => (await import('./firewall.ts')).firewall(),
   resource: async () => (await import('./resource.ts')).resource(),
   watch: async () => (await import('./watch.ts')).watch(),
+  metrics: async () => (await import('./metrics.ts')).metrics(),
   minimumMemory: async () => (await import('./minimum-memory.ts')).minimumMemory(),
 };
 

@@ -27,8 +27,9 @@ export async function openGround(env: NodeJS.ProcessEnv, clock: Clock): Promise<
   const uid = process.getuid?.() ?? 0;
   const paths = pathsIn(hostDirectories(env, uid), env);
   const { stateDirectory, images, vms, layers, snapshots, checksums, staging, cache, run } = paths;
-  for (const folder of [stateDirectory, images, vms, layers, snapshots, checksums, staging, cache, run])
-    await makeFolder(folder, uid === 0 ? 0o711 : 0o700); // root's VMs run as users of their own and pass through
+  // Other users pass through root's: its VMs', those of image builds, and accounts that use its socket and images.
+  for (const folder of [stateDirectory, images, vms, staging, cache, run]) await makeFolder(folder, uid === 0 ? 0o711 : 0o700);
+  for (const folder of [layers, snapshots, checksums]) await makeFolder(folder, 0o700);
   const lock = await lockDaemon(paths.daemonLock);
   const log = openLog(paths.daemonLog, env);
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();

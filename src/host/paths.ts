@@ -62,8 +62,6 @@ export interface SnapshotPaths {
   readonly thumbnail: string;
   /** What its TPM kept; not there where it had none. */
   readonly tpm: string;
-  /** Where QEMU writes the screen before it is made small. */
-  readonly screen: string;
 }
 
 export interface VmPaths {
@@ -73,6 +71,9 @@ export interface VmPaths {
   readonly firmwareVars: string;
   readonly seed: string;
   readonly suspendState: string;
+  /** Where QEMU writes the devices' state, and the screen, of a snapshot that is taken. */
+  readonly devices: string;
+  readonly screen: string;
   /** What its TPM keeps. */
   readonly tpm: string;
   readonly tpmLog: string;
@@ -130,7 +131,6 @@ export function pathsIn(
         memory: file('memory'),
         thumbnail: file('thumbnail'),
         tpm: file('tpm'),
-        screen: file('screen'),
       };
     },
     vm: (id) => vmPaths(join(stateDirectory, 'vms', id), join(run, 'vms', id)),
@@ -145,6 +145,8 @@ function vmPaths(state: string, run: string): VmPaths {
     firmwareVars: join(state, 'firmware-vars.qcow2'),
     seed: join(state, 'seed.iso'),
     suspendState: join(state, 'suspend.state'),
+    devices: join(state, 'devices'),
+    screen: join(state, 'screen'),
     tpm: join(state, 'tpm'),
     tpmLog: join(state, 'tpm.log'),
     serialLog: join(state, 'serial.log'),

@@ -113,8 +113,6 @@ export const VmRecord = z.object({
   disks: z.array(DiskRecord),
   /** Its UEFI variables, where they are not in the file that it began with. */
   vars: z.string().nullable(),
-  /** Group that may read the layers which it shares with the VMs it was forked from or into; null: its own user's. */
-  family: z.int().nullable(),
   /** The current snapshot: the parent of its next one. */
   at: z.string().nullable(),
   /** The snapshot whose memory it resumes from; null: its own saved state. */

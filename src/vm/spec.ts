@@ -119,7 +119,6 @@ export function newRecord(
     disks,
     nics: nicsFrom(options.networks ?? ['user'], identity.id),
     vars: null,
-    family: null,
     at: null,
     resumeFrom: null,
     pendingIdentity: null,

@@ -94,7 +94,6 @@ const blank: Omit<VmRecord, 'id' | 'name' | 'complete' | 'state' | 'stateReason'
   seed: null,
   disks: [],
   vars: null,
-  family: null,
   at: null,
   resumeFrom: null,
   pendingIdentity: null,

@@ -49,6 +49,7 @@ async function kit(): Promise<string> {
   publish([...(await bundleDaemon(made)), ...(await bundleCommand(made))], new Date());
   for (const name of ['koffi', '@koromix'])
     await cp(join(root, 'node_modules', name), join(made, 'node_modules', name), { recursive: true });
+  await cp(join(root, '.build/native'), join(made, 'native'), { recursive: true });
   await copyFile(join(root, 'test/fake-qemu/fake-qemu.mjs'), join(made, 'fake-qemu.mjs'));
   await publishFakeImages(pathsOf({ VIV_HOME: made }, 0));
   await writeFile(join(made, 'package.json'), '{"type":"module"}');

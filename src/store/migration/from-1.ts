@@ -47,7 +47,6 @@ function vmRecord(record: Fields): Fields {
   const { wanted, wakeFrom, newcomer, asleep, pool, ...rest } = record;
   return {
     vars: null,
-    family: null,
     at: null,
     forkedFrom: null,
     project: null,

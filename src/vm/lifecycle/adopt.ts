@@ -8,6 +8,7 @@ import { queryStatus } from '../../qemu/command.ts';
 import { findProcesses, lastWords, type QemuProcess } from '../../qemu/process.ts';
 import { connectQmp } from '../../qemu/qmp.ts';
 import { findTpms } from '../../qemu/tpm.ts';
+import { releaseMeanwhile } from '../confine.ts';
 import { watchTpm } from '../device/tpm.ts';
 import { removeFiles } from '../files.ts';
 import { dropVm } from '../register.ts';
@@ -74,7 +75,7 @@ const vmOf = (folder: string, services: Uses<'vms'>): Vm | undefined => services
 
 async function adopt(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'bootId' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'bootId' | 'resources'>,
   isWarm: (vm: Vm) => boolean,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
@@ -98,7 +99,7 @@ async function adopt(
 /** A member that is incomplete or does not answer is adopted by the task that creates it, or removed by sweep(). */
 async function adoptReady(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'resources'>,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
   if (vm.record.state !== 'suspended') return null;
@@ -110,16 +111,23 @@ async function adoptReady(
     connect(vm, services, process, qmp, { held: true });
     placeProcess(vm.id, process, services);
     vm.runtime.hold();
+    releaseMeanwhile(vm, services);
     return 'adopted';
   }
   qmp.close();
   return null;
 }
 
-async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
+async function adoptProcess(
+  vm: Vm,
+  services: Uses<'networks' | 'paths' | 'resources'>,
+  process: QemuProcess,
+  signal: AbortSignal,
+): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
   const live = connect(vm, services, process, qmp);
   adoptLimits(vm, live, services);
+  releaseMeanwhile(vm, services);
   const { status } = await queryStatus(live.qmp);
   applyStatus(vm, live, status);
   const { state, stateReason } = vm.record;
@@ -130,7 +138,7 @@ async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, pr
 /** True: its process runs and does not answer; it is shown so, and adopted as soon as it does. */
 async function adoptWhenItAnswers(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'log' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'log' | 'resources'>,
   error: unknown,
   signal: AbortSignal,
 ): Promise<boolean> {
