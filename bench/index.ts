@@ -11,6 +11,7 @@ import { type Figure, holds } from './measure.ts';
 
 const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   list: async () => (await import('./list.ts')).list(),
+  access: async () => (await import('./access.ts')).access(),
   start: async () => (await import('./start.ts')).start(),
   exec: async () => (await import('./exec.ts')).exec(),
   store: async () => (await import('./store.ts')).store(),

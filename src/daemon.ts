@@ -64,6 +64,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   await listener.restore();
   await server.listen(paths.apiSocket);
   records.anchors.begin();
+  records.audit.begin();
+  await records.auditForwards.begin();
   await writeFile(pidFile, `${process.pid}\n`);
 
   const { adopted, ended: endedVms, present } = recovered;

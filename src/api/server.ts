@@ -12,12 +12,14 @@ import { VivError } from '../contract/errors.ts';
 import { operationList } from '../contract/index.ts';
 import { openapi } from '../contract/openapi.ts';
 import { errorsOf } from '../contract/operation.ts';
+import { webSocketProtocol } from '../contract/ticket.ts';
 import type { Handlers } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
 import { addBodyDeadlines, type BodyDeadlines, usualDeadlines } from './body-deadline.ts';
 import { toVivError } from './errors.ts';
 import { Gate } from './gate.ts';
 import { addressOf, Identifier } from './identify.ts';
+import { safeJson } from './json-text.ts';
 import { clearSocket, protectSocket } from './listen.ts';
 import { answerMalformed, answerRefusals } from './malformed.ts';
 import type { PeerUid } from './peer.ts';
@@ -109,12 +111,12 @@ export function createServer(options: ServerOptions): ApiServer {
   const fail = (reply: FastifyReply, error: unknown, operation: string) => {
     const answer = explain(error, operation);
     services.log.debug({ operation, code: answer.code, message: answer.message }, 'request failed');
-    return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.toBody()));
+    return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(safeJson(answer.toBody()));
   };
   /** Answers while the body has not arrived, and closes the connection. */
   const refuse = (reply: FastifyReply, error: VivError) => {
     reply.hijack();
-    const text = JSON.stringify(error.toBody());
+    const text = safeJson(error.toBody());
     reply.raw.writeHead(error.status, {
       'content-type': 'application/json; charset=utf-8',
       'content-length': Buffer.byteLength(text),
@@ -140,7 +142,14 @@ export function createServer(options: ServerOptions): ApiServer {
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
   };
-  app.register(websocket, { options: { maxPayload: 1024 * 1024, perMessageDeflate: false } });
+  app.register(websocket, {
+    // Of what a client offers only the protocol's name is answered, never a ticket.
+    options: {
+      maxPayload: 1024 * 1024,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => (offered.has(webSocketProtocol) ? webSocketProtocol : false),
+    },
+  });
   app.register((scope, _options, done) => {
     addRoutes(scope, tools);
     addDocument(scope);

@@ -151,7 +151,16 @@ export const operations = {
     redeem: session.redeem,
   },
   ticket: { create: ticket.create },
-  audit: { list: audit.list, follow: audit.follow, verify: audit.verify },
+  audit: {
+    list: audit.list,
+    follow: audit.follow,
+    verify: audit.verify,
+    forwardList: audit.forwardList,
+    forwardAdd: audit.forwardAdd,
+    forwardRemove: audit.forwardRemove,
+    retentionShow: audit.retentionShow,
+    retentionSet: audit.retentionSet,
+  },
   listener: { set: listener.set, show: listener.show, remove: listener.remove },
 } as const;
 

@@ -22,5 +22,8 @@ export const create = defineOperation({
   errors: [...failures.find],
 });
 
+/** The subprotocol that the server chooses. */
+export const webSocketProtocol = 'vivarium.v1';
+
 /** The subprotocols that a browser opens a WebSocket with: the one that is chosen, and the ticket. */
-export const ticketProtocols = (ticket: string): string[] => ['vivarium.v1', `ticket.${ticket}`];
+export const ticketProtocols = (ticket: string): string[] => [webSocketProtocol, `ticket.${ticket}`];

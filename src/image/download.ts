@@ -10,10 +10,13 @@ import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'no
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
+import { fetchOutgoing, type OutgoingPolicy } from '../host/outgoing.ts';
 import { requireSpace } from '../storage/space.ts';
 import type { Checksum } from './checksum.ts';
 
 export interface DownloadOptions {
+  /** Which addresses may be reached, at the first request and at each redirect. */
+  policy: OutgoingPolicy;
   signal: AbortSignal;
   /** Expected checksum; null: not verified. */
   checksum: Checksum | null;
@@ -81,13 +84,13 @@ export async function download(url: string, file: string, options: DownloadOptio
 /** Downloads a small file (checksums, signatures) into memory. @throws download_failed */
 export async function fetchSmall(
   url: string,
-  options: { signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },
+  options: { policy: OutgoingPolicy; signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },
 ): Promise<Buffer> {
   const { signal, mostBytes = 4 * 1024 ** 2, retries = 3, pauseMs = 500 } = options;
   for (let failures = 1; ; failures += 1) {
     const watch = watchdog(signal, options.stallMs ?? 30_000);
     try {
-      const response = await follow(url, {}, watch.signal);
+      const response = await follow(url, {}, options.policy, watch.signal);
       if (response.status !== 200) throw refused(url, response);
       const chunks: Buffer[] = [];
       let size = 0;
@@ -133,7 +136,7 @@ async function attempt(url: string, part: string, options: DownloadOptions): Pro
     // If-Range: when the file has changed since, the server sends all of the new one instead of the rest.
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     if (have > 0 && mark?.validator) Object.assign(headers, { range: `bytes=${have}-`, 'if-range': mark.validator });
-    const response = await follow(url, headers, watch.signal);
+    const response = await follow(url, headers, options.policy, watch.signal);
     if (response.status === 416 && have > 0) {
       await response.body?.cancel();
       await discard(part); // it is shorter than the partial file
@@ -187,12 +190,12 @@ async function attempt(url: string, part: string, options: DownloadOptions): Pro
 }
 
 /** Follows a bounded number of redirects, to http and https only, and never from https to http. */
-async function follow(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+async function follow(url: string, headers: Record<string, string>, policy: OutgoingPolicy, signal: AbortSignal): Promise<Response> {
   let at = url;
   for (let hops = 0; hops <= mostRedirects; hops += 1) {
     if (!/^https?:$/.test(new URL(at).protocol))
       throw new VivError('download_failed', `${url} leads to ${at}, which is neither http nor https`);
-    const response = await fetch(at, { headers, signal, redirect: 'manual' });
+    const response = await fetchOutgoing(at, { headers, signal, policy });
     const to = response.headers.get('location');
     if (![301, 302, 303, 307, 308].includes(response.status) || to === null) return response;
     await response.body?.cancel();
@@ -228,8 +231,7 @@ function interruption(error: unknown, watch: { stalled(): boolean; stallMs: numb
   if (error instanceof VivError || error instanceof Interrupted) return error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT' || syscall === 'open' || syscall === 'write') return error as Error;
-  // The message of fetch is "fetch failed" or "terminated"; its cause has the reason.
-  const reason = (error as { cause?: { message?: string } }).cause?.message ?? (error as Error).message;
+  const reason = (error as Error).message || code;
   return new Interrupted(`the connection to ${url} failed (${reason})`);
 }
 

@@ -3,6 +3,7 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { Progress } from '../contract/task.ts';
+import type { OutgoingPolicy } from '../host/outgoing.ts';
 import type { Signature } from './catalog.ts';
 import { type Checksum, checksumOf } from './checksum.ts';
 import { download, fetchSmall } from './download.ts';
@@ -10,6 +11,7 @@ import { checkSignature } from './signature.ts';
 import { unpack } from './unpack.ts';
 
 export interface FetchOptions {
+  readonly policy: OutgoingPolicy;
   readonly signal: AbortSignal;
   progress(progress: Partial<Progress> & { message: string }): void;
   log(line: string): void;

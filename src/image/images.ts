@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
 import type { CatalogEntry, Image } from '../contract/image.ts';
+import { anyAddress, type OutgoingPolicy, outgoingPolicy } from '../host/outgoing.ts';
 import type { Paths } from '../host/paths.ts';
 import { type CatalogItem, catalogItem, standardCatalog } from './catalog.ts';
 import { hashFile } from './hash.ts';
@@ -30,6 +31,8 @@ export interface Images {
   /** Like find; null where there is none. */
   present(ref: string): Promise<StoredImage | null>;
   readonly catalog: readonly CatalogItem[];
+  /** Which addresses a download may reach. @param anywhere the host's owner asks for it on the host itself */
+  addresses(anywhere: boolean): OutgoingPolicy;
   /** The catalog as the API shows it. */
   offers(): Promise<CatalogEntry[]>;
   /** An image as the API shows it, with the VMs that use it. */
@@ -55,12 +58,14 @@ export interface ImagesOptions {
   paths: Paths;
   usedBy: UsedBy;
   log: Logger;
+  /** Addresses that downloads may reach; default: public ones. */
+  outgoing?: OutgoingPolicy;
   /** For tests. */
   catalog?: readonly CatalogItem[];
 }
 
 /** Opens the image store; creates its folder, readable for the users that VMs run as. */
-export function openImages({ paths, usedBy, log, catalog = standardCatalog }: ImagesOptions): Images {
+export function openImages({ paths, usedBy, log, outgoing = outgoingPolicy([]), catalog = standardCatalog }: ImagesOptions): Images {
   mkdirSync(paths.images, { recursive: true, mode: 0o755 });
   chmodSync(paths.images, 0o755); // whatever the umask is: QEMU runs as another user and reads backing files in it
   removeRemains(paths.images);
@@ -142,6 +147,7 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
 
   return {
     catalog,
+    addresses: (anywhere) => (anywhere ? anyAddress : outgoing),
     list,
     present,
     async find(ref, among) {

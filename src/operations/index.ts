@@ -7,7 +7,12 @@ import { handler as alertShow } from './alert/show.ts';
 import { handler as alertSilence } from './alert/silence.ts';
 import { handler as alertTest } from './alert/test.ts';
 import { handler as auditFollow } from './audit/follow.ts';
+import { handler as auditForwardAdd } from './audit/forward-add.ts';
+import { handler as auditForwardList } from './audit/forward-list.ts';
+import { handler as auditForwardRemove } from './audit/forward-remove.ts';
 import { handler as auditList } from './audit/list.ts';
+import { handler as auditRetentionSet } from './audit/retention-set.ts';
+import { handler as auditRetentionShow } from './audit/retention-show.ts';
 import { handler as auditVerify } from './audit/verify.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
@@ -254,6 +259,11 @@ export const handlers: Handlers = {
   'audit.list': auditList,
   'audit.follow': auditFollow,
   'audit.verify': auditVerify,
+  'audit.forward-list': auditForwardList,
+  'audit.forward-add': auditForwardAdd,
+  'audit.forward-remove': auditForwardRemove,
+  'audit.retention-show': auditRetentionShow,
+  'audit.retention-set': auditRetentionSet,
   'listener.set': listenerSet,
   'listener.show': listenerShow,
   'listener.remove': listenerRemove,

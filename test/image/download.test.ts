@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { VivError } from '../../src/contract/errors.ts';
+import { anyAddress, outgoingPolicy } from '../../src/host/outgoing.ts';
 import { download, fetchSmall } from '../../src/image/download.ts';
 
 const content = randomBytes(300_000);
@@ -50,6 +52,7 @@ async function get(name: string, answer: Answer | null, options: Partial<Paramet
     pending.response.destroy();
   };
   const result = await download(`${base}/${name}`, file, {
+    policy: anyAddress,
     signal: AbortSignal.timeout(60_000),
     checksum,
     stallMs: 30_000,
@@ -242,7 +245,7 @@ test('a file of checksums that never ends is not read for ever', async () => {
     response.on('drain', pour);
     pour();
   });
-  await assert.rejects(fetchSmall(`${base}/sums`, { signal: AbortSignal.timeout(60_000), mostBytes: 1_000_000 }), {
+  await assert.rejects(fetchSmall(`${base}/sums`, { policy: anyAddress, signal: AbortSignal.timeout(60_000), mostBytes: 1_000_000 }), {
     code: 'download_failed',
     message: /more than/,
   });
@@ -266,4 +269,37 @@ test('a server that always closes early after a little more is asked a bounded n
     );
     assert.equal(seen.get(`/${name}`)?.length, 3, name);
   }
+});
+
+test('each redirect is checked again, and an open port is not told from a closed one', async () => {
+  const only = outgoingPolicy(['127.0.0.1']);
+  const { port } = new URL(base);
+  const refusals: string[] = [];
+  for (const to of [
+    `http://127.0.0.2:${port}/x`,
+    'http://127.0.0.2:1/x',
+    `http://[::ffff:127.0.0.2]:${port}/x`,
+    `http://2130706434:${port}/x`,
+  ]) {
+    answers.set('/away', (_request, response) => void response.writeHead(302, { location: to }).end());
+    const error = await get('away', null, { policy: only }).then(
+      () => null,
+      (reason: unknown) => reason as VivError,
+    );
+    assert.equal(error?.code, 'forbidden', to);
+    refusals.push(error?.message.replace(/127\.0\.0\.2:\d+/, 'HOST') ?? '');
+  }
+  assert.equal(refusals[0], refusals[1]);
+});
+
+test('a name that leads to a refused address is not connected to', async () => {
+  const { port } = new URL(base);
+  await assert.rejects(
+    download(`http://localhost:${port}/x`, join(folder, 'x'), {
+      policy: outgoingPolicy([]),
+      signal: AbortSignal.timeout(60_000),
+      checksum: null,
+    }),
+    { code: 'forbidden', message: /its address \S+ is (loopback|not public)/ },
+  );
 });
