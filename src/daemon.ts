@@ -11,6 +11,7 @@ import { stateDirectoryTakenExitCode } from './contract/ending.ts';
 import { VivError } from './contract/errors.ts';
 import { type OperationId, operationList } from './contract/index.ts';
 import { type Clock, systemClock } from './host/clock.ts';
+import { consoleFile } from './host/console-files.ts';
 import { createEventBus } from './host/event-bus.ts';
 import { createHostFacts } from './host/facts.ts';
 import { bootCacheFile } from './host/file/boot-cache.ts';
@@ -246,7 +247,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   snapshotScheduler.begin();
   monitor.begin();
   alerts.begin();
-  const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
+  const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1', consoleFile });
   const { handle, upgrade } = server;
   const listener = new NetworkListener({ handle, upgrade, store, log, folder: paths.tls, clock });
   await server.ready();

@@ -38,6 +38,7 @@ const filtered: ReadonlySet<string> = new Set([
   'security-group.list',
   'security-group.show',
   'task.list',
+  'task.watch',
   'event.list',
   'event.follow',
   'flow.list',
@@ -46,6 +47,7 @@ const filtered: ReadonlySet<string> = new Set([
   'role.list',
   'role.show',
   'top.show',
+  'top.follow',
 ]);
 
 /** What makes an object that a project can own. */

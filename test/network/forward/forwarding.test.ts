@@ -79,7 +79,10 @@ test('a port that is taken is had when it is free again, and a relay that was ki
   const forwards = made(desired, told);
   const name = `127.0.0.1:${port}/tcp`;
   await forwards.apply(desired, inside, signal);
-  assert.match(forwards.problemOf(name) ?? '', new RegExp(`^TCP port ${port} of 127\\.0\\.0\\.1 is in use by .* \\(pid ${process.pid}\\)$`));
+  assert.match(
+    forwards.problemOf(name) ?? '',
+    new RegExp(`^TCP port ${port} of 127\\.0\\.0\\.1 is in use by .* \\(pid ${process.pid}\\)$`),
+  );
   assert.equal(await forwards.isOpen(name), false);
   server.close();
   await eventually('it is open', () => forwards.isOpen(name));
