@@ -41,11 +41,17 @@ export function App({ nonce }: { nonce: string }) {
   );
 }
 
+/** The link that the page was opened with; its page takes the secret out of the address. */
+const link = linkIn(location);
+
+function linkIn({ pathname, hash }: Location) {
+  const kind = /^\/(login|setup|recover)$/.exec(pathname)?.[1] as 'login' | 'setup' | 'recover' | undefined;
+  return kind !== undefined && hash.length > 1 ? { kind, secret: hash.slice(1) } : null;
+}
+
 function Gate() {
-  const link = /^\/(login|setup|recover)$/.exec(location.pathname)?.[1];
-  const linked = link !== undefined && location.hash.length > 1;
   const me = useMe();
-  if (linked) return <LinkPage kind={link as 'login' | 'setup' | 'recover'} secret={location.hash.slice(1)} />;
+  if (link) return <LinkPage {...link} />;
   // A session that ends later is renewed in a dialog over the page: what is typed there is not lost.
   if (me.data) return <RouterProvider router={router} />;
   if (me.error instanceof VivError && me.error.code === 'unauthenticated') return <SignInPage />;

@@ -71,6 +71,6 @@ export function Chart({ at, lines, format, label, height = 170 }: ChartProps) {
       plot.current = null;
     };
   }, [shape, height]);
-  useEffect(() => plot.current?.setData(data));
+  useEffect(() => void plot.current?.setData(data));
   return <div ref={box} role="img" aria-label={label} style={{ minHeight: height }} />;
 }

@@ -58,7 +58,7 @@ export function Table<Row>(props: TableProps<Row>) {
   // A row that is not shown is not selected.
   const selected = selection ? shown.filter((row) => chosen.has(rowKey(row))) : [];
   // biome-ignore lint/correctness/useExhaustiveDependencies: other rows are seen from their first
-  useEffect(() => scroller.current?.scrollTo({ top: 0 }), [filter, sort]);
+  useEffect(() => void scroller.current?.scrollTo({ top: 0 }), [filter, sort]);
 
   const virtual = useVirtualizer({
     count: shown.length,
