@@ -10,7 +10,7 @@ export const daemon = () =>
   withStateDirectory<Figure[]>(async ({ client, pid, startMs }) => {
     const empty = usage(pid).residentMiB;
     for (let index = 0; index < vms; index++) {
-      const vm = await client.run('tiny', { name: `idle${index}`, memoryBytes: 64 * 2 ** 20 });
+      const vm = await client.run('tiny', { name: `idle${index}`, memoryBytes: 96 * 2 ** 20 });
       await vm.pause();
     }
     await pause(5000); // what followed the last change has settled

@@ -1,5 +1,5 @@
 // Forks and snapshots in figures: from the SDK call to the first answer of a command inside, beside a cold boot and beside a bare QEMU that
-// restores the same state; how long the VM that is forked stands still; and what a fork takes of the host's memory.
+// restores the same state; how long the VM that is forked is paused; and what a fork takes of the host's memory.
 import type { Client, Vm } from '../src/sdk/index.ts';
 import { bareRestore } from './bare-qemu.ts';
 import { type Figure, median, percentile, repeat } from './measure.ts';
@@ -61,8 +61,6 @@ async function againstBoot(client: Client, web: Vm): Promise<Figure[]> {
     ...spread('fork of a running tiny until exec of true has answered', forks),
     ...spread('fork of a snapshot on disk until exec of true has answered', snapshots),
     { name: `cold boot of tiny until exec has answered, median of ${boots.length}`, value: median(boots), unit: 'ms', target: null },
-    { name: 'fork / cold boot, medians', value: median(forks) / median(boots), unit: 'x', target: rounded(1 / 12) },
-    { name: 'fork of a snapshot / cold boot, medians', value: median(snapshots) / median(boots), unit: 'x', target: null },
   ];
 }
 
@@ -87,7 +85,7 @@ async function againstBare(client: Client, folder: string): Promise<Figure[]> {
   await settled(client, web, await web.snapshot('bench'));
   const snapshot = (await web.snapshots()).find(({ label }) => label === 'bench');
   const [model] = await client.vm.fork({ vm: web.id, snapshot: 'bench', name: 'model' });
-  const restore = bareRestore(model?.pid ?? 0, `${folder}/points/${snapshot?.id}`, model?.memoryBytes ?? 0);
+  const restore = bareRestore(model?.pid ?? 0, `${folder}/snapshots/${snapshot?.id}`, model?.memoryBytes ?? 0);
   await client.vm.stop({ vm: 'model', force: true });
   const ours: number[] = [];
   const bare: number[] = [];
@@ -133,7 +131,7 @@ async function pauses(client: Client): Promise<Figure[]> {
     const { told, seen, quiet, writtenMiB } = await pausesOf(client, sizeMiB, rounds);
     const size = `${sizeMiB} MiB, ${writtenMiB} written`;
     figures.push(
-      { name: `stands still for a snapshot, ${size}, median`, value: median(told), unit: 'ms', target: null },
+      { name: `paused for a snapshot, ${size}, median`, value: median(told), unit: 'ms', target: null },
       { name: 'the same, 99th percentile', value: percentile(told, 0.99), unit: 'ms', target: 50 },
       {
         name: 'the same seen from outside, median',
@@ -153,5 +151,3 @@ function spread(name: string, times: readonly number[]): Figure[] {
     { name: 'the same, 99th percentile', value: percentile(times, 0.99), unit: 'ms', target: null },
   ];
 }
-
-const rounded = (value: number) => Math.round(value * 1000) / 1000;

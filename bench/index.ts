@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   store: async () => (await import('./store.ts')).store(),
   daemon: async () => (await import('./daemon.ts')).daemon(),
   fork: async () => (await import('./fork.ts')).fork(),
+  capture: async () => (await import('./capture.ts')).capture(),
   memory: async () => (await import('./memory.ts')).memory(),
   warmPool: async () => (await import('./warm-pool.ts')).warmPool(),
   boot: async () => (await import('./boot.ts')).boot(),
@@ -23,12 +24,14 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   firewall: async () => (await import('./firewall.ts')).firewall(),
   resource: async () => (await import('./resource.ts')).resource(),
   watch: async () => (await import('./watch.ts')).watch(),
+  metrics: async () => (await import('./metrics.ts')).metrics(),
+  minimumMemory: async () => (await import('./minimum-memory.ts')).minimumMemory(),
 };
 
 /** Programs that a figure cannot be measured without, and the Debian package that has each. Where one is missing the figure is left out. */
 const needs: Readonly<Record<string, Readonly<Record<string, string>>>> = { traffic: { iperf3: 'iperf3' }, firewall: { nft: 'nftables' } };
 /** Makes a comparison possible, and is not needed for ours. */
-const peers = { virsh: 'libvirt-clients libvirt-daemon-system' };
+const peers = { virsh: 'libvirt-clients libvirt-daemon-system', 'virt-clone': 'virtinst' };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' } } });
 const desired = values.only?.split(',') ?? Object.keys(benches);
@@ -48,7 +51,7 @@ const all: (Figure & { bench: string; holds: boolean | null })[] = [];
 const failed: string[] = [];
 for (const [program, packages] of Object.entries(peers))
   if ((await findProgram(program, process.env)) === null)
-    say(`without ${program} nothing is compared with libvirt; install it with: apt-get install ${packages}`);
+    say(`${program} is not installed, so what it does is not compared with libvirt; install it with: apt-get install ${packages}`);
 for (const name of desired) {
   const missing = await missingPackages(name);
   if (missing.length > 0) {

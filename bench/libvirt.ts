@@ -1,6 +1,6 @@
 // The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a VM of ours.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,9 +10,26 @@ export const virsh = ['virsh', '-q', '-c', process.env['LIBVIRT_DEFAULT_URI'] ??
 /** True where libvirt is installed and answers. */
 export const hasLibvirt = () => spawnSync(virsh[0], [...virsh.slice(1), 'version'], { stdio: 'ignore' }).status === 0;
 
+/** True where a stopped domain can be copied as well. */
+export const hasVirtClone = () => spawnSync('virt-clone', ['--version'], { stdio: 'ignore' }).status === 0;
+
+type Command = readonly [string, ...string[]];
+
+/** The commands are whole processes, to be timed. */
 export interface Domain {
   readonly name: string;
-  readonly start: readonly [string, ...string[]];
+  readonly start: Command;
+  /** A snapshot with memory (internal: libvirt has no other that it can restore a running domain to). */
+  readonly snapshot: Command;
+  readonly restore: Command;
+  removeSnapshot(): void;
+  /** Saves the memory and ends the process; `start` resumes it. */
+  readonly save: Command;
+  /** A full copy of the stopped domain. */
+  readonly clone: Command;
+  removeClone(): void;
+  /** Of its running QEMU. */
+  pid(): number;
   stop(): void;
   remove(): void;
 }
@@ -20,8 +37,9 @@ export interface Domain {
 /**
  * Defines a domain like the VM whose QEMU has these arguments (booted from a kernel): the same QEMU, board, accelerator, CPU and devices,
  * without what libvirt would add by itself (a balloon, a NIC's boot program, HPET).
+ * @param rootDisk a qcow2 file that its disk is a copy of; without it the disk is empty
  */
-export function defineLike(args: readonly string[], memoryBytes: number): Domain {
+export function defineLike(args: readonly string[], memoryBytes: number, rootDisk?: string): Domain {
   const after = (flag: string) => args[args.indexOf(flag) + 1] ?? '';
   const folder = mkdtempSync(join(tmpdir(), 'viv-bench-libvirt-'));
   chmodSync(folder, 0o755);
@@ -33,7 +51,8 @@ export function defineLike(args: readonly string[], memoryBytes: number): Domain
     chmodSync(join(folder, file), 0o644);
   }
   const disk = join(folder, 'root.qcow2');
-  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '256M']);
+  if (rootDisk === undefined) execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '256M']);
+  else execFileSync('qemu-img', ['convert', '-U', '-O', 'qcow2', rootDisk, disk]);
   chmodSync(disk, 0o666);
   const name = `viv-bench-${process.pid}`;
   const hardware = after('-accel').startsWith('kvm');
@@ -58,15 +77,40 @@ export function defineLike(args: readonly string[], memoryBytes: number): Domain
   chmodSync(folder, 0o777); // its QEMU, of another user, makes the serial socket
   writeFileSync(join(folder, 'domain.xml'), xml);
   execFileSync(virsh[0], [...virsh.slice(1), 'define', join(folder, 'domain.xml')], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const act = (verb: string) => spawnSync(virsh[0], [...virsh.slice(1), verb, name], { stdio: 'ignore' });
+  const act = (verb: string, ...more: string[]) => spawnSync(virsh[0], [...virsh.slice(1), verb, ...more], { stdio: 'ignore' });
+  const clone = `${name}-clone`;
+  const uri = virsh[virsh.length - 1] as string;
+  const removeClone = () => {
+    act('undefine', clone);
+    rmSync(join(folder, 'clone.qcow2'), { force: true });
+  };
   return {
     name,
     start: [...virsh, 'start', name],
-    stop: () => void act('destroy'),
+    snapshot: [...virsh, 'snapshot-create-as', name, 'bench'],
+    restore: [...virsh, 'snapshot-revert', name, 'bench', '--running'],
+    removeSnapshot: () => void act('snapshot-delete', name, 'bench'),
+    save: [...virsh, 'managedsave', name],
+    clone: ['virt-clone', '-q', '--connect', uri, '--original', name, '--name', clone, '--file', join(folder, 'clone.qcow2')],
+    removeClone,
+    pid: () => processNamed(`guest=${name}`),
+    stop: () => void act('destroy', name),
     remove: () => {
-      act('destroy');
-      act('undefine');
+      act('destroy', name);
+      removeClone();
+      act('undefine', name, '--managed-save', '--snapshots-metadata');
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The process that has this word among its arguments. */
+function processNamed(word: string): number {
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      if (readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes(word)) return Number(entry);
+    } catch {} // it has ended meanwhile
+  }
+  throw new Error(`there is no process with ${word} among its arguments`);
 }

@@ -41,9 +41,13 @@ export async function repeat(count: number, act: (index: number) => Promise<unkn
 }
 
 /** A program from its start to its end. Throws when it fails: a quick failure is no good figure. */
-export async function wholeProcess(command: readonly [string, ...string[]], env: NodeJS.ProcessEnv): Promise<void> {
+export async function wholeProcess(
+  command: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv,
+  errors: 'inherit' | 'ignore' = 'inherit',
+): Promise<void> {
   const [program, ...args] = command;
-  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', errors] });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}`);
 }

@@ -1,5 +1,5 @@
-// How long a VM stands still while a snapshot of it is made: as the daemon tells it (from before `stop` to after `cont`), and as somebody
-// outside sees it who reads what the guest writes without end. Its own clocks stop with it, so inside nothing is to be seen.
+// How long a VM is paused while a snapshot of it is taken: as the daemon reports it (from before `stop` to after `cont`), and as seen by a
+// reader of the guest's endless output. The guest's own clocks stop with it, so nothing can be measured inside.
 import type { Client } from '../src/sdk/index.ts';
 
 /** Written in the guest once, and before each snapshot. */

@@ -49,3 +49,4 @@ done
 build "$host_arch" vivarium-qemu-preload.so qemu-preload gcc -shared -fPIC -fvisibility=hidden -Wl,-soname,libcapstone.so.4 -pthread
 build "$host_arch" vivarium-net-tap net-tap gcc
 build "$host_arch" vivarium-port-forward port-forward gcc
+build "$host_arch" vivarium-confine confine gcc

@@ -60,7 +60,7 @@ test('every room imports only what the design lets it', async () => {
   assert.ok(modules > 20, `only ${modules} modules were seen`);
   assert.ok(found.length > modules, `only ${found.length} imports were seen`);
   const wrong = found.filter(({ from, to }) => {
-    if (room(from) === '' || !to.endsWith('.ts')) return false; // daemon.ts wires everything; packages are not rooms
+    if (['', 'daemon'].includes(room(from)) || !to.endsWith('.ts')) return false; // they wire everything; packages are not rooms
     if (room(to) === room(from) || room(to) === 'contract') return false;
     if (allowed.some(([source, target]) => source.test(from) && target.test(to))) return false;
     return !may[room(from)]?.includes(room(to));
@@ -90,4 +90,93 @@ test('the contract runs in a browser', async () => {
   const { found } = await imports();
   const outside = found.filter(({ from, to }) => room(from) === 'contract' && room(to) !== 'contract' && to !== 'zod');
   assert.deepEqual(outside, []);
+});
+
+/** The files of each circle, in the order of their names. Tarjan's algorithm: a circle is a strongly connected component. */
+function circles(found: readonly Import[]): string[][] {
+  const targets = new Map<string, string[]>();
+  for (const { from, to } of found) targets.set(from, [...(targets.get(from) ?? []), to]);
+  const seen = new Map<string, { order: number; low: number }>();
+  const path: string[] = [];
+  const circles: string[][] = [];
+  function visit(file: string): { order: number; low: number } {
+    const own = { order: seen.size, low: seen.size };
+    seen.set(file, own);
+    path.push(file);
+    for (const target of targets.get(file) ?? []) {
+      if (!seen.has(target)) own.low = Math.min(own.low, visit(target).low);
+      else if (path.includes(target)) own.low = Math.min(own.low, seen.get(target)?.order ?? own.low);
+    }
+    if (own.low === own.order) {
+      const circle = path.splice(path.indexOf(file));
+      if (circle.length > 1 || targets.get(file)?.includes(file)) circles.push(circle.sort());
+    }
+    return own;
+  }
+  for (const file of targets.keys()) if (!seen.has(file)) visit(file);
+  return circles;
+}
+
+test('no file imports itself by way of others, not even for a type', async () => {
+  const made = [
+    { from: 'a.ts', to: 'b.ts' },
+    { from: 'b.ts', to: 'c.ts' },
+    { from: 'c.ts', to: 'b.ts' },
+    { from: 'd.ts', to: 'd.ts' },
+  ];
+  assert.deepEqual(circles(made), [['b.ts', 'c.ts'], ['d.ts']]);
+  assert.deepEqual(circles((await imports()).found), []);
+});
+
+/** Folders that list alike things may grow. */
+const lists: Readonly<Record<string, string>> = {
+  'src/contract': 'one file per noun, and per shape that nouns share',
+  'src/operations/vm': 'one file per verb, and the steps that verbs share',
+  'src/cli/command': 'one file per command',
+  'src/cli/render': 'one file per noun that is printed',
+  'test/daemon': 'one file per promise that is tested with a daemon',
+  'test/guest': 'one file per promise that is tested in a guest',
+  'test/golden': 'one pair of files per configuration',
+};
+
+test('a folder has at most 20 files, unless they are a list of alike things', async () => {
+  const root = join(src, '..');
+  const sizes = new Map<string, number>();
+  for (const top of ['src', 'test'])
+    for (const entry of await readdir(join(root, top), { recursive: true, withFileTypes: true })) {
+      const folder = relative(root, entry.parentPath);
+      if (entry.isFile()) sizes.set(folder, (sizes.get(folder) ?? 0) + 1);
+    }
+  const large = [...sizes].filter(([, files]) => files > 20).map(([folder]) => folder);
+  assert.deepEqual(large.sort(), Object.keys(lists).sort(), 'folders with more than 20 files');
+});
+
+/** The file of each room whose first comment says what the room owns. */
+const mainFiles: Readonly<Record<string, string>> = {
+  access: 'access.ts',
+  api: 'server.ts',
+  cli: 'main.ts',
+  contract: 'operation.ts',
+  host: 'paths.ts',
+  image: 'images.ts',
+  network: 'networks.ts',
+  operations: 'handler.ts',
+  qemu: 'process.ts',
+  resource: 'measure/monitor.ts',
+  sdk: 'client.ts',
+  snapshot: 'registry.ts',
+  storage: 'disk.ts',
+  store: 'store.ts',
+  task: 'engine.ts',
+  vm: 'vm.ts',
+  'warm-pool': 'members.ts',
+};
+
+test('every room says in its main file what it owns', async () => {
+  assert.deepEqual(Object.keys(mainFiles).sort(), Object.keys(may).sort());
+  for (const [name, file] of Object.entries(mainFiles)) {
+    const text = await readFile(join(src, name, file), 'utf8');
+    const header = /^(#!.*\n)?(\/\/.*\n)+/.exec(text)?.[0].split('\n').length ?? 0;
+    assert.ok(header > 5, `src/${name}/${file} has no header with a drawing`);
+  }
 });

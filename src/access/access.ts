@@ -70,6 +70,11 @@ export class Access implements Rights {
     this.#ownUid = ownUid;
   }
 
+  /** Keys of records that cannot be read: they grant nothing. */
+  unreadable(): string[] {
+    return [this.users, this.roles, this.projects, this.sessions, this.tokens].flatMap(({ unreadable }) => unreadable);
+  }
+
   static async open(options: AccessOptions): Promise<Access> {
     const { store, log, permissions, clock } = options;
     const now = () => clock.now();

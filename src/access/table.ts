@@ -26,6 +26,8 @@ export class Table<T extends { readonly id: string }> {
   readonly #prefix: string;
   readonly #kept = new Map<string, Kept<T>>();
   readonly #keys = new Map<string, string>();
+  /** Keys of records that cannot be read: their rights count for nothing. */
+  readonly unreadable: string[] = [];
 
   private constructor(prefix: string) {
     this.#prefix = prefix;
@@ -37,7 +39,10 @@ export class Table<T extends { readonly id: string }> {
     for (const { key, value, revision } of await store.list(prefix)) {
       const parsed = schema.safeParse(value);
       if (parsed.success) table.#keep(key.slice(prefix.length), parsed.data, revision);
-      else log.error({ key, problem: parsed.error.message }, 'an access record cannot be read; it grants nothing');
+      else {
+        table.unreadable.push(key);
+        log.error({ key, problem: parsed.error.message }, 'an access record cannot be read; it grants nothing');
+      }
     }
     return table;
   }

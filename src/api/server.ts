@@ -1,5 +1,9 @@
-// HTTP, WebSocket and event streams, over the host's socket and, where it is asked for, the network (network-listener.ts). Errors become responses here and
-// nowhere else; who may do what is decided by the gate.
+// The api room: HTTP, WebSocket and event streams, over the host's socket and, where it is enabled, the network (network-listener.ts).
+// It owns routes, authentication of requests, deadlines of bodies, and the translation of errors into responses, which happens nowhere else.
+// What an operation does is left to operations/, which permissions exist to access/.
+//
+//   request ──> identify.ts ──> gate.ts ──> input.ts ──> handler ──> response, event stream or WebSocket
+//               who sends it    allowed?    schema       (task)      errors.ts
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import websocket from '@fastify/websocket';

@@ -8,7 +8,7 @@ import { forEachName } from './each.ts';
 import { checkInput } from './parse/check-input.ts';
 import { type Argument, argumentsOf, flagsOf, takesList } from './parse/flag.ts';
 import { perform } from './perform.ts';
-import { listOf, renderOutput } from './render/output.ts';
+import { listOf, noteOf, renderOutput } from './render/output.ts';
 import { confirm } from './terminal/confirm.ts';
 
 type Input = Readonly<Record<string, unknown>>;
@@ -56,8 +56,12 @@ async function run(operation: Operation, invocation: Invocation, context: Contex
     const client = await context.client();
     const call = (options: CallOptions) =>
       client.call(operation as (typeof operations)['vm']['start'], input as { vm: string }, options) as Promise<unknown>;
-    if (operation.task) return perform(context, `${verbOf(operation)} ${name}`.trim(), call);
-    return call({ signal: context.interrupts.signal });
+    const output = await (operation.task
+      ? perform(context, `${verbOf(operation)} ${name}`.trim(), call)
+      : call({ signal: context.interrupts.signal }));
+    const note = noteOf(operation.cli?.prints, output, input);
+    if (note !== null) context.screen.say(note);
+    return output;
   };
   if (!several) {
     await print(operation, await act(names[0] ?? ''), { json, quiet, input: fixed }, context);

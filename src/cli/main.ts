@@ -1,5 +1,11 @@
 #!/usr/bin/env node
-// The entry of `viv`: takes the line apart, runs one command, ends with its exit code. Everything else is loaded when it is needed.
+// The cli room: the `viv` command. It owns parsing, help, output and the terminal; what an operation is comes from the contract, and every
+// request goes through the SDK.
+//
+//   words ──commands.ts──> command/NAME.ts or generic.ts ──perform.ts──> sdk ──> render/ ──> stdout
+//           (contract)     (own behaviour) (all others)                         progress, problems ──> stderr
+//
+// This file is the entry: it parses the line, runs one command and ends with its exit code. Everything else is loaded when it is needed.
 import { enableCompileCache } from 'node:module';
 import { constants, homedir } from 'node:os';
 import { join } from 'node:path';

@@ -146,8 +146,8 @@ export async function sayNetwork(client: Client, context: Context, input: VmInpu
   if (said) context.screen.say(`viv: ${clean(vm.name)}: ${said}`);
 }
 
-/** Fetches or builds an image of the catalog that is not here. Tells whether its guests will have our agent. */
-export async function pullMissing(client: Client, context: Context, image: string): Promise<{ agent: boolean }> {
+/** Fetches or builds an image of the catalog that is not here. @throws not_found, with the name that was probably meant */
+export async function pullMissing(client: Client, context: Context, image: string): Promise<void> {
   const { signal } = context.interrupts;
   const catalog = await client.image.catalog({}, { signal });
   const entry = catalog.find((candidate) => candidate.name === image);
@@ -157,15 +157,14 @@ export async function pullMissing(client: Client, context: Context, image: strin
     );
     await perform(context, image, (options) => client.image.pull({ image }, options));
   }
-  if (entry) return { agent: true };
-  const here = await client.image.show({ image }, { signal }).catch((error: unknown) => {
+  if (entry) return;
+  await client.image.show({ image }, { signal }).catch((error: unknown) => {
     throw meant(
       error,
       image,
       catalog.map(({ name }) => name),
     );
   });
-  return { agent: here.source === 'built' && here.kind !== 'iso' };
 }
 
 /** What the daemon says of an image that it does not know, and before that the one that was probably meant. */

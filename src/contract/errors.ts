@@ -36,8 +36,8 @@ export type ErrorCode = keyof typeof errorCodes;
 
 /** Codes that occur together, for the lists of the operations. What any operation may fail with is in contract/operation.ts. */
 export const failures = {
-  /** Finding the one thing that a name or an id means. */
-  find: ['not_found', 'ambiguous'],
+  /** Finding the one thing that a name or an id means; corrupt: its record cannot be read. */
+  find: ['not_found', 'ambiguous', 'corrupt'],
   /** Making or changing disks and other files of a VM or an image. */
   files: ['no_space', 'missing_program', 'corrupt', 'in_use', 'unsupported', 'timeout'],
   /** Sending a command to a running QEMU. */

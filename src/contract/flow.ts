@@ -1,5 +1,6 @@
 // The flow log: each new connection that the networks accepted or dropped, with the reason.
 import { z } from 'zod';
+import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
 import { NetworkName } from './nic-spec.ts';
 import { defineOperation } from './operation.ts';
@@ -55,7 +56,7 @@ export const list = defineOperation({
   summary: 'List the latest connections of the VMs, and whether they were accepted or dropped',
   input: FlowFilter.extend({ limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('Number of connections') }),
   output: z.array(Flow),
-  errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],
+  errors: [...failures.find, 'missing_program', 'unsupported'],
   cli: { words: 'network flows', section: 'Networks', custom: true },
 });
 
@@ -69,5 +70,5 @@ export const follow = defineOperation({
   summary: 'Follow the connections of the VMs',
   input: FlowFilter,
   output: Flow,
-  errors: ['not_found', 'ambiguous', 'missing_program', 'unsupported'],
+  errors: [...failures.find, 'missing_program', 'unsupported'],
 });

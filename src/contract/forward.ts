@@ -125,8 +125,11 @@ export const remove = defineOperation({
   permission: 'forward.remove',
   task: true,
   summary: 'Remove port forwards, with the connections through them',
-  input: z.object({ forward: ForwardText.describe('Port forward by the host’s side, such as 8080 or 127.0.0.1:5353/udp') }),
+  input: z.object({
+    forward: ForwardText.describe('Port forward by the host’s side, such as 8080 or 127.0.0.1:5353/udp'),
+    force: z.boolean().default(false).describe('Remove it even if its record cannot be read'),
+  }),
   output: z.object({ name: z.string().describe('Name it had') }),
-  errors: ['not_found', 'timeout'],
-  cli: { words: 'forward rm', section: 'Networks', args: ['forward...'] },
+  errors: ['not_found', 'corrupt', 'timeout'],
+  cli: { words: 'forward rm', section: 'Networks', args: ['forward...'], short: { force: 'f' } },
 });

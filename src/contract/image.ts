@@ -6,12 +6,24 @@ import { defineOperation } from './operation.ts';
 
 export const ImageKind = z.enum(['disk', 'iso', 'kernel']);
 
+/** agent: its guest agent answers; network: its NICs have addresses and names resolve; disk: its file system fills its disk. */
+export const ImageReady = z.enum(['agent', 'network', 'disk']);
+
+/** What is known of an image's guest: measured when it is built, declared when it is imported. */
+export const ImageTraits = z.object({
+  minMemoryBytes: Bytes.nullable().describe('Least memory that it boots with; null: not known'),
+  firmware: z.enum(['bios', 'uefi', 'both']).nullable().describe('Firmware that it boots with; null: not known'),
+  ready: z.array(ImageReady).describe('What its guest reaches by itself when it has booted: agent, network, disk (grown to its size)'),
+});
+export type ImageTraits = z.infer<typeof ImageTraits>;
+
 export const Image = z.object({
   digest: z.string().describe('SHA-256 of its content in hex; the same content has the same digest everywhere'),
   names: z.array(z.string()).describe('Names, such as debian:12; none for an image whose name was taken over by a newer one'),
   kind: ImageKind.describe('disk: a qcow2 disk; iso: a CD; kernel: a kernel with an initrd'),
   arch: Arch.describe('Architecture of the guest'),
   virtualBytes: Bytes.describe('Size of the disk as a guest sees it'),
+  ...ImageTraits.shape,
   sizeBytes: Bytes.describe('Bytes on the host'),
   source: z.string().describe('Where it came from: a URL, built or imported'),
   createdAt: Time.describe('Time at which it was stored'),
@@ -119,6 +131,7 @@ export const Recipe = z.strictObject({
     .describe('Files to create'),
   commands: z.array(Text).default([]).describe('Shell commands run in the guest, in order'),
   diskBytes: Bytes.optional().describe('Size of its disk (default: the base image’s)'),
+  minMemoryBytes: Bytes.optional().describe('Least memory that it boots with (default: the base image’s)'),
 });
 export type Recipe = z.infer<typeof Recipe>;
 
@@ -152,7 +165,16 @@ export const importFile = defineOperation({
     project: Name.optional().describe('Project that owns it (default: the caller’s only one, or none)'),
     format: z.enum(['qcow2', 'raw', 'iso']).optional().describe('Format of the file (default: detected from its content)'),
     arch: Arch.default('x86_64').describe('Architecture of the guest'),
-    firmware: z.enum(['bios', 'uefi']).default('bios').describe('Firmware it boots with'),
+    firmware: z
+      .enum(['bios', 'uefi', 'both'])
+      .optional()
+      .describe('Firmware it boots with; VMs with another are refused (default: bios, and none is refused)'),
+    minMemoryBytes: Bytes.optional().describe('Least memory it boots with; VMs with less are refused (default: none are)'),
+    ready: z
+      .array(ImageReady)
+      .max(3)
+      .default([])
+      .describe('What its guest reaches by itself, which viv run waits for: agent, network, disk'),
     cloudInit: z.boolean().default(true).describe('Whether cloud-init on the disk gets a seed: users, keys, user data, the guest agent'),
   }),
   output: Image,

@@ -118,7 +118,7 @@ export const set = defineOperation({
       ),
   }),
   output: Network,
-  errors: ['not_found', 'unsupported', 'missing_program', 'timeout'],
+  errors: ['not_found', 'corrupt', 'unsupported', 'missing_program', 'timeout'],
   cli: { words: 'network set', section: 'Networks', args: ['network'], flags: { hostAccess: 'host-access', linkLocal: 'link-local' } },
 });
 
@@ -142,7 +142,7 @@ export const show = defineOperation({
   summary: 'Show a network, its NICs and their traffic',
   input: One,
   output: Network,
-  errors: ['not_found'],
+  errors: ['not_found', 'corrupt'],
   cli: { words: 'network show', section: 'Networks', prints: 'network-sheet', args: ['network'] },
 });
 
@@ -154,10 +154,10 @@ export const remove = defineOperation({
   risk: 'disruption',
   task: true,
   summary: 'Remove a network that no NIC is in',
-  input: One,
+  input: One.extend({ force: z.boolean().default(false).describe('Remove it even if its record cannot be read') }),
   output: z.object({ name: z.string().describe('Name it had') }),
-  errors: ['not_found', 'in_use', 'unsupported', 'timeout'],
-  cli: { words: 'network rm', section: 'Networks', args: ['network...'] },
+  errors: ['not_found', 'in_use', 'corrupt', 'unsupported', 'timeout'],
+  cli: { words: 'network rm', section: 'Networks', args: ['network...'], short: { force: 'f' } },
 });
 
 export const capture = defineOperation({

@@ -1,4 +1,9 @@
-// How an operation is declared. Everything else (HTTP routes, OpenAPI, SDK methods, commands, audit) derives from it.
+// The contract room: what can be asked of a host. It owns the schemas, the operations, the states of things and the codes of errors, one file
+// per noun; it imports nothing but zod, so that it runs in a browser. This file is how an operation is declared; everything else derives from it:
+//
+//   defineOperation ──┬─> HTTP routes (api/)         ├─> permissions, audit (access/)
+//                     ├─> methods (sdk/)             ├─> openapi.json
+//                     └─> commands, help (cli/)      └─> docs/reference/
 import type { z } from 'zod';
 import { type ErrorCode, errorCodes } from './errors.ts';
 
@@ -72,6 +77,7 @@ export type Print =
   | 'snapshot-name'
   | 'snapshot-sheet'
   | 'snapshot-table'
+  | 'stopped'
   | 'task-sheet'
   | 'task-table'
   | 'token-table'

@@ -16,6 +16,7 @@ export const Group = z.object({
   nics: z
     .array(z.object({ vm: z.string().describe('Name of the VM'), nic: z.string().describe('NIC of that VM') }))
     .describe('NICs in the security group'),
+  problem: z.string().nullable().describe('Why it cannot be used; null: it can'),
   createdAt: Time.describe('Time of creation'),
 });
 export type Group = z.infer<typeof Group>;
@@ -65,7 +66,7 @@ export const show = defineOperation({
   summary: 'Show a security group, its rules and the NICs in it',
   input: One,
   output: Group,
-  errors: ['not_found'],
+  errors: ['not_found', 'corrupt'],
   cli: { words: 'security-group show', section: 'Networks', prints: 'security-group-sheet', args: ['securityGroup'] },
 });
 
@@ -120,8 +121,8 @@ export const remove = defineOperation({
   permission: 'security-group.remove',
   task: true,
   summary: 'Remove a security group that no NIC is in',
-  input: One,
+  input: One.extend({ force: z.boolean().default(false).describe('Remove it even if its record cannot be read') }),
   output: z.object({ name: z.string().describe('Name it had') }),
-  errors: ['not_found', 'in_use'],
-  cli: { words: 'security-group rm', section: 'Networks', args: ['securityGroup...'] },
+  errors: ['not_found', 'in_use', 'corrupt'],
+  cli: { words: 'security-group rm', section: 'Networks', args: ['securityGroup...'], short: { force: 'f' } },
 });

@@ -63,8 +63,7 @@ export const create = defineOperation({
   errors: [
     'corrupt',
     'invalid',
-    'not_found',
-    'ambiguous',
+    ...failures.find,
     'name_taken',
     'wrong_state',
     'no_space',
@@ -92,7 +91,7 @@ export const list = defineOperation({
   summary: 'List the snapshots of a VM, oldest first',
   input: z.object({ vm }),
   output: z.array(Snapshot),
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: ['invalid', ...failures.find],
   cli: { words: 'snapshot ls', section: 'Snapshots and forks', prints: 'snapshot-table', args: ['vm'] },
 });
 
@@ -104,7 +103,7 @@ export const show = defineOperation({
   summary: 'Show a snapshot',
   input: One,
   output: Snapshot,
-  errors: ['invalid', 'not_found', 'ambiguous'],
+  errors: ['invalid', ...failures.find],
   cli: { words: 'snapshot show', section: 'Snapshots and forks', prints: 'snapshot-sheet', args: ['vm', 'snapshot'], custom: true },
 });
 
@@ -180,7 +179,7 @@ export const thumbnail = defineOperation({
   summary: 'Save the thumbnail of a snapshot: its screen as PNG, or the end of its serial log',
   input: One,
   output: z.unknown(),
-  errors: ['invalid', 'not_found', 'ambiguous', 'corrupt'],
+  errors: ['invalid', ...failures.find, 'corrupt'],
   cli: { words: 'snapshot thumbnail', section: 'Snapshots and forks', args: ['vm', 'snapshot'], custom: true },
 });
 
@@ -198,8 +197,7 @@ export const restore = defineOperation({
   output: Vm,
   errors: [
     'invalid',
-    'not_found',
-    'ambiguous',
+    ...failures.find,
     'wrong_state',
     'no_space',
     'no_memory',
@@ -250,9 +248,9 @@ export const remove = defineOperation({
   worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a snapshot; VMs and snapshots that depend on it keep working',
-  input: One.extend({ force: z.boolean().default(false).describe('Remove it even if it is a template') }),
+  input: One.extend({ force: z.boolean().default(false).describe('Remove it even if it is a template or its record cannot be read') }),
   output: z.object({ id: z.string().describe('Id it had') }),
-  errors: ['invalid', 'not_found', 'ambiguous', 'in_use'],
+  errors: ['invalid', ...failures.find, 'in_use'],
   cli: {
     words: 'snapshot rm',
     section: 'Snapshots and forks',

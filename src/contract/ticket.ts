@@ -1,5 +1,6 @@
 // Console tickets: a browser cannot send a header with a WebSocket, and a URL is no place for a secret.
 import { z } from 'zod';
+import { failures } from './errors.ts';
 import { Ref, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
@@ -18,7 +19,7 @@ export const create = defineOperation({
     protocols: z.array(z.string()).describe('Subprotocols to open the WebSocket with'),
     expiresAt: Time.describe('Time from which it is refused'),
   }),
-  errors: ['not_found', 'ambiguous'],
+  errors: [...failures.find],
 });
 
 /** The subprotocols that a browser opens a WebSocket with: the one that is chosen, and the ticket. */

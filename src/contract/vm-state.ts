@@ -32,6 +32,7 @@ export const StateReason = z.object({
       'removed_on_stop',
       'not_responding',
       'stopped_by_force',
+      'record_unreadable',
     ])
     .describe('Reason for programs'),
   message: z.string().describe('Reason as a sentence'),

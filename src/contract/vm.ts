@@ -130,6 +130,12 @@ export const start = defineOperation({
   cli: { words: 'start', section: 'VMs', args: ['vm...'] },
 });
 
+/** A VM after it was stopped. */
+export const Stopped = Vm.extend({
+  forced: z.string().nullable().describe('Why its process was ended by force; null: its guest shut down, or it had stopped already'),
+});
+export type Stopped = z.infer<typeof Stopped>;
+
 export const stop = defineOperation({
   id: 'vm.stop',
   method: 'POST',
@@ -144,9 +150,9 @@ export const stop = defineOperation({
     force: z.boolean().default(false).describe('Stop it by force, without asking the guest'),
     timeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe('How long the guest may take to shut down'),
   }),
-  output: Vm,
+  output: Stopped,
   errors: [...failures.find, 'wrong_state', 'in_use', ...failures.qemu],
-  cli: { words: 'stop', section: 'VMs', args: ['vm...'], short: { force: 'f' } },
+  cli: { words: 'stop', section: 'VMs', prints: 'stopped', args: ['vm...'], short: { force: 'f' } },
 });
 
 export const restart = defineOperation({
@@ -158,9 +164,9 @@ export const restart = defineOperation({
   task: true,
   summary: 'Stop a VM and start it again',
   input: stop.input,
-  output: Vm,
+  output: Stopped,
   errors: [...failures.find, 'wrong_state', ...failures.start],
-  cli: { words: 'restart', section: 'VMs', args: ['vm...'], short: { force: 'f' } },
+  cli: { words: 'restart', section: 'VMs', prints: 'stopped', args: ['vm...'], short: { force: 'f' } },
 });
 
 const verb = <const V extends string>(name: V, summary: string) =>
@@ -228,6 +234,10 @@ export const fork = defineOperation({
   cli: { words: 'fork', section: 'Snapshots and forks', args: ['vm'], flags: { removeOnStop: 'rm', snapshot: false }, custom: true },
 });
 
+/** ready: what its image is known to reach by itself, such as agent, network and disk. */
+export const WaitCondition = z.enum(['running', 'agent', 'network', 'disk', 'cloud-init', 'ready', 'stopped']);
+export type WaitCondition = z.infer<typeof WaitCondition>;
+
 export const wait = defineOperation({
   id: 'vm.wait',
   method: 'POST',
@@ -236,14 +246,16 @@ export const wait = defineOperation({
   audit: false,
   risk: 'none',
   worksWhenDiskFull: true,
-  summary: 'Wait until a VM has reached a state',
+  summary: 'Wait until a VM or its guest has reached a condition',
   input: z.object({
     vm,
-    for: z.enum(['running', 'agent', 'stopped']).default('agent').describe('State to wait for; agent: its guest agent answers'),
+    for: WaitCondition.default('agent').describe(
+      'Condition: running, stopped, agent (its guest agent answers), network (its NICs have their addresses and names resolve), disk (its file system has grown to the disk), cloud-init (it has finished), or ready (what its image is known to reach)',
+    ),
     timeoutMs: z.int().min(0).max(3_600_000).default(180_000).describe('How long to wait before it fails'),
   }),
   output: Vm,
-  errors: [...failures.find, 'timeout', 'wrong_state'],
+  errors: [...failures.find, 'timeout', 'wrong_state', 'no_agent', 'guest_failed', 'unsupported'],
   cli: { words: 'wait', section: 'VMs', args: ['vm'] },
 });
 

@@ -61,7 +61,7 @@ export const show = defineOperation({
   summary: 'Show a warm pool',
   input: One,
   output: WarmPool,
-  errors: ['not_found'],
+  errors: ['not_found', 'corrupt'],
   cli: { words: 'warm-pool show', section: 'Snapshots and forks', prints: 'warm-pool-sheet', args: ['warmPool'] },
 });
 
@@ -74,7 +74,7 @@ export const set = defineOperation({
   summary: 'Change the number of VMs that a warm pool keeps ready',
   input: One.extend({ size }),
   output: WarmPool,
-  errors: ['not_found'],
+  errors: ['not_found', 'corrupt'],
   cli: { words: 'warm-pool set', section: 'Snapshots and forks', args: ['warmPool'] },
 });
 
@@ -86,10 +86,10 @@ export const remove = defineOperation({
   worksWhenDiskFull: true,
   task: true,
   summary: 'Remove a warm pool and its ready VMs; VMs taken from it stay',
-  input: One,
+  input: One.extend({ force: z.boolean().default(false).describe('Remove it even if its record cannot be read') }),
   output: z.object({ name: Name.describe('Name it had') }),
-  errors: ['not_found'],
-  cli: { words: 'warm-pool rm', section: 'Snapshots and forks', args: ['warmPool...'] },
+  errors: ['not_found', 'corrupt'],
+  cli: { words: 'warm-pool rm', section: 'Snapshots and forks', args: ['warmPool...'], short: { force: 'f' } },
 });
 
 export const take = defineOperation({

@@ -44,6 +44,8 @@ export interface HostFactsOptions {
   readonly capacity: () => Promise<Host['capacity']>;
   /** What kinds of networks VMs can have here, and what is missing for better ones. */
   readonly networks: () => Promise<Host['networks']>;
+  /** What is wrong with the records of what exists here, as sentences. */
+  readonly recordProblems: () => string[];
 }
 
 /** A working KVM runs the payload in 0.1 to 0.3 s. A VM is not kept waiting longer than this for one that makes no progress. */
@@ -110,7 +112,12 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
         accelerator: proof.works ? 'kvm' : 'tcg',
         programs,
         networks: await options.networks(),
-        problems: [...missing(programs), ...(await others(proof, qemu.problem, programs)), ...nearlyFull(paths.stateDirectory, storage)],
+        problems: [
+          ...options.recordProblems(),
+          ...missing(programs),
+          ...(await others(proof, qemu.problem, programs)),
+          ...nearlyFull(paths.stateDirectory, storage),
+        ],
       } satisfies Host;
     },
 

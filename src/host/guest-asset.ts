@@ -26,6 +26,9 @@ export const memoryLibrary = (): Promise<string | null> => builtProgram(hostArch
 /** Opens a VM's taps and passes them to its QEMU (native/net-tap). Null where it has not been built. */
 export const tapProgram = (): Promise<string | null> => builtProgram(hostArch(), 'vivarium-net-tap');
 
+/** Confines the processes of root's VMs (native/confine). Null where it has not been built. */
+export const confineProgram = (): Promise<string | null> => builtProgram(hostArch(), 'vivarium-confine');
+
 /** Relays port forwards (native/port-forward). Null where it has not been built: VMs run, but have no port forwards. */
 export const forwardProgram = (): Promise<string | null> => builtProgram(hostArch(), 'vivarium-port-forward');
 

@@ -1,4 +1,9 @@
-// Every name on disk. State survives a reboot; run files (sockets, pids) need not.
+// The host room: the only door to the operating system. It owns the start of programs (process/), files and locks (file/), what the kernel
+// reports (system/), the clock, the log and the event bus. Only this room and qemu/process.ts start programs. It knows no VM.
+//
+//   vm, network, image ...  ──>  process/  file/  system/  clock.ts  ──>  Linux
+//
+// This file has every name on disk. State survives a reboot; run files (sockets, pids) need not.
 import { basename, dirname, join } from 'node:path';
 
 /** Where a host instance is (sdk/paths.ts finds it from the environment). */
@@ -17,6 +22,8 @@ export interface Paths {
   readonly daemonLog: string;
   readonly flowLog: string;
   readonly store: string;
+  /** records.jsonl: a second copy of the store's records, from which it is rebuilt when it was lost. */
+  readonly records: string;
   /** audit/: older records of the audit log, and its key. */
   readonly audit: string;
   /** tls/: the host's own certificate authority and certificate. */
@@ -55,8 +62,6 @@ export interface SnapshotPaths {
   readonly thumbnail: string;
   /** What its TPM kept; not there where it had none. */
   readonly tpm: string;
-  /** Where QEMU writes the screen before it is made small. */
-  readonly screen: string;
 }
 
 export interface VmPaths {
@@ -66,6 +71,9 @@ export interface VmPaths {
   readonly firmwareVars: string;
   readonly seed: string;
   readonly suspendState: string;
+  /** Where QEMU writes the devices' state, and the screen, of a snapshot that is taken. */
+  readonly devices: string;
+  readonly screen: string;
   /** What its TPM keeps. */
   readonly tpm: string;
   readonly tpmLog: string;
@@ -98,6 +106,7 @@ export function pathsIn(
     daemonLock: join(stateDirectory, 'daemon.lock'),
     flowLog: join(stateDirectory, 'flows.jsonl'),
     store: join(stateDirectory, 'state.db'),
+    records: join(stateDirectory, 'records.jsonl'),
     audit: join(stateDirectory, 'audit'),
     tls: join(stateDirectory, 'tls'),
     images: join(stateDirectory, 'images'),
@@ -122,7 +131,6 @@ export function pathsIn(
         memory: file('memory'),
         thumbnail: file('thumbnail'),
         tpm: file('tpm'),
-        screen: file('screen'),
       };
     },
     vm: (id) => vmPaths(join(stateDirectory, 'vms', id), join(run, 'vms', id)),
@@ -137,6 +145,8 @@ function vmPaths(state: string, run: string): VmPaths {
     firmwareVars: join(state, 'firmware-vars.qcow2'),
     seed: join(state, 'seed.iso'),
     suspendState: join(state, 'suspend.state'),
+    devices: join(state, 'devices'),
+    screen: join(state, 'screen'),
     tpm: join(state, 'tpm'),
     tpmLog: join(state, 'tpm.log'),
     serialLog: join(state, 'serial.log'),

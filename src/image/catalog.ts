@@ -2,6 +2,7 @@
 // Addresses follow each vendor's own layout; "latest" ones move, and their sum is read beside them at each pull.
 import type { Arch } from '../contract/field.ts';
 import { GiB, MiB } from '../contract/field.ts';
+import type { ImageTraits } from '../contract/image.ts';
 import type { ImageManifest } from './image.ts';
 
 export interface Signature {
@@ -35,10 +36,15 @@ export interface DownloadItem extends Item {
   readonly via: 'download';
   readonly arch: Partial<Record<Arch, Source>>;
   readonly defaults: ImageManifest['defaults'];
+  readonly traits: ImageTraits;
 }
 export type CatalogItem = BuildItem | DownloadItem;
 
-const cloud = (memoryBytes = 1 * GiB): ImageManifest['defaults'] => ({ memoryBytes, firmware: 'bios', cloudInit: true });
+/** A vendor's cloud image. Its least memory is not measured here. */
+const cloud = (memoryBytes = 1 * GiB, traits: Partial<ImageTraits> = {}): Pick<DownloadItem, 'defaults' | 'traits'> => ({
+  defaults: { memoryBytes, firmware: 'bios', cloudInit: true },
+  traits: { minMemoryBytes: null, firmware: null, ready: ['agent', 'network'], ...traits },
+});
 
 /** `debian:12`, or `alpine` where the catalog has one tag of it. */
 export function catalogItem(catalog: readonly CatalogItem[], ref: string): CatalogItem | undefined {
@@ -54,7 +60,7 @@ function debian(version: number, codename: string): DownloadItem {
     name: `debian-cloud:${version}`,
     summary: `Debian ${version} (${codename}), the official generic cloud image`,
     via: 'download',
-    defaults: cloud(),
+    ...cloud(),
     arch: {
       x86_64: {
         url: `${base}/debian-${version}-genericcloud-amd64.qcow2`,
@@ -73,7 +79,7 @@ function ubuntu(version: string, codename: string): DownloadItem {
     name: `ubuntu:${version}`,
     summary: `Ubuntu ${version} LTS (${codename}), the official server cloud image`,
     via: 'download',
-    defaults: cloud(),
+    ...cloud(),
     arch: {
       x86_64: {
         url: `${base}/ubuntu-${version}-server-cloudimg-amd64.img`,
@@ -97,7 +103,7 @@ function fedora(version: number, compose: string, fingerprint: string): Download
     name: `fedora:${version}`,
     summary: `Fedora ${version} Cloud, the official generic image`,
     via: 'download',
-    defaults: cloud(2 * GiB),
+    ...cloud(2 * GiB),
     arch: {
       x86_64: {
         url: `${base}/Fedora-Cloud-Base-Generic-${version}-${compose}.x86_64.qcow2`,
@@ -142,7 +148,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     name: 'rocky:9',
     summary: 'Rocky Linux 9, the official generic cloud image',
     via: 'download',
-    defaults: cloud(2 * GiB),
+    ...cloud(2 * GiB),
     arch: {
       x86_64: {
         url: 'https://dl.rockylinux.org/pub/rocky/9/images/x86_64/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2',
@@ -160,7 +166,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     name: 'alpine:3.23',
     summary: 'Alpine Linux 3.23, the official NoCloud image',
     via: 'download',
-    defaults: cloud(512 * MiB),
+    ...cloud(512 * MiB, { firmware: 'bios' }),
     arch: {
       x86_64: {
         url: 'https://dl-cdn.alpinelinux.org/alpine/v3.23/releases/cloud/nocloud_alpine-3.23.4-x86_64-bios-cloudinit-r0.qcow2',
@@ -178,7 +184,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     name: 'opensuse:15.6',
     summary: 'openSUSE Leap 15.6, the official Minimal-VM cloud image',
     via: 'download',
-    defaults: cloud(),
+    ...cloud(),
     arch: {
       x86_64: {
         url: 'https://download.opensuse.org/distribution/leap/15.6/appliances/openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2',
@@ -204,7 +210,7 @@ export const standardCatalog: readonly CatalogItem[] = [
     name: 'freebsd:14',
     summary: 'FreeBSD 14.3 with its own cloud-init (nuageinit), the official image',
     via: 'download',
-    defaults: cloud(),
+    ...cloud(1 * GiB, { ready: ['agent'] }),
     arch: {
       x86_64: {
         url: 'https://download.freebsd.org/releases/VM-IMAGES/14.3-RELEASE/amd64/Latest/FreeBSD-14.3-RELEASE-amd64-BASIC-CLOUDINIT-ufs.qcow2.xz',

@@ -2,9 +2,16 @@
 // VMs (a VM's disk is a qcow2 overlay of it). image.json is the truth; there is no second record in the store.
 import { z } from 'zod';
 import { Arch, Bytes, Time } from '../contract/field.ts';
-import { ImageKind } from '../contract/image.ts';
+import { ImageKind, ImageTraits } from '../contract/image.ts';
 
 export const ImageFile = z.object({ name: z.string(), sha256: z.string(), sizeBytes: Bytes });
+
+/** What is known of its guest; of an image that was stored before there were traits, nothing. */
+export const StoredTraits = z.object({
+  minMemoryBytes: ImageTraits.shape.minMemoryBytes.default(null),
+  firmware: ImageTraits.shape.firmware.default(null),
+  ready: ImageTraits.shape.ready.default([]),
+});
 
 export const ImageManifest = z.object({
   digest: z.string(),
@@ -12,6 +19,7 @@ export const ImageManifest = z.object({
   kind: ImageKind,
   arch: Arch,
   virtualBytes: Bytes,
+  ...StoredTraits.shape,
   source: z.string(),
   createdAt: Time,
   files: z.array(ImageFile),
@@ -21,6 +29,7 @@ export const ImageManifest = z.object({
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   defaults: z.object({
     memoryBytes: Bytes,
+    /** Of those that it boots with. */
     firmware: z.enum(['bios', 'uefi']),
     /** True where cloud-init reads a NoCloud seed. */
     cloudInit: z.boolean(),

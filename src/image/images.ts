@@ -1,5 +1,8 @@
-// The images of this host: what is here, by which names, and how one gets here or leaves.
-// A folder images/<digest>/ is complete or absent: it is filled in staging, flushed and renamed into place.
+// The image room: the images of this host. It owns the catalog, downloads, builds, the import of formats, and an image's files and names.
+// It leaves disks that VMs write to to storage/.
+//
+//   downloaded, built, imported ─► staging/<work> ─► flushed ─► images/<digest>/ ─► last name removed, no VM uses it: removed
+//                                  (incomplete)      (renamed)  (complete, never changed)
 import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -162,6 +165,9 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
       kind: image.kind,
       arch: image.arch,
       virtualBytes: image.virtualBytes,
+      minMemoryBytes: image.minMemoryBytes,
+      firmware: image.firmware,
+      ready: image.ready,
       sizeBytes: image.sizeBytes,
       source: image.source,
       createdAt: image.createdAt,
@@ -241,7 +247,10 @@ async function readFolder(folder: string, shared: boolean, log: Logger): Promise
 }
 
 async function readImage(folder: string, digest: string, shared: boolean): Promise<StoredImage> {
-  const manifest = ImageManifest.parse(JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')));
+  const content = JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')) as object;
+  const manifest = ImageManifest.parse(content);
+  // What 0.1.0 built has the guest agent, and does not say so.
+  if (!('ready' in content) && manifest.kind !== 'iso' && manifest.source.startsWith('built')) manifest.ready = ['agent'];
   if (manifest.digest !== digest) throw new Error(`image.json says it is ${manifest.digest}`);
   const inside = (name: string) => {
     if (!manifest.files.some((file) => file.name === name) || name.includes('/'))

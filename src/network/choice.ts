@@ -4,6 +4,7 @@ import { VivError } from '../contract/errors.ts';
 import { type NicRules, type NicWish, parseNicWish } from '../contract/nic-spec.ts';
 import { freeSubnets, type SubnetInUse, subnetsInUse } from './address/subnets-in-use.ts';
 import type { NetworkReconciler } from './kernel/reconciler.ts';
+import { defaultSettings } from './model.ts';
 import { NetworkRecord, type NetworkRecords } from './record/network.ts';
 import type { GroupRecords } from './record/security-group.ts';
 
@@ -83,7 +84,10 @@ export class NetworkChoice {
       if (this.#records.byName(defaultNetwork)) return;
       const subnets = await this.freeSubnets(defaultNetwork);
       await this.#records.insert(
-        NetworkRecord.parse({ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, createdAt: Date.now() }),
+        NetworkRecord.parse({
+          ...defaultSettings,
+          ...{ name: defaultNetwork, kind: 'nat', ...subnets, interface: null, project: null, createdAt: Date.now() },
+        }),
       );
     };
     this.#creating = this.#creating.then(create, create);

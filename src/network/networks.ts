@@ -86,6 +86,9 @@ export class Networks {
   readonly #host: NetworkHost;
   readonly #source: PortSource;
   readonly #attachments = new Attachments(() => void this.tryReconcile());
+  /** VMs whose taps an earlier daemon left, and that no start of this daemon has asked for. */
+  readonly #inherited = new Set<string>();
+  #begun: Promise<void> = Promise.resolve();
   #monitor: NodeJS.Timeout | undefined;
   /** The last check's failure as text. */
   #lastFailure = '';
@@ -187,7 +190,8 @@ export class Networks {
     if (!hasVirtual(vm)) return null;
     const { programs } = await this.reconciler.able();
     for (const nic of vm.nics) if (isVirtual(nic)) this.records.get(nic.network);
-    const isFirst = this.#attachments.starting(vm.id);
+    const isInherited = this.#inherited.delete(vm.id);
+    const isFirst = this.#attachments.starting(vm.id) || isInherited;
     try {
       await this.reconciler.apply();
       this.checkProblems(nics);
@@ -227,14 +231,19 @@ export class Networks {
   }
 
   /** When VMs have been adopted: reconciles what an earlier daemon left, and starts the monitor. */
-  async begin(): Promise<void> {
+  begin(): Promise<void> {
+    this.#begun = this.#begin();
+    return this.#begun;
+  }
+
+  async #begin(): Promise<void> {
     for (const vm of this.#source.ports()) {
       if (!hasVirtual(vm)) continue;
       if (vm.process) this.attached(vm.id, vm.process);
-      else if (vm.mayRun) this.#attachments.starting(vm.id);
+      else if (vm.mayRun) this.#inherit(vm.id);
     }
     // Of a process that the daemon does not know yet: an unfinished task has started it.
-    for (const { vmId } of await this.reconciler.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#attachments.starting(vmId);
+    for (const { vmId } of await this.reconciler.tapsInUse().catch(() => [])) if (this.#source.byId(vmId)) this.#inherit(vmId);
     this.reconciler.invalidate();
     // The flow recorder names interfaces by those that exist when it starts, and some may be removed now.
     if (await this.reconciler.exists().catch(() => false)) await this.flows.listen();
@@ -244,9 +253,15 @@ export class Networks {
 
   /** Every unfinished task has been resumed or undone: taps that no process has are removed. */
   async recovered(): Promise<void> {
+    await this.#begun;
     const used = new Set((await this.reconciler.tapsInUse().catch(() => [])).map(({ vmId }) => vmId));
     for (const { id, process, mayRun } of this.#source.ports())
-      if (process === null && !mayRun && !used.has(id)) this.#attachments.release(id, null);
+      if (this.#inherited.has(id) && process === null && !mayRun && !used.has(id)) this.#attachments.release(id, null);
+    this.#inherited.clear();
+  }
+
+  #inherit(id: string): void {
+    if (this.#attachments.starting(id)) this.#inherited.add(id);
   }
 
   /** The daemon stops. The networks stay while a VM uses them, and are removed otherwise. */

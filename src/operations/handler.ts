@@ -1,4 +1,10 @@
-// The handler types of the task room, bound to the services of the operations. Every operation's file takes them from here.
+// The operations room: one verb per file, in a folder per noun. A file checks what was asked, then lists steps that call a room below; it owns
+// no state. Which file does an operation is in index.ts, which is generated from the contract.
+//
+//   call ──> checks (throw what is wrong) ──> steps: run, each with its undo ──> output
+//            before the task is journalled    one after the other, in the VM's queue
+//
+// This file binds the handler types of the task room to the services of the operations.
 import type { OperationId } from '../contract/index.ts';
 import type * as task from '../task/handler.ts';
 import type { Services } from './services.ts';

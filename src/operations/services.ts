@@ -12,7 +12,7 @@ import type { Monitor } from '../resource/measure/monitor.ts';
 import type { Transaction } from '../store/store.ts';
 import type { Tasks } from '../task/engine.ts';
 import type { EventLog } from '../task/event-log.ts';
-import type { VmEvents } from '../vm/events.ts';
+import type { VmEvents } from '../vm/vm.ts';
 import type { WarmPoolEvents, WarmPoolServices } from '../warm-pool/services.ts';
 
 export interface ListenerControl {

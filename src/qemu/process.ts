@@ -1,4 +1,10 @@
-// QEMU's process: started detached in a session of its own, so that it outlives the daemon, and found again by its marker
+// The qemu room: everything that knows QEMU. It owns the arguments (args/), the process (this file), QMP (qmp.ts, command.ts), devices, the
+// client of the guest agent (agent/) and the proof that KVM works (kvm/). Which VM a process belongs to is known to vm/.
+//
+//   config.ts ──args/──> argv ──> process ──QMP──> commands and events
+//                                    └──virtio-serial──> agent/
+//
+// The process is started detached in a session of its own, so that it outlives the daemon, and found again by its marker
 // (the VM's id in its arguments) together with its start time, so that a reused pid is never taken for it.
 import { closeSync, openSync } from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -8,7 +14,7 @@ import { writeWhole } from '../host/file/whole-file.ts';
 import { argumentsOf } from '../host/process/arguments.ts';
 import { type Program, spawn } from '../host/process/spawn.ts';
 import { startTicksOf } from '../host/process/start-ticks.ts';
-import { kvmGroup } from './kvm/device.ts';
+import { type Confinement, confinedBy } from './confinement.ts';
 import { inherited, type MemoryLayers } from './memory.ts';
 
 export interface StartOptions {
@@ -16,15 +22,11 @@ export interface StartOptions {
   readonly args: readonly string[];
   /** In the arguments, and unique for the VM. */
   readonly marker: string;
-  /** Unprivileged user it runs as; null: the daemon's own. */
-  readonly identity: { readonly uid: number; readonly gid: number } | null;
+  /** Null: it is the daemon's own user's. */
+  readonly confinement: Confinement | null;
   readonly processFile: string;
   /** Its own words are appended here. */
   readonly logFile: string;
-  /** It needs /dev/kvm. */
-  readonly kvm: boolean;
-  /** A group more that it is in: that of the disks which VMs of one family share. */
-  readonly group: number | null;
   /** Words before the program's, which enter a namespace and hand descriptors on; each executes the next in the same process. */
   readonly through: readonly string[];
   /** Null: QEMU makes its memory itself. */
@@ -61,10 +63,9 @@ const oomScore = 200;
 export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   options.signal.throwIfAborted();
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
-  const { identity, kvm, group, binary } = options;
-  const groups = [kvm && identity !== null ? await kvmGroup().catch(() => null) : null, group].filter((gid) => typeof gid === 'number');
-  const [own, ownArgs] = asUser(identity, groups, binary, options.args);
-  const [program = own, ...args] = [...options.through, own, ...ownArgs];
+  const { confinement, binary } = options;
+  const confined = confinement === null ? [] : await confinedBy(confinement, binary);
+  const [program = binary, ...args] = [...options.through, ...confined, binary, ...options.args];
   const { fds, env } = options.memory === null ? { fds: [], env: {} } : inherited(options.memory);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: Program;
@@ -98,30 +99,6 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   }
   await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScore)).catch(() => {}); // it has ended, or the host does not let us
   return started;
-}
-
-/** setpriv (util-linux) drops to the user and executes the program in the same process, so the pid stays. */
-export function asUser(
-  identity: StartOptions['identity'],
-  groups: readonly number[],
-  binary: string,
-  args: readonly string[],
-): [program: string, args: readonly string[]] {
-  if (identity === null) return [binary, args];
-  return [
-    'setpriv',
-    [
-      `--reuid=${identity.uid}`,
-      `--regid=${identity.gid}`,
-      ...(groups.length > 0 ? [`--groups=${groups.join(',')}`] : ['--clear-groups']),
-      '--no-new-privs',
-      '--inh-caps=-all',
-      '--bounding-set=-all',
-      '--',
-      binary,
-      ...args,
-    ],
-  ];
 }
 
 /** Tests steer fake-qemu through the environment. */

@@ -7,15 +7,16 @@ import { findProgram } from '../host/process/find-program.ts';
 import { socketPair } from '../host/process/socket-pair.ts';
 import { type Program, spawn } from '../host/process/spawn.ts';
 import { isProcess } from '../host/process/start-ticks.ts';
-import { asUser, processesWith, type QemuProcess } from './process.ts';
+import { confinedBy } from './confinement.ts';
+import { processesWith, type QemuProcess } from './process.ts';
 
 export interface TpmOptions {
   /** swtpm's. */
   readonly binary: string;
   /** Where it keeps its state; its user's own, and nobody else's to read. */
   readonly folder: string;
-  /** Unprivileged user it runs as; null: the daemon's own. */
-  readonly identity: { readonly uid: number; readonly gid: number } | null;
+  /** Unprivileged user it runs as, confined; null: the daemon's own. */
+  readonly uid: number | null;
   readonly logFile: string;
 }
 
@@ -39,15 +40,18 @@ export async function findSwtpm(env: NodeJS.ProcessEnv = process.env): Promise<s
 }
 
 /** Starts it. It may end at once: QEMU then says that its TPM does not answer. */
-export async function startTpm({ binary, folder, identity, logFile }: TpmOptions): Promise<Tpm> {
+export async function startTpm({ binary, folder, uid, logFile }: TpmOptions): Promise<Tpm> {
   // swtpm knows no way to write one.
   if (folder.includes(',')) throw new VivError('unsupported', `a TPM’s state cannot be kept in ${folder}: its path has a comma`);
-  const [program, args] = asUser(identity, [], binary, [
+  const confined = uid === null ? [] : await confinedBy({ uid, folders: [folder], files: [], kvm: false, ownNetwork: true }, binary);
+  const [program = binary, ...args] = [
+    ...confined,
+    binary,
     ...['socket', '--tpm2', '--terminate'],
     ...['--tpmstate', `dir=${folder},mode=0600`],
     ...['--ctrl', 'type=unixio,clientfd=3'],
     ...['--seccomp', 'action=kill'],
-  ]);
+  ];
   const [theirs, ours] = socketPair();
   const log = openSync(logFile, 'a', 0o600);
   let child: Program;

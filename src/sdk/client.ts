@@ -1,4 +1,8 @@
-// The client: every operation of the contract as a method, and on top of them VMs as objects.
+// The sdk room: the typed client. It owns the connection to a daemon and its start; every operation of the contract is a method, derived and
+// not written by hand, and VMs are objects on top of them.
+//
+//   connect.ts ──> Client ──┬─> client.vm.start({ vm }) ──raw.ts──> HTTP, WebSocket, event stream
+//   (starts a daemon)       └─> Vm (vm.ts): vm.exec(), vm.copyTo() ...
 import type { z } from 'zod';
 import type { Event } from '../contract/event.ts';
 import type { Image } from '../contract/image.ts';

@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stateDirectoryTakenExitCode } from '../contract/ending.ts';
 import { VivError } from '../contract/errors.ts';
-import { knock } from './connect.ts';
+import { knock } from './knock.ts';
 import type { HostDirectories } from './paths.ts';
 import { startAsUnit } from './start-unit.ts';
 

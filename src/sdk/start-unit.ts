@@ -4,7 +4,7 @@ import { lstat, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
-import { knock } from './connect.ts';
+import { knock } from './knock.ts';
 import type { HostDirectories } from './paths.ts';
 import { type Asking, systemctl } from './systemctl.ts';
 import { type UnitName, unitOf } from './unit.ts';

@@ -26,10 +26,10 @@ const isSerialConsole = ({ kernel }: VmRecord): boolean =>
 /** Adds the thumbnail, if the VM runs. Repeatable. Throws only the signal's reason. */
 export async function addThumbnail(vm: Vm, services: Uses<'snapshots' | 'paths' | 'log'>, id: string, signal: AbortSignal): Promise<void> {
   const { live } = vm;
-  const { thumbnail: file, screen } = services.paths.snapshot(id);
+  const { thumbnail: file } = services.paths.snapshot(id);
   if (!live || !services.snapshots.byId(id)?.complete) return;
   try {
-    const picture = isSerialConsole(vm.record) ? null : await pictureOf(vm, live, screen, signal);
+    const picture = isSerialConsole(vm.record) ? null : await pictureOf(vm, live, signal);
     const made = picture ?? (await textOf(vm));
     if (!made) return;
     await writeFile(`${file}.part`, made.bytes, { mode: 0o600 });
@@ -42,7 +42,7 @@ export async function addThumbnail(vm: Vm, services: Uses<'snapshots' | 'paths' 
 }
 
 /** Null: the screen is blank. */
-async function pictureOf({ record }: Vm, { qmp }: VmConnection, screen: string, signal: AbortSignal): Promise<Thumbnail | null> {
+async function pictureOf({ record, paths: { screen } }: Vm, { qmp }: VmConnection, signal: AbortSignal): Promise<Thumbnail | null> {
   try {
     await makeOwnFile(screen, record);
     await screendump(qmp, screen, signal);

@@ -1,4 +1,10 @@
-// Virtual disks as files: create, overlay, measure, grow, convert, check. Each may be executed twice with the same end:
+// The storage room: disk files. It owns their creation, overlays, chains of backing files, comparison, checksums and the check that a file is
+// complete. Which VM or snapshot needs a file is known to vm/ and snapshot/.
+//
+//   image ◄── base of a VM ◄── overlay of a snapshot ◄── active overlay     (◄── is the backing file of)
+//   read-only                  read-only                 QEMU writes here
+//
+// This file creates, measures, resizes, converts and checks disks. Every function may be executed twice with the same result:
 // a new disk is written beside its place and renamed into it.
 import { access, copyFile, rename, rm, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';

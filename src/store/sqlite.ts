@@ -6,7 +6,10 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { VivError } from '../contract/errors.ts';
 import { newId } from '../host/id.ts';
 import { ChangeRing, type KeptChange } from './change-ring.ts';
-import { type Directories, type Migrated, migrate } from './migration/schema.ts';
+import type { CopyWriter } from './copies.ts';
+import type { Directories } from './migration/entry.ts';
+import { type Migrated, migrate } from './migration/schema.ts';
+import { type Found, matchCopies } from './rebuild.ts';
 import { Reserve } from './reserve.ts';
 import { type Change, type Entry, type Lease, type Store, StoreConflict, StoreFull, StoreLeaseLost, type Transaction } from './store.ts';
 
@@ -26,11 +29,15 @@ export interface SqliteOptions {
   readonly directories?: Directories;
   /** Called after state of an older release has been migrated. */
   readonly onMigrated?: (migrated: Migrated) => unknown;
+  /** Where a second copy of these keys is kept, from which a store that was lost is rebuilt. Default: there is none. */
+  readonly copies?: { readonly file: string; readonly isCopied: (key: string) => boolean };
+  /** Called with how the store was found, where it has copies. */
+  readonly onFound?: (found: Found) => unknown;
 }
 
 /**
  * Opens the file, creating it when it is absent (its folder must exist), and migrates state of an older release.
- * @throws corrupt for a damaged file, busy when another process has it open, no_space when it cannot be created, unsupported for state of a
+ * @throws corrupt for a damaged file and for the store of another state directory, busy when another process has it open, no_space when it cannot be created, unsupported for state of a
  *   newer release, wrong_state where an older release has unfinished tasks
  */
 export async function openSqliteStore(file: string, options: SqliteOptions = {}): Promise<Store> {
@@ -43,9 +50,11 @@ export async function openSqliteStore(file: string, options: SqliteOptions = {})
     const { quick_check: verdict } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
     if (verdict !== 'ok') throw damaged(file, verdict);
     const migrated = migrate(db, file, options.directories);
+    const matched = options.copies && matchCopies(db, file, options.copies);
     if (options.mostPages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(options.mostPages)}`);
-    const store = new SqliteStore(db, new Reserve(`${file}.reserve`));
+    const store = new SqliteStore(db, new Reserve(`${file}.reserve`), matched?.writer);
     if (migrated) options.onMigrated?.(migrated);
+    if (matched) options.onFound?.(matched.found);
     return store;
   } catch (error) {
     db?.close();
@@ -56,6 +65,7 @@ export async function openSqliteStore(file: string, options: SqliteOptions = {})
 class SqliteStore implements Store {
   readonly #db: DatabaseSync;
   readonly #reserve: Reserve;
+  readonly #copies: CopyWriter | undefined;
   readonly #ring: ChangeRing;
   #revision: number;
   #closed = false;
@@ -66,11 +76,13 @@ class SqliteStore implements Store {
   readonly #setRevision: StatementSync;
   readonly #hasLease: StatementSync;
 
-  constructor(db: DatabaseSync, reserve: Reserve) {
+  constructor(db: DatabaseSync, reserve: Reserve, copies?: CopyWriter) {
     this.#db = db;
     this.#reserve = reserve;
+    this.#copies = copies;
     reserve.layAside();
     this.#revision = (db.prepare('SELECT revision FROM counter').get() as { revision: number }).revision;
+    copies?.rewrite(this.#revision);
     this.#ring = new ChangeRing(this.#revision);
     this.#get = db.prepare('SELECT key, value, revision FROM entry WHERE key = ?');
     this.#put = db.prepare('INSERT OR REPLACE INTO entry (key, value, revision, lease) VALUES (?, ?, ?, ?)');
@@ -161,6 +173,7 @@ class SqliteStore implements Store {
       if (changes.length > 0) this.#setRevision.run(revision);
       this.#db.exec('COMMIT');
       if (changes.length > 0) this.#revision = revision;
+      this.#copies?.append(revision, changes);
       return changes;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
@@ -290,7 +303,7 @@ function isFull(error: unknown): boolean {
 function damaged(file: string, why: string, cause?: unknown): VivError {
   return new VivError(
     'corrupt',
-    `the state in ${file} is damaged (${why}); put back a copy of it, or move it away to begin with no VMs (their disks stay where they are)`,
+    `the state in ${file} is damaged (${why}); put back a copy of it, or move it aside: the next start rebuilds it from records.jsonl, without the history of tasks and events`,
     { cause },
   );
 }

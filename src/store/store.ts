@@ -1,5 +1,10 @@
-// The interface of durable state: a key-value store with revisions, guarded transactions, watches and leases.
-// sqlite.ts implements it for one host; an etcd implementation has to pass the same conformance suite unchanged.
+// The store room: durable state. It owns the interface (this file), its implementation for one host (sqlite.ts), and the migration of older
+// state (migration/). What a key means is known to the room that writes it.
+//
+//   transaction: guards hold ──> all puts and deletes, durable, one revision ──> watches
+//                one does not ─> StoreConflict, nothing written
+//
+// An etcd implementation has to pass the same conformance suite unchanged.
 
 export interface Entry {
   readonly key: string;

@@ -107,7 +107,6 @@ export async function checkFiles(record: VmRecord): Promise<void> {
   for (const file of files) {
     if (!(await isFile(file))) throw missing(record, file);
   }
-  if (record.uid !== null) for (const file of new Set(files)) await checkReachable(file);
 }
 
 const isFile = (file: string): Promise<boolean> =>
@@ -119,17 +118,13 @@ const isFile = (file: string): Promise<boolean> =>
 export const missing = ({ name }: { readonly name: string }, file: string): VivError =>
   new VivError('corrupt', `${name} cannot start: its file ${file} is missing; put it back from a copy`, { details: { file } });
 
-/** QEMU runs as a user of its own, which has to get to the file through every folder. */
-async function checkReachable(file: string): Promise<void> {
-  for (let folder = dirname(file); folder !== '/'; folder = dirname(folder)) {
-    const { mode } = await stat(folder);
-    if ((mode & 0o001) === 0)
-      throw new VivError(
-        'unsupported',
-        `QEMU’s own user cannot enter ${folder}, where ${file} is kept; allow it with: chmod o+x ${folder}`,
-        { details: { folder } },
-      );
-  }
+/**
+ * What no longer changes, and VMs are made from. Its folder is the daemon's alone: a VM finds it in its mount namespace, if it is made from it
+ * (confine.ts). Repeatable.
+ */
+export async function seal(file: string, { uid }: Pick<VmRecord, 'uid'>): Promise<void> {
+  if (uid !== null) await chown(file, 0, 0);
+  await chmod(file, uid === null ? 0o400 : 0o444);
 }
 
 export async function own(path: string, record: VmRecord, mode: number): Promise<void> {

@@ -3,10 +3,10 @@ import type { VmRecord } from './record.ts';
 import type { Uses } from './services.ts';
 import { cdsInUse } from './spec.ts';
 
-/** Uids and gids that belong to a VM, or to one that a snapshot was taken of. */
+/** Uids that belong to a VM, or to one that a snapshot was taken of. */
 export function takenUids({ vms, snapshots }: Uses<'vms' | 'snapshots'>): Set<number> {
   const records: VmRecord[] = [...vms.all().map(({ record }) => record), ...snapshots.all().map(({ vmRecord }) => vmRecord)];
-  return new Set(records.flatMap(({ uid, family }) => [uid, family]).filter((id) => id !== null));
+  return new Set(records.map(({ uid }) => uid).filter((uid) => uid !== null));
 }
 
 /** MAC addresses of all NICs. */

@@ -1,6 +1,7 @@
 // What the store keeps of a VM: key `vm/<id>`, and `vm-name/<name>` so that a name is taken once.
 import { z } from 'zod';
 import { Arch, Bytes, Name, Time } from '../contract/field.ts';
+import { ImageTraits } from '../contract/image.ts';
 import { NicRules } from '../contract/nic-spec.ts';
 import { ResourceSettings } from '../contract/resource.ts';
 import { SnapshotPolicy } from '../contract/snapshot-policy.ts';
@@ -55,7 +56,7 @@ export const Settings = z.object({
   autostart: z.boolean(),
   removeOnStop: z.boolean(),
   tpm: z.boolean(),
-  resources: ResourceSettings.prefault({}),
+  resources: ResourceSettings,
   /** Automatic snapshots; null: none. */
   snapshotPolicy: SnapshotPolicy.nullable(),
   /** Null: the VM's name. */
@@ -67,8 +68,8 @@ export const SeedSettings = z.object({
   users: z.array(z.string()),
   sshKeys: z.array(z.string()),
   userData: z.string().nullable(),
-  userDataBase64: z.string().nullable().default(null),
-  networkConfig: z.string().nullable().default(null),
+  userDataBase64: z.string().nullable(),
+  networkConfig: z.string().nullable(),
 });
 
 export const VmRecord = z.object({
@@ -92,23 +93,26 @@ export const VmRecord = z.object({
     machineType: z.string(),
     cdroms: z.array(Cd),
     slots: z.int(),
-    /** A VM that was started before there were balloons has none. */
-    balloon: z.boolean().default(false),
+    /** It has a balloon. VMs started by 0.1.0 have none. */
+    balloon: z.boolean(),
     /** Its guest announces its addresses when it resumes from a saved state. VMs started by 0.1.0 and before do. */
     announces: z.boolean(),
     /** Its NICs offer a queue reset, which the kernel's vhost-net may not have. VMs started by 0.1.0 and before do. */
     queueReset: z.boolean(),
   }).nullable(),
   /** digest: null where it uses no file of it any more. */
-  image: z.object({ name: z.string(), digest: z.string().nullable() }),
+  image: z.object({
+    name: z.string(),
+    digest: z.string().nullable(),
+    minMemoryBytes: ImageTraits.shape.minMemoryBytes.default(null),
+    ready: ImageTraits.shape.ready.default([]),
+  }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   /** Null: the image has no cloud-init. */
   seed: SeedSettings.nullable(),
   disks: z.array(DiskRecord),
   /** Its UEFI variables, where they are not in the file that it began with. */
   vars: z.string().nullable(),
-  /** Group that may read the layers which it shares with the VMs it was forked from or into; null: its own user's. */
-  family: z.int().nullable(),
   /** The current snapshot: the parent of its next one. */
   at: z.string().nullable(),
   /** The snapshot whose memory it resumes from; null: its own saved state. */
@@ -119,7 +123,7 @@ export const VmRecord = z.object({
   resumedFromSuspend: z.boolean(),
   forkedFrom: z.string().nullable(),
   /** Id of the project that owns it; null: it belongs to the host. */
-  project: z.string().nullable().default(null),
+  project: z.string().nullable(),
   /** The warm pool that it is a member of; it is not complete until it is taken. */
   warmPool: z.string().nullable(),
   nics: z.array(NicRecord),

@@ -4,8 +4,9 @@ import { someOf, VivError } from '../contract/errors.ts';
 import type { EventBus } from '../host/event-bus.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Store } from '../store/store.ts';
-import type { VmEvents } from './events.ts';
 import { nameKey, VmRecord, vmKey } from './record.ts';
+import { problemOf, salvage } from './unreadable.ts';
+import type { VmEvents } from './vm.ts';
 import { Vm } from './vm.ts';
 
 export interface RegistryOptions {
@@ -15,14 +16,14 @@ export interface RegistryOptions {
   readonly bus: EventBus<VmEvents>;
   /** Port forwards of the VM with this id, as its view shows them. */
   readonly forwardsOf: (id: string) => readonly string[];
+  /** The store was rebuilt, and the tasks that were under way are not known: what they left incomplete is shown as broken. */
+  readonly rebuilt: boolean;
 }
 
 export class VmRegistry {
   readonly #options: RegistryOptions;
   readonly #byId = new Map<string, Vm>();
   readonly #byName = new Map<string, Vm>();
-  /** Records that this version cannot read, as JSON, by id: their VMs keep everything they have. */
-  readonly #unreadable = new Map<string, string>();
   /** What list() returns, until something changes. */
   #sorted: readonly Vm[] | null = null;
 
@@ -35,14 +36,21 @@ export class VmRegistry {
 
   /** Reads every VM from the store. Processes are adopted later (lifecycle/adopt.ts). */
   static async open(options: RegistryOptions): Promise<VmRegistry> {
+    const { store, log, rebuilt } = options;
     const vms = new VmRegistry(options);
-    for (const { key, value, revision } of await options.store.list('vm/')) {
+    const names = new Map((await store.list(nameKey(''))).map(({ key, value }) => [value, key.slice(nameKey('').length)] as const));
+    for (const { key, value, revision } of await store.list(vmKey(''))) {
       const parsed = VmRecord.safeParse(value);
-      if (parsed.success) vms.#add(parsed.data, revision);
-      else {
-        vms.#unreadable.set(key.slice(vmKey('').length), JSON.stringify(value));
-        options.log.error({ key, problem: parsed.error.message }, 'the record of a VM cannot be read; the VM is left alone');
+      if (parsed.success) {
+        const vm = vms.#add(parsed.data, revision);
+        if (rebuilt && !vm.record.complete && vm.record.warmPool === null) await vms.#showBroken(vm);
+        continue;
       }
+      const id = key.slice(vmKey('').length);
+      const why = problemOf(value, parsed.error);
+      const record = salvage(id, names.get(id) ?? `unknown-${id}`, value, why, Date.now());
+      vms.#add(record, revision, { why, text: JSON.stringify(value) });
+      log.error({ key, problem: parsed.error.message }, 'the record of a VM cannot be read; the VM is shown as broken');
     }
     return vms;
   }
@@ -68,14 +76,9 @@ export class VmRegistry {
     return this.#byName.get(name);
   }
 
-  /** How many records this version cannot read. */
-  get unreadable(): number {
-    return this.#unreadable.size;
-  }
-
-  /** Whether the store has a VM with this id, readable or not. */
-  knows(id: string): boolean {
-    return this.#byId.has(id) || this.#unreadable.has(id);
+  /** VMs whose record cannot be read: they keep everything they have. */
+  unreadable(): Vm[] {
+    return this.all().filter((vm) => vm.unreadable !== null);
   }
 
   /** The VM with this id. @throws not_found when it has been removed meanwhile */
@@ -87,10 +90,20 @@ export class VmRegistry {
 
   /**
    * By name, id or unique prefix of an id.
+   * @throws not_found, ambiguous, corrupt where its record cannot be read
+   */
+  find(ref: string): Vm {
+    const vm = this.findAny(ref);
+    if (vm.unreadable !== null) throw unreadable(vm.name, vm.unreadable.why);
+    return vm;
+  }
+
+  /**
+   * As find(), also where the VM's record cannot be read.
    * @param among which VMs there are for the caller; default: all
    * @throws not_found, ambiguous
    */
-  find(ref: string, among: (vm: Vm) => boolean = () => true): Vm {
+  findAny(ref: string, among: (vm: Vm) => boolean = () => true): Vm {
     const exact = this.#byName.get(ref) ?? this.#byId.get(ref);
     if (exact?.record.complete && among(exact)) return exact;
     const matching = ref.length >= 3 ? this.list().filter((vm) => vm.id.startsWith(ref) && among(vm)) : [];
@@ -110,7 +123,7 @@ export class VmRegistry {
 
   /** Ids of the VMs whose record cannot be read and contains this text. */
   unreadableWith(text: string): string[] {
-    return [...this.#unreadable].flatMap(([id, record]) => (record.includes(text) ? [id] : []));
+    return this.unreadable().flatMap(({ id, unreadable }) => (unreadable?.text.includes(text) ? [id] : []));
   }
 
   /** Enters a new VM under its name. @throws name_taken */
@@ -162,9 +175,16 @@ export class VmRegistry {
     vm.changed();
   }
 
-  #add(record: VmRecord, revision: number): Vm {
+  /** Nobody knows whether it was being created or removed. */
+  #showBroken(vm: Vm): Promise<void> {
+    const message = 'it was being created or removed when the store was lost. Remove it, or start it if it is whole';
+    const stateReason = { code: 'record_unreadable', message, occurredAt: Date.now() } as const;
+    return vm.update(() => ({ complete: true, state: 'broken', desired: 'stopped', stateReason }));
+  }
+
+  #add(record: VmRecord, revision: number, unreadable: Vm['unreadable'] = null): Vm {
     const { paths, store, bus, forwardsOf } = this.#options;
-    const vm = new Vm({ record, revision, paths: paths.vm(record.id), store, bus, forwards: () => forwardsOf(record.id) });
+    const vm = new Vm({ record, revision, paths: paths.vm(record.id), store, bus, unreadable, forwards: () => forwardsOf(record.id) });
     this.#sorted = null;
     this.#byId.set(record.id, vm);
     this.#byName.set(record.name, vm);
@@ -174,4 +194,8 @@ export class VmRegistry {
 
 export function nameTaken(name: string, cause?: unknown): VivError {
   return new VivError('name_taken', `the name ${name} is taken; choose another one or remove that VM first`, { cause });
+}
+
+function unreadable(name: string, why: string): VivError {
+  return new VivError('corrupt', `nothing can be done with ${name}: ${why}. To remove it: viv rm --force ${name}`);
 }

@@ -7,11 +7,11 @@ import type { Networks } from '../network/networks.ts';
 import type { Enforcer } from '../resource/enforcer.ts';
 import type { Governor } from '../resource/governor/governor.ts';
 import type { Capacity } from '../resource/memory/admission.ts';
-import type { DamagedFiles } from './capture/checksums.ts';
+import type { DamagedFiles } from './capture/damaged-files.ts';
 import type { SnapshotRecords } from './capture/snapshot-record.ts';
-import type { VmEvents } from './events.ts';
 import type { Processes } from './find-process.ts';
 import type { VmRegistry } from './registry.ts';
+import type { VmEvents } from './vm.ts';
 
 export interface VmServices {
   readonly vms: VmRegistry;

@@ -1,6 +1,7 @@
 // From options and an image to a VM's record, and from the record to what QEMU is started with. Pure.
 import { VivError } from '../contract/errors.ts';
 import { MiB } from '../contract/field.ts';
+import type { ImageTraits } from '../contract/image.ts';
 import { effective, mergeResources, ResourceSettings } from '../contract/resource.ts';
 import { parseSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { VmOptions } from '../contract/vm-options.ts';
@@ -12,7 +13,7 @@ import { isVirtual, nicsFrom, slotsOf } from './device/nics.ts';
 import type { DiskRecord, VmRecord } from './record.ts';
 
 /** What a VM needs to know of an image (a StoredImage has all of it). */
-export interface ImageFacts {
+export interface ImageFacts extends ImageTraits {
   readonly digest: string;
   readonly names: readonly string[];
   readonly kind: 'disk' | 'iso' | 'kernel';
@@ -80,6 +81,8 @@ export function newRecord(
   const firmware = options.firmware ?? image.defaults.firmware;
   if (firmware === 'uefi' && image.kernelFiles !== null)
     throw new VivError('invalid', `${imageName} is booted by its kernel directly, so it has no firmware to choose`);
+  if (image.firmware !== null && image.firmware !== 'both' && image.firmware !== firmware)
+    throw new VivError('invalid', `${imageName} does not boot with ${firmware}. Use --firmware ${image.firmware}, or leave --firmware out`);
   return {
     ...identity,
     arch: image.arch,
@@ -102,7 +105,7 @@ export function newRecord(
       hostname: options.hostname ?? null,
     },
     started: null,
-    image: { name: imageName, digest: image.digest },
+    image: { name: imageName, digest: image.digest, minMemoryBytes: image.minMemoryBytes, ready: image.ready },
     kernel: image.kernelFiles,
     seed: image.defaults.cloudInit
       ? {
@@ -116,7 +119,6 @@ export function newRecord(
     disks,
     nics: nicsFrom(options.networks ?? ['user'], identity.id),
     vars: null,
-    family: null,
     at: null,
     resumeFrom: null,
     pendingIdentity: null,

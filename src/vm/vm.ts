@@ -11,20 +11,33 @@
 import { VivError } from '../contract/errors.ts';
 import { formatSnapshotPolicy } from '../contract/snapshot-policy.ts';
 import type { StateReason, Vm as VmInfo, VmState } from '../contract/vm-state.ts';
-import type { EventBus } from '../host/event-bus.ts';
+import type { EventBus, ReportEvents } from '../host/event-bus.ts';
 import type { VmPaths } from '../host/paths.ts';
 import { type Store, StoreConflict } from '../store/store.ts';
 import type { VmConnection } from './connection.ts';
 import { SerialLine } from './device/serial-console.ts';
-import type { VmEvents } from './events.ts';
-import { pauseReason } from './lifecycle/qemu-events.ts';
+import { pauseReason } from './pause-reason.ts';
 import { type VmRecord, vmKey } from './record.ts';
 import { VmRuntime } from './runtime.ts';
 import { pendingDevices } from './spec.ts';
 
+/** What this room emits. */
+export interface VmEvents extends ReportEvents {
+  /** Something that the VM's view shows has changed. */
+  'vm.changed': Vm;
+  /** Its process ended by itself. `failed`: for another reason than the guest's shutdown. */
+  'vm.ended': { readonly vm: Vm; readonly failed: boolean; readonly message: string };
+  /** A snapshot is complete: the layers of its disks have no checksums yet. */
+  'snapshot.taken': { readonly snapshot: string };
+  /** The host has less memory available than a VM needs: listeners free what they can. */
+  'host.memory-needed': { readonly bytes: number };
+}
+
 export class Vm {
   readonly paths: VmPaths;
   readonly serial: SerialLine;
+  /** Why its record cannot be read, and what the store has of it as text; null: it can. */
+  readonly unreadable: { readonly why: string; readonly text: string } | null;
   /** What this daemon knows of its process. */
   readonly runtime = new VmRuntime(() => this.changed());
   readonly #store: Store;
@@ -42,11 +55,13 @@ export class Vm {
     paths: VmPaths;
     store: Store;
     bus: EventBus<VmEvents>;
+    unreadable: Vm['unreadable'];
     forwards: () => readonly string[];
   }) {
     this.#record = options.record;
     this.#revision = options.revision;
     this.paths = options.paths;
+    this.unreadable = options.unreadable;
     this.#store = options.store;
     this.#bus = options.bus;
     this.#forwards = options.forwards;
@@ -78,12 +93,16 @@ export class Vm {
     void this.#bus.emit('vm.ended', { vm: this, failed, message });
   }
 
-  /** Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit. */
+  /**
+   * Writes what `change` makes of the record, durably, one write after the other. Other keys may go into the same commit.
+   * @throws busy when somebody else changed it, corrupt when what is there cannot be read
+   */
   update(
     change: (record: VmRecord) => Partial<VmRecord>,
     also: { guards?: { key: string; revision: number }[]; puts?: { key: string; value: unknown }[]; deletes?: string[] } = {},
   ): Promise<void> {
     const write = async () => {
+      if (this.unreadable !== null) throw new VivError('corrupt', `${this.name} cannot be changed: ${this.unreadable.why}`);
       const next: VmRecord = { ...this.#record, ...change(this.#record) };
       const { revision } = await this.#store.commit({
         guards: [{ key: vmKey(this.id), revision: this.#revision }, ...(also.guards ?? [])],

@@ -1,5 +1,6 @@
 // What is no HTTP, or never comes to its end, is answered in the contract's shape of errors, and its connection closed.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -65,6 +66,24 @@ test('a body that does not arrive in time is refused, and its connection closed'
     assert.match(error.message, /did not arrive within/);
   }
   assert.equal((await api.client.vm.create({ image: 'tiny' })).name, 'web', 'one that arrives is not disturbed');
+});
+
+test('the deadline of a body that was answered before it was read does nothing', async (context) => {
+  await using api = await toy({ 'vm.create': async () => vm('web') }, { bodyDeadlines: { bodyMs: 50, uploadIdleMs: 10_000 } });
+  const thrown: unknown[] = [];
+  const onThrown = (error: unknown) => thrown.push(error);
+  process.prependListener('uncaughtException', onThrown);
+  context.after(() => process.off('uncaughtException', onThrown));
+  const head = 'POST /v1/vms HTTP/1.1\r\nHost: viv\r\nContent-Type: application/json\r\n';
+  const open = connect(api.socket, () => open.write(`${head}Content-Length: 9000000\r\n\r\n{"image"`));
+  open.on('error', () => {}); // it may be reset when the server closes
+  const [answer] = (await once(open, 'data')) as [Buffer];
+  assert.equal(errorIn(answer.toString()).status, 413);
+  // Its deadline is over when that of a later request is; the connection of the first one is still open.
+  assert.equal(errorIn(await exchange(api.socket, `${head}Content-Length: 100\r\n\r\n{"image"`)).status, 504);
+  assert.deepEqual(thrown, []);
+  assert.equal((await api.client.vm.create({ image: 'tiny' })).name, 'web');
+  open.destroy();
 });
 
 test('an upload that sends nothing any more is an error for its handler', async () => {

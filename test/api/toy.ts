@@ -94,10 +94,11 @@ const toyVm = (ref: string) => ({ id: ref, name: ref, record: { project: null } 
 const toyObjects = {
   vms: {
     find: toyVm,
+    findAny: toyVm,
     byId: toyVm,
     byName: toyVm,
   },
-  networks: { records: { get: (name: string) => ({ name, project: null }) } },
+  networks: { records: { get: (name: string) => ({ name, project: null }), unreadableOf: () => undefined } },
   images: { find: async (ref: string) => ({ digest: ref, names: [ref], virtualBytes: 0, defaults: {} }), present: async () => null },
 };
 

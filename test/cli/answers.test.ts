@@ -79,6 +79,33 @@ test('import and pull print the name that was asked for, and image ls -q every n
   assert.equal((await viv(server.stateDirectory, ['image', 'ls', '-q'])).stdout, 'alpha\nzeta\n');
 });
 
+test('stop says on standard error that force was needed, and not where it was asked for', async () => {
+  await using server = await fakeServer();
+  const forced = 'its guest did not shut down within 1 s, so its process was ended';
+  server.on('POST /v1/vms/web/stop', () => new Work([{ state: 'done', output: { ...vm('web', { state: 'stopped' }), forced } }]));
+  const asked = await viv(server.stateDirectory, ['stop', 'web']);
+  assert.deepEqual([asked.code, asked.stdout], [0, 'web\n']);
+  assert.match(asked.stderr, /web was stopped by force: its guest did not shut down within 1 s/);
+  assert.doesNotMatch((await viv(server.stateDirectory, ['stop', '--force', 'web'])).stderr, /by force/);
+});
+
+test('run -- CMD waits until the guest is ready before the command, and --no-wait does not', async () => {
+  await using server = await fakeServer();
+  const { id } = vm('web');
+  server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
+  server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm('web') }]));
+  server.on(`POST /v1/vms/${id}/wait`, () => new Fault('timeout', 'web did not reach ready: the guest knows no name server'));
+  const run = (...more: string[]) => viv(server.stateDirectory, ['run', 'tiny', 'web', '--no-ssh-keys', ...more, '--', 'true']);
+  const waited = await run();
+  assert.equal(waited.code, 1);
+  assert.match(waited.stderr, /knows no name server/);
+  const { body } = server.asked.find(({ path }) => path.endsWith('/wait')) ?? {};
+  assert.deepEqual(body, { for: 'ready' });
+  const before = server.asked.length;
+  await run('--no-wait');
+  assert.ok(!server.asked.slice(before).some(({ path }) => path.endsWith('/wait')));
+});
+
 test('run goes on waiting when the daemon ends before the agent answers', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);

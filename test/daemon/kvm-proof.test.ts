@@ -23,7 +23,8 @@ async function hangingKvm(host: TestHost): Promise<NodeJS.ProcessEnv> {
   const device = join(host.stateDirectory, 'kvm');
   await writeFile(device, '');
   await chmod(device, 0o666);
-  return { VIV_QEMU_X86_64: qemu, VIV_KVM_DEVICE: device };
+  const files = `${host.env['VIV_QEMU_FILES']}:${join(host.stateDirectory, 'fake.mjs')}`;
+  return { VIV_QEMU_X86_64: qemu, VIV_QEMU_FILES: files, VIV_KVM_DEVICE: device };
 }
 
 async function proofs(host: TestHost): Promise<number[]> {

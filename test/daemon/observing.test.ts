@@ -56,9 +56,9 @@ describe('what is measured', limits, () => {
   after(() => host[Symbol.asyncDispose]());
 
   test('top has the host, each VM, and nothing that is not known', async () => {
-    const top = await eventually('the VM is measured', async () => {
+    const top = await eventually('both VMs are measured', async () => {
       const now = await host.client.top.show({});
-      return now.vms.find(({ name }) => name === 'one')?.values.residentBytes ? now : false;
+      return now.vms.length === 2 && now.vms.some(({ name, values }) => name === 'one' && values.residentBytes) ? now : false;
     });
     const [off, one] = top.vms;
     assert.deepEqual([off?.name, one?.name], ['off', 'one']);

@@ -72,10 +72,15 @@ describe('every operation', () => {
 
   test('a VM’s life: each verb leaves it in the state it names', async () => {
     const states: string[] = [];
+    let forced: string | null = null;
     for (const verb of ['pause', 'resume', 'reset', 'suspend', 'start', 'restart', 'stop'] as const) {
       const input = { vm: 'one', ...(verb === 'restart' || verb === 'stop' ? { force: true } : {}) };
-      states.push((await api.vm[verb](input)).state);
+      const view = await api.vm[verb](input);
+      states.push(view.state);
+      if ('forced' in view) forced = view.forced as string | null;
     }
+    assert.match(String(forced), /stopped by force/);
+    assert.equal((await api.vm.stop({ vm: 'one' })).forced, null, 'it was stopped already');
     assert.deepEqual(states, ['paused', 'running', 'running', 'suspended', 'running', 'running', 'stopped']);
     const { vm, atNextStart, applied } = await api.vm.set({ vm: 'one', cpus: 2, restart: 'always' });
     assert.deepEqual([vm.cpus, vm.restart, [...applied, ...atNextStart].sort()], [2, 'always', ['cpus', 'restart']]);
@@ -90,6 +95,8 @@ describe('every operation', () => {
     );
     assert.equal((await api.vm.wait({ vm: 'two', for: 'running' })).state, 'running');
     await assert.rejects(api.vm.wait({ vm: 'two', for: 'agent', timeoutMs: 50 }), { code: 'timeout', message: /two/ });
+    await assert.rejects(api.vm.wait({ vm: 'two', for: 'network', timeoutMs: 50 }), { code: 'timeout', message: /two.*'network'/ });
+    assert.equal((await api.vm.wait({ vm: 'two', for: 'ready' })).state, 'running', 'nothing is known of its image');
   });
 
   test('inside a guest without an agent: each way says so; the screen, the serial line and the log are there', async () => {

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Paths } from '../../src/host/paths.ts';
 import { hostTable } from '../../src/network/kernel/interface-names.ts';
@@ -50,15 +50,22 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
     VIV_HOST_NAMES: 'none', // /etc/hosts is this VM's
     VIV_TEST_CHECK: '1', // an answer or an error that the contract does not declare fails the test
     ...(options.qemu === 'fake'
-      ? { VIV_QEMU_X86_64: join(stateDirectory, 'fake-qemu.mjs'), FAKE_QEMU_CONTROL: join(stateDirectory, 'fake-qemu.json') }
+      ? {
+          VIV_QEMU_X86_64: join(stateDirectory, 'fake-qemu.mjs'),
+          FAKE_QEMU_CONTROL: join(stateDirectory, 'fake-qemu.json'),
+          VIV_QEMU_FILES: [dirname(process.execPath), join(stateDirectory, 'fake-qemu.json')].join(':'),
+        }
       : {}),
     ...options.env,
   };
   const uid = process.getuid?.() ?? 0;
   const paths = pathsOf(env, uid);
   if (options.qemu === 'fake') {
-    // A copy, because VMs' own users cannot enter every folder a checkout may be in.
+    // A copy, which tests replace.
     await copyFile(fakeQemu, join(stateDirectory, 'fake-qemu.mjs'));
+    // There before its first process: that finds it by its mount.
+    await writeFile(join(stateDirectory, 'fake-qemu.json'), '{}', { mode: 0o644 });
+    await chmod(join(stateDirectory, 'fake-qemu.json'), 0o644);
     await chmod(stateDirectory, 0o711);
     await publishFakeImages(paths);
   }
@@ -106,7 +113,7 @@ export async function testHost(options: { qemu: 'fake' | 'real'; env?: NodeJS.Pr
         if (!/^\d+$/.test(entry)) continue;
         const line = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
         const id = new RegExp(`${marker}([a-z0-9]+)`).exec(line)?.[1];
-        if (id !== undefined && !line.includes('setpriv\0')) found.set(id, [...(found.get(id) ?? []), Number(entry)]);
+        if (id !== undefined && !line.includes('vivarium-confine\0')) found.set(id, [...(found.get(id) ?? []), Number(entry)]);
       }
       return found;
     },

@@ -61,7 +61,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   const { tpm: folder, tpmLog: logFile } = host.paths.vm(id);
   await mkdir(folder);
   const stray = async () => {
-    (await startTpm({ binary: await findSwtpm(), folder, identity: null, logFile })).close();
+    (await startTpm({ binary: await findSwtpm(), folder, uid: null, logFile })).close();
     return (await host.tpms())[0] ?? 0;
   };
   const first = await stray();

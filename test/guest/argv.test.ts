@@ -22,7 +22,7 @@ import { eventually } from '../eventually.ts';
 
 const run = promisify(execFile);
 const golden = new URL('../golden/', import.meta.url);
-const identity = process.getuid?.() === 0 ? { uid: 271_828, gid: 271_828 } : null;
+const uid = process.getuid?.() === 0 ? 271_828 : null;
 const qemu = await findQemu('x86_64');
 
 let folder: string;
@@ -30,7 +30,7 @@ const undo: (() => unknown)[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'viv-argv-'));
-  if (identity) await chown(folder, identity.uid, identity.gid);
+  if (uid !== null) await chown(folder, uid, uid);
 });
 afterEach(async () => {
   for (const act of undo.splice(0).reverse()) await act();
@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 const own = async (file: string) => {
-  if (identity) await chown(file, identity.uid, identity.gid);
+  if (uid !== null) await chown(file, uid, uid);
   return file;
 };
 
@@ -83,7 +83,7 @@ async function real(config: QemuConfig, at: string): Promise<QemuConfig> {
 
 async function startTestTpm(at: string, logFile: string): Promise<Tpm> {
   await mkdir(at);
-  const tpm = await startTpm({ binary: await findSwtpm(), folder: await own(at), identity, logFile });
+  const tpm = await startTpm({ binary: await findSwtpm(), folder: await own(at), uid, logFile });
   undo.push(() => endTpm(at));
   return tpm;
 }
@@ -96,11 +96,9 @@ async function start(config: QemuConfig, at: string): Promise<{ process: QemuPro
     binary: qemu.path,
     args: qemuArguments(config),
     marker: config.id,
-    identity,
+    confinement: uid === null ? null : { uid, folders: [folder], files: [], kvm: false, ownNetwork: true },
     processFile: join(at, 'process.json'),
     logFile,
-    kvm: false,
-    group: null,
     memory: null,
     tpm: tpm?.fd ?? null,
     through: [],
@@ -134,8 +132,8 @@ for (const { name, config } of configs) {
     const status = await readFile(`/proc/${started.pid}/status`, 'utf8');
     assert.match(status, /^Seccomp:\t2$/m);
     assert.match(status, /^CapEff:\t0{16}$/m);
-    if (identity) {
-      assert.match(status, new RegExp(`^Uid:\t${identity.uid}\t${identity.uid}\t`, 'm'));
+    if (uid !== null) {
+      assert.match(status, new RegExp(`^Uid:\t${uid}\t${uid}\t`, 'm'));
       assert.match(status, /^NoNewPrivs:\t1$/m);
       assert.match(status, /^Groups:\t\s*$/m);
     }

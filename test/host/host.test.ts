@@ -114,6 +114,7 @@ test('a host without a working KVM says so at once where KVM is asked for, and e
       more: [],
     }),
     networks: async () => [],
+    recordProblems: () => ['The VM one is broken.'],
   });
   const host = createHostFacts(options('1'));
   await assert.rejects(host.accelerator('kvm'), { code: 'no_accelerator', message: /made no progress/ });
@@ -121,6 +122,7 @@ test('a host without a working KVM says so at once where KVM is asked for, and e
   const shown = await host.show({ prove: false });
   assert.equal(shown.accelerator, 'tcg');
   assert.equal(shown.memory.committedBytes, 42);
+  assert.equal(shown.problems[0], 'The VM one is broken.');
   assert.ok(shown.problems.some((problem) => problem.includes('emulation')));
   assert.ok(shown.programs.some(({ name, version }) => name === 'qemu-img' && version !== null));
   assert.equal(host.readOnly(), null);

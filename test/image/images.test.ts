@@ -39,6 +39,9 @@ const disk: PublishDescription = {
   disk: 'disk.qcow2',
   iso: null,
   kernel: null,
+  minMemoryBytes: null,
+  firmware: null,
+  ready: [],
   defaults: { memoryBytes: 2 ** 28, firmware: 'bios', cloudInit: true },
 };
 

@@ -85,7 +85,7 @@ async function qcow2(name: string, mark: string): Promise<Buffer> {
 }
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const staged = async () => readdir(paths.staging).catch(() => []);
-const defaults = { arch: 'x86_64', firmware: 'bios', cloudInit: true } as const;
+const defaults = { arch: 'x86_64' as const, ready: [], cloudInit: true };
 const pullDefaults = { arch: 'x86_64', refresh: false } as const;
 
 /** A catalog entry for what the server has, with a file of checksums beside it. */
@@ -97,6 +97,7 @@ function offer(name: string, file: string, body: Buffer, options: { checksum?: s
     summary: name,
     via: 'download',
     defaults: { memoryBytes: 2 ** 28, firmware: 'bios', cloudInit: true },
+    traits: { minMemoryBytes: null, firmware: null, ready: [] },
     arch: {
       x86_64: {
         url: `${base}/${name}/${file}`,

@@ -49,6 +49,7 @@ async function kit(): Promise<string> {
   publish([...(await bundleDaemon(made)), ...(await bundleCommand(made))], new Date());
   for (const name of ['koffi', '@koromix'])
     await cp(join(root, 'node_modules', name), join(made, 'node_modules', name), { recursive: true });
+  await cp(join(root, '.build/native'), join(made, 'native'), { recursive: true });
   await copyFile(join(root, 'test/fake-qemu/fake-qemu.mjs'), join(made, 'fake-qemu.mjs'));
   await publishFakeImages(pathsOf({ VIV_HOME: made }, 0));
   await writeFile(join(made, 'package.json'), '{"type":"module"}');
@@ -101,8 +102,8 @@ for (const user of ['root', 'ana'])
     const first = await isTheUnits(user);
     await sh('viv down', user);
     // Fake QEMUs have no agent that could be waited for.
-    for (const name of ['kept --autostart', 'other']) await sh(`viv run tiny ${name} --no-wait --memory 64MiB`, user);
-    await sh('viv create tiny off --restart always --memory 64MiB', user);
+    for (const name of ['kept --autostart', 'other']) await sh(`viv run tiny ${name} --no-wait --memory 96MiB`, user);
+    await sh('viv create tiny off --restart always --memory 96MiB', user);
     assert.notEqual(await isTheUnits(user), first);
   });
 

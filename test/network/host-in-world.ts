@@ -27,13 +27,32 @@ export function hostInWorld(
     ending.unshift(world);
     const host = await make({ ...world.env, VIV_DEFAULT_NETWORK: 'default' }, world);
     ending.unshift(host);
-    const inside = async (command: string) => {
-      const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
-      return world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
-    };
-    await ready({ world, host, inside });
+    await ready({ world, host, inside: (command) => insideNetworks(host, world, command) });
   });
   after(async () => {
     for (const one of ending) await one[Symbol.asyncDispose]();
   });
+}
+
+async function insideNetworks(host: TestHost, world: World, command: string): Promise<string> {
+  const { pid } = JSON.parse(await readFile(`${host.paths.network}/holder.json`, 'utf8')) as { pid: number };
+  return world.run('host', `nsenter --net=/proc/${pid}/ns/net sh -c '${command}'`);
+}
+
+export interface MaybeWorld extends AsyncDisposable {
+  /** For a host's environment. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Runs a shell command where the host's networks are; null: there is no world. */
+  readonly inside: (host: TestHost) => ((command: string) => Promise<string>) | null;
+}
+
+/** A world for one test, or none where there can be none: its VMs have QEMU's own network then. */
+export async function worldOrNone(): Promise<MaybeWorld> {
+  if (noWorld) return { env: {}, inside: () => null, [Symbol.asyncDispose]: async () => {} };
+  const world = await makeWorld();
+  return {
+    env: { ...world.env, VIV_DEFAULT_NETWORK: 'default' },
+    inside: (host) => (command) => insideNetworks(host, world, command),
+    [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
+  };
 }

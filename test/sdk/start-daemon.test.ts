@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { lockDaemon } from '../../src/host/file/lock.ts';
-import { knock } from '../../src/sdk/connect.ts';
+import { knock } from '../../src/sdk/knock.ts';
 import { startDaemon } from '../../src/sdk/start-daemon.ts';
 import { pathsOf } from '../paths-of.ts';
 

@@ -86,7 +86,9 @@ for (const release of ['0.1.0', '0.2.0']) {
       const [prefix, schema] = Object.entries(schemas).find(([one]) => key.startsWith(one)) ?? [];
       if (prefix === undefined || schema === undefined) continue;
       seen.add(prefix);
-      assert.deepEqual(leftOver(value, schema.parse(value)), [], key);
+      const parsed: unknown = schema.parse(value);
+      assert.deepEqual(leftOver(value, parsed), [], key);
+      assert.deepEqual(parsed, value, `${key} has every field`);
     }
     assert.deepEqual(seen, new Set(Object.keys(schemas)));
     const operations = new Set<string>(operationList.map(({ id }) => id));

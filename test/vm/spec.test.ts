@@ -5,6 +5,7 @@ import { VmOptions } from '../../src/contract/vm-options.ts';
 import { idWithOwnMacs, macOf } from '../../src/vm/device/nics.ts';
 import { isUnfinishedEnd } from '../../src/vm/lifecycle/supervisor.ts';
 import type { VmRecord } from '../../src/vm/record.ts';
+import { checkSettings } from '../../src/vm/resource/check.ts';
 import { type ImageFacts, newRecord, qemuConfig, startMachineType, withCdroms } from '../../src/vm/spec.ts';
 import { pending } from '../../src/vm/vm.ts';
 import { pathsOf } from '../paths-of.ts';
@@ -22,6 +23,9 @@ const image: ImageFacts = {
   diskFile: '/images/d1/disk.qcow2',
   isoFile: null,
   kernelFiles: null,
+  minMemoryBytes: null,
+  firmware: null,
+  ready: [],
   defaults: { memoryBytes: 512 * MiB, firmware: 'bios', cloudInit: true },
 };
 const iso: ImageFacts = {
@@ -64,6 +68,22 @@ test('what is left out comes from the image', () => {
 
 test('a disk smaller than the image is refused with both sizes', () => {
   assert.throws(() => make({ diskBytes: GiB }), /1024 MiB is too small for debian:12, which needs 2048 MiB/);
+});
+
+test('an image that boots with one firmware is refused the other, and takes it where nothing is known', () => {
+  const bios = { ...image, firmware: 'bios' } as const;
+  assert.throws(() => make({ firmware: 'uefi' }, bios), /debian:12 does not boot with uefi. Use --firmware bios/);
+  assert.equal(make({ firmware: 'uefi' }).settings.firmware, 'uefi');
+  assert.equal(make({ firmware: 'uefi' }, { ...image, firmware: 'both' }).settings.firmware, 'uefi');
+  const uefi: ImageFacts = { ...image, firmware: 'uefi', defaults: { ...image.defaults, firmware: 'uefi' } };
+  assert.equal(make({}, uefi).settings.firmware, 'uefi');
+  assert.throws(() => make({ firmware: 'bios' }, uefi), /does not boot with bios/);
+});
+
+test('less memory than the image boots with is refused with the minimum', () => {
+  const check = (memoryBytes: number) => checkSettings(make({ name: 'web', memoryBytes }, { ...image, minMemoryBytes: 80 * MiB }), [0]);
+  assert.throws(() => check(64 * MiB), /debian:12 does not boot with 64 MiB of memory. Give it at least 80 MiB/);
+  check(80 * MiB);
 });
 
 test('what is no ISO image does not go into a CD drive, and user data needs cloud-init', () => {

@@ -27,6 +27,11 @@ export class Projects {
     for (const { id, name } of projects.all()) this.#byId.set(id, name);
   }
 
+  /** Keys of records that cannot be read. */
+  get unreadable(): readonly string[] {
+    return [...this.#projects.unreadable, ...this.#images.unreadable];
+  }
+
   static async open(store: Store, log: Logger): Promise<Projects> {
     return new Projects(
       await Table.open(store, 'access/project/', ProjectRecord, log),

@@ -29,6 +29,11 @@ export class Roles {
     this.#known = known;
   }
 
+  /** Keys of records that cannot be read. */
+  get unreadable(): readonly string[] {
+    return this.#table.unreadable;
+  }
+
   static async open(store: Store, known: readonly Permission[], log: Logger): Promise<Roles> {
     return new Roles(await Table.open(store, 'access/role/', RoleRecord, log), known);
   }

@@ -39,6 +39,11 @@ export class Sessions {
     this.#now = now;
   }
 
+  /** Keys of records that cannot be read. */
+  get unreadable(): readonly string[] {
+    return this.#table.unreadable;
+  }
+
   static async open(store: Store, uses: LastUse, now: () => number, log: Logger): Promise<Sessions> {
     return new Sessions(await Table.open(store, 'access/session/', SessionRecord, log), uses, now);
   }

@@ -38,6 +38,11 @@ export class Tokens {
     this.#now = now;
   }
 
+  /** Keys of records that cannot be read. */
+  get unreadable(): readonly string[] {
+    return this.#table.unreadable;
+  }
+
   static async open(store: Store, uses: LastUse, now: () => number, log: Logger): Promise<Tokens> {
     return new Tokens(await Table.open(store, 'access/token/', TokenRecord, log), uses, now);
   }

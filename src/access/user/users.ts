@@ -17,6 +17,11 @@ export class Users {
     this.#index();
   }
 
+  /** Keys of records that cannot be read. */
+  get unreadable(): readonly string[] {
+    return this.#table.unreadable;
+  }
+
   static async open(store: Store, log: Logger): Promise<Users> {
     return new Users(await Table.open(store, 'access/user/', UserRecord, log));
   }

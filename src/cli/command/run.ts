@@ -20,13 +20,13 @@ export const command: Command = {
     ...vmFlags(operations.vm.run).map((flag) =>
       flag.field === 'removeOnStop' ? { ...flag, help: 'Remove it when it stops, or when the command has ended' } : flag,
     ),
-    { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its guest agent answers' },
+    { name: 'no-wait', field: 'noWait', kind: 'boolean', help: 'Do not wait until its guest is ready' },
     { name: 'tty', field: 'tty', kind: 'boolean', short: 't', help: 'Run the command on a terminal' },
   ],
   rest: {
     label: 'COMMAND ARG...',
     required: false,
-    help: 'Command to run in it when its guest agent answers; viv ends with its exit code.',
+    help: 'Command to run in it when it is ready; viv ends with its exit code.',
   },
   notes: ['An image of the catalog that is not on this host is downloaded or built first.'],
   examples: ['viv run tiny', 'viv run tiny --rm -- uname -a', 'viv run debian:12 web --cpus 2 --memory 1GiB --disk 10GiB --user me'],
@@ -42,16 +42,17 @@ export const command: Command = {
     const input = await vmInput({ ...invocation, flags }, context);
     checkInput(operations.vm.run, input);
     const client = await context.client();
-    const { agent } = await pullMissing(client, context, input.image);
+    await pullMissing(client, context, input.image);
     const vm = await perform(context, `run ${input.name ?? input.image}`, (options) => client.vm.run(input, options));
     await sayNetwork(client, context, input, vm);
-    if (rest !== null) return await runCommand(client, context, vm, rest, tty === true, input.removeOnStop === true);
-    const waits = agent && flags['noWait'] !== true;
+    const waits = flags['noWait'] !== true;
+    if (rest !== null)
+      return await runCommand(client, context, vm, { command: rest, tty: tty === true, waits, remove: input.removeOnStop === true });
     let shown = vm;
     let problem: unknown;
     if (waits) {
       try {
-        shown = await waitForAgent(client, context, vm);
+        shown = await waitUntilReady(client, context, vm);
       } catch (error) {
         problem = error;
       }
@@ -63,7 +64,7 @@ export const command: Command = {
     }
     if (context.stderr.isTTY === true && !json) {
       context.screen.say(
-        waits
+        shown.agent.connected
           ? `it answers: viv shell ${clean(vm.name)}, viv exec ${clean(vm.name)} -- CMD`
           : `it starts: viv console ${clean(vm.name)}, viv view ${clean(vm.name)}`,
       );
@@ -72,11 +73,11 @@ export const command: Command = {
   },
 };
 
-async function waitForAgent(client: Client, context: Context, vm: Vm): Promise<Vm> {
+async function waitUntilReady(client: Client, context: Context, vm: Vm): Promise<Vm> {
   const key = `wait ${vm.id}`;
   const began = performance.now();
   const tick = () =>
-    context.screen.show(key, `${vm.name}: starting, waiting for its agent (${Math.floor((performance.now() - began) / 1000)}s)`);
+    context.screen.show(key, `${vm.name}: starting, waiting until it is ready (${Math.floor((performance.now() - began) / 1000)}s)`);
   tick();
   const timer = setInterval(tick, 1000);
   try {
@@ -87,7 +88,7 @@ async function waitForAgent(client: Client, context: Context, vm: Vm): Promise<V
   }
 }
 
-/** How often a daemon may end before its VM's agent answers. */
+/** How often a daemon may end before its VM is ready. */
 const mostDaemons = 5;
 
 /** A VM outlives the daemon: when that ends, the waiting continues with the next one. */
@@ -95,7 +96,7 @@ async function waitAcrossDaemons(client: Client, context: Context, vm: Vm): Prom
   const { signal } = context.interrupts;
   for (let daemons = 1; ; daemons++) {
     try {
-      return await client.vm.wait({ vm: vm.id, for: 'agent' }, { signal });
+      return await client.vm.wait({ vm: vm.id, for: 'ready' }, { signal });
     } catch (error) {
       const isGone = error instanceof VivError && error.code === 'unavailable';
       if (!isGone || signal.aborted || daemons === mostDaemons) throw error;
@@ -108,11 +109,11 @@ async function runCommand(
   client: Client,
   context: Context,
   vm: Vm,
-  command: readonly string[],
-  tty: boolean,
-  remove: boolean,
+  { command, tty, waits, remove }: { command: readonly string[]; tty: boolean; waits: boolean; remove: boolean },
 ): Promise<number> {
   try {
+    // What the command needs is there: name resolution, and the size that the disk was given.
+    if (waits) await waitUntilReady(client, context, vm);
     return await attach(client, context, { vm: vm.id, name: clean(vm.name), command, tty, stdin: true });
   } finally {
     if (remove) {

@@ -14,6 +14,7 @@ export function networkTable(networks: readonly Network[], width: number | undef
       { title: 'IPV6', value: ({ ipv6 }) => ipv6 ?? '-' },
       { title: 'INTERFACE', value: (network) => network.interface ?? '-' },
       { title: 'NICS', value: ({ nics }) => String(nics.length), right: true },
+      ...(networks.some(({ problem }) => problem !== null) ? [{ title: 'PROBLEM', value: ({ problem }: Network) => problem ?? '' }] : []),
     ],
     width,
   );

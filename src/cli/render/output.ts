@@ -15,6 +15,7 @@ import type { Difference, Snapshot, Verification } from '../../contract/snapshot
 import type { Task } from '../../contract/task.ts';
 import type { Token } from '../../contract/token.ts';
 import type { User } from '../../contract/user.ts';
+import type { Stopped } from '../../contract/vm.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
 import { projectSheet, projectTable, roleSheet, roleTable, sessionTable, tokenTable, userSheet, userTable } from './access.ts';
@@ -100,6 +101,7 @@ const ones = {
   'security-group-sheet': (group: Group) => groupSheet(group),
   'snapshot-name': (snapshot: Snapshot) => [snapshotName(snapshot)],
   'snapshot-sheet': (snapshot: Snapshot) => snapshotSheet(snapshot),
+  stopped: ({ name }: Stopped) => [clean(name)],
   'task-sheet': (task: Task) => taskSheet(task),
   'user-sheet': (user: User) => userSheet(user),
   verification: (verification: Verification) => verificationLines(verification),
@@ -116,6 +118,13 @@ export function renderOutput(print: Print = 'name', output: unknown, width: numb
   const list = listOf(print);
   const lines = list ? list.table(output as never[], width) : ones[print as OneName](output as never, width, input);
   return lines.join('\n');
+}
+
+/** What is said beside a result, on standard error; null: nothing. */
+export function noteOf(print: Print | undefined, output: unknown, input: Input): string | null {
+  if (print !== 'stopped' || input['force'] === true) return null;
+  const { name, forced } = output as Stopped;
+  return typeof forced !== 'string' ? null : `${clean(name)} was stopped by force: ${clean(forced)}`;
 }
 
 /** `web`, `debian:12`: what the next command on a line would take. */

@@ -12,6 +12,7 @@ export function groupTable(groups: readonly Group[], width: number | undefined):
       { title: 'OUT', value: ({ out }) => out, whole: true },
       { title: 'RULES', value: ({ rules }) => String(rules.length), right: true },
       { title: 'NICS', value: ({ nics }) => String(nics.length), right: true },
+      ...(groups.some(({ problem }) => problem !== null) ? [{ title: 'PROBLEM', value: ({ problem }: Group) => problem ?? '' }] : []),
     ],
     width,
   );
@@ -23,5 +24,6 @@ export const groupSheet = (group: Group): string[] =>
     ['otherwise', `in ${group.in}, out ${group.out}`],
     ['rules', group.rules],
     ['nics', group.nics.map(({ vm, nic }) => `${vm} ${nic}`)],
+    ['problem', group.problem],
     ['created', formatTime(group.createdAt)],
   ]);

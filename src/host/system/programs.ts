@@ -39,7 +39,7 @@ export const knownPrograms: readonly KnownProgram[] = [
     required: true,
     packages: { apt: 'qemu-utils', dnf: 'qemu-img', zypper: 'qemu-img', pacman: 'qemu-img' },
   },
-  { name: 'setpriv', purpose: 'gives each VM its own unprivileged user', required: true, packages: same('util-linux') },
+  { name: 'setpriv', purpose: 'ends helper programs with the daemon', required: true, packages: same('util-linux') },
   {
     name: 'genisoimage',
     purpose: 'makes cloud-init seeds',

@@ -55,6 +55,9 @@ const built = (context: BuildContext, source: string): BuiltImage => ({
   kind: 'disk',
   arch: context.arch,
   virtualBytes: diskBytes,
+  minMemoryBytes: null, // not measured
+  firmware: 'bios',
+  ready: ['agent', 'network', 'disk'],
   source,
   disk: 'disk.qcow2',
   iso: null,

@@ -1,6 +1,7 @@
 // What a build of a catalog image is given and what it leaves. The builders (tiny, debian) implement BuildImage;
 // operations/image/pull.ts calls them through build/index.ts and publishes what they made.
 import type { Arch } from '../../contract/field.ts';
+import type { ImageTraits } from '../../contract/image.ts';
 import type { Progress } from '../../contract/task.ts';
 import type { Paths } from '../../host/paths.ts';
 import type { ImageManifest } from '../image.ts';
@@ -19,7 +20,7 @@ export interface BuildContext {
 }
 
 /** File names are inside `staging`. The disk is qcow2 without a backing file. */
-export interface BuiltImage {
+export interface BuiltImage extends ImageTraits {
   readonly kind: ImageManifest['kind'];
   readonly arch: Arch;
   readonly virtualBytes: number;

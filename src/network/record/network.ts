@@ -7,7 +7,6 @@ import { HostAccess } from '../../contract/host-access.ts';
 import { LinkLocal, NetworkKind, Spoofing } from '../../contract/network.ts';
 import { type Kind, NamedRecords, readRecords } from '../../store/named-records.ts';
 import type { Store } from '../../store/store.ts';
-import { defaultSettings } from '../model.ts';
 
 export const NetworkRecord = z.object({
   name: z.string(),
@@ -16,13 +15,12 @@ export const NetworkRecord = z.object({
   ipv4: z.string().nullable(),
   ipv6: z.string().nullable(),
   interface: z.string().nullable(),
-  /** Defaults: those of a new network. */
-  spoofing: Spoofing.default(defaultSettings.spoofing),
-  linkLocal: LinkLocal.default(defaultSettings.linkLocal),
-  capacityBytesPerSecond: z.int().nullable().default(defaultSettings.capacityBytesPerSecond),
-  hostAccess: z.array(HostAccess).default([...defaultSettings.hostAccess]),
+  spoofing: Spoofing,
+  linkLocal: LinkLocal,
+  capacityBytesPerSecond: z.int().nullable(),
+  hostAccess: z.array(HostAccess),
   /** Id of the project that owns it; null: it belongs to the host. */
-  project: z.string().nullable().default(null),
+  project: z.string().nullable(),
   createdAt: Time,
 });
 export type NetworkRecord = z.infer<typeof NetworkRecord>;

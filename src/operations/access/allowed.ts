@@ -3,6 +3,7 @@ import type { Identity } from '../../access/identity.ts';
 import { overQuota } from '../../access/project/quota.ts';
 import { operationList } from '../../contract/index.ts';
 import { type Verb, verdicts } from '../../contract/vm-verdicts.ts';
+import { rulingOf } from '../../vm/decide.ts';
 import type { Vm } from '../../vm/vm.ts';
 import { type Known, vmTarget } from './objects.ts';
 import { addedBy, usageOf } from './usage.ts';
@@ -20,7 +21,7 @@ async function reasonAgainst(vm: Vm, verb: Verb, identity: Identity, known: Know
   const operation = operationOf(verb);
   const permission = permissions.get(operation) ?? operation;
   if (!identity.may(permission, vmTarget(vm))) return `${identity.name} has no role with ${permission} here; ask an administrator`;
-  const ruling = verdicts[verb][vm.record.state];
+  const ruling = rulingOf(verb, { state: vm.record.state, unreadable: vm.unreadable });
   if (typeof ruling === 'object') return ruling.deny;
   const added = await addedBy(operation, { vm: vm.id }, known);
   const owner = added && known.access.projects.byId(added.project);

@@ -28,9 +28,9 @@ export const imageTarget = ({ digest }: StoredImage, { access }: Known): Target 
 
 /** @throws not_found, ambiguous, as for what does not exist */
 export function findVm(ref: string, identity: Identity, { vms }: Known): Vm {
-  if (identity.isOwner) return vms.find(ref);
+  if (identity.isOwner) return vms.findAny(ref);
   const sees = identity.tester('vm.read');
-  return vms.find(ref, (vm) => sees(vmTarget(vm)));
+  return vms.findAny(ref, (vm) => sees(vmTarget(vm)));
 }
 
 /** @throws not_found */

@@ -90,6 +90,8 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     const from = text('from') ?? '';
     const at = from.indexOf('@');
     input['from'] = `${await vmField(from.slice(0, at))}${from.slice(at)}`;
+  } else if (noun === 'warm-pool' && known.warmPools.unreadableOf(text('warmPool') ?? '')) {
+    primary = null; // nobody knows whose it is
   } else if (noun === 'warm-pool' && text('warmPool') !== undefined) {
     const { vm, name } = known.warmPools.get(text('warmPool') as string);
     const owner = known.vms.byId(vm);
@@ -100,16 +102,18 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   const forward = text('forward');
   if (forward !== undefined) {
     const { records } = known.networks.forwards;
-    const record = records.get(forwardName(parseForward(forward)));
-    const vm = known.vms.byId(record.vm);
+    const name = forwardName(parseForward(forward));
+    const record = records.unreadableOf(name) ? undefined : records.get(name);
+    const vm = record && known.vms.byId(record.vm);
     primary = vm ? vmTarget(vm) : null;
-    if (!identity.may('forward.read', primary)) throw records.missing(record.name);
-    objects.push({ kind: 'forward', id: record.name, name: vm?.name ?? null });
+    if (!identity.may('forward.read', primary)) throw records.missing(name);
+    objects.push({ kind: 'forward', id: name, name: vm?.name ?? null });
   }
   const network = text('network');
   if (network !== undefined && operation.id !== 'network.create') {
     objects.push({ kind: 'network', id: network, name: network });
     if (operation.id === 'nic.add') await use(network);
+    else if (known.networks.records.unreadableOf(network)) primary = null;
     else primary = networkTarget(findNetwork(network, identity, known));
   }
   const imageRef = text('image');

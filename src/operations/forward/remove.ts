@@ -5,19 +5,24 @@ import type { HandlerOf } from '../handler.ts';
 import { queueOf } from '../vm/one.ts';
 
 interface Removing {
-  record: ForwardRecord;
+  name: string;
+  /** Null: it cannot be read. */
+  record: ForwardRecord | null;
 }
 
 export const handler: HandlerOf<'forward.remove'> = {
-  target: ({ record }: Removing) => record.name,
-  queue: ({ record }: Removing) => queueOf(record.vm),
-  prepare: async ({ forward }, { services: { networks } }): Promise<Removing> => ({
-    record: networks.forwards.records.get(forwardName(parseForward(forward))),
-  }),
+  target: ({ name }: Removing) => name,
+  queue: ({ record }: Removing) => (record === null ? 'networks' : queueOf(record.vm)),
+  prepare: async ({ forward, force }, { services: { networks } }): Promise<Removing> => {
+    const { records } = networks.forwards;
+    const name = forwardName(parseForward(forward));
+    return { name, record: force && records.unreadableOf(name) ? null : records.get(name) };
+  },
   steps: [
     {
       name: 'close the port forward',
-      run: async ({ record }: Removing, { services: { networks, vms, events } }) => {
+      run: async ({ name: forward, record }: Removing, { services: { networks, vms, events } }) => {
+        if (record === null) return void (await networks.forwards.records.dropUnreadable(forward));
         await networks.forwards.drop([record]);
         const name = vms.byId(record.vm)?.name ?? record.vm;
         events.record({
@@ -30,5 +35,5 @@ export const handler: HandlerOf<'forward.remove'> = {
       },
     },
   ],
-  output: async ({ record }: Removing) => ({ name: record.name }),
+  output: async ({ name }: Removing) => ({ name }),
 };

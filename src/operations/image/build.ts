@@ -95,6 +95,7 @@ const flatten: Step<State> = {
     }
     const { virtualBytes } = await diskInfo(join(folder, 'disk.qcow2'), 'qcow2');
     const kernel = base.kernelFiles && { file: 'vmlinuz', initrd: 'initrd', commandLine: base.kernelFiles.commandLine };
+    const minMemoryBytes = recipe.minMemoryBytes ?? base.minMemoryBytes;
     const description = {
       kind: base.kind,
       arch: base.arch,
@@ -103,7 +104,10 @@ const flatten: Step<State> = {
       disk: 'disk.qcow2',
       iso: null,
       kernel,
-      defaults: base.defaults,
+      minMemoryBytes,
+      firmware: base.firmware,
+      ready: base.ready,
+      defaults: { ...base.defaults, memoryBytes: Math.max(base.defaults.memoryBytes, minMemoryBytes ?? 0) },
     };
     return { made: { folder, description } };
   },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
+import type { ImageTraits } from '../../contract/image.ts';
 import { stagingKey } from '../../image/staging.ts';
 import { makeUsable, namingOrigin, unpack } from '../../image/unpack.ts';
 import { type DiskFormat, probeFile, usableFormat } from '../../storage/probe.ts';
@@ -16,7 +17,7 @@ interface State extends PublishState {
   /** Null: it is compressed, and what is in it decides. */
   format: DiskFormat | null;
   arch: Arch;
-  firmware: 'bios' | 'uefi';
+  traits: ImageTraits;
   cloudInit: boolean;
 }
 
@@ -24,7 +25,7 @@ const imported = 'imported';
 
 const copy: Step<State> = {
   name: 'copy the file',
-  async run({ staging, path, format, arch, firmware, cloudInit }, { signal, progress }) {
+  async run({ staging, path, format, arch, traits, cloudInit }, { signal, progress }) {
     const folder = join(staging, 'made');
     await rm(staging, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -39,14 +40,21 @@ const copy: Step<State> = {
       });
     });
     await rm(unpacked, { force: true });
-    const defaults = { memoryBytes: 1 * GiB, firmware, cloudInit: cloudInit && file.kind === 'disk' };
-    return { made: { folder, description: { ...file, arch, source: imported, defaults } } };
+    const defaults = {
+      memoryBytes: Math.max(1 * GiB, traits.minMemoryBytes ?? 0),
+      firmware: traits.firmware === 'uefi' ? ('uefi' as const) : ('bios' as const),
+      cloudInit: cloudInit && file.kind === 'disk',
+    };
+    return { made: { folder, description: { ...file, ...traits, arch, source: imported, defaults } } };
   },
   undo: emptyStaging,
 };
 
 export const handler: HandlerOf<'image.import'> = {
-  async prepare({ path, name, format: asked, arch, firmware, cloudInit }, { services: { paths, images } }): Promise<State> {
+  async prepare(
+    { path, name, format: asked, arch, firmware = null, minMemoryBytes = null, ready, cloudInit },
+    { services: { paths, images } },
+  ): Promise<State> {
     // Another import may follow the first under its name; what was fetched or built keeps its own.
     const there = await images.present(name);
     if (there && there.source !== imported)
@@ -58,7 +66,8 @@ export const handler: HandlerOf<'image.import'> = {
     const format = probe.kind === 'compressed' ? (asked ?? null) : usableFormat(probe, path, asked);
     const { blocks } = await stat(path);
     await requireSpace(paths.staging, blocks * 512, `a copy of ${path}`);
-    return { path, name, format, arch, firmware, cloudInit, staging: join(paths.staging, stagingKey('import', path, name)) };
+    const traits = { firmware, minMemoryBytes, ready };
+    return { path, name, format, arch, traits, cloudInit, staging: join(paths.staging, stagingKey('import', path, name)) };
   },
   target: (state: State) => state.name,
   queue: (state: State) => `staging/${state.staging}`,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { VivError } from '../../contract/errors.ts';
 import type { Arch } from '../../contract/field.ts';
 import { GiB } from '../../contract/field.ts';
+import type { ImageTraits } from '../../contract/image.ts';
 import { buildCatalogImage } from '../../image/build/index.ts';
 import { catalogItem } from '../../image/catalog.ts';
 import { type Checksum, parseChecksum } from '../../image/checksum.ts';
@@ -17,7 +18,13 @@ import { emptyStaging, type PublishState, publishStep, storedImage } from './pub
 type Origin =
   | { readonly via: 'here' }
   | { readonly via: 'build'; readonly item: string; readonly mirror: string | null }
-  | { readonly via: 'download'; readonly url: string; readonly checksum: ChecksumSource; readonly defaults: ImageManifest['defaults'] };
+  | {
+      readonly via: 'download';
+      readonly url: string;
+      readonly checksum: ChecksumSource;
+      readonly defaults: ImageManifest['defaults'];
+      readonly traits: ImageTraits;
+    };
 
 interface State extends PublishState {
   arch: Arch;
@@ -56,7 +63,7 @@ const obtain: Step<State> = {
         onProgress: (percent) => progress({ message: 'creating its disk', done: percent, total: 100, unit: 'steps' }),
       });
     });
-    return { made: { folder, description: { ...file, arch, source: origin.url, defaults: origin.defaults } } };
+    return { made: { folder, description: { ...file, ...origin.traits, arch, source: origin.url, defaults: origin.defaults } } };
   },
   undo: emptyStaging,
 };
@@ -104,7 +111,11 @@ function fromUrl({ image: url, name, checksum: checksumText, mirror }: Input): O
   const called = name ?? guessed.slice(0, 100);
   if (called === '')
     throw new VivError('invalid', `${url} has no file name to name the image after; give one: \`viv image pull URL NAME\`.`);
-  return { via: 'download', url, checksum, name: called, defaults: { memoryBytes: 1 * GiB, firmware: 'bios', cloudInit: true } };
+  return {
+    ...{ via: 'download', url, checksum, name: called },
+    defaults: { memoryBytes: 1 * GiB, firmware: 'bios', cloudInit: true },
+    traits: { minMemoryBytes: null, firmware: null, ready: [] },
+  };
 }
 
 function fromCatalog(
@@ -133,6 +144,7 @@ function fromCatalog(
     url: source.url,
     checksum: { from: 'vendor', ...source.checksum, signature: source.signature },
     defaults: item.defaults,
+    traits: item.traits,
     name: item.name,
   };
 }

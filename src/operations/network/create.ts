@@ -5,6 +5,7 @@ import { formatSubnet } from '../../network/address/address.ts';
 import { askedSubnet, checkFree } from '../../network/address/subnet.ts';
 import { bridgeObstacle } from '../../network/kernel/bridgeable.ts';
 import { hostInterfaces } from '../../network/kernel/host-network.ts';
+import { defaultSettings } from '../../network/model.ts';
 import type { Networks } from '../../network/networks.ts';
 import { NetworkRecord, networkNameTaken } from '../../network/record/network.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -25,6 +26,7 @@ export const handler: HandlerOf<'network.create'> = {
   prepare: async ({ network: name, project, ...asked }, { services }): Promise<Creating> => ({
     name,
     record: NetworkRecord.parse({
+      ...defaultSettings,
       ...{ name, kind: asked.kind, ...(await subnets(name, asked, services.networks)) },
       ...{ interface: asked.interface ?? null, project: projectId(project, services), createdAt: Date.now() },
     }),

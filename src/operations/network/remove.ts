@@ -10,8 +10,8 @@ interface Removing {
 export const handler: HandlerOf<'network.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => 'networks',
-  prepare: async ({ network }, { services: { networks } }): Promise<Removing> => {
-    networks.records.get(network);
+  prepare: async ({ network, force }, { services: { networks } }): Promise<Removing> => {
+    if (!force || !networks.records.unreadableOf(network)) networks.records.get(network);
     checkUnused(network, networks);
     return { name: network };
   },
@@ -19,9 +19,9 @@ export const handler: HandlerOf<'network.remove'> = {
     {
       name: 'remove the record',
       run: async ({ name }: Removing, { services: { networks, events } }) => {
-        if (!networks.records.byName(name)) return;
+        if (!networks.records.byName(name) && !networks.records.unreadableOf(name)) return;
         checkUnused(name, networks);
-        await networks.records.drop(name);
+        if (!(await networks.records.dropUnreadable(name))) await networks.records.drop(name);
         await networks.tryReconcile();
         events.record({ type: 'network.removed', name, message: `the network ${name} was removed` });
       },

@@ -4,8 +4,10 @@ import type { Network } from '../../contract/network.ts';
 import type { PortCounters } from '../../network/firewall/counters.ts';
 import type { TrafficByTap } from '../../network/flow/counters.ts';
 import { tapOf } from '../../network/kernel/interface-names.ts';
+import { defaultSettings } from '../../network/model.ts';
 import { gatewayOf } from '../../network/record/desired-state.ts';
 import type { NetworkRecord } from '../../network/record/network.ts';
+import type { UnreadableRecord } from '../../store/named-records.ts';
 import type { Services } from '../services.ts';
 
 /** Counters of what passed and what was dropped, by tap. */
@@ -13,6 +15,13 @@ export interface Passing {
   readonly traffic: TrafficByTap;
   readonly dropped: ReadonlyMap<string, PortCounters>;
 }
+
+/** A network whose record cannot be read: shown so that it can be removed. */
+export function unreadableView({ name, why }: UnreadableRecord, services: Services): Network {
+  return { ...viewOf({ ...defaultSettings, hostAccess: [], name, kind: 'nat', ...none }, services, null), problem: why };
+}
+
+const none = { ipv4: null, ipv6: null, interface: null, project: null, createdAt: 0 };
 
 /** @param passing null: not requested */
 export function viewOf(

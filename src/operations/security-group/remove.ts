@@ -11,8 +11,8 @@ interface Removing {
 export const handler: HandlerOf<'security-group.remove'> = {
   target: ({ name }: Removing) => name,
   queue: () => groupQueue,
-  prepare: async ({ securityGroup: group }, { services: { networks } }): Promise<Removing> => {
-    networks.groups.get(group);
+  prepare: async ({ securityGroup: group, force }, { services: { networks } }): Promise<Removing> => {
+    if (!force || !networks.groups.unreadableOf(group)) networks.groups.get(group);
     checkUnused(group, networks);
     return { name: group };
   },
@@ -20,9 +20,9 @@ export const handler: HandlerOf<'security-group.remove'> = {
     {
       name: 'remove the record',
       run: async ({ name }: Removing, { services: { networks, events } }) => {
-        if (!networks.groups.byName(name)) return;
+        if (!networks.groups.byName(name) && !networks.groups.unreadableOf(name)) return;
         checkUnused(name, networks);
-        await networks.groups.drop(name);
+        if (!(await networks.groups.dropUnreadable(name))) await networks.groups.drop(name);
         await networks.tryReconcile();
         events.record({ type: 'security-group.removed', name, message: `the security group ${name} was removed` });
       },

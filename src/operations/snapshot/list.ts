@@ -1,9 +1,13 @@
 // `snapshot.list`: a VM's snapshots, oldest first.
 import type { HandlerOf } from '../handler.ts';
-import { viewOf } from './view.ts';
+import { unreadableView, viewOf } from './view.ts';
 
 export const handler: HandlerOf<'snapshot.list'> = async ({ vm: vmRef }, { services }) => {
-  const vm = services.vms.find(vmRef);
+  const vm = services.vms.findAny(vmRef);
   const snapshots = services.snapshots.of(vm.id).filter(({ complete }) => complete);
-  return Promise.all(snapshots.map((snapshot) => viewOf(snapshot, vm, services)));
+  const unreadable = services.snapshots.unreadable().filter((one) => one.vm === vm.id);
+  return [
+    ...(await Promise.all(snapshots.map((snapshot) => viewOf(snapshot, vm, services)))),
+    ...unreadable.map((one) => unreadableView(one, vm)),
+  ];
 };

@@ -13,6 +13,8 @@ export const handler: HandlerOf<'snapshot.remove'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, snapshot: ref, force }, { services: { vms, snapshots, warmPools } }): Promise<Removing> => {
     const vm = vms.find(vmRef);
+    const unreadable = force ? snapshots.unreadableOf(vm.id, ref) : undefined;
+    if (unreadable) return { id: vm.id, name: vm.name, snapshot: unreadable.id, label: unreadable.label ?? unreadable.id };
     const snapshot = snapshots.find(vm, ref);
     if (snapshot.template && !force)
       throw new VivError(
@@ -33,7 +35,8 @@ export const handler: HandlerOf<'snapshot.remove'> = {
       name: 'remove the snapshot',
       final: true,
       run: async ({ id, name, snapshot, label }: Removing, { services }) => {
-        if (!services.snapshots.byId(snapshot)) return;
+        const { snapshots } = services;
+        if (!snapshots.byId(snapshot) && !snapshots.unreadable().some((one) => one.id === snapshot)) return;
         await removeSnapshot(services, services.vms.get(id), snapshot);
         services.events.record({
           type: 'snapshot.removed',

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { Snapshot } from '../../contract/snapshot.ts';
 import { checksummedFiles } from '../../vm/capture/checksums.ts';
 import { filesOfSnapshot } from '../../vm/capture/snapshot-files.ts';
-import type { SnapshotRecord } from '../../vm/capture/snapshot-record.ts';
+import type { SnapshotRecord, UnreadableSnapshot } from '../../vm/capture/snapshot-record.ts';
 import type { Vm } from '../../vm/vm.ts';
 import type { Services } from '../services.ts';
 
@@ -42,5 +42,15 @@ export async function viewOf(snapshot: SnapshotRecord, vm: Vm, { checks, paths }
     checkedAt: snapshot.checksums === null ? null : Math.min(...checkedAt) || null,
     damage: known && `its file ${known.file} ${known.damage}`,
     current: vm.record.at === snapshot.id,
+  };
+}
+
+/** A snapshot whose record cannot be read: shown so that it can be removed. */
+export function unreadableView({ id, label, createdAt, why }: UnreadableSnapshot, vm: Vm): Snapshot {
+  return {
+    ...{ id, vm: vm.name, label, parent: null, createdAt, memory: false, writing: false, memoryBytes: 0, diskBytes: 0 },
+    ...{ frozenFileSystems: null, pausedMs: 0, template: false, auto: null, thumbnail: null, checkedAt: null },
+    damage: why,
+    current: vm.record.at === id,
   };
 }

@@ -7,7 +7,7 @@ import type { HandlerOf } from '../handler.ts';
 const eventsRead = 10_000;
 
 export const handler: HandlerOf<'vm.explain'> = async ({ vm: vmRef, limit }, { services }) => {
-  const vm = services.vms.find(vmRef);
+  const vm = services.vms.findAny(vmRef);
   const { enforcer, governor } = services.resources;
   await enforcer.settled(vm.id);
   const seen = vm.live === null ? null : governor().observed(vm.id);

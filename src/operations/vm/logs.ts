@@ -6,7 +6,7 @@ import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
 
 export const handler: HandlerOf<'vm.logs'> = async ({ vm: vmRef, follow, tailBytes, source }, { services, signal }) => {
-  const vm = services.vms.find(vmRef);
+  const vm = services.vms.findAny(vmRef);
   const file = source === 'qemu' ? vm.paths.qemuLog : vm.paths.serialLog;
   const tail = tailBytes === undefined ? {} : { tailBytes };
   const bytes = follow

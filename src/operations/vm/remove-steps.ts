@@ -4,7 +4,7 @@ import { removeSnapshotsOf } from '../../snapshot/remove.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { removeFiles } from '../../vm/files.ts';
 import { unremove } from '../../vm/lifecycle/reconcile-record.ts';
-import { endNow } from '../../vm/lifecycle/stop.ts';
+import { endNow, endQemu } from '../../vm/lifecycle/stop.ts';
 import { dropVm } from '../../vm/register.ts';
 import type { Step } from '../handler.ts';
 import type { OnVm } from './one.ts';
@@ -15,13 +15,14 @@ export const removeSteps: readonly Step<OnVm>[] = [
     run: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
       if (!vm) return;
+      if (vm.unreadable !== null) return endQemu(vm, services);
       // From here it is no VM any more: not listed, and its name stays reserved until its files are gone.
       if (vm.record.complete) await vm.update(() => ({ complete: false, desired: 'stopped' }));
       await endNow(vm, services);
     },
     undo: async ({ id }, { services }) => {
       const vm = services.vms.byId(id);
-      if (vm) await unremove(vm, services);
+      if (vm && vm.unreadable === null) await unremove(vm, services);
     },
   },
   {

@@ -19,7 +19,7 @@ function checkTemplates({ id, name }: OnVm, { snapshots }: Services): void {
 export const handler: HandlerOf<'vm.remove'> = {
   ...onVm,
   prepare: async ({ vm: vmRef, force }, { services }) => {
-    const vm = services.vms.find(vmRef);
+    const vm = services.vms.findAny(vmRef);
     const { id, name } = vm;
     decide('remove', vm, { force });
     services.warmPools.checkUnused({ vm: id, name });

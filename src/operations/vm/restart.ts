@@ -3,10 +3,10 @@
 import { decide } from '../../vm/decide.ts';
 import { checkStart } from '../../vm/lifecycle/check-start.ts';
 import type { HandlerOf } from '../handler.ts';
-import { onVm, outputView } from './one.ts';
+import { onVm } from './one.ts';
 import { snapshotBefore } from './snapshot-before.ts';
 import { startSteps } from './start-steps.ts';
-import { type Stopping, stopSteps } from './stop-steps.ts';
+import { type Stopping, stoppedView, stopSteps } from './stop-steps.ts';
 
 const { before } = snapshotBefore<Stopping>({ what: 'restart', when: ({ force }, { live }) => force && live !== null });
 
@@ -22,5 +22,5 @@ export const handler: HandlerOf<'vm.restart'> = {
   },
   admit: async ({ id }, { vms }) => decide('restart', vms.get(id)),
   steps: [...before, ...stopSteps, ...startSteps],
-  output: outputView,
+  output: stoppedView,
 };

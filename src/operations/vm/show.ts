@@ -5,7 +5,7 @@ import type { HandlerOf } from '../handler.ts';
 import { viewOf } from './one.ts';
 
 export const handler: HandlerOf<'vm.show'> = async ({ vm: vmRef }, { services }) => {
-  const vm = services.vms.find(vmRef);
+  const vm = services.vms.findAny(vmRef);
   const view = viewOf(vm, services);
   const disks = await Promise.all(
     vm.record.disks.map(async (disk, index) => {

@@ -1,9 +1,12 @@
 // The steps that stop a VM; `stop`, `restart` and `remove --force` are made of them.
 
+import type { Stopped } from '../../contract/vm.ts';
+import type { Vm } from '../../contract/vm-state.ts';
 import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
 import { askGuest, desireStopped, endNow } from '../../vm/lifecycle/stop.ts';
 import type { Step, TaskContext } from '../handler.ts';
-import type { OnVm } from './one.ts';
+import type { Services } from '../services.ts';
+import { type OnVm, outputView } from './one.ts';
 
 export interface Stopping extends OnVm {
   force: boolean;
@@ -17,6 +20,11 @@ const undo = async ({ id }: OnVm, { services }: TaskContext): Promise<void> => {
   const vm = services.vms.byId(id);
   if (vm) await reconcile(vm, services);
 };
+
+/** What a finished stop or restart answers. @param last what was shown of a VM that was removed when it stopped */
+export async function stoppedView(state: Stopping, services: Services, last?: Vm): Promise<Stopped> {
+  return { ...(last ?? (await outputView(state, services))), forced: state.forced ?? null };
+}
 
 export const stopSteps: readonly Step<Stopping>[] = [
   {

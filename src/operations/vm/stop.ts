@@ -3,10 +3,10 @@ import type { Vm } from '../../contract/vm-state.ts';
 import { decide } from '../../vm/decide.ts';
 import type { HandlerOf, Step } from '../handler.ts';
 import { makeWay } from './force.ts';
-import { onVm, outputView } from './one.ts';
+import { onVm } from './one.ts';
 import { removeSteps } from './remove-steps.ts';
 import { snapshotBefore } from './snapshot-before.ts';
-import { type Stopping, stopSteps } from './stop-steps.ts';
+import { type Stopping, stoppedView, stopSteps } from './stop-steps.ts';
 
 interface StoppingForGood extends Stopping {
   /** What was shown of it last, for a VM that is removed when it stops. */
@@ -43,5 +43,5 @@ export const handler: HandlerOf<'vm.stop'> = {
     return record.desired === 'running' ? 'accept' : decide('stop', vms.get(id));
   },
   steps: [...before, ...stopSteps, ...removeSteps.map(forGood)],
-  output: async (state: StoppingForGood, services) => state.last ?? outputView(state, services),
+  output: async (state: StoppingForGood, services) => stoppedView(state, services, state.last),
 };

@@ -1,6 +1,8 @@
 // `warm-pool.list`.
 import type { HandlerOf } from '../handler.ts';
-import { viewOf } from './view.ts';
+import { unreadableView, viewOf } from './view.ts';
 
-export const handler: HandlerOf<'warm-pool.list'> = (_input, { services }) =>
-  Promise.all(services.warmPools.all().map((warmPool) => viewOf(warmPool, services)));
+export const handler: HandlerOf<'warm-pool.list'> = async (_input, { services }) => [
+  ...(await Promise.all(services.warmPools.all().map((warmPool) => viewOf(warmPool, services)))),
+  ...services.warmPools.unreadable().map(unreadableView),
+];

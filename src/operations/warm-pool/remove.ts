@@ -7,7 +7,10 @@ import { type OnWarmPool, onWarmPool } from './one.ts';
 
 export const handler: HandlerOf<'warm-pool.remove'> = {
   ...onWarmPool,
-  prepare: async ({ warmPool }, { services: { warmPools } }): Promise<OnWarmPool> => ({ name: warmPools.get(warmPool).name }),
+  prepare: async ({ warmPool, force }, { services: { warmPools } }): Promise<OnWarmPool> => {
+    if (!force || !warmPools.unreadableOf(warmPool)) warmPools.get(warmPool);
+    return { name: warmPool };
+  },
   steps: [
     {
       name: 'remove the members',
@@ -20,8 +23,9 @@ export const handler: HandlerOf<'warm-pool.remove'> = {
     {
       name: 'remove the record',
       run: async ({ name }: OnWarmPool, { services }) => {
-        if (!services.warmPools.byName(name)) return;
-        await services.warmPools.drop(name);
+        const { warmPools } = services;
+        if (!warmPools.byName(name) && !warmPools.unreadableOf(name)) return;
+        if (!(await warmPools.dropUnreadable(name))) await warmPools.drop(name);
         await collectLayers(services);
         services.events.record({ type: 'warm-pool.removed', name, message: `the warm pool ${name} was removed` });
       },

@@ -1,5 +1,6 @@
 // What the API shows of a pool.
 import type { WarmPool } from '../../contract/warm-pool.ts';
+import type { UnreadableRecord } from '../../store/named-records.ts';
 import { heldBytes, isReady, membersOf } from '../../warm-pool/members.ts';
 import type { WarmPoolRecord } from '../../warm-pool/records.ts';
 import type { Services } from '../services.ts';
@@ -19,3 +20,10 @@ export async function viewOf({ name, vm, snapshot: snapshotId, size, createdAt }
     createdAt,
   };
 }
+
+/** A warm pool whose record cannot be read: shown so that it can be removed. */
+export const unreadableView = ({ name, why }: UnreadableRecord): WarmPool => ({
+  ...{ name, vm: '', snapshot: '', snapshotId: '', size: 0, ready: 0, memoryBytes: 0 },
+  problem: why,
+  createdAt: 0,
+});

@@ -74,6 +74,9 @@ export class Alerts {
     });
   }
 
+  /** Keys of records that cannot be read. */
+  readonly unreadable: string[] = [];
+
   /** Reads what is durable. One that this version cannot read is left alone. */
   static async open(options: AlertsOptions): Promise<Alerts> {
     const alerts = new Alerts(options);
@@ -81,7 +84,10 @@ export class Alerts {
     for (const { key, value } of await options.store.list(recordKey(''))) {
       const parsed = AlertRecord.safeParse(value);
       if (parsed.success) alerts.#add(parsed.data);
-      else options.log.error({ key, problem: parsed.error.message }, 'the record of an alert cannot be read; it is left alone');
+      else {
+        alerts.unreadable.push(key);
+        options.log.error({ key, problem: parsed.error.message }, 'the record of an alert cannot be read; it is left alone');
+      }
     }
     for (const { key, value } of await options.store.list(stateKey('', '').slice(0, -1))) {
       const [, name = '', id = ''] = key.split('/');

@@ -1,8 +1,11 @@
-// The monitor: looks at the host and at every VM once a second and hands what it saw to those who asked (history, alerts). It owns the
-// meters; what a VM is, and where its taps are, it gets by functions. Cost is linear in VMs: docs/guide/monitoring.md.
+// The resource room: what VMs and the host use, and what they may use. It owns measuring (measure/), history/, metrics (metric/), alerts (alert/),
+// limits (cgroup/, cpu/, disk/, enforcer.ts), admission (memory/) and the governor (governor/). It knows VMs only by functions that it is given.
 //
 //   VMs ──> VmMeter (process, taps, disks, guest) ──┐
-//   host ─> HostMeter ──────────────────────────────┴─> Look ──> listeners
+//   host ─> HostMeter ──────────────────────────────┴─> Look, once a second ──> history, alerts, anomalies
+//                                                       governor: observe ──> decide (pure) ──> act
+//
+// This file is the monitor. Its cost is linear in VMs: docs/guide/monitoring.md.
 import type { HostSeries, Values, VmSeries } from '../../contract/series.ts';
 import type { Clock } from '../../host/clock.ts';
 import { readProcFile } from '../../host/file/proc-file.ts';

@@ -7,9 +7,8 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
 import { VivError } from '../../contract/errors.ts';
-import type { Client } from '../client.ts';
-import type { Vm } from '../vm.ts';
-import type { Copied, CopyOptions } from './copied.ts';
+import type { Calls } from '../types.ts';
+import type { Copied, CopyOptions, CopyVm } from './copied.ts';
 import { guestTarget } from './guest-path.ts';
 import { entryAt, joinPath, makeFolder, parentOf, textOf } from './local-path.ts';
 
@@ -22,7 +21,7 @@ type ExtractOptions = Parameters<typeof extract>[0];
 const keptMode = 0o1777;
 
 /** @throws VivError invalid, corrupt, and what the guest reports */
-export async function copyFrom(client: Client, vm: Vm, guestPath: string, localPath: string, options: CopyOptions): Promise<Copied> {
+export async function copyFrom(calls: Calls, vm: CopyVm, guestPath: string, localPath: string, options: CopyOptions): Promise<Copied> {
   const source = guestTarget(guestPath);
   const isFolder = await stat(localPath).then(
     (found) => found.isDirectory(),
@@ -30,7 +29,7 @@ export async function copyFrom(client: Client, vm: Vm, guestPath: string, localP
   );
   const base = source === '/' ? vm.name : posix.basename(source);
   const [folder, name] = isFolder || localPath.endsWith('/') ? [localPath, base] : [dirname(localPath), basename(localPath)];
-  const stream = await client.vm.copyOut({ vm: vm.id, path: source }, options.signal ? { signal: options.signal } : {});
+  const stream = await calls.vm.copyOut({ vm: vm.id, path: source }, options.signal ? { signal: options.signal } : {});
   try {
     await makeFolder(Buffer.from(folder));
     return await extractTree(stream, folder, name, options);

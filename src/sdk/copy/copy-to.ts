@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { basename, join, posix, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { VivError } from '../../contract/errors.ts';
-import type { Client } from '../client.ts';
-import type { Vm } from '../vm.ts';
-import type { Copied, CopyOptions } from './copied.ts';
+import type { Calls } from '../types.ts';
+import type { Copied, CopyOptions, CopyVm } from './copied.ts';
 import { guestTarget } from './guest-path.ts';
 import { joinPath, textOf } from './local-path.ts';
 import { tarEnd, tarHeader, tarPadding } from './tar-entry.ts';
@@ -22,7 +21,7 @@ interface Packing {
 }
 
 /** @throws VivError not_found, invalid, and what the guest reports */
-export async function copyTo(client: Client, vm: Vm, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
+export async function copyTo(calls: Calls, vm: CopyVm, localPath: string, guestPath: string, options: CopyOptions): Promise<Copied> {
   const signal = options.signal ? { signal: options.signal } : {};
   const target = guestTarget(guestPath);
   const found = await statSource(localPath);
@@ -42,7 +41,7 @@ export async function copyTo(client: Client, vm: Vm, localPath: string, guestPat
   };
   const tar = Readable.from(pack(source.path, Buffer.from(name), packing), { objectMode: false });
   try {
-    const copied = await client.vm.copyIn({ vm: vm.id, path: folder }, tar, signal);
+    const copied = await calls.vm.copyIn({ vm: vm.id, path: folder }, tar, signal);
     return { ...copied, skipped: [...packing.skipped, ...copied.skipped] };
   } catch (error) {
     // The reason why the stream broke off is better than that it did.
@@ -60,7 +59,7 @@ async function statSource(localPath: string): Promise<Stats> {
   });
 }
 
-async function isGuestFolder(vm: Vm, path: string, options: { signal?: AbortSignal }): Promise<boolean> {
+async function isGuestFolder(vm: CopyVm, path: string, options: { signal?: AbortSignal }): Promise<boolean> {
   try {
     return (await vm.exec(['test', '-d', path], options)).exitCode === 0;
   } catch (error) {

@@ -1,6 +1,6 @@
 // An internal VM that reads the file systems of another one at two instants: `tiny` without a network, with empty overlays over the disks of
 // both instants, so that journals can be replayed and nothing changes. A file system may attack what reads it, so the reader has a user of
-// its own in the family whose layers it may read. Only the disks of a stopped VM are not readable for it: there it runs as that VM's user.
+// its own. Only the disks of a stopped VM are not readable for it: there it runs as that VM's user.
 
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ export async function planReader(
       looks.push({ id: name, kind: 'data', file: top, format: 'qcow2', sizeBytes, backing: file, digest: null });
     }
   }
-  return { ...record, family: vm.record.family ?? vm.record.uid, disks: [...record.disks, ...looks] };
+  return { ...record, disks: [...record.disks, ...looks] };
 }
 
 /** Ends and removes it. Repeatable. */

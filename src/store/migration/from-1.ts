@@ -2,7 +2,7 @@
 // lack are filled in, so that readers know one form only.
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Directories, StoredEntry } from './schema.ts';
+import type { Directories, StoredEntry } from './entry.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -14,8 +14,7 @@ const values: Readonly<Record<string, (value: Fields) => unknown>> = {
   pool: ({ point, ...pool }) => ({ ...pool, snapshot: point }),
   group: securityGroup,
   network: ({ guarded = true, ...network }) => ({
-    capacityBytesPerSecond: null,
-    hostAccess: [],
+    ...{ capacityBytesPerSecond: null, hostAccess: [], linkLocal: 'drop', project: null },
     ...network,
     spoofing: guarded ? 'drop' : 'allow',
   }),
@@ -29,21 +28,33 @@ export function from1({ key, value }: StoredEntry): StoredEntry {
   const noun = key.slice(0, slash);
   const rewrite = values[noun];
   return {
-    key: `${keyPrefixes[noun] ?? noun}${key.slice(slash)}`,
+    key: `${keyPrefixes[noun] ?? noun}${noun === 'check' ? renamedFile(key.slice(slash)) : key.slice(slash)}`,
     value: rewrite !== undefined && typeof value === 'object' && value !== null ? rewrite(value as Fields) : value,
   };
 }
+
+/** What is known of a file has the file's path in its key. */
+const renamedFile = (path: string): string => path.replace(/\/points\/([^/]+\/memory)$/, '/snapshots/$1');
+
+/** 0.1.0 had no resource settings. These are the defaults of 0.2.0. */
+const resources = {
+  ...{ cpuWeight: 100, cpuReservation: 0, cpuLimit: 0, cpuBurstMs: 0, cpuLending: false, vcpuPins: [], emulatorPin: 'none', maxCpus: 0 },
+  ...{ cpuModel: 'default', cpuFeatures: [], memoryMinimumBytes: 0, memoryMaximumBytes: 0, memoryWeight: 100, freePageReporting: true },
+  ...{ hugepages: false, ksm: false, ioWeight: 100, diskLimits: [] },
+};
 
 function vmRecord(record: Fields): Fields {
   const { wanted, wakeFrom, newcomer, asleep, pool, ...rest } = record;
   return {
     vars: null,
-    family: null,
     at: null,
     forkedFrom: null,
+    project: null,
     ...rest,
+    seed: seed(rest['seed']),
     stateReason: reason(rest['stateReason']),
     desired: wanted,
+    image: { minMemoryBytes: null, ready: [], ...(rest['image'] as Fields) },
     settings: settings(rest['settings'] as Fields),
     started: started(rest['started']),
     resumeFrom: wakeFrom ?? null,
@@ -61,7 +72,11 @@ function reason(found: unknown): unknown {
 }
 
 function settings({ snapshots, ...rest }: Fields): Fields {
-  return { tpm: false, ...rest, snapshotPolicy: snapshots ?? null };
+  return { tpm: false, resources, ...rest, snapshotPolicy: snapshots ?? null };
+}
+
+function seed(found: unknown): unknown {
+  return found === null ? null : { userDataBase64: null, networkConfig: null, ...(found as Fields) };
 }
 
 function started(found: unknown): unknown {
@@ -69,6 +84,7 @@ function started(found: unknown): unknown {
   const { board, cdroms, ...rest } = found as Fields;
   return {
     slots: 0,
+    balloon: false,
     announces: true,
     queueReset: true,
     ...settings(rest),
@@ -97,6 +113,7 @@ function snapshotRecord({ sums, machine, ...rest }: Fields): Fields {
   return {
     auto: null,
     thumbnail: null,
+    frozenFileSystems: null,
     ...rest,
     checksums: sums === null || sums === undefined ? null : { tpm: {}, ...(sums as Fields) },
     vmRecord: vmRecord(machine as Fields),

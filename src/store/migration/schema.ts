@@ -8,18 +8,8 @@
 import { renameSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VivError } from '../../contract/errors.ts';
+import type { Directories, StoredEntry } from './entry.ts';
 import { from1, renameFilesFrom1 } from './from-1.ts';
-
-/** Where a state directory's files are. */
-export interface Directories {
-  readonly stateDirectory: string;
-  readonly run: string;
-}
-
-export interface StoredEntry {
-  readonly key: string;
-  readonly value: unknown;
-}
 
 interface Migration {
   /** The release that wrote this version, and the one that begins the next. */
@@ -64,6 +54,7 @@ export function migrate(db: DatabaseSync, file: string, directories?: Directorie
   const version = versionOf(db);
   if (version === newestVersion) return null;
   if (version === null) {
+    refuseStrangers(db, file);
     inTransaction(db, () => db.exec(tables));
     return null;
   }
@@ -90,6 +81,15 @@ function versionOf(db: DatabaseSync): number | null {
   const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'").get();
   const row = table && (db.prepare('SELECT version FROM schema_version').get() as { version: number } | undefined);
   return row?.version ?? null;
+}
+
+/** A database of another program is not made into a store. */
+function refuseStrangers(db: DatabaseSync, file: string): void {
+  if (!db.prepare('SELECT 1 FROM sqlite_schema').get()) return;
+  throw new VivError(
+    'corrupt',
+    `${file} is a database of another program; move it elsewhere, and put back Vivarium’s own or let it be rebuilt`,
+  );
 }
 
 interface Row {
@@ -123,7 +123,8 @@ function rewriteEntries(db: DatabaseSync, { entry }: Migration, version: number)
   db.prepare('UPDATE schema_version SET version = ?').run(version);
 }
 
-function inTransaction(db: DatabaseSync, act: () => void): void {
+/** Acts in one transaction. @throws what `act` throws; then nothing has changed */
+export function inTransaction(db: DatabaseSync, act: () => void): void {
   db.exec('BEGIN IMMEDIATE');
   try {
     act();

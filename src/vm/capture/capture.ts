@@ -3,7 +3,7 @@
 //
 //   stop ─► devices into a file ─► copy of the TPM ─► disks: new overlays ─► memory: a new layer ─► continue
 import { existsSync } from 'node:fs';
-import { link, rm } from 'node:fs/promises';
+import { link, rename, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../../contract/errors.ts';
 import { makeFolder } from '../../host/file/folder.ts';
@@ -15,22 +15,12 @@ import { prepareDevices, saveDevices } from '../../qemu/state.ts';
 import { endTpm } from '../../qemu/tpm.ts';
 import type { VmConnection } from '../connection.ts';
 import { copyTpm } from '../device/tpm.ts';
-import { makeOwnFile } from '../files.ts';
+import { makeOwnFile, seal } from '../files.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
 import { collectChecksums, copyChecksums } from './checksums.ts';
 import { stopFlattening } from './flatten-chain.ts';
-import {
-  asLayers,
-  isOnOverlays,
-  makeOverlays,
-  type Overlay,
-  onOverlays,
-  planOverlays,
-  removeOverlays,
-  sealLayers,
-  shareWithFamily,
-} from './overlays.ts';
+import { asLayers, isOnOverlays, makeOverlays, type Overlay, onOverlays, planOverlays, removeOverlays, sealLayers } from './overlays.ts';
 import { rollBack } from './roll-back.ts';
 import type { SnapshotMemory, SnapshotRecord } from './snapshot-record.ts';
 
@@ -88,8 +78,7 @@ export async function prepareSnapshot(vm: Vm, services: Uses<'snapshots' | 'path
   if (isOnOverlays(vm.record, overlays)) return;
   await services.snapshots.put(snapshot);
   const { folder } = services.paths.snapshot(snapshot.id);
-  await makeFolder(folder, 0o711);
-  if (vm.record.family === null && vm.record.uid !== null) await vm.update(({ uid }) => ({ family: uid }));
+  await makeFolder(folder, 0o700);
   await makeOverlays(vm.record, overlays);
 }
 
@@ -101,6 +90,7 @@ export async function dropSnapshot(
 ): Promise<void> {
   const { snapshot, overlays } = freezing;
   if (vm && !services.snapshots.byId(snapshot.id)?.complete) await takeBackOrEnded(vm, services, freezing);
+  if (vm) await rm(vm.paths.devices, { force: true });
   if (vm?.record.at === snapshot.id) await vm.update(() => ({ at: snapshot.parent }));
   await rm(services.paths.snapshot(snapshot.id).folder, { recursive: true, force: true });
   // The files that it wrote to before stay layers, under that name alone.
@@ -188,7 +178,8 @@ async function freezeLive(
   const { snapshot, overlays } = freezing;
   const { qmp } = live;
   await stopFlattening(vm);
-  const devices = services.paths.snapshot(snapshot.id).devices;
+  // QEMU reaches its VM's own folder alone.
+  const { devices } = vm.paths;
   // A previous daemon may have died in the middle of what follows.
   if (await rollBack(vm, services, freezing))
     throw new VivError('qemu_failed', `the snapshot of ${vm.name} was interrupted by a restart of the daemon. Take it again`);
@@ -218,6 +209,7 @@ async function freezeLive(
     }
   } catch (error) {
     vm.runtime.unfreeze();
+    await rm(devices, { force: true });
     // Done once more when the snapshot is dropped. A full disk, which keeps it from being recorded, is the better reason of both.
     await rollBack(vm, services, freezing).catch((other: unknown) => {
       if (!isOfQemu(other)) throw other;
@@ -229,6 +221,12 @@ async function freezeLive(
   if (goOn && running) await cont(qmp);
   else if (goOn && withMemory && !vm.runtime.isDiskFull) await pausedAgain(qmp);
   const pausedMs = performance.now() - begun;
-  if (withMemory) await shareWithFamily(devices, vm.record);
+  if (withMemory) await takeDevices(vm, services.paths.snapshot(snapshot.id).devices);
   return { memory, pausedMs };
+}
+
+/** What QEMU has written becomes the snapshot's. */
+async function takeDevices({ paths, record }: Vm, to: string): Promise<void> {
+  await seal(paths.devices, record);
+  await rename(paths.devices, to);
 }

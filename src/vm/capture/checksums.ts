@@ -15,14 +15,6 @@ export type Pace = (bytes: number) => Promise<void>;
 
 const partEnd = '.part';
 
-/** What is known of damaged files. */
-export interface DamagedFiles {
-  /** The first of these files that is known to be damaged. */
-  damaged(files: readonly string[]): { readonly file: string; readonly damage: string } | null;
-  /** Forgets the files for which `isThere` returns false. Repeatable. */
-  forgetOthers(isThere: (file: string) => boolean): Promise<void>;
-}
-
 /** Files of a snapshot that have checksums, or are going to. */
 export function checksummedFiles({ id, memory, checksums }: SnapshotRecord, paths: Paths): string[] {
   return [...(memory?.in === 'file' ? [paths.snapshot(id).memory] : []), ...Object.keys(checksums?.layers ?? {})];

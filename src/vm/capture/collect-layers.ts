@@ -17,7 +17,7 @@ const filesOf = ({ disks, vars, kernel, started }: VmRecord): string[] => [
 
 /** @returns what was removed */
 export async function collectLayers(services: Uses<'vms' | 'snapshots' | 'checks' | 'paths'>): Promise<string[]> {
-  if (services.vms.unreadable > 0 || services.snapshots.unreadable > 0) return [];
+  if (services.vms.unreadable().length > 0 || services.snapshots.unreadable().length > 0) return [];
   await collectChecksums(services);
   const folder = services.paths.layers;
   const all = (await readdir(folder)).map((name) => join(folder, name));

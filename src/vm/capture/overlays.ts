@@ -1,13 +1,13 @@
 // A VM's writable disks become layers: each file gets a second, permanent name, and the VM continues in an empty overlay that is
 // backed by it. A layer has no owner: VMs and snapshots find it as their backing file.
 import { existsSync } from 'node:fs';
-import { chmod, chown, link, rm } from 'node:fs/promises';
+import { link, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '../../host/id.ts';
 import type { NewOverlay } from '../../qemu/block.ts';
 import { backingFiles } from '../../storage/chain.ts';
 import { createOverlay } from '../../storage/disk.ts';
-import { own } from '../files.ts';
+import { own, seal } from '../files.ts';
 import type { DiskRecord, VmRecord } from '../record.ts';
 import type { Uses } from '../services.ts';
 
@@ -88,16 +88,10 @@ export async function removeOverlays(overlays: readonly Overlay[]): Promise<void
   }
 }
 
-/** The layers no longer change, and the family may read them. Repeatable. */
+/** The layers no longer change. Repeatable. */
 export async function sealLayers(record: VmRecord, overlays: readonly Overlay[]): Promise<void> {
   for (const { from, layer } of overlays) {
-    await shareWithFamily(layer, record);
+    await seal(layer, record);
     await rm(from, { force: true });
   }
-}
-
-/** Root's, and the family's to read. */
-export async function shareWithFamily(file: string, { uid, family }: VmRecord): Promise<void> {
-  if (uid !== null) await chown(file, 0, family ?? uid);
-  await chmod(file, 0o440);
 }

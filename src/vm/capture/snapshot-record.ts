@@ -45,7 +45,7 @@ export const SnapshotRecord = z.object({
   thumbnail: z.enum(['png', 'text']).nullable(),
   checksums: SnapshotChecksums.nullable(),
   /** Mount points that the guest had frozen; null: it was not quiesced. */
-  frozenFileSystems: z.array(z.string()).nullable().default(null),
+  frozenFileSystems: z.array(z.string()).nullable(),
   /** How long the guest was paused for it, in ms. */
   pausedMs: z.number(),
   /** The VM, with its disks' files as they are kept: layers. */
@@ -53,10 +53,21 @@ export const SnapshotRecord = z.object({
 });
 export type SnapshotRecord = z.infer<typeof SnapshotRecord>;
 
+/** What can be read of a snapshot whose record cannot be. */
+export interface UnreadableSnapshot {
+  readonly id: string;
+  /** Id of its VM; empty: not known. */
+  readonly vm: string;
+  readonly label: string | null;
+  readonly createdAt: number;
+  /** Why, as a clause. */
+  readonly why: string;
+}
+
 /** The snapshots of this host: what the VM room does with them. */
 export interface SnapshotRecords {
-  /** How many records this version cannot read: what they are backed by is not known. */
-  readonly unreadable: number;
+  /** Those whose record cannot be read: what they are backed by is not known, so no layer is removed. */
+  unreadable(): readonly UnreadableSnapshot[];
   all(): SnapshotRecord[];
   byId(id: string): SnapshotRecord | undefined;
   /** @throws not_found */

@@ -5,10 +5,10 @@ import { makeDurable } from '../../host/file/durable.ts';
 import { memoryBytesOf } from '../../qemu/args/machine.ts';
 import { BlockChecksums } from '../../storage/block-checksums.ts';
 import { flatten } from '../../storage/flatten.ts';
+import { seal } from '../files.ts';
 import { openLayers } from '../memory.ts';
 import type { Uses } from '../services.ts';
 import { writeChecksums } from './checksums.ts';
-import { shareWithFamily } from './overlays.ts';
 
 /** Repeatable as long as the process lives. @throws not_found when it has ended before; no_space */
 export async function writeMemory(
@@ -38,7 +38,7 @@ export async function writeMemory(
   // Once the VM's process has ended, these files are all there is of its memory.
   await makeDurable(services.paths.snapshot(id).devices);
   await writeChecksums(services.paths, file, checksums.end(bytes));
-  await shareWithFamily(file, snapshot.vmRecord);
+  await seal(file, snapshot.vmRecord);
   const { blocks } = await stat(file);
   await services.snapshots.put({ ...services.snapshots.get(id), memory: { in: 'file' }, memoryBytes: blocks * 512 });
 }

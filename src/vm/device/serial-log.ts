@@ -1,4 +1,5 @@
-// A VM's serial output. QEMU appends it to serial.log itself, so nothing is lost while no daemon runs.
+// A VM's serial output. QEMU appends it to serial.log itself, so nothing is lost while no daemon runs; its length is bounded there as well
+// (native/qemu-preload/bounded_log.c).
 // Older parts are kept as serial.log.1 (the newest of them) to serial.log.3.
 import { watch } from 'node:fs';
 import { type FileHandle, open, rename, stat, truncate } from 'node:fs/promises';

@@ -32,8 +32,7 @@ export async function openTpm(record: VmRecord, { tpm: folder, tpmLog }: VmPaths
   await mkdir(folder, { recursive: true });
   await own(folder, record, 0o700);
   await rotate(tpmLog, MiB);
-  const identity = record.uid === null ? null : { uid: record.uid, gid: record.uid };
-  return startTpm({ binary: await findSwtpm(), folder, identity, logFile: tpmLog });
+  return startTpm({ binary: await findSwtpm(), folder, uid: record.uid, logFile: tpmLog });
 }
 
 /** Reports that the TPM has ended while its QEMU runs. It is expected to end with QEMU. */

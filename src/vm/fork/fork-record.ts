@@ -30,7 +30,6 @@ export function childRecord(
   return {
     ...pendingIdentity(vm, child, parentName, createdAt),
     ...overlaysOver(vm, services.paths.vm(child.id).state),
-    family: vm.family ?? vm.uid,
     state: withMemory ? 'suspended' : 'stopped',
     started: withMemory ? vm.started : null,
     resumeFrom: withMemory ? snapshot.id : null,
@@ -42,7 +41,7 @@ export function pendingIdentity(vm: VmRecord, { id, name, uid }: Child, parentNa
   const nics = vm.nics.map((nic) => ({ ...nic, mac: macOf(id, Number(nic.id.slice(3))), ipv4: null, ipv6: null }));
   return {
     ...vm,
-    ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false, family: null },
+    ...{ id, name, uid, uuid: randomUUID(), createdAt, complete: false },
     ...{ state: 'stopped', stateReason: null, desired: 'stopped', started: null, startedAt: null, bootId: null, restarts: 0 },
     // Automatic snapshots are the other's: a hundred forks of it would make a hundred of each.
     settings: { ...vm.settings, hostname: null, snapshotPolicy: null },

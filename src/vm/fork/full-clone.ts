@@ -8,9 +8,9 @@ import { newId } from '../../host/id.ts';
 import { endTpm } from '../../qemu/tpm.ts';
 import { convertDisk, copyBytes, copyPlain } from '../../storage/disk.ts';
 import { requireSpace } from '../../storage/space.ts';
-import { isWritable, shareWithFamily } from '../capture/overlays.ts';
+import { isWritable } from '../capture/overlays.ts';
 import { copyTpm } from '../device/tpm.ts';
-import { makeFolder, makeSeed, own } from '../files.ts';
+import { makeFolder, makeSeed, own, seal } from '../files.ts';
 import type { VmRecord } from '../record.ts';
 import type { Uses } from '../services.ts';
 import { type Child, pendingIdentity } from './fork-record.ts';
@@ -144,7 +144,7 @@ async function make(
   if (kind === 'cd') await convertDisk(from, 'raw', part, 'raw', { signal, onProgress });
   else await copyPlain(from, part);
   await rename(part, to);
-  await shareWithFamily(to, clone);
+  await seal(to, clone);
 }
 
 /** Removes the layers that makeClone has created; no other VM uses them before the clone is complete. Repeatable. */

@@ -8,6 +8,7 @@ import { queryStatus } from '../../qemu/command.ts';
 import { findProcesses, lastWords, type QemuProcess } from '../../qemu/process.ts';
 import { connectQmp } from '../../qemu/qmp.ts';
 import { findTpms } from '../../qemu/tpm.ts';
+import { releaseMeanwhile } from '../confine.ts';
 import { watchTpm } from '../device/tpm.ts';
 import { removeFiles } from '../files.ts';
 import { dropVm } from '../register.ts';
@@ -74,11 +75,12 @@ const vmOf = (folder: string, services: Uses<'vms'>): Vm | undefined => services
 
 async function adopt(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'bootId' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'bootId' | 'resources'>,
   isWarm: (vm: Vm) => boolean,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
   const { record } = vm;
+  if (vm.unreadable !== null) return null;
   if (isWarm(vm)) return adoptReady(vm, services, signal);
   const thoughtAlive = record.state === 'running' || record.state === 'paused' || (record.state === 'broken' && record.started !== null);
   // A start that was in progress is completed by its task, and what follows a recorded end by the supervisor.
@@ -97,7 +99,7 @@ async function adopt(
 /** A member that is incomplete or does not answer is adopted by the task that creates it, or removed by sweep(). */
 async function adoptReady(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'resources'>,
   signal: AbortSignal,
 ): Promise<keyof Adopted | null> {
   if (vm.record.state !== 'suspended') return null;
@@ -109,16 +111,23 @@ async function adoptReady(
     connect(vm, services, process, qmp, { held: true });
     placeProcess(vm.id, process, services);
     vm.runtime.hold();
+    releaseMeanwhile(vm, services);
     return 'adopted';
   }
   qmp.close();
   return null;
 }
 
-async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, process: QemuProcess, signal: AbortSignal): Promise<void> {
+async function adoptProcess(
+  vm: Vm,
+  services: Uses<'networks' | 'paths' | 'resources'>,
+  process: QemuProcess,
+  signal: AbortSignal,
+): Promise<void> {
   const qmp = await connectQmp(vm.paths.qmp, { timeoutMs: deadlineMs, signal, exited: process.exited });
   const live = connect(vm, services, process, qmp);
   adoptLimits(vm, live, services);
+  releaseMeanwhile(vm, services);
   const { status } = await queryStatus(live.qmp);
   applyStatus(vm, live, status);
   const { state, stateReason } = vm.record;
@@ -129,7 +138,7 @@ async function adoptProcess(vm: Vm, services: Uses<'networks' | 'resources'>, pr
 /** True: its process runs and does not answer; it is shown so, and adopted as soon as it does. */
 async function adoptWhenItAnswers(
   vm: Vm,
-  services: Uses<'networks' | 'processes' | 'log' | 'resources'>,
+  services: Uses<'networks' | 'processes' | 'paths' | 'log' | 'resources'>,
   error: unknown,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -182,8 +191,6 @@ export interface Swept {
   vms: string[];
   processes: number;
   folders: number;
-  /** Ids of VMs with disks that the store does not know (it was moved away): everything of theirs stays. */
-  left: string[];
 }
 
 /** Removes what belongs to no VM and no task. Called after unfinished tasks have ended; `busy`: a task runs on the VM. */
@@ -206,31 +213,25 @@ export async function sweep(
     await discardSuspendedState({ resumeFrom: snapshot.id }, services);
   }
   const { vms: vmsFolder, run } = services.paths;
-  const left = new Set<string>();
   // Asked each time, because VMs are created in the meantime; each is registered before it has a folder or a process.
-  const owned = async (id: string) => {
-    if (services.vms.knows(id)) return true;
-    if (!(await holdsDisk(join(vmsFolder, id)))) return false;
-    left.add(id);
-    return true;
-  };
+  const owned = (id: string) => services.vms.byId(id) !== undefined;
   let processes = 0;
   let folders = 0;
   for (const { marker, process } of await findProcesses(services.processes.prefix)) {
     const id = marker.slice(services.processes.prefix.length);
-    if (await owned(id)) continue;
+    if (owned(id)) continue;
     await endProcess(process, services.paths.vm(id));
     processes += 1;
   }
   processes += await endStrayTpms(services, busy);
   for (const folder of [vmsFolder, join(run, 'vms')]) {
     for (const id of await readdir(folder).catch(() => [])) {
-      if (await owned(id)) continue;
+      if (owned(id)) continue;
       await rm(join(folder, id), { recursive: true, force: true });
       folders += 1;
     }
   }
-  return { vms: halves.map(({ name }) => name), processes, folders, left: [...left] };
+  return { vms: halves.map(({ name }) => name), processes, folders };
 }
 
 /** TPMs of a QEMU that was never started. */
@@ -243,10 +244,4 @@ async function endStrayTpms(services: Uses<'vms' | 'processes' | 'paths'>, busy:
     ended += 1;
   }
   return ended;
-}
-
-/** A missing record is no reason to lose what a guest has written. */
-async function holdsDisk(folder: string): Promise<boolean> {
-  const files = await readdir(folder).catch(() => []);
-  return files.some((file) => file.endsWith('.qcow2') || file.endsWith('.raw'));
 }

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { diskProblem, quit } from '../../qemu/command.ts';
 import { lastWords } from '../../qemu/process.ts';
 import type { GuestEnd, VmConnection } from '../connection.ts';
+import { pauseReason } from '../pause-reason.ts';
 import type { Vm } from '../vm.ts';
 import { awaitLastOutput, panicReason } from './panic.ts';
 import { recordEnd } from './record-exit.ts';
@@ -88,15 +89,6 @@ export function applyStatus(vm: Vm, live: VmConnection, status: string): void {
   else if (status === 'shutdown') live.noteShutdown({ guest: true, reason: 'guest-shutdown' });
   else return;
   void quitQemu(live);
-}
-
-/** Why QEMU has paused the guest. */
-export function pauseReason({ full, device }: { full: boolean; device: string }, name: string) {
-  if (full) return { code: 'host_disk_full', message: 'the host’s disk is full; it continues when there is room again' } as const;
-  return {
-    code: 'disk_error',
-    message: `a disk of the host failed (${device}). See: viv logs ${name} --source qemu`,
-  } as const;
 }
 
 type Exit = { code: number | null; signal: string | null } | null;

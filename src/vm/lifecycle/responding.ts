@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { diskProblem, queryStatus } from '../../qemu/command.ts';
 import type { QemuProcess } from '../../qemu/process.ts';
 import type { VmConnection } from '../connection.ts';
+import { pauseReason } from '../pause-reason.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
-import { pauseReason } from './qemu-events.ts';
 
 /** A check is quick where QEMU answers at all, in ms. */
 const checkDeadlineMs = 10_000;

@@ -7,6 +7,7 @@ import { cont, queryStatus } from '../../qemu/command.ts';
 import { setNicLink } from '../../qemu/nic.ts';
 import { QmpError } from '../../qemu/qmp.ts';
 import { flattenMeanwhile } from '../capture/flatten-chain.ts';
+import { releaseMeanwhile } from '../confine.ts';
 import type { VmConnection } from '../connection.ts';
 import { slotsOf } from '../device/nics.ts';
 import type { VmRecord } from '../record.ts';
@@ -58,6 +59,7 @@ export async function runGuest(
   beginBalloon(vm, connection);
   await rm(vm.paths.suspendState, { force: true });
   await discardSuspendedState(before, services);
+  releaseMeanwhile(vm, services);
   if (before.resumeFrom !== null) flattenMeanwhile(vm, services);
 }
 

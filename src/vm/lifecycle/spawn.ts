@@ -7,12 +7,15 @@ import { firstFreeFd } from '../../qemu/memory.ts';
 import { type QemuProcess, startQemu } from '../../qemu/process.ts';
 import { endTpm, type Tpm } from '../../qemu/tpm.ts';
 import type { SnapshotRecord } from '../capture/snapshot-record.ts';
+import { confinementOf } from '../confine.ts';
+import { isVirtual } from '../device/nics.ts';
 import { rotate } from '../device/serial-log.ts';
 import { withTaps } from '../device/tap-descriptors.ts';
 import { openTpm, watchTpm } from '../device/tpm.ts';
 import { makeFirmwareVars, makeRunFiles } from '../files.ts';
 import { type OpenMemory, openMemory } from '../memory.ts';
 import { placeProcess } from '../resource/apply.ts';
+import { checkMerging } from '../resource/merging.ts';
 import type { Uses } from '../services.ts';
 import { bootMemoryBytes, qemuConfig, startMachineType, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
@@ -20,7 +23,7 @@ import type { Vm } from '../vm.ts';
 /** Starts QEMU. @param incoming it waits for a saved state before its guest runs */
 export async function spawn(
   vm: Vm,
-  services: Uses<'snapshots' | 'networks' | 'processes' | 'paths' | 'resources'>,
+  services: Uses<'vms' | 'snapshots' | 'networks' | 'processes' | 'paths' | 'resources'>,
   accel: 'kvm' | 'tcg',
   incoming: boolean,
   signal: AbortSignal,
@@ -37,6 +40,8 @@ export async function spawn(
   let tpm: Tpm | null = null;
   try {
     const { hugepages, ksm } = startSettings(record).resources;
+    // Two that start together have both passed the check before, and are both refused.
+    checkMerging(vm, services);
     const bytes = bootMemoryBytes(startSettings(record));
     memory = await openMemory({ bytes, hugepages, ksm }, paths.memory, resumesFrom(vm, services), services.paths);
     tpm = await openTpm(record, paths);
@@ -57,11 +62,14 @@ export async function spawn(
       binary: binary.path,
       args: qemuArguments(config),
       marker: config.id,
-      identity: record.uid === null ? null : { uid: record.uid, gid: record.uid },
+      confinement: await confinementOf(record, services, {
+        firmwareCode: firmware?.code ?? null,
+        resumesFrom: resumesFrom(vm, services),
+        kvm: accel === 'kvm',
+        ownNetwork: through === null && record.nics.every(isVirtual),
+      }),
       processFile: paths.process,
       logFile: paths.qemuLog,
-      kvm: accel === 'kvm',
-      group: record.uid === null || record.family === record.uid ? null : record.family,
       memory: memory.layers,
       tpm: tpm?.fd ?? null,
       through: through?.words ?? [],

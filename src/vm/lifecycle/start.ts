@@ -8,6 +8,7 @@ import { rm } from 'node:fs/promises';
 import { VivError } from '../../contract/errors.ts';
 import { queryStatus } from '../../qemu/command.ts';
 import type { QemuProcess } from '../../qemu/process.ts';
+import { releaseMeanwhile } from '../confine.ts';
 import type { VmConnection } from '../connection.ts';
 import type { Uses } from '../services.ts';
 import type { Vm } from '../vm.ts';
@@ -53,6 +54,7 @@ export async function startProcess(
     if (!hold) return await runGuest(vm, services, connection, accel, status);
     if (connection.ended.aborted) throw new VivError('qemu_failed', 'QEMU ended at once');
     vm.runtime.hold();
+    releaseMeanwhile(vm, services);
   } catch (error) {
     throw process === null ? abandonStart(vm, error) : await failStart(vm, process, error);
   }

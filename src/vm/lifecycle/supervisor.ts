@@ -174,7 +174,8 @@ export class Supervisor {
 
   async #rotateLogs(): Promise<void> {
     for (const vm of this.#services.vms.list()) {
-      if (vm.live) await rotate(vm.paths.serialLog).catch((error: unknown) => this.#problem(vm, error));
+      if (!vm.live) continue;
+      for (const file of [vm.paths.serialLog, vm.paths.qemuLog]) await rotate(file).catch((error: unknown) => this.#problem(vm, error));
     }
   }
 

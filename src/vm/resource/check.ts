@@ -1,4 +1,6 @@
 // Whether this host can have what a VM's resource settings ask for. @throws with one sentence; nothing has changed then.
+
+import { sizeText } from '../../contract/bound.ts';
 import { VivError } from '../../contract/errors.ts';
 import { checkResources } from '../../contract/resource.ts';
 import { isEmulable } from '../../qemu/args/cpu.ts';
@@ -6,10 +8,15 @@ import type { VmRecord } from '../record.ts';
 
 /** @param hostCpus numbers of the host's CPUs. @throws invalid */
 export function checkSettings(
-  { name, arch, settings, disks }: Pick<VmRecord, 'name' | 'arch' | 'settings' | 'disks'>,
+  { name, arch, image, settings, disks }: Pick<VmRecord, 'name' | 'arch' | 'image' | 'settings' | 'disks'>,
   hostCpus: readonly number[],
 ): void {
   const { cpus, memoryBytes, resources } = settings;
+  if (image.minMemoryBytes !== null && memoryBytes < image.minMemoryBytes)
+    throw new VivError(
+      'invalid',
+      `${name}: ${image.name} does not boot with ${sizeText(memoryBytes)} of memory. Give it at least ${sizeText(image.minMemoryBytes)}`,
+    );
   const own = disks.filter(({ kind }) => kind === 'root' || kind === 'data').map(({ id }) => id);
   checkResources(name, resources, { cpus, memoryBytes, hostCpus, disks: own });
   const pc = arch === 'x86_64' || arch === 'i386';

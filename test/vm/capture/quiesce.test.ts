@@ -8,11 +8,21 @@ import type { Vm } from '../../../src/vm/vm.ts';
 function vmWith(freeze: FreezeResult, expired = false) {
   const calls: string[] = [];
   const agent = {
-    freeze: async () => (calls.push('freeze'), freeze),
-    thaw: async () => (calls.push('thaw'), { expired }),
+    freeze: async () => {
+      calls.push('freeze');
+      return freeze;
+    },
+    thaw: async () => {
+      calls.push('thaw');
+      return { expired };
+    },
   } as unknown as AgentConnection;
   const vm = { name: 'web', live: { agent } } as unknown as Vm;
-  return { vm, calls, act: async () => (calls.push('act'), 'done') };
+  const act = async () => {
+    calls.push('act');
+    return 'done';
+  };
+  return { vm, calls, act };
 }
 
 test('the file systems that were frozen are returned, and thawed afterwards', async () => {
