@@ -52,6 +52,8 @@ describe('the web console', () => {
     await page.getByRole('navigation').getByRole('link', { name: 'VMs', exact: true }).click();
     await page.getByRole('link', { name: 'first' }).waitFor();
     await page.getByRole('button', { name: 'Create VM' }).click();
+    await page.getByRole('combobox', { name: 'Image' }).click();
+    await page.getByRole('option', { name: 'tiny', exact: true }).click();
     await page.getByRole('textbox', { name: 'Name', exact: true }).fill('second');
     await page.getByText('viv run tiny second').waitFor();
     await page.getByRole('button', { name: 'Create', exact: true }).click();

@@ -76,7 +76,7 @@ function RunningTasks() {
       to="/tasks"
       variant="subtle"
       color="gray"
-      size="compact-md"
+      size="compact-sm" fw={500}
       visibleFrom="xs"
       aria-label={running > 0 ? text.tasks.running(running) : text.tasks.none}
     >
