@@ -52,6 +52,8 @@ describe('the web console', () => {
     await page.getByRole('navigation').getByRole('link', { name: 'VMs', exact: true }).click();
     await page.getByRole('link', { name: 'first' }).waitFor();
     await page.getByRole('button', { name: 'Create VM' }).click();
+    await page.getByRole('combobox', { name: 'Image' }).click();
+    await page.getByRole('option', { name: 'tiny', exact: true }).click();
     await page.getByRole('textbox', { name: 'Name', exact: true }).fill('second');
     await page.getByText('viv run tiny second').waitFor();
     await page.getByRole('button', { name: 'Create', exact: true }).click();
@@ -106,7 +108,7 @@ describe('the web console', () => {
 
   test('the palette finds a VM by its name', async () => {
     await page.keyboard.press('Escape');
-    await page.getByRole('button', { name: 'Search or run a command' }).click();
+    await page.getByRole('button', { name: /^Search/ }).click();
     await page.getByPlaceholder(/A VM, a page/).fill('third');
     await page.getByRole('option', { name: /third/ }).first().click();
     await page.getByRole('heading', { name: 'third' }).waitFor();

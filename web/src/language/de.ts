@@ -391,7 +391,6 @@ export const de: Text = {
     virtual: 'Festplatte',
     usedBy: 'Verwendet von',
     kind: 'Art',
-    createVm: 'VM daraus erstellen',
     unnamed: 'ohne Namen',
   },
   pools: {

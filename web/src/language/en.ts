@@ -390,7 +390,6 @@ export const en = {
     virtual: 'Disk',
     usedBy: 'Used by',
     kind: 'Kind',
-    createVm: 'Create a VM from it',
     unnamed: 'unnamed',
   },
   pools: {

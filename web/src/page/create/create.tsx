@@ -67,7 +67,7 @@ export function CreatePage() {
 function Form({ images }: { images: Output<'image.list'> }) {
   const names = images.flatMap(({ kind, names }) => (kind === 'iso' ? [] : names)).sort();
   const wished = new URLSearchParams(location.search).get('image');
-  const [values, setValues] = useState<Values>({ image: wished ?? (names.length === 1 ? names[0] : undefined) });
+  const [values, setValues] = useState<Values>({ image: wished ?? names[0] });
   const [start, setStart] = useState(true);
   const [more, setMore] = useState(false);
   const [error, setError] = useState<string>();
@@ -151,7 +151,7 @@ function Form({ images }: { images: Output<'image.list'> }) {
                     </Button>
                   ))}
                 </Group>
-                <SimpleGrid cols={{ base: 1, xs: 3 }}>
+                <SimpleGrid cols={{ base: 1, xs: 3 }} style={{ alignItems: 'end' }}>
                   {fieldNamed('cpus', text.create.cpus)}
                   {fieldNamed('memoryBytes', text.create.memory)}
                   {fieldNamed('diskBytes', text.create.disk)}

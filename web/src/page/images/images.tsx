@@ -90,7 +90,6 @@ export function ImagesPage() {
                       search={{ image: nameOf(image) } as never}
                       size="compact-xs"
                       variant="subtle"
-                      aria-label={`${text.images.createVm}: ${nameOf(image)}`}
                     >
                       {text.vms.create}
                     </Button>
@@ -139,7 +138,6 @@ export function ImagesPage() {
                         size="compact-sm"
                         direct
                         done={text.common.done(`${text.images.pull} ${name}`)}
-                        aria-label={`${text.images.pull}: ${name}`}
                       >
                         {text.images.pull}
                       </OperationButton>

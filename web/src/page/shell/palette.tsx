@@ -33,7 +33,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const found = vms.filter(({ name }) => name.includes(words)).slice(0, 30);
   return (
     <Modal opened onClose={onClose} withCloseButton={false} padding={0} size="lg" yOffset="12vh" aria-label={text.palette.open}>
-      <Command label={text.palette.open} loop>
+      <Command label={text.palette.open} loop filter={matches}>
         <Command.Input placeholder={text.palette.placeholder} value={written} onValueChange={setWritten} data-autofocus />
         <Command.List>
           <Command.Empty>{text.palette.empty}</Command.Empty>
@@ -98,4 +98,12 @@ export function Palette({ onClose }: { onClose: () => void }) {
       </Command>
     </Modal>
   );
+}
+
+/** Every word must be in it; the start of a word counts most. */
+function matches(value: string, search: string): number {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const lower = value.toLowerCase();
+  if (!words.every((word) => lower.includes(word))) return 0;
+  return words.every((word) => lower.split(/[\s.-]/).some((part) => part.startsWith(word))) ? 1 : 0.5;
 }

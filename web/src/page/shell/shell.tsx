@@ -36,7 +36,7 @@ export function Shell() {
             </Text>
           </Link>
           <div className="grow" />
-          <Button variant="default" size="sm" radius="md" onClick={search.open} aria-label={text.palette.open} fw={400}>
+          <Button variant="default" size="sm" radius="md" onClick={search.open} title={text.palette.open} fw={400}>
             <Group gap={10} wrap="nowrap">
               <Text span fz="sm" c="dimmed">
                 {text.common.search}
@@ -76,9 +76,9 @@ function RunningTasks() {
       to="/tasks"
       variant="subtle"
       color="gray"
-      size="compact-md"
+      size="compact-sm" fw={500}
       visibleFrom="xs"
-      aria-label={running > 0 ? text.tasks.running(running) : text.tasks.none}
+      title={running > 0 ? text.tasks.running(running) : text.tasks.none}
     >
       {text.nav.tasks}
       {running > 0 && (
@@ -101,9 +101,7 @@ function UserMenu() {
     <Menu position="bottom-end" width={230} withinPortal>
       <Menu.Target>
         <ActionIcon variant="subtle" color="gray" size="lg" radius="xl" aria-label={`${text.account.title}: ${me?.name ?? ''}`}>
-          <Avatar size={30} radius="xl" color="teal" variant="filled">
-            {(me?.name ?? '?').slice(0, 2).toUpperCase()}
-          </Avatar>
+          <Avatar size={30} radius="xl" color="teal" variant="filled" alt="" />
         </ActionIcon>
       </Menu.Target>
       <Menu.Dropdown>
