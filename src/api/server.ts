@@ -16,6 +16,7 @@ import { webSocketProtocol } from '../contract/ticket.ts';
 import type { Handlers } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
 import { addBodyDeadlines, type BodyDeadlines, usualDeadlines } from './body-deadline.ts';
+import { addConsole, asksForPage, type ConsoleFile, sendPage } from './console.ts';
 import { toVivError } from './errors.ts';
 import { Gate } from './gate.ts';
 import { addressOf, Identifier } from './identify.ts';
@@ -35,6 +36,8 @@ export interface ServerOptions {
   readonly bodyDeadlines?: BodyDeadlines;
   /** Who is at the other end (default: as the kernel says). */
   readonly peer?: PeerUid;
+  /** Reads the web console's files (default: there are none). */
+  readonly consoleFile?: ConsoleFile;
 }
 
 export interface ApiServer {
@@ -94,13 +97,14 @@ export function createServer(options: ServerOptions): ApiServer {
   });
   app.addContentTypeParser('*', (_request, stream, done) => done(null, stream));
   app.setErrorHandler((error, request, reply) => fail(reply, error, routeId(request)));
-  app.setNotFoundHandler((request, reply) =>
+  const missing = (reply: FastifyReply, request: FastifyRequest) =>
     fail(
       reply,
       new VivError('not_found', `there is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
       'unknown',
-    ),
-  );
+    );
+  const readConsole = options.consoleFile ?? (async () => null);
+  app.setNotFoundHandler((request, reply) => (asksForPage(request) ? sendPage(reply, readConsole) : missing(reply, request)));
 
   const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
   const explain = (error: unknown, operation: string): VivError => {
@@ -153,10 +157,14 @@ export function createServer(options: ServerOptions): ApiServer {
   app.register((scope, _options, done) => {
     addRoutes(scope, tools);
     addDocument(scope);
+    addConsole(scope, readConsole, missing);
     done();
   });
 
-  app.addHook('onSend', async (request, reply) => void (addressOf(request.raw) !== null && reply.headers(networkHeaders)));
+  app.addHook('onSend', async (request, reply) => {
+    if (addressOf(request.raw) !== null)
+      for (const [header, value] of Object.entries(networkHeaders)) if (!reply.hasHeader(header)) reply.header(header, value);
+  });
 
   return {
     handle: (request, response) => app.routing(request, response),

@@ -11,6 +11,7 @@ const custom: Readonly<Record<string, Load>> = {
   down: () => import('./command/down.ts'),
   daemon: () => import('./command/daemon.ts'),
   status: () => import('./command/status.ts'),
+  web: () => import('./command/web.ts'),
   host: () => import('./command/host.ts'),
   run: () => import('./command/run.ts'),
   create: () => import('./command/create.ts'),

@@ -12,7 +12,7 @@ export const create = defineOperation({
   summary: 'Make a single-use ticket, valid for 30 s, by which a browser opens a WebSocket to a VM',
   input: z.object({
     vm: Ref.describe('VM that is opened'),
-    kind: z.enum(['exec', 'console', 'view']).describe('What is opened: exec, console or view'),
+    kind: z.enum(['exec', 'console', 'screen']).describe('What is opened: exec, console or screen'),
   }),
   output: z.object({
     ticket: z.string().describe('The secret'),

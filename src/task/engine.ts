@@ -27,6 +27,7 @@ import { copyTask, type Journal, type TaskRecord, writeRecord } from './journal.
 import { Queues } from './queue.ts';
 import { type AnyTaskHandler, TaskRun } from './task.ts';
 import { readJournal } from './unfinished.ts';
+import { TaskWatchers } from './watchers.ts';
 
 export interface TaskOptions<Services> {
   readonly store: Store;
@@ -62,6 +63,8 @@ export interface Tasks {
   cancel(ref: string): Promise<Task>;
   /** The task now, then after every change. @throws not_found, ambiguous */
   follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
+  /** Every task that is running, then each after every change of it. */
+  watch(signal: AbortSignal): AsyncIterable<Task>;
   runningCount(): number;
   /** The task whose turn it is in the queue. */
   activity(queue: string): { task: string; operation: string } | null;
@@ -97,11 +100,15 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
   const history = new TaskHistory(store, options.retention ?? usualRetention);
   const active = new Map<string, { run: TaskRun<Services>; over: Promise<void> }>();
   const queues = new Queues<TaskRecord>();
+  const watchers = new TaskWatchers();
   let recovering: Promise<unknown> = Promise.resolve();
   let stopping = false;
   let lastOrder = 0;
 
   function launch(run: TaskRun<Services>): void {
+    const changed = () => watchers.changed(() => run.task);
+    run.onChange(changed);
+    changed();
     const over = run.run().then(() => end(run));
     active.set(run.record.task.id, { run, over });
   }
@@ -269,6 +276,12 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     else yield await find(id);
   }
 
+  const watch = (signal: AbortSignal) =>
+    watchers.watch(
+      [...active.values()].map(({ run }) => run.task),
+      signal,
+    );
+
   async function cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void> {
     const those = [...active.values()].filter(({ run }) => run.record.queue === queue);
     for (const { run } of those) {
@@ -299,6 +312,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     about,
     cancel,
     follow,
+    watch,
     runningCount: () => active.size,
     activity: (queue) => {
       const record = queues.head(queue);

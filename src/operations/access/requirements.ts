@@ -49,6 +49,7 @@ const filtered: ReadonlySet<string> = new Set([
   'security-group.list',
   'security-group.show',
   'task.list',
+  'task.watch',
   'event.list',
   'event.follow',
   'flow.list',
@@ -57,6 +58,7 @@ const filtered: ReadonlySet<string> = new Set([
   'role.list',
   'role.show',
   'top.show',
+  'top.follow',
 ]);
 
 /** What makes an object that a project can own. */
