@@ -123,7 +123,12 @@ async function startPaused(path: string, folder: string, name: string): Promise<
   return {
     vm: {
       ...{ id: name.padStart(12, '0'), name, state: 'running', cpus: 1, memoryBytes: 64 * 2 ** 20, nics: [] },
-      running: { pid: qemu.pid ?? 0, diskCounters: (signal) => diskCounters(qmp, signal), guestMemory: () => null },
+      running: {
+        pid: qemu.pid ?? 0,
+        diskCounters: (signal) => diskCounters(qmp, signal),
+        guestMemory: () => null,
+        guestPressure: () => null,
+      },
     },
     end: () => {
       qmp.close();

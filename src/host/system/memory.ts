@@ -1,6 +1,7 @@
-// The host's memory, from /proc/meminfo; from Node where there is none.
+// The host's memory, from /proc/meminfo; from Node where there is none. In a control group with a limit, what that leaves.
 import { readFile } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
+import { groupMemory, narrowest } from './group-memory.ts';
 
 export interface Memory {
   readonly totalBytes: number;
@@ -10,7 +11,8 @@ export interface Memory {
 
 export async function measureMemory(): Promise<Memory> {
   const text = await readFile('/proc/meminfo', 'utf8').catch(() => '');
-  return parseMeminfo(text) ?? { totalBytes: totalmem(), availableBytes: freemem() };
+  const host = parseMeminfo(text) ?? { totalBytes: totalmem(), availableBytes: freemem() };
+  return narrowest([host, ...(await groupMemory())]);
 }
 
 /** Bytes that programs can still be given. */
