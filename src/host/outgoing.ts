@@ -1,6 +1,6 @@
 // Requests that the daemon sends because someone asked it to (webhooks): only to public addresses, unless the host's configuration allows
 // others, so that nobody who may create an alert reaches what only this host can reach: its own services, its network, a cloud's metadata
-// service. Every address that a name resolves to is checked at the moment of the connection, so a name that changes its mind is no way round.
+// service. Every address that a name resolves to is checked at the moment of the connection, so a name that resolves differently later does not bypass the check.
 import { lookup } from 'node:dns';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -108,7 +108,7 @@ function guardedLookup(policy: OutgoingPolicy): LookupFunction {
 
 export interface PostOptions {
   readonly policy: OutgoingPolicy;
-  /** For the whole: name, connection, answer. */
+  /** For name resolution, connection and answer together. */
   readonly timeoutMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -116,7 +116,7 @@ export interface PostOptions {
 
 export interface PostAnswer {
   readonly status: number;
-  /** Its beginning, 1 KiB at most. */
+  /** The beginning of the answer, 1 KiB at most. */
   readonly text: string;
 }
 
@@ -124,7 +124,7 @@ const mostAnswerBytes = 64 * 1024;
 const keptBytes = 1024;
 
 /**
- * Sends a JSON document. Redirects are not followed: they are answers like any other.
+ * Sends a JSON document. Redirects are returned as answers, not followed.
  * @throws VivError forbidden where the address is refused; timeout; unavailable where it cannot be reached
  */
 export async function postJson(url: string, body: string, options: PostOptions): Promise<PostAnswer> {
@@ -165,7 +165,7 @@ function send(url: string, body: string, protocol: string, options: RequestOptio
       if (text.length < keptBytes) text += chunk.toString('latin1').slice(0, keptBytes - text.length);
       if (bytes > mostAnswerBytes) {
         end();
-        request.destroy(); // it answered; the rest is nobody's concern
+        request.destroy(); // only the beginning of the answer is used
       }
     });
     response.on('end', end);

@@ -2,7 +2,7 @@
 //
 // It owns the journal (what each task has reached, written before it acts), queues (tasks with the same key run in order of arrival), the
 // continuation of unfinished tasks after a crash, their history, and the event log. What a step does is the operation's; `Services` is
-// passed to the steps unseen.
+// passed on to the steps.
 //
 //   start --> waiting --its turn--> running --last step--> ended: done
 //                |                     | failure, cancel
@@ -41,7 +41,7 @@ export interface TaskOptions<Services> {
   readonly retention?: Retention;
   /** Commits what is journalled; default: in the store, without more. */
   readonly journal?: Journal;
-  /** Called when a task's turn has come, before it acts. @throws forbidden when its caller may not any more */
+  /** Called when a task's turn has come, before it acts. @throws forbidden when its caller has lost the permission */
   readonly mayAct?: (record: TaskRecord) => Promise<void>;
 }
 
@@ -74,7 +74,8 @@ export interface Tasks {
 export interface TaskEngine<Services> extends Tasks {
   /**
    * Prepares the operation (throwing what is wrong with it), journals it and lets it run.
-   * The caller going away does not end it. Throws `unavailable` while the daemon stops, `no_space` when it cannot be journalled.
+   * It continues when the caller disconnects.
+   * @throws unavailable while the daemon stops, no_space when it cannot be journalled
    */
   start(operation: OperationId | { readonly id: string }, input: unknown, call: Call<Services>): Promise<StartedTask>;
   /** Once, before the first start: continues the tasks that the last daemon left, in the background. Returns how many. */
@@ -275,7 +276,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
       try {
         run.cancel();
       } catch {
-        // it cannot be cancelled any more: wait for its end
+        // it can no longer be cancelled: wait for its end
       }
     }
     await Promise.all(those.map(({ over }) => over));

@@ -6,7 +6,7 @@ import { jsonOf } from '../../src/api/json-text.ts';
 const frozen = (name: string) => Object.freeze({ name, text: 'ü"\n' });
 const said = (value: unknown) => JSON.parse(jsonOf(value).toString());
 
-test('a list is told as it is, whatever became of its members since the last time', () => {
+test('a list is serialized as it is, also when its members have changed', () => {
   const members = Array.from({ length: 200 }, (_, index) => frozen(`m${index}`));
   const first = jsonOf([...members]);
   assert.equal(jsonOf([...members]), first, 'the same members: the same bytes');

@@ -70,7 +70,7 @@ describe('access over the network', () => {
     await host[Symbol.asyncDispose]();
   });
 
-  test('whoever is not signed in gets nothing', async () => {
+  test('a request without credentials is refused', async () => {
     const stranger = await as();
     await assert.rejects(stranger.vm.list({}), { code: 'unauthenticated' });
     await assert.rejects((await as(`vivt_${'x'.repeat(43)}`)).vm.list({}), { code: 'unauthenticated' });

@@ -21,6 +21,15 @@ const run = (client: Client) => client.run('tiny', { name: 'one', memoryBytes: 6
 const create = (client: Client) => client.create('disk', { name: 'one', memoryBytes: 64 * 2 ** 20 });
 const nothing = async () => {};
 
+async function noAlert({ alert }: Client): Promise<void> {
+  for (const { name } of await alert.list({})) await alert.remove({ alert: name });
+}
+const createAlert = ({ alert }: Client) => alert.create({ alert: 'busy', rule: 'cpuPercent > 90 for 5m', to: ['log'] });
+async function withAlert(client: Client): Promise<void> {
+  await noAlert(client);
+  await createAlert(client);
+}
+
 /** By operation; what follows a space in the key tells several of one apart. */
 const scenarios: Record<string, Scenario> = {
   'vm.create': { prepare: nothing, act: create, after: ['stopped', null] },
@@ -91,6 +100,13 @@ const scenarios: Record<string, Scenario> = {
     act: (client) => client.snapshot.remove({ vm: 'one', snapshot: 'then' }),
     after: ['running'],
   },
+  'alert.create': { prepare: noAlert, act: createAlert, after: [null] },
+  'alert.silence': {
+    prepare: withAlert,
+    act: (client) => client.alert.silence({ alert: 'busy', durationMs: 60_000 }),
+    after: [null],
+  },
+  'alert.remove': { prepare: withAlert, act: (client) => client.alert.remove({ alert: 'busy' }), after: [null] },
   'vm.set': { prepare: create, act: (client) => client.vm.set({ vm: 'one', cpus: 2, diskBytes: 32 * 2 ** 20 }), after: ['stopped'] },
 };
 

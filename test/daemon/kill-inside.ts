@@ -78,7 +78,7 @@ const makings: Readonly<Record<string, Making>> = {
   'image.build': { prepare: nothing, act: build },
   'alert.create': {
     prepare: nothing,
-    act: ({ client }) => client.alert.create({ alert: 'busy', rule: 'cpu > 90% for 5m', to: ['log'] }),
+    act: ({ client }) => client.alert.create({ alert: 'busy', rule: 'cpuPercent > 90 for 5m', to: ['log'] }),
   },
 };
 

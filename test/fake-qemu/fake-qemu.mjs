@@ -10,7 +10,8 @@
 //   guestMemory  { available, total } in bytes: its guest has a balloon driver, which reports this
 //   clings       true: its guest never lets go of a card
 //   agent        true: its guest has an agent, which does nothing and says that all went well
-//   stallOn      [command]: it stops itself (SIGSTOP) before it carries the command out
+//   stallOn      [command], or { VM id: [command] }: it stops itself (SIGSTOP) before it carries the command out
+//   record       file to which it appends each command, after its VM's id
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -277,10 +278,14 @@ const commands = {
   migrate_cancel: () => ({}),
 };
 
+/** From its name, `process=viv-<state directory>-<VM>`. */
+const vmId = () => /viv-[0-9a-f]+-([a-z0-9]+)/.exec(args.join(' '))?.[1] ?? '';
+
 function answer(socket, line) {
   const { execute, arguments: given, id } = JSON.parse(line);
-  const { refuse = {}, dieOn = {}, ignore = [], stallOn = [] } = control();
-  if (stallOn.includes(execute)) process.kill(process.pid, 'SIGSTOP');
+  const { refuse = {}, dieOn = {}, ignore = [], stallOn = [], record } = control();
+  if (record) appendFileSync(record, `${vmId()} ${execute}\n`);
+  if ((Array.isArray(stallOn) ? stallOn : (stallOn[vmId()] ?? [])).includes(execute)) process.kill(process.pid, 'SIGSTOP');
   if (execute in dieOn) {
     process.stderr.write(`qemu-system-x86_64: ${dieOn[execute]}\n`);
     process.exit(1);

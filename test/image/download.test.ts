@@ -141,7 +141,7 @@ test('a server that goes silent is asked again, a bounded number of times', asyn
   assert.equal(seen.get('/silent')?.length, 3);
 });
 
-test('a server that stalls in the middle and then goes on is survived', async () => {
+test('a transfer that stalls and then continues succeeds', async () => {
   const answer: Answer = (request, response, count) => {
     if (count > 1) return rest(request, response);
     response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
@@ -171,7 +171,7 @@ test('more bytes than were announced are refused', async () => {
   assert.deepEqual(await leftovers('long'), []);
 });
 
-test('a wrong sum is an error that names both, and what came is thrown away', async () => {
+test('a wrong checksum is an error that names both, and the download is discarded', async () => {
   await assert.rejects(
     get('wrong', (_request, response) => whole(response, randomBytes(1000))),
     (error: Error & { code?: string }) => error.code === 'checksum' && error.message.includes(sha512),
@@ -179,7 +179,7 @@ test('a wrong sum is an error that names both, and what came is thrown away', as
   assert.deepEqual(await leftovers('wrong'), []);
 });
 
-test('a file that changed on the server while we were away is fetched anew', async () => {
+test('a file that changed on the server in the meantime is downloaded again', async () => {
   const old = randomBytes(200_000);
   const got = await get('changed', (_request, response, count) => {
     if (count > 1) return whole(response);
@@ -197,7 +197,7 @@ test('a redirect loop ends; a few redirects are followed; other protocols are no
   assert.deepEqual((await get('hop', (_request, response) => response.writeHead(301, { location: '/target' }).end())).bytes, content);
   await assert.rejects(
     get('file', (_request, response) => response.writeHead(302, { location: 'file:///etc/shadow' }).end()),
-    { code: 'download_failed', message: /only http/ },
+    { code: 'download_failed', message: /neither http nor https/ },
   );
 });
 
@@ -208,7 +208,7 @@ test('an absent file fails at once; a server in trouble is asked again', async (
   assert.deepEqual(got.bytes, content);
 });
 
-test('a file that cannot fit is refused before it is fetched', async () => {
+test('a file that does not fit is refused before the download', async () => {
   await assert.rejects(
     get('huge', (_request, response) => {
       response.writeHead(200, { 'content-length': 2 ** 52 });

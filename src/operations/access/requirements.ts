@@ -174,7 +174,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     own = identity.ref.user !== null && about?.by?.user === identity.ref.user;
     const vm = known.vms.byId(about?.objects?.find(({ kind }) => kind === 'vm')?.id ?? '');
     const target = vm ? vmTarget(vm) : null;
-    if (!own && !identity.may('task.read', target)) throw new VivError('not_found', `There is no task ${ref}; viv task ls lists them`);
+    if (!own && !identity.may('task.read', target)) throw new VivError('not_found', `there is no task ${ref}; viv task ls lists them`);
     return target;
   }
 }

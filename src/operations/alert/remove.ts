@@ -8,7 +8,7 @@ export const handler: HandlerOf<'alert.remove'> = {
   steps: [
     {
       name: 'remove the alert and its deliveries',
-      pointOfNoReturn: true,
+      final: true,
       run: async ({ name }: OnAlert, { services: { alerts } }) => alerts.remove(name),
     },
   ],

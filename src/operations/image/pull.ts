@@ -54,7 +54,7 @@ const obtain: Step<State> = {
       });
       return { made: { folder, description: built } };
     }
-    if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
+    if (origin.via !== 'download') throw new VivError('internal', `the image ${name} exists and is downloaded`);
     const checksum = await expectedChecksum(origin.url, origin.checksum, staging, { signal, progress, log });
     const file = await namingOrigin(staging, origin.url, async () => {
       const content = await fetchContent(origin.url, checksum, staging, { signal, progress, log });
@@ -126,7 +126,7 @@ function fromCatalog(
   if (!item) {
     throw new VivError(
       'not_found',
-      `The catalog has no image ${image}. It has: ${catalog.map(({ name }) => name).join(', ')}. A URL can be given as well.`,
+      `the catalog has no image ${image}; it has ${catalog.map(({ name }) => name).join(', ')}. Give one of these, or a URL`,
     );
   }
   if (checksumText !== undefined)

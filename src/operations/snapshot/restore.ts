@@ -10,6 +10,7 @@ import {
 } from '../../snapshot/restore.ts';
 import { collectLayers } from '../../vm/capture/collect-layers.ts';
 import { checkStart } from '../../vm/lifecycle/check-start.ts';
+import { reconcile } from '../../vm/lifecycle/reconcile-record.ts';
 import { startProcess } from '../../vm/lifecycle/start.ts';
 import { endNow } from '../../vm/lifecycle/stop.ts';
 import type { HandlerOf } from '../handler.ts';
@@ -74,6 +75,11 @@ export const handler: HandlerOf<'snapshot.restore'> = {
         if (!start || (vm.record.state !== 'suspended' && !runs)) return;
         const { accel } = await checkStart(vm, services);
         await startProcess(vm, services, accel, signal);
+      },
+      // A start that failed has ended its process.
+      undo: async ({ id }, { services }) => {
+        const vm = services.vms.byId(id);
+        if (vm) await reconcile(vm, services);
       },
     },
   ],

@@ -28,7 +28,8 @@ const inputStartsWithinMs = 1000;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const Info = z.object({ version: z.string() });
-const FileSystems = z.array(z.object({ mountpoint: z.string(), disk: z.array(z.unknown()).default([]) }));
+/** What a guest says of itself is recorded with its snapshots: no more than a guest can have. */
+const FileSystems = z.array(z.object({ mountpoint: z.string().max(4096), disk: z.array(z.unknown()).default([]) })).max(1000);
 const Started = z.object({ pid: z.int() });
 const Status = z.object({
   exited: z.boolean(),
