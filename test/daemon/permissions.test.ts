@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { lstatSync, readFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import { test } from 'node:test';
 import { everything, opens } from './opens.ts';
 import { testHost } from './test-host.ts';

@@ -3,7 +3,18 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Console, openConsole, violationsOn } from './browser.ts';
 
-const pages = ['/', '/vms', '/create', '/vms/web/overview', '/vms/web/snapshots', '/vms/web/resources', '/images', '/tasks', '/access', '/settings'];
+const pages = [
+  '/',
+  '/vms',
+  '/create',
+  '/vms/web/overview',
+  '/vms/web/snapshots',
+  '/vms/web/resources',
+  '/images',
+  '/tasks',
+  '/access',
+  '/settings',
+];
 const looks = {
   light: { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
   'dark, on a small screen': { colorScheme: 'dark', viewport: { width: 360, height: 740 } },

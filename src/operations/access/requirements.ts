@@ -155,7 +155,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     const id = project === undefined ? undefined : known.access.projects.get(project).id;
     primary = id === undefined ? null : projectTarget(id);
     const name = text('name') ?? text('network') ?? recipe?.name ?? null;
-    // Only for those who may: nobody else is told which names are taken.
+    // Only for those who may: others do not learn which names are taken.
     if (noun === 'image' && identity.may(permission, primary)) await keepsNameOf(name ?? imageRef);
     objects.push({ kind: noun, id: '', name });
   } else if (noun === 'project' && text('project') !== undefined && operation.id !== 'project.create') {

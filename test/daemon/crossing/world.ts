@@ -29,7 +29,6 @@ import { WarmPoolRegistry } from '../../../src/warm-pool/records.ts';
 import { type TestHost, testHost } from '../test-host.ts';
 
 export const owners = ['blue', 'red', 'host'] as const;
-type Owner = (typeof owners)[number];
 const memoryBytes = 64 * 2 ** 20;
 export const reached = 'the operation was reached';
 

@@ -77,7 +77,7 @@ export class Forwarder {
     }
   }
 
-  /** What is too far behind is given up, so that a collector that never returns does not cost a reading of the whole log for ever. */
+  /** Records that are too far behind are skipped, so that a collector that never returns does not make the daemon read the whole log again and again. */
   #skip(): void {
     const { audit, mostBehind } = this.#options;
     const { position, lost } = this.#progress;

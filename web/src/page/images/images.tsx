@@ -84,13 +84,7 @@ export function ImagesPage() {
                 end: true,
                 cell: (image) => (
                   <Group gap={4} justify="flex-end" wrap="nowrap">
-                    <Button
-                      component={Link}
-                      to="/create"
-                      search={{ image: nameOf(image) } as never}
-                      size="compact-xs"
-                      variant="subtle"
-                    >
+                    <Button component={Link} to="/create" search={{ image: nameOf(image) } as never} size="compact-xs" variant="subtle">
                       {text.vms.create}
                     </Button>
                     <OperationButton

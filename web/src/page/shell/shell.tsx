@@ -76,7 +76,8 @@ function RunningTasks() {
       to="/tasks"
       variant="subtle"
       color="gray"
-      size="compact-sm" fw={500}
+      size="compact-sm"
+      fw={500}
       visibleFrom="xs"
       title={running > 0 ? text.tasks.running(running) : text.tasks.none}
     >

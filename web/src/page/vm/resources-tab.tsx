@@ -166,7 +166,8 @@ function Knob({ label, value, least = 0, most, step, says, onChange }: KnobProps
         step={step}
         onChange={(next) => onChange(Number(next.toFixed(2)))}
         label={null}
-        thumbLabel={label} thumbProps={{ 'aria-valuetext': says }}
+        thumbLabel={label}
+        thumbProps={{ 'aria-valuetext': says }}
       />
       <Text fz="xs" c="dimmed" mt={6}>
         {says}
