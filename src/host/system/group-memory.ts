@@ -2,7 +2,12 @@
 // A limit of any group above holds too, so the narrowest counts (Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst).
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Memory } from './memory.ts';
+
+export interface Memory {
+  readonly totalBytes: number;
+  /** What programs can still be given without swapping. */
+  readonly availableBytes: number;
+}
 
 /** Files of one group's memory controller. */
 const names = {
@@ -22,11 +27,11 @@ export interface GroupFolders {
  * @param mountinfo text of /proc/self/mountinfo @param cgroup text of /proc/self/cgroup
  */
 export function groupsAbove(mountinfo: string, cgroup: string, isRoot: boolean): GroupFolders | null {
-  const mountOf = (wanted: RegExp) => {
+  const mountOf = (type: RegExp) => {
     for (const line of mountinfo.split('\n')) {
       const [before = '', after = ''] = line.split(' - ');
       const [, , , root, folder] = before.split(' ');
-      if (wanted.test(after) && root !== undefined && folder !== undefined) return { root, folder };
+      if (type.test(after) && root !== undefined && folder !== undefined) return { root, folder };
     }
     return null;
   };
