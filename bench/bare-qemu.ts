@@ -1,4 +1,4 @@
-// A bare QEMU with the arguments of a VM of ours, and nothing around it: what starting a VM costs at least.
+// A bare QEMU with the arguments of a VM of Vivarium: the lower bound of a start.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -70,7 +70,7 @@ export async function bareRun(
   rmSync(dirname(socket), { recursive: true, force: true });
   mkdirSync(dirname(socket), { recursive: true });
   const from = performance.now();
-  // In a session of its own, as ours are: the kernel shares the CPUs among sessions (sched(7), autogroup).
+  // In a session of its own, as Vivarium’s are: the kernel shares the CPUs among sessions (sched(7), autogroup).
   const child = spawn(program, args, { detached: true, stdio: ['ignore', 'ignore', 'inherit', ...fds], cwd: '/', ...(env ? { env } : {}) });
   const ended = once(child, 'exit');
   const kill = () => void child.kill('SIGKILL');

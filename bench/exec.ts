@@ -1,5 +1,5 @@
-// (c) `exec` of `true` in a running guest through the SDK. A tap on the agent's socket tells how long the guest (and QEMU) took
-// for its part; the rest is ours on the host: SDK, WebSocket, daemon, frames.
+// (c) `exec` of `true` in a running guest through the SDK. A tap on the agent's socket measures the share of the guest and
+// QEMU; the rest is Vivarium's on the host: SDK, WebSocket, daemon, frames.
 import { pathsOf } from '../test/paths-of.ts';
 import { type Figure, median, percentile } from './measure.ts';
 import { withStateDirectory } from './state-directory.ts';

@@ -21,7 +21,7 @@ export const fork = () =>
       ...(await againstBoot(client, web)),
       ...(await againstBare(client, folder)),
       ...(await tenAtOnce(web)),
-      ...(await memoryOfForks(web, 3)), // of a VM whose disk lies on many layers by now
+      ...(await memoryOfForks(web, 3)), // of a VM whose disk has a long chain of backing files by now
       ...(await pauses(client)),
     ];
   });
@@ -75,8 +75,8 @@ async function settled(client: Client, vm: Vm, { id }: { id: string }): Promise<
 }
 
 /**
- * Until running, for ours and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a VM in QEMU's own
- * network, because nobody hands a bare one its taps.
+ * Time until running, for a fork and for a bare QEMU with the arguments, the memory and the devices of the same fork: of a VM in QEMU's own
+ * network, because a bare one gets no taps.
  */
 async function againstBare(client: Client, folder: string): Promise<Figure[]> {
   const web = await client.run('tiny', { name: 'alone', networks: ['user'] });

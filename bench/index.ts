@@ -11,6 +11,7 @@ import { type Figure, holds } from './measure.ts';
 
 const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   list: async () => (await import('./list.ts')).list(),
+  access: async () => (await import('./access.ts')).access(),
   start: async () => (await import('./start.ts')).start(),
   exec: async () => (await import('./exec.ts')).exec(),
   store: async () => (await import('./store.ts')).store(),
@@ -24,12 +25,13 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   firewall: async () => (await import('./firewall.ts')).firewall(),
   resource: async () => (await import('./resource.ts')).resource(),
   watch: async () => (await import('./watch.ts')).watch(),
+  metrics: async () => (await import('./metrics.ts')).metrics(),
   minimumMemory: async () => (await import('./minimum-memory.ts')).minimumMemory(),
 };
 
 /** Programs that a figure cannot be measured without, and the Debian package that has each. Where one is missing the figure is left out. */
 const needs: Readonly<Record<string, Readonly<Record<string, string>>>> = { traffic: { iperf3: 'iperf3' }, firewall: { nft: 'nftables' } };
-/** Makes a comparison possible, and is not needed for ours. */
+/** Needed only for a comparison with a peer. */
 const peers = { virsh: 'libvirt-clients libvirt-daemon-system', 'virt-clone': 'virtinst' };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' } } });

@@ -1,4 +1,4 @@
-// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a VM of ours.
+// The peer: libvirt, where it is installed and its daemon answers. A domain with the same devices as a VM of Vivarium.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export interface Figure {
-  /** What was measured, in a few words. */
+  /** Short description of the figure. */
   readonly name: string;
   readonly value: number;
   readonly unit: 'ms' | 'MiB' | '%' | 'requests/s' | 'x' | 'Mbit/s';
@@ -18,7 +18,7 @@ export function holds({ value, unit, target }: Figure): boolean | null {
   return unit === 'requests/s' ? value >= target : value <= target;
 }
 
-/** The value below which `share` of them lie. */
+/** The quantile: `share` of the values are below it. */
 export function percentile(times: readonly number[], share: number): number {
   const sorted = [...times].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

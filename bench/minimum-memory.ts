@@ -27,7 +27,7 @@ export const minimumMemory = () =>
     return figures;
   });
 
-/** The image as one of this host's own, which is refused to nobody. */
+/** The image as one of this host, without its minimum. */
 function withoutMinimum(digest: string, to: string): void {
   const from = (process.env['VIV_IMAGES'] ?? '')
     .split(':')

@@ -1,4 +1,4 @@
-// 200 networks and 1,000 NICs: planned and brought about in the kernel (bridges, taps, rules, a dnsmasq each), looked at again when all
+// 200 networks and 1,000 NICs: planned and created in the kernel (bridges, taps, rules, a dnsmasq each), reconciled again when all
 // of it is right, changed by one NIC, and removed. In a namespace of its own, without guests: run as root.
 //   unshare --net node bench/network.ts [NETWORKS] [CARDS]
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -80,19 +80,20 @@ async function burst(client: Client): Promise<Figure[]> {
   ];
 }
 
-async function disk(client: Client): Promise<Figure[]> {
+export async function disk(client: Client): Promise<Figure[]> {
   const MiB = 2 ** 20;
-  const vm = await client.run('tiny', { name: 'disk', diskLimits: ['root:bandwidth-write=10MiB'] });
-  await vm.exec(['sh', '-c', 'sync']);
+  const vm = await client.run('tiny', { name: 'disk', diskLimits: ['root:bandwidth-write=4MiB'] });
+  // What is written is there before the time begins: an emulated guest makes less in a second than the limit lets pass.
+  await vm.exec(['sh', '-c', 'head -c 10485760 /dev/zero | tr "\\0" x > /tmp/part && sync']);
   const from = performance.now();
-  const { exitCode } = await vm.exec(['sh', '-c', 'head -c 104857600 /dev/zero | tr "\\0" x > /root/big && sync']);
+  const { exitCode } = await vm.exec(['sh', '-c', 'cat /tmp/part /tmp/part /tmp/part /tmp/part /tmp/part > /root/big && sync']);
   if (exitCode !== 0) throw new Error('the guest could not write');
-  const rate = (100 * MiB) / ((performance.now() - from) / 1000);
+  const rate = (50 * MiB) / ((performance.now() - from) / 1000);
   await vm.remove({ force: true });
   return [
     {
-      name: 'buffered writes under a limit of 10 MiB/s, off by',
-      value: off(rate, 10 * MiB),
+      name: 'buffered writes under a limit of 4 MiB/s, off by',
+      value: off(rate, 4 * MiB),
       unit: '%',
       target: 5,
       note: `${(rate / MiB).toFixed(2)} MiB/s`,

@@ -14,7 +14,7 @@ export interface StateDirectory {
   readonly client: Client;
   /** Of the daemon. */
   readonly pid: number;
-  /** Stops the daemon, acts, and starts it again; VMs go on meanwhile. */
+  /** Stops the daemon, acts, and starts it again; VMs keep running. */
   restart<T>(between: () => Promise<T>): Promise<T>;
   /** From asking for the daemon until it answered. */
   readonly startMs: number;

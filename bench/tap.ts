@@ -11,7 +11,7 @@ export interface Tap {
   close(): void;
 }
 
-/** Puts itself in place of the socket; whoever holds a connection already keeps it. */
+/** Takes the place of the socket; existing connections stay. */
 export async function tap(socket: string): Promise<Tap> {
   const real = `${socket}.real`;
   renameSync(socket, real);

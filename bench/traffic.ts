@@ -1,4 +1,4 @@
-// From one VM to another of the same network: iperf3 and ping in the guests, for ours and for two bare QEMUs with the same arguments,
+// From one VM to another of the same network: iperf3 and ping in the guests, for VMs of Vivarium and for two bare QEMUs with the same arguments,
 // whose taps are on a bridge without rules, in a namespace of its own. All four run, and are measured in turns: what a host below does to one
 // it does to the other. Run as root; iperf3 is the host's, copied into the guests.
 import { execFileSync, spawn } from 'node:child_process';

@@ -1,18 +1,14 @@
-// (w) What it takes to watch 200 VMs, and /metrics of 1,000. The VMs are real QEMU processes that are paused: a guest's own work would hide what
+// (w) What it takes to watch 200 VMs. The VMs are real QEMU processes that are paused: a guest's own work would hide what
 // the monitor takes of a core.
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import { createServer } from '../src/api/server.ts';
 import { systemClock } from '../src/host/clock.ts';
 import { diskRoom } from '../src/host/file/disk-space.ts';
 import { outgoingPolicy } from '../src/host/outgoing.ts';
-import type { Handlers } from '../src/operations/handler.ts';
-import { handler as showMetrics } from '../src/operations/metrics/show.ts';
 import { findQemu } from '../src/qemu/binary.ts';
 import { diskCounters } from '../src/qemu/disk-counters.ts';
 import { connectQmp } from '../src/qemu/qmp.ts';
@@ -20,12 +16,9 @@ import { Alerts } from '../src/resource/alert/alerts.ts';
 import { Histories } from '../src/resource/history/histories.ts';
 import { Monitor } from '../src/resource/measure/monitor.ts';
 import type { MeasuredVm } from '../src/resource/measure/vm.ts';
-import { Client } from '../src/sdk/client.ts';
-import { hostCounters, runningLook } from '../test/resource/looks.ts';
-import { type Figure, median, repeat } from './measure.ts';
+import type { Figure } from './measure.ts';
 
 const vms = 200;
-const metricsVms = 1000;
 const watchedMs = 40_000;
 /** Connections, first answers and first samples are there. */
 const settleMs = 25_000;
@@ -40,7 +33,7 @@ const rules = [
 export async function watch(): Promise<Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), 'viv-watch-'));
   try {
-    return [...(await watching(folder)), ...(await scraping(folder))];
+    return await watching(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -130,35 +123,16 @@ async function startPaused(path: string, folder: string, name: string): Promise<
   return {
     vm: {
       ...{ id: name.padStart(12, '0'), name, state: 'running', cpus: 1, memoryBytes: 64 * 2 ** 20, nics: [] },
-      running: { pid: qemu.pid ?? 0, diskCounters: (signal) => diskCounters(qmp, signal), guestMemory: () => null },
+      running: {
+        pid: qemu.pid ?? 0,
+        diskCounters: (signal) => diskCounters(qmp, signal),
+        guestMemory: () => null,
+        guestPressure: () => null,
+      },
     },
     end: () => {
       qmp.close();
       qemu.kill('SIGKILL');
     },
   };
-}
-
-/** As Prometheus asks: over the socket, from the request to the last byte. */
-async function scraping(folder: string): Promise<Figure[]> {
-  const looks = Array.from({ length: metricsVms }, (_, index) => runningLook(`vm${index}`));
-  const services = {
-    ...{ version: 'bench', startedAt: 0, log: pino({ enabled: false }), alerts: { firing: () => ({}) } },
-    monitor: { latest: { at: 0, host: { values: {}, counters: hostCounters }, vms: looks } },
-  };
-  const server = createServer({
-    handlers: { 'metrics.show': showMetrics } as unknown as Handlers,
-    services: services as never,
-    tasks: {} as never,
-  });
-  const socket = join(folder, 'api.sock');
-  await server.listen(socket);
-  const client = new Client(socket);
-  try {
-    const times = await repeat(40, async () => text(await client.metrics.show({})), 10);
-    return [{ name: `/metrics of ${metricsVms} VMs`, value: median(times), unit: 'ms', target: 50 }];
-  } finally {
-    client.close();
-    await server.close();
-  }
 }

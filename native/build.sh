@@ -45,7 +45,7 @@ for arch in "$@"; do
   cc=$(compiler "$arch")
   build "$arch" vivarium-agent guest-agent "$cc" -Wno-format-truncation -static
 done
-# Its name is that of the library it stands in for (native/qemu-preload/capstone_stub.c).
+# It has the name of the library that it replaces (native/qemu-preload/capstone_stub.c).
 build "$host_arch" vivarium-qemu-preload.so qemu-preload gcc -shared -fPIC -fvisibility=hidden -Wl,-soname,libcapstone.so.4 -pthread
 build "$host_arch" vivarium-net-tap net-tap gcc
 build "$host_arch" vivarium-port-forward port-forward gcc

@@ -34,7 +34,7 @@ export async function bundleCommand(outdir: string): Promise<OutputFile[]> {
   return outputFiles;
 }
 
-/** zod's words in 50 languages, of which one is used. */
+/** zod's messages in 50 languages, of which one is used. */
 const oneLanguage: Plugin = {
   name: 'one-language',
   setup({ onLoad }) {

@@ -21,6 +21,7 @@ test_packages=(
   mtools                # builds a CD that UEFI boots
   xfsprogs btrfs-progs  # file systems that snapshot diffs read
   bind9-dnsutils curl   # clients of our DNS and port forwards
+  chromium              # opens the web console
 )
 
 terminal=0

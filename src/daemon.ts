@@ -14,6 +14,7 @@ import { recover, tidyUp } from './daemon/recover.ts';
 import { openRooms } from './daemon/services.ts';
 import { stopDaemon } from './daemon/stop.ts';
 import { type Clock, systemClock } from './host/clock.ts';
+import { consoleFile } from './host/console-files.ts';
 import { StateDirectoryTaken } from './host/file/lock.ts';
 import { handlers } from './operations/index.ts';
 import { version } from './version.ts';
@@ -49,7 +50,7 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   services.monitor.begin();
   services.alerts.begin();
 
-  const server = createServer({ handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
+  const server = createServer({ consoleFile, handlers, services, tasks, checkResponses: env['VIV_TEST_CHECK'] === '1' });
   const { handle, upgrade } = server;
   const listener = new NetworkListener({ handle, upgrade, store: records.store, log, folder: paths.tls, clock });
   const ended = Promise.withResolvers<void>();
@@ -64,6 +65,8 @@ export async function startDaemon(env: NodeJS.ProcessEnv, { clock = systemClock 
   await listener.restore();
   await server.listen(paths.apiSocket);
   records.anchors.begin();
+  records.audit.begin();
+  await records.auditForwards.begin();
   await writeFile(pidFile, `${process.pid}\n`);
 
   const { adopted, ended: endedVms, present } = recovered;

@@ -71,6 +71,21 @@ test('every room imports only what the design lets it', async () => {
   );
 });
 
+test('the web console stands on the SDK and the contract', async () => {
+  const web = fileURLToPath(new URL('../web/src', import.meta.url));
+  const files = (await readdir(web, { recursive: true })).filter((name) => /\.tsx?$/.test(name));
+  assert.ok(files.length > 40, `only ${files.length} modules were seen`);
+  const wrong: string[] = [];
+  for (const from of files) {
+    const text = await readFile(join(web, from), 'utf8');
+    for (const [, to = ''] of text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
+      const path = relative(join(web, '../..'), join(web, dirname(from), to));
+      if (!/^(web\/src|src\/contract|src\/sdk)\//.test(path)) wrong.push(`${from} imports ${path}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
 test('the contract runs in a browser', async () => {
   const { found } = await imports();
   const outside = found.filter(({ from, to }) => room(from) === 'contract' && room(to) !== 'contract' && to !== 'zod');

@@ -13,7 +13,7 @@ static void write_pieces(struct iovec *pieces, int count) {
   while (count > 0) {
     ssize_t written = writev(STDOUT_FILENO, pieces, count);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) exit(0); /* nobody reads */
+    if (written < 0) exit(0); /* the reader has closed it */
     for (; count > 0 && (size_t)written >= pieces->iov_len; pieces++, count--) written -= (ssize_t)pieces->iov_len;
     if (count == 0) return;
     pieces->iov_base = (char *)pieces->iov_base + written;

@@ -48,7 +48,7 @@ struct pcap_header pcap_header_of(uint32_t link_type, uint32_t accuracy);
  * @return the bytes of all of them
  */
 size_t add_packet_header(uint32_t header[4], struct iovec all[5], const struct iovec *pieces, int count, uint32_t length);
-/** Begins pcap on standard output. The program ends with its parent, or when nobody reads. */
+/** Begins pcap on standard output. The program ends with its parent, or when the reader closes. */
 void begin_pcap(uint32_t link_type);
 void write_packet(const struct iovec *pieces, int count, uint32_t length);
 

@@ -15,9 +15,9 @@ enum {
   kept_bytes = 8 << 20,
   /** Whole blocks of any file system are removed from the beginning of a log. */
   removed_unit = 1 << 20,
-  /** Written between two looks at a log's size. */
+  /** Bytes written between two checks of a log's size. */
   look_every_bytes = 64 << 10,
-  /** Writes of any kind between two looks at the size of standard error, which is not written by write(). */
+  /** Writes of any kind between two checks of the size of standard error, which is not written by write(). */
   look_every_writes = 1024,
 };
 

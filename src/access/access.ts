@@ -26,8 +26,8 @@ import { Users } from './user/users.ts';
 const linkMs = 15 * 60_000;
 const ticketMs = 30_000;
 
-/** What a link is for: the first administrator, or a user who lost a factor. */
-export type LinkPurpose = { readonly kind: 'set-up' } | { readonly kind: 'recovery'; readonly user: string };
+/** What a link is for: the first administrator, a user who lost a factor, or a browser of a caller on the host's socket. */
+export type LinkPurpose = { readonly kind: 'set-up' } | { readonly kind: 'recovery' | 'sign-in'; readonly user: string };
 
 export interface Ticket {
   readonly vm: string;

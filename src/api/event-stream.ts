@@ -2,6 +2,7 @@
 // A slow reader is waited for; nothing is queued here. Ends with `event: end`, or `event: error` and an ErrorBody.
 import type { ServerResponse } from 'node:http';
 import type { VivError } from '../contract/errors.ts';
+import { safeJson } from './json-text.ts';
 
 const keepAliveMs = 15_000;
 /** How long a refusal may take and still be answered with its own status. */
@@ -37,12 +38,12 @@ export async function sendEvents({ events, response, signal, check, explain }: E
       check(value);
       const sequence = (value as { sequence?: unknown } | null)?.sequence;
       const id = typeof sequence === 'number' ? `id: ${sequence}\n` : '';
-      if (!response.write(`${id}data: ${JSON.stringify(value)}\n\n`)) await drained(response);
+      if (!response.write(`${id}data: ${safeJson(value)}\n\n`)) await drained(response);
       if (signal.aborted) break;
       next = iterator.next();
     }
   } catch (error) {
-    if (!signal.aborted) response.write(`event: error\ndata: ${JSON.stringify(explain(error).toBody())}\n\n`);
+    if (!signal.aborted) response.write(`event: error\ndata: ${safeJson(explain(error).toBody())}\n\n`);
   } finally {
     clearInterval(keepAlive);
     response.end();

@@ -178,7 +178,9 @@ function listening(server: Server, address: string, port: number): Promise<void>
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE')
         reject(new VivError('in_use', `port ${port} of ${address} is in use by another program; choose another port`, { cause: error }));
-      else if (error.code === 'EADDRNOTAVAIL')
+      else if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN')
+        reject(new VivError('invalid', `${address} is neither an address of this host nor a name of one`, { cause: error }));
+      else if (error.code === 'EADDRNOTAVAIL' || error.code === 'EINVAL')
         reject(new VivError('invalid', `this host does not have the address ${address}`, { cause: error }));
       else if (error.code === 'EACCES')
         reject(new VivError('forbidden', `port ${port} may only be opened by root; choose one above 1023`, { cause: error }));

@@ -12,12 +12,15 @@ import { VivError } from '../contract/errors.ts';
 import { operationList } from '../contract/index.ts';
 import { openapi } from '../contract/openapi.ts';
 import { errorsOf } from '../contract/operation.ts';
+import { webSocketProtocol } from '../contract/ticket.ts';
 import type { Handlers } from '../operations/handler.ts';
 import type { Services } from '../operations/services.ts';
 import { addBodyDeadlines, type BodyDeadlines, usualDeadlines } from './body-deadline.ts';
+import { addConsole, asksForPage, type ConsoleFile, sendPage } from './console.ts';
 import { toVivError } from './errors.ts';
 import { Gate } from './gate.ts';
 import { addressOf, Identifier } from './identify.ts';
+import { safeJson } from './json-text.ts';
 import { clearSocket, protectSocket } from './listen.ts';
 import { answerMalformed, answerRefusals } from './malformed.ts';
 import type { PeerUid } from './peer.ts';
@@ -33,6 +36,8 @@ export interface ServerOptions {
   readonly bodyDeadlines?: BodyDeadlines;
   /** Who is at the other end (default: as the kernel says). */
   readonly peer?: PeerUid;
+  /** Reads the web console's files (default: there are none). */
+  readonly consoleFile?: ConsoleFile;
 }
 
 export interface ApiServer {
@@ -92,13 +97,14 @@ export function createServer(options: ServerOptions): ApiServer {
   });
   app.addContentTypeParser('*', (_request, stream, done) => done(null, stream));
   app.setErrorHandler((error, request, reply) => fail(reply, error, routeId(request)));
-  app.setNotFoundHandler((request, reply) =>
+  const missing = (reply: FastifyReply, request: FastifyRequest) =>
     fail(
       reply,
       new VivError('not_found', `there is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}; see /v1/openapi.json`),
       'unknown',
-    ),
-  );
+    );
+  const readConsole = options.consoleFile ?? (async () => null);
+  app.setNotFoundHandler((request, reply) => (asksForPage(request) ? sendPage(reply, readConsole) : missing(reply, request)));
 
   const known = new Map(operationList.map((operation) => [operation.id, errorsOf(operation)]));
   const explain = (error: unknown, operation: string): VivError => {
@@ -109,12 +115,12 @@ export function createServer(options: ServerOptions): ApiServer {
   const fail = (reply: FastifyReply, error: unknown, operation: string) => {
     const answer = explain(error, operation);
     services.log.debug({ operation, code: answer.code, message: answer.message }, 'request failed');
-    return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.toBody()));
+    return reply.code(answer.status).header('content-type', 'application/json; charset=utf-8').send(safeJson(answer.toBody()));
   };
   /** Answers while the body has not arrived, and closes the connection. */
   const refuse = (reply: FastifyReply, error: VivError) => {
     reply.hijack();
-    const text = JSON.stringify(error.toBody());
+    const text = safeJson(error.toBody());
     reply.raw.writeHead(error.status, {
       'content-type': 'application/json; charset=utf-8',
       'content-length': Buffer.byteLength(text),
@@ -140,14 +146,25 @@ export function createServer(options: ServerOptions): ApiServer {
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
   };
-  app.register(websocket, { options: { maxPayload: 1024 * 1024, perMessageDeflate: false } });
+  app.register(websocket, {
+    // Of what a client offers only the protocol's name is answered, never a ticket.
+    options: {
+      maxPayload: 1024 * 1024,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => (offered.has(webSocketProtocol) ? webSocketProtocol : false),
+    },
+  });
   app.register((scope, _options, done) => {
     addRoutes(scope, tools);
     addDocument(scope);
+    addConsole(scope, readConsole, missing);
     done();
   });
 
-  app.addHook('onSend', async (request, reply) => void (addressOf(request.raw) !== null && reply.headers(networkHeaders)));
+  app.addHook('onSend', async (request, reply) => {
+    if (addressOf(request.raw) !== null)
+      for (const [header, value] of Object.entries(networkHeaders)) if (!reply.hasHeader(header)) reply.header(header, value);
+  });
 
   return {
     handle: (request, response) => app.routing(request, response),

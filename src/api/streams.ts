@@ -7,6 +7,7 @@ import type { FastifyReply } from 'fastify';
 import type { VivError } from '../contract/errors.ts';
 import { errorTrailer } from '../contract/frame.ts';
 import type { Download } from '../operations/handler.ts';
+import { safeJson } from './json-text.ts';
 
 /** How long a refusal may take and still be answered with its own status. */
 const firstMs = 1000;
@@ -40,7 +41,7 @@ export async function sendStream(
         if (response.destroyed) return; // the reader has gone
         const why = explain(error);
         if (!trailers) return void response.destroy();
-        response.addTrailers({ [errorTrailer]: encodeURIComponent(JSON.stringify(why.toBody())) });
+        response.addTrailers({ [errorTrailer]: encodeURIComponent(safeJson(why.toBody())) });
         response.end();
       },
     );

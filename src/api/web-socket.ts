@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { VivError } from '../contract/errors.ts';
 import { ClientControl } from '../contract/stream.ts';
 import type { Socket } from '../operations/handler.ts';
+import { safeJson } from './json-text.ts';
 
 const frameBytes = 256 * 1024;
 /** Above this the sender is made to wait until the client has read. */
@@ -60,7 +61,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
   const refuse = (message: string) => {
     const error = new VivError('invalid', message);
     input.reject(error);
-    ws.send(JSON.stringify({ type: 'error', error: error.toBody() }));
+    ws.send(safeJson({ type: 'error', error: error.toBody() }));
     close(1000, 'invalid');
   };
 
@@ -113,7 +114,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
       }
     },
     control(message) {
-      void write(JSON.stringify(message));
+      void write(safeJson(message));
     },
     onData(listen) {
       data.push(listen);
@@ -135,7 +136,7 @@ export function serverSocket(ws: WebSocket): ServerSocket {
     async finish(last, reason) {
       clearTimeout(first);
       if (over) return;
-      await write(JSON.stringify(last));
+      await write(safeJson(last));
       close(1000, shortened(reason));
     },
     leave: () => close(1001, 'the daemon is stopping'),

@@ -11,6 +11,7 @@ const custom: Readonly<Record<string, Load>> = {
   down: () => import('./command/down.ts'),
   daemon: () => import('./command/daemon.ts'),
   status: () => import('./command/status.ts'),
+  web: () => import('./command/web.ts'),
   host: () => import('./command/host.ts'),
   run: () => import('./command/run.ts'),
   create: () => import('./command/create.ts'),
@@ -36,10 +37,13 @@ const custom: Readonly<Record<string, Load>> = {
   'context use': () => import('./command/context-use.ts'),
   'user create': () => import('./command/user-create.ts'),
   'user password': () => import('./command/user-password.ts'),
+  'user totp enable': () => import('./command/user-totp-enable.ts'),
   'token create': () => import('./command/token-create.ts'),
   'access recover': () => import('./command/access-recover.ts'),
   can: () => import('./command/can.ts'),
   audit: () => import('./command/audit.ts'),
+  'audit forward add': () => import('./command/audit-forward-add.ts'),
+  'audit retention': () => import('./command/audit-retention.ts'),
   'audit verify': () => import('./command/audit-verify.ts'),
   top: () => import('./command/top.ts'),
   stats: () => import('./command/stats.ts'),
@@ -80,9 +84,9 @@ export async function loadCommand(words: string): Promise<Command | null> {
   return operation ? genericCommand(operation) : null;
 }
 
-/** Which command a line means: two words where they are one (`image ls`), else one. */
+/** Which command a line means: the longest words that are one (`user totp enable`, `image ls`). */
 export function findWords(argv: readonly string[]): { words: string; rest: readonly string[] } | null {
-  for (const count of [2, 1]) {
+  for (const count of [3, 2, 1]) {
     const words = withoutAlias(argv.slice(0, count)).join(' ');
     if (argv.length >= count && (Object.hasOwn(custom, words) || derived.has(words))) return { words, rest: argv.slice(count) };
   }

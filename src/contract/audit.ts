@@ -1,6 +1,7 @@
 // The audit log: every change and every refusal, append-only and hash-chained.
 import { z } from 'zod';
-import { Text, Time } from './field.ts';
+import { CollectorText } from './audit-collector.ts';
+import { Name, Text, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 
 /** Who asks: kept with tasks, and in audit records. */
@@ -100,4 +101,98 @@ export const verify = defineOperation({
   }),
   errors: ['timeout'],
   cli: { words: 'audit verify', section: 'Access', custom: true },
+});
+
+const collector = Name.describe('Name of the collector');
+
+/** A place that the audit log is forwarded to, and how far it has come. */
+export const AuditForward = z.object({
+  name: Name.describe('Name of the collector'),
+  kind: z.enum(['syslog', 'hec']).describe('syslog (RFC 5424), or an HTTP collector in the form of Splunk HEC'),
+  url: z.string().describe('Where it is'),
+  position: z.int().describe('Number of the last record that it has'),
+  behind: z.int().describe('Records that wait to be delivered'),
+  lost: z.int().describe('Records that were dropped before it could be reached, because of their age or number'),
+  deliveredAt: Time.nullable().describe('Time of the last delivery'),
+  problem: z.string().nullable().describe('Why the last attempt failed; null: it did not'),
+});
+
+export type AuditForward = z.infer<typeof AuditForward>;
+
+export const forwardList = defineOperation({
+  id: 'audit.forward-list',
+  method: 'GET',
+  path: '/v1/audit/forwards',
+  permission: 'audit.read',
+  summary: 'List where the audit log is forwarded to',
+  input: z.object({}),
+  output: z.array(AuditForward),
+  errors: [],
+  cli: { words: 'audit forward ls', section: 'Access', prints: 'audit-forward-table' },
+});
+
+export const forwardAdd = defineOperation({
+  id: 'audit.forward-add',
+  method: 'POST',
+  path: '/v1/audit/forwards',
+  permission: 'audit.manage',
+  summary: 'Forward the audit log to a syslog server or an HTTP collector, from its first record that is kept',
+  input: z.object({
+    collector,
+    url: CollectorText.describe(
+      'syslog://HOST:PORT, syslogs://HOST:PORT (TLS), unix:/PATH (a stream socket), or the https URL of a collector in HEC form',
+    ),
+    token: Text.min(1).max(1000).optional().describe('Token of an HTTP collector'),
+    ca: Text.max(100_000)
+      .optional()
+      .describe('Certificate authority (PEM) that signed the collector’s certificate (default: the system’s)'),
+    onlyNew: z.boolean().default(false).describe('Forward only what is recorded from now on'),
+  }),
+  output: AuditForward,
+  errors: ['name_taken', 'in_use'],
+  cli: { words: 'audit forward add', section: 'Access', args: ['collector', 'url'], custom: true },
+});
+
+export const forwardRemove = defineOperation({
+  id: 'audit.forward-remove',
+  method: 'DELETE',
+  path: '/v1/audit/forwards/{collector}',
+  permission: 'audit.manage',
+  worksWhenDiskFull: true,
+  summary: 'End forwarding the audit log to a collector',
+  input: z.object({ collector }),
+  output: z.object({ name: Name.describe('Name it had') }),
+  errors: ['not_found'],
+  cli: { words: 'audit forward rm', section: 'Access', args: ['collector...'] },
+});
+
+const Retention = z.object({
+  days: z.number().describe('Days that a record is kept'),
+  first: z.int().describe('Number of the first record that is kept'),
+  last: z.int().describe('Number of the last record'),
+});
+
+export const retentionShow = defineOperation({
+  id: 'audit.retention-show',
+  method: 'GET',
+  path: '/v1/audit/retention',
+  permission: 'audit.read',
+  summary: 'Show how long audit records are kept',
+  input: z.object({}),
+  output: Retention,
+  errors: [],
+});
+
+export const retentionSet = defineOperation({
+  id: 'audit.retention-set',
+  method: 'PUT',
+  path: '/v1/audit/retention',
+  permission: 'audit.manage',
+  worksWhenDiskFull: true,
+  risk: 'loss',
+  summary: 'Set how long audit records are kept; without a number, show it',
+  input: z.object({ days: z.int().min(1).max(3650).describe('Days that a record is kept') }),
+  output: Retention,
+  errors: [],
+  cli: { words: 'audit retention', section: 'Access', args: ['days'], custom: true },
 });

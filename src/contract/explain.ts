@@ -15,6 +15,10 @@ export const Explanation = z.object({
       cpuThrottled: z.number().describe('Part of the periods in which its limit stopped it, from 0 to 1'),
       memoryBytes: Bytes.describe('Memory that it has'),
       guestAvailableBytes: Bytes.nullable().describe('Memory available to its programs; null: no balloon driver answers'),
+      guestMemoryPressure: z
+        .number()
+        .nullable()
+        .describe('Percent of the last 10 s in which a program in the guest waited for memory; null: not known'),
       idleMs: z.int().describe('How long it has used next to no CPU'),
     })
     .nullable()

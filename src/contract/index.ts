@@ -48,6 +48,7 @@ export const operations = {
     exec: vm.exec,
     console: vm.console,
     view: vm.view,
+    screen: vm.screen,
     logs: vm.logs,
     copyIn: vm.copyIn,
     copyOut: vm.copyOut,
@@ -104,7 +105,7 @@ export const operations = {
     remove: image.remove,
   },
   host: { shutdown: host.shutdown, status: host.status, show: host.show },
-  top: { show: top.show },
+  top: { show: top.show, follow: top.follow },
   stats: { show: stats.show },
   metrics: { show: metrics.show },
   alert: {
@@ -115,7 +116,7 @@ export const operations = {
     test: alert.test,
     remove: alert.remove,
   },
-  task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow },
+  task: { list: task.list, show: task.show, cancel: task.cancel, follow: task.follow, watch: task.watch },
   event: { list: event.list, follow: event.follow },
   user: {
     create: user.create,
@@ -149,9 +150,19 @@ export const operations = {
     list: session.list,
     remove: session.remove,
     redeem: session.redeem,
+    link: session.link,
   },
   ticket: { create: ticket.create },
-  audit: { list: audit.list, follow: audit.follow, verify: audit.verify },
+  audit: {
+    list: audit.list,
+    follow: audit.follow,
+    verify: audit.verify,
+    forwardList: audit.forwardList,
+    forwardAdd: audit.forwardAdd,
+    forwardRemove: audit.forwardRemove,
+    retentionShow: audit.retentionShow,
+    retentionSet: audit.retentionSet,
+  },
   listener: { set: listener.set, show: listener.show, remove: listener.remove },
 } as const;
 

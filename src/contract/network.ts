@@ -89,7 +89,7 @@ export const create = defineOperation({
       .describe('Interface of the host to bridge to, for a bridged network'),
   }),
   output: Network,
-  errors: ['name_taken', 'unsupported', 'missing_program', 'in_use', 'timeout'],
+  errors: ['not_found', 'name_taken', 'unsupported', 'missing_program', 'in_use', 'timeout'],
   cli: { words: 'network create', section: 'Networks', args: ['network'] },
 });
 

@@ -82,6 +82,7 @@ export type Print =
   | 'task-table'
   | 'token-table'
   | 'user-sheet'
+  | 'audit-forward-table'
   | 'user-table'
   | 'verification'
   | 'vm-sheet'

@@ -125,6 +125,7 @@ export function checkResources(
   if (settings.memoryMinimumBytes > 0 && settings.memoryMinimumBytes < 32 * MiB) refuse('the memory minimum is at least 32 MiB');
   if (settings.hugepages && (settings.memoryMaximumBytes > 0 || settings.memoryMinimumBytes > 0))
     refuse('huge pages cannot be ballooned; leave the memory minimum and maximum out');
+  if (settings.hugepages && settings.ksm) refuse('huge pages are not merged; leave hugepages or ksm out');
   for (const text of settings.vcpuPins) {
     const pin = parseVcpuPin(text);
     checkCpus(name, text, pin.cpus, hostCpus);

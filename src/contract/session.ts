@@ -90,16 +90,33 @@ export const remove = defineOperation({
   cli: { words: 'session rm', section: 'Access', args: ['session...'] },
 });
 
+/** Only for callers on the host's socket. */
+export const link = defineOperation({
+  id: 'session.link',
+  method: 'POST',
+  path: '/v1/sessions/link',
+  permission: 'signed-in',
+  summary: 'Open the web console: print a single-use link that signs a browser in, valid for 15 minutes',
+  input: z.object({}),
+  output: z.object({
+    link: z.string().describe('Link for the browser'),
+    user: UserName.describe('User that it signs in'),
+    expiresAt: Time.describe('Time from which it is refused'),
+  }),
+  errors: ['unsupported', 'name_taken', 'busy'],
+  cli: { words: 'web', section: 'Host', custom: true },
+});
+
 export const redeem = defineOperation({
   id: 'session.redeem',
   method: 'POST',
   path: '/v1/sessions/redeem',
   permission: 'public',
-  summary: 'Redeem a set-up or recovery link: sets a password and signs in',
+  summary: 'Redeem a link and sign in; a set-up or recovery link sets a password as well',
   input: z.object({
     secret: z.string().max(100).describe('What follows # in the link'),
     user: UserName.optional().describe('Name of the first administrator, for a set-up link'),
-    password: Password.describe('New password'),
+    password: Password.optional().describe('New password, for a set-up or recovery link'),
     into,
   }),
   output: SignedIn,

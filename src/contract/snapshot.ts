@@ -8,7 +8,7 @@ import { Vm } from './vm-state.ts';
 
 export const Label = Text.min(1)
   .max(100)
-  .regex(/^[^\p{Cc}]+$/u, 'a label has no control characters');
+  .regex(/^[^\p{Cc}\p{Bidi_Control}]+$/u, 'a label has no control characters');
 
 export const Snapshot = z.object({
   id: z.string().describe('Id of the snapshot'),

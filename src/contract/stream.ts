@@ -1,9 +1,9 @@
-// What travels on the WebSockets of `vm.exec` and `vm.console`.
+// What travels on the WebSockets of `vm.exec`, `vm.console` and `vm.screen`.
 //
 // Client: the first text frame is the operation's input as JSON (path parameters left out).
 // After that both sides send
 //   binary frames   one byte of channel, then bytes: 0 stdin, 1 stdout, 2 stderr. A frame with the channel byte alone
-//                   is the end of that stream. `console` uses 0 (to the guest) and 1 (from the guest).
+//                   is the end of that stream. `console` and `screen` use 0 (to the guest) and 1 (from the guest).
 //   text frames     one control message as JSON, below.
 // The server sends `exit` or `error` last and closes with 1000.
 import { z } from 'zod';

@@ -94,3 +94,15 @@ export const follow = defineOperation({
   output: Task,
   errors: [...failures.find],
 });
+
+export const watch = defineOperation({
+  id: 'task.watch',
+  method: 'GET',
+  path: '/v1/tasks/watch',
+  permission: 'task.read',
+  transport: 'events',
+  summary: 'Follow all tasks: those that run, then each after every change',
+  input: z.object({}),
+  output: Task,
+  errors: [],
+});

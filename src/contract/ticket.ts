@@ -12,7 +12,7 @@ export const create = defineOperation({
   summary: 'Make a single-use ticket, valid for 30 s, by which a browser opens a WebSocket to a VM',
   input: z.object({
     vm: Ref.describe('VM that is opened'),
-    kind: z.enum(['exec', 'console', 'view']).describe('What is opened: exec, console or view'),
+    kind: z.enum(['exec', 'console', 'screen']).describe('What is opened: exec, console or screen'),
   }),
   output: z.object({
     ticket: z.string().describe('The secret'),
@@ -22,5 +22,8 @@ export const create = defineOperation({
   errors: [...failures.find],
 });
 
+/** The subprotocol that the server chooses. */
+export const webSocketProtocol = 'vivarium.v1';
+
 /** The subprotocols that a browser opens a WebSocket with: the one that is chosen, and the ticket. */
-export const ticketProtocols = (ticket: string): string[] => ['vivarium.v1', `ticket.${ticket}`];
+export const ticketProtocols = (ticket: string): string[] => [webSocketProtocol, `ticket.${ticket}`];

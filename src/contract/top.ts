@@ -1,6 +1,7 @@
 // What every VM and the host use now.
 import { z } from 'zod';
-import { Bytes, Time } from './field.ts';
+import { failures } from './errors.ts';
+import { Bytes, Ref, Time } from './field.ts';
 import { defineOperation } from './operation.ts';
 import { hostSeries, vmSeries } from './series.ts';
 import { VmState } from './vm-state.ts';
@@ -48,4 +49,19 @@ export const show = defineOperation({
   output: Top,
   errors: [],
   cli: { words: 'top', section: 'Monitoring', custom: true },
+});
+
+export const follow = defineOperation({
+  id: 'top.follow',
+  method: 'GET',
+  path: '/v1/top/follow',
+  permission: 'top.read',
+  transport: 'events',
+  summary: 'Follow what every VM and the host use',
+  input: z.object({
+    everyMs: z.coerce.number().int().min(1000).max(60_000).default(2000).describe('Time between two reports'),
+    vm: Ref.optional().describe('Only this VM and the host'),
+  }),
+  output: Top,
+  errors: [...failures.find],
 });

@@ -178,6 +178,7 @@ export const totpBegin = defineOperation({
     uri: z.string().describe('What an authenticator reads from a QR code'),
   }),
   errors: ['not_found', 'wrong_state', 'busy'],
+  cli: { words: 'user totp enable', section: 'Access', args: ['user'], custom: true },
 });
 
 export const totpConfirm = defineOperation({
@@ -206,7 +207,7 @@ export const totpRemove = defineOperation({
   input: One,
   output: User,
   errors: ['not_found', 'busy'],
-  cli: { words: 'user totp-remove', section: 'Access', args: ['user'], confirm: 'Remove the second factor of {user}?' },
+  cli: { words: 'user totp disable', section: 'Access', args: ['user'], confirm: 'Remove the second factor of {user}?' },
 });
 
 /** Only for callers on the host's socket. */

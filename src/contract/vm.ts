@@ -339,6 +339,19 @@ export const view = defineOperation({
   cli: { words: 'view', section: 'Inside a VM', args: ['vm'], custom: true },
 });
 
+export const screen = defineOperation({
+  id: 'vm.screen',
+  method: 'GET',
+  path: '/v1/vms/{vm}/screen',
+  permission: 'vm.view',
+  audit: true,
+  transport: 'socket',
+  summary: 'Open the screen of a VM over the API: the VNC protocol on channels 0 (to the VM) and 1 (from it)',
+  input: One,
+  output: z.object({ reason: z.string().describe('Why the session ended') }),
+  errors: [...failures.find, 'wrong_state', 'qemu_failed'],
+});
+
 export const logs = defineOperation({
   id: 'vm.logs',
   method: 'GET',

@@ -2,9 +2,10 @@
 import { hostname } from 'node:os';
 import { Access } from '../access/access.ts';
 import { Anchors } from '../access/audit/anchor.ts';
+import { AuditForwards } from '../access/audit/forward/forwards.ts';
 import { AuditLog } from '../access/audit/log.ts';
 import { operationList } from '../contract/index.ts';
-import { outgoingPolicyFrom } from '../host/outgoing.ts';
+import { type OutgoingPolicy, outgoingPolicyFrom } from '../host/outgoing.ts';
 import { Alerts } from '../resource/alert/alerts.ts';
 import { Histories } from '../resource/history/histories.ts';
 import type { Migrated } from '../store/migration/schema.ts';
@@ -20,10 +21,13 @@ export interface Records {
   readonly recovery: RecordRecovery;
   readonly store: Store;
   readonly audit: AuditLog;
+  readonly auditForwards: AuditForwards;
   readonly anchors: Anchors;
   readonly access: Access;
   readonly alerts: Alerts;
   readonly histories: Histories;
+  /** Addresses that may be reached for others. */
+  readonly outgoing: OutgoingPolicy;
   readonly events: DurableEventLog;
 }
 
@@ -41,11 +45,13 @@ export async function openRecords({ env, clock, uid, paths, log }: Ground): Prom
   const recovery = await recoverRecords(store, paths, found);
   const audit = await AuditLog.open({ store, log, folder: paths.audit, now: Date.now });
   const anchors = new Anchors(() => audit.head, paths.stateDirectory, log);
+  const outgoing = outgoingPolicyFrom(env);
+  const auditForwards = await AuditForwards.open({ store, audit, clock, log, policy: outgoing });
   const permissions = [...new Set(operationList.map(({ permission }) => permission))].sort();
   const access = await Access.open({ store, log, clock, permissions, ownUid: uid });
   const eventLog = createEventLog(store, log);
   const alerts = await Alerts.open({
-    ...{ store, clock, log, hostname: hostname(), policy: outgoingPolicyFrom(env) },
+    ...{ store, clock, log, hostname: hostname(), policy: outgoing },
     record: (event) => events.record(event),
   });
   const histories = new Histories(paths.history, (error) => log.error({ error }, 'the history of what was measured could not be written'));
@@ -63,5 +69,5 @@ export async function openRecords({ env, clock, uid, paths, log }: Ground): Prom
     events.record({ type: 'host.problem', message });
     log.error(message);
   }
-  return { recovery, store, audit, anchors, access, alerts, histories, events };
+  return { recovery, store, audit, auditForwards, anchors, access, alerts, histories, outgoing, events };
 }

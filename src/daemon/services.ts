@@ -44,7 +44,7 @@ export interface Rooms {
 
 export async function openRooms(ground: Ground, records: Records, later: Later): Promise<Rooms> {
   const { env, clock, uid, bootId, paths, log } = ground;
-  const { store, audit, anchors, access, alerts, histories, events } = records;
+  const { store, audit, auditForwards, anchors, access, alerts, histories, events } = records;
   const ownUsers = uid === 0;
   const kvm = await createKvmProver(ground);
   const host = createFacts(ground, kvm, () => services, records.recovery);
@@ -78,7 +78,7 @@ export async function openRooms(ground: Ground, records: Records, later: Later):
     anomalies.onLook(look);
   });
   await histories.open((id) => vms.byId(id) !== undefined);
-  const images = openImages({ paths, log, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
+  const images = openImages({ paths, log, outgoing: records.outgoing, usedBy: (digest) => imageUsers(digest, { vms, snapshots }) });
   const tasks = createTasks({
     ...{ store, events, log, handlers, services: () => services, faults: faultsFrom(env) },
     journal: auditedJournal(store, audit, () => services),
@@ -87,7 +87,7 @@ export async function openRooms(ground: Ground, records: Records, later: Later):
   const services: Services = {
     ...{ version, startedAt: Date.now(), paths, store, log, clock, bus, bootId, ownUsers, resources },
     ...{ events, tasks, host, images, vms, snapshots, checks, warmPools, networks, processes },
-    ...{ access, audit, anchors: () => anchors.read(), monitor, histories, alerts },
+    ...{ access, audit, auditForwards, anchors: () => anchors.read(), monitor, histories, alerts },
     ...{ listener: later.listener, shutdown: later.shutdown },
   };
   return { services, tasks, kvm, anomalies };

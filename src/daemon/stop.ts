@@ -65,8 +65,9 @@ async function closeRooms({ services, kvm, anomalies }: Rooms): Promise<void> {
   await services.alerts.stop();
 }
 
-async function closeRecords({ events, audit, anchors, store }: Records): Promise<void> {
+async function closeRecords({ events, audit, auditForwards, anchors, store }: Records): Promise<void> {
   await events.flush();
+  await auditForwards.stop();
   await audit.close();
   await anchors.stop();
   await store.close();

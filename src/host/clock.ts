@@ -1,8 +1,8 @@
-// The time, and being called later. Handed down where a test has to decide how late it is.
+// The clock, and timers. Passed as an argument where a test controls the time.
 export interface Clock {
   /** Ms since 1970. */
   now(): number;
-  /** Calls `act` after so many ms, unless the function that it answers is called before. It keeps no process alive. */
+  /** Calls `act` after so many ms. The timer keeps no process alive. @returns cancels it */
   after(ms: number, act: () => void): () => void;
 }
 

@@ -1,10 +1,10 @@
 // Typed events that travel upward. Each room declares the events it emits; daemon.ts creates the one bus and subscribes.
 
-/** `Events` maps each event's type to what it carries. */
+/** `Events` maps each event's type to its payload. */
 export interface EventBus<Events> {
-  /** Calls `listener` with each event of this type. Returns the function that ends it. */
+  /** Calls `listener` with each event of this type. @returns unsubscribes */
   on<Type extends keyof Events>(type: Type, listener: (event: Events[Type]) => unknown): () => void;
-  /** Calls the listeners at once. Resolves when all of them are done; a listener's failure is never the emitter's. */
+  /** Calls the listeners immediately. Resolves when all of them are done; never rejects because of a listener. */
   emit<Type extends keyof Events>(type: Type, event: Events[Type]): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ export interface ReportEvents {
   report: Report;
 }
 
-/** @param onError called with what a listener threw or rejected with */
+/** @param onError called with the error of a listener */
 export function createEventBus<Events>(onError: (error: unknown, type: keyof Events) => void): EventBus<Events> {
   const listeners = new Map<keyof Events, Set<(event: never) => unknown>>();
   return {

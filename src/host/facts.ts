@@ -1,4 +1,4 @@
-// What this host is, can do and lacks. What only QEMU's room knows is handed in by daemon.ts.
+// What this host is, can do and lacks. The daemon passes in the facts that other rooms know (daemon/host.ts).
 import { constants } from 'node:fs/promises';
 import { arch, hostname, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,7 +16,7 @@ export interface HostFacts {
   /** @param options.prove proves KVM anew and waits for the answer */
   show(options: { prove: boolean }): Promise<Host>;
   /**
-   * Which accelerator a VM gets. `auto` is tcg while a first proof of KVM takes longer than a moment.
+   * Which accelerator a VM gets. `auto` is tcg while the first proof of KVM has not ended after a second.
    * @throws no_accelerator where kvm was asked for and does not work
    */
   accelerator(desired: 'auto' | 'kvm' | 'tcg'): Promise<'kvm' | 'tcg'>;
@@ -26,7 +26,7 @@ export interface HostFacts {
 
 export interface KvmProof {
   readonly works: boolean;
-  /** What was seen, for a person. */
+  /** The observation, for people. */
   readonly detail: string;
   readonly durationMs: number | null;
 }
@@ -34,12 +34,12 @@ export interface KvmProof {
 export interface HostFactsOptions {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
-  /** Cached per boot; `again` proves anew. */
+  /** Cached per boot; `again` repeats the proof. */
   readonly proveKvm: (again: boolean) => Promise<KvmProof>;
   /** Throws missing_program where it is absent or too old. */
   readonly findQemu: (arch: Arch) => Promise<{ readonly path: string; readonly version: string }>;
   readonly committedBytes: () => number;
-  /** Held by what stands ready in pools. */
+  /** Memory that members of warm pools hold, in bytes. */
   readonly warmPoolBytes: () => Promise<number>;
   readonly capacity: () => Promise<Host['capacity']>;
   /** What kinds of networks VMs can have here, and what is missing for better ones. */
@@ -48,7 +48,7 @@ export interface HostFactsOptions {
   readonly recordProblems: () => string[];
 }
 
-/** A working KVM runs the payload in 0.1 to 0.3 s. A VM is not kept waiting longer than this for one that makes no progress. */
+/** A working KVM runs the payload in 0.1 to 0.3 s. A start waits at most this long for the proof. */
 const proofPatienceMs = 1000;
 const stillProving: KvmProof = {
   works: false,
@@ -71,10 +71,10 @@ export function createHostFacts(options: HostFactsOptions): HostFacts {
     return proving;
   };
   const kvm = (again: boolean): Promise<KvmProof> => prove(again).answer;
-  /** Null: the proof has been running for a while, and its answer is still open. */
+  /** Null: the proof is still running after proofPatienceMs. */
   const kvmSoon = (): Promise<KvmProof | null> => {
     const { answer, overdue } = prove(false);
-    answer.catch(() => {}); // it may fail after nobody waits for it
+    answer.catch(() => {}); // it may fail after its caller has stopped waiting
     return Promise.race([answer, overdue]);
   };
 
@@ -148,7 +148,7 @@ const mib = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
 function nearlyFull(stateDirectory: string, { freeBytes, reserveBytes }: { freeBytes: number; reserveBytes: number }): string[] {
   if (freeBytes >= reserveBytes) return [];
   return [
-    `The disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory} and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images.`,
+    `the host’s disk is nearly full: ${mib(freeBytes)} are free at ${stateDirectory}, and ${mib(reserveBytes)} are kept in reserve. Free some space, or remove VMs, snapshots or images`,
   ];
 }
 

@@ -13,7 +13,7 @@ export interface GuestAsset {
 /** The files of native/guest-agent/install, which install the agent inside a guest. */
 const installers = ['install.sh', 'vivarium-agent.service'] as const;
 
-/** The static agent for an architecture. Throws missing_program when it has not been built. */
+/** The static agent for an architecture. @throws missing_program when it has not been built */
 export async function agentFile(arch: Arch): Promise<string> {
   const file = await builtProgram(arch, 'vivarium-agent');
   if (file !== null) return file;
@@ -34,11 +34,11 @@ export const forwardProgram = (): Promise<string | null> => builtProgram(hostArc
 
 const hostArch = (): string => ({ x64: 'x86_64', arm64: 'aarch64' })[process.arch as string] ?? process.arch;
 
-/** A checkout has it in .build, the published package in dist. */
+/** In .build of a checkout, in dist of the published package. */
 const builtProgram = async (arch: string, name: string): Promise<string | null> =>
   (await inPackage(join('.build/native', arch, name))) ?? (await inPackage(join('native', arch, name)));
 
-/** A file of native/guest-agent/install. Throws missing_program when the installation lacks it. */
+/** A file of native/guest-agent/install. @throws missing_program when the installation lacks it */
 export async function guestFile(name: (typeof installers)[number]): Promise<string> {
   const file = await inPackage(join('native/guest-agent/install', name));
   if (file !== null) return file;

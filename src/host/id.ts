@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 const alphabet = 'abcdefghjkmnpqrstvwxyz0123456789';
 const letters = 22;
 
-/** 12 characters, about 59 bits of randomness: unique on a host without asking. The first is a letter. */
+/** 12 characters, about 59 bits of randomness: unique on a host without a registry. The first is a letter. */
 export function newId(): string {
   const bytes = randomBytes(14);
   let id = alphabet[bytes.readUInt16BE(12) % letters] as string;

@@ -5,7 +5,7 @@ import pino, { type Logger } from 'pino';
 const rotateBytes = 8 * 1024 * 1024;
 const levels = ['trace', 'debug', 'info', 'warn', 'error'];
 
-/** Logs to `file`; the one before it is kept as `file.1`. VIV_LOG_LEVEL sets how much (info). */
+/** Logs to `file`; the previous one is `file.1`. VIV_LOG_LEVEL sets the level (default: info). */
 export function openLog(file: string, env: NodeJS.ProcessEnv, limitBytes = rotateBytes): Logger {
   const asked = env['VIV_LOG_LEVEL'] ?? '';
   return pino(
@@ -30,7 +30,7 @@ function rotatingFile(file: string, limitBytes: number): { write(line: string): 
         if (size > 0 && size + Buffer.byteLength(line) > limitBytes) rotate();
         size += writeSync(fd, line);
       } catch {
-        // no room, or the folder has gone: there is nowhere left to say it
+        // no space, or the folder was removed: the line is lost
       }
     },
   };

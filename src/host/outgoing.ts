@@ -1,10 +1,13 @@
-// Requests that the daemon sends because someone asked it to (webhooks): only to public addresses, unless the host's configuration allows
-// others, so that nobody who may create an alert reaches what only this host can reach: its own services, its network, a cloud's metadata
-// service. Every address that a name resolves to is checked at the moment of the connection, so a name that changes its mind is no way round.
+// Requests that the daemon sends because someone asked it to (downloads, webhooks, sign-in by another service, forwarding of the audit log): only to public
+// addresses, unless the host's configuration allows others, so that nobody who may create an alert reaches what only this host can reach: its own services, its
+// network, a cloud's metadata service. Every address that a name resolves to is checked at the moment of the connection, so a name that resolves differently
+// later does not bypass the check.
 import { lookup } from 'node:dns';
-import { request as httpRequest, type RequestOptions } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { VivError } from '../contract/errors.ts';
 
 /** IPv4 networks that are not public (IANA's special-purpose registry). */
@@ -34,6 +37,9 @@ export interface OutgoingPolicy {
   /** Why an address may not be reached: `loopback`, `private`; null: it may. */
   refused(address: string): string | null;
 }
+
+/** For what the host's owner asks for on the host itself, who reaches every address without the daemon. */
+export const anyAddress: OutgoingPolicy = { refused: () => null };
 
 /**
  * @param allowed addresses and networks that may be reached although they are not public: `10.1.0.0/16`, `127.0.0.1`, `fd00::/8`
@@ -89,8 +95,8 @@ const refusal = (host: string, address: string, why: string) =>
     `cannot connect to ${host}: its address ${address} is ${why}. Allow it with VIV_OUTGOING_ALLOW=${address} in the daemon’s environment`,
   );
 
-/** As node:dns' lookup, and fails where one of the addresses is refused. */
-function guardedLookup(policy: OutgoingPolicy): LookupFunction {
+/** As node:dns' lookup, and fails where one of the addresses is refused; the connection is made to those it answers. */
+export function guardedLookup(policy: OutgoingPolicy): LookupFunction {
   return (host, options, done) => {
     lookup(host, { ...options, all: true }, (error, addresses) => {
       if (error) return done(error, []);
@@ -106,17 +112,68 @@ function guardedLookup(policy: OutgoingPolicy): LookupFunction {
   };
 }
 
+export interface OutgoingRequest {
+  readonly policy: OutgoingPolicy;
+  readonly signal: AbortSignal;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+  /** A certificate authority that is trusted instead of the system's, PEM. */
+  readonly ca?: string | undefined;
+}
+
+/** @throws VivError forbidden where a literal address is refused: it is never looked up */
+export function checkLiteral(hostname: string, host: string, policy: OutgoingPolicy): void {
+  const literal = hostname.replace(/^\[|\]$/g, '');
+  const why = isIP(literal) === 0 ? null : policy.refused(literal);
+  if (why !== null) throw refusal(host, literal, why);
+}
+
+/**
+ * One request by http or https. Redirects are not followed: each is a request of its own, checked again.
+ * @throws VivError forbidden where the address is refused; what the system says where it cannot be reached
+ */
+export async function sendRequest(
+  url: string,
+  { policy, signal, method = 'GET', headers = {}, body, ca }: OutgoingRequest,
+): Promise<IncomingMessage> {
+  const { protocol, hostname, host } = new URL(url);
+  checkLiteral(hostname, host, policy);
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const request = (protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+    ...{ method, signal, agent: false, lookup: guardedLookup(policy), ...(ca === undefined ? {} : { ca }) },
+    headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
+  });
+  request.on('error', reject);
+  request.on('response', resolve);
+  request.end(body);
+  return promise;
+}
+
+/** As fetch without redirects; a body that ends early fails. @throws as sendRequest */
+export async function fetchOutgoing(url: string, options: OutgoingRequest): Promise<Response> {
+  const message = await sendRequest(url, options);
+  const { statusCode: status = 500, statusMessage: statusText = '', rawHeaders } = message;
+  const headers = new Headers();
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2)
+    headers.append(rawHeaders[index] as string, rawHeaders[index + 1] as string);
+  const empty = status === 204 || status === 205 || status === 304;
+  if (empty) message.resume();
+  return new Response(empty ? null : (Readable.toWeb(message) as ReadableStream<Uint8Array>), { status, statusText, headers });
+}
+
 export interface PostOptions {
   readonly policy: OutgoingPolicy;
-  /** For the whole: name, connection, answer. */
+  /** For name resolution, connection and answer together. */
   readonly timeoutMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  readonly ca?: string | undefined;
 }
 
 export interface PostAnswer {
   readonly status: number;
-  /** Its beginning, 1 KiB at most. */
+  /** The beginning of the answer, 1 KiB at most. */
   readonly text: string;
 }
 
@@ -124,22 +181,23 @@ const mostAnswerBytes = 64 * 1024;
 const keptBytes = 1024;
 
 /**
- * Sends a JSON document. Redirects are not followed: they are answers like any other.
+ * Sends a JSON document. Redirects are returned as answers, not followed.
  * @throws VivError forbidden where the address is refused; timeout; unavailable where it cannot be reached
  */
-export async function postJson(url: string, body: string, options: PostOptions): Promise<PostAnswer> {
-  const { protocol, hostname, host } = new URL(url);
-  const literal = hostname.replace(/^\[|\]$/g, '');
-  // A literal address is not looked up, so it is checked here.
-  const why = isIP(literal) === 0 ? null : options.policy.refused(literal);
-  if (why !== null) throw refusal(host, literal, why);
-  const deadline = AbortSignal.timeout(options.timeoutMs);
-  const signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline;
+export async function postJson(
+  url: string,
+  body: string,
+  { policy, timeoutMs, headers, signal: given, ca }: PostOptions,
+): Promise<PostAnswer> {
+  const { host } = new URL(url);
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const signal = given ? AbortSignal.any([deadline, given]) : deadline;
   try {
-    return await send(url, body, protocol, { lookup: guardedLookup(options.policy), signal, headers: { ...options.headers } });
+    const type = { 'content-type': 'application/json' };
+    return await answerOf(await sendRequest(url, { policy, signal, method: 'POST', headers: { ...headers, ...type }, body, ca }));
   } catch (error) {
-    options.signal?.throwIfAborted();
-    if (deadline.aborted) throw new VivError('timeout', `${host} did not answer within ${options.timeoutMs / 1000} s`, { cause: error });
+    given?.throwIfAborted();
+    if (deadline.aborted) throw new VivError('timeout', `${host} did not answer within ${timeoutMs / 1000} s`, { cause: error });
     if (error instanceof VivError) throw error;
     throw new VivError('unavailable', `cannot reach ${host}: ${(error as Error).message || (error as NodeJS.ErrnoException).code}`, {
       cause: error,
@@ -147,30 +205,20 @@ export async function postJson(url: string, body: string, options: PostOptions):
   }
 }
 
-function send(url: string, body: string, protocol: string, options: RequestOptions): Promise<PostAnswer> {
+function answerOf(response: IncomingMessage): Promise<PostAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<PostAnswer>();
-  const request = (protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-    ...options,
-    method: 'POST',
-    agent: false,
-    headers: { ...options.headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+  let text = '';
+  let bytes = 0;
+  const end = () => resolve({ status: response.statusCode ?? 0, text });
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (text.length < keptBytes) text += chunk.toString('latin1').slice(0, keptBytes - text.length);
+    if (bytes > mostAnswerBytes) {
+      end();
+      response.destroy(); // only the beginning of the answer is used
+    }
   });
-  request.on('error', reject);
-  request.on('response', (response) => {
-    let text = '';
-    let bytes = 0;
-    const end = () => resolve({ status: response.statusCode ?? 0, text });
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (text.length < keptBytes) text += chunk.toString('latin1').slice(0, keptBytes - text.length);
-      if (bytes > mostAnswerBytes) {
-        end();
-        request.destroy(); // it answered; the rest is nobody's concern
-      }
-    });
-    response.on('end', end);
-    response.on('error', reject);
-  });
-  request.end(body);
+  response.on('end', end);
+  response.on('error', reject);
   return promise;
 }

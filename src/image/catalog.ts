@@ -1,24 +1,24 @@
-// Every image that can be had by name: what is built here from packages, and vendors' official cloud images.
-// Addresses follow each vendor's own layout; "latest" ones move, and their sum is read beside them at each pull.
+// The images that are available by name: those built here from packages, and vendors' official cloud images. Addresses follow each vendor's
+// layout; the checksum of a moving "latest" address is read at each pull.
 import type { Arch } from '../contract/field.ts';
 import { GiB, MiB } from '../contract/field.ts';
 import type { ImageTraits } from '../contract/image.ts';
 import type { ImageManifest } from './image.ts';
 
 export interface Signature {
-  /** Of the file of checksums. A detached signature's address, or `inline` where the file of checksums is clear-signed itself. */
+  /** Of the checksum file: the address of a detached signature, or `inline` where the file is clear-signed. */
   readonly url: string;
   readonly fingerprint: string;
-  /** Where distributions' packages leave the key; the first that is there is used. */
+  /** Where distributions install the key; the first that exists is used. */
   readonly keyrings: readonly string[];
-  /** The package that brings one on Debian. */
+  /** The Debian package of the keyring. */
   readonly keyringPackage: string;
 }
 
 export interface Source {
   readonly url: string;
   readonly checksum: { readonly url: string; readonly algorithm: 'sha256' | 'sha512' };
-  /** Null where the vendor publishes none that a distribution has the key of. */
+  /** Null where no distribution has the vendor's key. */
   readonly signature: Signature | null;
   readonly compression: 'xz' | 'gzip' | 'zstd' | null;
   readonly format: 'qcow2' | 'raw';
@@ -40,7 +40,7 @@ export interface DownloadItem extends Item {
 }
 export type CatalogItem = BuildItem | DownloadItem;
 
-/** A vendor's cloud image. Its least memory is not measured here. */
+/** A vendor's cloud image. Its minimum memory is unknown. */
 const cloud = (memoryBytes = 1 * GiB, traits: Partial<ImageTraits> = {}): Pick<DownloadItem, 'defaults' | 'traits'> => ({
   defaults: { memoryBytes, firmware: 'bios', cloudInit: true },
   traits: { minMemoryBytes: null, firmware: null, ready: ['agent', 'network'], ...traits },

@@ -1,4 +1,4 @@
-// Finds one file's sum in what a vendor publishes beside it. Three shapes are in use: `HEX  FILE` (GNU, with or without the
+// Finds a file's checksum in a vendor's checksum file. Three formats are in use: `HEX  FILE` (GNU, with or without the
 // binary mark), `SHA256 (FILE) = HEX` (BSD, Fedora), and the bare HEX in a file of its own (Alpine).
 import { VivError } from '../contract/errors.ts';
 
@@ -9,7 +9,7 @@ export interface Checksum {
 
 const hexLength = { sha256: 64, sha512: 128 };
 
-/** Throws download_failed when the text has no sum of that file. */
+/** @throws download_failed when the text has no checksum of that file */
 export function checksumOf(text: string, file: string, algorithm: Checksum['algorithm'], where: string): Checksum {
   const hex = new RegExp(`^[0-9a-f]{${hexLength[algorithm]}}$`, 'i');
   const found = new Set<string>();
@@ -22,7 +22,7 @@ export function checksumOf(text: string, file: string, algorithm: Checksum['algo
       found.add(bsd[3].toLowerCase());
   }
   if (found.size === 0 && lines.filter((line) => line !== '').length === 1 && hex.test(text.trim())) found.add(text.trim().toLowerCase());
-  // openSUSE's moving name points to a dated file, which is what its sum file names.
+  // openSUSE's checksum file names the dated file that the moving name points to.
   const only = lines.flatMap((line) => /^([0-9a-f]+)\s+\*?\S+$/i.exec(line)?.[1] ?? []).filter((checksum) => hex.test(checksum));
   if (
     found.size === 0 &&
@@ -35,17 +35,17 @@ export function checksumOf(text: string, file: string, algorithm: Checksum['algo
   if (checksum === undefined || more.length > 0) {
     throw new VivError(
       'download_failed',
-      `${where} has ${more.length > 0 ? 'several different checksums' : `no ${algorithm} sum`} of ${file}, so the image cannot be verified and was not fetched.`,
+      `${where} has ${more.length > 0 ? 'several different checksums' : `no ${algorithm} sum`} of ${file}, so the image cannot be verified and was not downloaded`,
     );
   }
   return { algorithm, hex: checksum };
 }
 
-/** `sha256:HEX` as a user gives it. Throws invalid. */
+/** Parses `sha256:HEX` of a user. @throws invalid */
 export function parseChecksum(text: string): Checksum {
   const [algorithm, hex] = text.split(':');
   if ((algorithm !== 'sha256' && algorithm !== 'sha512') || hex?.length !== hexLength[algorithm]) {
-    throw new VivError('invalid', `${text.slice(0, 80)} is no checksum: sha256: is followed by 64 hex digits, sha512: by 128.`);
+    throw new VivError('invalid', `${text.slice(0, 80)} is not a checksum; write sha256: and 64 hexadecimal digits, or sha512: and 128`);
   }
   return { algorithm, hex };
 }

@@ -1,44 +1,47 @@
-// Fetches one file by HTTP into a `.part` file that survives the daemon: what is there is hashed again and the rest asked
-// for with Range and If-Range. The content is hashed while it arrives; nothing is given the final name before the sum fits.
+// Downloads one file by HTTP into a `.part` file that outlives the daemon: its content is hashed again, and the rest is requested with Range
+// and If-Range. The content is hashed while it arrives; the file gets its final name only when its checksum is right.
 //
-//   ask ── 200 ──> start anew ──┐
-//    │ └── 206 ──> append ──────┼─> all there ─> sum fits ─> rename
-//    │                          └─> cut off or silent: wait a little, ask for the rest (bounded) ─> download_failed
+//   request ── 200 ──> start again ──┐
+//        │ └── 206 ──> append ───────┼─> complete ─> checksum is right ─> rename
+//        │                           └─> cut off or idle: pause, request the rest (bounded) ─> download_failed
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VivError } from '../contract/errors.ts';
+import { fetchOutgoing, type OutgoingPolicy } from '../host/outgoing.ts';
 import { requireSpace } from '../storage/space.ts';
 import type { Checksum } from './checksum.ts';
 
 export interface DownloadOptions {
+  /** Which addresses may be reached, at the first request and at each redirect. */
+  policy: OutgoingPolicy;
   signal: AbortSignal;
-  /** What it must hash to; null: taken as it comes. */
+  /** Expected checksum; null: not verified. */
   checksum: Checksum | null;
   onProgress?: (done: number, total: number | null) => void;
   log?: (line: string) => void;
-  /** No byte for so long: asked again. */
+  /** A transfer that is idle for this long is requested again, in ms. */
   stallMs?: number;
-  /** How often it is asked again without a byte gained in between. */
+  /** How often it is requested again without progress in between. */
   retries?: number;
-  /** First pause before asking again; doubles, up to 15 s. */
+  /** First pause before a retry, in ms; doubles, up to 15 s. */
   pauseMs?: number;
-  /** Named in messages about missing space. */
+  /** Named in errors about missing space. */
   what?: string;
 }
 
 const mostRedirects = 10;
-/** An attempt that gets less than this beyond the furthest one counts as failed. */
+/** An attempt that gains fewer bytes than this counts as failed. */
 const progressBytes = 64 * 1024;
 
-/** What one attempt could not do, and may be tried again. */
+/** An attempt failed and can be retried. */
 class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
 
-/** Leaves the file at `file`. Throws download_failed, checksum, no_space, or the signal's reason (the part is kept for later). */
+/** Downloads to `file`. @throws download_failed, checksum, no_space, or the signal's reason (the partial file is kept) */
 export async function download(url: string, file: string, options: DownloadOptions): Promise<{ sizeBytes: number; sha256: string }> {
   const { signal, checksum, log = () => {}, retries = 6, pauseMs = 500 } = options;
   const part = `${file}.part`;
@@ -51,7 +54,7 @@ export async function download(url: string, file: string, options: DownloadOptio
         await discard(part);
         throw new VivError(
           'checksum',
-          `What ${url} sent is not what was promised: its ${checksum.algorithm} is ${got.checksum} and should be ${checksum.hex}. It was thrown away; try again later or give another source.`,
+          `the ${checksum.algorithm} of ${url} is ${got.checksum} and should be ${checksum.hex}; the download was discarded. Try again later, or give another source`,
         );
       }
       await rename(part, file);
@@ -60,7 +63,7 @@ export async function download(url: string, file: string, options: DownloadOptio
     } catch (error) {
       signal.throwIfAborted();
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
-        throw new VivError('no_space', `The disk was full before ${url} was fetched; free some space and try again.`, { cause: error });
+        throw new VivError('no_space', `cannot download ${url}: the host’s disk is full. Free some space and try again`, { cause: error });
       if (!(error instanceof Interrupted)) throw error;
       const reached = await sizeOf(part);
       failures = reached >= furthest + progressBytes ? 1 : failures + 1;
@@ -68,7 +71,7 @@ export async function download(url: string, file: string, options: DownloadOptio
       if (failures > retries) {
         throw new VivError(
           'download_failed',
-          `Could not fetch ${url}: ${error.message}, and ${retries} more tries brought nothing. Check the network and try again.`,
+          `cannot download ${url}: ${error.message}, and ${retries} retries received nothing. Check the network and try again`,
           { cause: error },
         );
       }
@@ -78,16 +81,16 @@ export async function download(url: string, file: string, options: DownloadOptio
   }
 }
 
-/** Fetches something small (checksums, signatures) as a whole. Throws download_failed. */
+/** Downloads a small file (checksums, signatures) into memory. @throws download_failed */
 export async function fetchSmall(
   url: string,
-  options: { signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },
+  options: { policy: OutgoingPolicy; signal: AbortSignal; mostBytes?: number; stallMs?: number; retries?: number; pauseMs?: number },
 ): Promise<Buffer> {
   const { signal, mostBytes = 4 * 1024 ** 2, retries = 3, pauseMs = 500 } = options;
   for (let failures = 1; ; failures += 1) {
     const watch = watchdog(signal, options.stallMs ?? 30_000);
     try {
-      const response = await follow(url, {}, watch.signal);
+      const response = await follow(url, {}, options.policy, watch.signal);
       if (response.status !== 200) throw refused(url, response);
       const chunks: Buffer[] = [];
       let size = 0;
@@ -95,7 +98,7 @@ export async function fetchSmall(
         watch.alive();
         size += chunk.length;
         if (size > mostBytes)
-          throw new VivError('download_failed', `${url} sends more than the ${mostBytes} bytes that a file of its kind may have.`);
+          throw new VivError('download_failed', `${url} sends more than the ${mostBytes} bytes that a file of its kind may have`);
         chunks.push(Buffer.from(chunk));
       }
       return Buffer.concat(chunks);
@@ -104,7 +107,7 @@ export async function fetchSmall(
       const reason = interruption(error, watch, url);
       if (!(reason instanceof Interrupted)) throw reason;
       if (failures > retries)
-        throw new VivError('download_failed', `Could not fetch ${url}: ${reason.message}. Check the network and try again.`, {
+        throw new VivError('download_failed', `cannot download ${url}: ${reason.message}. Check the network and try again`, {
           cause: error,
         });
       await delay(pauseMs * 2 ** (failures - 1), undefined, { signal });
@@ -133,10 +136,10 @@ async function attempt(url: string, part: string, options: DownloadOptions): Pro
     // If-Range: when the file has changed since, the server sends all of the new one instead of the rest.
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     if (have > 0 && mark?.validator) Object.assign(headers, { range: `bytes=${have}-`, 'if-range': mark.validator });
-    const response = await follow(url, headers, watch.signal);
+    const response = await follow(url, headers, options.policy, watch.signal);
     if (response.status === 416 && have > 0) {
       await response.body?.cancel();
-      await discard(part); // it is shorter than what we have
+      await discard(part); // it is shorter than the partial file
       throw new Interrupted(`${url} no longer has what was fetched of it`);
     }
     if (response.status !== 200 && response.status !== 206) throw refused(url, response);
@@ -166,7 +169,7 @@ async function attempt(url: string, part: string, options: DownloadOptions): Pro
         await discard(part);
         throw new VivError(
           'download_failed',
-          `${url} sent more than the ${total} bytes it had announced; it was thrown away. Try again later or give another source.`,
+          `${url} sent more than the ${total} bytes that it had announced; the download was discarded. Try again later, or give another source`,
         );
       }
       await handle.writeFile(bytes);
@@ -186,25 +189,25 @@ async function attempt(url: string, part: string, options: DownloadOptions): Pro
   }
 }
 
-/** Follows redirects itself: only http and https, never from https down to http, a bounded number. */
-async function follow(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+/** Follows a bounded number of redirects, to http and https only, and never from https to http. */
+async function follow(url: string, headers: Record<string, string>, policy: OutgoingPolicy, signal: AbortSignal): Promise<Response> {
   let at = url;
   for (let hops = 0; hops <= mostRedirects; hops += 1) {
     if (!/^https?:$/.test(new URL(at).protocol))
-      throw new VivError('download_failed', `${url} leads to ${at}, and only http and https are followed.`);
-    const response = await fetch(at, { headers, signal, redirect: 'manual' });
+      throw new VivError('download_failed', `${url} leads to ${at}, which is neither http nor https`);
+    const response = await fetchOutgoing(at, { headers, signal, policy });
     const to = response.headers.get('location');
     if (![301, 302, 303, 307, 308].includes(response.status) || to === null) return response;
     await response.body?.cancel();
     const next = new URL(to, at).href;
     if (at.startsWith('https:') && next.startsWith('http:'))
-      throw new VivError('download_failed', `${url} leads from https to ${next}, which is not followed.`);
+      throw new VivError('download_failed', `${url} leads from https to ${next}, which is not followed`);
     at = next;
   }
-  throw new VivError('download_failed', `${url} redirects more than ${mostRedirects} times; give the address of the file itself.`);
+  throw new VivError('download_failed', `${url} redirects more than ${mostRedirects} times; give the address of the file itself`);
 }
 
-/** Null when the server does not say. Throws when what it says makes no sense. */
+/** Null when the server does not name it. @throws where the header is malformed */
 function expectedSize(response: Response, range: RegExpExecArray | null): number | null {
   if (response.status === 206 && range?.[3] !== undefined && range[3] !== '*') return Number(range[3]);
   const length = response.headers.get('content-length');
@@ -214,12 +217,12 @@ function expectedSize(response: Response, range: RegExpExecArray | null): number
 
 function refused(url: string, response: Response): Error {
   void response.body?.cancel();
-  // The server's own trouble may pass; what it says about the address will not.
+  // Errors of the server may be temporary; errors about the address are not.
   if (response.status >= 500 || response.status === 408 || response.status === 429)
     return new Interrupted(`${url} answered ${response.status} ${response.statusText}`);
   return new VivError(
     'download_failed',
-    `Could not fetch ${url}: the server answered ${response.status} ${response.statusText}. Check the address.`,
+    `cannot download ${url}: the server answered ${response.status} ${response.statusText}. Check the address`,
   );
 }
 
@@ -228,8 +231,7 @@ function interruption(error: unknown, watch: { stalled(): boolean; stallMs: numb
   if (error instanceof VivError || error instanceof Interrupted) return error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT' || syscall === 'open' || syscall === 'write') return error as Error;
-  // fetch says "fetch failed" or "terminated"; the reason is its cause.
-  const reason = (error as { cause?: { message?: string } }).cause?.message ?? (error as Error).message;
+  const reason = (error as Error).message || code;
   return new Interrupted(`the connection to ${url} failed (${reason})`);
 }
 
@@ -272,7 +274,7 @@ async function readMark(part: string): Promise<{ url: string; validator: string 
   try {
     return JSON.parse(await readFile(`${part}.json`, 'utf8')) as { url: string; validator: string | null };
   } catch {
-    return null; // absent, or cut off by a crash: begin anew
+    return null; // absent, or truncated by a crash: start again
   }
 }
 

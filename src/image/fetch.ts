@@ -1,8 +1,9 @@
-// Gets a vendor's image: checksums, signature, content. Leaves one unpacked file in the staging folder.
+// Downloads a vendor's image: checksums, signature, content. Leaves one unpacked file in the staging folder.
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 import type { Progress } from '../contract/task.ts';
+import type { OutgoingPolicy } from '../host/outgoing.ts';
 import type { Signature } from './catalog.ts';
 import { type Checksum, checksumOf } from './checksum.ts';
 import { download, fetchSmall } from './download.ts';
@@ -10,6 +11,7 @@ import { checkSignature } from './signature.ts';
 import { unpack } from './unpack.ts';
 
 export interface FetchOptions {
+  readonly policy: OutgoingPolicy;
   readonly signal: AbortSignal;
   progress(progress: Partial<Progress> & { message: string }): void;
   log(line: string): void;
@@ -18,13 +20,13 @@ export interface FetchOptions {
   readonly pauseMs?: number;
 }
 
-/** Where the checksum of a download comes from: the vendor's file of checksums, the user, or nowhere. */
+/** Source of a download's checksum: the vendor's checksum file, the user, or none. */
 export type ChecksumSource =
   | { readonly from: 'vendor'; readonly url: string; readonly algorithm: Checksum['algorithm']; readonly signature: Signature | null }
   | { readonly from: 'user'; readonly checksum: Checksum }
   | { readonly from: 'none' };
 
-/** Reads the sum that `url` must have; null when there is nothing to compare with (said in the log). @param folder where it may work */
+/** The checksum that `url` must have; null where there is none, which is logged. @param folder for temporary files */
 export async function expectedChecksum(
   url: string,
   source: ChecksumSource,
@@ -50,7 +52,7 @@ export async function expectedChecksum(
   return checksumOf(signed.text, fileName(url), source.algorithm, source.url);
 }
 
-/** What stands behind a checksum whose signature is not looked at: the way it came, and no more. */
+/** How far a checksum without a verified signature can be trusted. */
 function unsignedNote(url: string, checksum: { readonly url: string; readonly algorithm: string }): string {
   const way =
     new URL(checksum.url).protocol === 'https:'
@@ -59,7 +61,7 @@ function unsignedNote(url: string, checksum: { readonly url: string; readonly al
   return `Checked: the ${checksum.algorithm} of ${fileName(url)}, as read from ${checksum.url} ${way}. Not checked: a signature of that sum; this publisher’s key is not known here.`;
 }
 
-/** Fetches and unpacks to `folder`/content; continued where it was left when repeated. Returns that file's path. */
+/** Downloads and unpacks to `folder`/content; continues where an earlier call was interrupted. @returns that file's path */
 export async function fetchContent(url: string, checksum: Checksum | null, folder: string, options: FetchOptions): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const fetched = join(folder, 'fetched');
@@ -85,7 +87,7 @@ export async function fetchContent(url: string, checksum: Checksum | null, folde
 
 export function fileName(url: string): string {
   const { pathname, protocol } = new URL(url);
-  if (!/^https?:$/.test(protocol)) throw new VivError('invalid', `${url} is no http or https address.`);
+  if (!/^https?:$/.test(protocol)) throw new VivError('invalid', `${url} is not an http or https address`);
   return decodeURIComponent(basename(pathname)) || 'image';
 }
 

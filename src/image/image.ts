@@ -1,12 +1,12 @@
-// What an image is on disk: images/<digest>/ with image.json and its files. Content-addressed, written once, shared by all
-// VMs (a VM's disk is a qcow2 overlay of it). image.json is the truth; there is no second record in the store.
+// An image on disk: images/<digest>/ with image.json and its files. Content-addressed, written once, shared by all VMs (a VM's disk is a
+// qcow2 overlay of it). The store has no record of it.
 import { z } from 'zod';
 import { Arch, Bytes, Time } from '../contract/field.ts';
 import { ImageKind, ImageTraits } from '../contract/image.ts';
 
 export const ImageFile = z.object({ name: z.string(), sha256: z.string(), sizeBytes: Bytes });
 
-/** What is known of its guest; of an image that was stored before there were traits, nothing. */
+/** What is known of its guest; nothing for images stored by 0.1.0. */
 export const StoredTraits = z.object({
   minMemoryBytes: ImageTraits.shape.minMemoryBytes.default(null),
   firmware: ImageTraits.shape.firmware.default(null),
@@ -23,13 +23,13 @@ export const ImageManifest = z.object({
   source: z.string(),
   createdAt: Time,
   files: z.array(ImageFile),
-  /** File names within the folder, where the image has one. The disk is always qcow2 without a backing file. */
+  /** File names within the folder. The disk is always qcow2 without a backing file. */
   disk: z.string().nullable(),
   iso: z.string().nullable(),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   defaults: z.object({
     memoryBytes: Bytes,
-    /** Of those that it boots with. */
+    /** The firmware types that it boots with. */
     firmware: z.enum(['bios', 'uefi']),
     /** True where cloud-init reads a NoCloud seed. */
     cloudInit: z.boolean(),
@@ -44,6 +44,6 @@ export interface StoredImage extends ImageManifest {
   readonly isoFile: string | null;
   readonly kernelFiles: { readonly file: string; readonly initrd: string; readonly commandLine: string } | null;
   readonly sizeBytes: number;
-  /** In a folder of VIV_IMAGES: used, never changed or removed. */
+  /** It is in a folder of VIV_IMAGES: never changed or removed. */
   readonly shared: boolean;
 }

@@ -10,44 +10,47 @@ import type { Logger } from 'pino';
 import { VivError } from '../contract/errors.ts';
 import type { Arch } from '../contract/field.ts';
 import type { CatalogEntry, Image } from '../contract/image.ts';
+import { anyAddress, type OutgoingPolicy, outgoingPolicy } from '../host/outgoing.ts';
 import type { Paths } from '../host/paths.ts';
 import { type CatalogItem, catalogItem, standardCatalog } from './catalog.ts';
 import { hashFile } from './hash.ts';
 import { ImageManifest, type StoredImage } from './image.ts';
 import { type PublishDescription, publishFolder, writeManifest } from './publish.ts';
 
-/** Set by daemon.ts: which VMs use an image (their names). */
+/** The names of the VMs that use an image. */
 export type UsedBy = (digest: string) => string[];
 
 export interface Images {
   list(): Promise<StoredImage[]>;
   /**
    * By name, digest or unique digest prefix.
-   * @param among which images there are for the caller; default: all
+   * @param among the images that the caller may see (default: all)
    * @throws not_found (with what the catalog offers), ambiguous
    */
   find(ref: string, among?: (image: StoredImage) => boolean): Promise<StoredImage>;
-  /** Like find, and null where there is none. */
+  /** Like find; null where there is none. */
   present(ref: string): Promise<StoredImage | null>;
   readonly catalog: readonly CatalogItem[];
-  /** The catalog as it is shown. */
+  /** Which addresses a download may reach. @param anywhere the host's owner asks for it on the host itself */
+  addresses(anywhere: boolean): OutgoingPolicy;
+  /** The catalog as the API shows it. */
   offers(): Promise<CatalogEntry[]>;
-  /** As it is shown: with the VMs that use it. */
+  /** An image as the API shows it, with the VMs that use it. */
   describe(image: StoredImage): Image;
-  /** Makes an image of the files in `staging`, which is gone afterwards. Twice the same content: the one that is there is returned. */
+  /** Creates an image from the files in `staging`, and removes that folder. An image with the same content is returned instead of a second one. */
   publish(staging: string, description: PublishDescription): Promise<StoredImage>;
-  /** Gives `digest` the name; who had it loses it. */
+  /** Gives the name to `digest`; another image that has it loses it. */
   name(digest: string, name: string): Promise<StoredImage>;
-  /** Throws in_use (naming the VMs) and forbidden (an image of a shared folder). */
+  /** @throws in_use (naming the VMs), forbidden (an image of a shared folder) */
   requireUnused(digest: string): Promise<void>;
   /** @throws forbidden for an image of a shared folder */
   requireOwn(image: StoredImage): void;
   /**
-   * Takes these names from the image, and removes its files with the last one. Repeatable.
+   * Removes these names of the image, and its files with the last name. Repeatable.
    * @throws in_use (naming the VMs), forbidden (an image of a shared folder)
    */
   remove(digest: string, names: readonly string[]): Promise<{ freedBytes: number }>;
-  /** Reads all of its files again; throws corrupt, naming those that have changed or are gone. */
+  /** Reads and verifies all of its files. @throws corrupt, naming those that have changed or are missing */
   verify(digest: string, options?: { signal?: AbortSignal; onBytes?: (bytes: number) => void }): Promise<void>;
 }
 
@@ -55,14 +58,16 @@ export interface ImagesOptions {
   paths: Paths;
   usedBy: UsedBy;
   log: Logger;
+  /** Addresses that downloads may reach; default: public ones. */
+  outgoing?: OutgoingPolicy;
   /** For tests. */
   catalog?: readonly CatalogItem[];
 }
 
-/** Opens the image store; makes its folder, readable for the users that VMs run as. */
-export function openImages({ paths, usedBy, log, catalog = standardCatalog }: ImagesOptions): Images {
+/** Opens the image store; creates its folder, readable for the users that VMs run as. */
+export function openImages({ paths, usedBy, log, outgoing = outgoingPolicy([]), catalog = standardCatalog }: ImagesOptions): Images {
   mkdirSync(paths.images, { recursive: true, mode: 0o755 });
-  chmodSync(paths.images, 0o755); // whatever the umask: QEMU runs as another user and reads backing files here
+  chmodSync(paths.images, 0o755); // whatever the umask is: QEMU runs as another user and reads backing files in it
   removeRemains(paths.images);
   const turn = oneAtATime();
 
@@ -100,7 +105,7 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
 
   const ownByDigest = async (digest: string) => {
     const image = (await list()).find((candidate) => candidate.digest === digest);
-    if (!image) throw new VivError('not_found', `There is no image with the digest ${digest.slice(0, 12)} on this host any more.`);
+    if (!image) throw new VivError('not_found', `the image with the digest ${digest.slice(0, 12)} has been removed from this host`);
     return image;
   };
 
@@ -110,10 +115,10 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
       if (image.names.includes(name)) return image;
       throw new VivError(
         'forbidden',
-        `The image ${digest.slice(0, 12)} is in the shared folder ${image.folder} and cannot be named here; import it to have your own.`,
+        `the image ${digest.slice(0, 12)} is in the shared folder ${image.folder} and cannot be named here; import it to have your own.`,
       );
     }
-    // The new name first: after a crash in between both have it, and the newer wins until this is done again.
+    // The new name first: after a crash in between both images have it, and the newer one wins until this is repeated.
     if (!image.names.includes(name))
       await writeManifest(image.folder, { ...manifestOf(image), names: [...image.names, name].sort(), createdAt: Date.now() });
     for (const other of await own()) {
@@ -135,13 +140,14 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
     const snapshots = vms.filter((user) => user.includes('@')).length;
     const what = snapshots === 0 ? 'VM' : snapshots === vms.length ? 'snapshot' : 'VM and snapshot';
     const which = vms.length === 1 ? `that ${what}` : `those ${what.replaceAll(/(VM|snapshot)/g, '$1s')}`;
-    throw new VivError('in_use', `The image ${called} is used by ${vms.join(', ')}; remove ${which} first.`, {
+    throw new VivError('in_use', `the image ${called} is used by ${vms.join(', ')}; remove ${which} first`, {
       details: { usedBy: vms },
     });
   };
 
   return {
     catalog,
+    addresses: (anywhere) => (anywhere ? anyAddress : outgoing),
     list,
     present,
     async find(ref, among) {
@@ -177,7 +183,7 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
       turn(async () => {
         const digest = await publishFolder(staging, description, paths.images);
         const image = description.name === undefined ? await ownByDigest(digest) : await giveName(digest, description.name);
-        await rm(staging, { recursive: true, force: true }); // still there when the same content was here already
+        await rm(staging, { recursive: true, force: true }); // it still exists when the same content was stored already
         return image;
       }),
     name: (digest, name) => turn(() => giveName(digest, name)),
@@ -196,7 +202,7 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
         refuseUsed(image);
         const going = join(paths.images, `.removing-${digest}`);
         await rm(going, { recursive: true, force: true });
-        await rename(image.folder, going); // gone at once for everyone who lists
+        await rename(image.folder, going); // from here on it is not listed
         await rm(going, { recursive: true, force: true });
         return { freedBytes: image.sizeBytes };
       }),
@@ -221,7 +227,7 @@ export function openImages({ paths, usedBy, log, catalog = standardCatalog }: Im
       const users = vms.length === 0 ? '' : ` It is used by ${vms.join(', ')}, whose disks are damaged with it.`;
       throw new VivError(
         'corrupt',
-        `The image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${damaged.map(({ why }) => why).join('; ')} (in ${image.folder}).${users} Remove it and get it again, or put the file back from a copy.`,
+        `the image ${image.names[0] ?? digest.slice(0, 12)} is damaged: ${damaged.map(({ why }) => why).join('; ')} (in ${image.folder}).${users} Remove it and get it again, or put the file back from a copy.`,
         { details: { files: damaged.map(({ file }) => file), usedBy: vms } },
       );
     },
@@ -249,7 +255,7 @@ async function readFolder(folder: string, shared: boolean, log: Logger): Promise
 async function readImage(folder: string, digest: string, shared: boolean): Promise<StoredImage> {
   const content = JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')) as object;
   const manifest = ImageManifest.parse(content);
-  // What 0.1.0 built has the guest agent, and does not say so.
+  // Images built by 0.1.0 have the guest agent, but their manifests lack the field.
   if (!('ready' in content) && manifest.kind !== 'iso' && manifest.source.startsWith('built')) manifest.ready = ['agent'];
   if (manifest.digest !== digest) throw new Error(`image.json says it is ${manifest.digest}`);
   const inside = (name: string) => {
@@ -273,7 +279,7 @@ function manifestOf(image: StoredImage): ImageManifest {
   return manifest;
 }
 
-/** A name belongs to one image: ours before a shared one, then the newer. */
+/** A name belongs to one image: one of this host before a shared one, then the newer one. */
 function withoutShadowedNames(images: StoredImage[]): StoredImage[] {
   const owner = new Map<string, StoredImage>();
   for (const image of images) {
@@ -292,19 +298,19 @@ async function unknownImage(ref: string, images: StoredImage[], catalog: readonl
   const list =
     here.length === 0 ? 'There are none yet.' : `Here are: ${here.slice(0, 20).join(', ')}${here.length > 20 ? ' and more' : ''}.`;
   if (offered)
-    return new VivError('not_found', `The image ${ref} is not on this host; \`viv image pull ${offered.name}\` gets it. ${list}`, {
+    return new VivError('not_found', `the image ${ref} is not on this host; \`viv image pull ${offered.name}\` gets it. ${list}`, {
       details: { catalog: offered.name, images: here },
     });
   const similar = catalog.map((item) => item.name).filter((name) => name.split(':')[0] === ref.split(':')[0]);
   const known = similar.length > 0 ? similar : catalog.map((item) => item.name);
   return new VivError(
     'not_found',
-    `There is no image ${ref} on this host. ${list} The catalog has: ${known.join(', ')}; \`viv image pull NAME\` gets one.`,
+    `there is no image ${ref} on this host. ${list} The catalog has: ${known.join(', ')}; \`viv image pull NAME\` gets one.`,
     { details: { images: here } },
   );
 }
 
-/** What a crash in the middle of a removal left. */
+/** Removes what a crash during a removal left. */
 function removeRemains(folder: string): void {
   for (const entry of readdirSync(folder)) {
     if (entry.startsWith('.removing-')) rmSync(join(folder, entry), { recursive: true, force: true });

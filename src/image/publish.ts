@@ -1,5 +1,5 @@
-// Turns a folder of finished files into an image: checksums, manifest, flush, one rename. The digest is the sha256 of what the
-// image is (its files and how they are used), not of its name, its source or the time: the same content is the same image.
+// Publishes a folder of finished files as an image: checksums, manifest, flush, one rename. The digest is the SHA-256 of the content (the
+// files and how they are used), not of the name, source or time: equal content is the same image.
 import { createHash, randomUUID } from 'node:crypto';
 import { chmod, lstat, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,13 +11,13 @@ import type { BuiltImage } from './build/types.ts';
 import { hashFile } from './hash.ts';
 import type { ImageManifest } from './image.ts';
 
-/** What the files in the staging folder are. */
+/** Describes the files in the staging folder. */
 export interface PublishDescription extends BuiltImage {
-  /** The name it gets; none by default. */
+  /** Its name (default: none). */
   readonly name?: string;
 }
 
-/** Moves the files to `images`/<digest>/ and returns the digest; `staging` is left alone when that image is there already. Throws corrupt, no_space. */
+/** Moves the files to `images`/<digest>/; leaves `staging` alone when that image exists. @returns the digest @throws corrupt, no_space */
 export async function publishFolder(staging: string, description: PublishDescription, images: string): Promise<string> {
   const { name, ...what } = description;
   const desired = [what.disk, what.iso, what.kernel?.file, what.kernel?.initrd].filter((file) => typeof file === 'string');
@@ -25,12 +25,12 @@ export async function publishFolder(staging: string, description: PublishDescrip
   for (const file of [...new Set(desired)].sort()) {
     const path = join(staging, file);
     if (file.includes('/') || !(await lstat(path).catch(() => null))?.isFile())
-      throw new VivError('corrupt', `The image lacks its file ${file}.`);
+      throw new VivError('corrupt', `the image lacks its file ${file}`);
     const { sha256, sizeBytes } = await hashFile(path);
     files.push({ name: file, sha256, sizeBytes });
   }
   if (what.disk !== null && (await probeFile(join(staging, what.disk))).kind !== 'qcow2')
-    throw new VivError('corrupt', `The image's disk ${what.disk} is not a qcow2 file.`);
+    throw new VivError('corrupt', `the image’s disk ${what.disk} is not a qcow2 file`);
   const { source, ...content } = what;
   const digest = createHash('sha256')
     .update(canonical({ ...content, files }))
@@ -50,7 +50,7 @@ export async function publishFolder(staging: string, description: PublishDescrip
   } satisfies ImageManifest);
   await settle(staging, 0o755);
   await makeFolder(images, 0o755);
-  await rm(folder, { recursive: true, force: true }); // a folder without a manifest is no image
+  await rm(folder, { recursive: true, force: true }); // a folder without a manifest is an incomplete image
   await rename(staging, folder);
   await settle(images);
   return digest;

@@ -1,5 +1,5 @@
-// Checks the signature of a vendor's file of checksums with the keys that the distribution installed. A signature that is
-// wrong ends the pull; one that cannot be checked (no keyring, no gpgv) is said so, and the sum still holds.
+// Verifies the signature of a vendor's checksum file with the keys that the distribution installed. A wrong signature ends the pull; one that
+// cannot be verified (no keyring, no gpgv) is reported, and the checksum is still verified.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -8,8 +8,8 @@ import { ProgramMissing, runProgram } from '../host/process/run.ts';
 import type { Signature } from './catalog.ts';
 
 /**
- * Returns the signed text that may be trusted (for a clear-signed file only what the signature covers) and what to tell.
- * Throws checksum when the signature is wrong or by another key.
+ * @returns the text that can be trusted (of a clear-signed file only the signed part), and what to report
+ * @throws checksum where the signature is wrong or by another key
  */
 export async function checkSignature(
   text: Buffer,
@@ -54,7 +54,7 @@ export async function checkSignature(
       return unchecked(`${keyring} lacks the key it was made with; update the package ${signature.keyringPackage}`);
     throw new VivError(
       'checksum',
-      `The signature of the vendor's checksums is wrong, or by another key than ${signature.fingerprint}; nothing was fetched. gpgv said: ${stderr.trim().slice(-400)}`,
+      `the signature of the vendor’s checksums is wrong, or by another key than ${signature.fingerprint}; nothing was downloaded. gpgv: ${stderr.trim().slice(-400)}`,
     );
   } catch (error) {
     if (error instanceof ProgramMissing) return unchecked('gpgv is not installed');

@@ -1,4 +1,4 @@
-// A task's folder in staging: its name, and how it goes. The same work has the same folder, so that it continues where it was left.
+// A task's staging folder: its name and its removal. The same work has the same folder, so that it continues after an interruption.
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { runOk } from '../host/process/run.ts';

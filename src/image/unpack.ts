@@ -1,4 +1,4 @@
-// Unpacks a compressed image and makes an independent qcow2 (or ISO) of the result.
+// Unpacks a compressed image and converts the result to an independent qcow2 (an ISO stays one).
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
@@ -12,10 +12,10 @@ import { type DiskFormat, probeFile, usableFormat } from '../storage/probe.ts';
 import { freeSpace } from '../storage/space.ts';
 import type { BuiltImage } from './build/types.ts';
 
-/** Below this the host's disk counts as full, and unpacking stops. */
+/** Unpacking stops when less than this is free, in bytes. */
 const reserveBytes = 256 * 1024 ** 2;
 
-/** Unpacks `from` beside itself as `to` when its first bytes say that it is compressed; false when it is not. */
+/** Unpacks `from` to `to` when its first bytes show that it is compressed. @returns false when it is not */
 export async function unpack(
   from: string,
   to: string,
@@ -58,12 +58,12 @@ export async function unpack(
       );
     if (error instanceof ProgramFailed && /No space left/.test(error.message)) throw full(from, error);
     if (/unexpected end|ends? unexpectedly|truncated|premature/i.test((error as Error).message))
-      throw new VivError('corrupt', `${from} is cut off: its ${probe.with} stream ends early. Get it again.`, { cause: error });
+      throw new VivError('corrupt', `${from} is cut off: its ${probe.with} stream ends early. Download or copy it again`, { cause: error });
     throw new VivError('corrupt', `${from} cannot be unpacked: ${(error as Error).message}`, { cause: error });
   }
 }
 
-/** Runs `act`, whose errors then name where the image comes from instead of a file of its staging folder. */
+/** Runs `act`; its errors name the source of the image instead of a file in the staging folder. */
 export async function namingOrigin<T>(staging: string, origin: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -82,7 +82,7 @@ export async function namingOrigin<T>(staging: string, origin: string, act: () =
 /** What one file is as an image's only one. */
 type OneFile = Pick<BuiltImage, 'kind' | 'virtualBytes' | 'disk' | 'iso' | 'kernel'>;
 
-/** Makes `disk.qcow2` or `image.iso` in the folder of the file, which stays where it is, as this may be done again after a crash; says what it made. */
+/** Creates `disk.qcow2` or `image.iso` in the folder of the file, and keeps the file, because this runs again after a crash. @returns what it created */
 export async function makeUsable(
   file: string,
   folder: string,
@@ -97,17 +97,17 @@ export async function makeUsable(
     return { kind: 'iso', virtualBytes: (await stat(`${folder}/${iso}`)).size, disk: null, iso, kernel: null };
   }
   const disk = 'disk.qcow2';
-  // Made anew even when it is qcow2 already: that has no snapshots and no surprises of its own.
+  // Converted even when it is qcow2 already, so that it has no internal snapshots or unusual features.
   await convertDisk(file, format, `${folder}/${disk}`, 'qcow2', options);
   const made = await probeFile(`${folder}/${disk}`);
-  if (made.kind !== 'qcow2') throw new VivError('corrupt', `${file} did not become a qcow2 disk.`);
+  if (made.kind !== 'qcow2') throw new VivError('corrupt', `qemu-img did not convert ${file} to qcow2`);
   return { kind: 'disk', virtualBytes: made.virtualBytes, disk, iso: null, kernel: null };
 }
 
 const programs = { xz: 'xz', bzip2: 'bzip2' } as const;
 
 async function runDecompressor(program: string, from: string, to: string, signal: AbortSignal): Promise<void> {
-  // It writes to standard output only; the shell connects that to the file, and all names are arguments, not text of the script.
+  // The program writes to standard output, which the shell redirects to the file; names are arguments, not text of the script.
   await runOk(
     'sh',
     ['-c', 'command -v "$1" >/dev/null || exit 127; exec "$1" --decompress --stdout --keep -- "$2" > "$3"', 'sh', program, from, to],
@@ -123,7 +123,7 @@ async function runDecompressor(program: string, from: string, to: string, signal
 function full(file: string, cause?: unknown): VivError {
   return new VivError(
     'no_space',
-    `The disk is full, so ${file} could not be unpacked; free some space and try again.`,
+    `cannot unpack ${file}: the host’s disk is full. Free some space and try again`,
     cause === undefined ? {} : { cause },
   );
 }

@@ -7,7 +7,12 @@ import { handler as alertShow } from './alert/show.ts';
 import { handler as alertSilence } from './alert/silence.ts';
 import { handler as alertTest } from './alert/test.ts';
 import { handler as auditFollow } from './audit/follow.ts';
+import { handler as auditForwardAdd } from './audit/forward-add.ts';
+import { handler as auditForwardList } from './audit/forward-list.ts';
+import { handler as auditForwardRemove } from './audit/forward-remove.ts';
 import { handler as auditList } from './audit/list.ts';
+import { handler as auditRetentionSet } from './audit/retention-set.ts';
+import { handler as auditRetentionShow } from './audit/retention-show.ts';
 import { handler as auditVerify } from './audit/verify.ts';
 import { handler as eventFollow } from './event/follow.ts';
 import { handler as eventList } from './event/list.ts';
@@ -63,6 +68,7 @@ import { handler as securityGroupRevoke } from './security-group/revoke.ts';
 import { handler as securityGroupSet } from './security-group/set.ts';
 import { handler as securityGroupShow } from './security-group/show.ts';
 import { handler as sessionCreate } from './session/create.ts';
+import { handler as sessionLink } from './session/link.ts';
 import { handler as sessionList } from './session/list.ts';
 import { handler as sessionRedeem } from './session/redeem.ts';
 import { handler as sessionRemove } from './session/remove.ts';
@@ -80,10 +86,12 @@ import { handler as taskCancel } from './task/cancel.ts';
 import { handler as taskFollow } from './task/follow.ts';
 import { handler as taskList } from './task/list.ts';
 import { handler as taskShow } from './task/show.ts';
+import { handler as taskWatch } from './task/watch.ts';
 import { handler as ticketCreate } from './ticket/create.ts';
 import { handler as tokenCreate } from './token/create.ts';
 import { handler as tokenList } from './token/list.ts';
 import { handler as tokenRemove } from './token/remove.ts';
+import { handler as topFollow } from './top/follow.ts';
 import { handler as topShow } from './top/show.ts';
 import { handler as userCan } from './user/can.ts';
 import { handler as userCreate } from './user/create.ts';
@@ -114,6 +122,7 @@ import { handler as vmReset } from './vm/reset.ts';
 import { handler as vmRestart } from './vm/restart.ts';
 import { handler as vmResume } from './vm/resume.ts';
 import { handler as vmRun } from './vm/run.ts';
+import { handler as vmScreen } from './vm/screen.ts';
 import { handler as vmSet } from './vm/set.ts';
 import { handler as vmShow } from './vm/show.ts';
 import { handler as vmStart } from './vm/start.ts';
@@ -149,6 +158,7 @@ export const handlers: Handlers = {
   'vm.exec': vmExec,
   'vm.console': vmConsole,
   'vm.view': vmView,
+  'vm.screen': vmScreen,
   'vm.logs': vmLogs,
   'vm.copy-in': vmCopyIn,
   'vm.copy-out': vmCopyOut,
@@ -203,6 +213,7 @@ export const handlers: Handlers = {
   'host.status': hostStatus,
   'host.show': hostShow,
   'top.show': topShow,
+  'top.follow': topFollow,
   'stats.show': statsShow,
   'metrics.show': metricsShow,
   'alert.list': alertList,
@@ -215,6 +226,7 @@ export const handlers: Handlers = {
   'task.show': taskShow,
   'task.cancel': taskCancel,
   'task.follow': taskFollow,
+  'task.watch': taskWatch,
   'event.list': eventList,
   'event.follow': eventFollow,
   'user.create': userCreate,
@@ -250,10 +262,16 @@ export const handlers: Handlers = {
   'session.list': sessionList,
   'session.remove': sessionRemove,
   'session.redeem': sessionRedeem,
+  'session.link': sessionLink,
   'ticket.create': ticketCreate,
   'audit.list': auditList,
   'audit.follow': auditFollow,
   'audit.verify': auditVerify,
+  'audit.forward-list': auditForwardList,
+  'audit.forward-add': auditForwardAdd,
+  'audit.forward-remove': auditForwardRemove,
+  'audit.retention-show': auditRetentionShow,
+  'audit.retention-set': auditRetentionSet,
   'listener.set': listenerSet,
   'listener.show': listenerShow,
   'listener.remove': listenerRemove,

@@ -1,5 +1,6 @@
 // What the operations work with; daemon.ts makes it once.
 import type { Access } from '../access/access.ts';
+import type { AuditForwards } from '../access/audit/forward/forwards.ts';
 import type { AuditLog } from '../access/audit/log.ts';
 import type { Listener } from '../contract/listener.ts';
 import type { EventBus } from '../host/event-bus.ts';
@@ -39,6 +40,7 @@ export interface Services extends WarmPoolServices {
   readonly bus: EventBus<HostEvents>;
   readonly access: Access;
   readonly audit: AuditLog;
+  readonly auditForwards: AuditForwards;
   /** Links of the audit log's chain that were anchored outside. */
   anchors(): Promise<readonly { sequence: number; hash: string }[]>;
   readonly listener: ListenerControl;

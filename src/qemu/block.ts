@@ -1,15 +1,15 @@
-// A VM's disks while QEMU has them: growing them, and putting a new file on top of each at one instant.
+// A VM's disks while QEMU runs: growing them, and switching all of them to new overlays at one instant.
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import type { QmpConnection } from './qmp.ts';
 
-// Asked for their figures, and not with query-block or query-named-block-nodes: those tell of each node how it could be opened anew, and for
-// one on others that is the text of all of them, put together again for each (20 ms of each fork of a VM that had been forked 8 times).
+// query-blockstats rather than query-block or query-named-block-nodes: those build for each node the JSON of its whole chain of backing files
+// (20 ms of each fork of a VM that had been forked 8 times).
 interface Node {
   'node-name'?: string | undefined;
   backing?: Node | undefined;
-  /** What QEMU calls so is the node of its file. */
+  /** QEMU's name of the node of its file. */
   parent?: Node | undefined;
 }
 const Node: z.ZodType<Node> = z.object({
@@ -50,11 +50,11 @@ export async function blockResize(qmp: QmpConnection, disk: { id: string; file: 
 export interface NewOverlay {
   /** Id of the disk. */
   readonly disk: string;
-  /** The file that the guest writes to now, and that does not change any more. */
+  /** The file that the guest writes to until the switch, and that never changes afterwards. */
   readonly from: string;
   /** An empty overlay of it, NODE.qcow2. */
   readonly to: string;
-  /** Unique, at most 31 letters, digits and dashes: what its node will be called. */
+  /** Name of its node: unique, at most 31 letters, digits and dashes. */
   readonly node: string;
 }
 
@@ -83,8 +83,8 @@ const below = (node: Node): string[] => [
 ];
 
 /**
- * Closes nodes that no device reads any more, and so their files: QEMU keeps what it was asked to open. No overlay may be opened meanwhile.
- * @param disks ids of disks; only their nodes are looked at
+ * Closes nodes that no device uses, and so their files: QEMU keeps every node that it was asked to open. No overlay may be opened meanwhile.
+ * @param disks ids of the disks whose nodes are considered
  */
 export async function closeUnused(qmp: QmpConnection, disks: readonly string[]): Promise<void> {
   const [nodes, devices] = await Promise.all([nodesOf(qmp), nodesNow(qmp, false)]);

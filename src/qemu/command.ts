@@ -33,7 +33,7 @@ const Blocks = z.array(z.object({ qdev: z.string().optional(), 'io-status': z.en
 
 /**
  * Why a disk has stopped the guest; null: none has. Asked instead of taken from BLOCK_IO_ERROR, which QEMU sends once a second
- * at most, so that it may be missing before a STOP or come after the guest has gone on.
+ * at most, so that it may be missing before a STOP or come after the guest has resumed.
  */
 export async function diskProblem(qmp: QmpConnection): Promise<{ full: boolean; device: string } | null> {
   if ((await queryStatus(qmp)).status !== 'io-error') return null;

@@ -1,9 +1,9 @@
-// A guest's memory as layers of files. What maps and freezes them runs inside its QEMU (native/qemu-preload/memory_layers.c); this is how it is set
-// up and asked. docs/decisions/0007 says why.
+// A guest's memory as memory layers. The library that maps and freezes them runs inside QEMU (native/qemu-preload/memory_layers.c); this file
+// sets it up and sends it requests. docs/decisions/0007 says why.
 import { connect } from 'node:net';
 import { VivError } from '../contract/errors.ts';
 
-/** What a QEMU process is given at its start. */
+/** What a QEMU process gets at its start. */
 export interface MemoryLayers {
   /** The library that QEMU loads, opened: its folder need not be reachable for QEMU's user. */
   readonly library: number;
@@ -35,16 +35,16 @@ export const firstFreeFd = (memory: MemoryLayers | null): number => firstFd + (m
 export interface FrozenMemory {
   /** QEMU's own descriptors of the layers, bottom first. They stay the same for as long as the process lives. */
   readonly layers: number[];
-  /** What had to be copied into the newest one while the guest was paused. */
+  /** Bytes copied into the newest layer while the guest was paused. */
   readonly copiedBytes: number;
 }
 
-/** What is done about a VM's memory in one go. Disposed of, what was prepared and not frozen is forgotten. */
+/** A session of requests about a VM's memory. Disposing of it discards what was prepared and not frozen. */
 export interface MemoryControl extends Disposable {
   /** Copies what the guest has written since the last freeze, while it runs, so that the next freeze has little to copy. @throws qemu_failed */
   prepare(): Promise<void>;
   /**
-   * Makes what the guest has written since the last time into a layer that does not change any more. Its CPUs must be stopped.
+   * Turns what the guest has written since the last freeze into a sealed layer. Its CPUs must be stopped.
    * @throws qemu_failed where it is refused or not answered in time
    */
   freeze(): Promise<FrozenMemory>;

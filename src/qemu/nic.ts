@@ -1,4 +1,4 @@
-// NICs of a VM that runs: plugged in, unplugged, and their links.
+// NICs of a running VM: hot-plug, unplug, and link state.
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { runProgram } from '../host/process/run.ts';
@@ -7,11 +7,11 @@ import type { NicConfig } from './config.ts';
 import { type QmpConnection, QmpError } from './qmp.ts';
 
 const giveDeadlineMs = 20_000;
-/** A guest takes part in pulling a NIC: one that does not boot, or has no driver for it, never answers. */
+/** The guest takes part in an unplug: one without a driver for it, or that does not boot, never answers. */
 const pullDeadlineMs = 20_000;
 
 export interface Giving {
-  /** Words that run a program where the tap is. */
+  /** Prefix of a command that runs in the tap's namespace. */
   readonly enter: readonly string[];
   /** vivarium-net-tap. */
   readonly program: string;
@@ -28,7 +28,7 @@ export async function hasNic(qmp: QmpConnection, id: string): Promise<boolean> {
   return devices.some(({ name }) => name === `${id}-dev`);
 }
 
-/** @throws qemu_failed with QEMU's words */
+/** @throws qemu_failed with QEMU's message */
 export async function plugNic(
   nic: Pick<NicConfig, 'id' | 'mac' | 'slot' | 'announces' | 'queueReset'>,
   { enter, program, tap, socket }: Giving,
@@ -79,7 +79,7 @@ export async function pullNic(qmp: QmpConnection, id: string, signal: AbortSigna
 /** Repeatable. */
 export async function removeNetdev(qmp: QmpConnection, id: string): Promise<void> {
   await qmp.execute('netdev_del', { id }).catch((error: unknown) => {
-    if (!(error instanceof QmpError)) throw error; // it has none by this name any more
+    if (!(error instanceof QmpError)) throw error; // the device is gone
   });
 }
 

@@ -25,9 +25,9 @@ export interface StartOptions {
   /** Null: it is the daemon's own user's. */
   readonly confinement: Confinement | null;
   readonly processFile: string;
-  /** Its own words are appended here. */
+  /** Its output is appended to this file. */
   readonly logFile: string;
-  /** Words before the program's, which enter a namespace and hand descriptors on; each executes the next in the same process. */
+  /** Prefix of the command: enters a namespace and passes descriptors on; each program executes the next in the same process. */
   readonly through: readonly string[];
   /** Null: QEMU makes its memory itself. */
   readonly memory: MemoryLayers | null;
@@ -42,11 +42,11 @@ export interface QemuProcess {
   readonly pid: number;
   /** Clock ticks after boot at which it was started (proc(5), stat field 22). */
   readonly startTicks: number;
-  /** How it ended; null where it is not our child and nobody knows. */
+  /** How it ended; null where it is not a child of this daemon. */
   readonly exited: Promise<Exit>;
-  /** Where its words begin in the log. */
+  /** Offset of its output in the log. */
   readonly logOffset: number;
-  /** SIGKILL; resolves when it has gone. @throws timeout */
+  /** Sends SIGKILL; resolves when it has ended. @throws timeout */
   kill(): Promise<void>;
 }
 
@@ -54,12 +54,12 @@ const ProcessFile = z.object({ pid: z.int().positive(), startTicks: z.int(), mar
 
 const killDeadlineMs = 10_000;
 const lookEveryMs = 200;
-/** Of these looks every so many is a thorough one, because a signal can be sent to a process that has ended and was not reaped. */
+/** One of so many checks reads the process's state, because kill(2) succeeds for a zombie. */
 const thoroughEvery = 10;
-/** A host without memory loses a guest rather than the programs that serve all of them (proc(5): -1000 to 1000). */
+/** Out of memory, the kernel kills a guest rather than the programs that serve all of them (proc(5): -1000 to 1000). */
 const oomScore = 200;
 
-/** Starts it and records it in `processFile`. It may end at once: race what you wait for with `exited`. */
+/** Starts it and records it in `processFile`. It may end immediately: race every wait with `exited`. */
 export async function startQemu(options: StartOptions): Promise<QemuProcess> {
   options.signal.throwIfAborted();
   const logOffset = (await stat(options.logFile).catch(() => null))?.size ?? 0;
@@ -97,7 +97,7 @@ export async function startQemu(options: StartOptions): Promise<QemuProcess> {
     await started.kill();
     throw error;
   }
-  await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScore)).catch(() => {}); // it has ended, or the host does not let us
+  await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScore)).catch(() => {}); // it has ended, or the host forbids it
   return started;
 }
 
@@ -150,7 +150,7 @@ export async function processesWith(look: (line: string) => string | null): Prom
   return found.flat();
 }
 
-/** The argument after `-name` begins with `process=MARKER`; what follows holds the VM's name, which is not ours. */
+/** The argument after `-name` begins with `process=MARKER`; what follows has the VM's name, which the user chooses. */
 function markerIn(line: string, prefix: string): string | null {
   const name = /\0-name\0([^\0]*)/.exec(line)?.[1];
   const marker = name === undefined ? undefined : /^process=([^,]*)/.exec(name)?.[1];
@@ -164,7 +164,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
     pid,
     startTicks,
     logOffset,
-    // Watched only where somebody waits for it: processes are looked up far more often than waited for.
+    // Polled only while awaited: processes are looked up far more often than awaited.
     get exited() {
       exited ??= watchExit(pid, startTicks);
       return exited;
@@ -174,7 +174,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
         try {
           process.kill(pid, 'SIGKILL');
         } catch {
-          // it has ended in this moment
+          // it has ended meanwhile
         }
       }
       const deadline = Date.now() + killDeadlineMs;
@@ -186,7 +186,7 @@ function handle(known: { pid: number; startTicks: number; logOffset: number }, c
   };
 }
 
-/** A process that is not our child is looked at from time to time; its QMP connection's end is noticed sooner by others. */
+/** A process that is not a child is polled; the end of its QMP connection is noticed sooner. */
 function watchExit(pid: number, startTicks: number): Promise<Exit> {
   return new Promise((resolve) => {
     let looks = 0;
@@ -201,7 +201,7 @@ function watchExit(pid: number, startTicks: number): Promise<Exit> {
   });
 }
 
-/** The cheapest look at a process: EPERM means that it is there and another user's. */
+/** The cheapest check of a process: EPERM means that it exists and belongs to another user. */
 function answersSignals(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -210,7 +210,7 @@ function answersSignals(pid: number): boolean {
   }
 }
 
-/** QEMU's own last lines since `offset`, made into one: bounded, without its program name and control characters. */
+/** QEMU's last log lines since `offset`, joined: bounded, without its program name and control characters. */
 export async function lastWords(logFile: string, offset: number): Promise<string> {
   const file = await open(logFile, 'r').catch(() => null);
   if (!file) return '';

@@ -24,7 +24,7 @@ const named = (event: string) => `qmp ${event}`;
 /** No event of QEMU has this name. */
 const unanswered = 'unanswered';
 
-/** QEMU refused a command; its own words are the message. */
+/** QEMU refused a command; the message is QEMU's. */
 export class QmpError extends VivError {
   readonly class: string;
   constructor(command: string, error: { class: string; desc: string }) {
@@ -63,7 +63,7 @@ export class QmpConnection {
     });
   }
 
-  /** Resolves when QEMU has greeted and taken our capabilities. */
+  /** Resolves when QEMU has sent its greeting and accepted the capabilities. */
   async negotiate(options: ExecuteOptions): Promise<void> {
     await this.#greeted.promise;
     await this.execute('qmp_capabilities', {}, options);
@@ -191,7 +191,7 @@ export async function connectQmp(path: string, options: ConnectOptions): Promise
   }
 }
 
-/** The folder is watched, so that there is no pause between the socket's appearing and our connecting. */
+/** The folder is watched, so that the connection is opened as soon as the socket exists. */
 async function openSocket(path: string, signal: AbortSignal): Promise<Socket> {
   let changed = Promise.withResolvers<void>();
   const wake = () => changed.resolve();
@@ -200,7 +200,7 @@ async function openSocket(path: string, signal: AbortSignal): Promise<Socket> {
     watcher = watch(dirname(path), (_event, name) => name === basename(path) && wake());
     watcher.on('error', wake);
   } catch {
-    // Not there or not watchable: the timer below looks again.
+    // Missing or not watchable: the timer below retries.
   }
   const timer = setInterval(wake, 20);
   signal.addEventListener('abort', wake);
@@ -219,7 +219,7 @@ async function openSocket(path: string, signal: AbortSignal): Promise<Socket> {
   }
 }
 
-/** Null while nobody listens. */
+/** Null without a listener. */
 function tryConnect(path: string): Promise<Socket | null> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);

@@ -110,7 +110,7 @@ async function untilMigrated(qmp: QmpConnection, doing: string, { signal, onProg
 /** A state of devices takes some hundred KiB. */
 const littleBytes = 8 * 2 ** 20;
 
-/** Says what QEMU's words mean, where they do not: of a full disk it says either. */
+/** Translates QEMU's error: a full disk is reported in two ways. */
 function failed(doing: string, words: string, writes?: string): VivError {
   const full = () => writes !== undefined && diskRoom(dirname(writes), undefined)().freeBytes < littleBytes;
   if (/No space left on device/.test(words) || (/Input\/output error/.test(words) && full()))

@@ -13,7 +13,7 @@ import { processesWith, type QemuProcess } from './process.ts';
 export interface TpmOptions {
   /** swtpm's. */
   readonly binary: string;
-  /** Where it keeps its state; its user's own, and nobody else's to read. */
+  /** The folder of its state, readable by its user only. */
   readonly folder: string;
   /** Unprivileged user it runs as, confined; null: the daemon's own. */
   readonly uid: number | null;
@@ -39,7 +39,7 @@ export async function findSwtpm(env: NodeJS.ProcessEnv = process.env): Promise<s
   return path;
 }
 
-/** Starts it. It may end at once: QEMU then says that its TPM does not answer. */
+/** Starts it. Where it ends immediately, QEMU reports that its TPM does not answer. */
 export async function startTpm({ binary, folder, uid, logFile }: TpmOptions): Promise<Tpm> {
   // swtpm knows no way to write one.
   if (folder.includes(',')) throw new VivError('unsupported', `a TPM’s state cannot be kept in ${folder}: its path has a comma`);

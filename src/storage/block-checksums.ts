@@ -1,5 +1,5 @@
-// Checksums of a large sparse file, one for each MiB: CRC-32, which finds every flipped bit and all but one in 4 billion of other changes,
-// reads 4 GB/s and is of no use against somebody who changes a file on purpose. Holes are zeros and cost nothing.
+// Checksums of a large sparse file, one for each MiB: CRC-32, which detects every flipped bit and all but one in 4 billion other changes, at
+// 4 GB/s. It does not detect deliberate changes. Holes count as zeros and are not read.
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
@@ -8,7 +8,7 @@ import { dataRuns, type Run } from '../host/file/sparse-file.ts';
 const readAt = promisify(read);
 
 export const blockBytes = 2 ** 20;
-/** Data that lies closer together is read at once. */
+/** Runs of data with smaller gaps are read at once. */
 const joinBytes = 128 * 1024;
 const zeros = Buffer.alloc(blockBytes);
 const zeroChecksum = crc32(zeros);
@@ -21,14 +21,14 @@ export interface Checksums {
   readonly blocks: readonly number[];
 }
 
-/** Takes what a file has from its beginning to its end; what is left out is zeros. */
+/** Computes the checksums of data that is added in order; gaps count as zeros. */
 export class BlockChecksums {
   readonly #blocks: number[] = [];
   #checksum = 0;
-  /** How much of the file has been taken. */
+  /** The end of the data that was added. */
   #at = 0;
 
-  /** @param at not before the end of what was added last */
+  /** @param at offset in the file; not before the end of the data added last */
   add(bytes: Buffer, at: number): void {
     this.#zerosUntil(at);
     for (let from = 0; from < bytes.length; ) {
@@ -64,8 +64,9 @@ export class BlockChecksums {
 }
 
 /**
- * Reads the file's data. @param bytes its length
- * @param paced called with what has been read since the last time; what it answers is waited for
+ * Reads the file and computes its checksums.
+ * @param bytes its length
+ * @param paced called with the bytes read since the last call; awaited before reading continues
  */
 export async function checksumFile(fd: number, bytes: number, paced: (bytes: number) => Promise<void>): Promise<Checksums> {
   const checksums = new BlockChecksums();
@@ -73,7 +74,7 @@ export async function checksumFile(fd: number, bytes: number, paced: (bytes: num
   for (const { from, to } of joined(dataRuns(fd, bytes))) {
     for (let at = from; at < to; ) {
       const { bytesRead } = await readAt(fd, buffer, 0, Math.min(blockBytes, to - at), at);
-      if (bytesRead === 0) break; // cut off meanwhile; it counts as zeros
+      if (bytesRead === 0) break; // truncated meanwhile: the rest counts as zeros
       checksums.add(buffer.subarray(0, bytesRead), at);
       at += bytesRead;
       await paced(bytesRead);
@@ -94,14 +95,14 @@ function* joined(runs: Iterable<Run>): Generator<Run> {
   if (open) yield open;
 }
 
-/** Where the first block begins that is not the same; null: all are. */
+/** Offset of the first block that differs; null: none does. */
 export function firstDifference(one: Checksums, other: Checksums): number | null {
   const most = Math.max(one.blocks.length, other.blocks.length);
   for (let nth = 0; nth < most; nth++) if (one.blocks[nth] !== other.blocks[nth]) return nth * blockBytes;
   return null;
 }
 
-/** As they are kept: head, a word for each block, and a checksum of all that, so that damage of the checksums is not taken for damage of the file. */
+/** The file format: header, one word for each block, and a checksum of both, so that damaged checksums are not mistaken for a damaged file. */
 export function encodeChecksums({ bytes, blocks }: Checksums): Buffer {
   const kept = Buffer.alloc(headBytes + 4 * blocks.length + 4);
   kept.write(magic, 0, 'latin1');
@@ -112,7 +113,7 @@ export function encodeChecksums({ bytes, blocks }: Checksums): Buffer {
   return kept;
 }
 
-/** Null: they are damaged themselves, or of another kind. */
+/** Null: the checksums are damaged, or of another format. */
 export function decodeChecksums(kept: Buffer): Checksums | null {
   if (kept.length < headBytes + 4 || kept.toString('latin1', 0, 8) !== magic || kept.readUInt32LE(8) !== blockBytes) return null;
   if (kept.readUInt32LE(kept.length - 4) !== crc32(kept.subarray(0, -4))) return null;

@@ -1,18 +1,18 @@
-// Which disk file stands on which, read from the files' own headers, and which of them nothing needs any more.
+// The chains of backing files, read from the files' headers, and which files nothing uses.
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 
 /**
  * The files of `all` that no root reaches through backing files (roots reach themselves), in the order of `all`.
- * Throws corrupt when a chain comes back to itself.
+ * @throws corrupt where a chain is a circle
  */
 export function unusedFiles(all: readonly string[], roots: readonly string[], backingOf: (file: string) => string | null): string[] {
   const used = new Set<string>();
   for (const root of roots) {
     const chain = new Set<string>();
     for (let file: string | null = root; file !== null && !used.has(file); file = backingOf(file)) {
-      if (chain.has(file)) throw new VivError('corrupt', `The disk ${root} is damaged: its backing files lead back to ${file}.`);
+      if (chain.has(file)) throw new VivError('corrupt', `the disk ${root} is damaged: its backing files form a circle through ${file}`);
       chain.add(file);
     }
     for (const file of chain) used.add(file);
@@ -20,17 +20,17 @@ export function unusedFiles(all: readonly string[], roots: readonly string[], ba
   return all.filter((file) => !used.has(file));
 }
 
-/** Each file's backing file. Throws as backingFile. */
+/** Each file's backing file. @throws as backingFile */
 export async function backingFiles(files: readonly string[]): Promise<Map<string, string | null>> {
   const below = new Map<string, string | null>();
   for (const file of files) below.set(file, (await backingFile(file)).backing);
   return below;
 }
 
-/** A qcow2's backing file (absolute) and the size a guest sees. Reads at most 1,127 bytes. Throws not_found, corrupt. */
+/** A qcow2's backing file (absolute) and the size a guest sees. Reads at most 1,127 bytes. @throws not_found, corrupt */
 export async function backingFile(file: string): Promise<{ backing: string | null; sizeBytes: number }> {
   const handle = await open(file, 'r').catch((cause) => {
-    throw new VivError('not_found', `There is no readable file ${file} on this host.`, { cause });
+    throw new VivError('not_found', `there is no readable file ${file} on this host`, { cause });
   });
   try {
     const header = Buffer.alloc(104);
@@ -42,7 +42,7 @@ export async function backingFile(file: string): Promise<{ backing: string | nul
     const at = Number(header.readBigUInt64BE(8));
     const length = header.readUInt32BE(16);
     if (at === 0 || length === 0) return { backing: null, sizeBytes };
-    // The name lies in the first cluster, which has at most 2 MiB (docs/interop/qcow2.rst in QEMU's source).
+    // The name is in the first cluster, which has at most 2 MiB (docs/interop/qcow2.rst in QEMU's source).
     if (length > 1023 || at < 72 || at + length > 2 * 2 ** 20) throw damaged(file, 'the name of its backing file lies outside its header');
     const name = Buffer.alloc(length);
     if ((await handle.read(name, 0, length, at)).bytesRead < length) throw damaged(file, 'it ends inside the name of its backing file');
@@ -53,5 +53,5 @@ export async function backingFile(file: string): Promise<{ backing: string | nul
 }
 
 function damaged(file: string, why: string): VivError {
-  return new VivError('corrupt', `The disk ${file} is damaged: ${why}. Restore it from a copy or remove what uses it.`);
+  return new VivError('corrupt', `the disk ${file} is damaged: ${why}. Restore it from a copy, or remove what uses it`);
 }

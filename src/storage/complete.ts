@@ -1,24 +1,27 @@
-// Whether a disk file is all there. What a copy or a download has lost at its end reads as zeros, which only the file's own tables show.
+// Whether a disk file is complete. The missing end of a truncated copy or download would read as zeros; only the file's own tables show it.
 import { type FileHandle, open } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
 
 const sector = 512;
 const offsetBits = 0x00ff_ffff_ffff_fe00n;
 
-/** @throws corrupt where the file ends before what its tables name */
+/** @throws corrupt where the file ends before the data that its tables refer to */
 export async function checkComplete(file: string, format: 'qcow2' | 'raw' | 'iso'): Promise<void> {
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();
     const needed = await { qcow2: qcow2Needs, raw: rawNeeds, iso: isoNeeds }[format](handle, size);
     if (needed > size)
-      throw new VivError('corrupt', `${file} is cut off: it has ${size} bytes, and its tables name ${needed}. Get it again.`);
+      throw new VivError(
+        'corrupt',
+        `${file} is cut off: it has ${size} bytes, and its tables refer to ${needed}. Download or copy it again`,
+      );
   } finally {
     await handle.close();
   }
 }
 
-/** Up to the end of the last cluster that is in use. Fields: QEMU, docs/interop/qcow2.rst. */
+/** The end of the last cluster in use. Fields: QEMU, docs/interop/qcow2.rst. */
 async function qcow2Needs(handle: FileHandle, size: number): Promise<number> {
   const header = await read(handle, 0, 104);
   const clusterBits = header.readUInt32BE(20);
@@ -51,13 +54,13 @@ async function qcow2Needs(handle: FileHandle, size: number): Promise<number> {
   return needed;
 }
 
-/** The end of what an L2 entry names; 0: nothing. @param left how much of the cluster is in use, at least as far as its size goes */
+/** The end of the data that an L2 entry refers to; 0: none. @param left how much of the cluster is within the disk's size, in bytes */
 function clusterEnd(entry: bigint, clusterBits: number, left: number): number {
   if ((entry & (1n << 62n)) !== 0n) {
     const bits = BigInt(62 - (clusterBits - 8));
     const offset = Number(entry & ((1n << bits) - 1n));
     const further = Number((entry & ((1n << 62n) - 1n)) >> bits);
-    // The last sector need not be whole.
+    // The last sector may be incomplete.
     return (Math.floor(offset / sector) + further) * sector + (further === 0 ? (offset % sector) + 1 : 1);
   }
   const offset = Number(entry & offsetBits);
@@ -65,7 +68,7 @@ function clusterEnd(entry: bigint, clusterBits: number, left: number): number {
   return offset + Math.min(2 ** clusterBits, left);
 }
 
-/** Up to the backup GPT, or the end of the last MBR partition; 0: it has neither. UEFI 2.10, 5.3.2; MBR entries at 446. */
+/** The end of the backup GPT, or of the last MBR partition; 0: it has neither. UEFI 2.10, 5.3.2; MBR entries at 446. */
 async function rawNeeds(handle: FileHandle, size: number): Promise<number> {
   const head = await read(handle, 0, Math.min(size, 2 * sector));
   if (head.length === 2 * sector && head.subarray(sector, sector + 8).equals(Buffer.from('EFI PART')))
@@ -79,7 +82,7 @@ async function rawNeeds(handle: FileHandle, size: number): Promise<number> {
       head.readUInt32LE(at + 8),
       head.readUInt32LE(at + 12),
     ];
-    if ((status & 0x7f) !== 0) return 0; // boot code of a file system, no partition table
+    if ((status & 0x7f) !== 0) return 0; // the boot code of a file system, not a partition table
     if (type !== 0 && type !== 0xee) needed = Math.max(needed, (first + count) * sector);
   }
   return needed;
@@ -88,7 +91,7 @@ async function rawNeeds(handle: FileHandle, size: number): Promise<number> {
 /** The size of the volume, in the primary volume descriptor (ECMA-119, 8.4.8). */
 async function isoNeeds(handle: FileHandle): Promise<number> {
   const descriptor = await read(handle, 32_768, 132);
-  const blocks = descriptor.readUInt32LE(80); // in both byte orders, and so is what follows
+  const blocks = descriptor.readUInt32LE(80); // this and the next field are stored in both byte orders
   return blocks === descriptor.readUInt32BE(84) ? blocks * descriptor.readUInt16LE(128) : 0;
 }
 

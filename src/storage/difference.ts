@@ -1,12 +1,12 @@
-// Which regions of two disks differ. Both are chains of qcow2 files that nobody writes to meanwhile: what both have from the same
-// place is the same without being read, and everything else is read from where qemu-img says that it lies, and compared.
+// Which regions of two disks differ. Both are chains of qcow2 files that nobody writes to meanwhile: data at the same offset of the same
+// file is equal without being read; all other data is read from where qemu-img locates it, and compared.
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { VivError } from '../contract/errors.ts';
 import { backingFile } from './chain.ts';
 import { long, qemuImg } from './qemu-img.ts';
 
-/** A piece of a disk, and where its bytes are. */
+/** An extent of a disk, and where its data is. */
 export interface Extent {
   readonly start: number;
   readonly length: number;
@@ -15,12 +15,12 @@ export interface Extent {
 
 export type Source =
   | { readonly type: 'zeros' }
-  /** Plain bytes, from this offset of the file. */
+  /** Uncompressed, at this offset of the file. */
   | { readonly type: 'bytes'; readonly file: string; readonly offset: number }
-  /** Packed inside this file; the same file has the same there. */
+  /** Compressed inside this file: equal where the same file has it at the same place. */
   | { readonly type: 'packed'; readonly file: string };
 
-/** A piece that both disks have from different places. */
+/** A part whose data the two disks have at different places. */
 export interface Candidate {
   readonly start: number;
   readonly length: number;
@@ -35,20 +35,20 @@ export interface Range {
 
 export interface Difference {
   changedBytes: number;
-  /** In order, those that touch joined. */
+  /** In order; adjacent ones are joined. */
   ranges: Range[];
-  /** How many ranges are left out behind them. */
+  /** How many further ranges are not listed. */
   more: number;
 }
 
 const blockBytes = 65536;
-/** Read at once: whole blocks. */
+/** How much is read at once; a multiple of the block size. */
 const readBytes = 16 * blockBytes;
-/** Some 200 bytes for each extent: more than a disk of 1 TiB has, written in pieces of a megabyte. */
+/** About 200 bytes for each extent: more than a disk of 1 TiB has that was written in pieces of 1 MiB. */
 const mostMapBytes = 256 * 2 ** 20;
 
 /**
- * The pieces of two disks that have to be compared, in order. Beyond its end a disk is zeros. Pure.
+ * The parts of two disks that have to be compared, in order. Beyond its end a disk reads as zeros. Pure.
  * @param one @param other extents in order and without gaps
  */
 export function* candidates(one: readonly Extent[], other: readonly Extent[]): Generator<Candidate> {
@@ -83,16 +83,17 @@ function isSame(one: Source, other: Source): boolean {
 }
 
 /**
- * How two qcow2 disks differ, in blocks of 64 KiB. What is packed in an image counts as changed where the other disk does not have it
- * from there too: it is not unpacked for it.
- * @param mostRanges how many are named @throws not_found, corrupt, missing_program, timeout
+ * How two qcow2 disks differ, in blocks of 64 KiB. Compressed data counts as changed unless both disks have it from the same place, because
+ * it is not decompressed.
+ * @param mostRanges how many ranges are listed
+ * @throws not_found, corrupt, missing_program, timeout
  */
 export async function compareDisks(one: string, other: string, mostRanges: number, signal: AbortSignal): Promise<Difference> {
   const [left, right] = [await extentsOf(one, signal), await extentsOf(other, signal)];
   const difference: Difference = { changedBytes: 0, ranges: [], more: 0 };
   const end = Math.max(endOf(left), endOf(right));
   let last: Range | undefined;
-  // Whole blocks: how fine a hole can be in a file differs between the host's file systems.
+  // Whole blocks, because the granularity of holes differs between file systems.
   const add = (from: number, length: number) => {
     const until = Math.min(end, Math.ceil((from + length) / blockBytes) * blockBytes);
     const reported = last ? last.offset + last.length : 0;
@@ -121,7 +122,7 @@ async function compare(
   if (one.type === 'packed' || other.type === 'packed') return add(start, length);
   for (let at = 0; at < length; ) {
     signal.throwIfAborted();
-    // Up to where a block ends, so that the blocks do not depend on how the extents lie.
+    // Up to the end of a block, so that blocks do not depend on the extents.
     const desired = Math.min(length - at, readBytes - ((start + at) % blockBytes));
     const [left, right] = await Promise.all([files.read(one, at, desired), files.read(other, at, desired)]);
     for (let from = 0; from < desired; ) {
@@ -135,7 +136,7 @@ async function compare(
 
 const zeros = Buffer.alloc(readBytes);
 
-/** Files that are read from, opened once each. */
+/** The files that are read, each opened once. */
 class OpenFiles implements AsyncDisposable {
   readonly #handles = new Map<string, Promise<FileHandle>>();
 
@@ -175,19 +176,19 @@ const MapOutput = z.array(
   }),
 );
 
-/** Where the bytes of a qcow2 disk are, those of the files below it as well. */
+/** Where the data of a qcow2 disk is, including its backing files. */
 async function extentsOf(file: string, signal: AbortSignal): Promise<Extent[]> {
-  // First, because it says by name which file is missing.
+  // First, because its error names the missing file.
   const chain = [file];
   for (let at = (await backingFile(file)).backing; at !== null; at = await belowOf(at)) chain.push(at);
-  // -U: a file below may be open for a guest, which reads it as we do.
+  // -U: a guest may have a backing file open, read-only.
   const text = await qemuImg(['map', '-U', '-f', 'qcow2', '--output=json', '--', file], `read the map of the disk ${file}`, {
     timeoutMs: long,
     signal,
     keepBytes: mostMapBytes,
   });
   if (!text.trimEnd().endsWith(']') || !text.startsWith('['))
-    throw new VivError('unsupported', `The disk ${file} lies in too many pieces to be compared with another one.`);
+    throw new VivError('unsupported', `cannot compare the disk ${file}: it is too fragmented`);
   return MapOutput.parse(JSON.parse(text)).map(({ start, length, depth, zero, data, compressed, offset, filename }) => ({
     start,
     length,
@@ -200,7 +201,7 @@ async function extentsOf(file: string, signal: AbortSignal): Promise<Extent[]> {
   }));
 }
 
-/** Null also for what is no qcow2: nothing can be below it. */
+/** Null where it has none, or is not qcow2. */
 const belowOf = (file: string): Promise<string | null> =>
   backingFile(file).then(
     ({ backing }) => backing,

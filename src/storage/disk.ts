@@ -31,9 +31,9 @@ const InfoOutput = z.object({
 });
 
 /**
- * A qcow2 disk at `file` that reads what it does not have itself from the qcow2 `backing` (an absolute path), which must
- * not change from then on. `sizeBytes` at least the backing's size; exactly that size by default (UEFI variables lie in flash, whose
- * size is what says where in memory they are). Replaces what is at `file`.
+ * Creates a qcow2 overlay at `file` of the qcow2 `backing` (an absolute path), which must not change afterwards. Replaces an existing file.
+ * @param sizeBytes at least the size of the backing file, which is the default (UEFI variables are in flash, whose size determines its
+ *   address)
  */
 export async function createOverlay(file: string, options: { backing: string; sizeBytes?: number }): Promise<void> {
   absolute(file);
@@ -44,14 +44,14 @@ export async function createOverlay(file: string, options: { backing: string; si
   if (sizeBytes < leastBytes) {
     throw new VivError(
       'invalid',
-      `A disk of ${sizeBytes} bytes is smaller than its image, which has ${leastBytes}; ask for at least that.`,
+      `a disk of ${sizeBytes} bytes is smaller than its image, which has ${leastBytes}; choose at least that size`,
       { details: { leastBytes } },
     );
   }
   await writeOverlay(file, { backing: options.backing, backingFormat: 'qcow2', sizeBytes });
 }
 
-/** An empty qcow2 disk. Replaces what is at `file`. */
+/** Creates an empty qcow2 disk. Replaces an existing file. */
 export async function createDisk(file: string, sizeBytes: number): Promise<void> {
   absolute(file);
   await writeOverlay(file, { backing: null, backingFormat: 'qcow2', sizeBytes: roundUp(sizeBytes) });
@@ -72,7 +72,7 @@ export async function diskInfo(file: string, format: 'qcow2' | 'raw'): Promise<D
   };
 }
 
-/** Grows a qcow2 disk that no guest uses; does nothing when it has that size. Throws invalid when it is larger already. */
+/** Grows a qcow2 disk that no guest uses; does nothing when it has that size. @throws invalid when it is larger already */
 export async function resizeDisk(file: string, sizeBytes: number): Promise<void> {
   const desired = roundUp(sizeBytes);
   const { virtualBytes } = await diskInfo(file, 'qcow2');
@@ -80,13 +80,13 @@ export async function resizeDisk(file: string, sizeBytes: number): Promise<void>
   if (virtualBytes > desired) {
     throw new VivError(
       'invalid',
-      `The disk ${file} has ${virtualBytes} bytes and cannot shrink to ${sizeBytes}: what lies at its end would be lost.`,
+      `cannot shrink the disk ${file} from ${virtualBytes} to ${sizeBytes} bytes: the data at its end would be lost`,
     );
   }
   await qemuImg(['resize', '-q', '-f', 'qcow2', '--', file, String(desired)], `grow the disk ${file} to ${desired} bytes`);
 }
 
-/** Copies a disk (with everything its backing files add) into a new file of its own; holes stay holes. Replaces what is at `to`. */
+/** Copies a disk and its backing files into one independent file; holes stay holes. Replaces an existing file. */
 export async function convertDisk(
   from: string,
   fromFormat: 'qcow2' | 'raw',
@@ -111,7 +111,7 @@ export async function convertDisk(
   );
 }
 
-/** A small file as it is. Replaces what is at `to`. */
+/** Copies a small file unchanged. Replaces an existing file. */
 export async function copyPlain(from: string, to: string): Promise<void> {
   await exists(from);
   await replace(to, (part) => copyFile(from, part));
@@ -119,7 +119,7 @@ export async function copyPlain(from: string, to: string): Promise<void> {
 
 const MeasureOutput = z.object({ required: z.number() });
 
-/** The most that a copy of a qcow2 (with everything its backing files add) takes on the host: what nobody has written is left out. */
+/** Upper bound of what an independent copy of a qcow2 takes on the host, in bytes: unallocated clusters are not copied. */
 export async function copyBytes(file: string): Promise<number> {
   absolute(file);
   await exists(file);
@@ -129,7 +129,7 @@ export async function copyBytes(file: string): Promise<number> {
   return MeasureOutput.parse(JSON.parse(output)).required;
 }
 
-/** Looks through a qcow2's tables; throws corrupt when they are damaged. Space that is merely lost is no damage. */
+/** Checks a qcow2's tables. Leaked clusters are not damage. @throws corrupt */
 export async function checkDisk(file: string, options: { signal?: AbortSignal } = {}): Promise<void> {
   absolute(file);
   await exists(file);
@@ -139,13 +139,13 @@ export async function checkDisk(file: string, options: { signal?: AbortSignal } 
     const cause = error instanceof VivError ? (error.cause as { result?: { exitCode: number | null } } | undefined) : undefined;
     if (cause?.result?.exitCode === 3) return; // leaked clusters only (qemu-img(1), check)
     if (cause?.result?.exitCode === 2 || (error as VivError).code === 'internal') {
-      throw new VivError('corrupt', `The disk ${file} is damaged: ${(error as Error).message}`, { cause: error });
+      throw new VivError('corrupt', `the disk ${file} is damaged: ${(error as Error).message}`, { cause: error });
     }
     throw error;
   }
 }
 
-/** A disk's size is a whole number of 64 KiB clusters: some guests and tools stumble over less. */
+/** A disk's size is a whole number of 64 KiB clusters: some guests and tools fail with other sizes. */
 function roundUp(bytes: number): number {
   return Math.ceil(bytes / 65536) * 65536;
 }
@@ -159,7 +159,7 @@ async function replace(file: string, write: (part: string) => Promise<unknown>):
   } catch (error) {
     await rm(part, { force: true }).catch(() => {});
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
-      throw new VivError('no_space', `Could not write ${file}: the disk is full.`, { cause: error });
+      throw new VivError('no_space', `cannot write ${file}: the host’s disk is full`, { cause: error });
     throw error;
   }
 }
@@ -169,11 +169,11 @@ async function exists(file: string): Promise<{ size: number; blocks: number }> {
     await access(file);
     return await stat(file);
   } catch (cause) {
-    throw new VivError('not_found', `There is no readable file ${file} on this host.`, { cause });
+    throw new VivError('not_found', `there is no readable file ${file} on this host`, { cause });
   }
 }
 
-/** qemu-img takes `nbd:...` and `json:{...}` for protocols; an absolute path is never one. */
+/** qemu-img interprets names such as `nbd:...` and `json:{...}` as protocols, but never an absolute path. */
 function absolute(file: string): void {
-  if (!isAbsolute(file)) throw new VivError('internal', `A disk's path must be absolute, and ${JSON.stringify(file)} is not.`);
+  if (!isAbsolute(file)) throw new VivError('internal', `the disk ${JSON.stringify(file)} has no absolute path`);
 }

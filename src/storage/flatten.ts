@@ -1,4 +1,4 @@
-// Layers of sparse files become one sparse file: what an upper one has hides what is below it.
+// Merges layers of sparse files into one: the data of an upper layer hides that of the layers below.
 import { ftruncate, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { VivError } from '../contract/errors.ts';
@@ -8,13 +8,13 @@ const readAt = promisify(read);
 const writeAt = promisify(write);
 const cutTo = promisify(ftruncate);
 
-/** Read at a time. */
+/** How much is read at once. */
 const pieceBytes = 2 * 1024 * 1024;
-/** Zeros are left out in blocks of this size: what most file systems give out at least. */
+/** Blocks of zeros of this size become holes: the block size of most file systems. */
 const blockBytes = 4096;
 
 /**
- * @param layers descriptors, bottom first; a hole in one shows what is below it
+ * @param layers descriptors, bottom first; a hole in one shows the layer below it
  * @param to an empty file
  * @throws no_space; the signal's reason
  */
@@ -25,7 +25,7 @@ export async function flatten(
   options: {
     signal: AbortSignal;
     onProgress?: (doneBytes: number, totalBytes: number) => void;
-    /** Gets what has been written, in order; what is left out is zeros. */
+    /** Called with the data that was written, in order; gaps are zeros. */
     onData?: (bytes: Buffer, at: number) => void;
   },
 ): Promise<void> {
@@ -40,7 +40,7 @@ export async function flatten(
     for (let at = from; at < end; ) {
       signal.throwIfAborted();
       const { bytesRead } = await readAt(fd, buffer, 0, Math.min(pieceBytes, end - at), at);
-      if (bytesRead === 0) throw new VivError('corrupt', 'a layer ended before its data did');
+      if (bytesRead === 0) throw new VivError('corrupt', 'a memory layer was truncated while it was read');
       const data = buffer.subarray(0, bytesRead);
       const written = writeData(to, data, at);
       onData?.(data, at); // meanwhile
@@ -52,7 +52,7 @@ export async function flatten(
   }
 }
 
-/** Everything but blocks of zeros, which stay holes. */
+/** Writes everything except blocks of zeros, which stay holes. */
 async function writeData(fd: number, bytes: Buffer, offset: number): Promise<void> {
   let from = -1;
   for (let at = 0; at < bytes.length; at += blockBytes) {
@@ -74,7 +74,7 @@ async function writeAll(fd: number, bytes: Buffer, offset: number): Promise<void
 
 function translate(error: unknown): never {
   if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? ''))
-    throw new VivError('no_space', 'the memory cannot be written, because the host’s disk is full; make room and try again', {
+    throw new VivError('no_space', 'cannot write the memory: the host’s disk is full. Free some space and try again', {
       cause: error,
     });
   throw error;
@@ -83,7 +83,7 @@ function translate(error: unknown): never {
 const zeros = Buffer.alloc(blockBytes);
 const isZero = (block: Buffer): boolean => block.equals(block.length === blockBytes ? zeros : zeros.subarray(0, block.length));
 
-/** What of each layer is not hidden by one above it. */
+/** The runs of each layer that no layer above hides. */
 export function visibleRuns(layers: readonly number[], bytes: number): (Run & { readonly fd: number })[] {
   let open: Run[] = [{ from: 0, to: bytes }];
   const found: (Run & { fd: number })[] = [];

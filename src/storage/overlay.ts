@@ -1,5 +1,5 @@
-// Makes an empty qcow2 by writing its bytes: a fork makes one for every disk and child, and starting qemu-img for each costs
-// more than the whole fork may take. Cluster 0 is the header, 1 the refcount table, 2 its only block, then L1.
+// Creates an empty qcow2 by writing its bytes: a fork creates one for every disk of every child, and running qemu-img for each would
+// take longer than the rest of the fork. Cluster 0 is the header, 1 the refcount table, 2 its only block, then L1.
 import { open, rename, rm } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { VivError } from '../contract/errors.ts';
@@ -12,16 +12,17 @@ const bytesPerL1Entry = (cluster / 8) * cluster;
 const mostBytes = (32 * 2 ** 20 * bytesPerL1Entry) / 8;
 
 export interface OverlayOptions {
-  /** Absolute path; null for an empty disk of its own. */
+  /** Absolute path; null: an independent empty disk. */
   readonly backing: string | null;
   readonly backingFormat: 'qcow2' | 'raw';
-  /** What a guest sees; rounded up to whole sectors. */
+  /** The size that the guest sees; rounded up to whole sectors. */
   readonly sizeBytes: number;
 }
 
 /**
- * An empty qcow2 (version 3, no feature bits) at `file`, placed by a rename; replaces what is there. Does not look at the backing.
- * Format: docs/interop/qcow2.rst in QEMU's source. Throws invalid (name too long, size out of range) and no_space.
+ * Writes an empty qcow2 (version 3, no feature bits) to `file`, atomically; replaces an existing file. The backing file is not opened.
+ * Format: docs/interop/qcow2.rst in QEMU's source.
+ * @throws invalid (name too long, size out of range), no_space
  */
 export async function writeOverlay(file: string, options: OverlayOptions): Promise<void> {
   const { header, refcounts, lengthBytes } = layout(options);
@@ -33,7 +34,7 @@ export async function writeOverlay(file: string, options: OverlayOptions): Promi
       await handle.write(header, 0, header.length, 0);
       await handle.write(pointer(2 * cluster), 0, 8, cluster);
       await handle.write(refcounts, 0, refcounts.length, 2 * cluster);
-      await handle.truncate(lengthBytes); // the rest, L1 with it, is zeros
+      await handle.truncate(lengthBytes); // the rest, including L1, is zeros
     } finally {
       await handle.close();
     }
@@ -42,7 +43,7 @@ export async function writeOverlay(file: string, options: OverlayOptions): Promi
     await rm(part, { force: true }).catch(() => {});
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw new VivError('no_space', `Could not create the disk ${file}: the disk is full. Free some space and try again.`, {
+      throw new VivError('no_space', `cannot create the disk ${file}: the host’s disk is full. Free some space and try again`, {
         cause: error,
       });
     }
@@ -53,14 +54,17 @@ export async function writeOverlay(file: string, options: OverlayOptions): Promi
 function layout({ backing, backingFormat, sizeBytes }: OverlayOptions): { header: Buffer; refcounts: Buffer; lengthBytes: number } {
   const size = Math.ceil(sizeBytes / sector) * sector;
   if (!(size >= 0 && size <= mostBytes)) {
-    throw new VivError('invalid', `A disk cannot have ${sizeBytes} bytes; ask for at most ${mostBytes}.`);
+    throw new VivError('invalid', `a disk cannot have ${sizeBytes} bytes; the maximum is ${mostBytes}`);
   }
   const name = Buffer.from(backing ?? '');
   if (backing !== null && !isAbsolute(backing)) {
-    throw new VivError('internal', `A backing file's path must be absolute, and ${JSON.stringify(backing)} is not.`);
+    throw new VivError('internal', `the backing file ${JSON.stringify(backing)} has no absolute path`);
   }
   if (name.length > 1023) {
-    throw new VivError('invalid', `The backing file's path has ${name.length} bytes and a qcow2 holds 1023; keep it under a shorter path.`);
+    throw new VivError(
+      'invalid',
+      `the path of the backing file has ${name.length} bytes, and qcow2 allows 1023; move it to a shorter path`,
+    );
   }
   const l1Entries = Math.ceil(size / bytesPerL1Entry);
   const clusters = 3 + Math.max(1, Math.ceil((l1Entries * 8) / cluster)); // at most 515, and one refcount block counts 32768

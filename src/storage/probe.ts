@@ -1,5 +1,5 @@
-// What a file is, by its own first bytes. QEMU is never left to guess: a guest that writes a qcow2 header into
-// its raw disk could otherwise make the host read any file as a "backing file".
+// The format of a file, by its first bytes. QEMU never probes formats: a guest that writes a qcow2 header to its raw disk could otherwise
+// make the host read any file as a backing file.
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { VivError } from '../contract/errors.ts';
@@ -12,28 +12,28 @@ export type Probe =
   | { readonly kind: 'iso'; readonly sizeBytes: number }
   | { readonly kind: 'raw'; readonly sizeBytes: number /** It has a partition table or boot signature. */; readonly bootable: boolean }
   | { readonly kind: 'compressed'; readonly with: Compression }
-  /** It holds disks among other files. */
+  /** An archive that contains disks. */
   | { readonly kind: 'archive'; readonly format: string }
   | { readonly kind: 'foreign'; readonly format: string /** qemu-img's name of the format. */; readonly qemuName: string }
   | { readonly kind: 'unknown'; readonly sizeBytes: number };
 
-/** Biggest image we believe in: 64 TiB. */
+/** Larger sizes in a header are considered damage: 64 TiB. */
 const largestDisk = 64 * 1024 ** 4;
 
 /**
- * Looks at a regular file (never a device, a pipe or a folder) and says what it is. A qcow2 is checked to be independent of other files.
- * Throws not_found, invalid (not a regular file) and corrupt (a qcow2 that refers to other files or is cut off).
+ * Probes a regular file. A qcow2 must not refer to other files.
+ * @throws not_found; invalid for a device, a pipe or a folder; corrupt for a qcow2 that refers to other files or is truncated
  */
 export async function probeFile(file: string): Promise<Probe> {
   // O_NONBLOCK: opening a pipe must not wait for its writer.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
-      throw new VivError('not_found', `There is no file ${file} on this host.`, { cause });
-    throw new VivError('invalid', `${file} cannot be read: ${cause.code}.`, { cause });
+      throw new VivError('not_found', `there is no file ${file} on this host`, { cause });
+    throw new VivError('invalid', `cannot read ${file}: ${cause.code}`, { cause });
   });
   try {
     const stat = await handle.stat();
-    if (!stat.isFile()) throw new VivError('invalid', `${file} is not a regular file; give the path of a disk image or ISO file.`);
+    if (!stat.isFile()) throw new VivError('invalid', `${file} is not a regular file; give the path of a disk image or ISO file`);
     return await probeHandle(handle, stat.size, file);
   } finally {
     await handle.close();
@@ -53,7 +53,7 @@ async function probeHandle(handle: FileHandle, size: number, file: string): Prom
   if (starts('vhdxfile')) return { kind: 'foreign', format: 'VHDX (Hyper-V)', qemuName: 'vhdx' };
   if (starts('conectix')) return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
   if (head.length >= 68 && head.readUInt32LE(64) === 0xbeda107f) return { kind: 'foreign', format: 'VDI (VirtualBox)', qemuName: 'vdi' };
-  // A hybrid ISO has a boot sector as well: the ISO's own mark is looked at first.
+  // A hybrid ISO has a boot sector as well, so the ISO's signature is checked first.
   if ((await readAt(handle, 32769, 5)).equals(Buffer.from('CD001'))) return { kind: 'iso', sizeBytes: size };
   if (size > 512 && (await readAt(handle, size - 512, 8)).equals(Buffer.from('conectix')))
     return { kind: 'foreign', format: 'VHD', qemuName: 'vpc' };
@@ -71,7 +71,7 @@ async function probeHandle(handle: FileHandle, size: number, file: string): Prom
 
 /** Field offsets: QEMU, docs/interop/qcow2.rst. */
 function probeQcow2(head: Buffer, size: number, file: string): Probe {
-  const bad = (why: string) => new VivError('corrupt', `${file} is not a usable qcow2 image: ${why}.`);
+  const bad = (why: string) => new VivError('corrupt', `${file} is not a usable qcow2 image: ${why}`);
   if (head.length < 104) throw bad('its header is cut off');
   const version = head.readUInt32BE(4);
   if (version !== 2 && version !== 3) throw bad(`its version is ${version}, and 2 and 3 are known`);
@@ -106,14 +106,15 @@ async function readAt(handle: FileHandle, position: number, length: number): Pro
 }
 
 /**
- * The format of a file that is to become an image, or an error that says what to do with it.
- * `asked` is what the user says it is: 'raw' is believed for anything that is not recognisably something else.
+ * The format of a file that is imported as an image.
+ * @param asked the format that the user named: `raw` is accepted for everything that has no other signature
+ * @throws corrupt, with how to convert the file
  */
 export function usableFormat(probe: Probe, file: string, asked?: DiskFormat): DiskFormat {
   switch (probe.kind) {
     case 'compressed': {
       const program = { gzip: 'gunzip', xz: 'unxz', zstd: 'unzstd', bzip2: 'bunzip2' }[probe.with];
-      throw new VivError('corrupt', `${file} is compressed with ${probe.with}; unpack it with \`${program}\` and give the result.`);
+      throw new VivError('corrupt', `${file} is compressed with ${probe.with}; unpack it with: ${program}`);
     }
     case 'foreign':
       throw new VivError(
@@ -133,19 +134,19 @@ export function usableFormat(probe: Probe, file: string, asked?: DiskFormat): Di
       );
     case 'raw':
       if (asked === 'qcow2' || asked === 'iso')
-        throw new VivError('corrupt', `${file} is not ${asked === 'iso' ? 'an ISO' : 'a qcow2'} file: it does not begin like one.`);
+        throw new VivError('corrupt', `${file} is not ${asked === 'iso' ? 'an ISO' : 'a qcow2'} file: it has another signature`);
       if (!probe.bootable && asked !== 'raw') {
         throw new VivError(
           'corrupt',
-          `${file} has no partition table or boot sector, so it is not clear that it is a disk; say \`--format raw\` if it is.`,
+          `${file} has no partition table or boot sector, so it may not be a disk. If it is one, use --format raw`,
         );
       }
       return 'raw';
     case 'iso':
     case 'qcow2':
-      // An ISO may be used as a disk (hybrid images); a qcow2 taken for raw would show its header to the guest.
+      // An ISO may be used as a disk (hybrid images); a qcow2 used as raw would expose its header to the guest.
       if (asked !== undefined && asked !== probe.kind && !(asked === 'raw' && probe.kind === 'iso' && probe.sizeBytes % 512 === 0)) {
-        throw new VivError('corrupt', `${file} is ${probe.kind === 'iso' ? 'an ISO' : 'a qcow2'} file, not ${asked}.`);
+        throw new VivError('corrupt', `${file} is ${probe.kind === 'iso' ? 'an ISO' : 'a qcow2'} file, not ${asked}`);
       }
       return asked ?? probe.kind;
   }

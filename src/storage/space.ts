@@ -1,11 +1,11 @@
-// How much room there is, and the error when there is not enough.
+// Free space of a file system, and the error when there is too little.
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VivError } from '../contract/errors.ts';
 
 export interface Space {
   readonly totalBytes: number;
-  /** What this process may still write. */
+  /** What this process may write. */
   readonly freeBytes: number;
 }
 
@@ -21,13 +21,13 @@ export async function freeSpace(path: string): Promise<Space> {
   }
 }
 
-/** Throws no_space when fewer than `bytes` can be written beside `path`. `what` is for the message: "the image debian:12". */
+/** @param what named in the error: `the image debian:12` @throws no_space where fewer than `bytes` can be written beside `path` */
 export async function requireSpace(path: string, bytes: number, what: string): Promise<void> {
   const { freeBytes } = await freeSpace(path);
   if (freeBytes >= bytes) return;
   throw new VivError(
     'no_space',
-    `There is no room for ${what}: it needs ${mib(bytes)} and ${mib(freeBytes)} are free at ${path}. Free some space and try again.`,
+    `there is not enough space for ${what}: it needs ${mib(bytes)}, and ${mib(freeBytes)} are free at ${path}. Free some space and try again`,
     {
       details: { neededBytes: bytes, freeBytes },
     },

@@ -35,7 +35,7 @@ export interface FoundRecords<T extends Named> {
   readonly unreadable: readonly UnreadableRecord[];
 }
 
-/** What the store has of a kind. */
+/** The records of one kind, as read from the store. */
 export async function readRecords<T extends Named>(store: Store, { noun, schema }: Kind<T>, log: Logger): Promise<FoundRecords<T>> {
   const records: T[] = [];
   const unreadable: UnreadableRecord[] = [];
@@ -113,7 +113,7 @@ export class NamedRecords<T extends Named> {
     return this.#kind.notFound(name);
   }
 
-  /** Enters a new one. Repeatable. @throws name_taken */
+  /** Adds a record. Repeatable. @throws name_taken */
   async insert(record: T): Promise<void> {
     const { name, createdAt } = record;
     if (this.#byName.get(name)?.createdAt === createdAt) return;
@@ -127,7 +127,7 @@ export class NamedRecords<T extends Named> {
     this.#byName.set(name, record);
   }
 
-  /** Renews one that is there. */
+  /** Replaces an existing record. */
   async put(record: T): Promise<void> {
     await this.#store.commit({ puts: [{ key: this.#key(record.name), value: record }] });
     this.#byName.set(record.name, record);
@@ -137,7 +137,7 @@ export class NamedRecords<T extends Named> {
   async drop(name: string): Promise<void> {
     const record = this.#byName.get(name);
     if (!record) return;
-    // At once, so that nobody makes use of it meanwhile.
+    // Immediately, so that it is not used meanwhile.
     this.#byName.delete(name);
     try {
       await this.#store.commit({ deletes: [this.#key(name)] });

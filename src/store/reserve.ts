@@ -1,5 +1,5 @@
 // Room on the disk that the store alone may use: a file, released when a write finds the disk full, so that what is under way can be ended or undone
-// and a VM need not be paused until somebody makes room; laid aside anew once there is room.
+// and a VM need not be paused until there is space again; reserved again once there is.
 import { randomBytes } from 'node:crypto';
 import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -55,7 +55,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** A guard did not hold: somebody else changed `key`. Read again and decide anew. */
+/** A guard did not hold: `key` was changed in the meantime. Read it again and decide anew. */
 export class StoreConflict extends Error {
   override readonly name = 'StoreConflict';
   readonly key: string;

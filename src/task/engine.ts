@@ -2,7 +2,7 @@
 //
 // It owns the journal (what each task has reached, written before it acts), queues (tasks with the same key run in order of arrival), the
 // continuation of unfinished tasks after a crash, their history, and the event log. What a step does is the operation's; `Services` is
-// passed to the steps unseen.
+// passed on to the steps.
 //
 //   start --> waiting --its turn--> running --last step--> ended: done
 //                |                     | failure, cancel
@@ -27,6 +27,7 @@ import { copyTask, type Journal, type TaskRecord, writeRecord } from './journal.
 import { Queues } from './queue.ts';
 import { type AnyTaskHandler, TaskRun } from './task.ts';
 import { readJournal } from './unfinished.ts';
+import { TaskWatchers } from './watchers.ts';
 
 export interface TaskOptions<Services> {
   readonly store: Store;
@@ -41,7 +42,7 @@ export interface TaskOptions<Services> {
   readonly retention?: Retention;
   /** Commits what is journalled; default: in the store, without more. */
   readonly journal?: Journal;
-  /** Called when a task's turn has come, before it acts. @throws forbidden when its caller may not any more */
+  /** Called when a task's turn has come, before it acts. @throws forbidden when its caller has lost the permission */
   readonly mayAct?: (record: TaskRecord) => Promise<void>;
 }
 
@@ -62,6 +63,8 @@ export interface Tasks {
   cancel(ref: string): Promise<Task>;
   /** The task now, then after every change. @throws not_found, ambiguous */
   follow(ref: string, signal: AbortSignal): AsyncIterable<Task>;
+  /** Every task that is running, then each after every change of it. */
+  watch(signal: AbortSignal): AsyncIterable<Task>;
   runningCount(): number;
   /** The task whose turn it is in the queue. */
   activity(queue: string): { task: string; operation: string } | null;
@@ -74,7 +77,8 @@ export interface Tasks {
 export interface TaskEngine<Services> extends Tasks {
   /**
    * Prepares the operation (throwing what is wrong with it), journals it and lets it run.
-   * The caller going away does not end it. Throws `unavailable` while the daemon stops, `no_space` when it cannot be journalled.
+   * It continues when the caller disconnects.
+   * @throws unavailable while the daemon stops, no_space when it cannot be journalled
    */
   start(operation: OperationId | { readonly id: string }, input: unknown, call: Call<Services>): Promise<StartedTask>;
   /** Once, before the first start: continues the tasks that the last daemon left, in the background. Returns how many. */
@@ -96,11 +100,15 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
   const history = new TaskHistory(store, options.retention ?? usualRetention);
   const active = new Map<string, { run: TaskRun<Services>; over: Promise<void> }>();
   const queues = new Queues<TaskRecord>();
+  const watchers = new TaskWatchers();
   let recovering: Promise<unknown> = Promise.resolve();
   let stopping = false;
   let lastOrder = 0;
 
   function launch(run: TaskRun<Services>): void {
+    const changed = () => watchers.changed(() => run.task);
+    run.onChange(changed);
+    changed();
     const over = run.run().then(() => end(run));
     active.set(run.record.task.id, { run, over });
   }
@@ -268,6 +276,12 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     else yield await find(id);
   }
 
+  const watch = (signal: AbortSignal) =>
+    watchers.watch(
+      [...active.values()].map(({ run }) => run.task),
+      signal,
+    );
+
   async function cancelQueue(queue: string, spare: (task: { operation: string; input: unknown }) => boolean): Promise<void> {
     const those = [...active.values()].filter(({ run }) => run.record.queue === queue);
     for (const { run } of those) {
@@ -275,7 +289,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
       try {
         run.cancel();
       } catch {
-        // it cannot be cancelled any more: wait for its end
+        // it can no longer be cancelled: wait for its end
       }
     }
     await Promise.all(those.map(({ over }) => over));
@@ -298,6 +312,7 @@ export function createTasks<Services>(options: TaskOptions<Services>): TaskEngin
     about,
     cancel,
     follow,
+    watch,
     runningCount: () => active.size,
     activity: (queue) => {
       const record = queues.head(queue);

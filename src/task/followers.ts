@@ -11,6 +11,11 @@ export class TaskFollowers {
     for (const listener of this.#listeners) listener();
   }
 
+  /** Has `listener` called with every change, for as long as the task is in memory. */
+  add(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
   /** For progress and log lines, which change often. */
   notifySoon(): void {
     if (this.#listeners.size > 0) this.#progressTimer ??= setTimeout(() => this.notify(), progressEveryMs).unref();

@@ -13,11 +13,11 @@ export interface Call<Services> {
   readonly objects: readonly AuditObject[];
   /** Commits a change of the store together with the audit record of this call. */
   readonly commit: (transaction: Transaction) => Promise<{ revision: number }>;
-  /** What the client calls itself. */
+  /** The client's User-Agent. */
   readonly client: string | null;
   /** Puts the secret of a session into the answer's cookie; null: removes it. */
   readonly setCookie: (secret: string | null) => void;
-  /** Aborts when the caller goes away (which never cancels a task) or the daemon stops. */
+  /** Aborts when the caller disconnects (which never cancels a task) or the daemon stops. */
   readonly signal: AbortSignal;
   readonly services: Services;
 }
@@ -65,7 +65,7 @@ export interface TaskHandler<Input, Output, State extends object, Services> {
   output(state: State, services: Services): Promise<Output>;
 }
 
-/** The far end of a WebSocket, as contract/stream.ts describes it. */
+/** The client's end of a WebSocket, as contract/stream.ts describes it. */
 export interface Socket {
   /** Sends bytes on a channel; resolves when there is room for more. Empty bytes end the stream. */
   send(channel: number, bytes: Buffer): Promise<void>;
@@ -75,7 +75,7 @@ export interface Socket {
   /** Pauses and resumes what arrives from the client. */
   pause(): void;
   resume(): void;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has disconnected. */
   readonly closed: AbortSignal;
 }
 

@@ -322,6 +322,11 @@ export class TaskRun<Services> {
     return (this.record.state ?? {}) as State;
   }
 
+  /** Has `listener` called after every change. */
+  onChange(listener: () => void): void {
+    this.#followers.add(listener);
+  }
+
   /** The task now, then after every change (only the latest of several in between), last when it has ended. */
   async *follow(signal: AbortSignal): AsyncGenerator<Task> {
     for await (const _ of this.#followers.changes(signal)) {

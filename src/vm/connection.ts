@@ -10,6 +10,7 @@ import { agentPort, guestAgentPort } from '../qemu/args/port.ts';
 import type { QemuProcess } from '../qemu/process.ts';
 import type { QmpConnection } from '../qemu/qmp.ts';
 import type { BalloonWatch } from './resource/balloon-watch.ts';
+import type { GuestPressureWatch } from './resource/guest-pressure.ts';
 
 /** How long Vivarium's agent has before qemu-guest-agent is asked, in ms. */
 const fallbackAfterMs = 5000;
@@ -41,6 +42,8 @@ export class VmConnection {
   readonly qmp: QmpConnection;
   /** Null: it has no balloon. */
   balloon: BalloonWatch | null = null;
+  /** Null: it has no balloon, and nothing is governed by it. */
+  pressure: GuestPressureWatch | null = null;
   #guestEnd: GuestEnd = { shutdown: null, panicked: false };
   #isSwitching = false;
   #agent: AgentConnection | null = null;

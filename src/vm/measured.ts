@@ -23,6 +23,7 @@ const running = (live: VmConnection): MeasuredVm['running'] => ({
   pid: live.process.pid,
   diskCounters: (signal) => diskCounters(live.qmp, signal),
   guestMemory: () => guestMemory(live.balloon),
+  guestPressure: () => live.pressure?.latest ?? null,
 });
 
 /** Null where the guest has no balloon driver, or it has not answered yet. */

@@ -155,3 +155,34 @@ test('the text of a record does not depend on the order of its fields', () => {
     }),
   );
 });
+
+test('a retention that is set outlives the daemon, drops what is older, and leaves a chain that is verified', async () => {
+  await withFolder(async (folder) => {
+    const store = await openSqliteStore(join(folder, 'state.db'));
+    const day = 24 * 3_600_000;
+    let now = Date.UTC(2026, 0, 1);
+    const open = () => AuditLog.open({ store, log: silent, folder: join(folder, 'audit'), now: () => now, inStore: 50 });
+    const log = await open();
+    try {
+      for (let count = 0; count < 120; count++) await log.record(entry('vm.start'));
+      await log.tidy();
+      now += 10 * day;
+      for (let count = 0; count < 5; count++) await log.record(entry('vm.stop'));
+      await log.setRetention(7 * day, (transaction) => log.commit(transaction, entry('who set it')));
+      const kept = await log.list({ limit: 1000 });
+      assert.deepEqual([kept.length, kept[0]?.sequence, kept.at(-1)?.actor.name], [6, 121, 'who set it']);
+      assert.equal(log.base.sequence, 120);
+      assert.deepEqual(await log.verify([], AbortSignal.timeout(10_000)).then(({ valid, first, records }) => [valid, first, records]), [
+        true,
+        121,
+        6,
+      ]);
+      await log.close();
+      const again = await open();
+      assert.equal(again.keepMs, 7 * day);
+      await again.close();
+    } finally {
+      await store.close();
+    }
+  });
+});

@@ -13,7 +13,7 @@ const host = { kind: 'host' } as const;
 const target = (kind: Target['kind'], id: string, ...projects: string[]): Target => ({ kind, id, projects });
 
 async function user({ access, commit, clock }: Opened, name: string, ...grants: GrantRecord[]): Promise<Identity> {
-  const uid = 2000 + access.users.size;
+  const uid = 2000 + access.users.all().length;
   await access.users.create({ name, password: null, uid, grants }, commit, clock.at);
   const identity = access.byUid(uid);
   assert.ok(identity);

@@ -86,7 +86,7 @@ test('the deadline of a body that was answered before it was read does nothing',
   open.destroy();
 });
 
-test('an upload that sends nothing any more is an error for its handler', async () => {
+test('an idle upload is an error for its handler', async () => {
   const ended = Promise.withResolvers<unknown>();
   await using api = await toy(
     {

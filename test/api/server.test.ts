@@ -52,7 +52,7 @@ test('an unknown field is refused by its name, wherever it is given', async () =
   assert.match(body.body.message ?? '', /unknown field memory; vm.create takes image, name, project, cpus/);
 });
 
-test('what is missing or does not fit is told in terms of the field', async () => {
+test('a missing or invalid field is named in the error', async () => {
   await using api = await toy({ 'vm.create': async () => vm('web') });
   const says = async (body: unknown) => (await ask(api.socket, 'POST', '/v1/vms', JSON.stringify(body))).body.message;
   assert.equal(await says({}), 'image is missing');
@@ -174,7 +174,7 @@ test('a strange user is refused, and a role only does what it may', async () => 
   await assert.rejects(viewer.client.vm.exec({ vm: 'web' }), { code: 'forbidden' });
 });
 
-test('the kernel tells who is asking', async () => {
+test('the caller is identified by the kernel', async () => {
   let from: string | null = null;
   await using api = await toy({
     'vm.list': async (_input: unknown, call: Call) => {

@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, string>> = {
   'host.shutdown': 'down', //        the opposite of `up`, which is no operation
   'flow.list': 'network flows', //   what passes through the networks
   'session.create': 'login', //      what every tool calls it
+  'session.link': 'web', //          what it is for: the link signs a browser in
   'user.can': 'can', //              a question: viv can ana start web
   'user.recover': 'access recover', // on the host itself, and seldom
   'audit.list': 'audit', //          there is one audit log
@@ -38,6 +39,7 @@ const paths: Readonly<Record<string, string>> = {
   'listener.show': '/v1/listener',
   'listener.remove': '/v1/listener',
   'top.show': '/v1/top', //          there is one now
+  'top.follow': '/v1/top/follow',
   'stats.show': '/v1/stats', //      of the host, or of a VM
   'metrics.show': '/metrics', //     where Prometheus looks for it
   'image.catalog': '/v1/catalog', // below /v1/images it would hide an image of that name

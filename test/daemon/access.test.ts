@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { request as httpsRequest } from 'node:https';
 import { after, before, describe, test } from 'node:test';
+import WebSocket from 'ws';
 import { operationList } from '../../src/contract/index.ts';
 import { type Client, connect } from '../../src/sdk/index.ts';
 import { route } from '../../src/sdk/route.ts';
@@ -36,7 +37,7 @@ describe('access over the network', () => {
   /** As a browser or a script sends it. */
   const ask = (method: string, path: string, headers: Record<string, string> = {}, body?: string): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const sent = httpsRequest(`${url}${path}`, { method, rejectUnauthorized: false, headers }, (answer) => {
+      const sent = httpsRequest(`${url}${path}`, { method, agent: false, rejectUnauthorized: false, headers }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('end', () => {
@@ -70,7 +71,7 @@ describe('access over the network', () => {
     await host[Symbol.asyncDispose]();
   });
 
-  test('whoever is not signed in gets nothing', async () => {
+  test('a request without credentials is refused', async () => {
     const stranger = await as();
     await assert.rejects(stranger.vm.list({}), { code: 'unauthenticated' });
     await assert.rejects((await as(`vivt_${'x'.repeat(43)}`)).vm.list({}), { code: 'unauthenticated' });
@@ -182,6 +183,48 @@ describe('access over the network', () => {
       403,
       'without a ticket',
     );
+  });
+
+  test('a ticket opens one WebSocket, once, for its session, VM and kind, and is not answered', async () => {
+    const login = await ask('POST', '/v1/sessions', json, JSON.stringify({ user: 'root-like', password, into: 'cookie' }));
+    const other = await ask('POST', '/v1/sessions', json, JSON.stringify({ user: 'root-like', password, into: 'cookie' }));
+    const cookieOf = ({ headers }: Answer) => String(headers['set-cookie']).split(';')[0] ?? '';
+    const cookie = cookieOf(login);
+    const origin = new URL(url).origin;
+    const ticketFor = async (vm: string, kind: string) => {
+      const made = await ask('POST', `/v1/vms/${vm}/tickets`, { ...json, cookie, origin }, JSON.stringify({ kind }));
+      assert.equal(made.status, 200, JSON.stringify(made.body));
+      const ticket = made.body as unknown as { ticket: string; protocols: string[]; expiresAt: number };
+      secrets.push(ticket.ticket);
+      return ticket;
+    };
+    /** The subprotocol that was answered, or the status of the refusal. */
+    const open = (vm: string, kind: string, protocols: string[], headers: Record<string, string> = { cookie, origin }) =>
+      new Promise<string | number>((resolve, reject) => {
+        const socket = new WebSocket(`${url.replace('https:', 'wss:')}/v1/vms/${vm}/${kind}`, protocols, {
+          headers,
+          rejectUnauthorized: false,
+        });
+        socket.on('open', () => {
+          resolve(socket.protocol);
+          socket.terminate();
+        });
+        socket.on('unexpected-response', (_request, { statusCode = 0 }) => resolve(statusCode));
+        socket.on('error', reject);
+      });
+    const first = await ticketFor('hostvm', 'console');
+    assert.ok(first.expiresAt - Date.now() <= 30_000);
+    assert.equal(await open('hostvm', 'console', first.protocols), 'vivarium.v1');
+    assert.equal(await open('hostvm', 'console', first.protocols), 403, 'used once');
+    const turned = await ticketFor('hostvm', 'console');
+    assert.equal(await open('hostvm', 'console', [...turned.protocols].reverse()), 'vivarium.v1', 'the ticket is not answered');
+    for (const [what, vm, kind, headers] of [
+      ['another VM', 'bluevm', 'console', { cookie, origin }],
+      ['another kind', 'hostvm', 'exec', { cookie, origin }],
+      ['another session', 'hostvm', 'console', { cookie: cookieOf(other), origin }],
+      ['another site', 'hostvm', 'console', { cookie, origin: 'https://evil.example' }],
+    ] as const)
+      assert.equal(await open(vm, kind, (await ticketFor('hostvm', 'console')).protocols, headers), 403, what);
   });
 
   test('the audit log has the refusals, names who, and holds no secret', async () => {

@@ -112,7 +112,7 @@ test('a VM that ended while the daemon was away leaves no sockets', limits, asyn
   assert.deepEqual(await sockets(host), []);
 });
 
-test('a QEMU that ends while it is taken up is told, and started again where its policy says so', limits, async () => {
+test('a QEMU that ends while it is adopted is reported, and restarted by its policy', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes });
@@ -148,7 +148,7 @@ test('VMs that start with the host are started although the daemon dies meanwhil
   for (const vm of await host.client.vm.list()) assert.equal(vm.state, 'running', vm.name);
 });
 
-test('what another version has left half-made is removed when nobody can go on with it', limits, async () => {
+test('what an unfinished task of another version has created is removed', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start({ VIV_TEST_FAULT: 'vm.create:create the disks:after:run:kill' });
   await assert.rejects(host.client.vm.create({ image: 'disk', name: 'one', memoryBytes }), { code: 'unavailable' });

@@ -110,7 +110,7 @@ describe('bad input', () => {
     await nothingLeft();
   });
 
-  test('a full disk pauses a VM with the reason, and it goes on by itself', async () => {
+  test('a full disk pauses a VM with the reason, and it continues by itself', async () => {
     const one = await host.client.run('tiny', { name: 'one' });
     const follow = host.client.events({ after: (await host.client.event.list({})).at(-1)?.sequence ?? 0 })[Symbol.asyncIterator]();
     await control({
@@ -146,7 +146,7 @@ describe('bad input', () => {
     await one.remove();
   });
 
-  test('a stop that takes too long can be cancelled, and the VM goes on', async () => {
+  test('a stop that takes too long can be cancelled, and the VM continues', async () => {
     await control({ ignore: ['system_powerdown'] });
     const one = await host.client.run('tiny', { name: 'one' });
     const stopping = one.stop({ timeoutMs: 60_000 }).catch((error: unknown) => error);
@@ -262,7 +262,7 @@ test('a QEMU that is absent or too old is named, with the way to get a new one',
   assert.deepEqual(await host.client.vm.list({}), []);
 });
 
-test('when the disk is nearly full, changes are refused with the reason and everything else goes on', async () => {
+test('when the disk is nearly full, changes are refused with the reason and everything else works', async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const one = await host.client.run('tiny', { name: 'one', memoryBytes: 64 * MiB });
@@ -277,7 +277,7 @@ test('when the disk is nearly full, changes are refused with the reason and ever
   await host.client.vm.remove({ vm: one.id });
 });
 
-test('two hosts side by side share nothing, and one home has one daemon', async () => {
+test('two hosts side by side share nothing, and a state directory has one daemon', async () => {
   await using first = await testHost({ qemu: 'fake' });
   await using second = await testHost({ qemu: 'fake' });
   await Promise.all([first.start(), second.start()]);

@@ -134,7 +134,7 @@ test('what runs and what has memory is refused, and so is what there is no room 
   assert.equal((await client.vm.list()).length, before);
 });
 
-test('a copy under way tells its bytes, and when it is cancelled nothing of it is left', async () => {
+test('a copy reports its bytes, and a cancelled one leaves nothing', async () => {
   await using other = await testHost({ qemu: 'fake' });
   await other.start();
   const { client, paths } = other;
@@ -168,7 +168,7 @@ test('a copy under way tells its bytes, and when it is cancelled nothing of it i
   await client.vm.remove({ vm: 'one' });
 });
 
-test('a daemon that is killed while it copies goes on with it, and no copying goes on without it', async () => {
+test('a copy ends with a killed daemon, and the next daemon continues it', async () => {
   await using other = await testHost({ qemu: 'fake' });
   await other.start();
   const { paths } = other;

@@ -87,7 +87,7 @@ test('a paused VM whose suspension is cancelled stays paused', limits, async () 
   assert.deepEqual(await readdir(host.paths.snapshots), []);
 });
 
-test('a QEMU that ends while its memory is saved is told, and started again where its policy says so', limits, async () => {
+test('a QEMU that ends while its memory is saved is reported, and restarted by its policy', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const { id, pid } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'on-failure' });

@@ -71,7 +71,7 @@ describe('what is measured', limits, () => {
     assert.ok((top.host.values.memoryAvailableBytes ?? 0) > 0);
   });
 
-  test('disks are told by QEMU’s counters, as rates', async () => {
+  test('disk figures are rates of QEMU’s counters', async () => {
     const values = await eventually('two answers of QEMU', async () => {
       const found = (await host.client.top.show({})).vms.find(({ name }) => name === 'one')?.values;
       return found?.diskWriteBytesPerSecond === undefined ? false : found;

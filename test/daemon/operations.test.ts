@@ -42,7 +42,7 @@ describe('every operation', () => {
   });
   after(() => host[Symbol.asyncDispose]());
 
-  test('host.show tells what the host is and which QEMU it has', async () => {
+  test('host.show describes the host and its QEMU', async () => {
     const found = await api.host.show({});
     const { works } = found.accelerators.find(({ name }) => name === 'kvm') ?? {};
     assert.equal(works, false, 'a fake QEMU runs no guest code');
@@ -205,7 +205,7 @@ describe('every operation', () => {
     await writeFile(file, before);
   });
 
-  test('tasks and events can be looked at, followed and, once over, no longer cancelled', async () => {
+  test('tasks and events are listed and followed, and an ended task cannot be cancelled', async () => {
     const [last] = await api.task.list({ limit: 1 });
     assert.equal(last?.operation, 'image.verify');
     const task = await api.task.show({ task: last?.id ?? '' });

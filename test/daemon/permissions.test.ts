@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { lstatSync, readFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import { test } from 'node:test';
 import { everything, opens } from './opens.ts';
 import { testHost } from './test-host.ts';
@@ -11,7 +11,7 @@ import { testHost } from './test-host.ts';
 const memoryBytes = 64 * 2 ** 20;
 const secret = 'password: open-sesame';
 
-test('what a host keeps is opened by nobody else', { skip: process.getuid?.() !== 0, timeout: 240_000 }, async () => {
+test('no other user can open a file of the state directory', { skip: process.getuid?.() !== 0, timeout: 240_000 }, async () => {
   process.umask(0o022); // the usual one: a host must not depend on a stricter one
   await using host = await testHost({ qemu: 'fake' });
   await host.start();

@@ -137,6 +137,13 @@ describe('resource settings', () => {
       { cpuLimit: 0, cpuBurstMs: 5 },
       { vcpuPins: ['4000'] },
       { memoryMinimumBytes: 2 ** 40 },
+      { memoryMaximumBytes: 32 * MiB },
+      { memoryMaximumBytes: 256 * MiB, memoryMinimumBytes: 512 * MiB },
+      { maxCpus: 2, cpus: 3 },
+      { vcpuPins: ['7=0'] },
+      { emulatorPin: '4000' },
+      { cpuReservation: 200, cpuLimit: 0 },
+      { hugepages: true, ksm: true },
       { diskLimits: ['data9:iops=1'] },
     ])
       await assert.rejects(
@@ -145,6 +152,23 @@ describe('resource settings', () => {
       );
     const { resources } = await host.client.vm.show({ vm: 'web' });
     assert.deepEqual([resources.cpuLimit, resources.cpuReservation, resources.cpuBurstMs, resources.vcpuPins], [1, 0, 0, []]);
+  });
+
+  test('pages are merged within one project only', async () => {
+    const { client } = host;
+    for (const project of ['blue', 'red']) await client.project.create({ project });
+    await client.vm.run({ image: 'tiny', name: 'one', project: 'blue', ksm: true });
+    await client.vm.run({ image: 'tiny', name: 'two', project: 'blue', ksm: true });
+    await client.vm.create({ image: 'tiny', name: 'other', project: 'red', ksm: true });
+    const refused = { code: 'in_use', message: /^cannot start other: page merging \(ksm\) is in use by 2 VMs of another project/ };
+    await assert.rejects(client.vm.start({ vm: 'other' }), refused);
+    assert.equal((await client.vm.show({ vm: 'other' })).state, 'stopped');
+    for (const vm of ['one', 'two']) await client.vm.stop({ vm, force: true });
+    // Two owners at once: neither may share with the other.
+    const both = await Promise.allSettled(['one', 'other'].map((vm) => client.vm.start({ vm })));
+    assert.ok(both.filter(({ status }) => status === 'fulfilled').length <= 1);
+    for (const vm of ['one', 'two', 'other']) await client.vm.remove({ vm, force: true });
+    await client.vm.run({ image: 'tiny', name: 'last', project: 'red', ksm: true });
   });
 
   test('a start that the host cannot honour is refused with the arithmetic', async () => {

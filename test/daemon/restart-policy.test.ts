@@ -37,7 +37,7 @@ test('a start by the policy that fails is tried again, later and later, until it
   assert.ok(second - first >= 1990 && third - second >= 3990, `the pauses grow: ${begun}`);
 });
 
-test('the next daemon goes on trying, and a stop ends it', limits, async () => {
+test('the next daemon continues the restarts, and a stop ends them', limits, async () => {
   await using host = await testHost({ qemu: 'fake' });
   await host.start();
   const { pid } = await host.client.vm.run({ image: 'tiny', name: 'one', memoryBytes, restart: 'on-failure' });

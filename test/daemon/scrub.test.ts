@@ -43,7 +43,7 @@ test('a new snapshot’s layer gets its checksums, and is compared with them', a
   assert.equal((await snapshot()).damage, null);
 });
 
-test('damage is found without being asked for, told once, and known to the next daemon', async () => {
+test('damage is found in the background, reported once, and known to the next daemon', async () => {
   await flip();
   await eventually('the damage is found', async () => (await snapshot()).damage !== null);
   assert.match((await snapshot()).damage ?? '', new RegExp(`^its file ${layer} is not as it was written`));
@@ -73,7 +73,7 @@ test('what is whole again can be used again, and checksums that are damaged are 
   assert.equal((await host.client.snapshot.verify({ vm: 'web' })).checksummed, 1);
 });
 
-test('a layer that is gone is told, and with the VM all that was known of it goes', async () => {
+test('a missing layer is reported, and its checks are removed with the VM', async () => {
   await rm(layer);
   const error = await refused(host.client.snapshot.verify({ vm: 'web' }));
   assert.equal(error.code, 'corrupt');

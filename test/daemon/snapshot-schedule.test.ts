@@ -145,7 +145,7 @@ test('a VM that does not run is left alone, and a fork has no policy', async () 
   await until(async () => !isDeepStrictEqual(await snapshotsOf(web), there));
 });
 
-test('what keeps a snapshot from being made is told once, and it is tried again later and later', async () => {
+test('a failed automatic snapshot is reported once, and retried with growing pauses', async () => {
   const web = await client.vm('web');
   const since = (await client.event.list({ limit: 1 })).at(-1)?.sequence ?? 0;
   const problems = async () => (await client.event.list({ after: since, limit: 1000 })).filter(({ type }) => type === 'vm.problem');

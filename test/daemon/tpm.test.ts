@@ -79,7 +79,7 @@ test('one that a daemon has left without a QEMU is ended by the next', async () 
   await host.client.vm.remove({ vm: 'one' });
 });
 
-test('what it keeps is part of snapshots, of what is made from them and of going back, and damage is told', async () => {
+test('the TPM’s state is part of snapshots, forks and restores, and damage is reported', async () => {
   const { client, paths } = host;
   const { id } = await client.vm.create({ image: 'disk', name: 'one', memoryBytes, tpm: true });
   const file = (vm: string) => join(paths.vm(vm).tpm, 'tpm2-00.permall');

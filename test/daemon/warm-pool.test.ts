@@ -166,7 +166,7 @@ test('the daemon may be killed while the warm pool fills', async () => {
   await consistent(host, 4);
 });
 
-test('where memory is scarce the warm pool gives up first, and is filled when there is room', async () => {
+test('members of a warm pool are evicted first when memory is scarce, and created again later', async () => {
   await using host = await hostWithSnapshot();
   await create(host.client, 2);
   await full(host.client);
@@ -195,7 +195,7 @@ test('a VM that needs the memory gets that of the warm pool', async () => {
   assert.equal(ready, 0);
 });
 
-test('what keeps a warm pool from being filled is told, and tried again', async () => {
+test('a failure to fill a warm pool is reported, and retried', async () => {
   await using host = await hostWithSnapshot();
   const control = join(host.stateDirectory, 'fake-qemu.json');
   await writeFile(control, JSON.stringify({ refuse: { 'migrate-incoming': 'not today' } }));

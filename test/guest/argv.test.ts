@@ -177,7 +177,7 @@ test('memory and devices are saved into a file no larger than the memory, and lo
   assert.equal((await queryStatus(second.qmp)).status, 'running');
 });
 
-test('a save that a dead daemon has begun is given up, and the next one is whole', async () => {
+test('a save that an earlier daemon began is cancelled, and the next one is complete', async () => {
   const config = await real(byName('no-disk-kvm'), folder);
   const signal = AbortSignal.timeout(240_000);
   const first = await start(config, folder);
@@ -211,7 +211,7 @@ test('a saved state that is damaged is refused with QEMU’s own words', async (
   assert.match(await lastWords(join(folder, 'qemu.log'), 0), /Not a migration stream/);
 });
 
-test('a disk that is not there is told in QEMU’s own words', async () => {
+test('a missing disk is reported with QEMU’s message', async () => {
   const config = await real(byName('debian-bios'), folder);
   await rm(join(folder, 'root.qcow2'));
   await assert.rejects(start(config, folder), /root\.qcow2.*No such file/);

@@ -69,7 +69,7 @@ test('a disk that can be started from wins when it comes first, and the CD when 
   await vm.remove({ force: true });
 });
 
-test('without a boot order the disk comes first, and nothing else than what is there is needed', async () => {
+test('without a boot order the disk is first, and no other device is required', async () => {
   const vm = await host.client.create('disk:1', { ...small, name: 'plain', cdroms: ['cd:1'], removeOnStop: true });
   assert.deepEqual(vm.info.boot, ['disk', 'cdrom']);
   const followed = starts(vm, 1); // there is no log yet

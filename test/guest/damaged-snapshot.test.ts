@@ -80,7 +80,7 @@ test('a VM has a good snapshot, and a fork of it is to have bad ones', async () 
 });
 
 for (const [index, { kind, what, file, harm }] of damages.entries())
-  test(`a snapshot ${what} is told to be damaged, and nothing else is affected`, async () => {
+  test(`a snapshot ${what} is reported as damaged, and nothing else is affected`, async () => {
     present += 1;
     const victim = await host.client.vm('victim');
     const own = new Set(await readdir(host.paths.layers));
@@ -178,7 +178,7 @@ test('a flipped byte of a memory or of a layer is found, the snapshots that have
   for (const snapshot of ['one', 'two']) await host.client.snapshot.remove({ vm: 'web', snapshot });
 });
 
-test('a VM that sleeps at a snapshot whose memory is cut off is not started with half of it', async () => {
+test('a VM suspended at a snapshot whose memory is truncated is not started', async () => {
   const snapshot = await web.snapshot('asleep');
   await web.restore('asleep', { start: false });
   const memory = join(host.paths.snapshots, snapshot.id, 'memory');
@@ -201,7 +201,7 @@ test('a VM that sleeps at a snapshot whose memory is cut off is not started with
   await host.client.snapshot.remove({ vm: 'web', snapshot: 'asleep' });
 });
 
-test('what a suspended VM sleeps at is looked at too, and it wakes when the file is whole again', async () => {
+test('the suspended state is verified too, and the VM resumes when the file is restored', async () => {
   await out(web, 'echo asleep > /run/memory');
   await web.suspend();
   const [id = ''] = await readdir(host.paths.snapshots);
@@ -218,7 +218,7 @@ test('what a suspended VM sleeps at is looked at too, and it wakes when the file
   assert.deepEqual(await readdir(host.paths.checksums), []);
 });
 
-test('without the CD in its drive a VM is neither forked nor set back, and goes on', async () => {
+test('a VM whose CD is missing is neither forked nor restored, and continues', async () => {
   const folder = join(host.stateDirectory, 'cd');
   execFileSync('mkdir', [folder]);
   await writeFile(join(folder, 'readme'), 'hello');

@@ -209,7 +209,7 @@ test('a disk that has come to lie on many layers is made flat again while it run
   await gone([long]);
 });
 
-test('a paused VM gets snapshots and forks as often as one likes, stays paused, and goes on', async () => {
+test('a paused VM is captured and forked repeatedly, stays paused, and resumes', async () => {
   await remember(web, 'mem-paused', 'x');
   await web.pause();
   await web.snapshot('paused-1');
@@ -224,7 +224,7 @@ test('a paused VM gets snapshots and forks as often as one likes, stays paused, 
   await gone(forked);
 });
 
-test('a suspended VM can be forked and gets snapshots, and wakes as it was', async () => {
+test('a suspended VM can be forked and captured, and resumes unchanged', async () => {
   await remember(web, 'mem-asleep', 'disk-asleep');
   await web.suspend();
   const snapshot = await web.snapshot('asleep');

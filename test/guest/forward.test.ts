@@ -98,7 +98,7 @@ for (const user of [null, someone]) {
       assert.equal(get('host', `${hostAddress}:8080`), 'hello');
     });
 
-    test('what passes is limited, captured, told and refused for this user too', async () => {
+    test('an ordinary user’s traffic is limited, captured, logged and dropped too', async () => {
       const { network, flow } = host.client;
       const nic = { vm: 'web', nic: 'net0' };
       const web = await host.client.vm('web');
@@ -161,7 +161,7 @@ for (const user of [null, someone]) {
       assert.equal(get('host', '127.0.0.1:8080'), 'hello');
     });
 
-    test('a port that it may not have is named with what is in the way', {
+    test('a privileged port is refused with the reason', {
       skip: user === null && 'root may have every port',
     }, async () => {
       world.run('host', 'echo 1000 >/proc/sys/net/ipv4/ip_unprivileged_port_start');

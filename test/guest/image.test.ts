@@ -105,7 +105,7 @@ class Guest {
   }
 }
 
-test('tiny boots with its name, an address and a grown disk, and what is written is there after the power button', async () => {
+test('tiny boots with its name, an address and a grown disk, and written data survives the power button', async () => {
   const first = new Guest();
   try {
     await first.sees(/root@otter:~#/);

@@ -108,7 +108,7 @@ test('the daemon dies in the snapshot before a reset, whose files are not made a
   await host.client.vm.set({ vm: web.id, snapshotPolicy: 'none' });
 });
 
-test('what its guest has written is there when it is started again', { timeout: 120_000 }, async () => {
+test('data that the guest has written is present after the next start', { timeout: 120_000 }, async () => {
   await web.stop({ force: true });
   await web.start();
   await web.wait({ for: 'agent' });

@@ -45,7 +45,7 @@ test('environment, directory, user and standard input reach the command', async 
   assert.equal(stdout, 'hi, "you"\n/etc\nnobody\nline');
 });
 
-test('a command that is not there ends with 127, a signal is told by name', async () => {
+test('a missing command ends with 127, and a signal is reported by name', async () => {
   assert.equal((await web.exec(['no-such-command'])).exitCode, 127);
   const { exitCode, signal } = await sh('kill -TERM $$');
   assert.deepEqual([exitCode, signal], [null, 'SIGTERM']);
@@ -159,7 +159,7 @@ test('QEMU has a user of its own, no rights, a filter of system calls, and no TC
   assert.match(greeting, /^RFB /);
 });
 
-test('a paused VM stands still, and goes on with the right time', async () => {
+test('a paused VM executes nothing, and resumes with the right time', async () => {
   await sh('date -s @$(($(date +%s) - 3600))'); // as after an hour's pause
   await web.pause();
   await assert.rejects(web.exec(['true']), (error: VivError) => error.code === 'wrong_state' && /resume it first/.test(error.message));
@@ -167,7 +167,7 @@ test('a paused VM stands still, and goes on with the right time', async () => {
   assert.ok((await clockOff(web)) < 10);
 });
 
-test('a suspended VM wakes with its processes, its memory and the right time', async () => {
+test('a suspended VM resumes with its processes, its memory and the right time', async () => {
   await sh('echo kept > /tmp/in-memory; sleep 1000 & echo $! > /tmp/pid');
   await web.suspend();
   assert.equal(web.info.state, 'suspended');
@@ -207,7 +207,7 @@ test('a VM that is renamed has another host name at once', async () => {
   assert.equal((await web.exec(['hostname'])).stdout.trim(), 'shop');
 });
 
-test('a file survives a restart, settings take effect, and the log goes on', async () => {
+test('a file survives a restart, settings take effect, and the log continues', async () => {
   await sh('echo persisted > /root/file; sync');
   await web.restart();
   assert.equal((await sh('cat /root/file; nproc; hostname')).stdout, 'persisted\n2\nshop\n');

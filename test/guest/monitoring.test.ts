@@ -41,7 +41,7 @@ test('a guest that computes, writes and pings is seen doing so, and an alert fir
 
   await vm.exec(['dd', 'if=/dev/zero', 'of=/disk', 'bs=1M', 'count=24', 'conv=fsync']);
   await host.happened('alert.fired', { name: 'web' });
-  assert.ok((await metric('disk_written_bytes_total')) >= 24 * MiB);
+  await eventually('what it wrote is counted', async () => (await metric('disk_written_bytes_total')) >= 24 * MiB);
   await host.happened('alert.resolved', { name: 'web' });
 
   const sent = await metric('network_transmit_packets_total');

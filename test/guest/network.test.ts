@@ -263,14 +263,14 @@ test('the name of a VM is known as soon as it is forked or started', { skip }, a
   for (const vm of [fork, started]) await vm.remove({ force: true });
 });
 
-test('a new name is known at once, and the old one is not any more', { skip }, async () => {
+test('a new name resolves immediately, and the old one does not', { skip }, async () => {
   await db.rename('store');
   await out(web, 'nslookup store.default.viv');
   assert.ok(await fails(web, 'nslookup db.default.viv'));
   await db.rename('db');
 });
 
-test('the daemon dies, and traffic flows on; the next one takes up what is there and touches nothing that is right', { skip }, async () => {
+test('traffic continues without the daemon; the next one adopts the networks and changes nothing that is correct', { skip }, async () => {
   const before = await networkProcesses(host.paths.network);
   const rules = await inside('nft -s list ruleset');
   const links = await inside('ip -o link | cut -d: -f1,2');
@@ -297,7 +297,7 @@ test('the daemon dies, and traffic flows on; the next one takes up what is there
   assert.equal(await inside('ip -o link | cut -d: -f1,2'), links);
 });
 
-test('what somebody broke while the daemon was away is mended', { skip }, async () => {
+test('what was broken while no daemon ran is repaired', { skip }, async () => {
   await host.kill();
   await inside(`ip link set t${web.id}0 nomaster; nft flush ruleset; ip link add name tabcdefghjkmn0 type dummy || true`);
   await host.start();
@@ -307,7 +307,7 @@ test('what somebody broke while the daemon was away is mended', { skip }, async 
   assert.ok((await inside('nft list tables')).includes('vivarium'));
 });
 
-test('a NIC is plugged in, its cable pulled, and it is taken away while the guest runs', { skip }, async () => {
+test('a NIC is added, its link set down, and it is removed while the guest runs', { skip }, async () => {
   await host.client.network.create({ network: 'back', kind: 'isolated', ipv4: '10.200.1.0/24', ipv6: 'none' });
   const nic = await host.client.nic.add({ vm: 'web', network: 'back', address: '10.200.1.77' });
   assert.deepEqual(nic.addresses, ['10.200.1.77']);
@@ -340,7 +340,7 @@ test('frames are captured as they pass', { skip }, async () => {
   assert.equal((wrong as VivError).code, 'invalid');
 });
 
-test('a VM that slept wakes with its NIC, and the last one leaves nothing behind', { skip }, async () => {
+test('a suspended VM resumes with its NIC, and the last VM leaves nothing behind', { skip }, async () => {
   await web.suspend();
   await web.start();
   await out(web, ping('db'));

@@ -112,7 +112,7 @@ test('MBR: a primary FAT partition and a logical ext4 one', async () => {
 
 const aWriter = async () => (writer ??= await host.client.run('tiny', { name: 'writer', networks: ['default'] }));
 
-test('LVM: a volume of a group that lies on two partitions, beside a partition without', async () => {
+test('LVM: a volume of a group on two partitions, beside a plain partition', async () => {
   const [fat, first, second] = [part(1, 1, 20), part(2, 24, 40), part(3, 68, 40)];
   const volume: Partition = { number: 2, startBytes: first.startBytes + MiB, bytes: 36 * MiB }; // nine extents, after the label
   const raw = join(host.stateDirectory, 'lvm.raw');

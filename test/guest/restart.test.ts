@@ -200,7 +200,7 @@ test('the policy holds across a daemon that dies', async () => {
   for (const vm of await host.client.vms()) await vm.remove({ force: true });
 });
 
-test('a kernel that panics is told with its reason, its words are in the log, and on-failure starts it again', async () => {
+test('a kernel panic is reported with its reason, its output is in the log, and on-failure restarts the VM', async () => {
   const vm = await host.client.run('tiny', { name: 'tiny' });
   const since = await now();
   const panic = vm.exec(['sh', '-c', 'echo c > /proc/sysrq-trigger']);

@@ -47,7 +47,7 @@ test('the command says how much and where', () => {
   assert.match(said, /^root +0x[0-9a-f]+ +\S+ [KM]iB$/m);
 });
 
-test('a VM that runs is compared as it is at that instant, goes on, and has no snapshot more', async () => {
+test('a running VM is compared as it is at that instant, continues, and has no further snapshot', async () => {
   await vm.exec(['sh', '-c', 'dd if=/dev/urandom of=/root/more bs=1M count=2 && sync']);
   const { disks, files } = await vm.diff('full', 'now');
   const [root] = disks;
@@ -73,7 +73,7 @@ test('a stopped VM is compared as it is', async () => {
   assert.ok(root && root.changedBytes >= 4 * MiB && root.changedBytes < 6 * MiB, `${root?.changedBytes} bytes`);
 });
 
-test('the files are told by a guest of its own, which is gone afterwards', async () => {
+test('files are compared by a reader VM, which is removed afterwards', async () => {
   const { files, filesReason } = await vm.diff('empty', 'full');
   assert.equal(filesReason, null);
   const told = (files?.list ?? []).map(({ on, path, change, kind }) => [on, path, change, kind].join(' ')).sort();

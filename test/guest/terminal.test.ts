@@ -218,7 +218,7 @@ test('cp takes a tree in and out again', async () => {
   assert.match(none.stderr, /^viv: .*\/root\/absent/);
 });
 
-test('a console and logs --follow go on until the VM ends, and are told', async () => {
+test('a console and logs --follow last until the VM ends, and report its end', async () => {
   const following = start(host.stateDirectory, ['logs', '--follow', 'web']);
   await following.shows('stdout', 'said before');
   const { pty, shows, code } = terminal('console', 'web');

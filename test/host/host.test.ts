@@ -23,7 +23,7 @@ async function folder(t: { after(undo: () => Promise<void>): void }): Promise<st
   return path;
 }
 
-test('a second daemon of one home is refused and told who holds it', async (t) => {
+test('a second daemon of a state directory is refused with the pid of the first', async (t) => {
   const file = join(await folder(t), 'daemon.lock');
   const lock = await lockDaemon(file);
   await assert.rejects(lockDaemon(file), { code: 'unavailable', message: new RegExp(`pid ${process.pid}\\b`) });

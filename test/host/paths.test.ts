@@ -28,7 +28,7 @@ test('a relative VIV_HOME is one from the working directory', () => {
   assert.equal(pathsOf({ VIV_HOME: 'some/home' }, 0).stateDirectory, join(process.cwd(), 'some/home'));
 });
 
-test('a deep home has its sockets in a short folder of its user, the same each time', () => {
+test('a state directory with a long path has its sockets in a short folder of its user, the same each time', () => {
   const deep = `/home/${'x'.repeat(60)}`;
   const { run } = pathsOf({ HOME: deep }, 1000);
   assert.match(run, /^\/tmp\/viv-1000-[0-9a-f]{12}$/);

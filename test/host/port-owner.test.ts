@@ -17,7 +17,7 @@ test('addresses are written as the kernel’s tables have them', () => {
   for (const [address, hex] of table) assert.equal(hexOf(address), hex, address);
 });
 
-test('a row counts for its own address and for all of them, and one that nobody has not at all', () => {
+test('a row matches its address and any address, and one without an owner matches none', () => {
   const row = (local: string, state: string, inode: string) =>
     `   1: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000  33        0 ${inode} 1 x`;
   const table = [

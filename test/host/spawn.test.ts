@@ -24,7 +24,7 @@ test('a program has its input, its two outputs, its folder, its environment and 
   assert.deepEqual(end, { out: 'in\nb=c /usr\n', err: 'no\n', code: 7, signal: null });
 });
 
-test('the signal that has ended it is told by name', options, async () => {
+test('the signal that ended it is reported by name', options, async () => {
   assert.deepEqual(await run('kill -TERM $$'), { out: '', err: '', code: null, signal: 'SIGTERM' });
   const program = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore'] });
   await once(program, 'spawn');
@@ -33,7 +33,7 @@ test('the signal that has ended it is told by name', options, async () => {
   assert.equal(program.kill('SIGKILL'), false);
 });
 
-test('one that is not there, or may not be run, is told and nothing is left open', options, async () => {
+test('a missing or forbidden program is reported, and no descriptor stays open', options, async () => {
   for (const [name, code] of [
     ['no-such-program', 'ENOENT'],
     ['/etc/passwd', 'EACCES'],
@@ -87,7 +87,7 @@ test('a text with a zero byte is refused, because the rest of it would be lost',
   assert.throws(() => spawn('echo', ['a\0b'], pipes), /zero byte/);
 });
 
-test('the ends of many at once are all told, and none is left unburied', options, async () => {
+test('the ends of many processes at once are all reported, and all are reaped', options, async () => {
   const programs = Array.from({ length: 200 }, (_, at) =>
     spawn('/bin/sh', ['-c', `exit ${at % 100}`], { stdio: ['ignore', 'ignore', 'ignore'] }),
   );

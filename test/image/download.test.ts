@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { VivError } from '../../src/contract/errors.ts';
+import { anyAddress, outgoingPolicy } from '../../src/host/outgoing.ts';
 import { download, fetchSmall } from '../../src/image/download.ts';
 
 const content = randomBytes(300_000);
@@ -50,6 +52,7 @@ async function get(name: string, answer: Answer | null, options: Partial<Paramet
     pending.response.destroy();
   };
   const result = await download(`${base}/${name}`, file, {
+    policy: anyAddress,
     signal: AbortSignal.timeout(60_000),
     checksum,
     stallMs: 30_000,
@@ -141,7 +144,7 @@ test('a server that goes silent is asked again, a bounded number of times', asyn
   assert.equal(seen.get('/silent')?.length, 3);
 });
 
-test('a server that stalls in the middle and then goes on is survived', async () => {
+test('a transfer that stalls and then continues succeeds', async () => {
   const answer: Answer = (request, response, count) => {
     if (count > 1) return rest(request, response);
     response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
@@ -171,7 +174,7 @@ test('more bytes than were announced are refused', async () => {
   assert.deepEqual(await leftovers('long'), []);
 });
 
-test('a wrong sum is an error that names both, and what came is thrown away', async () => {
+test('a wrong checksum is an error that names both, and the download is discarded', async () => {
   await assert.rejects(
     get('wrong', (_request, response) => whole(response, randomBytes(1000))),
     (error: Error & { code?: string }) => error.code === 'checksum' && error.message.includes(sha512),
@@ -179,7 +182,7 @@ test('a wrong sum is an error that names both, and what came is thrown away', as
   assert.deepEqual(await leftovers('wrong'), []);
 });
 
-test('a file that changed on the server while we were away is fetched anew', async () => {
+test('a file that changed on the server in the meantime is downloaded again', async () => {
   const old = randomBytes(200_000);
   const got = await get('changed', (_request, response, count) => {
     if (count > 1) return whole(response);
@@ -197,7 +200,7 @@ test('a redirect loop ends; a few redirects are followed; other protocols are no
   assert.deepEqual((await get('hop', (_request, response) => response.writeHead(301, { location: '/target' }).end())).bytes, content);
   await assert.rejects(
     get('file', (_request, response) => response.writeHead(302, { location: 'file:///etc/shadow' }).end()),
-    { code: 'download_failed', message: /only http/ },
+    { code: 'download_failed', message: /neither http nor https/ },
   );
 });
 
@@ -208,7 +211,7 @@ test('an absent file fails at once; a server in trouble is asked again', async (
   assert.deepEqual(got.bytes, content);
 });
 
-test('a file that cannot fit is refused before it is fetched', async () => {
+test('a file that does not fit is refused before the download', async () => {
   await assert.rejects(
     get('huge', (_request, response) => {
       response.writeHead(200, { 'content-length': 2 ** 52 });
@@ -242,7 +245,7 @@ test('a file of checksums that never ends is not read for ever', async () => {
     response.on('drain', pour);
     pour();
   });
-  await assert.rejects(fetchSmall(`${base}/sums`, { signal: AbortSignal.timeout(60_000), mostBytes: 1_000_000 }), {
+  await assert.rejects(fetchSmall(`${base}/sums`, { policy: anyAddress, signal: AbortSignal.timeout(60_000), mostBytes: 1_000_000 }), {
     code: 'download_failed',
     message: /more than/,
   });
@@ -266,4 +269,37 @@ test('a server that always closes early after a little more is asked a bounded n
     );
     assert.equal(seen.get(`/${name}`)?.length, 3, name);
   }
+});
+
+test('each redirect is checked again, and an open port is not told from a closed one', async () => {
+  const only = outgoingPolicy(['127.0.0.1']);
+  const { port } = new URL(base);
+  const refusals: string[] = [];
+  for (const to of [
+    `http://127.0.0.2:${port}/x`,
+    'http://127.0.0.2:1/x',
+    `http://[::ffff:127.0.0.2]:${port}/x`,
+    `http://2130706434:${port}/x`,
+  ]) {
+    answers.set('/away', (_request, response) => void response.writeHead(302, { location: to }).end());
+    const error = await get('away', null, { policy: only }).then(
+      () => null,
+      (reason: unknown) => reason as VivError,
+    );
+    assert.equal(error?.code, 'forbidden', to);
+    refusals.push(error?.message.replace(/127\.0\.0\.2:\d+/, 'HOST') ?? '');
+  }
+  assert.equal(refusals[0], refusals[1]);
+});
+
+test('a name that leads to a refused address is not connected to', async () => {
+  const { port } = new URL(base);
+  await assert.rejects(
+    download(`http://localhost:${port}/x`, join(folder, 'x'), {
+      policy: outgoingPolicy([]),
+      signal: AbortSignal.timeout(60_000),
+      checksum: null,
+    }),
+    { code: 'forbidden', message: /its address \S+ is (loopback|not public)/ },
+  );
 });

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { anyAddress } from '../../src/host/outgoing.ts';
 import { standardCatalog } from '../../src/image/catalog.ts';
 import { checksumOf, parseChecksum } from '../../src/image/checksum.ts';
 import { expectedChecksum } from '../../src/image/fetch.ts';
@@ -70,7 +71,12 @@ test('of a checksum without a known key it is said what was checked and what was
     const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const lines: string[] = [];
     const source = { from: 'vendor', url: `${at}/SUMS`, algorithm: 'sha256', signature: null } as const;
-    const checksum = await expectedChecksum(`${at}/a.img`, source, folder, { signal, progress: () => {}, log: (line) => lines.push(line) });
+    const checksum = await expectedChecksum(`${at}/a.img`, source, folder, {
+      policy: anyAddress,
+      signal,
+      progress: () => {},
+      log: (line) => lines.push(line),
+    });
     assert.deepEqual(checksum, { algorithm: 'sha256', hex });
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? '', /^Checked: the sha256 of a\.img, as read from http:\S+\/SUMS over plain HTTP/);

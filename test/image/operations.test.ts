@@ -25,7 +25,8 @@ const paths = pathsOf({ VIV_HOME: at('home') }, 0);
 const catalog: CatalogItem[] = [];
 let users: string[] = [];
 const images = openImages({ paths, log: pino({ level: 'silent' }), usedBy: () => users, catalog });
-const services = { images, paths } as Services;
+let isOwner = true;
+const services = { images, paths, access: { byActor: () => ({ isOwner }) } } as unknown as Services;
 
 const served = new Map<string, Buffer>();
 let requests = 0;
@@ -223,9 +224,9 @@ test('a URL is named after its file, checked against the sum that was given, and
   assert.equal(none.output.digest, given.output.digest);
 });
 
-test('what the catalog lacks, or lacks for that architecture, is said before anything is fetched', async () => {
+test('an image that the catalog lacks, or lacks for that architecture, is refused before a download', async () => {
   const before = requests;
-  await assert.rejects(run(pull as never, { image: 'nonesuch:1', ...pullDefaults }), { code: 'not_found', message: /It has: / });
+  await assert.rejects(run(pull as never, { image: 'nonesuch:1', ...pullDefaults }), { code: 'not_found', message: /it has packed/ });
   await assert.rejects(run(pull as never, { image: catalog[0]?.name, arch: 's390x', refresh: false }), {
     code: 'unsupported',
     message: /x86_64/,
@@ -311,4 +312,27 @@ test('a name is a reference: the image goes with its last one', async () => {
   const last = (await run<object, { freedBytes: number }>(remove as never, { image: 'b-name' }, true)).output;
   assert.ok(last.freedBytes > 0);
   assert.equal(await images.present(first.digest), null);
+});
+
+test('somebody who is not the host’s owner has nothing fetched from a private address, and gives no mirror', async () => {
+  isOwner = false;
+  const before = requests;
+  try {
+    const asked = { arch: 'x86_64', refresh: false } as const;
+    await assert.rejects(run(pull, { ...asked, image: `${base}/private.img`, name: 'private' }), {
+      code: 'forbidden',
+      message: /127\.0\.0\.1 is loopback/,
+    });
+    await assert.rejects(run(pull, { ...asked, image: 'http://169.254.169.254/latest', name: 'meta' }), {
+      code: 'forbidden',
+      message: /link-local/,
+    });
+    await assert.rejects(run(pull, { ...asked, image: 'tiny', mirror: 'http://mirror.example/debian' }), {
+      code: 'forbidden',
+      message: /mirror/,
+    });
+    assert.equal(requests, before);
+  } finally {
+    isOwner = true;
+  }
 });

@@ -19,7 +19,7 @@ mount -t tmpfs tmpfs /dev/net && mknod /dev/net/tun c 10 200 && chmod 666 /dev/n
   return JSON.parse(execFileSync('unshare', ['--mount', 'sh', '-c', script, 'sh', path, ...words], { encoding: 'utf8', timeout: 60_000 }));
 }
 
-test('a program that is missing is told with the package that has it', { skip: noWorld }, () => {
+test('a missing program is reported with its package', { skip: noWorld }, () => {
   for (const [program, apt] of [
     ['nft', 'nftables'],
     ['dnsmasq', 'dnsmasq-base'],
@@ -30,7 +30,7 @@ test('a program that is missing is told with the package that has it', { skip: n
   }
 });
 
-test('an ordinary user without pasta has networks without a way out, and is told which package has it', { skip: noWorld }, () => {
+test('an ordinary user without pasta has networks without an uplink, and the package is reported', { skip: noWorld }, () => {
   const { ok, limits = [] } = without('pasta', ordinary);
   assert.equal(ok, true);
   assert.match(limits.join('\n'), /no uplink, because pasta is not installed; install it with: apt-get install passt/);

@@ -158,7 +158,7 @@ test('the host keeps an interface and a route that are its own by now, and gets 
   await keep.remove({ force: true });
 });
 
-test('an interface that vanishes under a VM is told and keeps nobody else from starting; when it is back it is joined again', {
+test('an interface that disappears is reported and blocks no other VM; it is attached again when it returns', {
   skip,
 }, async () => {
   const { network, vm: vmRef, event } = host.client;
@@ -222,7 +222,7 @@ test('a holder that was killed is made again out of what is left, and VMs keep t
   for (const name of ['kept', 'next']) await host.client.vm.remove({ vm: name, force: true });
 });
 
-test('a fork’s tap is there before the fork is, and is gone when the fork fails', { skip }, async () => {
+test('a fork’s tap exists before the fork, and is removed when the fork fails', { skip }, async () => {
   const { id } = await host.client.run('tiny', { name: 'once' });
   const others = async () =>
     [...(await inside('ip -o link')).matchAll(/ (t[a-z0-9]{12}\d):/g)].map(([, tap]) => tap).filter((tap) => tap !== `t${id}0`);

@@ -101,7 +101,7 @@ test('an interface that cannot be a port is refused, or keeps its own network’
   for (const name of ['lan', 'late']) await network.remove({ network: name });
 });
 
-test('one interface is joined to one network, whoever asks at the same time', { skip }, async () => {
+test('an interface is the uplink of one network only, also when two request it at once', { skip }, async () => {
   const { network } = host.client;
   world.run('host', 'ip link add name wanted type veth peer name unwanted');
   const asked = await Promise.allSettled(
@@ -111,7 +111,7 @@ test('one interface is joined to one network, whoever asks at the same time', { 
   for (const { name, kind } of await network.list({})) if (kind === 'bridged') await network.remove({ network: name });
 });
 
-test('at the end nothing is left, also where nobody holds the networks any more', { skip }, async () => {
+test('stopping leaves nothing behind, also where the holder of the namespace has ended', { skip }, async () => {
   await host.client.vm.remove({ vm: 'web', force: true });
   const { pid } = JSON.parse(await readFile(join(host.paths.network, 'holder.json'), 'utf8')) as { pid: number };
   process.kill(pid, 'SIGKILL');

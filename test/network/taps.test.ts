@@ -42,7 +42,7 @@ test('a tap that is removed by hand is restored with its process within seconds,
   await eventually('it is gone with its VM', async () => !(await inside('ip -o link')).includes(tap));
 });
 
-test('of several taps that are removed none is attached by a guess, and that is reported', { skip }, async () => {
+test('when several taps are removed, none is attached by a guess, and that is reported', { skip }, async () => {
   await host.client.network.create({ network: 'back' });
   const vm = await host.client.run('tiny', { name: 'two', networks: ['default', 'back'] });
   await inside(`ip link del t${vm.id}0; ip link del t${vm.id}1`);

@@ -73,6 +73,12 @@ const table: readonly [title: string, host: Partial<ObservedHost>, vms: Observed
     ['a 2048->2560: guest is short of memory'],
   ],
   [
+    'a guest whose programs wait for memory is short although a fifth is available',
+    {},
+    [vm('a', { memory: { guest: guest(410 * MiB), pressure: 20 } }), vm('b', { memory: { guest: guest(410 * MiB), pressure: 5 } })],
+    ['a 2048->2560: guest is short of memory'],
+  ],
+  [
     'never above its maximum',
     {},
     [vm('a', { memory: { guest: guest(10 * MiB), maximumBytes: 2.1 * GiB } })],

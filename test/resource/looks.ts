@@ -28,6 +28,7 @@ export const vmCounters: VmCounters = {
   process: { vcpuSeconds: 10.5, stealSeconds: 0.25, emulatorSeconds: 1.5, residentBytes: 300 * MiB },
   shared: { proportionalBytes: 120 * MiB, swapBytes: 0 },
   guest: { totalBytes: 512 * MiB, freeBytes: 100 * MiB, cacheBytes: 300 * MiB, availableBytes: 380 * MiB, balloonBytes: 512 * MiB },
+  guestPressure: { memory: 12.5, io: 0 },
   disks: [
     {
       ...{ disk: 'root', readBytes: 4096, writeBytes: 8192, reads: 1, writes: 2, readSeconds: 0.001, writeSeconds: 0.002 },

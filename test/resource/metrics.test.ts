@@ -39,6 +39,14 @@ test('what the guest receives is what its tap sends', () => {
   ]);
 });
 
+test('pressure in the guest is a part of the time, by resource, and absent where it is not counted', () => {
+  const text = metricsText({ host, vms: [runningLook('web'), runningLook('bare', { guestPressure: null })] } as never, daemon);
+  assert.deepEqual(linesOf(text, 'vivarium_vm_guest_pressure_ratio'), [
+    'vivarium_vm_guest_pressure_ratio{vm="web",id="id-web",resource="memory"} 0.125',
+    'vivarium_vm_guest_pressure_ratio{vm="web",id="id-web",resource="io"} 0',
+  ]);
+});
+
 test('labels are escaped', () => {
   const text = metricsText({ host, vms: [stoppedLook('a"b\\c\nd')] } as never, daemon);
   assert.ok(text.includes('vivarium_vm_cpus{vm="a\\"b\\\\c\\nd",id='));

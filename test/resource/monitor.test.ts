@@ -23,7 +23,10 @@ const options = (vms: readonly MeasuredVm[]) => ({
 });
 
 function vmOf(pid: number | null, more: Partial<MeasuredVm> = {}): MeasuredVm {
-  const running = pid === null ? null : { pid, diskCounters: () => Promise.reject(new Error('no QMP')), guestMemory: () => null };
+  const running =
+    pid === null
+      ? null
+      : { pid, diskCounters: () => Promise.reject(new Error('no QMP')), guestMemory: () => null, guestPressure: () => null };
   return {
     id: 'vm1',
     name: 'web',

@@ -23,6 +23,7 @@ const refused: readonly [Partial<ResourceSettings>, RegExp][] = [
   [{ emulatorPin: '9' }, /names CPU 9/],
   [{ diskLimits: ['data0:iops=5'] }, /^web: the limit data0:iops=5 names a disk that it does not have; it has root$/],
   [{ hugepages: true, memoryMaximumBytes: 1024 * MiB }, /huge pages cannot be ballooned/],
+  [{ hugepages: true, ksm: true }, /^web: huge pages are not merged; leave hugepages or ksm out$/],
 ];
 for (const [settings, message] of refused)
   test(`refused: ${JSON.stringify(settings)}`, () => {

@@ -27,7 +27,7 @@ test('a VM is started, and its end is expected until its guest runs', () => {
   assert.ok(!runtime.isEndExpected);
 });
 
-test('an adopted process is active; a verb that ends it and gives up leaves it as it was', () => {
+test('an adopted process is active; an abandoned end returns to the state before', () => {
   assert.deepEqual(states('connect', 'beginEnd', 'abandonEnd'), ['active', 'ending', 'active']);
   assert.deepEqual(states('connect', 'fillDisk', 'beginEnd', 'beginEnd', 'abandonEnd'), [
     'active',

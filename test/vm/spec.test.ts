@@ -108,7 +108,7 @@ test('the boot order numbers disks and CDs, and leaves out what is not in it', (
   );
 });
 
-test('a suspended VM wakes as what it was, and what was set since waits', () => {
+test('a suspended VM resumes with its old settings, and changed ones are pending', () => {
   const started = startedWith(make({}));
   const record: VmRecord = { ...make({ cpus: 4, memoryBytes: GiB }), state: 'suspended', started };
   const config = qemuConfig(record, paths, host);
@@ -119,7 +119,7 @@ test('a suspended VM wakes as what it was, and what was set since waits', () => 
   assert.deepEqual(pending(record), ['cpus', 'memoryBytes']);
 });
 
-test('what a guest has agreed upon with its NICs holds while it sleeps, and a new start offers what vhost-net has as well', () => {
+test('the NIC features that a guest negotiated persist while it is suspended, and a new start offers those of vhost-net', () => {
   const started = startedWith(make({}), { machineType: 'pc-q35-10.0', queueReset: true });
   const offers = (record: VmRecord) => qemuConfig(record, paths, host).nics.map(({ queueReset }) => queueReset);
   assert.deepEqual(offers({ ...make({}), state: 'suspended', started }), [true]);
@@ -140,7 +140,7 @@ test('a VM is not given an id whose NICs would have addresses that others have',
   assert.deepEqual([idWithOwnMacs(taken, next), idWithOwnMacs(taken, next), idWithOwnMacs(taken, next)], ['a1', 'a3', 'a4']);
 });
 
-test('a suspended VM wakes with the CDs it had, each at its port, before the seed', () => {
+test('a suspended VM resumes with its CDs, each at its port, before the seed', () => {
   const record = make({}, image, [{ name: 'tools', image: iso }]);
   const started = startedWith(record, {
     cdroms: record.disks.filter(({ kind }) => kind === 'cdrom').map(({ file, digest }) => ({ file, digest })),

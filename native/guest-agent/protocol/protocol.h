@@ -82,7 +82,7 @@ struct service_table {
 };
 void channels_init(int port, const struct service_table *services);
 void channels_frame(uint8_t type, uint32_t id, const uint8_t *payload, size_t length);
-/* Ends every channel: the host has gone. */
+/* Ends every channel: the host has disconnected. */
 void channels_drop(void);
 /* Fills in what to poll. Returns the number of entries, at most 3 * MAX_CHANNELS. */
 size_t channels_poll(struct pollfd *fds);

@@ -88,7 +88,7 @@ static void guard(int listener, int seconds) {
   if (poll(&asked, 1, seconds * 1000) == 0) thaw_all();
   else {
     int caller = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    if (write(caller, "", 1) != 1) errno = 0; /* the caller has gone */
+    if (write(caller, "", 1) != 1) errno = 0; /* the caller has ended */
   }
   _exit(0);
 }

@@ -17,6 +17,8 @@ import { digits, listSegments, readSegment, removeSegment, type Segment, writeSe
 const recordPrefix = 'audit/';
 const headKey = 'access/audit/head';
 const baseKey = 'access/audit/base';
+const retentionKey = 'access/audit/retention';
+const tidyEveryMs = 3_600_000;
 const pageSize = 2000;
 
 export type AuditEntry = Omit<AuditRecord, 'sequence' | 'at'>;
@@ -29,7 +31,7 @@ export interface AuditOptions {
   readonly now: () => number;
   /** Records that stay in the store; a segment takes half of them when there are so many. */
   readonly inStore?: number;
-  /** How long records are kept, ms. */
+  /** How long records are kept, ms, until somebody sets it. */
   readonly keepMs?: number;
 }
 
@@ -63,6 +65,8 @@ export class AuditLog {
   #turn: Promise<unknown> = Promise.resolve();
   #inStore: number;
   #tidying: Promise<void> | undefined;
+  #keepMs: number;
+  #timer: NodeJS.Timeout | undefined;
   readonly #followers = new Set<() => void>();
 
   private constructor(
@@ -74,6 +78,7 @@ export class AuditLog {
     inStore: number,
   ) {
     this.#options = options;
+    this.#keepMs = options.keepMs;
     this.#key = key;
     this.#segments = segments;
     this.#head = head.link;
@@ -83,21 +88,44 @@ export class AuditLog {
   }
 
   static async open(given: AuditOptions): Promise<AuditLog> {
-    const options = { inStore: 20_000, keepMs: yearMs, ...given };
-    const { store, folder } = options;
+    const { store, folder } = given;
+    const kept = (await store.get(retentionKey))?.value;
+    const options = { inStore: 20_000, keepMs: yearMs, ...given, ...(typeof kept === 'number' ? { keepMs: kept } : {}) };
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const key = await keyIn(folder);
     const head = await store.get(headKey);
     const base = ((await store.get(baseKey))?.value as Link | undefined) ?? { sequence: 0, hash: genesis };
     const link = (head?.value as Link | undefined) ?? base;
     const segments = await listSegments(folder);
-    const kept = link.sequence - Math.max(base.sequence, segments.at(-1)?.last ?? 0);
-    return new AuditLog(options, key, segments, { link, revision: head?.revision ?? 0 }, base, kept);
+    const inStore = link.sequence - Math.max(base.sequence, segments.at(-1)?.last ?? 0);
+    return new AuditLog(options, key, segments, { link, revision: head?.revision ?? 0 }, base, inStore);
   }
 
   /** The chain's last link. */
   get head(): Link {
     return this.#head;
+  }
+
+  /** The link before the first record that is kept. */
+  get base(): Link {
+    return this.#base;
+  }
+
+  /** How long records are kept, ms. */
+  get keepMs(): number {
+    return this.#keepMs;
+  }
+
+  /** Takes effect immediately. @param commit records the change */
+  async setRetention(keepMs: number, commit: (transaction: Transaction) => Promise<unknown>): Promise<void> {
+    await commit({ puts: [{ key: retentionKey, value: keepMs }] });
+    this.#keepMs = keepMs;
+    await this.tidy();
+  }
+
+  /** Drops what is older than it is to be kept, once an hour until close(). */
+  begin(): void {
+    this.#timer = setInterval(() => void this.tidy(), tidyEveryMs).unref();
   }
 
   /** Commits a transaction together with records about it: all durable or nothing. @throws what the store throws */
@@ -157,7 +185,7 @@ export class AuditLog {
   }
 
   async #tidy(): Promise<void> {
-    const { store, folder, inStore, keepMs, now } = this.#options;
+    const { store, folder, inStore, now } = this.#options;
     while (this.#inStore >= inStore) {
       const from = this.#segments.at(-1)?.last ?? this.#base.sequence;
       const records = await this.#stored(from, Math.ceil(inStore / 2));
@@ -168,7 +196,7 @@ export class AuditLog {
         await store.commit({ deletes: records.slice(index, index + pageSize).map(({ sequence }) => recordPrefix + digits(sequence)) });
       this.#inStore -= records.length;
     }
-    const oldest = now() - keepMs;
+    const oldest = now() - this.#keepMs;
     for (let segment = this.#segments[0]; segment && segment.lastAt < oldest; segment = this.#segments[0]) {
       const last = (await readSegment(segment)).at(-1);
       if (last) await this.#moveBase(last);
@@ -336,6 +364,7 @@ export class AuditLog {
 
   /** Resolves when what was begun has been written. */
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await this.#turn;
     await this.#tidying;
   }

@@ -73,7 +73,7 @@ export class SignIn {
   /** One-time codes are set up, and asked for once a valid code has confirmed them. @throws not_found, wrong_state */
   async beginTotp(name: string, commit: Commit): Promise<{ secret: string; uri: string }> {
     if (this.#users.get(name).totp?.confirmed)
-      throw new VivError('wrong_state', `${name} has one-time codes already; remove them first: viv user totp-rm ${name}`);
+      throw new VivError('wrong_state', `${name} has one-time codes already; remove them first: viv user totp disable ${name}`);
     const secret = newTotpSecret();
     await this.#users.update(name, () => ({ totp: { secret, confirmed: false, lastStep: 0 } }), commit);
     return { secret, uri: totpUri(secret, name) };

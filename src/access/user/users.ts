@@ -26,10 +26,6 @@ export class Users {
     return new Users(await Table.open(store, 'access/user/', UserRecord, log));
   }
 
-  get size(): number {
-    return this.#table.size;
-  }
-
   all(): UserRecord[] {
     return this.#table.all();
   }

@@ -1,5 +1,5 @@
 // Users, roles, projects, tokens, sessions and audit records for reading.
-import type { AuditRecord } from '../../contract/audit.ts';
+import type { AuditForward, AuditRecord } from '../../contract/audit.ts';
 import type { Project, QuotaName } from '../../contract/project.ts';
 import type { Role } from '../../contract/role.ts';
 import type { Session } from '../../contract/session.ts';
@@ -146,3 +146,18 @@ export function auditLine({ at, actor, operation, objects, outcome, error }: Aud
     `${formatTime(at)}  ${`${actor.name}${from}`.padEnd(24)} ${operation.padEnd(18)} ${what}  ${outcome}${error ? `: ${error.message}` : ''}`,
   );
 }
+
+export const auditForwardTable = (forwards: readonly AuditForward[], width: Width): string[] =>
+  renderTable(
+    forwards,
+    [
+      { title: 'NAME', value: ({ name }) => name, whole: true },
+      { title: 'KIND', value: ({ kind }) => kind },
+      { title: 'URL', value: ({ url }) => url },
+      { title: 'BEHIND', value: ({ behind }) => String(behind), right: true },
+      { title: 'LOST', value: ({ lost }) => String(lost), right: true },
+      { title: 'DELIVERED', value: ({ deliveredAt }) => when(deliveredAt) },
+    ],
+    width,
+    ({ problem }) => problem,
+  );

@@ -12,11 +12,19 @@ export function explanationLines({ name, holds, observed, decisions }: Explanati
   ];
 }
 
-const observedText = ({ cpuUsed, cpuThrottled, memoryBytes, guestAvailableBytes, idleMs }: NonNullable<Explanation['observed']>): string =>
+const observedText = ({
+  cpuUsed,
+  cpuThrottled,
+  memoryBytes,
+  guestAvailableBytes,
+  guestMemoryPressure,
+  idleMs,
+}: NonNullable<Explanation['observed']>): string =>
   [
     `uses ${Math.round(cpuUsed * 100) / 100} CPUs`,
     ...(cpuThrottled > 0 ? [`stopped by its limit in ${Math.round(cpuThrottled * 100)}% of the periods`] : []),
     `has ${formatBytes(memoryBytes)} of memory`,
     guestAvailableBytes === null ? 'its guest reports none of it' : `${formatBytes(guestAvailableBytes)} available to its programs`,
+    ...(guestMemoryPressure === null ? [] : [`its programs wait for memory in ${Math.round(guestMemoryPressure)}% of the time`]),
     ...(idleMs >= 60_000 ? [`idle for ${formatDuration(idleMs)}`] : []),
   ].join(', ');

@@ -1,6 +1,7 @@
 // What a command prints when --json is not given: for each kind of result that the contract names, how it looks.
 
 import type { Alert } from '../../contract/alert.ts';
+import type { AuditForward } from '../../contract/audit.ts';
 import type { Explanation } from '../../contract/explain.ts';
 import type { Forward } from '../../contract/forward.ts';
 import type { CatalogEntry, Image } from '../../contract/image.ts';
@@ -18,7 +19,17 @@ import type { User } from '../../contract/user.ts';
 import type { Stopped } from '../../contract/vm.ts';
 import type { Vm } from '../../contract/vm-state.ts';
 import type { WarmPool } from '../../contract/warm-pool.ts';
-import { projectSheet, projectTable, roleSheet, roleTable, sessionTable, tokenTable, userSheet, userTable } from './access.ts';
+import {
+  auditForwardTable,
+  projectSheet,
+  projectTable,
+  roleSheet,
+  roleTable,
+  sessionTable,
+  tokenTable,
+  userSheet,
+  userTable,
+} from './access.ts';
 import { alertSheet, alertTable } from './alert.ts';
 import { differenceTable } from './difference.ts';
 import { explanationLines } from './explanation.ts';
@@ -76,6 +87,11 @@ const lists = {
   } satisfies List<Snapshot>,
   'task-table': { table: (tasks, width) => taskTable(tasks, width), ...ids } satisfies List<Task>,
   'token-table': { table: tokenTable, ...ids, none: () => 'no tokens yet; viv token create makes one' } satisfies List<Token>,
+  'audit-forward-table': {
+    table: auditForwardTable,
+    ...named,
+    none: () => 'the audit log is forwarded nowhere; viv audit forward add NAME URL',
+  } satisfies List<AuditForward>,
   'user-table': { table: userTable, ...named, none: () => 'no users yet; viv user create makes one' } satisfies List<User>,
   'vm-table': {
     table: (vms, width) => vmTable(vms, width),

@@ -1,4 +1,4 @@
-// Where an answer about this host is kept until it boots, shared by all state directories of one user.
+// Where facts about this host are cached until its next boot, shared by all state directories of a user.
 import { constants } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

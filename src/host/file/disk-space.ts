@@ -1,4 +1,4 @@
-// Whether the home's file system has room left, and how much is kept in reserve so that the daemon can always write its own state.
+// Whether the state directory's file system has free space, and the reserve that lets the daemon always write its own state.
 import { statfsSync } from 'node:fs';
 
 const mib = 1024 ** 2;

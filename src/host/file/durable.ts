@@ -1,4 +1,4 @@
-// What has been written survives a power failure from here on.
+// Flushing, so that written data survives a power failure.
 import { open } from 'node:fs/promises';
 
 /** Flushes a file or folder to the disk. */

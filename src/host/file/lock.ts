@@ -1,4 +1,4 @@
-// One daemon per state directory, one writer of a file of the host's: exclusive locks, which the kernel releases however their holder ends.
+// One daemon per state directory, one writer per shared file: exclusive locks, which the kernel releases when their holder ends.
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import koffi from 'koffi';
@@ -9,7 +9,7 @@ const exclusiveNow = 2 | 4;
 const libc = koffi.load(null);
 const flock = libc.func('int flock(int fd, int operation)') as (fd: number, operation: number) => number;
 
-/** A daemon that was killed while it started a program leaves the lock to the half-started child for a moment. */
+/** A child that a killed daemon was starting may hold the lock for a moment. */
 const patienceMs = 500;
 
 export interface Lock {
@@ -17,7 +17,7 @@ export interface Lock {
 }
 
 /**
- * Takes the lock and writes our pid into the file. Node opens files close-on-exec, so no QEMU inherits it; a kill -9 frees it.
+ * Takes the lock and writes the daemon's pid into the file. Node opens files close-on-exec, so no QEMU inherits it; kill -9 releases it.
  * @throws StateDirectoryTaken when another process holds it, with its pid
  */
 export async function lockDaemon(file: string): Promise<Lock> {
@@ -34,7 +34,7 @@ export async function lockDaemon(file: string): Promise<Lock> {
   return { release: () => handle.close() };
 }
 
-/** Held by one at a time, until it is disposed of; the file stays. @throws timeout */
+/** Takes the lock until it is disposed of; the file stays. @throws timeout */
 export async function lockFile(file: string, timeoutMs: number): Promise<Disposable> {
   const handle = await open(file, 'a', 0o600);
   if (await taken(handle, timeoutMs)) return { [Symbol.dispose]: () => void handle.close() };
@@ -52,7 +52,7 @@ async function taken(handle: FileHandle, timeoutMs: number): Promise<boolean> {
   return true;
 }
 
-/** Another daemon has the state directory. */
+/** Another daemon holds the state directory's lock. */
 export class StateDirectoryTaken extends VivError {
   constructor(pid: string) {
     super('unavailable', `a daemon is running in this state directory already${pid ? ` (pid ${pid})` : ''}; stop it with: viv down`);

@@ -1,4 +1,4 @@
-// Memory that has a descriptor and no name: it is gone when the last process releases it (memfd_create(2)).
+// Anonymous memory with a descriptor: it is freed when the last process closes it (memfd_create(2)).
 import koffi from 'koffi';
 import { VivError } from '../../contract/errors.ts';
 
@@ -8,7 +8,7 @@ const libc = koffi.load(null);
 const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)') as (name: string, flags: number) => number;
 const ftruncate = libc.func('int ftruncate(int fd, int64_t length)') as (fd: number, length: number) => number;
 
-/** A new file of `bytes` zeros; the caller closes the descriptor. It takes memory as it is written. @throws no_memory */
+/** Creates a file of `bytes` zeros; the caller closes the descriptor. Memory is allocated on write. @throws no_memory */
 export function createMemoryFile(name: string, bytes: number): number {
   const fd = memfdCreate(name, closeOnExec | allowSealing);
   if (fd < 0 || ftruncate(fd, bytes) < 0)

@@ -13,7 +13,7 @@ export class ProcFile {
     this.#path = path;
   }
 
-  /** What it says now (16 KiB at most); null where it cannot be read: the process has ended, or the kernel has no such file. */
+  /** Its current content (16 KiB at most); null where it cannot be read: the process has ended, or the kernel has no such file. */
   read(): string | null {
     try {
       this.#fd ??= openSync(this.#path, 'r');
@@ -32,7 +32,7 @@ export class ProcFile {
   }
 }
 
-/** A file of /proc as it is now, whole; null where it cannot be read. Not kept open: an open file of net/ keeps its network namespace. */
+/** The content of a file of /proc; null where it cannot be read. Not kept open: an open file of net/ keeps its network namespace alive. */
 export function readProcFile(path: string): string | null {
   try {
     return readFileSync(path, 'latin1');
@@ -48,7 +48,7 @@ export function threadsOf(pid: number): { id: number; name: string }[] {
       try {
         return [{ id: Number(id), name: readFileSync(`/proc/${pid}/task/${id}/comm`, 'latin1').trimEnd() }];
       } catch {
-        return []; // it ended meanwhile
+        return []; // it has ended
       }
     });
   } catch {

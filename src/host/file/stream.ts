@@ -5,8 +5,9 @@ import { VivError } from '../../contract/errors.ts';
 import { spawn } from '../process/spawn.ts';
 
 /**
- * Its standard output, once there is some; `input` is its standard input, and ends with it. The stream fails with its last words where it ends with a failure.
- * @throws missing_program, invalid with its words where it ends before it has said anything
+ * @param input becomes its standard input, and is destroyed when the program ends
+ * @returns its standard output, once there is some; the stream fails with the end of its standard error where the program fails
+ * @throws missing_program; invalid with its standard error where it ends before any output
  */
 export async function streamProgram(
   program: string,
@@ -15,7 +16,7 @@ export async function streamProgram(
 ): Promise<Readable> {
   signal.throwIfAborted();
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  void pipeline(input ?? Readable.from([]), child.stdin).catch(() => {}); // it has ended, or what it reads has
+  void pipeline(input ?? Readable.from([]), child.stdin).catch(() => {}); // the program or its input has ended
   let words = '';
   child.stderr.setEncoding('utf8');
   child.stderr.on('data', (more: string) => {
@@ -33,7 +34,7 @@ export async function streamProgram(
   child.once('error', (error) =>
     reject(new VivError('missing_program', `${program} cannot be started: ${error.message}`, { cause: error })),
   );
-  child.stdout.on('readable', () => child.stdout.readableLength > 0 && resolve()); // at its end too, with nothing
+  child.stdout.on('readable', () => child.stdout.readableLength > 0 && resolve()); // emitted at the end of empty output too
   void closed.then((code) =>
     code === 0 ? resolve() : reject(new VivError('invalid', words.trim().split('\n').at(-1) ?? `${program} failed`)),
   );

@@ -1,7 +1,7 @@
-// Whether a file is there and may be used.
+// Whether a file exists and is accessible.
 import { access } from 'node:fs/promises';
 
-/** @param mode what for (constants.R_OK and the like); left out: it is there */
+/** @param mode constants.R_OK and the like (default: it exists) */
 export const isUsable = (path: string, mode?: number): Promise<boolean> =>
   access(path, mode).then(
     () => true,

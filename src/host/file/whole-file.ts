@@ -1,4 +1,4 @@
-// Small files that are written and read whole: a reader sees the old content or the new, never a part.
+// Small files that are written and read as a whole: a reader sees the old content or the new one.
 import { constants } from 'node:fs';
 import { chmod, open, rename, writeFile } from 'node:fs/promises';
 import { VivError } from '../../contract/errors.ts';
@@ -12,7 +12,7 @@ export async function writeWhole(file: string, text: string, mode = 0o600): Prom
 
 const longestOwnFile = 1024 * 1024;
 
-/** A file that only this process' user can have written. @throws forbidden where it is somebody else's, and what open(2) says */
+/** Reads a file that only this process' user can have written. @throws forbidden where another user owns it, and errors of open(2) */
 export async function readOwnFile(file: string): Promise<string> {
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {

@@ -1,12 +1,12 @@
-// What a process was started with.
+// The arguments of a process.
 import { readFile } from 'node:fs/promises';
 
-/** For so many times 2 ms a process that executes another program is waited for. */
+/** How often a process that is executing another program is read again, every 2 ms. */
 const mostLooks = 50;
 
 /**
- * Each argument ends with a NUL. Empty: there is no such process, or none that tells. One that is executing the next of its programs at this
- * moment has memory and no arguments, and is looked at again; kernel threads and the dead have neither.
+ * Each argument ends with a NUL. Empty: there is no such process, or its arguments cannot be read. A process that is calling execve(2) has
+ * memory but no arguments yet, and is read again; kernel threads and zombies have neither.
  */
 export async function argumentsOf(pid: number): Promise<string> {
   const of = (file: 'cmdline' | 'statm'): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');

@@ -1,4 +1,4 @@
-// Starting a program that outlives the daemon and is not waited for: in a session of its own, its words in a log.
+// Starting a program that outlives the daemon: in a session of its own, with its output in a log.
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
@@ -15,7 +15,7 @@ export interface Staying {
 
 /**
  * Starts it and waits for its first line on standard output, which says that it is ready; `onLine` sees it.
- * @throws missing_program, or internal with its last words where it ends before that
+ * @throws missing_program, or internal with the end of its log where it exits before that
  */
 export async function startStaying(
   program: string,
@@ -57,7 +57,7 @@ export async function startStaying(
   }
 }
 
-/** The one that wrote its pid into a file, distinguished from another process that has the pid now by a word among its arguments. Null: it has ended. */
+/** The process whose pid is in a file; a word among its arguments distinguishes it from another process with the same pid. Null: it has ended. */
 export async function findStaying(pidFile: string, word: string): Promise<Staying | null> {
   const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
   if (!Number.isInteger(pid) || pid <= 0) return null;
@@ -66,7 +66,7 @@ export async function findStaying(pidFile: string, word: string): Promise<Stayin
   return startTicks === null ? null : { pid, startTicks };
 }
 
-/** Ends it: by SIGTERM, and by SIGKILL after a second. Resolves when it has gone. @throws timeout */
+/** Sends SIGTERM, and SIGKILL after a second. Resolves when it has ended. @throws timeout */
 export async function endStaying({ pid, startTicks }: Staying): Promise<void> {
   const begun = Date.now();
   let sent: NodeJS.Signals | null = null;
@@ -79,7 +79,7 @@ export async function endStaying({ pid, startTicks }: Staying): Promise<void> {
       try {
         process.kill(pid, next);
       } catch {
-        // it has ended in this moment
+        // it has ended meanwhile
       }
     }
     await new Promise((resolve) => setTimeout(resolve, 2));

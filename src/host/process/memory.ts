@@ -1,4 +1,4 @@
-// What a process has of memory for itself.
+// The private memory of a process.
 import { readFile } from 'node:fs/promises';
 
 /** Private pages that it has written, in bytes (proc(5), status, RssAnon): of a fork, what it does not share with others. Null: it has ended. */

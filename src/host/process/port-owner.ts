@@ -1,4 +1,4 @@
-// Who has a port of this host, found as `ss -p` does: the kernel's tables of sockets, and whose descriptors those are.
+// Which process uses a port of this host, found as `ss -p` does: from the kernel's socket tables and the descriptors of processes.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
 interface Socket {
@@ -11,7 +11,7 @@ interface Socket {
 const listens = '0A';
 
 /**
- * "nginx (pid 12)", or whose it is where that cannot be seen; null: nobody that can be found.
+ * `nginx (pid 12)`, or the user where the process cannot be seen; null: not found.
  * @param address null: any address of the host
  */
 export async function portOwner(protocol: 'tcp' | 'udp', address: string | null, port: number): Promise<string | null> {
@@ -19,7 +19,7 @@ export async function portOwner(protocol: 'tcp' | 'udp', address: string | null,
   const desired = address === null || /^[0.:]+$/.test(address) ? null : hexOf(address);
   const all = tables.flatMap((table) => socketsIn(table, port, desired));
   const listening = all.filter(({ state }) => state === listens);
-  // A connection that goes out has its port to itself too.
+  // An outgoing connection uses its port exclusively too.
   const sockets = listening.length > 0 ? listening : all;
   if (sockets.length === 0) return null;
   const inodes = new Set(sockets.map(({ inode }) => `socket:[${inode}]`));
@@ -46,7 +46,7 @@ export function socketsIn(table: string, port: number, address: string | null): 
   });
 }
 
-/** As the kernel's tables have it: words of four bytes, each the wrong way round where the processor is little-endian. Pure. */
+/** An address as the kernel's tables write it: 32-bit words in host byte order. Pure. */
 export function hexOf(address: string): string {
   const bytes = address.includes(':') ? wide(address) : address.split('.').map(Number);
   const hex = bytes.map((byte) => byte.toString(16).toUpperCase().padStart(2, '0'));

@@ -36,7 +36,7 @@ export class ProgramMissing extends VivError {
   }
 }
 
-/** The program ended with a failure; `result` has its own words. */
+/** The program failed; `result` has its output. */
 export class ProgramFailed extends Error {
   override readonly name = 'ProgramFailed';
   readonly program: string;
@@ -49,14 +49,14 @@ export class ProgramFailed extends Error {
   }
 }
 
-/** On a host with more to do than it can. Who knows what the program was to do says it better. */
+/** It exceeded its deadline; callers that know what it was doing translate this. */
 export class ProgramTimeout extends VivError {
   constructor(program: string, timeoutMs: number) {
     super('timeout', `${program} did not end within ${timeoutMs} ms and was stopped; if this host is very busy, try again`);
   }
 }
 
-/** Runs it and returns how it ended, whatever the exit code. Throws ProgramMissing, ProgramTimeout, or the signal's reason. */
+/** Runs it and returns how it ended, whatever the exit code. @throws ProgramMissing, ProgramTimeout, or the signal's reason */
 export async function runProgram(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
   const keep = options.keepBytes ?? 1024 * 1024;
@@ -73,7 +73,7 @@ export async function runProgram(program: string, args: readonly string[], optio
     try {
       process.kill(-child.pid, signal);
     } catch {
-      // it has ended already
+      // it has ended
     }
   };
   let timedOut = false;

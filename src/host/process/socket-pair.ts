@@ -1,4 +1,4 @@
-// Two ends of one connection without a name: nobody else can connect, and each side notices the other's end (socketpair(2)).
+// A pair of connected sockets without a name: no other process can connect, and each side is notified when the other closes (socketpair(2)).
 import koffi from 'koffi';
 import { VivError } from '../../contract/errors.ts';
 

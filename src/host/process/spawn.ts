@@ -1,6 +1,6 @@
 // Starts a program as node:child_process does, with the same names and events, by posix_spawn(3). Node copies its own process for each
-// (libuv calls fork(2)), for which it is blocked: 4 to 10 ms in a daemon of 100 MiB, 20 in one of 250. Here the new process has our memory
-// until it executes the program, and the same takes 0.2 ms.
+// (libuv calls fork(2)), for which it is blocked: 4 to 10 ms in a daemon of 100 MiB, 20 in one of 250. posix_spawn shares the
+// daemon's memory until the program is executed, and takes 0.2 ms.
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
@@ -22,7 +22,7 @@ interface ProgramEvents {
   error: [NodeJS.ErrnoException];
   /** It has ended. */
   exit: [code: number | null, signal: NodeJS.Signals | null];
-  /** ... and what it had to say has been read. */
+  /** It has ended, and its output has been read. */
   close: [code: number | null, signal: NodeJS.Signals | null];
 }
 
@@ -84,7 +84,7 @@ export function spawn(program: string, args: readonly string[], options: SpawnOp
       kept[at] = ours;
       return theirs;
     };
-    // All lie above those that the program gets, so that none takes the place of another before its turn.
+    // Duplicates above the program's descriptors, so that none is overwritten before it is moved.
     const lifted = (fd: number): number => {
       if (fd >= options.stdio.length) return fd;
       const above = fcntl(fd, duplicateAbove, 'int', options.stdio.length);
@@ -142,7 +142,7 @@ function failure(program: string, number: number): NodeJS.ErrnoException {
 }
 
 const running = new Map<number, { readonly program: Program; readonly end: (status: number | null) => void }>();
-/** While somebody waits for the end of one; it also finds those whose signal was lost. */
+/** Polls while the end of a process is awaited, because its SIGCHLD may have been lost. */
 let timer: NodeJS.Timeout | undefined;
 
 function reap(): void {
@@ -151,7 +151,7 @@ function reap(): void {
     const ended = waitpid(pid, status, noHang);
     if (ended === 0) continue;
     running.delete(pid);
-    end(ended === pid ? (status[0] as number) : null); // ECHILD, where somebody else has waited for it: nobody knows how
+    end(ended === pid ? (status[0] as number) : null); // ECHILD: it was reaped elsewhere, so its status is unknown
   }
   wait();
 }

@@ -1,4 +1,4 @@
-// Telling a process from another that got its pid later: by when it was started.
+// Distinguishing a process from a later one with the same pid, by its start time.
 import { readdir, readFile } from 'node:fs/promises';
 
 /** Clock ticks after boot (proc(5), stat field 22); null when there is no such process or all its threads have ended (before that it still holds its files). */

@@ -1,4 +1,4 @@
-// What this VM is: operating system, distribution, processor.
+// What this host is: operating system, distribution, processor.
 import { readFile } from 'node:fs/promises';
 import { cpus, machine, type as osType, release } from 'node:os';
 

@@ -10,7 +10,7 @@ export const isKsmOn = (): Promise<boolean | null> =>
     () => null,
   );
 
-/** @returns whether it is so now */
+/** @returns whether it is enabled now */
 export const switchKsm = (on: boolean): Promise<boolean> =>
   writeFile(switchFile, on ? '1' : '0').then(
     () => true,

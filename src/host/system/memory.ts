@@ -1,16 +1,12 @@
-// The host's memory, from /proc/meminfo; from Node where there is none.
+// The host's memory, from /proc/meminfo; from Node where there is none. In a control group with a limit, what that leaves.
 import { readFile } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
-
-export interface Memory {
-  readonly totalBytes: number;
-  /** What programs can still be given without swapping. */
-  readonly availableBytes: number;
-}
+import { groupMemory, type Memory, narrowest } from './group-memory.ts';
 
 export async function measureMemory(): Promise<Memory> {
   const text = await readFile('/proc/meminfo', 'utf8').catch(() => '');
-  return parseMeminfo(text) ?? { totalBytes: totalmem(), availableBytes: freemem() };
+  const host = parseMeminfo(text) ?? { totalBytes: totalmem(), availableBytes: freemem() };
+  return narrowest([host, ...(await groupMemory())]);
 }
 
 /** Bytes that programs can still be given. */

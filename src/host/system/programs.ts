@@ -1,4 +1,4 @@
-// The programs Vivarium uses, whether they are here, and the command that installs each on this distribution.
+// The programs that Vivarium uses, whether they are installed, and the command that installs each on this distribution.
 import { findProgram } from '../process/find-program.ts';
 import { runProgram } from '../process/run.ts';
 import type { Distribution } from './distribution.ts';
@@ -92,7 +92,7 @@ export function installCommand(program: KnownProgram, distribution: Distribution
   return `apt-get install ${suite}${packages.apt}`;
 }
 
-/** Looks for every known program at once. */
+/** Searches for all known programs concurrently. */
 export async function findPrograms(distribution: Distribution, env: NodeJS.ProcessEnv): Promise<FoundProgram[]> {
   return Promise.all(
     knownPrograms.map(async (program) => {
@@ -111,7 +111,7 @@ async function versionOf(path: string): Promise<string | null> {
   return result === null ? null : firstVersion(`${result.stdout}\n${result.stderr}`);
 }
 
-/** The first thing in a program's first line that looks like a version: further ones tell of licences. Pure. */
+/** The first thing in a program's first line that looks like a version: later ones are of licences. Pure. */
 export function firstVersion(words: string): string | null {
   return /(?<![\d.])\d+(?:\.\d+)+/.exec(words.trimStart().split('\n')[0] ?? '')?.[0] ?? null;
 }

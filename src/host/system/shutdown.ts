@@ -1,5 +1,5 @@
-// Whether this daemon's VMs end with what ends it: the host is on its way down, or the user's own systemd, which takes every process
-// of its units with it. Asked when the daemon gets a signal to end, because it also ends alone, and VMs keep running then.
+// Whether VMs end together with the daemon: the host is shutting down, or the user's systemd, which ends every process of its units. Asked
+// when the daemon gets a signal, because it may also be stopped alone, and then VMs keep running.
 import { readFile } from 'node:fs/promises';
 import { runProgram } from '../process/run.ts';
 

@@ -82,9 +82,9 @@ export async function openApt(mirror: Mirror, suite: string, arch: string, folde
       'Dir::Etc::TrustedParts "/dev/null";',
       `APT::Architecture ${q(arch)};`,
       `APT::Architectures { ${q(arch)}; };`,
-      'APT::Sandbox::User "root";', // its folders are ours alone; signatures are checked all the same
+      'APT::Sandbox::User "root";', // only this process uses its folders; signatures are verified in any case
       'Acquire::Languages "none";',
-      'Debug::NoLocking "true";', // nobody else knows the folder
+      'Debug::NoLocking "true";', // no other process uses the folder
       '',
     ].join('\n'),
   );
@@ -126,7 +126,7 @@ export async function openApt(mirror: Mirror, suite: string, arch: string, folde
   };
 }
 
-/** apt honours these; nothing else of the environment is its business. */
+/** apt honours these; it gets nothing else of the environment. */
 export function proxies(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const names = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
   return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));

@@ -60,7 +60,7 @@ export const debianFiles: readonly DebianFile[] = [
   { path: '/etc/default/locale', content: 'LANG=C.UTF-8\n' },
   // Empty: systemd makes one at first boot, each VM its own.
   { path: '/etc/machine-id', content: '' },
-  // Nobody may be at the other end of its port: then it stands in the middle of an answer, and would hold up a shutdown for 90 s.
+  // Where no program reads its port it blocks in the middle of an answer, and would delay a shutdown by 90 s.
   { path: '/etc/systemd/system/qemu-guest-agent.service.d/vivarium.conf', content: '[Service]\nTimeoutStopSec=2\n' },
   // The drivers a root disk can hang on; an initrd with all of them takes seconds longer to load under emulation.
   { path: '/etc/initramfs-tools/conf.d/vivarium', content: 'MODULES=list\nCOMPRESS=lz4\n' },

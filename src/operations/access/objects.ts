@@ -1,6 +1,7 @@
 // Objects as access sees them: who owns a VM, a network or an image, and what a name means to somebody who may not see everything. What one may not see is
 // looked up as if it did not exist, so that the answer is the very one for what does not.
 import type { Identity } from '../../access/identity.ts';
+import type { ProjectRecord } from '../../access/project/projects.ts';
 import type { Target } from '../../access/role/decide.ts';
 import type { StoredImage } from '../../image/image.ts';
 import type { NetworkRecord } from '../../network/record/network.ts';
@@ -46,6 +47,13 @@ export function findImage(ref: string, identity: Identity, known: Known): Promis
   if (identity.isOwner) return known.images.find(ref);
   const sees = identity.tester('image.read');
   return known.images.find(ref, (image) => sees(imageTarget(image, known)));
+}
+
+/** @throws not_found */
+export function findProject(name: string, identity: Identity, { access: { projects } }: Known): ProjectRecord {
+  const record = projects.get(name);
+  if (!identity.may('project.read', projectTarget(record.id))) throw projects.missing(name);
+  return record;
 }
 
 /** The project of this name, or of its only one where none is given and it has no right beyond it. @throws not_found, invalid */

@@ -8,7 +8,18 @@ import { forwardName, parseForward } from '../../contract/forward.ts';
 import { parseNicWish } from '../../contract/nic-spec.ts';
 import type { Operation } from '../../contract/operation.ts';
 import { defaultNetwork } from '../../network/choice.ts';
-import { findImage, findNetwork, findVm, imageTarget, type Known, networkTarget, projectFor, projectTarget, vmTarget } from './objects.ts';
+import {
+  findImage,
+  findNetwork,
+  findProject,
+  findVm,
+  imageTarget,
+  type Known,
+  networkTarget,
+  projectFor,
+  projectTarget,
+  vmTarget,
+} from './objects.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -38,6 +49,7 @@ const filtered: ReadonlySet<string> = new Set([
   'security-group.list',
   'security-group.show',
   'task.list',
+  'task.watch',
   'event.list',
   'event.follow',
   'flow.list',
@@ -46,6 +58,7 @@ const filtered: ReadonlySet<string> = new Set([
   'role.list',
   'role.show',
   'top.show',
+  'top.follow',
 ]);
 
 /** What makes an object that a project can own. */
@@ -58,6 +71,8 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
   const needs: Need[] = [];
   const objects: AuditObject[] = [];
   const text = (field: string) => (typeof given[field] === 'string' ? (given[field] as string) : undefined);
+  /** A project's quotas have the same names, and are numbers. */
+  const texts = (field: string) => (Array.isArray(given[field]) ? (given[field] as string[]) : []);
   const noun = operation.id.slice(0, operation.id.indexOf('.'));
   let primary: Target | null | undefined;
   /** It is about a task that the caller began. */
@@ -126,8 +141,8 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     const named = await useImage(imageRef);
     if (!identity.isOwner) input['image'] = named;
   }
-  for (const text of (given['networks'] as string[] | undefined) ?? []) await use(parseNicWish(text).network);
-  for (const cd of (given['cdroms'] as string[] | undefined) ?? []) await useImage(cd);
+  for (const text of texts('networks')) await use(parseNicWish(text).network);
+  for (const cd of texts('cdroms')) await useImage(cd);
   const recipe = given['recipe'] as { base: string; name: string } | undefined;
   if (recipe) await useImage(recipe.base);
   const task = text('task');
@@ -140,12 +155,12 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     const id = project === undefined ? undefined : known.access.projects.get(project).id;
     primary = id === undefined ? null : projectTarget(id);
     const name = text('name') ?? text('network') ?? recipe?.name ?? null;
-    if (noun === 'image') await keepsNameOf(name ?? imageRef);
+    // Only for those who may: others do not learn which names are taken.
+    if (noun === 'image' && identity.may(permission, primary)) await keepsNameOf(name ?? imageRef);
     objects.push({ kind: noun, id: '', name });
   } else if (noun === 'project' && text('project') !== undefined && operation.id !== 'project.create') {
     const name = text('project') as string;
-    const record = known.access.projects.get(name);
-    if (!identity.may('project.read', projectTarget(record.id))) throw known.access.projects.missing(name);
+    const record = findProject(name, identity, known);
     // Its quotas, and what is in it, are not its own administrators' to change.
     primary = operation.method === 'GET' ? projectTarget(record.id) : null;
     objects.push({ kind: 'project', id: record.id, name });
@@ -174,7 +189,7 @@ export async function requirementsOf(operation: Operation, given: Fields, identi
     own = identity.ref.user !== null && about?.by?.user === identity.ref.user;
     const vm = known.vms.byId(about?.objects?.find(({ kind }) => kind === 'vm')?.id ?? '');
     const target = vm ? vmTarget(vm) : null;
-    if (!own && !identity.may('task.read', target)) throw new VivError('not_found', `There is no task ${ref}; viv task ls lists them`);
+    if (!own && !identity.may('task.read', target)) throw new VivError('not_found', `there is no task ${ref}; viv task ls lists them`);
     return target;
   }
 }

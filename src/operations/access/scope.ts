@@ -1,16 +1,17 @@
 // Where a role counts, as people write it (`project:web`) and as it is kept (by ids).
+import type { Identity } from '../../access/identity.ts';
 import type { Scope } from '../../access/user/record.ts';
-import type { Known } from './objects.ts';
+import { findImage, findNetwork, findProject, findVm, type Known } from './objects.ts';
 
-/** @throws not_found, ambiguous */
-export async function scopeFrom(text: string, { vms, images, networks, access }: Known): Promise<Scope> {
+/** @throws not_found, ambiguous, as for what does not exist where the identity may not see it */
+export async function scopeFrom(text: string, identity: Identity, known: Known): Promise<Scope> {
   if (text === 'host') return { kind: 'host' };
   const at = text.indexOf(':');
   const [kind, name] = [text.slice(0, at), text.slice(at + 1)];
-  if (kind === 'project') return { kind, id: access.projects.get(name).id };
-  if (kind === 'vm') return { kind, id: vms.find(name).id };
-  if (kind === 'network') return { kind, id: networks.records.get(name).name };
-  return { kind: 'image', id: (await images.find(name)).digest };
+  if (kind === 'project') return { kind, id: findProject(name, identity, known).id };
+  if (kind === 'vm') return { kind, id: findVm(name, identity, known).id };
+  if (kind === 'network') return { kind, id: findNetwork(name, identity, known).name };
+  return { kind: 'image', id: (await findImage(name, identity, known)).digest };
 }
 
 /** With the name of today; null where what it names is gone. */

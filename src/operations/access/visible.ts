@@ -114,11 +114,13 @@ const views: Readonly<Record<string, (eyes: Eyes, output: any) => unknown>> = {
   'security-group.list': (eyes, groups: Group[]) => groups.map((one) => groupSeen(eyes, one)),
   'security-group.show': groupSeen,
   'task.list': (eyes, tasks: Task[]) => keep(tasks, (task) => eyes.task(task)),
+  'task.watch': async (eyes, task: Task) => ((await eyes.task(task)) ? task : undefined),
   'event.list': (eyes, events: Event[]) => keep(events, (event) => eyes.event(event)),
   'event.follow': async (eyes, event: Event) => ((await eyes.event(event)) ? event : undefined),
   'flow.list': (eyes, flows: Flow[]) => flows.flatMap((flow) => flowSeen(eyes, flow) ?? []),
   'flow.follow': flowSeen,
   'top.show': topSeen,
+  'top.follow': topSeen,
   'project.list': (eyes, projects: Project[]) => projects.filter(({ id }) => eyes.project(id)),
 };
 

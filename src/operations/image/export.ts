@@ -64,7 +64,7 @@ export const handler: HandlerOf<'image.export'> = {
     if (there) throw new VivError('in_use', `${path} exists already and is never replaced; give another path or remove it first.`);
     const folder = dirname(path);
     await access(folder).catch((cause) => {
-      throw new VivError('not_found', `There is no folder ${folder} on this host to write to.`, { cause });
+      throw new VivError('not_found', `there is no folder ${folder} on this host`, { cause });
     });
     const { usedBytes } = await diskInfo(image.diskFile ?? image.isoFile ?? '', image.diskFile === null ? 'raw' : 'qcow2');
     await requireSpace(folder, usedBytes, path);

@@ -19,7 +19,7 @@ export interface PublishState {
 export const publishStep: Step<PublishState> = {
   name: 'store the image',
   async run({ staging, name, made }, { services, repeated }) {
-    if (!made) throw new VivError('internal', `The image ${name} has nothing to store.`);
+    if (!made) throw new VivError('internal', `the image ${name} has nothing to store`);
     const there = (await stat(made.folder).catch(() => null)) !== null;
     // Done again after a crash: its files have left, under this name.
     const image =

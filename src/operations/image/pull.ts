@@ -13,6 +13,7 @@ import type { ImageManifest } from '../../image/image.ts';
 import { removeStaged, stagingKey } from '../../image/staging.ts';
 import { makeUsable, namingOrigin } from '../../image/unpack.ts';
 import type { HandlerOf, Step } from '../handler.ts';
+import { identityOf } from '../user/one.ts';
 import { emptyStaging, type PublishState, publishStep, storedImage } from './publish.ts';
 
 type Origin =
@@ -30,13 +31,15 @@ interface State extends PublishState {
   arch: Arch;
   origin: Origin;
   refresh: boolean;
+  /** It may reach any address: the host's owner asked for it on the host itself. */
+  anywhere: boolean;
   checksum?: Checksum | null;
 }
 
 /** Build it, or fetch, verify and unpack it. */
 const obtain: Step<State> = {
   name: 'fetch or build',
-  async run({ origin, name, arch, staging }, { services, signal, progress, log }) {
+  async run({ origin, name, arch, staging, anywhere }, { services, signal, progress, log }) {
     const folder = join(staging, 'made');
     await mkdir(staging, { recursive: true, mode: 0o700 });
     await removeStaged(folder);
@@ -54,10 +57,11 @@ const obtain: Step<State> = {
       });
       return { made: { folder, description: built } };
     }
-    if (origin.via !== 'download') throw new VivError('internal', `The image ${name} was here and is fetched.`);
-    const checksum = await expectedChecksum(origin.url, origin.checksum, staging, { signal, progress, log });
+    if (origin.via !== 'download') throw new VivError('internal', `the image ${name} exists and is downloaded`);
+    const fetching = { signal, progress, log, policy: services.images.addresses(anywhere) };
+    const checksum = await expectedChecksum(origin.url, origin.checksum, staging, fetching);
     const file = await namingOrigin(staging, origin.url, async () => {
-      const content = await fetchContent(origin.url, checksum, staging, { signal, progress, log });
+      const content = await fetchContent(origin.url, checksum, staging, fetching);
       return makeUsable(content, folder, {
         signal,
         onProgress: (percent) => progress({ message: 'creating its disk', done: percent, total: 100, unit: 'steps' }),
@@ -69,15 +73,19 @@ const obtain: Step<State> = {
 };
 
 export const handler: HandlerOf<'image.pull'> = {
-  async prepare(input, { services: { images, paths } }): Promise<State> {
+  async prepare(input, call): Promise<State> {
+    const { images, paths } = call.services;
     const { arch, mirror } = input;
+    const anywhere = identityOf(call).isOwner;
+    if (mirror !== undefined && !anywhere)
+      throw new VivError('forbidden', 'a mirror can only be given on the host itself, because apt connects to it unchecked; leave it out');
     const origin: Origin & { name: string } = /^https?:\/\//.test(input.image) ? fromUrl(input) : fromCatalog(input, images.catalog);
     const name = input.name ?? origin.name;
     const here = input.refresh ? null : await images.present(name);
     const staging = join(paths.staging, stagingKey('pull', input.image, name, arch, mirror ?? '', input.checksum ?? ''));
     if (here?.names.includes(name) && here.arch === arch)
-      return { name, arch, staging, refresh: false, origin: { via: 'here' }, digest: here.digest };
-    return { name, arch, staging, refresh: input.refresh, origin };
+      return { name, arch, staging, anywhere, refresh: false, origin: { via: 'here' }, digest: here.digest };
+    return { name, arch, staging, anywhere, refresh: input.refresh, origin };
   },
   target: (state: State) => state.name,
   queue: (state: State) => `image/${state.name}`,
@@ -126,7 +134,7 @@ function fromCatalog(
   if (!item) {
     throw new VivError(
       'not_found',
-      `The catalog has no image ${image}. It has: ${catalog.map(({ name }) => name).join(', ')}. A URL can be given as well.`,
+      `the catalog has no image ${image}; it has ${catalog.map(({ name }) => name).join(', ')}. Give one of these, or a URL`,
     );
   }
   if (checksumText !== undefined)

@@ -16,7 +16,7 @@ export const handler: HandlerOf<'token.create'> = async ({ name, user, permissio
     throw new VivError('forbidden', 'a token is made by its owner, or by root on the host itself; leave the user out');
   const owner = user === undefined ? identity.user : access.users.get(user);
   if (!owner) throw new VivError('invalid', `${caller.name} is no user, so a token needs an owner; name one with --user`);
-  const scopes = on === undefined ? null : await Promise.all(on.map((text) => scopeFrom(text, services)));
+  const scopes = on === undefined ? null : await Promise.all(on.map((text) => scopeFrom(text, identity, services)));
   const given = { name, userId: owner.id, permissions: permission ?? null, scopes, expiresAt: Date.now() + days * dayMs };
   const { token, secret } = await access.tokens.create(given, commit);
   return { ...viewOf(token, services), secret };

@@ -2,7 +2,7 @@
 import type { Target } from '../../access/role/decide.ts';
 import { VivError } from '../../contract/errors.ts';
 import { operationList } from '../../contract/index.ts';
-import { findImage, findNetwork, findVm, imageTarget, networkTarget, projectTarget, vmTarget } from '../access/objects.ts';
+import { findImage, findNetwork, findProject, findVm, imageTarget, networkTarget, projectTarget, vmTarget } from '../access/objects.ts';
 import { scopeText } from '../access/scope.ts';
 import type { HandlerOf } from '../handler.ts';
 import type { Services } from '../services.ts';
@@ -27,7 +27,7 @@ export const handler: HandlerOf<'user.can'> = async ({ user: name, verb, object 
     const [kind, ref] = at === -1 ? ['vm', text] : [text.slice(0, at), text.slice(at + 1)];
     if (kind === 'vm') return vmTarget(findVm(ref, viewer, known));
     if (kind === 'network') return networkTarget(findNetwork(ref, viewer, known));
-    if (kind === 'project') return projectTarget(known.access.projects.get(ref).id);
+    if (kind === 'project') return projectTarget(findProject(ref, viewer, known).id);
     if (kind === 'image') return findImage(ref, viewer, known).then((image) => imageTarget(image, known));
     throw new VivError('invalid', `${text} is not an object; write a VM’s name, or project:NAME, network:NAME or image:NAME`);
   }

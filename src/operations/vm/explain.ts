@@ -21,6 +21,7 @@ export const handler: HandlerOf<'vm.explain'> = async ({ vm: vmRef, limit }, { s
       cpuThrottled: seen.cpu.throttled,
       memoryBytes: seen.memory.currentBytes,
       guestAvailableBytes: seen.memory.guest?.availableBytes ?? null,
+      guestMemoryPressure: seen.memory.pressure,
       idleMs: Math.round(seen.idleMs),
     },
     decisions: events.filter(({ type, subject }) => type.startsWith('governor.') && subject === vm.id).slice(-limit),

@@ -1,5 +1,5 @@
 // The connection to qemu-guest-agent: JSON lines, one request at a time, answers in order and without an id. It stays open and is read
-// for as long as the VM runs, because a guest whose agent writes to a port that nobody reads cannot shut down.
+// for as long as the VM runs, because a guest whose agent writes to an unread port cannot shut down.
 import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';

@@ -42,7 +42,7 @@ export function machineArguments(config: QemuConfig): string[] {
       id: 'ram',
       size: memoryBytesOf(config.memoryBytes),
       share: true,
-      // QEMU's default is on: pages would be merged with those of other owners, whose timing tells what is in them.
+      // QEMU's default is on: pages would be merged with those of other owners, and timing would reveal their content.
       merge: config.ksm,
     }),
     ...['-rtc', 'base=utc,driftfix=slew'],

@@ -2,7 +2,7 @@
 import type { NicConfig, QemuConfig } from '../config.ts';
 import { json } from './json.ts';
 
-/** On the PC machine type, where no other device is placed by hand (args/disk.ts has 1e), and one function for each slot. */
+/** On the PC machine type, where no other device has a fixed address (args/disk.ts has 1e), and one function for each slot. */
 const slotsAddress = '1d';
 
 export function nicArguments({ nics, hotplug }: Pick<QemuConfig, 'nics' | 'hotplug'>): string[] {

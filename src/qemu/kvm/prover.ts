@@ -28,9 +28,9 @@ const CachedProof = Proof.extend({
 });
 type CachedProof = z.infer<typeof CachedProof>;
 
-/** Nobody waits for the longer check, so it gets this many times the deadline. */
+/** The longer check runs in the background, with this many times the deadline. */
 const longerCheckFactor = 12;
-/** A longer check that ends with its daemon is begun again, but not by every daemon that lives for a moment. */
+/** A longer check that its daemon's stop interrupted is begun again by later daemons, this often. */
 const longerChecks = 3;
 
 export interface KvmProverOptions {
@@ -67,7 +67,7 @@ export class KvmProver {
     const closed = await access(device, constants.R_OK | constants.W_OK).then(() => null, whyClosed);
     if (closed !== null) return { works: false, detail: closed, durationMs: null };
     const key = { bootId, qemu: `${qemu.path} ${qemu.version.join('.')}` };
-    // Uncached, it is proved again when it is asked for.
+    // Not cached: it is proved again on the next request.
     const cache = (answer: CachedProof): Promise<void> => writeWhole(cacheFile, JSON.stringify(answer), 0o600).catch(() => {});
     const check = async (deadlineMs: number, last: boolean): Promise<Proof> => {
       await this.sweep();

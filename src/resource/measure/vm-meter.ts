@@ -4,7 +4,7 @@ import { DiskMeter } from './disk-meter.ts';
 import type { LinkCounters, SharedMemory } from './proc.ts';
 import { type ProcessCounters, ProcessMeter } from './process-meter.ts';
 import { known, percent, perSecond } from './rate.ts';
-import type { DiskCounters, GuestMemory, MeasuredVm, RunningVm } from './vm.ts';
+import type { DiskCounters, GuestMemory, GuestPressure, MeasuredVm, RunningVm } from './vm.ts';
 
 /** What a tap has counted, from the host's side: it receives what the guest sends. */
 export interface TapCounters {
@@ -19,6 +19,7 @@ export interface VmCounters {
   readonly process: ProcessCounters;
   readonly shared: SharedMemory | null;
   readonly guest: GuestMemory | null;
+  readonly guestPressure: GuestPressure | null;
   readonly disks: readonly DiskCounters[];
   /** By NIC; those without a tap are not counted. */
   readonly nics: readonly ({ readonly nic: string } & TapCounters)[];
@@ -59,7 +60,15 @@ export class VmMeter {
       const counted = tap === null ? undefined : taps.get(tap);
       return counted ? [{ nic: id, ...counted }] : [];
     });
-    const counters = { at: now, process, shared, guest: running.guestMemory(), disks: this.#disks.counters(now), nics };
+    const counters = {
+      at: now,
+      process,
+      shared,
+      guest: running.guestMemory(),
+      guestPressure: running.guestPressure(),
+      disks: this.#disks.counters(now),
+      nics,
+    };
     this.#values = known<VmSeries>({ ...valuesOf(this.#counters, counters, vm.cpus), ...this.#disks.rates(now) });
     this.#counters = counters;
   }

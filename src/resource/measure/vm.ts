@@ -23,12 +23,21 @@ export interface GuestMemory {
   readonly balloonBytes?: number;
 }
 
+/** By resource; what the guest does not count is absent. */
+export interface GuestPressure {
+  readonly cpu?: number;
+  readonly memory?: number;
+  readonly io?: number;
+}
+
 export interface RunningVm {
   readonly pid: number;
   /** Its disks' counters since QEMU was started. @throws where QEMU does not answer */
   diskCounters(signal: AbortSignal): Promise<readonly DiskCounters[]>;
   /** Null: the guest has no balloon driver, or it has not reported yet. */
   guestMemory(): GuestMemory | null;
+  /** Percent of the last 10 s in which a program in the guest waited; null: not known. */
+  guestPressure(): GuestPressure | null;
 }
 
 export interface MeasuredVm {

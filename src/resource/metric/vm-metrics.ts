@@ -15,6 +15,8 @@ const cpus = gauge('cpus', 'vCPUs that a VM has');
 const memory = gauge('memory_bytes', 'Memory that a VM has');
 const cpu = counter('cpu_seconds', 'CPU time since QEMU was started, of vCPUs and of other threads of QEMU');
 
+const pressure = gauge('guest_pressure_ratio', 'Part of the last 10 s in which some program in the guest waited for a resource');
+
 type Figure = number | null | undefined;
 
 /** One sample for each VM that runs. */
@@ -81,6 +83,13 @@ export function addVms(to: Exposition, looks: readonly VmLook[]): void {
     }
   });
   for (const [of, figure] of figures) addEach(to, of, running, figure);
+  to.family(pressure, (add) => {
+    for (const { of, labels: own } of running)
+      for (const resource of ['cpu', 'memory', 'io'] as const) {
+        const percent = of.guestPressure?.[resource];
+        if (percent !== undefined) add(percent / 100, `${own},resource="${resource}"`);
+      }
+  });
   const disks = parts(
     (counters) => counters.disks,
     ({ disk }) => labels({ disk }),

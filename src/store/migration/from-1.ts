@@ -33,7 +33,7 @@ export function from1({ key, value }: StoredEntry): StoredEntry {
   };
 }
 
-/** What is known of a file has the file's path in its key. */
+/** The key of a file check contains the path of the file. */
 const renamedFile = (path: string): string => path.replace(/\/points\/([^/]+\/memory)$/, '/snapshots/$1');
 
 /** 0.1.0 had no resource settings. These are the defaults of 0.2.0. */
@@ -184,7 +184,7 @@ export function renameFilesFrom1({ stateDirectory, run }: Directories): void {
       renameSync(`${host}.new`, host);
     }
   }
-  // A socket that is renamed is reached by its new name.
+  // A listening socket answers under its new name.
   const vms = join(run, 'vms');
   for (const id of existsSync(vms) ? readdirSync(vms) : []) {
     const socket = join(vms, id, 'cards.sock');

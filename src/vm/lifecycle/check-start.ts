@@ -10,6 +10,7 @@ import { filesOfSnapshot } from '../capture/snapshot-files.ts';
 import { checkFiles } from '../files.ts';
 import { admitStart } from '../resource/admit.ts';
 import { checkAccelerator, checkSettings } from '../resource/check.ts';
+import { checkMerging } from '../resource/merging.ts';
 import type { Uses } from '../services.ts';
 import { startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
@@ -43,6 +44,7 @@ export async function checkStart(
   const accel = await services.host.accelerator(settings.accel);
   checkSettings(vm.record, services.resources.enforcer.hostCpus);
   checkAccelerator({ name: vm.name, settings }, accel);
+  checkMerging(vm, services);
   await findQemu(arch);
   if (settings.firmware === 'uefi') await findFirmware(arch);
   if (settings.tpm) await findSwtpm();

@@ -4,6 +4,7 @@ import { connectQmp, type QmpConnection } from '../../qemu/qmp.ts';
 import { VmConnection } from '../connection.ts';
 import { applyIdentity } from '../fork/apply-identity.ts';
 import { BalloonWatch } from '../resource/balloon-watch.ts';
+import { GuestPressureWatch } from '../resource/guest-pressure.ts';
 import type { Uses } from '../services.ts';
 import { hasBalloon } from '../spec.ts';
 import type { Vm } from '../vm.ts';
@@ -33,7 +34,10 @@ export function connect(
     onAgent: () => vm.changed(),
     held,
   });
-  if (hasBalloon(vm.record)) connection.balloon = new BalloonWatch(qmp, resources.clock, connection.ended);
+  if (hasBalloon(vm.record)) {
+    connection.balloon = new BalloonWatch(qmp, resources.clock, connection.ended);
+    connection.pressure = new GuestPressureWatch(() => connection.agent, resources.clock, connection.ended);
+  }
   vm.runtime.connect(connection);
   listen(vm, connection);
   qmp.onUnanswered(() => void awaitAnswer(vm, connection));

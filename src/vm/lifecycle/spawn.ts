@@ -15,6 +15,7 @@ import { openTpm, watchTpm } from '../device/tpm.ts';
 import { makeFirmwareVars, makeRunFiles } from '../files.ts';
 import { type OpenMemory, openMemory } from '../memory.ts';
 import { placeProcess } from '../resource/apply.ts';
+import { checkMerging } from '../resource/merging.ts';
 import type { Uses } from '../services.ts';
 import { bootMemoryBytes, qemuConfig, startMachineType, startSettings } from '../spec.ts';
 import type { Vm } from '../vm.ts';
@@ -22,7 +23,7 @@ import type { Vm } from '../vm.ts';
 /** Starts QEMU. @param incoming it waits for a saved state before its guest runs */
 export async function spawn(
   vm: Vm,
-  services: Uses<'snapshots' | 'networks' | 'processes' | 'paths' | 'resources'>,
+  services: Uses<'vms' | 'snapshots' | 'networks' | 'processes' | 'paths' | 'resources'>,
   accel: 'kvm' | 'tcg',
   incoming: boolean,
   signal: AbortSignal,
@@ -39,6 +40,8 @@ export async function spawn(
   let tpm: Tpm | null = null;
   try {
     const { hugepages, ksm } = startSettings(record).resources;
+    // Two that start together have both passed the check before, and are both refused.
+    checkMerging(vm, services);
     const bytes = bootMemoryBytes(startSettings(record));
     memory = await openMemory({ bytes, hugepages, ksm }, paths.memory, resumesFrom(vm, services), services.paths);
     tpm = await openTpm(record, paths);

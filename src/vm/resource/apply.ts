@@ -61,6 +61,7 @@ export function beginBalloon(vm: Vm, live: VmConnection): void {
   const begin = async () => {
     if (vm.record.started && vm.record.started.resources.memoryMaximumBytes > 0) await applyMemory(vm, live);
     await balloon.begin(isGoverned(vm));
+    live.pressure?.begin(isGoverned(vm));
   };
   void begin().catch((error: unknown) => reportFailure(vm, live, error));
 }
@@ -70,6 +71,7 @@ export function adoptLimits(vm: Vm, live: VmConnection, services: Uses<'resource
   placeProcess(vm.id, live.process, services);
   beginLimits(vm, live, services);
   void live.balloon?.begin(isGoverned(vm)).catch((error: unknown) => reportFailure(vm, live, error));
+  live.pressure?.begin(isGoverned(vm));
 }
 
 function reportFailure(vm: Vm, live: VmConnection, error: unknown): void {

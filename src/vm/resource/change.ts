@@ -59,6 +59,7 @@ export async function applyChange(vm: Vm, services: Uses<'resources'>, signal: A
     await applyMemory(vm, live);
     await vm.update((now) => ({ started: now.started && { ...now.started, memoryBytes: now.settings.memoryBytes } }));
     await live.balloon?.begin(isGoverned(vm));
+    live.pressure?.begin(isGoverned(vm));
   }
   await applyLimits(vm, live, services, { limitsMayBeGone: true });
 }

@@ -105,7 +105,7 @@ export class Observer {
                 cacheBytes: guest.cacheBytes ?? 0,
                 majorFaultsPerSecond: guest.majorFaultsPerSecond,
               },
-        pressure: null,
+        pressure: vm.live?.pressure?.latest?.memory ?? null,
       },
       idleMs: now - busyAt,
       suspendable: !settings.resources.hugepages && settings.removeOnStop === false,

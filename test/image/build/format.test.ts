@@ -34,7 +34,7 @@ test('cpio unpacks the archive that we write', { skip: hasCpio ? false : 'cpio i
   }
 });
 
-test('a partition table has the right checksums at both ends and says where each partition lies', () => {
+test('a partition table has the right checksums at both ends and the position of each partition', () => {
   const sectors = 65536;
   const { start, end } = gpt(
     sectors,

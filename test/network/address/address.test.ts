@@ -34,7 +34,7 @@ test('subnets overlap when they have an address in common', () => {
   assert.equal(fromMac(subnetOf('fd00::/64'), '52:54:00:12:34:56'), 'fd00::5054:ff:fe12:3456');
 });
 
-test('a free subnet is the same one for the same home, and overlaps nothing', () => {
+test('a state directory always gets the same free subnet, which overlaps no other', () => {
   const first = freeIpv4('home', 24, []);
   assert.deepEqual(freeIpv4('home', 24, []), first);
   const taken = Array.from({ length: 50 }, () => null).reduce<ReturnType<typeof subnetOf>[]>(
@@ -69,7 +69,7 @@ test('subnets that no VM could be in are refused with the reason', () => {
   );
 });
 
-test('interfaces have names that the kernel takes, and each is told from all others', () => {
+test('names of interfaces are valid and unique', () => {
   assert.equal(bridgeOf('default'), 'br-default');
   const long = ['a'.repeat(63), `${'a'.repeat(62)}b`].map(bridgeOf);
   assert.equal(new Set(long).size, 2);

@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-test('a part is added at the end, changed and taken away, and what others wrote stays', () => {
+test('a section is appended, changed and removed, and other lines stay', () => {
   const one = withNames(usual, '/a', [web]);
   assert.ok(one.startsWith(`${usual}\n`));
   assert.match(one, /\n10\.1\.2\.3 web\.default\.viv\n# [^\n]*\n$/);
@@ -48,7 +48,7 @@ test('what the host says of a name counts, and a line that somebody has broken t
   }
 });
 
-test('bytes that are no text stay what they are, and a name that leads elsewhere is told', async () => {
+test('bytes that are not UTF-8 stay unchanged, and a conflicting name is reported', async () => {
   const bytes = Buffer.concat([Buffer.from('192.0.2.7 drucker # B'), Buffer.from([0xfc]), Buffer.from('ro\n')]);
   await writeFile(file, bytes);
   const names = made(file, folder);
@@ -70,7 +70,7 @@ test('parts stay where they are, so that homes do not write because of each othe
   assert.ok(other.indexOf('x.default.viv') < other.indexOf('db.default.viv'));
 });
 
-test('homes that write at once lose nothing of each other, and a home that is gone leaves nothing', async () => {
+test('state directories that write concurrently keep each other’s sections, and a removed one leaves none', async () => {
   await writeFile(file, usual);
   await chmod(file, 0o640);
   const stateDirectories = await Promise.all(Array.from({ length: 8 }, () => mkdtemp(join(folder, 'home-'))));
@@ -97,7 +97,7 @@ test('who finds the file changed by others writes his part again', async () => {
   assert.equal(names.problem, null);
 });
 
-test('a home that is told to write nowhere, or elsewhere, takes its part away', async () => {
+test('a state directory that writes to no file, or another one, removes its section', async () => {
   await writeFile(file, `${usual}\n`);
   await made(file, folder).publish([web]);
   await new HostNames(null, folder, { lock: join(folder, 'lock'), usual: file }).publish([web]);
@@ -151,7 +151,7 @@ for (const { what, mounts } of [
     assert.equal(await readFile(join(etc, 'hosts'), 'utf8'), '');
   });
 
-test('the host is told of VMs that it reaches, and nobody but root is', () => {
+test('names of reachable VMs are written for root only', () => {
   const network = (name: string, kind: string) => ({ name, kind });
   const port = (vm: string | null, name: string, vlan: object | null = null) => ({
     vm,

@@ -44,7 +44,7 @@ describe('a bridged network', { skip: noLab }, () => {
     assert.ok(pings('guest1', ['fd06::1']) && pings('outside', [six('2')]) && pings('guest2', [six('1')]));
   });
 
-  test('nobody takes an address that another VM or the outside uses', () => {
+  test('a VM cannot use an address of another VM or of the outside', () => {
     lab.ip('guest1', [
       `addr add ${four('2')}/32 dev lo`,
       `addr add ${gateway}/32 dev lo`,

@@ -140,7 +140,7 @@ describe('egress', { skip: noLab }, () => {
     lab.nft(planFor(model, changed, digestOf(changed)).script);
   });
 
-  test('refused attempts are counted, and told with their ends in the flow log as accepted ones are', async () => {
+  test('dropped connections are counted, and are in the flow log like accepted ones', async () => {
     const before =
       readCounters(
         model,

@@ -99,7 +99,7 @@ describe('security groups', { skip: noLab }, () => {
     assert.deepEqual([pings('db', four('web')), pings('db', six('web'))], [true, true]);
   });
 
-  test('a port range for one group lets that group in and nobody else', () => {
+  test('a port range for one security group admits only that group', () => {
     apply(modelWith([tcp(5000, 5005, { kind: 'group', group: 'front' })]));
     assert.deepEqual([asks('web', 'tcp', four('db'), 5000), asks('web', 'tcp', six('db'), 5005)], [true, true]);
     assert.deepEqual(
@@ -209,7 +209,7 @@ describe('security groups', { skip: noLab }, () => {
     assert.ok(changes >= 10, `only ${changes} changes were made meanwhile`);
   });
 
-  test('this kernel follows connections in the way that is found', () => {
+  test('the detected kind of connection tracking works on this kernel', () => {
     const brNetfilter = lab.run(null, ['cat', brNetfilterFile]).status === 0;
     const bridge = lab.run(null, ['nft', '--check', '--file', '-'], bridgeTrackingProbe).status === 0;
     const model = { ...modelWith([tcp(5000, 5003, any)]), tracking: trackingFrom({ brNetfilter, bridge }) };

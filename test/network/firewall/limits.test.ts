@@ -78,7 +78,7 @@ describe('limits', { skip: noLab }, () => {
     await measured(async () => near(await pump('guest1', four('2'), second), slow * 2));
   });
 
-  test('what is right is left alone by whoever finds it there', () => {
+  test('correct limits are not changed by a later reconciliation', () => {
     const now = appliedLimits(lab.ok(null, ['tc', '-json', 'qdisc', 'show']));
     const { undoQueues, undoLinks, links, queues } = limitsFor(
       modelWith({ toGuest: { bytesPerSecond: slow }, fromGuest: { bytesPerSecond: slow * 2 } }),

@@ -115,7 +115,7 @@ describe('rules', () => {
       assert.throws(() => subnet(text, 'it'), { code: 'invalid' }, text);
   });
 
-  test('dnsmasq is told each domain once, in its own form', () => {
+  test('each domain is in dnsmasq’s configuration once, in its syntax', () => {
     const domains = ['Example.ORG.', 'example.org', 'bücher.example', '_srv.example.org'];
     const lines = domainLines(model.ports.map((each) => ({ ...each, egress: { kind: 'listed', cidrs: [], domains } })));
     assert.deepEqual(

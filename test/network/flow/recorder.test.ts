@@ -74,7 +74,7 @@ describe('the record of flows', { skip: noLab }, () => {
     });
   const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, at) => first + at);
 
-  test('who comes later is told what he has missed, and then what comes', async () => {
+  test('a late reader gets the records that it missed, then the new ones', async () => {
     await send(10_000, 10_099);
     const reading = portsUntil(10_199);
     await send(10_100, 10_199);
@@ -90,7 +90,7 @@ describe('the record of flows', { skip: noLab }, () => {
     assert.deepEqual(await portsUntil(10_299), range(10_000, 10_299));
   });
 
-  test('who reads along is told all, however much it is; who comes later the latest; and there is an end to the room that it takes', async () => {
+  test('a following reader gets every record, a late one the latest, and the file is bounded', async () => {
     const ports: number[] = [];
     const along = portsUntil(49_999, ports);
     for (let first = 10_300; first < 50_000; first += 2000) {
@@ -106,7 +106,7 @@ describe('the record of flows', { skip: noLab }, () => {
     for (const name of ['flows.0', 'flows.1']) assert.ok((await stat(join(folder, name))).size <= 2 * 1024 * 1024);
   });
 
-  test('a disk without room loses some of it, and breaks nothing; with room again it goes on', async () => {
+  test('a full disk loses records and breaks nothing; recording continues when there is space', async () => {
     const small = join(folder, 'small');
     lab.ok(null, ['sh', '-c', `kill -9 $(cat ${folder}/flows.pid); mkdir ${small}; mount -t tmpfs -o size=64k tmpfs ${small}`]);
     recorder.stop();
@@ -126,7 +126,7 @@ describe('the record of flows', { skip: noLab }, () => {
     assert.deepEqual((await until(kept, (ports) => ports.at(-1) === 20_099)).slice(-100), range(20_000, 20_099));
   });
 
-  test('when it has ended its readers are told so', async () => {
+  test('readers are notified when the recorder ends', async () => {
     const gone = { pid: own.pid, startTicks: own.startTicks + 1 };
     await assert.rejects(async () => {
       for await (const _ of recordedFlows(folder, gone, AbortSignal.timeout(60_000)));

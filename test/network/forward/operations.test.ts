@@ -162,7 +162,7 @@ test('of two that want the same port at once one gets it', { skip }, async () =>
   for (const { name } of await host.client.forward.list({})) await host.client.forward.remove({ forward: name });
 });
 
-test('a port that is taken when the VM starts is told, and had when it is free again', { skip }, async () => {
+test('a port in use when the VM starts is reported, and opened when it is free', { skip }, async () => {
   await host.client.forward.add({ vm: 'off', forwards: ['8300:80'] });
   const squatter = await takes(8300, `require('net').createServer().listen(8300)`);
   await host.client.vm.start({ vm: 'off' });
@@ -180,7 +180,7 @@ test('a port that is taken when the VM starts is told, and had when it is free a
   await host.client.forward.remove({ forward: '8300' });
 });
 
-test('the daemon dies, and they stay as they are; what died or is not wanted any more meanwhile is mended', { skip }, async () => {
+test('port forwards outlive the daemon; the next one restores ended relays and removes those not desired', { skip }, async () => {
   await host.client.forward.add({ vm: 'web', forwards: ['8400', '8401/udp'] });
   const before = await relays();
   assert.deepEqual([...before.keys()].sort(), ['8301/tcp', '8400/tcp', '8401/udp']);

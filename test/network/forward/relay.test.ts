@@ -188,7 +188,7 @@ for (const how of ['sanitized', 'shipped'] as const)
       assert.equal(await udp('stranger', '198.51.100.1', 8000), `5000 ${stranger.four} hello`);
     });
 
-    test('what cannot be had is said, and how it ends tells why', () => {
+    test('a port that cannot be opened is reported, and the exit code has the reason', () => {
       const tried = (where: string, ...words: string[]) => lab.run(where, [relay, 'try', ...words]);
       assert.deepEqual([tried('host', 'tcp', '*', '20000-20999').status, tried('host', 'udp', '127.0.0.1', '53-53').status], [0, 0]);
       const taken = tried('host', 'tcp', '127.0.0.1', '7999-8001');

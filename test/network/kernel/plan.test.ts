@@ -61,7 +61,7 @@ const table: [title: string, desired: Desired, present: ActualState, does: Actio
   ['everything is made, the bridge first', all, emptyState, ['create bridge', 'create tap']],
   ['what is right is left alone', all, there, []],
   ['a VM that is not plugged in has no tap', desired([network()], [port({ attached: false })]), there, ['remove tap']],
-  ['what nobody wants any more goes, taps first', desired([], []), there, ['remove tap', 'remove bridge']],
+  ['what is not desired is removed, taps first', desired([], []), there, ['remove tap', 'remove bridge']],
   ['a tap that somebody removed is made again', all, without(there, ({ taps }) => taps.clear()), ['create tap']],
   [
     'a tap that lost its bridge is put back',
@@ -142,7 +142,7 @@ for (const [title, want, present, does] of table) {
   });
 }
 
-test('the plan is written for ip and bridge, and guests’ taps have no address of ours', () => {
+test('the plan becomes input of ip and bridge, and taps get no address of the host', () => {
   const actions = plan(desired([network({ ipv6: 'fd00::1/64' })], [port({ vlan: { access: 5, trunk: [8, 7] } })]), emptyState);
   assert.deepEqual(ipCommands(actions), [
     'tuntap add dev tabcdefghjkmn0 mode tap vnet_hdr',
@@ -161,7 +161,7 @@ test('the plan is written for ip and bridge, and guests’ taps have no address 
   ]);
 });
 
-test('what the kernel tells of its interfaces is read: bridges, taps with their bridge, and the others', () => {
+test('interfaces are parsed: bridges, taps with their bridge, and others', () => {
   const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
   const present = parseActualState(
     JSON.stringify([
@@ -188,7 +188,7 @@ test('what the kernel tells of its interfaces is read: bridges, taps with their 
   );
 });
 
-test('what the kernel tells of VLANs is read, so that a NIC that is in the right ones is left alone', () => {
+test('VLANs are parsed, so that a tap in the right ones is not changed', () => {
   const link = (ifname: string, more: object = {}) => ({ ifname, flags: ['UP'], address: '06:00:00:00:00:01', addr_info: [], ...more });
   const links = [
     link('br-default', {

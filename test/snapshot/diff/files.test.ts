@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addDifference, readable } from '../../../src/snapshot/diff/files.ts';
 
-test('a file is told by anything of it, a directory by its owner and rights alone', () => {
+test('a file differs by any of its attributes, a directory by owner and mode only', () => {
   const from = new Map([
     ['/a', '81a4 0 0 5 t1 t1'],
     ['/d', '41ed 0 0 4096 t1 t1'],
@@ -26,7 +26,7 @@ test('a file is told by anything of it, a directory by its owner and rights alon
   });
 });
 
-test('a name that is no text is told byte by byte, and no two names look the same', () => {
+test('a name that is not UTF-8 is shown byte by byte, and no two names look the same', () => {
   const bytes = (text: string) => Buffer.from(text).toString('latin1');
   assert.equal(readable(bytes('/é')), '/é');
   assert.equal(readable('/a\xff\n'), '/a\\xff\\x0a');

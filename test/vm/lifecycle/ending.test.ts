@@ -5,7 +5,7 @@ import { backOffMs, restartsAgain, restartsInARow } from '../../../src/vm/lifecy
 
 const nothing = { shutdown: null, panicked: false, words: '', exit: { code: 0, signal: null } };
 
-test('how a VM ended is told from what was heard', () => {
+test('the reason of a VM’s end follows from QEMU’s events and exit', () => {
   const table = [
     [{ ...nothing, shutdown: { guest: true, reason: 'guest-shutdown' } }, 'guest_shutdown', false, /the guest shut down/],
     [{ ...nothing, panicked: true, shutdown: { guest: true, reason: 'guest-panic' } }, 'guest_panic', true, /panicked/],
