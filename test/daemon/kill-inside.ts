@@ -113,8 +113,8 @@ export async function killInside(host: TestHost, { rounds, seed, inside }: KillO
     const when = `round ${round}: the daemon died ${afterMs.toFixed(1)} ms after ${name} began (seed ${seed})`;
     await mkdir(stray(host), { recursive: true });
     await host.start();
-    await eventually(`${when}: it is tidied up`, async () => !(await readdir(join(host.paths.run, 'vms'))).includes('stray'));
     await host.settled();
+    await eventually(`${when}: it is tidied up`, async () => !(await readdir(join(host.paths.run, 'vms'))).includes('stray'));
     await eventually(when, () => agrees(host, inside, web));
     await clear(host, images, web.id, when);
     await eventually(`${when}, and what it left was removed`, () => agrees(host, inside, web));

@@ -11,7 +11,7 @@
 //   clings       true: its guest never lets go of a card
 //   agent        true: its guest has an agent, which does nothing and says that all went well
 //   stallOn      [command], or { VM id: [command] }: it stops itself (SIGSTOP) before it carries the command out
-//   record       file to which it appends each command, after its VM's id
+//   record       true: it names each command on standard error
 //   ignore       [command]: never answered; `system_powerdown` in it: the guest does not shut down
 // On SIGUSR2 it reads the file again and does what `now` says: { emit: [[event, data]...], status, exit: code, words }.
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -284,7 +284,7 @@ const vmId = () => /viv-[0-9a-f]+-([a-z0-9]+)/.exec(args.join(' '))?.[1] ?? '';
 function answer(socket, line) {
   const { execute, arguments: given, id } = JSON.parse(line);
   const { refuse = {}, dieOn = {}, ignore = [], stallOn = [], record } = control();
-  if (record) appendFileSync(record, `${vmId()} ${execute}\n`);
+  if (record) process.stderr.write(`command ${execute}\n`);
   if ((Array.isArray(stallOn) ? stallOn : (stallOn[vmId()] ?? [])).includes(execute)) process.kill(process.pid, 'SIGSTOP');
   if (execute in dieOn) {
     process.stderr.write(`qemu-system-x86_64: ${dieOn[execute]}\n`);
