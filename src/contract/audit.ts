@@ -194,5 +194,11 @@ export const retentionSet = defineOperation({
   input: z.object({ days: z.int().min(1).max(3650).describe('Days that a record is kept') }),
   output: Retention,
   errors: [],
-  cli: { words: 'audit retention', section: 'Access', args: ['days'], custom: true },
+  cli: {
+    words: 'audit retention',
+    section: 'Access',
+    args: ['days'],
+    custom: true,
+    confirm: 'Keep audit records for {days} days only? Older ones are removed.',
+  },
 });

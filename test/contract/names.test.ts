@@ -25,12 +25,24 @@ const commands: Readonly<Record<string, string>> = {
   'session.create': 'login', //      what every tool calls it
   'session.link': 'web', //          what it is for: the link signs a browser in
   'user.can': 'can', //              a question: viv can ana start web
+  'user.totp-begin': 'user totp enable', // one command begins and confirms
+  'user.totp-remove': 'user totp disable', // its opposite
+  'audit.retention-set': 'audit retention', // shows it as well
   'user.recover': 'access recover', // on the host itself, and seldom
   'audit.list': 'audit', //          there is one audit log
   'event.list': 'events', //         read more than anything else of a host
   'top.show': 'top', //              as everywhere
   'stats.show': 'stats', //          there is one history of each
   'metrics.show': 'metrics', //      there is one such text
+};
+/** Nouns that are a part of another noun's: audit.forward-list is `viv audit forward ls` and GET /v1/audit/forwards. */
+const parts: Readonly<Record<string, string>> = { 'audit.forward': 'collector' };
+/** The part and its verb of noun.part-verb; null: the id has no part. */
+const partOf = ({ id }: Operation): { part: string; verb: string; item: string } | null => {
+  const [noun, rest = ''] = id.split('.');
+  const [part = '', verb] = rest.split('-');
+  const item = parts[`${noun}.${part}`];
+  return item === undefined || verb === undefined ? null : { part, verb, item };
 };
 /** Paths that do not follow from the id. */
 const paths: Readonly<Record<string, string>> = {
@@ -41,6 +53,8 @@ const paths: Readonly<Record<string, string>> = {
   'top.show': '/v1/top', //          there is one now
   'top.follow': '/v1/top/follow',
   'stats.show': '/v1/stats', //      of the host, or of a VM
+  'audit.retention-show': '/v1/audit/retention', // there is one
+  'audit.retention-set': '/v1/audit/retention',
   'metrics.show': '/metrics', //     where Prometheus looks for it
   'image.catalog': '/v1/catalog', // below /v1/images it would hide an image of that name
 };
@@ -70,18 +84,22 @@ test('the handler of noun.verb is in operations/noun/verb.ts, and the table has 
 });
 
 test('the command of noun.verb is viv noun verb, with ls for list and rm for remove', () => {
-  each(({ id, cli }, noun, verb) => {
+  each((operation, noun, whole) => {
+    const { id, cli } = operation;
     if (!cli) return;
-    const short = { list: 'ls', remove: 'rm' }[verb] ?? verb;
+    const { part, verb } = partOf(operation) ?? { part: null, verb: whole };
+    const short = `${part === null ? '' : `${part} `}${{ list: 'ls', remove: 'rm' }[verb] ?? verb}`;
     assert.equal(cli.words, commands[id] ?? (noun === 'vm' ? short : `${noun} ${short}`), id);
   });
 });
 
 test('the path of noun.verb is /v1/nouns, /v1/nouns/{noun}, or one of these and the verb, below /v1/vms/{vm} for a part of a VM', () => {
-  each(({ id, path, method, input }, noun, verb) => {
+  each((operation, noun, whole) => {
+    const { id, path, method, input } = operation;
+    const { part, verb, item } = partOf(operation) ?? { part: null, verb: whole, item: noun };
     const plural = noun === 'host' || noun === 'audit' ? noun : `${noun}s`;
-    const one = `/v1/${plural}/{${camel(noun)}}`;
-    const all = `/v1/${plural}`;
+    const all = part === null ? `/v1/${plural}` : `/v1/${plural}/${part}s`;
+    const one = `${all}/{${camel(item)}}`;
     const standard: Record<string, readonly [method: string, path: string]> = {
       list: ['GET', all],
       show: ['GET', one],

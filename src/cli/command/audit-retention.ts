@@ -4,6 +4,7 @@ import type { Command } from '../command.ts';
 import { asJson } from '../context.ts';
 import { shapeOf } from '../generic.ts';
 import { checkInput } from '../parse/check-input.ts';
+import { confirm } from '../terminal/confirm.ts';
 
 const { retentionSet } = operations.audit;
 const shape = shapeOf(retentionSet);
@@ -17,7 +18,11 @@ export const command: Command = {
     const given = invocation.args['days']?.[0];
     const { signal } = context.interrupts;
     const input = { days: Number(given) };
-    if (given !== undefined) checkInput(retentionSet, input);
+    if (given !== undefined) {
+      checkInput(retentionSet, input);
+      if (invocation.flags['yes'] !== true)
+        await confirm(context, `Keep audit records for ${input.days} days only? Older ones are removed.`);
+    }
     const { audit } = await context.client();
     const kept = await (given === undefined ? audit.retentionShow({}, { signal }) : audit.retentionSet(input, { signal }));
     const { days, first, last } = kept;
