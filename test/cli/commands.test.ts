@@ -14,6 +14,7 @@ test('run with a command gives its output and code, and --rm removes the VM afte
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
   server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => vm());
   server.on('DELETE /v1/vms/aaaaaaaaaaaa', () => ({ id: 'aaaaaaaaaaaa', name: 'web' }));
   server.onSocket('/v1/vms/aaaaaaaaaaaa/exec', (socket) => {
     socket.send(JSON.stringify({ type: 'started', pid: 1 }));
@@ -27,11 +28,12 @@ test('run with a command gives its output and code, and --rm removes the VM afte
   assert.equal(`${removed?.method} ${removed?.path} ${removed?.query}`, 'DELETE /v1/vms/aaaaaaaaaaaa force=true');
 });
 
-test('run does not wait for an agent that an ISO does not have', async () => {
+test('run of an ISO asks for what is known of it, which is nothing, and is answered at once', async () => {
   await using server = await fakeServer();
   server.on('GET /v1/catalog', () => []);
   server.on('GET /v1/images/installer', () => ({ kind: 'iso', source: 'imported' }));
   server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm() }]));
+  server.on('POST /v1/vms/aaaaaaaaaaaa/wait', () => vm());
   const { code, stdout } = await viv(server.stateDirectory, ['run', 'installer']);
   assert.deepEqual({ code, stdout }, { code: 0, stdout: 'web\n' });
 });
