@@ -188,7 +188,7 @@ test('the caller is identified by the kernel', async () => {
 
 test('with a full disk changes are refused with the reason, and what frees space works', async () => {
   await using api = await toy(
-    { 'vm.stop': async () => vm('web'), 'vm.list': async () => [] },
+    { 'vm.stop': async () => ({ ...vm('web'), forced: null }), 'vm.list': async () => [] },
     { readOnly: () => 'only 3 MiB are free on /var; remove something' },
   );
   const refused = await ask(api.socket, 'POST', '/v1/vms', JSON.stringify({ image: 'tiny' }));
