@@ -104,8 +104,8 @@ export const VmRecord = z.object({
   image: z.object({
     name: z.string(),
     digest: z.string().nullable(),
-    minMemoryBytes: ImageTraits.shape.minMemoryBytes.default(null),
-    ready: ImageTraits.shape.ready.default([]),
+    minMemoryBytes: ImageTraits.shape.minMemoryBytes,
+    ready: ImageTraits.shape.ready,
   }),
   kernel: z.object({ file: z.string(), initrd: z.string(), commandLine: z.string() }).nullable(),
   /** Null: the image has no cloud-init. */

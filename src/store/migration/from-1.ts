@@ -44,7 +44,7 @@ const resources = {
 };
 
 function vmRecord(record: Fields): Fields {
-  const { wanted, wakeFrom, newcomer, asleep, pool, ...rest } = record;
+  const { wanted, wakeFrom, newcomer, asleep, pool, family: _none, ...rest } = record;
   return {
     vars: null,
     at: null,
