@@ -29,7 +29,7 @@ test('a viewer only reads, an operator does everything that is not the whole hos
 test('whoever looks into a guest or at its traffic, and whoever changes something, is recorded', () => {
   assert.deepEqual(
     idsWhere(({ audit, method }) => audit && method === 'GET'),
-    ['vm.exec', 'vm.console', 'vm.view', 'vm.copy-out', 'network.capture', 'flow.list', 'flow.follow'],
+    ['vm.exec', 'vm.console', 'vm.view', 'vm.screen', 'vm.copy-out', 'network.capture', 'flow.list', 'flow.follow'],
   );
   assert.deepEqual(
     idsWhere(({ audit, method }) => !audit && method !== 'GET'),
