@@ -130,7 +130,7 @@ test('what runs and what has memory is refused, and so is what there is no room 
   const before = (await client.vm.list()).length;
   const { code, message } = await refused(client.vm.fork({ vm: 'one', full: true, count: 1000 }));
   assert.equal(code, 'no_space');
-  assert.match(message, /no room for 1000 full clones of one/);
+  assert.match(message, /not enough space for 1000 full clones of one/);
   assert.equal((await client.vm.list()).length, before);
 });
 

@@ -52,7 +52,7 @@ const required: Readonly<Record<string, unknown>> = {
   ...{ user: 'viewer', role: 'viewer', token: 'zzzz', session: 'zzzz', alert: 'full', securityGroup: 'web', nic: 'net0' },
   ...{ command: ['true'], path: '/tmp/x', forwards: ['50007:80'], rule: 'in tcp 80', verb: 'start', code: '123456', size: 1 },
   ...{ password: 'correct horse battery', secret: 'x'.repeat(50), kind: 'vm', object: 'hostvm', permission: ['vm.read'], days: 1 },
-  ...{ durationMs: 60_000, to: ['log'], listen: '127.0.0.1:0', name: 'new' },
+  ...{ durationMs: 60_000, to: ['log'], listen: '127.0.0.1:0', name: 'new', collector: 'new', url: 'syslog://192.0.2.1:514' },
 };
 const particular: Readonly<Record<string, Fields>> = {
   'warm-pool.create': { warmPool: 'new' },
@@ -110,7 +110,7 @@ export function requestsFor(tasks: Tasks): TestRequest[] {
 }
 
 const filtered =
-  /^(vm|network|forward|image|warm-pool|security-group|task|event|flow|project|role)\.(list|follow)$|^(image\.catalog|top\.show|role\.show|security-group\.show)$/;
+  /^(vm|network|forward|image|warm-pool|security-group|task|event|flow|project|role)\.(list|follow)$|^(image\.catalog|task\.watch|top\.(show|follow)|role\.show|security-group\.show)$/;
 
 function expect(operation: Operation, objects: readonly string[], owner: string | null, caller: TestCaller): Expected {
   const { id, permission } = operation;
