@@ -136,18 +136,19 @@ describe('the web console', () => {
     const stop = other.getByRole('button', { name: 'Stop', exact: true });
     await stop.hover();
     await other.getByRole('tooltip').getByText('vera has no role with vm.stop').waitFor();
-    await stop.click();
+    await stop.click({ force: true });
     assert.equal(await other.getByRole('alertdialog').count(), 0);
     await other.goto(`${console.url}/networks`);
     await other.getByRole('button', { name: 'Create network' }).and(other.locator('[aria-disabled=true]')).first().waitFor();
     // A session that ends: a dialog over the page, which stays.
     const [session] = (await console.host.client.session.list({})).filter(({ user }) => user === 'vera');
     await console.host.client.session.remove({ session: session?.id ?? '' });
+    await other.getByRole('link', { name: 'Images', exact: true }).click();
     await other.getByRole('dialog').getByText('Your session has ended').waitFor();
     await other.getByRole('dialog').getByLabel('Password', { exact: false }).first().fill(password);
-    await other.getByRole('dialog').getByRole('button', { name: 'Sign in' }).click();
+    await other.getByRole('dialog').getByRole('button', { name: 'Sign in', exact: true }).click();
     await other.getByText('Your session has ended').waitFor({ state: 'detached' });
-    await other.getByRole('heading', { name: 'Networks' }).waitFor();
+    await other.getByRole('heading', { name: 'Images' }).waitFor();
     await other.context().close();
   });
 

@@ -8,7 +8,7 @@ const teal: MantineColorsTuple = [
   '#66d0de',
   '#3bbccd',
   '#17a2b5',
-  '#0d8598',
+  '#0c7d8f',
   '#0b7080',
   '#095c69',
   '#074852',

@@ -29,7 +29,7 @@ export function Shell() {
       <AppShell.Header px="md" style={{ background: 'var(--panel)' }}>
         <Group h="100%" gap="sm" wrap="nowrap">
           <Burger opened={navigation} onClick={nav.toggle} hiddenFrom="sm" size="sm" aria-label={text.nav.open} />
-          <Link to="/" className="nav-link" style={{ padding: 0, fontWeight: 700, fontSize: 17, background: 'none' }}>
+          <Link to="/" aria-label="Vivarium" className="nav-link" style={{ padding: 0, fontWeight: 700, fontSize: 17, background: 'none' }}>
             <Logo size={26} />
             <Text span inherit visibleFrom="xs">
               Vivarium
