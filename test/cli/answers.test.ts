@@ -95,6 +95,10 @@ test('run -- CMD waits until the guest is ready before the command, and --no-wai
   server.on('GET /v1/catalog', () => [{ name: 'tiny', summary: '', arch: ['x86_64'], via: 'build', present: true }]);
   server.on('POST /v1/vms/run', () => new Work([{ state: 'done', output: vm('web') }]));
   server.on(`POST /v1/vms/${id}/wait`, () => new Fault('timeout', 'web did not reach ready: the guest knows no name server'));
+  server.onSocket(`/v1/vms/${id}/exec`, (socket) => {
+    socket.send(JSON.stringify({ type: 'started', pid: 1 }));
+    socket.send(JSON.stringify({ type: 'exit', exitCode: 0, signal: null }));
+  });
   const run = (...more: string[]) => viv(server.stateDirectory, ['run', 'tiny', 'web', '--no-ssh-keys', ...more, '--', 'true']);
   const waited = await run();
   assert.equal(waited.code, 1);
